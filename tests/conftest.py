@@ -1,0 +1,144 @@
+"""What many tests share: a recording of one's own, and programs started by the launcher."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
+from opentelemetry.sdk.resources import Resource
+from prometheus_client.parser import text_string_to_metric_families
+
+from trust_otel import TrustServiceMetrics, settings
+from trust_otel.configurator import make_views
+from trust_otel.semconv.metrics import ALL
+
+
+class Recording:
+    """`TrustServiceMetrics` on a provider of its own, and what was recorded."""
+
+    def __init__(self, **limits: Any) -> None:
+        self._reader = InMemoryMetricReader()
+        self.provider = MeterProvider(
+            [self._reader], Resource({"service.name": "test"}), views=make_views(ALL.values()), shutdown_on_exit=False
+        )
+        self.metrics = TrustServiceMetrics(self.provider, limits=replace(settings.limits({}), **limits))
+
+    def collect(self) -> MetricsData:
+        data = self._reader.get_metrics_data()
+        assert data is not None
+        return data
+
+    def names(self) -> set[str]:
+        """Every metric that has a series now."""
+        return {metric.name for metric in self._metrics()}
+
+    def series(self, name: str, labels: Mapping[str, object] | None = None) -> list[tuple[dict[str, Any], Any]]:
+        """The labels and the point of each series of a metric that has these labels."""
+        wanted = (labels or {}).items()
+        return [
+            (dict(point.attributes), point)
+            for metric in self._metrics()
+            if metric.name == name
+            for point in metric.data.data_points
+            if wanted <= dict(point.attributes).items()
+        ]
+
+    def labels(self, name: str) -> list[dict[str, Any]]:
+        """The labels of each series of a metric."""
+        return [labels for labels, _ in self.series(name)]
+
+    def value(self, name: str, labels: Mapping[str, object] | None = None) -> float:
+        """The sum of the values (for histograms: of the counts) of the series with these labels."""
+        return sum(
+            point.count if hasattr(point, "bucket_counts") else point.value for _, point in self.series(name, labels)
+        )
+
+    def dropped(self) -> dict[str, float]:
+        """What `trust.otel.dropped` says, without the reasons that are at 0."""
+        return {labels["reason"]: point.value for labels, point in self.series("trust.otel.dropped") if point.value}
+
+    def overflowed(self) -> dict[str, float]:
+        """What `trust.otel.overflow` says, without the metrics that are at 0."""
+        return {labels["metric"]: point.value for labels, point in self.series("trust.otel.overflow") if point.value}
+
+    def _metrics(self) -> Iterator[Any]:
+        for resource in self.collect().resource_metrics:
+            for scope in resource.scope_metrics:
+                yield from scope.metrics
+
+
+@pytest.fixture
+def recording() -> Iterator[Recording]:
+    made = Recording()
+    yield made
+    made.provider.shutdown()
+
+
+@pytest.fixture
+def record() -> Iterator[Callable[..., Recording]]:
+    """Makes a recording with limits that differ from the defaults."""
+    made: list[Recording] = []
+
+    def make(**limits: Any) -> Recording:
+        made.append(Recording(**limits))
+        return made[-1]
+
+    yield make
+    for recording in made:
+        recording.provider.shutdown()
+
+
+def parsed(exposition: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every sample of an exposition by its name and labels; a sample that stands twice fails."""
+    samples: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            key = (sample.name, tuple(sorted(sample.labels.items())))
+            assert key not in samples, f"twice: {key}"
+            samples[key] = sample.value
+    return samples
+
+
+@pytest.fixture(name="parsed")
+def parsed_fixture() -> Callable[[str], dict[tuple[str, tuple[tuple[str, str], ...]], float]]:
+    return parsed
+
+
+_BARE = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+
+
+@pytest.fixture
+def launcher() -> tuple[list[str], dict[str, str]]:
+    """The command line before a program's, and an environment without any setting."""
+    command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable]
+    environment = {name: os.environ[name] for name in _BARE if name in os.environ}
+    return command, {**environment, "OTEL_SERVICE_NAME": "test", "OTEL_PYTHON_DISTRO": "trust_distro"}
+
+
+@pytest.fixture
+def launched(
+    launcher: tuple[list[str], dict[str, str]], tmp_path: Path
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs a program under `opentelemetry-instrument` and waits for its end."""
+
+    def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        command, environment = launcher
+        script = tmp_path / "program.py"
+        script.write_text(program)
+        return subprocess.run(
+            [*command, str(script)],
+            env={**environment, **variables},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run

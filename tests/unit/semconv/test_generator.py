@@ -1,0 +1,145 @@
+"""The generator: from the registry to constants and documentation."""
+
+from pathlib import Path
+
+import pytest
+
+from trust_otel.semconv import attributes, generator, metrics
+from trust_otel.semconv.generator import RegistryError, generated_files, read_registry
+
+_ATTRIBUTE = """
+  - id: registry.test
+    type: attribute_group
+    brief: Test.
+    attributes:
+      - id: colour
+        type: string
+        brief: A colour.
+        examples: [red]
+"""
+_METRIC = """
+  - id: metric.test.count
+    type: metric
+    metric_name: test.count
+    instrument: counter
+    unit: "1"
+    brief: A count.
+    attributes:
+      - {ref: colour, requirement_level: required}
+"""
+
+
+def _registry(directory: Path, *groups: str) -> Path:
+    (directory / "test.yaml").write_text("groups:" + "".join(groups))
+    return directory
+
+
+@pytest.mark.parametrize("path", generated_files(), ids=lambda path: path.name)
+def test_generated_file_is_fresh(path: Path) -> None:
+    assert path.read_text() == generated_files()[path], "run `make generate`"
+
+
+def test_generation_gives_the_same_each_time() -> None:
+    assert generated_files() == generated_files()
+
+
+def test_constants_are_what_the_registry_says() -> None:
+    known_attributes, known_metrics = read_registry()
+    assert known_metrics == metrics.ALL
+    for name, attribute in known_attributes.items():
+        assert getattr(attributes, generator.constant_name(name)) == attribute
+
+
+def test_small_registry_is_read(tmp_path: Path) -> None:
+    known_attributes, known_metrics = read_registry(_registry(tmp_path, _ATTRIBUTE, _METRIC))
+    assert list(known_attributes) == ["colour"]
+    metric = known_metrics["test.count"]
+    assert metric.attributes == (known_attributes["colour"],)
+    assert metric.required == {"colour"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("type: metric", "type: span", "metric.test.count: type must be"),
+        ("brief: A count.", "brief: ''", "metric.test.count: brief is missing"),
+        ("id: metric.test.count", "id: metric.other", "metric.other: id must be metric.test.count"),
+        ("instrument: counter", "instrument: summary", "metric.test.count: instrument must be one of"),
+        ("instrument: counter", "instrument: histogram", "metric.test.count: a histogram needs buckets"),
+        (
+            "instrument: counter",
+            "annotations: {trust_otel: {buckets: [1]}}\n    instrument: counter",
+            "nothing else has them",
+        ),
+        (
+            "instrument: counter",
+            "annotations: {trust_otel: {buckets: [2, 1]}}\n    instrument: histogram",
+            "buckets must rise",
+        ),
+        (
+            "instrument: counter",
+            "annotations: {trust_otel: {buckets: [1, 1]}}\n    instrument: histogram",
+            "buckets must rise",
+        ),
+        ("ref: colour", "ref: color", "no definition of color"),
+        ("examples: [red]", "note: none", "colour: an open attribute needs examples"),
+    ],
+)
+def test_fault_of_the_registry_is_named_with_its_group(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = _ATTRIBUTE + _METRIC
+    assert old in text
+    with pytest.raises(RegistryError, match=message):
+        read_registry(_registry(tmp_path, text.replace(old, new)))
+
+
+def test_metric_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"test\.count is defined twice"):
+        read_registry(_registry(tmp_path, _ATTRIBUTE, _METRIC, _METRIC))
+
+
+def test_attribute_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="colour is defined twice"):
+        read_registry(_registry(tmp_path, _ATTRIBUTE, _ATTRIBUTE, _METRIC))
+
+
+def test_attribute_that_no_metric_uses_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="no metric uses colour"):
+        read_registry(_registry(tmp_path, _ATTRIBUTE))
+
+
+@pytest.mark.parametrize(
+    "missing", ['unit: "1"', "metric_name: test.count", "instrument: counter", "brief: A colour.", "type: string"]
+)
+def test_missing_key_is_named_with_its_group(tmp_path: Path, missing: str) -> None:
+    text = _ATTRIBUTE + _METRIC
+    assert missing in text
+    with pytest.raises(RegistryError, match=r"metric\.test\.count|colour|registry\.test"):
+        read_registry(_registry(tmp_path, text.replace(missing, "deprecated: ''")))
+
+
+@pytest.mark.parametrize("text", ["", "groups:", "[]", "groups: {}", "groups: [1]", "a: b: c"])
+def test_file_that_is_no_registry_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(RegistryError, match=r"odd\.yaml"):
+        read_registry(tmp_path)
+
+
+def test_manifest_without_groups_is_no_fault(tmp_path: Path) -> None:
+    (tmp_path / "registry_manifest.yaml").write_text("name: test")
+    assert read_registry(tmp_path) == ({}, {})
+
+
+def test_every_open_attribute_is_bounded() -> None:
+    for attribute in read_registry()[0].values():
+        if not attribute.members:
+            assert 0 < attribute.limit <= 1000, attribute.name
+
+
+def test_every_reference_of_the_page_is_generated_from_the_registry() -> None:
+    page = next(content for path, content in generated_files().items() if path.name == "conventions.md")
+    known_attributes, known_metrics = read_registry()
+    for metric in known_metrics.values():
+        assert f"### `{metric.name}`" in page
+        assert f"`{metric.prometheus_name}`" in page
+    for attribute in known_attributes.values():
+        assert f"| `{attribute.name}` | `{attribute.label}` |" in page

@@ -1,0 +1,1 @@
+"""OpenTelemetry distribution for services that issue, validate and sign certificates and documents."""

@@ -1,0 +1,323 @@
+"""Attributes of the vocabulary. Generated from registry/*.yaml by `make generate`; edit the registry, not this file."""
+
+from typing import Final
+
+from trust_otel.semconv.definitions import Attribute
+
+CLIENT_ADDRESS: Final = Attribute(
+    name="client.address",
+    type="string",
+    brief="Address of a client whose failures passed the threshold; nobody else's address appears.",
+    limit=1000,
+    examples=("203.0.113.7", ),
+)
+CPYTHON_GC_GENERATION: Final = Attribute(
+    name="cpython.gc.generation",
+    type="int",
+    brief="Generation of the garbage collector.",
+    members=(0, 1, 2, ),
+)
+DB_CLIENT_CONNECTION_POOL_NAME: Final = Attribute(
+    name="db.client.connection.pool.name",
+    type="string",
+    brief="The pool's own name, or the system and database that it connects to.",
+    limit=50,
+    examples=("postgresql/trust", ),
+)
+DB_CLIENT_CONNECTION_STATE: Final = Attribute(
+    name="db.client.connection.state",
+    type="string",
+    brief="State of a connection in the pool.",
+    members=("idle", "used", ),
+)
+DB_NAMESPACE: Final = Attribute(
+    name="db.namespace",
+    type="string",
+    brief="Name of the database, never its address or user.",
+    limit=50,
+    examples=("trust", ),
+)
+DB_OPERATION_NAME: Final = Attribute(
+    name="db.operation.name",
+    type="string",
+    brief="First keyword of the statement; the statement itself is never recorded.",
+    members=("SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CALL", "COPY", "CREATE", "ALTER", "DROP", "TRUNCATE", "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "SHOW", "PRAGMA", "EXPLAIN", "LOCK", "VACUUM", "ANALYZE", ),
+    other="_OTHER",
+)
+DB_SYSTEM_NAME: Final = Attribute(
+    name="db.system.name",
+    type="string",
+    brief="Database system.",
+    other="other_sql",
+    limit=20,
+    examples=("postgresql", "sqlite", ),
+)
+ERROR_TYPE: Final = Attribute(
+    name="error.type",
+    type="string",
+    brief="Class of the error, the status code where no exception was seen, or the reason that the service gave.",
+    other="_OTHER",
+    examples=("sqlalchemy.exc.IntegrityError", "500", "expired", ),
+)
+GEO_COUNTRY_ISO_CODE: Final = Attribute(
+    name="geo.country.iso_code",
+    type="string",
+    brief="Country, as two letters of ISO 3166-1.",
+    pattern="[A-Z]{2}",
+    limit=260,
+    examples=("DE", "FR", ),
+)
+HTTP_REQUEST_METHOD: Final = Attribute(
+    name="http.request.method",
+    type="string",
+    brief="Request method; an unknown one is `_OTHER`.",
+    members=("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY", "TRACE", ),
+    other="_OTHER",
+)
+HTTP_RESPONSE_STATUS_CODE: Final = Attribute(
+    name="http.response.status_code",
+    type="int",
+    brief="Status code of the response.",
+    pattern="[1-5][0-9][0-9]",
+    limit=500,
+    examples=(200, 404, ),
+)
+HTTP_ROUTE: Final = Attribute(
+    name="http.route",
+    type="string",
+    brief="Template of the matched route, mounts included; absent when no route matched.",
+    limit=500,
+    examples=("/documents/{document_id}", "/admin/accounts", ),
+)
+METRIC: Final = Attribute(
+    name="metric",
+    type="string",
+    brief="Name of the metric whose labels overflowed.",
+    limit=200,
+    examples=("http.server.request.duration", ),
+)
+NETWORK_PROTOCOL_VERSION: Final = Attribute(
+    name="network.protocol.version",
+    type="string",
+    brief="Version of HTTP.",
+    members=("1.0", "1.1", "2", "3", ),
+)
+REASON: Final = Attribute(
+    name="reason",
+    type="string",
+    brief="Why a measurement or a part of it was not kept.",
+    members=("invalid_value", "negative_value", "unknown_metric", "unknown_attribute", "unknown_value", "attribute_type", "attribute_encoding", "attribute_length", "internal_error", ),
+)
+RPC_METHOD: Final = Attribute(
+    name="rpc.method",
+    type="string",
+    brief="Full name of the method; `_OTHER` when the server does not know it.",
+    other="_OTHER",
+    limit=500,
+    examples=("trust.v1.TrustService/Validate", ),
+)
+RPC_RESPONSE_STATUS_CODE: Final = Attribute(
+    name="rpc.response.status_code",
+    type="string",
+    brief="Status code of gRPC.",
+    members=("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED", ),
+    other="_OTHER",
+)
+RPC_SYSTEM_NAME: Final = Attribute(
+    name="rpc.system.name",
+    type="string",
+    brief="RPC system.",
+    members=("grpc", ),
+    other="_OTHER",
+)
+TRUST_AUDIT_ACTION: Final = Attribute(
+    name="trust.audit.action",
+    type="string",
+    brief="Privileged action in the audit log.",
+    examples=("certificate.issue", ),
+)
+TRUST_AUTH_METHOD: Final = Attribute(
+    name="trust.auth.method",
+    type="string",
+    brief="How the caller proved who it is.",
+    limit=20,
+    examples=("password", "certificate", "token", ),
+)
+TRUST_AUTH_MFA_METHOD: Final = Attribute(
+    name="trust.auth.mfa.method",
+    type="string",
+    brief="Second factor.",
+    limit=20,
+    examples=("totp", "push", "webauthn", ),
+)
+TRUST_AUTHZ_DECISION: Final = Attribute(
+    name="trust.authz.decision",
+    type="string",
+    brief="Decision about access.",
+    members=("grant", "deny", ),
+)
+TRUST_AUTHZ_RESOURCE_TYPE: Final = Attribute(
+    name="trust.authz.resource.type",
+    type="string",
+    brief="Kind of resource that the decision is about.",
+    limit=50,
+    examples=("certificate", "document", ),
+)
+TRUST_CERTIFICATE_NAME: Final = Attribute(
+    name="trust.certificate.name",
+    type="string",
+    brief="Name under which the service keeps a certificate of its own; never a person's subject.",
+    limit=500,
+    examples=("issuing-ca", "grpc-server", ),
+)
+TRUST_CERTIFICATE_OPERATION: Final = Attribute(
+    name="trust.certificate.operation",
+    type="string",
+    brief="What is done with a certificate or its key.",
+    members=("validation", "signing", "issuance", "renewal", "revocation", ),
+)
+TRUST_CERTIFICATE_STATUS: Final = Attribute(
+    name="trust.certificate.status",
+    type="string",
+    brief="State of a certificate in the inventory.",
+    members=("valid", "expiring", "expired", "revoked", ),
+)
+TRUST_CERTIFICATE_TYPE: Final = Attribute(
+    name="trust.certificate.type",
+    type="string",
+    brief="Kind of certificate, in the service's own words.",
+    limit=50,
+    examples=("DSC", "tls_server", ),
+)
+TRUST_CLIENT_NAME: Final = Attribute(
+    name="trust.client.name",
+    type="string",
+    brief="Name of a client that TRUST_OTEL_CLIENT_NAMES lists; every other one is `_other`.",
+    limit=200,
+    examples=("acme", ),
+)
+TRUST_COMPLIANCE_CONTROL: Final = Attribute(
+    name="trust.compliance.control",
+    type="string",
+    brief="Control of the framework that was checked.",
+    limit=200,
+    examples=("signature_policy", ),
+)
+TRUST_COMPLIANCE_FRAMEWORK: Final = Attribute(
+    name="trust.compliance.framework",
+    type="string",
+    brief="Regulation or standard.",
+    limit=20,
+    examples=("eidas", "gdpr", ),
+)
+TRUST_CURRENCY: Final = Attribute(
+    name="trust.currency",
+    type="string",
+    brief="Currency, as three letters of ISO 4217.",
+    pattern="[A-Z]{3}",
+    limit=50,
+    examples=("EUR", "USD", ),
+)
+TRUST_DB_TRANSACTION_OUTCOME: Final = Attribute(
+    name="trust.db.transaction.outcome",
+    type="string",
+    brief="How a transaction ended.",
+    members=("commit", "rollback", ),
+)
+TRUST_DEPENDENCY_NAME: Final = Attribute(
+    name="trust.dependency.name",
+    type="string",
+    brief="Name of the dependency.",
+    examples=("vault", ),
+)
+TRUST_DEPENDENCY_TYPE: Final = Attribute(
+    name="trust.dependency.type",
+    type="string",
+    brief="Kind of dependency.",
+    members=("vault", "pki", "database", "cache", "http", "grpc", ),
+)
+TRUST_DOCUMENT_TYPE: Final = Attribute(
+    name="trust.document.type",
+    type="string",
+    brief="Kind of document.",
+    limit=50,
+    examples=("passport", "diploma", ),
+)
+TRUST_EXECUTOR_NAME: Final = Attribute(
+    name="trust.executor.name",
+    type="string",
+    brief="Name of the thread pool.",
+    limit=20,
+    examples=("anyio", ),
+)
+TRUST_EXECUTOR_STATE: Final = Attribute(
+    name="trust.executor.state",
+    type="string",
+    brief="State of a worker thread, or the most that there may be.",
+    members=("active", "max", ),
+)
+TRUST_OUTCOME: Final = Attribute(
+    name="trust.outcome",
+    type="string",
+    brief="How it ended.",
+    members=("success", "failure", "error", ),
+)
+TRUST_RATE_LIMIT_NAME: Final = Attribute(
+    name="trust.rate_limit.name",
+    type="string",
+    brief="Name of the rate limit.",
+    limit=50,
+    examples=("login", ),
+)
+TRUST_RPC_MESSAGE_DIRECTION: Final = Attribute(
+    name="trust.rpc.message.direction",
+    type="string",
+    brief="Direction of a message, from where it was counted.",
+    members=("received", "sent", ),
+)
+TRUST_RPC_TYPE: Final = Attribute(
+    name="trust.rpc.type",
+    type="string",
+    brief="Which sides of the call stream.",
+    members=("unary", "client_stream", "server_stream", "bidi_stream", ),
+    other="_OTHER",
+)
+TRUST_SECURITY_INCIDENT_TYPE: Final = Attribute(
+    name="trust.security.incident.type",
+    type="string",
+    brief="Kind of suspicious activity.",
+    limit=50,
+    examples=("credential_stuffing", "impossible_travel", ),
+)
+TRUST_SEVERITY: Final = Attribute(
+    name="trust.severity",
+    type="string",
+    brief="Severity, in the words of the alerts.",
+    members=("critical", "warning", "info", ),
+)
+TRUST_SLA_NAME: Final = Attribute(
+    name="trust.sla.name",
+    type="string",
+    brief="Name of the service level agreement.",
+    limit=50,
+    examples=("document_processing", ),
+)
+TRUST_THREAT_FEED: Final = Attribute(
+    name="trust.threat.feed",
+    type="string",
+    brief="Name of the reputation feed that matched.",
+    limit=50,
+    examples=("blocklist", ),
+)
+TYPE: Final = Attribute(
+    name="type",
+    type="string",
+    brief="Mode of CPU time, as the system-metrics instrumentation names it.",
+    members=("user", "system", ),
+)
+URL_SCHEME: Final = Attribute(
+    name="url.scheme",
+    type="string",
+    brief="Scheme of the request.",
+    members=("http", "https", ),
+)

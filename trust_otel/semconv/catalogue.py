@@ -1,0 +1,90 @@
+"""The vocabulary for readers: a page in Markdown, JSON, or a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trust_otel.semconv.definitions import Attribute, Metric
+
+_HEADER = """# Conventions: every metric and attribute
+
+Generated from `trust_otel/semconv/registry/*.yaml` by `make generate`. OpenTelemetry's own conventions come first;
+`trust.*` is what they have not. An attribute that is not listed for a metric never reaches a series.
+"""
+
+
+def catalogue_page(metrics: Mapping[str, Metric]) -> str:
+    """The catalogue as Markdown: a section per metric, then a table of the attributes."""
+    parts = [_HEADER, "## Metrics\n"]
+    parts += [_metric_section(metric) for metric in metrics.values()]
+    parts += ["## Attributes\n", "| attribute | label in Prometheus | values | meaning |\n|---|---|---|---|"]
+    parts += [_attribute_row(attribute) for attribute in attributes_of(metrics)]
+    return "\n".join(parts) + "\n"
+
+
+def catalogue_json(metrics: Mapping[str, Metric]) -> dict[str, Any]:
+    """The catalogue as JSON: `{"metrics": {name: {...}}, "attributes": {name: {...}}}`."""
+    return {
+        "metrics": {
+            metric.name: {
+                "prometheus_name": metric.prometheus_name,
+                "instrument": metric.instrument,
+                "unit": metric.unit,
+                "brief": metric.brief,
+                "attributes": [attribute.name for attribute in metric.attributes],
+                "required": sorted(metric.required),
+                "buckets": list(metric.buckets),
+            }
+            for metric in metrics.values()
+        },
+        "attributes": {
+            attribute.name: {
+                "label": attribute.label,
+                "type": attribute.type,
+                "brief": attribute.brief,
+                "members": list(attribute.members),
+                "other": attribute.other,
+                "limit": attribute.limit,
+            }
+            for attribute in attributes_of(metrics)
+        },
+    }
+
+
+def catalogue_text(metrics: Mapping[str, Metric]) -> str:
+    """The catalogue for a terminal: name in Prometheus, kind, unit, labels."""
+    width = max(len(metric.prometheus_name) for metric in metrics.values())
+    return "\n".join(
+        f"{metric.prometheus_name:<{width}}  {metric.instrument:<13}  {metric.unit:<17}  "
+        + ", ".join(attribute.label for attribute in metric.attributes)
+        for metric in metrics.values()
+    )
+
+
+def attributes_of(metrics: Mapping[str, Metric]) -> list[Attribute]:
+    """Every attribute that the metrics use, sorted by name."""
+    found = {attribute.name: attribute for metric in metrics.values() for attribute in metric.attributes}
+    return [found[name] for name in sorted(found)]
+
+
+def _metric_section(metric: Metric) -> str:
+    lines = [f"### `{metric.name}`\n", metric.brief + (f" {metric.note}" if metric.note else ""), ""]
+    lines.append(f"- in Prometheus: `{metric.prometheus_name}` ({metric.instrument}, unit `{metric.unit}`)")
+    names = [
+        f"`{attribute.name}`" + ("" if attribute.name in metric.required else " (optional)")
+        for attribute in metric.attributes
+    ]
+    lines.append(f"- attributes: {', '.join(names) or 'none'}")
+    if metric.buckets:
+        lines.append(f"- buckets: {', '.join(f'{bound:g}' for bound in metric.buckets)}")
+    return "\n".join(lines) + "\n"
+
+
+def _attribute_row(attribute: Attribute) -> str:
+    if attribute.members:
+        values = ", ".join(f"`{member}`" for member in attribute.members) + f"; else `{attribute.other}`"
+    else:
+        examples = ", ".join(f"`{example}`" for example in attribute.examples)
+        values = f"such as {examples}; at most {attribute.limit} in a process, then `{attribute.other}`"
+    return f"| `{attribute.name}` | `{attribute.label}` | {values} | {attribute.brief} |"

@@ -1,0 +1,73 @@
+"""The shape of the vocabulary: what a metric and an attribute declare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from trust_otel.semconv.prometheus import family_name, label_name
+
+InstrumentKind = Literal["counter", "updowncounter", "gauge", "histogram"]
+AttributeType = Literal["string", "int", "double", "boolean"]
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """An attribute of the registry.
+
+    Attributes:
+        name: Dotted name.
+        type: Type of the value.
+        brief: One sentence.
+        members: The only values allowed; empty when the attribute is open.
+        pattern: Regular expression that the whole value must match.
+        other: Value that takes the place of those that are not allowed or past the limit.
+        limit: Most distinct values that one process keeps.
+        examples: Values of an open attribute, for the documentation.
+    """
+
+    name: str
+    type: AttributeType
+    brief: str
+    members: tuple[str | int, ...] = ()
+    pattern: str | None = None
+    other: str = "_other"
+    limit: int = 100
+    examples: tuple[str | int, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Name of the label in Prometheus."""
+        return label_name(self.name)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of the registry.
+
+    Attributes:
+        name: Dotted name.
+        instrument: Kind of instrument.
+        unit: UCUM unit.
+        brief: One sentence.
+        attributes: The only attributes that a series of the metric carries.
+        required: Names of the attributes that every series carries.
+        buckets: Upper bounds in the unit; for histograms only.
+        note: More for the reader of the catalogue.
+    """
+
+    name: str
+    instrument: InstrumentKind
+    unit: str
+    brief: str
+    attributes: tuple[Attribute, ...] = ()
+    required: frozenset[str] = frozenset()
+    buckets: tuple[float, ...] = ()
+    note: str = ""
+
+    @property
+    def prometheus_name(self) -> str:
+        """Name of the family in Prometheus, without the `_bucket`, `_sum` and `_count` of a histogram."""
+        return family_name(
+            self.name, self.unit, monotonic=self.instrument == "counter", gauge=self.instrument == "gauge"
+        )

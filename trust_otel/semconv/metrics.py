@@ -1,0 +1,495 @@
+"""Metrics of the vocabulary. Generated from registry/*.yaml by `make generate`; edit the registry, not this file."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from trust_otel.semconv import attributes
+from trust_otel.semconv.definitions import Metric
+
+CPYTHON_GC_COLLECTIONS: Final = Metric(
+    name="cpython.gc.collections",
+    instrument="counter",
+    unit="{collection}",
+    brief="Runs of the garbage collector.",
+    attributes=(attributes.CPYTHON_GC_GENERATION, ),
+    required=frozenset(("cpython.gc.generation", )),
+)
+DB_CLIENT_CONNECTION_COUNT: Final = Metric(
+    name="db.client.connection.count",
+    instrument="updowncounter",
+    unit="{connection}",
+    brief="Connections of the pool, by state.",
+    attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, attributes.DB_CLIENT_CONNECTION_STATE, ),
+    required=frozenset(("db.client.connection.pool.name", "db.client.connection.state", )),
+)
+DB_CLIENT_CONNECTION_CREATE_TIME: Final = Metric(
+    name="db.client.connection.create_time",
+    instrument="histogram",
+    unit="s",
+    brief="Time to open a connection; with error.type where it could not be opened.",
+    attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, attributes.ERROR_TYPE, ),
+    required=frozenset(("db.client.connection.pool.name", )),
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, ),
+)
+DB_CLIENT_CONNECTION_IDLE_MAX: Final = Metric(
+    name="db.client.connection.idle.max",
+    instrument="updowncounter",
+    unit="{connection}",
+    brief="Most idle connections that the pool keeps.",
+    attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
+    required=frozenset(("db.client.connection.pool.name", )),
+)
+DB_CLIENT_CONNECTION_MAX: Final = Metric(
+    name="db.client.connection.max",
+    instrument="updowncounter",
+    unit="{connection}",
+    brief="Most connections that the pool opens; absent when it has no limit.",
+    attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
+    required=frozenset(("db.client.connection.pool.name", )),
+)
+DB_CLIENT_CONNECTION_PENDING_REQUESTS: Final = Metric(
+    name="db.client.connection.pending_requests",
+    instrument="updowncounter",
+    unit="{request}",
+    brief="Requests that wait for a connection now.",
+    attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
+    required=frozenset(("db.client.connection.pool.name", )),
+)
+DB_CLIENT_CONNECTION_TIMEOUTS: Final = Metric(
+    name="db.client.connection.timeouts",
+    instrument="counter",
+    unit="{timeout}",
+    brief="Requests for a connection that gave up waiting.",
+    attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
+    required=frozenset(("db.client.connection.pool.name", )),
+)
+DB_CLIENT_CONNECTION_USE_TIME: Final = Metric(
+    name="db.client.connection.use_time",
+    instrument="histogram",
+    unit="s",
+    brief="Time between borrowing a connection and returning it.",
+    attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
+    required=frozenset(("db.client.connection.pool.name", )),
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, ),
+)
+DB_CLIENT_CONNECTION_WAIT_TIME: Final = Metric(
+    name="db.client.connection.wait_time",
+    instrument="histogram",
+    unit="s",
+    brief="Time to get an open connection from the pool.",
+    attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
+    required=frozenset(("db.client.connection.pool.name", )),
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, ),
+)
+DB_CLIENT_OPERATION_DURATION: Final = Metric(
+    name="db.client.operation.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of database client operations.",
+    attributes=(attributes.DB_SYSTEM_NAME, attributes.DB_NAMESPACE, attributes.DB_OPERATION_NAME, attributes.ERROR_TYPE, ),
+    required=frozenset(("db.operation.name", "db.system.name", )),
+    buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, ),
+)
+HTTP_SERVER_ACTIVE_REQUESTS: Final = Metric(
+    name="http.server.active_requests",
+    instrument="updowncounter",
+    unit="{request}",
+    brief="Number of HTTP server requests being processed now.",
+    attributes=(attributes.HTTP_REQUEST_METHOD, attributes.URL_SCHEME, ),
+    required=frozenset(("http.request.method", "url.scheme", )),
+)
+HTTP_SERVER_REQUEST_BODY_SIZE: Final = Metric(
+    name="http.server.request.body.size",
+    instrument="histogram",
+    unit="By",
+    brief="Size of HTTP server request bodies.",
+    attributes=(attributes.HTTP_REQUEST_METHOD, attributes.URL_SCHEME, attributes.HTTP_ROUTE, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
+    required=frozenset(("http.request.method", "url.scheme", )),
+    buckets=(0.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0, ),
+)
+HTTP_SERVER_REQUEST_DURATION: Final = Metric(
+    name="http.server.request.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of HTTP server requests.",
+    attributes=(attributes.HTTP_REQUEST_METHOD, attributes.URL_SCHEME, attributes.HTTP_ROUTE, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
+    required=frozenset(("http.request.method", "url.scheme", )),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, ),
+    note="The boundaries are those that OpenTelemetry advises, and 2 s, which an alert compares with.",
+)
+HTTP_SERVER_RESPONSE_BODY_SIZE: Final = Metric(
+    name="http.server.response.body.size",
+    instrument="histogram",
+    unit="By",
+    brief="Size of HTTP server response bodies.",
+    attributes=(attributes.HTTP_REQUEST_METHOD, attributes.URL_SCHEME, attributes.HTTP_ROUTE, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
+    required=frozenset(("http.request.method", "url.scheme", )),
+    buckets=(0.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0, ),
+)
+PROCESS_CPU_TIME: Final = Metric(
+    name="process.cpu.time",
+    instrument="counter",
+    unit="s",
+    brief="CPU time of the process.",
+    attributes=(attributes.TYPE, ),
+    required=frozenset(("type", )),
+)
+PROCESS_MEMORY_USAGE: Final = Metric(
+    name="process.memory.usage",
+    instrument="updowncounter",
+    unit="By",
+    brief="Physical memory of the process.",
+)
+PROCESS_OPEN_FILE_DESCRIPTOR_COUNT: Final = Metric(
+    name="process.open_file_descriptor.count",
+    instrument="updowncounter",
+    unit="{file_descriptor}",
+    brief="Open file descriptors of the process.",
+)
+PROCESS_THREAD_COUNT: Final = Metric(
+    name="process.thread.count",
+    instrument="updowncounter",
+    unit="{thread}",
+    brief="Threads of the process.",
+)
+RPC_CLIENT_CALL_DURATION: Final = Metric(
+    name="rpc.client.call.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of RPC calls that the client made.",
+    attributes=(attributes.RPC_SYSTEM_NAME, attributes.RPC_METHOD, attributes.RPC_RESPONSE_STATUS_CODE, attributes.ERROR_TYPE, attributes.TRUST_RPC_TYPE, ),
+    required=frozenset(("rpc.method", "rpc.system.name", "trust.rpc.type", )),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, ),
+)
+RPC_SERVER_CALL_DURATION: Final = Metric(
+    name="rpc.server.call.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of RPC calls that the server answered.",
+    attributes=(attributes.RPC_SYSTEM_NAME, attributes.RPC_METHOD, attributes.RPC_RESPONSE_STATUS_CODE, attributes.ERROR_TYPE, attributes.TRUST_RPC_TYPE, ),
+    required=frozenset(("rpc.method", "rpc.system.name", "trust.rpc.type", )),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, ),
+)
+TRUST_AUDIT_EVENTS: Final = Metric(
+    name="trust.audit.events",
+    instrument="counter",
+    unit="{event}",
+    brief="Records written to the audit log.",
+    attributes=(attributes.TRUST_AUDIT_ACTION, attributes.TRUST_OUTCOME, ),
+    required=frozenset(("trust.audit.action", "trust.outcome", )),
+)
+TRUST_AUTH_ATTEMPTS: Final = Metric(
+    name="trust.auth.attempts",
+    instrument="counter",
+    unit="{attempt}",
+    brief="Attempts to authenticate.",
+    attributes=(attributes.TRUST_AUTH_METHOD, attributes.TRUST_OUTCOME, attributes.GEO_COUNTRY_ISO_CODE, ),
+    required=frozenset(("trust.auth.method", "trust.outcome", )),
+)
+TRUST_AUTH_MFA_CHALLENGES: Final = Metric(
+    name="trust.auth.mfa.challenges",
+    instrument="counter",
+    unit="{challenge}",
+    brief="Challenges for a second factor.",
+    attributes=(attributes.TRUST_AUTH_MFA_METHOD, attributes.TRUST_OUTCOME, ),
+    required=frozenset(("trust.auth.mfa.method", "trust.outcome", )),
+)
+TRUST_AUTHZ_DECISIONS: Final = Metric(
+    name="trust.authz.decisions",
+    instrument="counter",
+    unit="{decision}",
+    brief="Decisions about access.",
+    attributes=(attributes.TRUST_AUTHZ_DECISION, attributes.TRUST_AUTHZ_RESOURCE_TYPE, ),
+    required=frozenset(("trust.authz.decision", )),
+)
+TRUST_CERTIFICATE_INVENTORY: Final = Metric(
+    name="trust.certificate.inventory",
+    instrument="gauge",
+    unit="{certificate}",
+    brief="Certificates that the service watches, by status.",
+    attributes=(attributes.TRUST_CERTIFICATE_STATUS, ),
+    required=frozenset(("trust.certificate.status", )),
+)
+TRUST_CERTIFICATE_NOT_AFTER: Final = Metric(
+    name="trust.certificate.not_after",
+    instrument="gauge",
+    unit="s",
+    brief="End of the certificate's validity, as Unix time.",
+    attributes=(attributes.TRUST_CERTIFICATE_NAME, attributes.TRUST_CERTIFICATE_TYPE, ),
+    required=frozenset(("trust.certificate.name", )),
+)
+TRUST_CERTIFICATE_OPERATION_ACTIVE: Final = Metric(
+    name="trust.certificate.operation.active",
+    instrument="updowncounter",
+    unit="{operation}",
+    brief="Certificate operations in progress.",
+    attributes=(attributes.TRUST_CERTIFICATE_OPERATION, ),
+    required=frozenset(("trust.certificate.operation", )),
+)
+TRUST_CERTIFICATE_OPERATION_DURATION: Final = Metric(
+    name="trust.certificate.operation.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of certificate operations.",
+    attributes=(attributes.TRUST_CERTIFICATE_OPERATION, attributes.TRUST_CERTIFICATE_TYPE, attributes.TRUST_OUTCOME, attributes.ERROR_TYPE, ),
+    required=frozenset(("trust.certificate.operation", "trust.outcome", )),
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, ),
+)
+TRUST_COMPLIANCE_CHECKS: Final = Metric(
+    name="trust.compliance.checks",
+    instrument="counter",
+    unit="{check}",
+    brief="Checks of a compliance control.",
+    attributes=(attributes.TRUST_COMPLIANCE_FRAMEWORK, attributes.TRUST_COMPLIANCE_CONTROL, attributes.TRUST_OUTCOME, ),
+    required=frozenset(("trust.compliance.control", "trust.compliance.framework", "trust.outcome", )),
+)
+TRUST_COST_AMOUNT: Final = Metric(
+    name="trust.cost.amount",
+    instrument="counter",
+    unit="{currency}",
+    brief="Costs of transactions, in units of the currency.",
+    attributes=(attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
+    required=frozenset(("trust.currency", )),
+)
+TRUST_CUSTOMER_SATISFACTION: Final = Metric(
+    name="trust.customer.satisfaction",
+    instrument="histogram",
+    unit="{score}",
+    brief="Scores that customers gave, from 1 to 5.",
+    buckets=(1.0, 2.0, 3.0, 4.0, 5.0, ),
+)
+TRUST_DB_CLIENT_SLOW_OPERATIONS: Final = Metric(
+    name="trust.db.client.slow_operations",
+    instrument="counter",
+    unit="{operation}",
+    brief="Operations that took longer than TRUST_OTEL_DB_SLOW_SECONDS.",
+    attributes=(attributes.DB_SYSTEM_NAME, attributes.DB_NAMESPACE, attributes.DB_OPERATION_NAME, ),
+    required=frozenset(("db.operation.name", "db.system.name", )),
+)
+TRUST_DB_CLIENT_TRANSACTIONS: Final = Metric(
+    name="trust.db.client.transactions",
+    instrument="counter",
+    unit="{transaction}",
+    brief="Transactions that ended, by outcome.",
+    attributes=(attributes.DB_SYSTEM_NAME, attributes.DB_NAMESPACE, attributes.TRUST_DB_TRANSACTION_OUTCOME, ),
+    required=frozenset(("db.system.name", "trust.db.transaction.outcome", )),
+)
+TRUST_DEPENDENCY_CHECK_DURATION: Final = Metric(
+    name="trust.dependency.check.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of the checks of a dependency.",
+    attributes=(attributes.TRUST_DEPENDENCY_NAME, attributes.TRUST_DEPENDENCY_TYPE, ),
+    required=frozenset(("trust.dependency.name", "trust.dependency.type", )),
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, ),
+)
+TRUST_DEPENDENCY_UP: Final = Metric(
+    name="trust.dependency.up",
+    instrument="gauge",
+    unit="{dependency}",
+    brief="1 when the last check of the dependency succeeded, 0 when it failed.",
+    attributes=(attributes.TRUST_DEPENDENCY_NAME, attributes.TRUST_DEPENDENCY_TYPE, ),
+    required=frozenset(("trust.dependency.name", "trust.dependency.type", )),
+)
+TRUST_DOCUMENT_PROCESSING_DURATION: Final = Metric(
+    name="trust.document.processing.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of document processing.",
+    attributes=(attributes.TRUST_DOCUMENT_TYPE, attributes.TRUST_OUTCOME, attributes.GEO_COUNTRY_ISO_CODE, ),
+    required=frozenset(("trust.document.type", "trust.outcome", )),
+    buckets=(0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, ),
+)
+TRUST_EXECUTOR_QUEUE_SIZE: Final = Metric(
+    name="trust.executor.queue.size",
+    instrument="updowncounter",
+    unit="{task}",
+    brief="Tasks that wait for a worker thread.",
+    attributes=(attributes.TRUST_EXECUTOR_NAME, ),
+    required=frozenset(("trust.executor.name", )),
+)
+TRUST_EXECUTOR_THREADS: Final = Metric(
+    name="trust.executor.threads",
+    instrument="updowncounter",
+    unit="{thread}",
+    brief="Worker threads of a thread pool.",
+    attributes=(attributes.TRUST_EXECUTOR_NAME, attributes.TRUST_EXECUTOR_STATE, ),
+    required=frozenset(("trust.executor.name", "trust.executor.state", )),
+)
+TRUST_FEE_AMOUNT: Final = Metric(
+    name="trust.fee.amount",
+    instrument="counter",
+    unit="{currency}",
+    brief="Fees charged, in units of the currency.",
+    attributes=(attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
+    required=frozenset(("trust.currency", )),
+)
+TRUST_OTEL_DROPPED: Final = Metric(
+    name="trust.otel.dropped",
+    instrument="counter",
+    unit="{measurement}",
+    brief="Measurements, or parts of them, that were not kept.",
+    attributes=(attributes.REASON, ),
+    required=frozenset(("reason", )),
+)
+TRUST_OTEL_OVERFLOW: Final = Metric(
+    name="trust.otel.overflow",
+    instrument="counter",
+    unit="{measurement}",
+    brief="Measurements whose labels were folded together because a limit was reached.",
+    attributes=(attributes.METRIC, ),
+    required=frozenset(("metric", )),
+)
+TRUST_REVENUE_AMOUNT: Final = Metric(
+    name="trust.revenue.amount",
+    instrument="counter",
+    unit="{currency}",
+    brief="Value of transactions, in units of the currency.",
+    attributes=(attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
+    required=frozenset(("trust.currency", )),
+)
+TRUST_RPC_CLIENT_ACTIVE_CALLS: Final = Metric(
+    name="trust.rpc.client.active_calls",
+    instrument="updowncounter",
+    unit="{call}",
+    brief="Number of calls that the client is waiting for now.",
+    attributes=(attributes.RPC_METHOD, attributes.TRUST_RPC_TYPE, ),
+    required=frozenset(("rpc.method", "trust.rpc.type", )),
+)
+TRUST_RPC_CLIENT_MESSAGES: Final = Metric(
+    name="trust.rpc.client.messages",
+    instrument="counter",
+    unit="{message}",
+    brief="Messages that the client received and sent.",
+    attributes=(attributes.RPC_METHOD, attributes.TRUST_RPC_TYPE, attributes.TRUST_RPC_MESSAGE_DIRECTION, ),
+    required=frozenset(("rpc.method", "trust.rpc.message.direction", "trust.rpc.type", )),
+)
+TRUST_RPC_SERVER_ACTIVE_CALLS: Final = Metric(
+    name="trust.rpc.server.active_calls",
+    instrument="updowncounter",
+    unit="{call}",
+    brief="Number of calls that the server is answering now.",
+    attributes=(attributes.RPC_METHOD, attributes.TRUST_RPC_TYPE, ),
+    required=frozenset(("rpc.method", "trust.rpc.type", )),
+)
+TRUST_RPC_SERVER_MESSAGES: Final = Metric(
+    name="trust.rpc.server.messages",
+    instrument="counter",
+    unit="{message}",
+    brief="Messages that the server received and sent.",
+    attributes=(attributes.RPC_METHOD, attributes.TRUST_RPC_TYPE, attributes.TRUST_RPC_MESSAGE_DIRECTION, ),
+    required=frozenset(("rpc.method", "trust.rpc.message.direction", "trust.rpc.type", )),
+)
+TRUST_SECURITY_AUTH_FAILURES: Final = Metric(
+    name="trust.security.auth.failures",
+    instrument="counter",
+    unit="{attempt}",
+    brief="Failed attempts of the addresses that failed most, TRUST_OTEL_OFFENDER_THRESHOLD times or more.",
+    attributes=(attributes.CLIENT_ADDRESS, ),
+    required=frozenset(("client.address", )),
+)
+TRUST_SECURITY_INCIDENTS: Final = Metric(
+    name="trust.security.incidents",
+    instrument="counter",
+    unit="{incident}",
+    brief="Suspicious activity that was found.",
+    attributes=(attributes.TRUST_SECURITY_INCIDENT_TYPE, attributes.TRUST_SEVERITY, ),
+    required=frozenset(("trust.security.incident.type", "trust.severity", )),
+)
+TRUST_SECURITY_RATE_LIMITED: Final = Metric(
+    name="trust.security.rate_limited",
+    instrument="counter",
+    unit="{request}",
+    brief="Requests that a rate limit refused.",
+    attributes=(attributes.TRUST_RATE_LIMIT_NAME, ),
+    required=frozenset(("trust.rate_limit.name", )),
+)
+TRUST_SECURITY_THREAT_MATCHES: Final = Metric(
+    name="trust.security.threat_matches",
+    instrument="counter",
+    unit="{match}",
+    brief="Requests from addresses that a reputation feed lists.",
+    attributes=(attributes.TRUST_THREAT_FEED, ),
+    required=frozenset(("trust.threat.feed", )),
+)
+TRUST_SESSION_ACTIVE: Final = Metric(
+    name="trust.session.active",
+    instrument="updowncounter",
+    unit="{session}",
+    brief="User sessions that are open now.",
+)
+TRUST_SLA_EVENTS: Final = Metric(
+    name="trust.sla.events",
+    instrument="counter",
+    unit="{event}",
+    brief="Events that a service level agreement judges; success where it was met.",
+    attributes=(attributes.TRUST_SLA_NAME, attributes.TRUST_OUTCOME, ),
+    required=frozenset(("trust.outcome", "trust.sla.name", )),
+)
+TRUST_SLA_OBJECTIVE: Final = Metric(
+    name="trust.sla.objective",
+    instrument="gauge",
+    unit="1",
+    brief="Share of events that the agreement wants met, from 0 to 1.",
+    attributes=(attributes.TRUST_SLA_NAME, ),
+    required=frozenset(("trust.sla.name", )),
+)
+
+ALL: Final[Mapping[str, Metric]] = {
+    metric.name: metric
+    for metric in (
+        CPYTHON_GC_COLLECTIONS,
+        DB_CLIENT_CONNECTION_COUNT,
+        DB_CLIENT_CONNECTION_CREATE_TIME,
+        DB_CLIENT_CONNECTION_IDLE_MAX,
+        DB_CLIENT_CONNECTION_MAX,
+        DB_CLIENT_CONNECTION_PENDING_REQUESTS,
+        DB_CLIENT_CONNECTION_TIMEOUTS,
+        DB_CLIENT_CONNECTION_USE_TIME,
+        DB_CLIENT_CONNECTION_WAIT_TIME,
+        DB_CLIENT_OPERATION_DURATION,
+        HTTP_SERVER_ACTIVE_REQUESTS,
+        HTTP_SERVER_REQUEST_BODY_SIZE,
+        HTTP_SERVER_REQUEST_DURATION,
+        HTTP_SERVER_RESPONSE_BODY_SIZE,
+        PROCESS_CPU_TIME,
+        PROCESS_MEMORY_USAGE,
+        PROCESS_OPEN_FILE_DESCRIPTOR_COUNT,
+        PROCESS_THREAD_COUNT,
+        RPC_CLIENT_CALL_DURATION,
+        RPC_SERVER_CALL_DURATION,
+        TRUST_AUDIT_EVENTS,
+        TRUST_AUTH_ATTEMPTS,
+        TRUST_AUTH_MFA_CHALLENGES,
+        TRUST_AUTHZ_DECISIONS,
+        TRUST_CERTIFICATE_INVENTORY,
+        TRUST_CERTIFICATE_NOT_AFTER,
+        TRUST_CERTIFICATE_OPERATION_ACTIVE,
+        TRUST_CERTIFICATE_OPERATION_DURATION,
+        TRUST_COMPLIANCE_CHECKS,
+        TRUST_COST_AMOUNT,
+        TRUST_CUSTOMER_SATISFACTION,
+        TRUST_DB_CLIENT_SLOW_OPERATIONS,
+        TRUST_DB_CLIENT_TRANSACTIONS,
+        TRUST_DEPENDENCY_CHECK_DURATION,
+        TRUST_DEPENDENCY_UP,
+        TRUST_DOCUMENT_PROCESSING_DURATION,
+        TRUST_EXECUTOR_QUEUE_SIZE,
+        TRUST_EXECUTOR_THREADS,
+        TRUST_FEE_AMOUNT,
+        TRUST_OTEL_DROPPED,
+        TRUST_OTEL_OVERFLOW,
+        TRUST_REVENUE_AMOUNT,
+        TRUST_RPC_CLIENT_ACTIVE_CALLS,
+        TRUST_RPC_CLIENT_MESSAGES,
+        TRUST_RPC_SERVER_ACTIVE_CALLS,
+        TRUST_RPC_SERVER_MESSAGES,
+        TRUST_SECURITY_AUTH_FAILURES,
+        TRUST_SECURITY_INCIDENTS,
+        TRUST_SECURITY_RATE_LIMITED,
+        TRUST_SECURITY_THREAT_MATCHES,
+        TRUST_SESSION_ACTIVE,
+        TRUST_SLA_EVENTS,
+        TRUST_SLA_OBJECTIVE,
+    )
+}

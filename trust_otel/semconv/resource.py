@@ -1,0 +1,18 @@
+"""Attributes of the resource that every series carries as labels, on each path to Prometheus."""
+
+from typing import Final
+
+PROMOTED: Final = (
+    "service.name",
+    "service.namespace",
+    "service.version",
+    "service.instance.id",
+    "deployment.environment.name",
+    "k8s.cluster.name",
+    "k8s.namespace.name",
+    "k8s.deployment.name",
+    "k8s.pod.name",
+    "k8s.container.name",
+    "k8s.node.name",
+)
+"""The same list stands in Prometheus' configuration and in the Collector's; a test compares them."""

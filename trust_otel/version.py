@@ -1,0 +1,6 @@
+"""Versions that the telemetry itself carries."""
+
+from typing import Final
+
+__version__: Final = "0.1.0"
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.44.0"
