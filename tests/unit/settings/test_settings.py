@@ -1,0 +1,187 @@
+"""Settings: how a value is read, and what is said about a bad one."""
+
+import pytest
+
+from trust_otel import settings
+from trust_otel.distro import DEFAULTS
+
+
+def _problem(name: str, value: str) -> str:
+    problems = settings.check({name: value})
+    assert [problem.name for problem in problems] == [name]
+    return f"{problems[0]}; {problems[0].consequence}"
+
+
+def test_nothing_set_is_nothing_wrong() -> None:
+    assert settings.check({}) == []
+
+
+def test_empty_value_counts_as_unset() -> None:
+    environment = {setting.name: "" for setting in settings.SETTINGS}
+    assert settings.check(environment) == []
+    for setting in settings.SETTINGS:
+        assert settings.value(setting.name, environment) == settings.value(setting.name, {})
+
+
+def test_every_default_is_a_value_that_its_setting_takes() -> None:
+    defaults = {setting.name: setting.default for setting in settings.SETTINGS if setting.default is not None}
+    assert settings.check(defaults) == []
+
+
+def test_every_help_is_one_sentence() -> None:
+    for setting in settings.SETTINGS:
+        assert setting.help.endswith("."), setting.name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRUST_OTEL_STRICT", "yes"),
+        ("TRUST_OTEL_STRICT", "1"),
+        ("TRUST_OTEL_CARDINALITY_LIMIT", "many"),
+        ("TRUST_OTEL_CARDINALITY_LIMIT", "9"),
+        ("TRUST_OTEL_CARDINALITY_LIMIT", "1000001"),
+        ("TRUST_OTEL_CARDINALITY_LIMIT", "2000.0"),
+        ("TRUST_OTEL_CARDINALITY_LIMIT", "-2000"),
+        ("TRUST_OTEL_CARDINALITY_LIMIT", "nan"),
+        ("TRUST_OTEL_CARDINALITY_LIMIT", "9" * 10_000),
+        ("TRUST_OTEL_ATTRIBUTE_LENGTH", "7"),
+        ("TRUST_OTEL_ATTRIBUTE_LENGTH", "4097"),
+        ("TRUST_OTEL_DB_SLOW_SECONDS", "nan"),
+        ("TRUST_OTEL_DB_SLOW_SECONDS", "inf"),
+        ("TRUST_OTEL_DB_SLOW_SECONDS", "0"),
+        ("TRUST_OTEL_DB_SLOW_SECONDS", "-1"),
+        ("TRUST_OTEL_DB_SLOW_SECONDS", "500ms"),
+        ("TRUST_OTEL_OFFENDER_THRESHOLD", "0"),
+        ("TRUST_OTEL_OFFENDER_CAPACITY", "100001"),
+        ("OTEL_SDK_DISABLED", "on"),
+        ("OTEL_METRICS_EXPORTER", "otpl"),
+        ("OTEL_METRICS_EXPORTER", "otlp,datadog"),
+        ("OTEL_METRICS_EXPORTER", "none,otlp"),
+        ("OTEL_METRICS_EXPORTER", ","),
+        ("OTEL_TRACES_EXPORTER", "prometheus"),
+        ("OTEL_LOGS_EXPORTER", "stdout"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://collector:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:port"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:99999"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://collector:0/v1/metrics"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "udp"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "cumulativ"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "15s"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", "-1"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "65536"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "http"),
+    ],
+)
+def test_bad_value_is_named_with_its_remedy_and_the_default_is_used(name: str, value: str) -> None:
+    said = _problem(name, value)
+    assert name in said
+    assert repr(value)[:100] in said
+    remedy, _, used = said.partition("; ")
+    assert remedy.partition("is not usable: ")[2]
+    default = next(setting.default for setting in settings.SETTINGS if setting.name == name)
+    assert used == ("leaving it unset" if default is None else f"using the default {default!r}")
+    assert settings.value(name, {name: value}) == settings.value(name, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meaning"),
+    [
+        ("TRUST_OTEL_STRICT", " TRUE ", True),
+        ("TRUST_OTEL_CARDINALITY_LIMIT", "10", 10),
+        ("TRUST_OTEL_CLIENT_NAMES", " acme, ,globex ", frozenset({"acme", "globex"})),
+        ("TRUST_OTEL_DB_SLOW_SECONDS", "1e-3", 0.001),
+        ("OTEL_METRICS_EXPORTER", "otlp, prometheus", ("otlp", "prometheus")),
+        ("OTEL_METRICS_EXPORTER", "console", ("console",)),
+        ("OTEL_METRICS_EXPORTER", "none", ()),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://[::1]:4318", "http://[::1]:4318"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:secret@collector/", "https://user:secret@collector/"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "GRPC", "grpc"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "DELTA", "delta"),
+        ("OTEL_EXPORTER_PROMETHEUS_PORT", "0", 0),
+    ],
+)
+def test_good_value_has_its_meaning(name: str, value: str, meaning: object) -> None:
+    assert settings.check({name: value}) == []
+    assert settings.value(name, {name: value}) == meaning
+
+
+@pytest.mark.parametrize("address", ["unix:///run/collector.sock", "dns:///collector:4317", "localhost:4317"])
+def test_addresses_that_grpc_understands_are_left_alone(address: str) -> None:
+    environment = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": address}
+    assert settings.check(environment) == []
+    assert settings.value("OTEL_EXPORTER_OTLP_ENDPOINT", environment) == address
+
+
+def test_an_address_without_a_scheme_is_none_for_http() -> None:
+    (problem,) = settings.check({"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
+    assert "set it to http://localhost:4318, or the protocol to grpc" in str(problem)
+
+
+def test_a_bad_address_is_named_without_its_password() -> None:
+    said = _problem("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://user:secret@collector")
+    assert "ftp://***@collector" in said
+    assert "secret" not in said
+
+
+def test_all_problems_are_found_at_once_in_the_order_of_the_table() -> None:
+    bad = {"OTEL_METRIC_EXPORT_INTERVAL": "x", "TRUST_OTEL_STRICT": "x", "OTEL_EXPORTER_OTLP_PROTOCOL": "x"}
+    assert [problem.name for problem in settings.check(bad)] == [
+        "TRUST_OTEL_STRICT",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "OTEL_METRIC_EXPORT_INTERVAL",
+    ]
+
+
+def test_a_problem_does_not_flood_the_log() -> None:
+    assert len(_problem("OTEL_METRICS_EXPORTER", "x" * 10_000_000)) < 1000
+
+
+def test_names_that_only_look_like_settings_are_found() -> None:
+    environment = {"TRUST_OTEL_CARDINALTY_LIMIT": "5", "TRUST_OTEL_STRICT": "true", "OTEL_WHATEVER": "1", "PATH": ""}
+    assert settings.unknown_names(environment) == ["TRUST_OTEL_CARDINALTY_LIMIT"]
+
+
+@pytest.mark.parametrize("name", ["COLLECTOR_BINARY", "PROMETHEUS_BINARY", "PROMTOOL_BINARY", "STACK_DIRECTORY"])
+def test_variables_of_the_local_stack_are_known(name: str) -> None:
+    assert settings.unknown_names({f"TRUST_OTEL_{name}": "x"}) == []
+
+
+def test_limits_come_from_their_settings() -> None:
+    limits = settings.limits(
+        {
+            "TRUST_OTEL_CARDINALITY_LIMIT": "11",
+            "TRUST_OTEL_ATTRIBUTE_LENGTH": "12",
+            "TRUST_OTEL_CLIENT_NAMES": "acme",
+            "TRUST_OTEL_OFFENDER_THRESHOLD": "13",
+            "TRUST_OTEL_OFFENDER_CAPACITY": "14",
+            "TRUST_OTEL_DB_SLOW_SECONDS": "15",
+        }
+    )
+    assert limits == settings.Limits(11, 12, frozenset({"acme"}), 13, 14, 15.0)
+
+
+def test_the_distro_sets_what_the_table_promises() -> None:
+    promised = {setting.name: setting.default for setting in settings.SETTINGS}
+    for name, default in DEFAULTS.items():
+        if name in promised:
+            assert promised[name] == default, name
+
+
+def test_where_the_distro_sets_nothing_the_table_promises_the_default_of_upstream() -> None:
+    upstream = {
+        "OTEL_SDK_DISABLED": "false",
+        "OTEL_METRIC_EXPORT_TIMEOUT": "30000",
+        "OTEL_EXPORTER_PROMETHEUS_HOST": "localhost",
+        "OTEL_EXPORTER_PROMETHEUS_PORT": "9464",
+    }
+    promised = {
+        setting.name: setting.default
+        for setting in settings.SETTINGS
+        if not setting.own and setting.default is not None and setting.name not in DEFAULTS
+    }
+    assert promised == upstream

@@ -1,0 +1,66 @@
+"""The settings for readers: a page in Markdown, JSON, or a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from trust_otel.settings import SETTINGS, Setting, check, without_password
+
+_HEADER = """# Settings
+
+Every variable that trust-otel reads, generated from `trust_otel/settings.py` by `make generate`. All other `OTEL_*`
+variables have the meaning that OpenTelemetry gives them. A bad value is named in the log with its remedy, and the
+default is used; with `TRUST_OTEL_STRICT=true` the service refuses to start and names all bad values at once. An empty
+value counts as unset.
+
+With `OTEL_CONFIG_FILE` the declarative file decides about resource, views, readers and exporters; the settings of
+trust-otel itself and its instrumentation work all the same.
+"""
+
+
+def settings_page() -> str:
+    """The settings as Markdown."""
+    own = [setting for setting in SETTINGS if setting.own]
+    upstream = [setting for setting in SETTINGS if not setting.own]
+    parts = [_HEADER, "## Of trust-otel\n", *_table(own), ""]
+    parts += ["## Of OpenTelemetry, with the defaults of trust-otel\n", *_table(upstream)]
+    return "\n".join(parts) + "\n"
+
+
+def settings_json(environment: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The settings as JSON: `[{"name", "default", "help", "set", "usable"}]`; `set` is the text in the environment."""
+    return [
+        {
+            "name": setting.name,
+            "default": setting.default,
+            "help": setting.help,
+            "set": without_password(environment.get(setting.name, "")) or None,
+            "usable": not check(environment, [setting]),
+        }
+        for setting in SETTINGS
+    ]
+
+
+def settings_text(environment: Mapping[str, str]) -> str:
+    """The settings for a terminal, those that are set with their value, bad ones marked."""
+    return "\n".join(_entry(setting, environment) for setting in SETTINGS)
+
+
+def _table(settings: list[Setting]) -> list[str]:
+    rows = [f"| `{setting.name}` | {_default(setting)} | {setting.help} |" for setting in settings]
+    return ["| variable | default | meaning |", "|---|---|---|", *rows]
+
+
+def _default(setting: Setting) -> str:
+    return f"`{setting.default}`" if setting.default else ""
+
+
+def _entry(setting: Setting, environment: Mapping[str, str]) -> str:
+    text = environment.get(setting.name)
+    if not text:
+        state = f"default {setting.default}" if setting.default else "not set"
+    else:
+        problems = check(environment, [setting])
+        state = f"set to {without_password(text)!r}" + (f" - BAD: {problems[0].remedy}" if problems else "")
+    return f"{setting.name}\n    {setting.help}\n    {state}"
