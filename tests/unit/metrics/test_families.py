@@ -1,0 +1,372 @@
+"""Each family of metrics: what a call records, and that every declared metric can appear."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import pytest
+
+from trust_otel.metrics import certificate
+from trust_otel.metrics.database import PoolState
+from trust_otel.metrics.executor import ExecutorState
+from trust_otel.semconv.metrics import ALL
+
+DAY = 24 * 3600.0
+NOW = 2_000_000_000.0
+
+
+def _everything(metrics: Any) -> None:
+    metrics.http_request(method="GET").finish(route="/", status_code=200, request_size=1, response_size=1)
+    with metrics.certificate_operation("validation", certificate_type="DSC"):
+        pass
+    metrics.set_certificate("ca", not_after=NOW)
+    for _ in range(5):
+        metrics.record_auth_attempt(method="password", success=False, country="DE", client_address="192.0.2.1")
+    metrics.record_mfa_challenge(method="totp", success=True)
+    metrics.record_authorization(granted=True, resource_type="certificate")
+    metrics.record_security_incident("credential_stuffing", severity="critical")
+    metrics.record_rate_limited("login")
+    metrics.record_threat_match("blocklist")
+    metrics.record_audit_event("certificate.issue")
+    metrics.record_compliance_check(framework="eidas", control="signature_policy", passed=True)
+    metrics.session_started()
+    with metrics.document_processing("passport", country="DE"):
+        pass
+    for name in ("revenue", "fee", "cost"):
+        metrics.record_business_metric(name, 1, {"currency": "EUR"})
+    metrics.record_business_metric("customer_satisfaction", 5)
+    metrics.record_sla_event("processing", met=True)
+    metrics.set_sla_objective("processing", 0.99)
+    for side in ("server", "client"):
+        call = metrics.rpc_call(side, method="a.B/C", rpc_type="unary")
+        call.message_received()
+        call.message_sent()
+        call.finish("OK")
+    metrics.record_database_operation(system="sqlite", operation="SELECT", duration=1.0)
+    metrics.record_database_transaction(system="sqlite", outcome="commit")
+    metrics.record_connection_created("p", duration=0.1)
+    metrics.record_connection_wait("p", duration=0.1)
+    metrics.record_connection_use("p", duration=0.1)
+    metrics.record_connection_timeout("p")
+    metrics.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0, 10, 5)])
+    metrics.record_dependency("vault", dependency_type="vault", up=True, duration=0.1)
+    metrics.observe_executors(lambda: [ExecutorState("anyio", 1, 40, 0)])
+
+
+def test_every_metric_of_the_vocabulary_appears(recording: Any) -> None:
+    _everything(recording.metrics)
+    of_system_metrics = {name for name in ALL if name.startswith(("process.", "cpython."))}
+    assert recording.names() == set(ALL) - of_system_metrics
+    assert recording.dropped() == {}
+    assert recording.overflowed() == {}
+
+
+def test_every_series_has_what_its_metric_requires_and_nothing_undeclared(recording: Any) -> None:
+    _everything(recording.metrics)
+    for name in recording.names():
+        for labels in recording.labels(name):
+            assert ALL[name].required <= set(labels), name
+            assert set(labels) <= {attribute.name for attribute in ALL[name].attributes}, name
+
+
+def test_units_descriptions_and_buckets_are_those_of_the_vocabulary(recording: Any) -> None:
+    _everything(recording.metrics)
+    for metric in recording._metrics():
+        declared = ALL[metric.name]
+        assert (metric.unit, metric.description) == (declared.unit, declared.brief)
+        for point in metric.data.data_points:
+            if declared.buckets:
+                assert tuple(point.explicit_bounds) == declared.buckets
+        assert getattr(metric.data, "is_monotonic", False) == (declared.instrument == "counter")
+
+
+class TestCertificates:
+    @pytest.fixture(autouse=True)
+    def _now(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(certificate, "time", lambda: NOW)
+
+    def _status(self, recording: Any) -> dict[str, float]:
+        series = recording.series("trust.certificate.inventory")
+        return {labels["trust.certificate.status"]: point.value for labels, point in series if point.value}
+
+    @pytest.mark.parametrize(
+        ("remaining", "status"),
+        [
+            (30 * DAY + 1, "valid"),
+            (30 * DAY, "expiring"),
+            (1, "expiring"),
+            (0, "expired"),
+            (-1, "expired"),
+        ],
+    )
+    def test_status_at_the_boundaries(self, recording: Any, remaining: float, status: str) -> None:
+        recording.metrics.set_certificate("ca", not_after=NOW + remaining)
+        assert self._status(recording) == {status: 1}
+
+    def test_every_status_is_there_from_the_start_at_0(self, recording: Any) -> None:
+        series = recording.series("trust.certificate.inventory")
+        assert {labels["trust.certificate.status"]: point.value for labels, point in series} == {
+            "valid": 0,
+            "expiring": 0,
+            "expired": 0,
+            "revoked": 0,
+        }
+
+    def test_revoked_is_revoked_whatever_its_end_and_its_end_is_nobodys_concern(self, recording: Any) -> None:
+        recording.metrics.set_certificate("ca", not_after=NOW - 1, revoked=True)
+        assert self._status(recording) == {"revoked": 1}
+        assert recording.series("trust.certificate.not_after") == []
+
+    def test_renewal_replaces_the_series(self, recording: Any) -> None:
+        recording.metrics.set_certificate("ca", not_after=NOW + DAY, certificate_type="old")
+        recording.collect()
+        recording.metrics.set_certificate("ca", not_after=NOW + 365 * DAY, certificate_type="new")
+        ((labels, point),) = recording.series("trust.certificate.not_after")
+        assert labels == {"trust.certificate.name": "ca", "trust.certificate.type": "new"}
+        assert point.value == NOW + 365 * DAY
+        assert self._status(recording) == {"valid": 1}
+
+    def test_series_of_a_removed_certificate_ends(self, recording: Any) -> None:
+        recording.metrics.set_certificate("a", not_after=NOW + DAY)
+        recording.metrics.set_certificate("b" * 10_000, not_after=NOW + DAY)
+        assert len(recording.series("trust.certificate.not_after")) == 2
+        recording.metrics.remove_certificate("a")
+        recording.metrics.remove_certificate("b" * 10_000)
+        recording.metrics.remove_certificate("never there")
+        assert recording.series("trust.certificate.not_after") == []
+        assert self._status(recording) == {}
+
+    @pytest.mark.parametrize(
+        "moment",
+        [
+            datetime.fromtimestamp(NOW, timezone.utc),
+            datetime.fromtimestamp(NOW, timezone.utc).replace(tzinfo=None),
+            datetime.fromtimestamp(NOW, timezone(timedelta(hours=5))),
+            NOW,
+            int(NOW),
+            Decimal(int(NOW)),
+        ],
+    )
+    def test_every_form_of_a_moment_means_the_same(self, recording: Any, moment: Any) -> None:
+        recording.metrics.set_certificate("ca", not_after=moment)
+        assert recording.value("trust.certificate.not_after") == NOW
+
+    @pytest.mark.parametrize("moment", [float("nan"), float("inf"), "2030-01-01", None, True, 10**400, datetime.min])
+    def test_what_is_no_moment_is_dropped_and_the_earlier_end_stays(self, recording: Any, moment: Any) -> None:
+        recording.metrics.set_certificate("ca", not_after=NOW)
+        recording.metrics.set_certificate("ca", not_after=moment)
+        if moment is not datetime.min:
+            assert recording.dropped() == {"invalid_value": 1}
+            assert recording.value("trust.certificate.not_after") == NOW
+
+    def test_certificates_past_the_limit_show_the_earliest_end_of_all(self, recording: Any) -> None:
+        for number in range(600):
+            recording.metrics.set_certificate(f"c{number}", not_after=NOW + 10_000 - number)
+        assert len(recording.series("trust.certificate.not_after")) == 501
+        assert recording.value("trust.certificate.not_after", {"trust.certificate.name": "_other"}) == NOW + 9401
+        assert recording.overflowed()["trust.certificate.not_after"] >= 100
+        assert self._status(recording) == {"expiring": 600}
+
+
+class TestSecurity:
+    def test_attempts_by_method_outcome_and_country(self, recording: Any) -> None:
+        recording.metrics.record_auth_attempt(method="password", success=True, country="DE")
+        recording.metrics.record_auth_attempt(method="password", success=False)
+        assert recording.labels("trust.auth.attempts") == [
+            {"trust.auth.method": "password", "trust.outcome": "success", "geo.country.iso_code": "DE"},
+            {"trust.auth.method": "password", "trust.outcome": "failure"},
+        ]
+
+    def test_address_appears_from_the_threshold_on_with_all_its_failures(self, record: Callable[..., Any]) -> None:
+        recording = record(offender_threshold=3)
+        seen = []
+        for _ in range(4):
+            recording.metrics.record_auth_attempt(method="password", success=False, client_address="192.0.2.7")
+            seen.append(recording.value("trust.security.auth.failures"))
+        assert seen == [0, 0, 3, 4]
+        assert recording.labels("trust.security.auth.failures") == [{"client.address": "192.0.2.7"}]
+
+    def test_success_counts_against_nobody(self, record: Callable[..., Any]) -> None:
+        recording = record(offender_threshold=1)
+        recording.metrics.record_auth_attempt(method="password", success=True, client_address="192.0.2.7")
+        assert recording.series("trust.security.auth.failures") == []
+
+    @pytest.mark.parametrize("address", ["unknown", "", "192.0.2.300", "mary@example.org", 7, b"\xc0\x00\x02\x07"])
+    def test_what_is_no_address_is_counted_as_a_loss_and_the_attempt_still_counts(
+        self, record: Callable[..., Any], address: Any
+    ) -> None:
+        recording = record(offender_threshold=1)
+        recording.metrics.record_auth_attempt(method="password", success=False, client_address=address)
+        assert recording.value("trust.auth.attempts") == 1
+        assert recording.series("trust.security.auth.failures") == []
+        assert recording.dropped() == {"unknown_value": 1}
+
+    def test_offenders_past_the_capacity_are_counted_as_overflow(self, record: Callable[..., Any]) -> None:
+        recording = record(offender_threshold=1, offender_capacity=10)
+        for number in range(15):
+            recording.metrics.record_auth_attempt(method="password", success=False, client_address=f"192.0.2.{number}")
+        assert len(recording.series("trust.security.auth.failures")) == 10
+        assert recording.overflowed() == {"trust.security.auth.failures": 5}
+
+    def test_every_other_kind_of_event(self, recording: Any) -> None:
+        metrics = recording.metrics
+        metrics.record_mfa_challenge(method="totp", success=False)
+        metrics.record_authorization(granted=False, resource_type="document")
+        metrics.record_audit_event("key.use", success=False)
+        metrics.record_compliance_check(framework="gdpr", control="retention", passed=False)
+        assert recording.labels("trust.auth.mfa.challenges")[0]["trust.outcome"] == "failure"
+        assert recording.labels("trust.authz.decisions")[0]["trust.authz.decision"] == "deny"
+        assert recording.labels("trust.audit.events")[0]["trust.outcome"] == "failure"
+        assert recording.labels("trust.compliance.checks")[0]["trust.outcome"] == "failure"
+
+    def test_severity_that_no_alert_knows_is_other(self, recording: Any) -> None:
+        recording.metrics.record_security_incident("x", severity="fatal")
+        assert recording.labels("trust.security.incidents")[0]["trust.severity"] == "_other"
+
+
+class TestBusiness:
+    def test_usage_pattern_of_the_requirements(self, recording: Any) -> None:
+        metrics, amount = recording.metrics, 12.5
+        metrics.record_business_metric("revenue", amount, {"currency": "USD"})
+        ((labels, point),) = recording.series("trust.revenue.amount")
+        assert (labels, point.value) == ({"trust.currency": "USD"}, 12.5)
+
+    async def test_the_same_in_a_coroutine(self, recording: Any) -> None:
+        recording.metrics.record_business_metric("revenue", 1, {"currency": "USD"})
+        assert recording.value("trust.revenue.amount") == 1
+
+    def test_short_and_full_names_serve_alike(self, record: Callable[..., Any]) -> None:
+        recording = record(client_names=frozenset({"acme"}))
+        short = {"currency": "EUR", "country": "DE", "client": "acme"}
+        full = {"trust.currency": "EUR", "geo.country.iso_code": "DE", "trust.client.name": "acme"}
+        for attributes in (short, full):
+            recording.metrics.record_business_metric("fee", 1, attributes)
+        ((labels, point),) = recording.series("trust.fee.amount")
+        assert (labels, point.value) == (full, 2)
+
+    @pytest.mark.parametrize("attributes", ["currency=EUR", ["currency"], 7, object(), b"x"])
+    def test_attributes_that_are_no_mapping_are_counted_as_a_loss(self, recording: Any, attributes: Any) -> None:
+        recording.metrics.record_business_metric("fee", 1, attributes)
+        assert recording.dropped() == {"attribute_type": 1}
+
+    @pytest.mark.parametrize("name", ["profit", "", None, 7, ("revenue",), "Revenue"])
+    def test_unknown_metric_is_counted_as_a_loss(self, recording: Any, name: Any) -> None:
+        recording.metrics.record_business_metric(name, 1)
+        assert recording.dropped() == {"unknown_metric": 1}
+
+    @pytest.mark.parametrize("score", [1, 3, 5])
+    def test_score_from_1_to_5_is_satisfaction(self, recording: Any, score: int) -> None:
+        recording.metrics.record_business_metric("customer_satisfaction", score)
+        ((_, point),) = recording.series("trust.customer.satisfaction")
+        assert point.sum == score
+
+    @pytest.mark.parametrize("score", [0, 0.5, 6, 100])
+    def test_score_beyond_the_scale_is_dropped(self, recording: Any, score: float) -> None:
+        recording.metrics.record_business_metric("customer_satisfaction", score)
+        assert recording.series("trust.customer.satisfaction") == []
+        assert recording.dropped() == {"invalid_value": 1}
+
+    @pytest.mark.parametrize("share", [0, 0.5, 1, Decimal("0.999")])
+    def test_objective_is_a_share(self, recording: Any, share: Any) -> None:
+        recording.metrics.set_sla_objective("a", share)
+        assert recording.value("trust.sla.objective") == float(share)
+
+    @pytest.mark.parametrize("share", [-0.1, 1.1, 99.9, float("nan"), None, "0.9", True, Decimal("99.9")])
+    def test_objective_that_is_no_share_is_dropped(self, recording: Any, share: Any) -> None:
+        recording.metrics.set_sla_objective("a", share)
+        assert recording.series("trust.sla.objective") == []
+        assert recording.dropped() == {"invalid_value": 1}
+
+    def test_objective_can_change(self, recording: Any) -> None:
+        recording.metrics.set_sla_objective("a", 0.9)
+        recording.metrics.set_sla_objective("a", 0.99)
+        assert [point.value for _, point in recording.series("trust.sla.objective")] == [0.99]
+
+
+class TestDatabase:
+    LABELS: ClassVar = {"system": "sqlite", "namespace": "trust", "operation": "SELECT"}
+
+    @pytest.mark.parametrize(("duration", "slow"), [(0.499, 0), (0.5, 1), (10, 1)])
+    def test_slow_is_what_takes_as_long_as_the_setting_says(self, recording: Any, duration: float, slow: int) -> None:
+        recording.metrics.record_database_operation(duration=duration, **self.LABELS)
+        ((_, point),) = recording.series("trust.db.client.slow_operations")
+        assert point.value == slow
+
+    def test_operation_that_failed_is_counted_with_its_class(self, recording: Any) -> None:
+        recording.metrics.record_database_operation(duration=0.1, error_type="IntegrityError", **self.LABELS)
+        assert recording.labels("db.client.operation.duration")[0]["error.type"] == "IntegrityError"
+
+    @pytest.mark.parametrize("duration", [None, "fast", float("nan"), -1, float("inf")])
+    def test_duration_that_is_none_is_dropped_and_counts_as_nothing(self, recording: Any, duration: Any) -> None:
+        recording.metrics.record_database_operation(duration=duration, **self.LABELS)
+        assert recording.series("db.client.operation.duration") == []
+        assert recording.value("trust.db.client.slow_operations") == 0
+        assert sum(recording.dropped().values()) == 1
+
+    def test_statements_that_differ_stay_in_bounded_memory(self, record: Callable[..., Any]) -> None:
+        recording = record(label_sets=20)
+        for number in range(1000):
+            recording.metrics.record_database_operation(system="sqlite", operation=f"X{number}", duration=0.1)
+        assert len(recording.metrics._db_declared) <= 20
+
+    def test_timeouts_of_a_declared_pool_are_there_at_0(self, recording: Any) -> None:
+        recording.metrics.declare_connection_pool("p", system="sqlite")
+        ((labels, point),) = recording.series("db.client.connection.timeouts")
+        assert (labels, point.value) == ({"db.client.connection.pool.name": "p"}, 0)
+
+
+class TestDependencies:
+    def test_up_and_down(self, recording: Any) -> None:
+        recording.metrics.record_dependency("vault", dependency_type="vault", up=True, duration=0.01)
+        assert recording.value("trust.dependency.up") == 1
+        recording.metrics.record_dependency("vault", dependency_type="vault", up=False)
+        assert recording.value("trust.dependency.up") == 0
+        assert recording.value("trust.dependency.check.duration") == 1
+
+    @pytest.mark.parametrize("name", ["vault", "a\nb", "x" * 1000])
+    def test_series_of_a_removed_dependency_ends(self, recording: Any, name: str) -> None:
+        recording.metrics.record_dependency(name, dependency_type="vault", up=True)
+        recording.metrics.record_dependency("other", dependency_type="pki", up=True)
+        recording.metrics.remove_dependency(name)
+        recording.metrics.remove_dependency("never there")
+        assert [labels["trust.dependency.name"] for labels in recording.labels("trust.dependency.up")] == ["other"]
+
+    def test_dependencies_that_come_and_go_never_use_up_the_limit(self, recording: Any) -> None:
+        for number in range(300):
+            recording.metrics.record_dependency(f"d{number}", dependency_type="http", up=True)
+            recording.metrics.remove_dependency(f"d{number}")
+        recording.metrics.record_dependency("last", dependency_type="http", up=True)
+        assert [labels["trust.dependency.name"] for labels in recording.labels("trust.dependency.up")] == ["last"]
+
+
+class TestRpc:
+    def test_call_with_its_messages(self, recording: Any) -> None:
+        call = recording.metrics.rpc_call("server", method="a.B/C", rpc_type="bidi_stream")
+        assert recording.value("trust.rpc.server.active_calls") == 1
+        for _ in range(3):
+            call.message_received()
+        call.message_sent()
+        call.finish("OK")
+        call.finish("INTERNAL")
+        assert recording.value("trust.rpc.server.active_calls") == 0
+        assert recording.value("trust.rpc.server.messages", {"trust.rpc.message.direction": "received"}) == 3
+        assert recording.value("trust.rpc.server.messages", {"trust.rpc.message.direction": "sent"}) == 1
+        assert recording.labels("rpc.server.call.duration") == [
+            {
+                "rpc.method": "a.B/C",
+                "trust.rpc.type": "bidi_stream",
+                "rpc.system.name": "grpc",
+                "rpc.response.status_code": "OK",
+            }
+        ]
+
+    @pytest.mark.parametrize(
+        ("status", "error", "shown"),
+        [("NOT_FOUND", None, "NOT_FOUND"), ("UNKNOWN", "ValueError", "ValueError"), ("OK", "X", "X")],
+    )
+    def test_error_is_the_class_or_else_the_status(
+        self, recording: Any, status: str, error: str | None, shown: str
+    ) -> None:
+        recording.metrics.rpc_call("client", method="a.B/C", rpc_type="unary").finish(status, error)
+        assert recording.labels("rpc.client.call.duration")[0]["error.type"] == shown

@@ -1,0 +1,181 @@
+"""`http_request_metrics`: handlers that no instrumentation sees."""
+
+import asyncio
+import threading
+from http import HTTPStatus
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from trust_otel.metrics.http import request_in_progress
+
+DURATION = "http.server.request.duration"
+ACTIVE = "http.server.active_requests"
+
+
+def test_usage_pattern_of_the_requirements(recording: Any) -> None:
+    metrics = recording.metrics
+
+    @metrics.http_request_metrics()
+    def handler(request: Any) -> str:
+        """Answer."""
+        assert recording.value(ACTIVE) == 1
+        return "answer"
+
+    assert handler(SimpleNamespace(method="GET")) == "answer"
+    assert (handler.__name__, handler.__doc__) == ("handler", "Answer.")
+    assert recording.labels(DURATION) == [
+        {
+            "http.request.method": "GET",
+            "url.scheme": "http",
+            "http.route": "handler",
+            "http.response.status_code": 200,
+        }
+    ]
+    assert recording.value(ACTIVE) == 0
+
+
+async def test_the_same_in_a_coroutine(recording: Any) -> None:
+    metrics = recording.metrics
+
+    @metrics.http_request_metrics(route="/documents/{id}", method="POST")
+    async def handler() -> Any:
+        await asyncio.sleep(0.02)
+        return SimpleNamespace(status_code=201)
+
+    assert asyncio.iscoroutinefunction(handler)
+    await handler()
+    ((labels, point),) = recording.series(DURATION)
+    assert (labels["http.route"], labels["http.request.method"]) == ("/documents/{id}", "POST")
+    assert labels["http.response.status_code"] == 201
+    assert point.sum >= 0.02
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (SimpleNamespace(status_code=404), 404),
+        (SimpleNamespace(status=HTTPStatus.CREATED), 201),
+        (SimpleNamespace(status="open"), 200),
+        (SimpleNamespace(status_code=7), 200),
+        (None, 200),
+        ({"status": 500}, 200),
+    ],
+)
+def test_status_is_that_of_the_answer_when_it_has_one(recording: Any, answer: object, status: int) -> None:
+    assert recording.metrics.http_request_metrics()(lambda: answer)() is answer
+    assert recording.labels(DURATION)[0]["http.response.status_code"] == status
+
+
+def test_answer_of_500_is_an_error_of_that_name(recording: Any) -> None:
+    recording.metrics.http_request_metrics()(lambda: SimpleNamespace(status_code=503))()
+    assert recording.labels(DURATION)[0]["error.type"] == "503"
+
+
+def test_exception_passes_unchanged_and_is_counted_with_its_class(recording: Any) -> None:
+    fault = ValueError("x")
+
+    @recording.metrics.http_request_metrics()
+    def handler() -> None:
+        raise fault
+
+    with pytest.raises(ValueError, match="x") as raised:
+        handler()
+    assert raised.value is fault
+    (labels,) = recording.labels(DURATION)
+    assert (labels["error.type"], labels["http.response.status_code"]) == ("ValueError", 500)
+    assert recording.value(ACTIVE) == 0
+    assert request_in_progress.get() is False
+
+
+async def test_cancellation_passes_and_ends_the_request(recording: Any) -> None:
+    @recording.metrics.http_request_metrics()
+    async def handler() -> None:
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(handler())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert recording.labels(DURATION)[0]["error.type"].endswith("CancelledError")
+    assert recording.value(ACTIVE) == 0
+
+
+def test_exception_that_carries_a_client_error_is_no_error_of_the_server(recording: Any) -> None:
+    class NotFoundError(Exception):
+        status_code = 404
+
+    @recording.metrics.http_request_metrics()
+    def handler() -> None:
+        raise NotFoundError
+
+    with pytest.raises(NotFoundError):
+        handler()
+    (labels,) = recording.labels(DURATION)
+    assert labels["http.response.status_code"] == 404
+    assert "error.type" not in labels
+
+
+def test_decorator_within_a_decorator_counts_once(recording: Any) -> None:
+    inner = recording.metrics.http_request_metrics(route="inner")(lambda: "answer")
+    outer = recording.metrics.http_request_metrics(route="outer")(lambda: inner())
+    outer()
+    assert [labels["http.route"] for labels in recording.labels(DURATION)] == ["outer"]
+    inner()
+    assert recording.value(DURATION) == 2
+
+
+async def test_requests_that_overlap_are_counted_each(recording: Any) -> None:
+    @recording.metrics.http_request_metrics()
+    async def handler() -> None:
+        await asyncio.sleep(0.01)
+
+    await asyncio.gather(*(handler() for _ in range(20)))
+    assert recording.value(DURATION) == 20
+    assert recording.value(ACTIVE) == 0
+
+
+def test_threads_are_counted_each(recording: Any) -> None:
+    handler = recording.metrics.http_request_metrics()(lambda: None)
+    threads = [threading.Thread(target=handler) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert recording.value(DURATION) == 20
+
+
+def test_property_of_an_answer_that_raises_is_left_alone(recording: Any) -> None:
+    """As a lazy column of a row without its session."""
+
+    class Row:
+        @property
+        def status(self) -> int:
+            raise RuntimeError("detached")
+
+        method = status
+
+    row = Row()
+    assert recording.metrics.http_request_metrics()(lambda argument: argument)(row) is row
+    (labels,) = recording.labels(DURATION)
+    assert (labels["http.request.method"], labels["http.response.status_code"]) == ("_OTHER", 200)
+
+
+@pytest.mark.parametrize("method", ["get", "PROPFIND", "", "GET\n", "X" * 100_000])
+def test_method_that_is_not_known_is_other_and_no_loss(recording: Any, method: str) -> None:
+    recording.metrics.http_request(method=method).finish(status_code=200)
+    assert recording.labels(DURATION)[0]["http.request.method"] == "_OTHER"
+    assert recording.dropped() == {}
+
+
+def test_sizes_are_recorded_when_they_are_known(recording: Any) -> None:
+    recording.metrics.http_request(method="PUT", scheme="https", protocol_version="2").finish(
+        route="/r", status_code=200, request_size=1000, response_size=0
+    )
+    recording.metrics.http_request(method="GET").finish(status_code=200)
+    ((labels, point),) = recording.series("http.server.request.body.size")
+    assert labels["network.protocol.version"] == "2"
+    assert point.sum == 1000
+    assert recording.value("http.server.response.body.size") == 1

@@ -1,0 +1,261 @@
+"""Amounts: which are recorded, and what becomes of the others."""
+
+import threading
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from trust_otel import TrustServiceMetrics, get_metrics
+from trust_otel.metrics.database import PoolState
+from trust_otel.metrics.executor import ExecutorState
+
+
+@pytest.mark.parametrize(
+    "amount", [0, 1, 2.5, Decimal("2.5"), Fraction(5, 2), 2**53 - 1, 2**60, 1e308, 5e-324, 10**300]
+)
+def test_every_finite_amount_is_recorded(recording: Any, amount: Any) -> None:
+    recording.metrics.record_business_metric("revenue", amount, {"currency": "EUR"})
+    assert recording.value("trust.revenue.amount", {"trust.currency": "EUR"}) == float(amount)
+    assert recording.dropped() == {}
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        float("nan"),
+        float("inf"),
+        float("-inf"),
+        True,
+        False,
+        None,
+        "12",
+        b"12",
+        [],
+        {},
+        object(),
+        1j,
+        Decimal("NaN"),
+        Decimal("sNaN"),
+        Decimal("Infinity"),
+        pytest.param(10**400, id="10**400"),
+        pytest.param(-(10**400), id="-10**400"),
+        pytest.param(Fraction(10**400), id="Fraction"),
+    ],
+)
+def test_what_is_no_finite_number_is_dropped_and_counted(recording: Any, amount: Any) -> None:
+    recording.metrics.record_business_metric("revenue", amount, {"currency": "EUR"})
+    assert recording.series("trust.revenue.amount") == []
+    assert recording.dropped() == {"invalid_value": 1}
+
+
+@pytest.mark.parametrize("amount", [-1, -0.001, Decimal("-1"), -(2**60)])
+@pytest.mark.parametrize("name", ["revenue", "fee", "cost", "customer_satisfaction"])
+def test_negative_amount_is_dropped_and_counted(recording: Any, name: str, amount: Any) -> None:
+    recording.metrics.record_business_metric(name, amount)
+    assert recording.dropped() in ({"negative_value": 1}, {"invalid_value": 1})
+    assert recording.value(f"trust.{name}.amount") == 0
+
+
+def test_amounts_of_either_sign_move_an_up_down_counter(recording: Any) -> None:
+    recording.metrics.session_started()
+    recording.metrics.session_started()
+    recording.metrics.session_ended()
+    assert recording.value("trust.session.active") == 1
+
+
+def test_sum_never_leaves_what_the_protocol_can_carry(recording: Any) -> None:
+    for _ in range(2000):
+        recording.metrics.record_business_metric("revenue", 2**53 - 1)
+    assert recording.value("trust.revenue.amount") == pytest.approx(2000 * 2**53)
+    assert encode_metrics(recording.collect()).SerializeToString()
+
+
+def test_sum_never_becomes_infinite(recording: Any) -> None:
+    for _ in range(3):
+        recording.metrics.record_business_metric("fee", 1e308)
+    recording.metrics.record_business_metric("fee", 1)
+    assert recording.value("trust.fee.amount") == 1e308
+    assert recording.dropped() == {"invalid_value": 2}
+
+
+def test_whole_numbers_stay_exact_beside_fractions(recording: Any) -> None:
+    for _ in range(1000):
+        recording.metrics.record_business_metric("revenue", 1, {"currency": "EUR"})
+    assert recording.value("trust.revenue.amount") == 1000
+
+
+def test_eight_threads_lose_nothing(recording: Any) -> None:
+    def work(thread: int) -> None:
+        for number in range(10_000):
+            recording.metrics.record_authorization(granted=number % 2 == 0, resource_type=f"type-{thread % 2}")
+            if number % 10 == 0:
+                recording.metrics.record_dependency("db", dependency_type="database", up=True, duration=0.001)
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for resource_type in ("type-0", "type-1"):
+        for decision in ("grant", "deny"):
+            labels = {"trust.authz.decision": decision, "trust.authz.resource.type": resource_type}
+            assert recording.value("trust.authz.decisions", labels) == 20_000
+    assert recording.value("trust.dependency.check.duration") == 8_000
+
+
+def test_collection_amid_recording_never_goes_back(recording: Any) -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            recording.metrics.record_audit_event("login")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        seen = [recording.value("trust.audit.events") for _ in range(50)]
+    finally:
+        done.set()
+        thread.join()
+    assert seen == sorted(seen)
+
+
+def test_get_metrics_gives_the_same_object_to_every_thread() -> None:
+    seen: set[int] = set()
+    threads = [threading.Thread(target=lambda: seen.add(id(get_metrics()))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(seen) == 1
+
+
+def test_metrics_made_before_the_provider_reach_it() -> None:
+    """A module that calls `get_metrics()` at import time, before anything is set up."""
+    from opentelemetry.metrics._internal import _ProxyMeterProvider
+
+    proxy = _ProxyMeterProvider()
+    metrics = TrustServiceMetrics(proxy)
+    metrics.record_audit_event("too.early")
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    proxy.on_set_meter_provider(provider)
+    metrics.record_audit_event("in.time")
+    names = {
+        metric.name
+        for resource in reader.get_metrics_data().resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    assert "trust.audit.events" in names
+    assert "trust.otel.dropped" in names
+    provider.shutdown()
+
+
+def test_two_objects_on_one_provider_add_up(recording: Any) -> None:
+    """As when a service makes a `TrustServiceMetrics` of its own beside the one of the instrumentation."""
+    other = TrustServiceMetrics(recording.provider)
+    for metrics in (recording.metrics, other):
+        metrics.session_started()
+        metrics.record_audit_event("login")
+        metrics.record_business_metric("customer_satisfaction", 5)
+        metrics.record_business_metric("nothing", 5)
+        metrics.set_certificate("ca", not_after=4e9)
+    assert [point.value for _, point in recording.series("trust.session.active")] == [2]
+    assert [point.value for _, point in recording.series("trust.audit.events")] == [2]
+    assert recording.value("trust.customer.satisfaction") == 2
+    assert recording.dropped() == {"unknown_metric": 2}
+    assert [point.value for _, point in recording.series("trust.certificate.not_after")] == [4e9]
+    assert recording.value("trust.certificate.inventory", {"trust.certificate.status": "valid"}) == 2
+
+
+class TestObservedPools:
+    """What a callback says is judged like anything else."""
+
+    def test_what_two_say_of_one_pool_is_summed(self, recording: Any) -> None:
+        for used in (1, 2):
+            recording.metrics.observe_connection_pools(
+                lambda used=used: [PoolState("p", idle=0, used=used, pending_requests=0, max=10)]
+            )
+        assert recording.value("db.client.connection.count", {"db.client.connection.state": "used"}) == 3
+        assert recording.value("db.client.connection.max") == 20
+
+    def test_unbounded_pool_has_no_max(self, recording: Any) -> None:
+        recording.metrics.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0)])
+        assert recording.series("db.client.connection.max") == []
+        assert recording.series("db.client.connection.idle.max") == []
+        assert recording.value("db.client.connection.pending_requests") == 0
+
+    def test_pool_that_is_gone_leaves_no_series(self, recording: Any) -> None:
+        pools = [PoolState("p", 1, 1, 0, 5, 5)]
+        recording.metrics.observe_connection_pools(lambda: pools)
+        assert recording.labels("db.client.connection.max") == [{"db.client.connection.pool.name": "p"}]
+        pools.clear()
+        assert recording.labels("db.client.connection.max") == []
+        assert recording.labels("db.client.connection.count") == []
+
+    def test_pools_that_come_and_go_never_use_up_the_limit(self, recording: Any) -> None:
+        pools: list[PoolState] = []
+        recording.metrics.observe_connection_pools(lambda: pools)
+        for number in range(200):
+            pools[:] = [PoolState(f"pool-{number}", 1, 1, 0, 5, 5)]
+            recording.collect()
+        assert recording.labels("db.client.connection.max") == [{"db.client.connection.pool.name": "pool-199"}]
+        assert recording.overflowed() == {}
+
+    @pytest.mark.parametrize("fault", [RuntimeError("gone"), ZeroDivisionError()])
+    def test_callback_that_fails_is_counted_and_the_others_still_count(self, recording: Any, fault: Exception) -> None:
+        def failing() -> list[PoolState]:
+            raise fault
+
+        recording.metrics.observe_connection_pools(failing)
+        recording.metrics.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0)])
+        assert recording.value("db.client.connection.pending_requests") == 0
+        assert recording.labels("db.client.connection.count") != []
+        assert recording.dropped()["internal_error"] > 0
+
+    @pytest.mark.parametrize("amount", [float("nan"), float("inf"), None, "1", 10**400], ids=str)
+    def test_number_that_is_none_leaves_the_other_rows_alone(self, recording: Any, amount: Any) -> None:
+        recording.metrics.observe_executors(
+            lambda: [ExecutorState("bad", amount, amount, amount), ExecutorState("good", 1, 2, 3)]
+        )
+        assert recording.labels("trust.executor.queue.size") == [{"trust.executor.name": "good"}]
+        assert recording.value("trust.executor.threads", {"trust.executor.state": "max"}) == 2
+        assert recording.dropped()["invalid_value"] >= 3
+
+
+_REASONS: Mapping[str, Callable[[TrustServiceMetrics], object]] = {
+    "invalid_value": lambda metrics: metrics.record_business_metric("fee", float("nan")),
+    "negative_value": lambda metrics: metrics.record_business_metric("fee", -1),
+    "unknown_metric": lambda metrics: metrics.record_business_metric("profit", 1),
+    "unknown_attribute": lambda metrics: metrics.record_business_metric("fee", 1, {"user": "mary"}),
+    "unknown_value": lambda metrics: metrics.record_business_metric("fee", 1, {"currency": "euro"}),
+    "attribute_type": lambda metrics: metrics.record_business_metric("fee", 1, {"currency": b"EUR"}),
+    "attribute_encoding": lambda metrics: metrics.record_rate_limited("a\nb"),
+    "attribute_length": lambda metrics: metrics.record_rate_limited("a" * 10_000_000),
+    "internal_error": lambda metrics: metrics.observe_executors(lambda: 1 / 0),
+}
+
+
+@pytest.mark.parametrize("reason", _REASONS)
+def test_every_reason_of_a_loss_can_happen(recording: Any, reason: str) -> None:
+    _REASONS[reason](recording.metrics)
+    recording.collect()
+    assert list(recording.dropped()) == [reason]
+
+
+def test_every_declared_reason_is_there_from_the_start_at_0(recording: Any) -> None:
+    points = recording.series("trust.otel.dropped")
+    assert {labels["reason"]: point.value for labels, point in points} == dict.fromkeys(_REASONS, 0)
+
+
+def test_overflow_of_every_recorded_metric_is_there_from_the_start_at_0(recording: Any) -> None:
+    shown = {labels["metric"] for labels in recording.labels("trust.otel.overflow")}
+    assert {"http.server.request.duration", "trust.auth.attempts", "trust.security.auth.failures"} <= shown
+    assert recording.overflowed() == {}

@@ -1,0 +1,268 @@
+"""Labels: what may stand in a series, and how many series there may be."""
+
+import sys
+import threading
+import tracemalloc
+from dataclasses import replace
+from time import perf_counter
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from trust_otel import settings
+from trust_otel.metrics.labels import LabelSets
+from trust_otel.metrics.self_metrics import Loss
+from trust_otel.semconv.metrics import (
+    HTTP_SERVER_REQUEST_DURATION,
+    TRUST_AUTH_ATTEMPTS,
+    TRUST_REVENUE_AMOUNT,
+)
+
+LIMITS = settings.limits({})
+
+
+class Labels:
+    """The labels of one metric, and what was lost on the way."""
+
+    def __init__(self, metric: Any, **limits: Any) -> None:
+        self._loss = Loss()
+        self._sets = LabelSets(metric, replace(LIMITS, **limits), self._loss, lambda labels: labels)
+
+    def clean(self, attributes: Any) -> dict[str, Any]:
+        return dict(self._sets.cell(attributes))
+
+    @property
+    def lost(self) -> dict[str, float]:
+        return {
+            observation.attributes["reason"]: observation.value
+            for observation in self._loss.observe_dropped(None)
+            if observation.value
+        }
+
+    @property
+    def overflowed(self) -> float:
+        return sum(observation.value for observation in self._loss.observe_overflow(None))
+
+
+@pytest.fixture
+def http() -> Labels:
+    return Labels(HTTP_SERVER_REQUEST_DURATION)
+
+
+@pytest.fixture
+def auth() -> Labels:
+    return Labels(TRUST_AUTH_ATTEMPTS)
+
+
+@pytest.fixture
+def revenue() -> Labels:
+    return Labels(TRUST_REVENUE_AMOUNT, client_names=frozenset({"acme"}))
+
+
+def test_declared_attributes_stay_as_they_are(http: Labels) -> None:
+    attributes = {"http.request.method": "GET", "http.route": "/a/{b}", "http.response.status_code": 200}
+    assert http.clean(attributes) == attributes
+    assert http.lost == {}
+
+
+def test_attribute_that_is_none_is_absent(http: Labels) -> None:
+    assert http.clean({"http.request.method": "GET", "http.route": None}) == {"http.request.method": "GET"}
+    assert http.lost == {}
+
+
+def test_undeclared_attribute_is_left_out_and_counted(http: Labels) -> None:
+    assert http.clean({"http.request.method": "GET", "user.id": "42"}) == {"http.request.method": "GET"}
+    assert http.lost == {"unknown_attribute": 1}
+
+
+@pytest.mark.parametrize("key", [None, 1, ("http.route",), b"http.route", "", "HTTP.ROUTE", "http.route\n"])
+def test_key_that_is_no_declared_name_is_left_out(http: Labels, key: object) -> None:
+    assert http.clean({key: "/a"}) == {}
+    assert http.lost == {"unknown_attribute": 1}
+
+
+def test_unlisted_value_of_a_closed_attribute_becomes_other(http: Labels) -> None:
+    assert http.clean({"http.request.method": "PROPFIND"}) == {"http.request.method": "_OTHER"}
+    assert http.lost == {"unknown_value": 1}
+
+
+def test_other_itself_is_no_loss(http: Labels) -> None:
+    assert http.clean({"http.request.method": "_OTHER"}) == {"http.request.method": "_OTHER"}
+    assert http.lost == {}
+
+
+@pytest.mark.parametrize("country", ["de", "DEU", "D", "", "D1", "DE\n", "\uff24\uff25", "ÄÖ"])
+def test_value_that_breaks_the_pattern_becomes_other(auth: Labels, country: str) -> None:
+    assert auth.clean({"geo.country.iso_code": country}) == {"geo.country.iso_code": "_other"}
+    assert auth.lost["unknown_value"] == 1
+
+
+@pytest.mark.parametrize("status", [99, 600, -200, 0, 2**63 - 1, 10**400, pytest.param(10**5000, id="huge")])
+def test_number_out_of_range_becomes_other(http: Labels, status: int) -> None:
+    assert http.clean({"http.response.status_code": status}) == {"http.response.status_code": "_other"}
+    assert sum(http.lost.values()) == 1
+
+
+@pytest.mark.parametrize("status", ["200", 200.5, float("nan"), True, [200], {}, object(), b"200"])
+def test_value_of_the_wrong_type_becomes_other_and_is_counted(http: Labels, status: object) -> None:
+    assert http.clean({"http.response.status_code": status}) == {"http.response.status_code": "_other"}
+    assert http.lost == {"attribute_type": 1}
+
+
+@pytest.mark.parametrize("route", [b"/\xff", bytearray(b"/a"), ["/a"], {"a": 1}, object(), lambda: "/a", 1j])
+def test_value_that_is_no_text_becomes_other_and_is_counted(http: Labels, route: object) -> None:
+    assert http.clean({"http.route": route}) == {"http.route": "_other"}
+    assert http.lost == {"attribute_type": 1}
+
+
+@pytest.mark.parametrize(("value", "text"), [(7, "7"), (1.5, "1.5"), (True, "True")])
+def test_number_serves_as_text(http: Labels, value: object, text: str) -> None:
+    assert http.clean({"http.route": value}) == {"http.route": text}
+
+
+def test_huge_number_is_no_way_around_the_length(http: Labels) -> None:
+    for number in (10**400, 10**5000):
+        assert http.clean({"http.route": number}) == {"http.route": "_other"}
+    assert http.lost == {"attribute_type": 2}
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\rb", "a\x00b", "a\x1b[31mb", "a\x7fb", "a\x85b", "a\u2028b", "a\ud800b", "\udcff"]
+)
+def test_what_breaks_a_text_format_is_replaced_and_counted(http: Labels, text: str) -> None:
+    cleaned = http.clean({"http.route": text})["http.route"]
+    assert cleaned.encode()
+    assert cleaned.splitlines() == [cleaned]
+    assert "�" in cleaned
+    assert http.lost == {"attribute_encoding": 1}
+
+
+@pytest.mark.parametrize("text", ["Grüße", "日本", "🎉", 'quote"backslash\\', "a\u00a0b", "", " "])
+def test_any_other_text_stays(http: Labels, text: str) -> None:
+    assert http.clean({"http.route": text}) == {"http.route": text}
+    assert http.lost == {}
+
+
+def test_long_value_is_cut_and_counted(http: Labels) -> None:
+    assert http.clean({"http.route": "/" * 129}) == {"http.route": "/" * 128}
+    assert http.lost == {"attribute_length": 1}
+
+
+def test_ten_megabytes_cost_no_more_than_a_short_value() -> None:
+    labels = Labels(HTTP_SERVER_REQUEST_DURATION)
+    megabytes = [f"/{number}" + "\n\ud800x" * 3_000_000 for number in range(5)]
+    for text in megabytes:
+        hash(text)  # a string keeps its hash; the cost of the first is Python's own
+    tracemalloc.start()
+    started = perf_counter()
+    for text in megabytes:
+        labels.clean({"http.route": text})
+    seconds = perf_counter() - started
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert seconds < 0.05
+    assert kept < 100_000
+    assert labels.lost["attribute_length"] == 5
+
+
+def test_repeated_attributes_give_the_same_labels(http: Labels) -> None:
+    first = http._sets.cell({"http.request.method": "GET", "http.route": "/"})
+    assert http._sets.cell({"http.request.method": "GET", "http.route": "/"}) is first
+
+
+def test_order_of_attributes_makes_no_second_set() -> None:
+    labels = Labels(HTTP_SERVER_REQUEST_DURATION, label_sets=10)
+    for _ in range(20):
+        labels.clean({"http.request.method": "GET", "http.route": "/"})
+        labels.clean({"http.route": "/", "http.request.method": "GET"})
+    assert labels.overflowed == 0
+
+
+def test_loss_is_counted_each_time_not_only_the_first(http: Labels) -> None:
+    for _ in range(3):
+        http.clean({"user.id": "42", "http.request.method": "PROPFIND", "http.route": "a\nb"})
+    assert http.lost == {"unknown_attribute": 3, "unknown_value": 3, "attribute_encoding": 3}
+
+
+def test_client_that_is_not_listed_is_other_and_no_loss(revenue: Labels) -> None:
+    assert revenue.clean({"trust.client.name": "acme"}) == {"trust.client.name": "acme"}
+    assert revenue.clean({"trust.client.name": "Mary Smith"}) == {"trust.client.name": "_other"}
+    assert revenue.lost == {}
+
+
+def test_values_past_the_limit_of_an_attribute_become_other_and_are_counted(auth: Labels) -> None:
+    seen = {auth.clean({"trust.auth.method": f"method-{number}"})["trust.auth.method"] for number in range(100)}
+    assert len(seen) == 20 + 1
+    assert "_other" in seen
+    assert auth.overflowed == 80
+    assert auth.clean({"trust.auth.method": "method-0"}) == {"trust.auth.method": "method-0"}
+
+
+def test_sets_past_the_limit_are_folded_into_one_that_keeps_the_closed_attributes() -> None:
+    labels = Labels(HTTP_SERVER_REQUEST_DURATION, label_sets=10)
+    for number in range(10):
+        labels.clean({"http.request.method": "GET", "http.route": f"/{number}", "http.response.status_code": 200})
+    assert labels.overflowed == 0
+    folded = labels.clean({"http.request.method": "POST", "http.route": "/10", "http.response.status_code": 500})
+    assert folded == {"http.request.method": "POST", "http.route": "_other", "http.response.status_code": 500}
+    assert labels.overflowed == 1
+    known = labels.clean({"http.request.method": "GET", "http.route": "/3", "http.response.status_code": 200})
+    assert known["http.route"] == "/3"
+    assert labels.overflowed == 1
+
+
+def test_hundred_thousand_values_stay_in_bounded_memory() -> None:
+    labels = Labels(HTTP_SERVER_REQUEST_DURATION, label_sets=50)
+    labels.clean({"http.route": "/"})
+    tracemalloc.start()
+    seen = {
+        tuple(
+            labels.clean(
+                {
+                    "http.request.method": ("GET", "POST")[number % 2],
+                    "http.route": f"/{number}",
+                    "error.type": f"Error{number}",
+                    f"junk.{number}": number,
+                }
+            ).items()
+        )
+        for number in range(100_000)
+    }
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(seen) <= 52
+    assert kept < 500_000
+    assert labels.overflowed > 99_000
+
+
+def test_threads_admit_each_set_once() -> None:
+    labels = Labels(HTTP_SERVER_REQUEST_DURATION, label_sets=40)
+    seen: list[set[Any]] = [set() for _ in range(8)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+
+        def work(mine: set[Any]) -> None:
+            for number in range(1000):
+                mine.add(labels.clean({"http.route": f"/{number % 60}"})["http.route"])
+
+        threads = [threading.Thread(target=work, args=(mine,)) for mine in seen]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(set.union(*seen)) == 40 + 1
+
+
+def test_any_mapping_will_do(http: Labels) -> None:
+    assert http.clean(MappingProxyType({"http.route": "/"})) == {"http.route": "/"}
+
+
+def test_labels_are_not_the_callers_own_mapping(http: Labels) -> None:
+    attributes = {"http.route": "/"}
+    labels = http._sets.cell(attributes)
+    attributes["http.route"] = "/changed"
+    assert labels == {"http.route": "/"}

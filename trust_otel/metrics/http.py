@@ -1,0 +1,217 @@
+"""HTTP requests. Source: OpenTelemetry semantic conventions 1.44, "HTTP metrics"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from inspect import iscoroutinefunction
+from time import perf_counter
+from typing import Any, TypeVar, cast
+
+from trust_otel.metrics.family import Family
+from trust_otel.metrics.instruments import Distribution, Instruments, Sum
+from trust_otel.metrics.operation import error_type as type_of_error
+from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
+from trust_otel.semconv.metrics import (
+    HTTP_SERVER_ACTIVE_REQUESTS,
+    HTTP_SERVER_REQUEST_BODY_SIZE,
+    HTTP_SERVER_REQUEST_DURATION,
+    HTTP_SERVER_RESPONSE_BODY_SIZE,
+)
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+_METHODS = frozenset(HTTP_REQUEST_METHOD.members)
+
+request_in_progress: ContextVar[bool] = ContextVar("trust_otel_http_request", default=False)
+"""Whether the current context belongs to a request that is being measured, so that nothing counts it again."""
+
+
+class HttpMetrics(Family):
+    """Requests that the service answers."""
+
+    def __init__(self, instruments: Instruments) -> None:
+        super().__init__(instruments)
+        self._http_active = instruments.up_down_counter(HTTP_SERVER_ACTIVE_REQUESTS)
+        self._http_duration = instruments.histogram(HTTP_SERVER_REQUEST_DURATION)
+        self._http_request_size = instruments.histogram(HTTP_SERVER_REQUEST_BODY_SIZE)
+        self._http_response_size = instruments.histogram(HTTP_SERVER_RESPONSE_BODY_SIZE)
+
+    def http_request(self, *, method: str, scheme: str = "http", protocol_version: str | None = None) -> HttpRequest:
+        """Start measuring a request; the caller must call `finish` on what it gets, once."""
+        return HttpRequest(
+            self._http_active,
+            self._http_duration,
+            self._http_request_size,
+            self._http_response_size,
+            method,
+            scheme,
+            protocol_version,
+        )
+
+    def http_request_metrics(
+        self, *, route: str | None = None, method: str | None = None
+    ) -> Callable[[_Handler], _Handler]:
+        """Decorate a handler, a function or a coroutine, that no instrumentation sees.
+
+        Within a request that is measured already, by the instrumentation or by an outer decorator, it does nothing.
+
+        Args:
+            route: Value of `http.route`; the function's name by default.
+            method: Value of `http.request.method`; by default that of the first argument that has one.
+        """
+
+        def decorate(handler: _Handler) -> _Handler:
+            name = route if route is not None else getattr(handler, "__name__", "handler")
+
+            def start(arguments: tuple[Any, ...]) -> HttpRequest:
+                return self.http_request(method=_method_of(arguments) if method is None else method)
+
+            if iscoroutinefunction(handler):
+
+                @wraps(handler)
+                async def measured(*args: Any, **kwargs: Any) -> Any:
+                    if request_in_progress.get():
+                        return await handler(*args, **kwargs)
+                    token = request_in_progress.set(True)
+                    request = start(args)
+                    try:
+                        response = await handler(*args, **kwargs)
+                    except BaseException as error:
+                        request.finish(route=name, status_code=_status_of_error(error), error_type=_failure(error))
+                        raise
+                    finally:
+                        request_in_progress.reset(token)
+                    request.finish(route=name, status_code=_status_of(response) or 200)
+                    return response
+
+            else:
+
+                @wraps(handler)
+                def measured(*args: Any, **kwargs: Any) -> Any:
+                    if request_in_progress.get():
+                        return handler(*args, **kwargs)
+                    token = request_in_progress.set(True)
+                    request = start(args)
+                    try:
+                        response = handler(*args, **kwargs)
+                    except BaseException as error:
+                        request.finish(route=name, status_code=_status_of_error(error), error_type=_failure(error))
+                        raise
+                    finally:
+                        request_in_progress.reset(token)
+                    request.finish(route=name, status_code=_status_of(response) or 200)
+                    return response
+
+            return cast(_Handler, measured)
+
+        return decorate
+
+
+class HttpRequest:
+    """A request between its start and its end."""
+
+    __slots__ = (
+        "_active",
+        "_active_labels",
+        "_duration",
+        "_labels",
+        "_request_size",
+        "_response_size",
+        "_started",
+    )
+
+    def __init__(
+        self,
+        active: Sum,
+        duration: Distribution,
+        request_size: Distribution,
+        response_size: Distribution,
+        method: str,
+        scheme: str,
+        protocol_version: str | None,
+    ) -> None:
+        self._active = active
+        self._duration = duration
+        self._request_size = request_size
+        self._response_size = response_size
+        known_method = _known_method(method)
+        self._active_labels = {"http.request.method": known_method, "url.scheme": scheme}
+        self._labels: dict[str, object] = {
+            "http.request.method": known_method,
+            "url.scheme": scheme,
+            "network.protocol.version": protocol_version,
+        }
+        active(1, self._active_labels)
+        self._started = perf_counter()
+
+    def finish(
+        self,
+        *,
+        route: str | None = None,
+        status_code: int | None = None,
+        error_type: str | None = None,
+        request_size: int | None = None,
+        response_size: int | None = None,
+    ) -> None:
+        """Record the end of the request.
+
+        Args:
+            route: Template of the matched route; `None` when none matched.
+            status_code: Status of the response; `None` when there was none.
+            error_type: Class of the exception; from status 500 on the status stands in for it.
+            request_size: Bytes of the request's body, when known.
+            response_size: Bytes of the response's body, when known.
+        """
+        seconds = perf_counter() - self._started
+        labels = self._labels
+        labels["http.route"] = route
+        labels["http.response.status_code"] = status_code
+        if error_type is None and isinstance(status_code, int) and status_code >= 500:
+            error_type = str(status_code)
+        labels["error.type"] = error_type
+        self._duration(seconds, labels)
+        if request_size is not None:
+            self._request_size(request_size, labels)
+        if response_size is not None:
+            self._response_size(response_size, labels)
+        self._active(-1, self._active_labels)
+
+
+def _known_method(method: object) -> object:
+    try:
+        return method if method in _METHODS else HTTP_REQUEST_METHOD.other
+    except Exception:  # it has no hash
+        return HTTP_REQUEST_METHOD.other
+
+
+def _method_of(arguments: tuple[Any, ...]) -> str:
+    for argument in arguments:
+        method = _attribute(argument, "method")
+        if isinstance(method, str):
+            return method
+    return HTTP_REQUEST_METHOD.other
+
+
+def _status_of(answer: object) -> int | None:
+    for name in ("status_code", "status"):
+        status = _attribute(answer, name)
+        if isinstance(status, int) and 100 <= status <= 599:
+            return int(status)
+    return None
+
+
+def _attribute(thing: object, name: str) -> object:
+    try:
+        return getattr(thing, name, None)
+    except Exception:  # a property of the service's own, such as a lazy column without its session
+        return None
+
+
+def _status_of_error(error: BaseException) -> int:
+    return _status_of(error) or 500
+
+
+def _failure(error: BaseException) -> str | None:
+    return type_of_error(error) if _status_of_error(error) >= 500 else None

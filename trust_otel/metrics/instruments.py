@@ -1,0 +1,287 @@
+"""The only place where instruments are made: from the vocabulary, on OpenTelemetry's public API, bounded and safe.
+
+Nothing here raises into the caller. What cannot be recorded is counted in `trust.otel.dropped`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from math import isfinite
+from numbers import Real
+from operator import add
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
+
+from trust_otel.metrics.labels import NO_LABELS, Labels, LabelSets, LabelValue
+from trust_otel.metrics.self_metrics import Loss
+from trust_otel.semconv.definitions import Metric
+from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_OVERFLOW
+from trust_otel.settings import Limits
+from trust_otel.version import SCHEMA_URL, __version__
+
+# Integers that a float holds exactly; a larger one would not fit the protocol's 64 bits for long.
+_EXACT: Final = 2**53
+
+Observations = Callable[[], Iterable[tuple[float, Mapping[str, object]]]]
+
+
+class Sum:
+    """Adds up a counter or an up-down counter. The SDK reads the sums when it collects."""
+
+    __slots__ = ("_lock", "_loss", "_may_fall", "_sums")
+
+    def __init__(self, sums: LabelSets[_Cell], loss: Loss, *, may_fall: bool) -> None:
+        self._sums = sums
+        self._loss = loss
+        self._may_fall = may_fall
+        self._lock = threading.RLock()
+
+    def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
+        """Add an amount, in the metric's unit."""
+        try:
+            number = _accepted(amount, self._loss, may_fall=self._may_fall)
+            if number is not None:
+                cell = self._sums.cell(attributes)
+                with self._lock:
+                    total = _finite_sum(cell.value, number)
+                    if total is not None:
+                        cell.value = total
+                if total is None:
+                    self._loss.count("invalid_value")
+        except Exception:
+            self._loss.count("internal_error")
+
+    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of the instrument."""
+        return [Observation(cell.value, cell.labels) for cell in self._sums.cells()]
+
+
+class Distribution:
+    """Sorts the amounts of a histogram into its buckets."""
+
+    __slots__ = ("_labels", "_loss", "_record")
+
+    def __init__(self, record: Callable[[float, Labels], None], labels: LabelSets[Labels], loss: Loss) -> None:
+        self._record = record
+        self._labels = labels
+        self._loss = loss
+
+    def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
+        """Record an amount, in the metric's unit."""
+        try:
+            number = _accepted(amount, self._loss)
+            if number is not None:
+                self._record(number, self._labels.cell(attributes))
+        except Exception:
+            self._loss.count("internal_error")
+
+
+class Table:
+    """The current values of a gauge, by label set. A row stays until it is removed."""
+
+    def __init__(self, new_labels: Callable[[], LabelSets[_Cell]], loss: Loss) -> None:
+        self._new_labels = new_labels
+        self._loss = loss
+        self._rows = new_labels()
+
+    def set(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
+        """Put the value of a row."""
+        try:
+            number = _accepted(amount, self._loss, may_fall=True)
+            if number is not None:
+                self._rows.cell(attributes).value = number
+        except Exception:
+            self._loss.count("internal_error")
+
+    def remove(self, attributes: Mapping[str, LabelValue]) -> None:
+        """Take every row away that has these attributes."""
+        # Made anew, so that what is gone no longer counts against the limits.
+        kept, wanted = self._new_labels(), self._new_labels().cell(attributes).labels
+        for cell in self._rows.cells():
+            if not wanted.items() <= cell.labels.items():
+                kept.cell(cell.labels).value = cell.value
+        self._rows = kept
+
+    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of the instrument."""
+        return [Observation(cell.value, cell.labels) for cell in self._rows.cells()]
+
+
+class _Cell:
+    """A value under a label set."""
+
+    __slots__ = ("labels", "value")
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.value: float = 0
+
+
+class Instruments:
+    """Makes each instrument of the vocabulary once.
+
+    Args:
+        limits: Bounds on labels.
+        provider: Where the instruments are made; the global one by default, also when it is set later.
+    """
+
+    def __init__(self, limits: Limits, provider: MeterProvider | None = None) -> None:
+        self.limits = limits
+        self._meter = get_meter("trust_otel", __version__, meter_provider=provider, schema_url=SCHEMA_URL)
+        self._made: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self._observed: dict[str, list[Observations]] = {}
+        self.loss = Loss()
+        self._create_observable(TRUST_OTEL_DROPPED, self.loss.observe_dropped)
+        self._create_observable(TRUST_OTEL_OVERFLOW, self.loss.observe_overflow)
+
+    def counter(self, metric: Metric) -> Sum:
+        """Adds amounts of 0 or more."""
+        return self._once(metric, lambda: self._sum(metric, may_fall=False))
+
+    def up_down_counter(self, metric: Metric) -> Sum:
+        """Adds amounts of either sign."""
+        return self._once(metric, lambda: self._sum(metric, may_fall=True))
+
+    def histogram(self, metric: Metric) -> Distribution:
+        """Sorts amounts of 0 or more into the buckets of the vocabulary."""
+
+        def make() -> Distribution:
+            self.loss.watch(metric.name)
+            instrument = self._meter.create_histogram(
+                metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
+            )
+            return Distribution(instrument.record, LabelSets(metric, self.limits, self.loss, _same), self.loss)
+
+        return self._once(metric, make)
+
+    def table(self, metric: Metric) -> Table:
+        """The rows of a gauge."""
+
+        def make() -> Table:
+            self.loss.watch(metric.name)
+            table = Table(lambda: self._cells(metric), self.loss)
+            self._create_observable(metric, table.observations)
+            return table
+
+        return self._once(metric, make)
+
+    def observe(
+        self, metric: Metric, observations: Observations, combine: Callable[[float, float], float] = add
+    ) -> None:
+        """Ask for the values of a metric at each collection; several callers may supply the same metric.
+
+        Args:
+            metric: A metric that is not recorded otherwise.
+            observations: Returns pairs of a value and its attributes.
+            combine: Makes one of two values that are said of one label set; their sum by default.
+        """
+        with self._lock:
+            callbacks = self._observed.setdefault(metric.name, [])
+            callbacks.append(observations)
+        if len(callbacks) == 1:
+            self.loss.watch(metric.name)
+            self._create_observable(metric, lambda _options: self._collected(metric, callbacks, combine))
+
+    def _collected(
+        self, metric: Metric, callbacks: Iterable[Observations], combine: Callable[[float, float], float]
+    ) -> Iterable[Observation]:
+        # Anew each time: the limits are for what there is at one time.
+        cells = self._cells(metric)
+        values: dict[_Cell, float] = {}
+        for callback in tuple(callbacks):
+            try:
+                for amount, attributes in callback():
+                    number = _accepted(amount, self.loss, may_fall=True)
+                    if number is not None:
+                        cell = cells.cell(attributes)
+                        values[cell] = combine(values[cell], number) if cell in values else number
+            except Exception:
+                self.loss.count("internal_error")
+        return [Observation(number, cell.labels) for cell, number in values.items()]
+
+    def _sum(self, metric: Metric, *, may_fall: bool) -> Sum:
+        self.loss.watch(metric.name)
+        total = Sum(self._cells(metric), self.loss, may_fall=may_fall)
+        self._create_observable(metric, total.observations)
+        return total
+
+    def _cells(self, metric: Metric) -> LabelSets[_Cell]:
+        return LabelSets(metric, self.limits, self.loss, _Cell)
+
+    def _create_observable(self, metric: Metric, callback: Callable[[CallbackOptions], Iterable[Observation]]) -> None:
+        create = {
+            "counter": self._meter.create_observable_counter,
+            "updowncounter": self._meter.create_observable_up_down_counter,
+            "gauge": self._meter.create_observable_gauge,
+        }[metric.instrument]
+        create(metric.name, [callback], metric.unit, metric.brief)
+
+    def _once(self, metric: Metric, make: Callable[[], _Made]) -> _Made:
+        with self._lock:
+            if metric.name not in self._made:
+                self._made[metric.name] = make()
+            made: _Made = self._made[metric.name]
+            return made
+
+
+_shared: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
+_shared_global: list[Instruments] = []
+_shared_lock = threading.RLock()
+
+
+def shared_instruments(limits: Limits, provider: MeterProvider | None) -> Instruments:
+    """The one `Instruments` of a provider, so that all who record there add up; the limits are those of the first."""
+    with _shared_lock:
+        if provider is not None:
+            if provider not in _shared:
+                _shared[provider] = Instruments(limits, provider)
+            return _shared[provider]
+        if not _shared_global:
+            _shared_global.append(Instruments(limits))
+        return _shared_global[0]
+
+
+_Made = TypeVar("_Made", Sum, Distribution, Table)
+
+
+def _same(labels: Labels) -> Labels:
+    return labels
+
+
+def _accepted(amount: object, loss: Loss, *, may_fall: bool = False) -> float | None:
+    """The amount as a number, or `None` after its loss was counted."""
+    number = finite(amount)
+    if number is None:
+        loss.count("invalid_value")
+    elif number < 0 and not may_fall:
+        loss.count("negative_value")
+        return None
+    return number
+
+
+def _finite_sum(total: float, number: float) -> float | None:
+    """The sum, as a float where whole numbers would leave the protocol's 64 bits, or `None` past the largest float."""
+    total += number
+    if -_EXACT < total < _EXACT:
+        return total
+    total = float(total)
+    return total if isfinite(total) else None
+
+
+def finite(amount: object) -> float | None:
+    """The amount as an int or float, or `None` when it is no finite number."""
+    if type(amount) is int and -_EXACT < amount < _EXACT:
+        return amount
+    if type(amount) is not float:
+        if isinstance(amount, bool) or not isinstance(amount, (Real, Decimal)):
+            return None
+        try:
+            amount = float(amount)
+        except (OverflowError, ValueError):
+            return None
+    return amount if isfinite(amount) else None

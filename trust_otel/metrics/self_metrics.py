@@ -1,0 +1,47 @@
+"""What trust-otel lost on the way, as two metrics of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+
+from opentelemetry.metrics import CallbackOptions, Observation
+
+from trust_otel.semconv.attributes import METRIC, REASON
+
+
+class Loss:
+    """Counts what was dropped, by reason (each is there from the start, at 0), and what overflowed, by metric."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._dropped: Counter[str] = Counter({str(reason): 0 for reason in REASON.members})
+        self._overflowed: Counter[str] = Counter()
+
+    def count(self, reason: str) -> None:
+        """Note that a measurement, or a part of one, was not kept."""
+        with self._lock:
+            self._dropped[reason] += 1
+
+    def watch(self, metric: str) -> None:
+        """Show the overflow of a metric as 0 before the first, which an alert must not miss."""
+        with self._lock:
+            self._overflowed.setdefault(metric, 0)
+
+    def overflow(self, metric: str) -> None:
+        """Note that a measurement was folded into an overflow series."""
+        with self._lock:
+            self._overflowed[metric] += 1
+
+    def observe_dropped(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of `trust.otel.dropped`."""
+        with self._lock:
+            counts = dict(self._dropped)
+        return [Observation(count, {REASON.name: reason}) for reason, count in counts.items()]
+
+    def observe_overflow(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of `trust.otel.overflow`."""
+        with self._lock:
+            counts = dict(self._overflowed)
+        return [Observation(count, {METRIC.name: name}) for name, count in counts.items()]
