@@ -1,0 +1,323 @@
+"""Readers and exporters: which there are for each value of OTEL_METRICS_EXPORTER, and what arrives."""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+from opentelemetry.sdk.resources import Resource
+
+from trust_otel import TrustServiceMetrics, settings
+from trust_otel.configurator import make_readers, make_views
+from trust_otel.sdk.periodic import PeriodicReader
+from trust_otel.sdk.prometheus import PrometheusReader
+from trust_otel.semconv.metrics import ALL
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting in settings.SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "127.0.0.1")
+    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", "0")
+
+
+def _stop(readers: list[Any]) -> None:
+    for reader in readers:
+        MeterProvider([reader], shutdown_on_exit=False).shutdown()
+
+
+def _exporter(reader: Any) -> Any:
+    return reader._exporter
+
+
+def test_none_makes_none() -> None:
+    assert make_readers(()) == []
+
+
+def test_prometheus_is_an_endpoint() -> None:
+    readers = make_readers(("prometheus",))
+    assert [type(reader) for reader in readers] == [PrometheusReader]
+    _stop(readers)
+
+
+def test_otlp_pushes_over_http_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "100")
+    (reader,) = make_readers(("otlp",))
+    assert type(reader) is PeriodicReader
+    assert "proto.http" in type(_exporter(reader)).__module__
+    reader._exporter.shutdown()
+    _stop([reader])
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"])
+def test_otlp_pushes_over_grpc_when_asked_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "100")
+    (reader,) = make_readers(("otlp",))
+    assert "proto.grpc" in type(_exporter(reader)).__module__
+    reader._exporter.shutdown()
+    _stop([reader])
+
+
+def test_console_and_prometheus_beside_each_other() -> None:
+    readers = make_readers(("console", "prometheus"))
+    assert isinstance(_exporter(readers[0]), ConsoleMetricExporter)
+    console = _exporter(readers[0]).out = StringIO()
+    provider = MeterProvider(readers, shutdown_on_exit=False)
+    provider.get_meter("m").create_counter("seen.on.the.console").add(1)
+    provider.shutdown()
+    assert "seen.on.the.console" in console.getvalue()
+
+
+def test_exporter_that_cannot_start_is_told_and_the_others_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from trust_otel import configurator
+
+    genuine = configurator._exporter_class
+
+    def broken(name: str) -> Any:
+        if name == "otlp":
+            raise RuntimeError("no such library")
+        return genuine(name)
+
+    monkeypatch.setattr(configurator, "_exporter_class", broken)
+    readers = make_readers(("otlp", "prometheus"))
+    assert [type(reader) for reader in readers] == [PrometheusReader]
+    assert "do not go to 'otlp'" in caplog.text
+    _stop(readers)
+
+
+def test_taken_port_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", str(port))
+        assert make_readers(("prometheus",)) == []
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert f"127.0.0.1:{port}" in record.getMessage()
+    assert "OTEL_EXPORTER_PROMETHEUS_PORT" in record.getMessage()
+
+
+def test_host_that_is_not_this_machines_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "host.invalid")
+    assert make_readers(("prometheus",)) == []
+    assert "host.invalid" in caplog.text
+
+
+class Receiver:
+    """Takes OTLP: what arrived, with its headers and the time."""
+
+    def __init__(self) -> None:
+        self.received: list[tuple[Any, dict[str, str], float]] = []
+        self._changed = threading.Condition()
+        self.endpoint = ""
+
+    def take(self, request: Any, headers: dict[str, str]) -> None:
+        with self._changed:
+            self.received.append((request, headers, time.monotonic()))
+            self._changed.notify_all()
+
+    def wait(self, number: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.received) >= number, timeout=10)
+
+    def metrics(self, which: int = -1) -> dict[str, Any]:
+        return {
+            metric.name: metric
+            for resource in self.received[which][0].resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+
+@pytest.fixture
+def over_http() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            assert self.path == "/v1/metrics"
+            receiver.take(
+                metrics_service_pb2.ExportMetricsServiceRequest.FromString(body),
+                {name.lower(): value for name, value in self.headers.items()},
+            )
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    receiver.endpoint = f"http://127.0.0.1:{server.server_port}"
+    yield receiver
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def over_grpc() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Servicer(metrics_service_pb2_grpc.MetricsServiceServicer):
+        def Export(self, request: Any, context: Any) -> Any:  # noqa: N802
+            receiver.take(request, dict(context.invocation_metadata()))
+            return metrics_service_pb2.ExportMetricsServiceResponse()
+
+    with ThreadPoolExecutor(2) as workers:
+        server = grpc.server(workers)
+        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Servicer(), server)
+        receiver.endpoint = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        yield receiver
+        server.stop(0).wait()
+
+
+def _sending(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[MeterProvider, TrustServiceMetrics]:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    provider = MeterProvider(
+        make_readers(("otlp",)),
+        Resource({"service.name": "sender"}),
+        views=make_views(ALL.values()),
+        shutdown_on_exit=False,
+    )
+    return provider, TrustServiceMetrics(provider, limits=settings.limits({}))
+
+
+def _record(metrics: TrustServiceMetrics) -> None:
+    metrics.record_business_metric("revenue", 12.5, {"currency": "EUR"})
+    with metrics.certificate_operation("validation"):
+        pass
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+def test_what_is_recorded_arrives(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, protocol: str
+) -> None:
+    receiver: Receiver = request.getfixturevalue("over_grpc" if protocol == "grpc" else "over_http")
+    provider, metrics = _sending(
+        monkeypatch,
+        OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
+        OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint,
+        OTEL_EXPORTER_OTLP_INSECURE="true",
+        OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20secret,x-tenant=t1",
+    )
+    _record(metrics)
+    provider.force_flush()
+    request_, headers, _ = receiver.received[-1]
+    assert (headers["authorization"], headers["x-tenant"]) == ("Bearer secret", "t1")
+    (attribute,) = request_.resource_metrics[0].resource.attributes
+    assert (attribute.key, attribute.value.string_value) == ("service.name", "sender")
+    arrived = receiver.metrics()
+    revenue = arrived["trust.revenue.amount"].sum
+    assert revenue.is_monotonic
+    assert revenue.aggregation_temporality == AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+    assert revenue.data_points[0].as_double == 12.5
+    duration = arrived["trust.certificate.operation.duration"].histogram.data_points[0]
+    assert tuple(duration.explicit_bounds) == ALL["trust.certificate.operation.duration"].buckets
+    provider.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("preference", "counter", "up_down_counter"),
+    [("cumulative", 2, 2), ("delta", 1, 2), ("DELTA", 1, 2), ("lowmemory", None, 2)],
+)
+def test_temporality_is_the_one_that_is_preferred(
+    monkeypatch: pytest.MonkeyPatch, over_http: Receiver, preference: str, counter: int | None, up_down_counter: int
+) -> None:
+    provider, metrics = _sending(
+        monkeypatch,
+        OTEL_EXPORTER_OTLP_ENDPOINT=over_http.endpoint,
+        OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=preference,
+    )
+    for _ in range(2):
+        _record(metrics)
+        provider.force_flush()
+    arrived = over_http.metrics()
+    revenue = arrived["trust.revenue.amount"].sum
+    if counter is not None:
+        assert revenue.aggregation_temporality == counter
+        assert revenue.data_points[0].as_double == (12.5 if counter == 1 else 25)
+        duration = arrived["trust.certificate.operation.duration"].histogram
+        assert duration.aggregation_temporality == counter
+        assert duration.data_points[0].count == (1 if counter == 1 else 2)
+    assert arrived["trust.session.active"].sum.aggregation_temporality == up_down_counter
+    provider.shutdown()
+
+
+def test_exports_follow_each_other_at_the_interval(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
+    provider, metrics = _sending(
+        monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=over_http.endpoint, OTEL_METRIC_EXPORT_INTERVAL="100"
+    )
+    _record(metrics)
+    over_http.wait(4)
+    times = [moment for _, _, moment in over_http.received]
+    assert 0.2 <= times[3] - times[0] < 2
+    provider.shutdown()
+
+
+def test_endpoint_for_metrics_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
+    provider, metrics = _sending(
+        monkeypatch,
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1",
+        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=f"{over_http.endpoint}/v1/metrics",
+    )
+    _record(metrics)
+    provider.force_flush()
+    assert "trust.revenue.amount" in over_http.metrics()
+    provider.shutdown()
+
+
+def test_last_measurements_arrive_at_shutdown(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
+    provider, metrics = _sending(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=over_http.endpoint)
+    _record(metrics)
+    provider.shutdown()
+    assert over_http.metrics()["trust.revenue.amount"].sum.data_points[0].as_double == 12.5
+
+
+def test_series_that_comes_later_begins_at_the_collection_before(
+    monkeypatch: pytest.MonkeyPatch, over_http: Receiver
+) -> None:
+    """Else `increase()` over the first security event is 0."""
+    provider, metrics = _sending(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=over_http.endpoint)
+    provider.force_flush()
+    between = time.time_ns()
+    metrics.record_security_incident("credential_stuffing", severity="critical")
+    provider.force_flush()
+    (point,) = over_http.metrics()["trust.security.incidents"].sum.data_points
+    assert point.start_time_unix_nano <= between < point.time_unix_nano
+    assert between - point.start_time_unix_nano < 5e9
+    provider.shutdown()
+
+
+def test_nothing_hostile_stops_the_export(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
+    provider, metrics = _sending(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=over_http.endpoint)
+    metrics.record_rate_limited("\ud800\x00\n")
+    metrics.record_business_metric("fee", 10**300, {"currency": "\udcff"})
+    provider.force_flush()
+    arrived = over_http.metrics()
+    json.dumps(arrived["trust.security.rate_limited"].sum.data_points[0].attributes[0].value.string_value)
+    assert arrived["trust.fee.amount"].sum.data_points[0].as_double == 1e300
+    provider.shutdown()

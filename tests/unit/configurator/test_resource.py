@@ -1,0 +1,71 @@
+"""The resource: who sends."""
+
+import pytest
+from opentelemetry.sdk.resources import Resource
+
+from trust_otel import __version__
+from trust_otel.configurator import make_resource
+
+
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def _made() -> Resource:
+    return make_resource("0.66")
+
+
+def test_resource_is_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "signer")
+    monkeypatch.setenv(
+        "OTEL_RESOURCE_ATTRIBUTES", "service.name=loses,service.version=1.2,deployment.environment.name=prod,a=b%2Cc"
+    )
+    attributes = _made().attributes
+    assert attributes["service.name"] == "signer"
+    assert attributes["service.version"] == "1.2"
+    assert attributes["deployment.environment.name"] == "prod"
+    assert attributes["a"] == "b,c"
+
+
+def test_resource_says_who_made_the_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "signer")
+    attributes = _made().attributes
+    assert attributes["telemetry.distro.name"] == "trust-otel"
+    assert attributes["telemetry.distro.version"] == __version__
+    assert attributes["telemetry.auto.version"] == "0.66"
+    assert attributes["telemetry.sdk.language"] == "python"
+
+
+def test_every_process_has_an_identity_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "signer")
+    assert _made().attributes["service.instance.id"]
+
+
+def test_identity_that_the_user_gives_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=signer,service.instance.id=pod-7")
+    assert _made().attributes["service.instance.id"] == "pod-7"
+
+
+@pytest.mark.parametrize("variables", [{}, {"OTEL_SERVICE_NAME": ""}, {"OTEL_RESOURCE_ATTRIBUTES": "service.name="}])
+def test_service_without_a_name_is_told_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    _made()
+    assert "OTEL_SERVICE_NAME" in caplog.text
+
+
+def test_service_with_a_name_is_told_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "signer")
+    _made()
+    assert caplog.records == []
+
+
+def test_invalid_bytes_in_the_environment_do_not_stop_the_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "signer\udcff")
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "team=\udcfe\udcff")
+    for value in _made().attributes.values():
+        assert str(value).encode()

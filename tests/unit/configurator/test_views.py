@@ -1,0 +1,90 @@
+"""Views: buckets and attributes of the vocabulary, whoever makes the instrument."""
+
+from typing import Any
+
+import pytest
+from opentelemetry.metrics import Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+
+from trust_otel.configurator import make_views
+from trust_otel.semconv.metrics import ALL
+
+HISTOGRAMS = [metric for metric in ALL.values() if metric.instrument == "histogram"]
+
+
+def _points(reader: InMemoryMetricReader) -> dict[str, list[Any]]:
+    data = reader.get_metrics_data()
+    return {
+        metric.name: list(metric.data.data_points)
+        for resource in (data.resource_metrics if data else [])
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+
+
+@pytest.fixture
+def reader() -> InMemoryMetricReader:
+    return InMemoryMetricReader()
+
+
+@pytest.fixture
+def provider(reader: InMemoryMetricReader) -> Any:
+    provider = MeterProvider([reader], views=make_views(ALL.values()), shutdown_on_exit=False)
+    yield provider
+    provider.shutdown()
+
+
+@pytest.mark.parametrize("metric", HISTOGRAMS, ids=lambda metric: metric.name)
+def test_histogram_of_another_library_has_the_declared_buckets_and_attributes(
+    provider: MeterProvider, reader: InMemoryMetricReader, metric: Any
+) -> None:
+    histogram = provider.get_meter("another").create_histogram(
+        metric.name, metric.unit, explicit_bucket_boundaries_advisory=[1, 2]
+    )
+    declared = {attribute.name: "x" for attribute in metric.attributes}
+    histogram.record(1, {**declared, "user.id": "42", "http.target": "/a?token=secret"})
+    (point,) = _points(reader)[metric.name]
+    assert tuple(point.explicit_bounds) == metric.buckets
+    assert dict(point.attributes) == declared
+
+
+def test_observed_counter_of_another_library_loses_foreign_attributes(
+    provider: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    provider.get_meter("another").create_observable_counter(
+        "process.cpu.time", [lambda _: [Observation(1, {"type": "user", "pid": 7})]]
+    )
+    (point,) = _points(reader)["process.cpu.time"]
+    assert dict(point.attributes) == {"type": "user"}
+
+
+def test_metric_that_is_not_declared_is_left_as_it_is(provider: MeterProvider, reader: InMemoryMetricReader) -> None:
+    provider.get_meter("another").create_histogram("own.histogram").record(1, {"a": "b"})
+    (point,) = _points(reader)["own.histogram"]
+    assert dict(point.attributes) == {"a": "b"}
+
+
+@pytest.mark.parametrize("limit", ["10", "1500"])
+def test_limit_of_the_sdk_never_cuts_what_the_setting_lets_through(
+    monkeypatch: pytest.MonkeyPatch, reader: InMemoryMetricReader, limit: str
+) -> None:
+    from trust_otel import TrustServiceMetrics, settings
+
+    monkeypatch.setenv("TRUST_OTEL_CARDINALITY_LIMIT", limit)
+    provider = MeterProvider([reader], views=make_views(ALL.values()), shutdown_on_exit=False)
+    metrics = TrustServiceMetrics(provider)
+    assert metrics._instruments.limits.label_sets == settings.value("TRUST_OTEL_CARDINALITY_LIMIT") == int(limit)
+    sent = int(limit) * 2
+    for number in range(sent):
+        metrics.record_compliance_check(framework=f"f{number % 19}", control=f"c{number // 19}", passed=number % 2 == 0)
+        metrics.record_database_operation(
+            system=f"s{number % 19}", namespace=f"n{number % 48}", operation=("SELECT", "SET")[number % 2], duration=0.1
+        )
+    points = _points(reader)
+    for name in ("trust.compliance.checks", "db.client.operation.duration"):
+        counts = [getattr(point, "count", None) or point.value for point in points[name]]
+        assert sum(counts) == sent
+        assert not any("otel.metric.overflow" in point.attributes for point in points[name])
+        assert len(points[name]) <= int(limit) + 20
+    provider.shutdown()

@@ -1,0 +1,120 @@
+"""The configurator: only SDK objects - resource, views, readers, exporters."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from inspect import signature
+from os import environ
+from typing import Any
+
+from opentelemetry import metrics
+from opentelemetry.sdk._configuration import _BaseConfigurator
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
+from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.util._importlib_metadata import entry_points
+
+from trust_otel import settings
+from trust_otel.sdk.export_log import quieten
+from trust_otel.sdk.periodic import PeriodicReader
+from trust_otel.sdk.text import valid_text
+from trust_otel.sdk.upstream import configure_from_file, configure_spans_and_logs
+from trust_otel.semconv.definitions import Metric
+from trust_otel.semconv.metrics import ALL as ALL_METRICS
+from trust_otel.version import __version__
+
+_logger = logging.getLogger(__name__)
+
+_UNNAMED_SERVICE = "unknown_service"
+
+
+class TrustConfigurator(_BaseConfigurator):
+    """Sets up the SDK from the environment."""
+
+    def _configure(self, **kwargs: Any) -> None:
+        if settings.value("OTEL_SDK_DISABLED"):
+            return
+        if environ.get("OTEL_CONFIG_FILE"):
+            configure_from_file()
+            return
+        resource = make_resource(kwargs.get("auto_instrumentation_version"))
+        quieten()
+        readers = make_readers(settings.value("OTEL_METRICS_EXPORTER"))
+        if readers:
+            metrics.set_meter_provider(MeterProvider(readers, resource, views=make_views(ALL_METRICS.values())))
+        configure_spans_and_logs(resource)
+
+
+def make_resource(auto_instrumentation_version: str | None = None) -> Resource:
+    """The resource from OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME and the detectors, and who made the telemetry."""
+    attributes = {"telemetry.distro.name": "trust-otel", "telemetry.distro.version": __version__}
+    if auto_instrumentation_version:
+        attributes["telemetry.auto.version"] = auto_instrumentation_version
+    found = Resource.create(attributes)
+    valid = {name: valid_text(value) if isinstance(value, str) else value for name, value in found.attributes.items()}
+    resource = Resource(valid, found.schema_url)
+    if str(resource.attributes.get("service.name", "")).startswith(_UNNAMED_SERVICE):
+        _logger.warning("trust-otel: the service has no name; set OTEL_SERVICE_NAME, or services cannot be told apart")
+    return resource
+
+
+def make_views(vocabulary: Iterable[Metric]) -> list[View]:
+    """A view per metric: its buckets, and only its attributes, also when another library makes the instrument."""
+    # The SDK's own limit (from 1.45.2) must not cut what ours lets through.
+    limit = {"aggregation_cardinality_limit": 2 * settings.limits().label_sets + 100}
+    accepted: dict[str, Any] = limit if "aggregation_cardinality_limit" in signature(View).parameters else {}
+    return [
+        View(
+            instrument_name=metric.name,
+            attribute_keys={attribute.name for attribute in metric.attributes},
+            aggregation=ExplicitBucketHistogramAggregation(metric.buckets) if metric.buckets else None,
+            **accepted,
+        )
+        for metric in vocabulary
+    ]
+
+
+def make_readers(exporters: Iterable[str]) -> list[MetricReader]:
+    """A reader per exporter; one that cannot start is reported and left out."""
+    return [reader for name in exporters if (reader := _reader(name)) is not None]
+
+
+def _reader(exporter: str) -> MetricReader | None:
+    try:
+        if exporter == "prometheus":
+            return _prometheus_reader()
+        made = _exporter_class(exporter)()
+        return made if isinstance(made, MetricReader) else PeriodicReader(made)
+    except Exception:
+        _logger.exception("trust-otel: metrics do not go to %r, which could not start", exporter)
+        return None
+
+
+def _prometheus_reader() -> MetricReader | None:
+    # Imported here: a service that pushes needs no HTTP server.
+    from trust_otel.sdk.prometheus import PrometheusReader
+
+    host = settings.value("OTEL_EXPORTER_PROMETHEUS_HOST")
+    port = settings.value("OTEL_EXPORTER_PROMETHEUS_PORT")
+    try:
+        return PrometheusReader(host, port)
+    except OSError as error:
+        _logger.error(
+            "trust-otel: the metrics endpoint cannot listen on %s:%s (%s); set OTEL_EXPORTER_PROMETHEUS_HOST and "
+            "OTEL_EXPORTER_PROMETHEUS_PORT, and with several workers use OTEL_METRICS_EXPORTER=otlp",
+            host,
+            port,
+            error,
+        )
+        return None
+
+
+def _exporter_class(exporter: str) -> Any:
+    if exporter == "otlp":
+        protocol = settings.value("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL") or settings.value(
+            "OTEL_EXPORTER_OTLP_PROTOCOL"
+        )
+        exporter = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+    return next(iter(entry_points(group="opentelemetry_metrics_exporter", name=exporter))).load()

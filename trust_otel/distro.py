@@ -1,0 +1,167 @@
+"""The distro: only defaults in the environment, and which instrumentors load."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping, MutableMapping
+from os import environ
+from typing import Any
+
+from opentelemetry.instrumentation.distro import BaseDistro
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
+from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
+
+from trust_otel import settings
+from trust_otel.semconv.metrics import ALL as ALL_METRICS
+
+_logger = logging.getLogger(__name__)
+
+_chosen = False
+
+_CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
+
+DISTRO_NAME = "trust_distro"
+CONFIGURATOR_NAME = "trust_configurator"
+
+DEFAULTS: Mapping[str, str] = {
+    "OTEL_METRICS_EXPORTER": "otlp",
+    "OTEL_TRACES_EXPORTER": "none",
+    "OTEL_LOGS_EXPORTER": "none",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "cumulative",
+    "OTEL_METRIC_EXPORT_INTERVAL": "15000",
+    # Stable names wherever an upstream instrumentation can choose.
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "http,database",
+    # Another distro beside this one brings a configurator of its own; ours belongs to ours.
+    "OTEL_PYTHON_CONFIGURATOR": CONFIGURATOR_NAME,
+}
+"""What the environment says when the user does not. With OTEL_CONFIG_FILE only the last two hold."""
+
+_WITH_CONFIG_FILE = ("OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_PYTHON_CONFIGURATOR")
+
+# Upstream instrumentors whose metrics ours replace: wanted for their spans only.
+_SPANS_ONLY = (
+    "fastapi",
+    "starlette",
+    "asgi",
+    "grpc_server",
+    "grpc_client",
+    "grpc_aio_server",
+    "grpc_aio_client",
+    "sqlalchemy",
+)
+
+
+class StrictRefusal(Exception):  # noqa: N818 - a decision, not a mistake
+    """The service may not start: TRUST_OTEL_STRICT is true and values are bad."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(
+            f"trust-otel refuses to start, because {settings.STRICT}=true and these values are bad:\n{lines}"
+        )
+
+
+class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is untyped
+    """Sets defaults in the environment, never over what the user set."""
+
+    def _configure(self, **kwargs: Any) -> None:
+        global _chosen
+        _chosen = True
+        try:
+            prepare(environ)
+        except StrictRefusal as refusal:
+            # Raised through Python's start-up, it would end below a traceback and "Fatal Python error".
+            sys.stderr.write(f"{refusal}\n")
+            sys.stderr.flush()
+            os._exit(_CONFIGURATION_ERROR)
+        for line in conflicts(environ):
+            _logger.warning("trust-otel: %s", line)
+
+    def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
+        """Load an upstream instrumentor, or ours in its place."""
+        if settings.value("OTEL_SDK_DISABLED"):
+            return
+        if entry_point.name == "system_metrics":
+            _load_system_metrics(entry_point, **kwargs)
+        elif entry_point.name not in _SPANS_ONLY:
+            super().load_instrumentor(entry_point, **kwargs)
+        elif spans_wanted(environ):
+            entry_point.load()().instrument(meter_provider=NoOpMeterProvider(), **kwargs)
+
+
+def prepare(environment: MutableMapping[str, str]) -> None:
+    """Report bad values, put defaults in their place, and fill in what the user left open.
+
+    Raises:
+        StrictRefusal: A value is bad and TRUST_OTEL_STRICT is true.
+    """
+    problems = settings.check(environment)
+    unknown = [f"{name} is not a setting; see `trust-otel settings`" for name in settings.unknown_names(environment)]
+    if (problems or unknown) and settings.value(settings.STRICT, environment):
+        raise StrictRefusal([*map(str, problems), *unknown])
+    for problem in problems:
+        _logger.warning("trust-otel: %s; %s", problem, problem.consequence)
+    for line in unknown:
+        _logger.warning("trust-otel: %s", line)
+    for name in [*DEFAULTS, *settings.names()]:
+        # Upstream code reads these variables too, and stops at one that is bad, empty or in capitals.
+        if name in environment:
+            _normalise(environment, name, bad=any(problem.name == name for problem in problems))
+    wanted = _WITH_CONFIG_FILE if environment.get("OTEL_CONFIG_FILE") else DEFAULTS
+    for name in wanted:
+        environment.setdefault(name, DEFAULTS[name])
+
+
+def _normalise(environment: MutableMapping[str, str], name: str, *, bad: bool) -> None:
+    if bad or not environment[name]:
+        del environment[name]
+    elif name in settings.names():
+        meant = settings.value(name, environment)
+        if isinstance(meant, str):
+            environment[name] = meant
+
+
+def spans_wanted(environment: Mapping[str, str]) -> bool:
+    """Whether spans go anywhere: an exporter is named, or a declarative file has set up a provider."""
+    if environment.get("OTEL_CONFIG_FILE"):
+        return not isinstance(get_tracer_provider(), ProxyTracerProvider)
+    return bool(settings.value("OTEL_TRACES_EXPORTER", environment))
+
+
+def chosen() -> bool:
+    """Whether this process was set up by trust-otel, not by another distro beside it."""
+    return _chosen
+
+
+def conflicts(environment: Mapping[str, str]) -> list[str]:
+    """What else in this process could record or export the same, each with its remedy."""
+    lines = [
+        f"the distro {entry.name!r} ({entry.value}) is installed too; set OTEL_PYTHON_DISTRO={DISTRO_NAME}, "
+        "so that the order of installation never chooses"
+        for entry in entry_points(group="opentelemetry_distro")
+        if entry.name != DISTRO_NAME and environment.get("OTEL_PYTHON_DISTRO") != DISTRO_NAME
+    ]
+    if environment.get("FASTAPI_OTEL_AUTO_CONFIGURE", "").lower() == "true":
+        lines.append("FastAPI exports everything a second time; unset FASTAPI_OTEL_AUTO_CONFIGURE")
+    return lines
+
+
+def warn_unless_chosen() -> None:
+    """Runs before the instrumentors of any distro: says so when another one took our place."""
+    if not _chosen:
+        _logger.warning(
+            "trust-otel: another distro was loaded in its place, so it records nothing by itself; "
+            "set OTEL_PYTHON_DISTRO=%s",
+            DISTRO_NAME,
+        )
+
+
+def _load_system_metrics(entry_point: EntryPoint, **kwargs: Any) -> None:
+    """Load the process and runtime metrics that the vocabulary declares, and no others."""
+    modes: dict[str, list[str] | None] = {"process.cpu.time": ["user", "system"]}
+    names = [name for name in ALL_METRICS if name.startswith(("process.", "cpython."))]
+    entry_point.load()(config={name: modes.get(name) for name in names}).instrument(**kwargs)

@@ -1,0 +1,84 @@
+"""What is private in the upstream SDK, in one place (read in 1.45.1 and 1.45.2).
+
+Spans and log records are set up by the SDK's own functions, so that every variable that they read keeps its meaning.
+"""
+
+from __future__ import annotations
+
+import logging
+from os import environ
+from typing import Any, cast
+
+from opentelemetry.context import Context, get_current
+from opentelemetry.propagate import get_global_textmap, set_global_textmap
+from opentelemetry.propagators.textmap import (
+    CarrierT,
+    Getter,
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
+from opentelemetry.sdk.resources import Resource
+
+_logger = logging.getLogger(__name__)
+
+
+def configure_from_file() -> None:
+    """Let the declarative file of OTEL_CONFIG_FILE decide."""
+    from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+
+    configurator: Any = type("FileConfigurator", (_OTelSDKConfigurator,), {})
+    configurator().configure()
+    _repair_propagation()
+
+
+def configure_spans_and_logs(resource: Resource) -> None:
+    """Set up what OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER ask for; nothing when they ask for nothing."""
+    try:
+        from opentelemetry.sdk import _configuration as sdk
+
+        span_exporters, _, log_exporters = sdk._import_exporters(
+            sdk._get_exporter_names("traces"), [], sdk._get_exporter_names("logs")
+        )
+        if span_exporters:
+            sdk._init_tracing(
+                exporters=span_exporters,
+                id_generator=sdk._import_id_generator(sdk._get_id_generator()),
+                sampler=sdk._import_sampler(sdk._get_sampler()),
+                resource=resource,
+                tracer_configurator=sdk._import_tracer_configurator(sdk._get_tracer_configurator()),
+            )
+        if log_exporters:
+            handler = environ.get("OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED", "false").strip().lower()
+            sdk._init_logging(
+                log_exporters,
+                resource,
+                handler == "true",
+                logger_configurator=sdk._import_logger_configurator(sdk._get_logger_configurator()),
+            )
+        _repair_propagation()
+    except Exception:  # a bad value of upstream's own variables, or a version of the SDK that is not known
+        _logger.exception("trust-otel: spans and logs could not be set up and may stay off; metrics work")
+
+
+def _repair_propagation() -> None:
+    """Without any propagator (1.45: a file that names none), upstream extracts `None`, at which every span fails."""
+    if cast(object, get_global_textmap().extract({})) is None:
+        set_global_textmap(_NoPropagation())
+
+
+class _NoPropagation(TextMapPropagator):
+    def extract(
+        self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
+    ) -> Context:
+        return get_current() if context is None else context
+
+    def inject(
+        self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
+    ) -> None:
+        """Write nothing."""
+
+    @property
+    def fields(self) -> set[str]:
+        return set()
