@@ -1,0 +1,204 @@
+"""HTTP metrics of Starlette and FastAPI applications, without code.
+
+Measured at the application's outermost call, so that errors, middleware and exception handlers are all inside, and a
+mounted application is not counted again. FastAPI's own metrics, the same under the same names, are turned off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from inspect import signature
+from typing import Any
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from opentelemetry.instrumentation.utils import unwrap
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Mount, Route
+from wrapt import wrap_function_wrapper
+
+from trust_otel.instrumentation.executors import WorkerThreads
+from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics.http import HttpRequest, request_in_progress
+from trust_otel.metrics.operation import error_type
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_EXCHANGE = "trust_otel.exchange"
+
+
+class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
+    """Measures every Starlette and FastAPI application of the process.
+
+    `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; the process's own by default.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """What must be installed for this to work."""
+        return ("starlette >= 0.40",)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        metrics: TrustServiceMetrics = kwargs.get("metrics") or get_metrics()
+        self._workers = workers = WorkerThreads()
+        metrics.observe_executors(workers.states)
+
+        async def call(wrapped: Application, _instance: object, args: Any, kwargs: Any) -> None:
+            scope, receive, send = _asgi(*args, **kwargs)
+            if scope["type"] != "http" or _EXCHANGE in scope:
+                await wrapped(scope, receive, send)
+            else:
+                workers.watch()
+                await _Exchange(metrics, scope).measure(wrapped, receive, send)
+
+        wrap_function_wrapper(Starlette, "__call__", call)
+        for kind in _route_kinds():
+            wrap_function_wrapper(kind, "handle", _note_route)
+        wrap_function_wrapper(Mount, "handle", _note_mount)
+        for application in _applications_with_own_metrics():
+            wrap_function_wrapper(application, "__init__", _without_own_metrics)
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        self._workers.forget()
+        unwrap(Starlette, "__call__")
+        for kind in _route_kinds():
+            unwrap(kind, "handle")
+        unwrap(Mount, "handle")
+        for application in _applications_with_own_metrics():
+            unwrap(application, "__init__")
+
+
+class _Exchange:
+    """A request and its response."""
+
+    def __init__(self, metrics: TrustServiceMetrics, scope: Scope) -> None:
+        scope[_EXCHANGE] = self
+        self.mounted_at = ""
+        self.route: str | None = None
+        self._scope = scope
+        self._status: int | None = None
+        self._received = 0
+        self._sent = 0
+        self._response_headers: Iterable[tuple[bytes, bytes]] = ()
+        self._complete = False
+        self._request: HttpRequest | None = metrics.http_request(
+            method=scope["method"], scheme=scope.get("scheme", "http"), protocol_version=scope.get("http_version")
+        )
+
+    async def measure(self, application: Application, receive: Receive, send: Send) -> None:
+        async def counted_receive() -> Message:
+            message = await receive()
+            self._received += len(message.get("body", b""))
+            return message
+
+        async def counted_send(message: Message) -> None:
+            await send(message)
+            self._note(message)
+
+        token = request_in_progress.set(True)
+        try:
+            await application(self._scope, counted_receive, counted_send)
+        except BaseException as error:
+            self._finish(error_type(error))
+            raise
+        finally:
+            request_in_progress.reset(token)
+            self._finish(None if self._complete else "incomplete_response")
+
+    def _note(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._status = message["status"]
+            self._response_headers = message.get("headers", ())
+        elif kind == "http.response.body":
+            self._sent += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+        elif kind == "http.response.pathsend":
+            self._sent = _declared_length(self._response_headers) or 0
+            self._complete = True
+        # Background tasks run after the response and are no part of the request. An error response waits for the
+        # exception behind it, which leaves the application only then.
+        if self._complete and self._status is not None and self._status < 500:
+            self._finish(None)
+
+    def _finish(self, failure: str | None) -> None:
+        request, self._request = self._request, None
+        if request is not None:
+            request.finish(
+                route=self.route,
+                status_code=self._status,
+                error_type=failure,
+                # What arrived, not what the client declared: a header must not decide a sum.
+                request_size=self._received,
+                # The server sends the headers of the answer to HEAD only.
+                response_size=0 if self._scope["method"] == "HEAD" else self._sent,
+            )
+
+
+def _asgi(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
+    return scope, receive, send
+
+
+def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    for name, text in headers:
+        if name == b"content-length":
+            return int(text) if text.isdigit() and len(text) < 16 else None
+    return None
+
+
+async def _note_route(wrapped: Any, instance: BaseRoute, args: Any, kwargs: Any) -> None:
+    scope = _scope(*args, **kwargs)
+    exchange: _Exchange | None = scope.get(_EXCHANGE)
+    if exchange is not None:
+        exchange.route = exchange.mounted_at + _template(instance, scope)
+    await wrapped(*args, **kwargs)
+
+
+async def _note_mount(wrapped: Any, instance: Mount, args: Any, kwargs: Any) -> None:
+    scope = _scope(*args, **kwargs)
+    exchange: _Exchange | None = scope.get(_EXCHANGE)
+    if exchange is not None:
+        exchange.mounted_at += _template(instance, scope).removesuffix("/{path}")
+        exchange.route = exchange.mounted_at + "/{path}"
+    await wrapped(*args, **kwargs)
+
+
+def _scope(scope: Scope, *_: object, **__: object) -> Scope:
+    return scope
+
+
+def _template(route: Any, scope: Scope) -> str:
+    """The route's path template.
+
+    FastAPI (0.165) keeps the path of an included router's route apart from the route, in a part of the scope that is
+    not documented; without it, the template lacks the prefix of the inclusion.
+    """
+    context = scope.get("fastapi", {}).get("effective_route_context")
+    if context is not None and route in (context.original_route, context.starlette_route):
+        return str(context.path)
+    return str(route.path)
+
+
+def _route_kinds() -> list[type[BaseRoute]]:
+    """The classes whose `handle` serves a route; FastAPI's has its own in some versions."""
+    try:
+        from fastapi.routing import APIRoute
+    except ImportError:
+        return [Route]
+    return [Route, APIRoute] if "handle" in vars(APIRoute) else [Route]
+
+
+def _applications_with_own_metrics() -> list[type]:
+    """FastAPI, from the version on that records metrics by itself."""
+    try:
+        from fastapi import FastAPI
+    except ImportError:
+        return []
+    return [FastAPI] if "telemetry" in signature(FastAPI.__init__).parameters else []
+
+
+def _without_own_metrics(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> None:
+    kwargs["telemetry"] = {**(kwargs.get("telemetry") or {}), "metrics": False}
+    wrapped(*args, **kwargs)
