@@ -1,0 +1,63 @@
+"""What every measured call has in common, on either side: it begins once and ends once."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Literal
+
+import grpc
+from wrapt import ObjectProxy
+
+from trust_otel.metrics import TrustServiceMetrics
+from trust_otel.metrics.rpc import Side
+
+if TYPE_CHECKING:
+    Proxy = ObjectProxy[Any]
+else:
+    Proxy = ObjectProxy
+
+RpcType = Literal["unary", "client_stream", "server_stream", "bidi_stream"]
+
+_STATUS_BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+class Recording:
+    """Where calls are recorded, until `stop`: servers and channels that still exist then go on unmeasured."""
+
+    def __init__(self, metrics: TrustServiceMetrics) -> None:
+        self.metrics: TrustServiceMetrics | None = metrics
+
+    def stop(self) -> None:
+        """Record no further calls."""
+        self.metrics = None
+
+
+class Call:
+    """A call from now until `end`, which several threads may race to be the first to see."""
+
+    def __init__(self, metrics: TrustServiceMetrics, side: Side, method: str, rpc_type: str) -> None:
+        self._ended = threading.Lock()
+        self._recorded = metrics.rpc_call(side, method=method, rpc_type=rpc_type)
+        self.received = self._recorded.message_received
+        self.sent = self._recorded.message_sent
+
+    def end(self, status: str, error_type: str | None = None) -> bool:
+        """Record the end, unless it is recorded; says whether this was the end."""
+        if not self._ended.acquire(blocking=False):
+            return False
+        self._recorded.finish(status, error_type)
+        return True
+
+
+def rpc_type(*, request_streaming: bool, response_streaming: bool) -> RpcType:
+    """Value of `trust.rpc.type`."""
+    if request_streaming:
+        return "bidi_stream" if response_streaming else "client_stream"
+    return "server_stream" if response_streaming else "unary"
+
+
+def status_name(code: Any) -> str:
+    """Name of a status as gRPC sends it: what is no status goes out as UNKNOWN."""
+    if isinstance(code, grpc.StatusCode):
+        return code.name
+    return _STATUS_BY_NUMBER.get(code, "UNKNOWN") if isinstance(code, int) else "UNKNOWN"

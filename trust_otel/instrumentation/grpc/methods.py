@@ -1,0 +1,77 @@
+"""Which methods a server has: the only names that may stand in a series.
+
+A client can send any name, and an interceptor may answer to it before anyone has asked whether there is such a method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import grpc
+
+from trust_otel.instrumentation.grpc.calls import Proxy, rpc_type
+
+OTHER = "_OTHER"
+
+
+class Methods:
+    """The methods that were given to a server.
+
+    A hand-written `grpc.GenericRpcHandler` may answer to any name, as a proxy does, so its methods are not known; those
+    of a `grpc.ServiceRpcHandler`, which generated code, health checking and reflection use, are.
+    """
+
+    def __init__(self) -> None:
+        self._registered: dict[str, Any] = {}
+        self._services: list[grpc.ServiceRpcHandler] = []
+
+    def add_generic(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Learn methods from handlers of whole services."""
+        self._services += [handler for handler in handlers if isinstance(handler, grpc.ServiceRpcHandler)]
+
+    def add_registered(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Learn methods of a service, by name."""
+        self._registered.update({f"/{service}/{method}": handler for method, handler in handlers.items()})
+
+    def labels(self, details: grpc.HandlerCallDetails) -> tuple[str, str]:
+        """Method and type of a call; `_OTHER` for both when the server has no such method."""
+        try:
+            handler = self._find(details)
+        except Exception:  # the server asks the same handler, and meets the same error where it belongs
+            handler = None
+        if handler is None:
+            return OTHER, OTHER
+        kind = rpc_type(request_streaming=handler.request_streaming, response_streaming=handler.response_streaming)
+        return details.method.lstrip("/"), kind
+
+    def _find(self, details: grpc.HandlerCallDetails) -> Any:
+        handler = self._registered.get(details.method)
+        if handler is not None:
+            return handler
+        return next((found for service in self._services if (found := service.service(details)) is not None), None)
+
+
+class WatchedServer(Proxy):
+    """A server, sync or aio, that tells which methods it is given."""
+
+    def __init__(self, server: Any, methods: Methods) -> None:
+        super().__init__(server)
+        self._self_methods = methods
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """Pass handlers on."""
+        handlers = tuple(generic_rpc_handlers)
+        self.__wrapped__.add_generic_rpc_handlers(handlers)
+        self._self_methods.add_generic(handlers)
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self.__wrapped__, name)
+        if name != "add_registered_method_handlers":  # which older servers do not have
+            return attribute
+
+        def add(service_name: str, method_handlers: dict[str, Any]) -> None:
+            attribute(service_name, method_handlers)
+            self._self_methods.add_registered(service_name, method_handlers)
+
+        return add
