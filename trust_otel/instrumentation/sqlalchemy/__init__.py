@@ -1,0 +1,87 @@
+"""Metrics of SQLAlchemy engines, sync and async. Spans are left to the upstream instrumentation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from sqlalchemy import event
+from sqlalchemy.engine import Engine, Transaction
+from sqlalchemy.pool import Pool
+from wrapt import wrap_function_wrapper
+
+from trust_otel.instrumentation.sqlalchemy.pools import Pools
+from trust_otel.instrumentation.sqlalchemy.statements import Databases, Statements
+from trust_otel.instrumentation.sqlalchemy.transactions import Transactions
+from trust_otel.metrics import TrustServiceMetrics, get_metrics
+
+
+class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
+    """Measures every engine, also those that were made before.
+
+    It listens to SQLAlchemy's events. Two public methods are wrapped, because no event tells when a request for a
+    connection begins, or that a COMMIT has worked.
+    """
+
+    _listening: list[tuple[Any, str, Callable[..., Any]]]
+    _wrapped: list[tuple[type, str, Any]]
+    _pools: Pools
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """What has to be installed."""
+        return ("sqlalchemy >= 2.0, < 2.2",)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        metrics = kwargs.get("metrics") or get_metrics()
+        databases = Databases()
+        statements, transactions = Statements(metrics, databases), Transactions(metrics, databases)
+        pools = self._pools = Pools(metrics, databases)
+        _observe(metrics, pools)
+        self._wrapped = []
+        self._wrap(Engine, "raw_connection", pools.raw_connection)
+        self._wrap(Transaction, "commit", transactions.commit)
+        self._listening = [
+            (Engine, "before_cursor_execute", statements.before),
+            (Engine, "after_cursor_execute", statements.after),
+            (Engine, "handle_error", statements.failed),
+            (Engine, "commit", transactions.commit_announced),
+            (Engine, "commit_twophase", transactions.commit_announced),
+            (Engine, "rollback", transactions.rollback),
+            (Engine, "rollback_twophase", transactions.rollback),
+            (Engine, "do_connect", pools.connecting),
+            # The earliest sign of a new connection; for later ones of the same pool it is the second.
+            (Pool, "first_connect", pools.connected),
+            (Pool, "connect", pools.connected),
+            (Pool, "checkout", pools.borrowed),
+            (Pool, "checkin", pools.returned),
+        ]
+        for target, name, listener in self._listening:
+            event.listen(target, name, listener)
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        for target, name, listener in self._listening:
+            event.remove(target, name, listener)
+        for owner, name, ours in self._wrapped:
+            # Another instrumentation may have wrapped ours in turn.
+            if owner.__dict__[name] is ours:
+                setattr(owner, name, ours.__wrapped__)
+        self._pools.stop()
+        for metrics in _observed:
+            _observed[metrics] = None
+
+    def _wrap(self, owner: type, name: str, wrapper: Callable[..., Any]) -> None:
+        wrap_function_wrapper(owner, name, wrapper)
+        self._wrapped.append((owner, name, owner.__dict__[name]))
+
+
+# Instruments cannot be given back: each metrics object asks once, for whatever is listened to at the time.
+_observed: WeakKeyDictionary[TrustServiceMetrics, Pools | None] = WeakKeyDictionary()
+
+
+def _observe(metrics: TrustServiceMetrics, pools: Pools) -> None:
+    known = metrics in _observed
+    _observed[metrics] = pools
+    if not known:
+        metrics.observe_connection_pools(lambda: listening.states() if (listening := _observed[metrics]) else ())

@@ -1,0 +1,75 @@
+"""Statements: how long each takes and whether it fails."""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
+
+from trust_otel.instrumentation.sqlalchemy.contained import contained
+from trust_otel.instrumentation.sqlalchemy.names import Database, error_class, operation_name
+from trust_otel.metrics import TrustServiceMetrics
+
+_STARTED = "_trust_otel_started"
+
+
+class Databases:
+    """The database of each engine. Engines that differ in their options share a dialect, so that it is the key."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[Dialect, Database] = WeakKeyDictionary()
+
+    def of(self, engine: Engine) -> Database:
+        """The database that an engine connects to."""
+        dialect = engine.dialect
+        known = self._known.get(dialect)
+        if known is None:
+            known = self._known[dialect] = Database.of(dialect, engine.url)
+        return known
+
+
+class Statements:
+    """Listens to the execution of statements; each batch of a bulk insert is one."""
+
+    def __init__(self, metrics: TrustServiceMetrics, databases: Databases) -> None:
+        self._metrics = metrics
+        self._databases = databases
+
+    @contained
+    def before(
+        self, conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> None:
+        """Note when a statement begins."""
+        if context is not None:
+            setattr(context, _STARTED, perf_counter())
+
+    @contained
+    def after(
+        self, conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+    ) -> None:
+        """Record a statement that worked."""
+        self._record(conn.engine, context, statement, None)
+
+    @contained
+    def failed(self, exception_context: ExceptionContext) -> None:
+        """Record a statement that failed; failures of a connection, a commit or a fetch have no statement running."""
+        engine, statement = exception_context.engine, exception_context.statement
+        if engine is not None and statement is not None:
+            error = error_class(exception_context.original_exception, engine.dialect)
+            self._record(engine, exception_context.execution_context, statement, error)
+
+    def _record(self, engine: Engine, context: Any, statement: str, error: str | None) -> None:
+        started = None if context is None else context.__dict__.pop(_STARTED, None)
+        if started is None:
+            return
+        duration = perf_counter() - started
+        database = self._databases.of(engine)
+        self._metrics.record_database_operation(
+            system=database.system,
+            namespace=database.namespace,
+            operation=operation_name(context, statement),
+            duration=duration,
+            error_type=error,
+        )
