@@ -1,0 +1,155 @@
+"""What the distro says about others that would record or export the same."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from trust_otel import distro
+from trust_otel.distro import conflicts
+
+
+def _installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    entries = [SimpleNamespace(name=name, value=f"{name}.module:Distro") for name in names]
+    monkeypatch.setattr(distro, "entry_points", lambda group: entries)
+
+
+def test_alone_there_is_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    _installed(monkeypatch, "trust_distro")
+    assert conflicts({}) == []
+
+
+def test_rival_distro_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    _installed(monkeypatch, "distro", "trust_distro", "splunk_distro")
+    lines = conflicts({})
+    assert len(lines) == 2
+    assert "'distro' (distro.module:Distro)" in lines[0]
+    assert "'splunk_distro'" in lines[1]
+    assert all("OTEL_PYTHON_DISTRO=trust_distro" in line for line in lines)
+
+
+def test_rival_distro_is_no_matter_once_ours_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    _installed(monkeypatch, "distro", "trust_distro")
+    assert conflicts({"OTEL_PYTHON_DISTRO": "trust_distro"}) == []
+
+
+@pytest.mark.parametrize("text", ["true", "True", "TRUE"])
+def test_export_by_fastapi_itself_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    _installed(monkeypatch, "trust_distro")
+    (line,) = conflicts({"FASTAPI_OTEL_AUTO_CONFIGURE": text})
+    assert "FASTAPI_OTEL_AUTO_CONFIGURE" in line
+
+
+@pytest.mark.parametrize("text", ["", "false", "0"])
+def test_no_export_by_fastapi_itself_is_no_matter(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    _installed(monkeypatch, "trust_distro")
+    assert conflicts({"FASTAPI_OTEL_AUTO_CONFIGURE": text}) == []
+
+
+def test_another_distro_in_our_place_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(distro, "_chosen", False)
+    distro.warn_unless_chosen()
+    assert "OTEL_PYTHON_DISTRO=trust_distro" in caplog.text
+
+
+def test_in_our_own_place_nothing_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setattr(distro, "_chosen", True)
+    distro.warn_unless_chosen()
+    assert caplog.records == []
+
+
+_LOAD = """
+from importlib.metadata import entry_points
+for entry_point in entry_points(group="opentelemetry_instrumentor"):
+    if entry_point.value.startswith("trust_otel"):
+        print(entry_point.name, type(entry_point.load()()).__name__)
+"""
+
+
+def _loaded(before: str) -> dict[str, str]:
+    """The instrumentor that each of our entry points leads to, in a process of its own."""
+    done = subprocess.run([sys.executable, "-c", before + _LOAD], capture_output=True, text=True, check=True)
+    return dict(line.split() for line in done.stdout.splitlines())
+
+
+def test_beside_another_distro_our_instrumentors_stay_out() -> None:
+    assert _loaded("") == dict.fromkeys(("trust_grpc", "trust_http", "trust_sqlalchemy"), "_Inert")
+
+
+def test_instrumentors_load_also_after_their_modules_were_imported() -> None:
+    before = "import trust_otel.instrumentation.http, trust_otel.instrumentation.grpc"
+    assert set(_loaded(before)) == {"trust_grpc", "trust_http", "trust_sqlalchemy"}
+
+
+class _EntryPoint:
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.instrumented: list[dict[str, Any]] = []
+        self.config: dict[str, Any] | None = None
+
+    def load(self) -> Any:
+        entry_point = self
+
+        class Instrumentor:
+            def __init__(self, config: Any = None) -> None:
+                entry_point.config = config
+
+            def instrument(self, **kwargs: Any) -> None:
+                entry_point.instrumented.append(kwargs)
+
+        return Instrumentor
+
+
+_SPANS_ONLY = ["fastapi", "starlette", "asgi", "grpc_server", "grpc_client", "grpc_aio_server", "sqlalchemy"]
+
+
+@pytest.mark.parametrize("name", _SPANS_ONLY)
+def test_upstream_instrumentors_that_ours_replace_stay_out_without_spans(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+    entry_point = _EntryPoint(name)
+    distro.TrustDistro().load_instrumentor(entry_point)
+    assert entry_point.instrumented == []
+
+
+@pytest.mark.parametrize("name", _SPANS_ONLY)
+def test_with_spans_they_load_but_their_metrics_go_nowhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    entry_point = _EntryPoint(name)
+    distro.TrustDistro().load_instrumentor(entry_point, skip_dep_check=True)
+    (kwargs,) = entry_point.instrumented
+    assert kwargs["skip_dep_check"] is True
+    assert type(kwargs["meter_provider"]).__name__ == "NoOpMeterProvider"
+
+
+def test_other_instrumentors_load_as_they_are() -> None:
+    entry_point = _EntryPoint("redis")
+    distro.TrustDistro().load_instrumentor(entry_point, skip_dep_check=True)
+    assert entry_point.instrumented == [{"skip_dep_check": True}]
+
+
+def test_disabled_sdk_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    for name in ("trust_http", "redis", "system_metrics", "fastapi"):
+        entry_point = _EntryPoint(name)
+        distro.TrustDistro().load_instrumentor(entry_point)
+        assert entry_point.instrumented == []
+
+
+def test_system_metrics_are_those_of_the_vocabulary_and_no_others() -> None:
+    from opentelemetry.instrumentation.system_metrics import _DEFAULT_CONFIG
+
+    entry_point = _EntryPoint("system_metrics")
+    distro.TrustDistro().load_instrumentor(entry_point)
+    assert entry_point.config is not None
+    assert set(entry_point.config) == {
+        "process.cpu.time",
+        "process.memory.usage",
+        "process.open_file_descriptor.count",
+        "process.thread.count",
+        "cpython.gc.collections",
+    }
+    assert set(entry_point.config) <= set(_DEFAULT_CONFIG)
