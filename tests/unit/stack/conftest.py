@@ -1,0 +1,42 @@
+"""A component that takes no building: it answers 200 on the port that it is told, as the real ones do."""
+
+import stat
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+_FAKE = """\
+    #!{python}
+    import http.server, os, sys
+
+    listen = [a.split(":")[-1] for a in sys.argv if a.startswith("--web.listen-address=")]
+    port = int(listen[0] if listen else os.environ["TRUST_OTEL_STACK_COLLECTOR_HEALTH_PORT"])
+
+    class Healthy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    print("listening on", port, flush=True)
+    http.server.HTTPServer(("127.0.0.1", port), Healthy).serve_forever()
+    """
+
+
+def script(path: Path, text: str) -> Path:
+    """Write an executable file; `{python}` in the text stands for this interpreter."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(textwrap.dedent(text).replace("{python}", sys.executable))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+@pytest.fixture
+def fake_binaries(tmp_path: Path) -> dict[str, str]:
+    """An environment in which both components are the fake one."""
+    fake = str(script(tmp_path / "fake", _FAKE))
+    return {"TRUST_OTEL_COLLECTOR_BINARY": fake, "TRUST_OTEL_PROMETHEUS_BINARY": fake}

@@ -1,0 +1,169 @@
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from tests.unit.stack.conftest import script
+from trust_otel.stack.binaries import compatible, find
+from trust_otel.stack.errors import BinaryUnavailable, BuildError
+from trust_otel.stack.gobuild import cache_folder, cached
+from trust_otel.stack.recipes import Binary, Recipe, Step, binaries
+
+# Writes a line per build, and an executable where a recipe's last step has to leave it.
+_GO = """\
+    #!/bin/sh
+    echo built >> "{builds}"
+    sleep 0.3
+    mkdir -p bin && echo '#!/bin/sh' > bin/thing && chmod +x bin/thing
+    """
+
+
+@pytest.fixture
+def thing() -> Binary:
+    return Binary("thing", "The Thing", "3.12.0", ("thing",), Recipe("thing", (Step("compiling", ("go", "build")),)))
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """Nothing on PATH but the shell's tools, and an empty cache."""
+    return {"PATH": f"{tmp_path / 'path'}:/bin:/usr/bin", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+
+def silent(_: str) -> None:
+    pass
+
+
+def on_path(tmp_path: Path, version: str) -> Path:
+    return script(tmp_path / "path" / "thing", f"#!/bin/sh\necho 'thing, version {version} (branch: x)'\n")
+
+
+def with_go(tmp_path: Path) -> Path:
+    """A `go` that builds the thing; returns the file with a line per build."""
+    builds = tmp_path / "builds"
+    script(tmp_path / "path" / "go", _GO.replace("{builds}", str(builds)))
+    return builds
+
+
+def test_the_explicit_setting_wins(tmp_path: Path, thing: Binary, environ: dict[str, str]) -> None:
+    on_path(tmp_path, "3.12.0")
+    mine = script(tmp_path / "mine", "#!/bin/sh\n")
+    assert find(thing, environ | {"TRUST_OTEL_THING_BINARY": str(mine)}, silent) == mine
+
+
+def test_an_explicit_setting_that_names_nothing_is_an_error_not_a_fallback(
+    tmp_path: Path, thing: Binary, environ: dict[str, str]
+) -> None:
+    on_path(tmp_path, "3.12.0")
+    with pytest.raises(BinaryUnavailable, match=r"TRUST_OTEL_THING_BINARY is set to /no/thing, which is not an exec"):
+        find(thing, environ | {"TRUST_OTEL_THING_BINARY": "/no/thing"}, silent)
+
+
+def test_path_comes_before_the_cache(tmp_path: Path, thing: Binary, environ: dict[str, str]) -> None:
+    installed = on_path(tmp_path, "3.12.4")
+    script(cached(thing, cache_folder(environ)), "#!/bin/sh\n")
+    assert find(thing, environ, silent) == installed
+
+
+def test_another_version_on_path_is_passed_over_and_named(
+    tmp_path: Path, thing: Binary, environ: dict[str, str]
+) -> None:
+    installed = on_path(tmp_path, "2.42.0")
+    ready = script(cached(thing, cache_folder(environ)), "#!/bin/sh\n")
+    lines: list[str] = []
+    assert find(thing, environ, lines.append) == ready
+    assert lines == [f"The Thing: not {installed}, it is version 2.42.0, not 3.12.0"]
+
+
+@pytest.mark.parametrize(
+    ("found", "pinned", "expected"),
+    [
+        ((3, 12, 0), (3, 12, 0), True),
+        ((3, 14, 1), (3, 12, 0), True),
+        ((3, 11, 9), (3, 12, 0), False),
+        ((4, 0, 0), (3, 12, 0), False),
+        ((0, 155, 3), (0, 155, 0), True),
+        ((0, 156, 0), (0, 155, 0), False),
+    ],
+)
+def test_compatible_versions(found: tuple[int, int, int], pinned: tuple[int, int, int], expected: bool) -> None:
+    assert compatible(found, pinned) is expected
+
+
+def test_what_is_nowhere_is_built_once(tmp_path: Path, thing: Binary, environ: dict[str, str]) -> None:
+    builds = with_go(tmp_path)
+    lines: list[str] = []
+    first = find(thing, environ, lines.append)
+    assert first == cached(thing, tmp_path / "cache" / "trust-otel")
+    assert find(thing, environ, silent) == first
+    assert builds.read_text() == "built\n"
+    assert lines[0] == "The Thing 3.12.0: compiling"
+    assert lines[-1].startswith("The Thing 3.12.0: built in ")
+    assert list((tmp_path / "cache" / "trust-otel" / "build").iterdir()) == []
+
+
+def test_two_processes_do_not_build_the_same_thing_twice(
+    tmp_path: Path, thing: Binary, environ: dict[str, str]
+) -> None:
+    builds = with_go(tmp_path)
+    context = multiprocessing.get_context("fork")
+    both = [context.Process(target=find, args=(thing, environ, silent)) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert builds.read_text() == "built\n"
+
+
+def test_a_failed_build_shows_the_end_of_its_log_and_the_remedies(
+    tmp_path: Path, thing: Binary, environ: dict[str, str]
+) -> None:
+    script(tmp_path / "path" / "go", "#!/bin/sh\nseq 1 100\necho 'go: no such module' >&2\nexit 1\n")
+    with pytest.raises(BuildError) as caught:
+        find(thing, environ, silent)
+    text = str(caught.value)
+    assert "The Thing 3.12.0 could not be built: compiling ended with exit status 1." in text
+    assert "    100\n    go: no such module\n" in text
+    assert "    85\n" not in text
+    assert f"The whole log: {tmp_path}/cache/trust-otel/logs/thing.log" in text
+    assert "set TRUST_OTEL_THING_BINARY to the path of thing 3.12.0" in text
+    assert not cached(thing, cache_folder(environ)).exists()
+
+
+def test_without_go_the_error_names_the_component_and_the_remedies(tmp_path: Path, thing: Binary) -> None:
+    nothing = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with pytest.raises(BinaryUnavailable) as caught:
+        find(thing, nothing, silent)
+    assert str(caught.value) == (
+        "The Thing 3.12.0 was not found, and Go is not installed to build it.\n"
+        "Either install Go 1.25 or later (https://go.dev/dl) and try again,\n"
+        "or set TRUST_OTEL_THING_BINARY to the path of thing 3.12.0,\n"
+        "or run the stack with Docker (monitoring/compose)."
+    )
+
+
+def test_the_cache_is_under_the_home_folder_unless_it_is_set(tmp_path: Path) -> None:
+    assert cache_folder({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "trust-otel"
+    for environ in ({}, {"XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": "relative"}):
+        assert cache_folder(environ) == Path.home() / ".cache" / "trust-otel"
+
+
+def test_a_changed_file_or_command_means_another_executable(tmp_path: Path) -> None:
+    file = tmp_path / "go.mod"
+    file.write_text("one")
+    recipe = Recipe("thing", (Step("compiling", ("go", "build")),), (file,))
+    first = recipe.fingerprint()
+    assert recipe.fingerprint() == first
+    file.write_text("two")
+    second = recipe.fingerprint()
+    assert len({first, second, Recipe("thing", (Step("compiling", ("go", "install")),), (file,)).fingerprint()}) == 3
+
+
+def test_every_binary_has_a_variable_of_its_own() -> None:
+    assert {binary.variable for binary in binaries().values()} == {
+        "TRUST_OTEL_COLLECTOR_BINARY",
+        "TRUST_OTEL_PROMETHEUS_BINARY",
+        "TRUST_OTEL_PROMTOOL_BINARY",
+        "TRUST_OTEL_ALERTMANAGER_BINARY",
+        "TRUST_OTEL_AMTOOL_BINARY",
+    }

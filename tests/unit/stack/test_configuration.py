@@ -1,0 +1,72 @@
+"""The configuration files agree with each other and with the pinned versions."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from trust_otel.stack import files
+from trust_otel.stack.recipes import MINIMUM_GO, binaries
+
+
+def read(path: Path) -> Any:
+    return yaml.safe_load(path.read_text())
+
+
+def test_the_manifest_is_of_the_pinned_version() -> None:
+    manifest, version = read(files.collector_manifest()), binaries()["collector"].version
+    assert manifest["dist"]["version"] == version
+    assert manifest["dist"]["name"] == "otelcol-trust"
+    for kind in ("receivers", "processors", "exporters", "extensions"):
+        assert {module["gomod"].split(" ")[1] for module in manifest[kind]} == {f"v{version}"}
+
+
+def test_prometheus_module_is_of_the_pinned_version() -> None:
+    go_mod = files.go_module("prometheus")[0].read_text()
+    # Prometheus 3.12.0 is the Go module version 0.312.0.
+    major, minor, patch = binaries()["prometheus"].version.split(".")
+    assert f"github.com/prometheus/prometheus v0.{major}{minor}.{patch}" in go_mod
+    assert re.search(rf"^go {re.escape(MINIMUM_GO)}", go_mod, re.MULTILINE)
+
+
+def test_both_paths_promote_the_same_resource_attributes() -> None:
+    transform = read(files.collector_config())["processors"]["transform/promote_resource_attributes"]
+    copied = []
+    for statement in transform["metric_statements"]:
+        match = re.fullmatch(r'set\(datapoint\.attributes\["(.+)"\], resource\.attributes\["(.+)"\]\)', statement)
+        assert match is not None
+        assert match[1] == match[2]
+        copied.append(match[1])
+    assert copied == read(files.prometheus_config())["otlp"]["promote_resource_attributes"]
+
+
+def test_nothing_in_the_collector_may_lose_data() -> None:
+    config = read(files.collector_config())
+    assert not any(name.startswith("batch") for name in config["processors"])
+    for pipeline in config["service"]["pipelines"].values():
+        assert pipeline["processors"][0] == "memory_limiter"
+    exporter = config["exporters"]["otlp_http/prometheus"]
+    assert exporter["sending_queue"]["storage"] == "file_storage"
+    assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s"
+
+
+def test_everything_listens_on_loopback_only() -> None:
+    text = files.collector_config().read_text()
+    assert set(re.findall(r"endpoint: (\S+?):?\$\{env:\w+_PORT\}", text)) == {"127.0.0.1"}
+    assert "0.0.0.0" not in text
+    assert "localhost" not in text
+
+
+def test_in_an_installed_package_the_files_are_beside_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packaged = tmp_path / "collector" / "local.yaml"
+    packaged.parent.mkdir()
+    packaged.touch()
+    monkeypatch.setattr(files, "_PACKAGED", tmp_path)
+    assert files.collector_config() == packaged
+
+
+def test_a_missing_file_is_named_with_the_places_looked_at() -> None:
+    with pytest.raises(FileNotFoundError, match=r"collector/no.yaml is missing: looked for .*files/collector/no.yaml"):
+        files.project_file("collector/no.yaml")

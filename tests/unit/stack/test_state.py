@@ -1,0 +1,68 @@
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from trust_otel.stack import processes
+from trust_otel.stack.state import Addresses, ProcessRecord, State, load, port_of, save
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    state = State(Addresses.on_free_ports(), {"collector": ProcessRecord(12, 34.5)})
+    save(tmp_path / "stack.json", state)
+    assert load(tmp_path / "stack.json") == state
+    assert [file.name for file in tmp_path.iterdir()] == ["stack.json"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"addresses": {}, "processes": {}}'])
+def test_a_file_that_is_not_a_state_is_no_state(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "stack.json"
+    file.write_text(content)
+    assert load(file) is None
+    assert load(tmp_path / "missing.json") is None
+
+
+def test_addresses_are_on_different_loopback_ports() -> None:
+    urls = asdict(Addresses.on_free_ports()).values()
+    assert len({port_of(url) for url in urls}) == 6
+    assert all(url.startswith("http://127.0.0.1:") for url in urls)
+
+
+def test_a_url_without_port_is_refused() -> None:
+    with pytest.raises(ValueError, match="names no port"):
+        port_of("http://127.0.0.1")
+
+
+def test_a_recycled_pid_is_another_process_and_is_never_stopped() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        recorded = processes.record(other.pid)
+        assert processes.running(recorded)
+        recycled = replace(recorded, started=recorded.started - 60)
+        assert not processes.running(recycled)
+        processes.stop(recycled, grace=1)
+        processes.send(recycled, 9)
+        assert processes.wait(recycled, 0)
+        assert other.poll() is None
+        processes.stop(recorded, grace=5)
+        assert other.wait(5) == -signal.SIGTERM
+
+
+def test_a_zombie_does_not_run() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    recorded = processes.record(child.pid)
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not processes.running(recorded)
+    child.wait()
+
+
+def test_a_process_that_ignores_the_polite_signal_is_killed() -> None:
+    program = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stubborn:
+        assert stubborn.stdout is not None
+        stubborn.stdout.readline()
+        processes.stop(processes.record(stubborn.pid), grace=0.2)
+        assert stubborn.wait(5) == -signal.SIGKILL

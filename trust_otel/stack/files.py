@@ -1,0 +1,41 @@
+"""Where the configuration files are: in the repository, or inside the installed package."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_PACKAGED = _PACKAGE / "files"
+_CHECKOUT = _PACKAGE.parent.parent
+
+
+def project_file(name: str) -> Path:
+    """Path of a file of the project, named as in the repository, e.g. `collector/local.yaml`.
+
+    Raises FileNotFoundError with the places that were looked at.
+    """
+    candidates = (_PACKAGED / name, _CHECKOUT / name)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    places = " and ".join(str(candidate) for candidate in candidates)
+    raise FileNotFoundError(f"{name} is missing: looked for {places}. Reinstall trust-otel.")
+
+
+def collector_manifest() -> Path:
+    """What the Collector is built from."""
+    return project_file("collector/builder.yaml")
+
+
+def collector_config() -> Path:
+    """The Collector's configuration for the local stack."""
+    return project_file("collector/local.yaml")
+
+
+def prometheus_config() -> Path:
+    """Prometheus' configuration; the same file in every deployment."""
+    return project_file("monitoring/prometheus/prometheus.yml")
+
+
+def go_module(name: str) -> tuple[Path, Path]:
+    """The pinned go.mod and go.sum that a component is built through."""
+    folder = _PACKAGE / "go" / name
+    return folder / "go.mod", folder / "go.sum"

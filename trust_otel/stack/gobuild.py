@@ -1,0 +1,154 @@
+"""Builds an executable with Go into the cache."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from trust_otel.stack.errors import BinaryUnavailable, BuildError
+from trust_otel.stack.locks import exclusive
+from trust_otel.stack.recipes import MINIMUM_GO, Binary, Step
+
+Progress = Callable[[str], None]
+
+# Seconds between two lines about a step that is still running.
+_HEARTBEAT = 15.0
+_LAST_LINES = 15
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Where executables are kept: `$XDG_CACHE_HOME/trust-otel`, else `~/.cache/trust-otel`."""
+    base = environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
+    return root / "trust-otel"
+
+
+def cached(binary: Binary, cache: Path) -> Path:
+    """The path of the executable in the cache, whether or not it is there.
+
+    Version and fingerprint are part of the name, so a changed manifest or go.mod never meets an old
+    executable.
+    """
+    return cache / "bin" / f"{binary.name}-{binary.version}-{binary.recipe.fingerprint()}"
+
+
+def build(binary: Binary, cache: Path, environ: Mapping[str, str], on_progress: Progress) -> Path:
+    """Build the executable unless the cache has it by now, and return its path.
+
+    Two processes that build the same thing take turns; the second finds what the first made.
+    Raises BinaryUnavailable without Go, BuildError when a step fails.
+    """
+    if shutil.which("go", path=environ.get("PATH")) is None:
+        raise BinaryUnavailable(
+            f"{binary.title} {binary.version} was not found, and Go is not installed to build it.\n{remedies(binary)}"
+        )
+    target = cached(binary, cache)
+    lock = cache / "locks" / f"{binary.name}.lock"
+    with exclusive(
+        lock,
+        lambda: on_progress(f"{binary.title}: waiting for another process that is building it"),
+    ):
+        if not target.exists():
+            _build(binary, target, cache, environ, on_progress)
+    return target
+
+
+def remedies(binary: Binary) -> str:
+    """What a user can do when the executable cannot be had."""
+    return (
+        f"Either install Go {MINIMUM_GO} or later (https://go.dev/dl) and try again,\n"
+        f"or set {binary.variable} to the path of {binary.on_path[-1]} {binary.version},\n"
+        "or run the stack with Docker (monitoring/compose)."
+    )
+
+
+def _build(binary: Binary, target: Path, cache: Path, environ: Mapping[str, str], on_progress: Progress) -> None:
+    log = cache / "logs" / f"{binary.name}.log"
+    for folder in (target.parent, log.parent, cache / "build"):
+        folder.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{binary.name}-", dir=cache / "build"))
+    started = time.monotonic()
+    try:
+        for file in binary.recipe.files:
+            shutil.copy(file, work)
+        with log.open("w") as output:
+            for step in binary.recipe.steps:
+                _run(
+                    binary,
+                    step,
+                    work,
+                    _go_environment(environ, work),
+                    output.fileno(),
+                    log,
+                    on_progress,
+                )
+        # In one file system, so the rename is atomic: nobody ever sees half an executable.
+        os.replace(work / "bin" / binary.recipe.executable, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    on_progress(f"{binary.title} {binary.version}: built in {time.monotonic() - started:.0f} s")
+
+
+def _go_environment(environ: Mapping[str, str], work: Path) -> dict[str, str]:
+    return {
+        **environ,
+        # Without C: no compiler needed, and the executable runs on every Linux.
+        "CGO_ENABLED": "0",
+        "GOBIN": str(work / "bin"),
+        # A go.work above the cache folder must not change what is built.
+        "GOWORK": "off",
+    }
+
+
+def _run(
+    binary: Binary,
+    step: Step,
+    work: Path,
+    environment: dict[str, str],
+    output: int,
+    log: Path,
+    on_progress: Progress,
+) -> None:
+    started = time.monotonic()
+    on_progress(f"{binary.title} {binary.version}: {step.title}")
+    # A session of its own: stopping it stops the compilers it has started.
+    process = subprocess.Popen(  # noqa: S603 - a command of a recipe
+        step.command,
+        cwd=work,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+    )
+    try:
+        while True:
+            try:
+                code = process.wait(timeout=_HEARTBEAT)
+                break
+            except subprocess.TimeoutExpired:
+                seconds = time.monotonic() - started
+                on_progress(f"{binary.title} {binary.version}: {step.title}, {seconds:.0f} s")
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if code != 0 and not step.may_fail:
+        raise BuildError(_failure(binary, step, code, log))
+
+
+def _failure(binary: Binary, step: Step, code: int, log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
+    quoted = "\n".join(f"    {line}" for line in lines)
+    return (
+        f"{binary.title} {binary.version} could not be built: "
+        f"{step.title} ended with exit status {code}.\n"
+        f"{quoted}\n"
+        f"The whole log: {log}\n"
+        f"{remedies(binary)}"
+    )
