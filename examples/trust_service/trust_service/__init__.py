@@ -1,0 +1,1 @@
+"""A small trust service: a certificate authority, document signing and document processing."""

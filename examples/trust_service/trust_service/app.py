@@ -1,0 +1,35 @@
+"""The application: `uvicorn trust_service.app:app`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, HTTPException
+
+from .machines import serve_machines
+from .service import open_service
+from .settings import settings_from_environment
+from .web import audit, certificates, documents, logins, signatures
+from .web.admin import admin
+from .web.dependencies import CurrentService
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with open_service(settings_from_environment()) as service, serve_machines(service):
+        app.state.service = admin.state.service = service
+        yield
+
+
+app = FastAPI(title="Trust service", lifespan=_lifespan)
+for part in (logins, certificates, documents, signatures, audit):
+    app.include_router(part.router)
+app.mount("/admin", admin)
+
+
+@app.get("/healthz")
+async def show_health(service: CurrentService) -> dict[str, str]:
+    if not await service.database.is_up():
+        raise HTTPException(503, "database")
+    return {"status": "ok"}

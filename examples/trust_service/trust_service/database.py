@@ -1,0 +1,64 @@
+"""The database: SQLite in a folder of its own, or whatever the URL names."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import time
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from sqlalchemy import delete, event, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from trust_otel import get_metrics
+
+from .tables import Base, Certificate
+
+metrics = get_metrics()
+
+
+class Database:
+    def __init__(self, url: str | None) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="trust-service-")
+        own_file = Path(self._folder.name) / "trust.db"
+        self._engine = create_async_engine(url or f"sqlite+aiosqlite:///{own_file}")
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine.sync_engine, "connect", _share_sqlite)
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
+        """A transaction: kept when the block ends, undone when it raises."""
+        return self._sessions.begin()
+
+    async def open(self) -> None:
+        async with self._engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with self.begin() as transaction:
+            # The authority lives as long as the process: what an earlier one issued is worth nothing.
+            await transaction.execute(delete(Certificate))
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+        self._folder.cleanup()
+
+    async def is_up(self) -> bool:
+        began = time.perf_counter()
+        try:
+            async with self.begin() as transaction:
+                await transaction.execute(text("SELECT 1"))
+            up = True
+        except (SQLAlchemyError, OSError):
+            up = False
+        metrics.record_dependency("database", dependency_type="database", up=up, duration=time.perf_counter() - began)
+        return up
+
+
+def _share_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    """Let readers go on while one writes, and writers wait for each other."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.close()

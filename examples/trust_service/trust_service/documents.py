@@ -1,0 +1,123 @@
+"""What it takes to process a document, and what it costs."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+from trust_otel import get_metrics
+
+from .database import Database
+from .tables import Document
+
+metrics = get_metrics()
+
+DocumentType = Literal["passport", "id_card", "residence_permit", "diploma"]
+Currency = Literal["EUR", "USD", "CHF"]
+
+SLA = "document_processing"
+SLA_OBJECTIVE = 0.99
+_SLA_SECONDS = 0.5
+
+# Stands for the countries whose registry does not answer today.
+_SILENT_REGISTRIES = frozenset({"IS"})
+
+
+class RegistryUnavailableError(Exception):
+    """The register of the issuing country does not answer."""
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """Price, fee of the issuing country and cost of a document, in hundredths of the currency."""
+
+    price: int
+    fee: int
+    cost: int
+
+
+TARIFFS: dict[DocumentType, Tariff] = {
+    "passport": Tariff(price=6000, fee=1250, cost=375),
+    "id_card": Tariff(price=2850, fee=375, cost=150),
+    "residence_permit": Tariff(price=10025, fee=2000, cost=450),
+    "diploma": Tariff(price=1250, fee=25, cost=75),
+}
+_FREE = Tariff(price=0, fee=0, cost=0)
+
+
+@dataclass(frozen=True)
+class Processed:
+    document: Document
+    sla_met: bool
+
+
+async def process(
+    database: Database,
+    *,
+    document_type: DocumentType,
+    country: str,
+    client: str,
+    currency: Currency,
+    content: str,
+) -> Processed:
+    """Read a document, compare it with the register of its country, keep it and charge for it."""
+    began = time.perf_counter()
+    met = False
+    try:
+        with metrics.document_processing(document_type, country=country) as processing:
+            digest = _digest(content)
+            if digest is None:
+                processing.fail("unreadable")
+            else:
+                _ask_registry(country)
+            document = _priced(document_type, country, client, currency, digest)
+            async with database.begin() as transaction:
+                transaction.add(document)
+        met = time.perf_counter() - began < _SLA_SECONDS
+    finally:
+        metrics.record_sla_event(SLA, met=met)
+    if digest is not None:
+        _charge(document)
+    return Processed(document, met)
+
+
+def _digest(content: str) -> str | None:
+    """Fingerprint of the content, or None when it cannot be read."""
+    try:
+        decoded = base64.b64decode(content, validate=True)
+    except ValueError:
+        return None
+    return hashlib.sha256(decoded).hexdigest() if decoded else None
+
+
+def _ask_registry(country: str) -> None:
+    if country in _SILENT_REGISTRIES:
+        raise RegistryUnavailableError(country)
+
+
+def _priced(document_type: DocumentType, country: str, client: str, currency: Currency, digest: str | None) -> Document:
+    tariff = _FREE if digest is None else TARIFFS[document_type]
+    return Document(
+        document_type=document_type,
+        country=country,
+        client=client,
+        digest=digest,
+        currency=currency,
+        price=tariff.price,
+        fee=tariff.fee,
+        cost=tariff.cost,
+    )
+
+
+def _charge(document: Document) -> None:
+    where = {
+        "currency": document.currency,
+        "country": document.country,
+        "client": document.client,
+    }
+    metrics.record_business_metric("revenue", document.price / 100, where)
+    metrics.record_business_metric("fee", document.fee / 100, where)
+    metrics.record_business_metric("cost", document.cost / 100, where)

@@ -1,0 +1,45 @@
+"""Logging in with a password and, where the account has one, a second factor."""
+
+from __future__ import annotations
+
+import pyotp
+from starlette.concurrency import run_in_threadpool
+
+from trust_otel import get_metrics
+
+from .credentials import hash_password, new_token, password_matches
+from .database import Database
+from .sessions import Session, Sessions
+from .tables import Account
+
+metrics = get_metrics()
+
+# Compared with where there is no account, so that the answer takes as long as for one that exists.
+_NOBODY = hash_password(new_token())
+
+
+async def check_password(database: Database, name: str, password: str, address: str) -> Account | None:
+    async with database.begin() as transaction:
+        account = await transaction.get(Account, name)
+    known = account.password_hash if account is not None else _NOBODY
+    matches = await run_in_threadpool(password_matches, password, known)
+    success = matches and account is not None
+    metrics.record_auth_attempt(
+        method="password",
+        success=success,
+        country=account.country if account is not None else None,
+        client_address=address,
+    )
+    return account if success else None
+
+
+def check_code(sessions: Sessions, session: Session, code: str) -> bool:
+    """Confirm the session if the code is right; end it if not, so that each password allows one guess."""
+    # A step earlier or later is fine too, because clocks differ.
+    success = pyotp.TOTP(session.account.totp_secret or "").verify(code, valid_window=1)
+    metrics.record_mfa_challenge(method="totp", success=success)
+    if success:
+        sessions.confirm(session)
+    else:
+        sessions.end(session)
+    return success

@@ -1,0 +1,75 @@
+"""Signing documents, and checking what was signed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from trust_otel import get_metrics
+
+from .authority import Authority, common_name, new_key, pem
+from .validation import Problem, find_problem
+
+metrics = get_metrics()
+
+Algorithm = Literal["sha256", "sha384", "sha1"]
+SignatureProblem = Problem | Literal["bad_signature"]
+
+# ETSI TS 119 312 has no place for SHA-1 any more.
+_ALLOWED: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
+
+
+class Signer:
+    """Signs documents with a key and a certificate of its own."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+        self._key = new_key()
+        self.certificate = authority.issue(
+            common_name("Trust Service Demo Signer"),
+            self._key.public_key(),
+            "document_signer",
+            timedelta(days=365),
+        )
+        self.pem = pem(self.certificate)
+
+    def sign(self, content: bytes, algorithm: Algorithm) -> bytes | None:
+        """The signature, or None where the signature policy forbids the algorithm."""
+        with metrics.certificate_operation("signing", certificate_type="document_signer") as op:
+            allowed = _ALLOWED.get(algorithm)
+            metrics.record_compliance_check(framework="eidas", control="signature_policy", passed=allowed is not None)
+            if allowed is None:
+                op.fail("signature_policy")
+                return None
+            return self._key.sign(content, ec.ECDSA(allowed))
+
+    def verify(
+        self, content: bytes, signature: bytes, certificate: str, algorithm: Algorithm
+    ) -> SignatureProblem | None:
+        """What is wrong with a signature or with the certificate that it was made with."""
+        with metrics.certificate_operation("validation", certificate_type="document_signer") as op:
+            problem = find_problem(self._authority, certificate, "document_signer") or _problem_of_signature(
+                content, signature, certificate, algorithm
+            )
+            if problem is not None:
+                op.fail(problem)
+            return problem
+
+
+def _problem_of_signature(
+    content: bytes, signature: bytes, certificate: str, algorithm: Algorithm
+) -> Literal["bad_signature"] | None:
+    key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
+    allowed = _ALLOWED.get(algorithm)
+    if not isinstance(key, ec.EllipticCurvePublicKey) or allowed is None:
+        return "bad_signature"
+    try:
+        key.verify(signature, content, ec.ECDSA(allowed))
+    except InvalidSignature:
+        return "bad_signature"
+    return None

@@ -1,0 +1,94 @@
+"""Administration, an application of its own so that it can be mounted elsewhere, or nowhere."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from typing import Annotated
+
+import pyotp
+from fastapi import Depends, FastAPI, HTTPException, Path
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from trust_otel import get_metrics
+
+from ..access import MachineRole, PersonRole
+from ..audit import audited
+from ..credentials import hash_password, hash_token, new_token
+from ..tables import Account, Machine
+from .dependencies import Bearer, ClientAddress, CurrentService
+
+metrics = get_metrics()
+
+_ACTOR = "administrator"
+
+Name = Annotated[str, Path(pattern=r"^[\w.@-]{1,100}$")]
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+
+
+class NewAccount(BaseModel):
+    password: Annotated[str, Field(min_length=12, max_length=200)]
+    role: PersonRole
+    country: Country
+    client: Annotated[str, Field(max_length=100)]
+    totp: bool
+
+
+class CreatedAccount(BaseModel):
+    totp_secret: str | None
+
+
+class NewMachine(BaseModel):
+    role: MachineRole
+    country: Country
+
+
+class CreatedMachine(BaseModel):
+    token: str
+
+
+async def _administrator(service: CurrentService, bearer: Bearer, address: ClientAddress) -> None:
+    expected = service.settings.admin_token
+    if expected is None:
+        raise HTTPException(503, "set TRUST_SERVICE_ADMIN_TOKEN to open the administration")
+    if bearer is None:
+        raise HTTPException(401, "token missing")
+    success = hmac.compare_digest(bearer.credentials.encode(), expected.encode())
+    metrics.record_auth_attempt(method="token", success=success, client_address=address)
+    if not success:
+        raise HTTPException(401, "wrong token")
+
+
+admin = FastAPI(title="Administration", dependencies=[Depends(_administrator)])
+
+
+@admin.put("/accounts/{name}", status_code=201)
+async def put_account(name: Name, wanted: NewAccount, service: CurrentService) -> CreatedAccount:
+    secret = pyotp.random_base32() if wanted.totp else None
+    account = Account(
+        name=name,
+        password_hash=await run_in_threadpool(hash_password, wanted.password),
+        role=wanted.role,
+        country=wanted.country,
+        client=wanted.client,
+        totp_secret=secret,
+    )
+    async with audited(service.database, _ACTOR, "account.put") as transaction:
+        await transaction.merge(account)
+    return CreatedAccount(totp_secret=secret)
+
+
+@admin.put("/machines/{name}", status_code=201)
+async def put_machine(name: Name, wanted: NewMachine, service: CurrentService) -> CreatedMachine:
+    token = new_token()
+    machine = Machine(name=name, token_hash=hash_token(token), role=wanted.role, country=wanted.country)
+    async with audited(service.database, _ACTOR, "machine.put") as transaction:
+        await transaction.merge(machine)
+    return CreatedMachine(token=token)
+
+
+@admin.put("/blocklist/{address}", status_code=204)
+async def block_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address, service: CurrentService) -> None:
+    async with audited(service.database, _ACTOR, "address.block"):
+        service.blocked_addresses.add(str(address))

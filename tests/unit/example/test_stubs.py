@@ -1,0 +1,38 @@
+"""The generated code belongs to trust.proto."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[3]
+_EXAMPLE = _ROOT / "examples" / "trust_service"
+_RPC = Path("trust_service", "rpc")
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("stubs")
+    options = [f"--{kind}_out={out}" for kind in ("python", "pyi", "grpc_python")]
+    proto = str(_EXAMPLE / _RPC / "trust.proto")
+    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", "-I", str(_EXAMPLE), *options, proto], check=True)
+    return out / _RPC
+
+
+@pytest.mark.parametrize("name", ["trust_pb2.py", "trust_pb2.pyi", "trust_pb2_grpc.py"])
+def test_the_stubs_of_the_service_are_fresh(generated: Path, name: str) -> None:
+    assert (_EXAMPLE / _RPC / name).read_text() == (generated / name).read_text()
+
+
+@pytest.mark.parametrize("name", ["trust_pb2.py", "trust_pb2.pyi"])
+def test_the_copy_of_the_simulation_is_the_same(name: str) -> None:
+    copy = _ROOT / "trust_otel" / "simulation" / name
+    assert copy.read_text() == (_EXAMPLE / _RPC / name).read_text()
+
+
+def test_the_service_knows_nothing_of_opentelemetry() -> None:
+    sources = (_EXAMPLE / "trust_service").rglob("*.py")
+    assert [path.name for path in sources if "opentelemetry" in path.read_text().lower()] == []

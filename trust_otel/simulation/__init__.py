@@ -1,0 +1,18 @@
+"""Realistic, seeded traffic for the example service, and the totals that it must have caused."""
+
+from __future__ import annotations
+
+from .errors import SimulationError
+from .hostile import hostile_requests
+from .population import CLIENT_NAMES
+from .run import Progress, SimulationConfig, SimulationReport, run_simulation
+
+__all__ = [
+    "CLIENT_NAMES",
+    "Progress",
+    "SimulationConfig",
+    "SimulationError",
+    "SimulationReport",
+    "hostile_requests",
+    "run_simulation",
+]

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from ..world import Operation, World
+
+
+class Act(NamedTuple):
+    """A kind of operation.
+
+    Attributes:
+        weight: How often it happens, relative to the others.
+        perform: Does it.
+    """
+
+    weight: float
+    perform: Callable[[World, Operation], Awaitable[None]]
