@@ -1,0 +1,52 @@
+# Everything that trust-otel needs, it installs itself: Python packages into .venv, executables into ~/.cache/trust-otel.
+# `make demo FOR=60s REPORT=report.json` stops by itself and writes what it saw.
+
+UV_VERSION := 0.13.9
+UV := .venv-uv/bin/uv
+RUN := .venv/bin
+# A name for the second environment, with the newer of the two supported lines of the SDK and of SQLAlchemy.
+NEXT := .venv-next
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check generate bench stack clean
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/ready ## Start stack, service and traffic, and watch the numbers arrive in Prometheus
+	@$(RUN)/python -m examples.demo $(if $(FOR),--for $(FOR)) $(if $(REPORT),--report $(REPORT))
+
+test: check ## Run all checks and tests
+	@$(RUN)/trust-otel stack build
+	@$(RUN)/pytest
+	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
+	@$(NEXT)/bin/pytest tests/unit tests/contract
+
+check: .venv/ready ## Check format, lint and types
+	@$(RUN)/ruff format --check -q .
+	@$(RUN)/ruff check -q .
+	@$(RUN)/mypy
+
+generate: .venv/ready ## Make the generated files anew
+	@$(RUN)/python -m trust_otel.semconv.generator
+	@$(RUN)/trust-otel settings --markdown > docs/settings.md
+	@examples/trust_service/generate-stubs $(RUN)/python
+
+bench: .venv/ready ## Compare the cost with the peers', as ratios
+	@$(UV) sync -q --frozen --inexact --group bench
+	@$(RUN)/python -m benchmarks
+
+stack: .venv/ready ## Start Collector and Prometheus, until Ctrl-C
+	@$(RUN)/trust-otel stack up
+
+clean: ## Remove the environments; the built executables stay in the cache
+	rm -rf .venv .venv-uv $(NEXT)
+
+.venv/ready: pyproject.toml uv.lock $(UV)
+	@$(UV) sync -q --frozen
+	@touch $@
+
+$(UV):
+	@echo "Installing uv $(UV_VERSION) ..."
+	@python3 -m venv .venv-uv
+	@.venv-uv/bin/pip install -q --disable-pip-version-check uv==$(UV_VERSION)

@@ -1,0 +1,1 @@
+"""The demo: stack, service and traffic in one terminal, every number read from Prometheus."""

@@ -1,0 +1,127 @@
+"""What the live table shows: each measure as PromQL, and as the same computation on two scrapes.
+
+The second form serves machines that cannot run Prometheus, so that both tables show the same rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import inf
+from typing import Protocol
+
+WINDOW_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One line of an exposition."""
+
+    name: str
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True)
+class Scrapes:
+    """An exposition, an earlier one, and the seconds between them."""
+
+    earlier: tuple[Sample, ...]
+    later: tuple[Sample, ...]
+    seconds: float
+
+
+class Measure(Protocol):
+    """One number about the service."""
+
+    def promql(self) -> str:
+        """The query; empty or NaN where there is nothing to say."""
+
+    def from_scrapes(self, scrapes: Scrapes) -> float | None:
+        """The same number without Prometheus."""
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Current sum over the series of a name; each label's value matches a regular expression."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def selector(self) -> str:
+        """The series selector."""
+        matchers = ",".join(f'{label}=~"{pattern}"' for label, pattern in self.labels.items())
+        return f"{self.name}{{{matchers}}}"
+
+    def promql(self) -> str:
+        return f"sum({self.selector()})"
+
+    def from_scrapes(self, scrapes: Scrapes) -> float | None:
+        values = [sample.value for sample in self.matching(scrapes.later)]
+        return sum(values) if values else None
+
+    def matching(self, samples: Iterable[Sample]) -> list[Sample]:
+        """The samples that the selector selects."""
+        return [
+            sample
+            for sample in samples
+            if sample.name == self.name
+            and all(re.fullmatch(pattern, sample.labels.get(label, "")) for label, pattern in self.labels.items())
+        ]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Increase per second of a sum of counters."""
+
+    counter: Sum
+
+    def promql(self) -> str:
+        return f"sum(rate({self.counter.selector()}[{WINDOW_SECONDS}s]))"
+
+    def from_scrapes(self, scrapes: Scrapes) -> float | None:
+        later = sum(sample.value for sample in self.counter.matching(scrapes.later))
+        earlier = sum(sample.value for sample in self.counter.matching(scrapes.earlier))
+        return (later - earlier) / scrapes.seconds if scrapes.seconds else None
+
+
+@dataclass(frozen=True)
+class Share:
+    """One rate as a part of another."""
+
+    part: Rate
+    whole: Rate
+
+    def promql(self) -> str:
+        return f"({self.part.promql()} or vector(0)) / {self.whole.promql()}"
+
+    def from_scrapes(self, scrapes: Scrapes) -> float | None:
+        part, whole = self.part.from_scrapes(scrapes), self.whole.from_scrapes(scrapes)
+        return part / whole if part is not None and whole else None
+
+
+@dataclass(frozen=True)
+class Quantile:
+    """A quantile of a histogram, interpolated within its bucket."""
+
+    q: float
+    histogram: str
+
+    def promql(self) -> str:
+        return f"histogram_quantile({self.q}, sum by (le) (rate({self.histogram}_bucket[{WINDOW_SECONDS}s])))"
+
+    def from_scrapes(self, scrapes: Scrapes) -> float | None:
+        counts: dict[float, float] = {}
+        for sign, samples in ((1, scrapes.later), (-1, scrapes.earlier)):
+            for sample in Sum(f"{self.histogram}_bucket").matching(samples):
+                bound = float(sample.labels["le"])
+                counts[bound] = counts.get(bound, 0) + sign * sample.value
+        rank = self.q * counts.get(inf, 0)
+        if not rank:
+            return None
+        for (low, below), (high, upto) in pairwise([(0.0, 0.0), *sorted(counts.items())]):
+            if upto >= rank:
+                return low if high == inf else low + (high - low) * (rank - below) / (upto - below)
+        return None

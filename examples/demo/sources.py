@@ -1,0 +1,105 @@
+"""Where the demo reads its numbers: Prometheus, or the in-process endpoint where there is none."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from examples.demo.measures import WINDOW_SECONDS, Measure, Sample, Scrapes
+from trust_otel.semconv.definitions import Metric
+from trust_otel.stack.promql import PrometheusClient, QueryError
+
+_SELECTION = re.compile(r"^sum\((?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<matchers>.*)\})?\)$")
+_MATCHER = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+class Source(Protocol):
+    """Answers what the table and the report ask."""
+
+    name: str
+
+    def measure(self, measure: Measure) -> float | None:
+        """Current value of a measure."""
+
+    def total(self, selection: str) -> float | None:
+        """Value of `sum(name{label="value",...})`."""
+
+    def series(self, metric: Metric) -> int:
+        """Number of series of a declared metric, a histogram's parts counted each."""
+
+
+class PrometheusSource:
+    """Reads from Prometheus."""
+
+    name = "Prometheus"
+
+    def __init__(self, url: str) -> None:
+        self._client = PrometheusClient(url)
+
+    def measure(self, measure: Measure) -> float | None:
+        return self.total(measure.promql())
+
+    def total(self, selection: str) -> float | None:
+        try:
+            return self._client.value(selection)
+        except QueryError:
+            return None
+
+    def series(self, metric: Metric) -> int:
+        names = "|".join(_sample_names(metric))
+        return int(self.total(f'count({{__name__=~"{names}"}})') or 0)
+
+
+class EndpointSource:
+    """Reads the in-process endpoint; keeps as many scrapes as a window needs."""
+
+    name = "the in-process endpoint"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._scrapes: deque[tuple[float, tuple[Sample, ...]]] = deque(maxlen=WINDOW_SECONDS)
+
+    def measure(self, measure: Measure) -> float | None:
+        now, samples = self._scrape()
+        before, earlier = self._scrapes[0]
+        return measure.from_scrapes(Scrapes(earlier, samples, now - before))
+
+    def total(self, selection: str) -> float | None:
+        found = _SELECTION.match(selection)
+        if not found:
+            raise ValueError(f'only sum(name{{label="value"}}) can be read without Prometheus, not {selection}')
+        wanted = dict(_MATCHER.findall(found["matchers"] or ""))
+        values = [
+            sample.value
+            for sample in self._scrape()[1]
+            if sample.name == found["name"]
+            and all(sample.labels.get(label, "") == text for label, text in wanted.items())
+        ]
+        return sum(values) if values else None
+
+    def series(self, metric: Metric) -> int:
+        names = _sample_names(metric)
+        return sum(sample.name in names for sample in self._scrape()[1])
+
+    def _scrape(self) -> tuple[float, tuple[Sample, ...]]:
+        if not self._scrapes or time.monotonic() - self._scrapes[-1][0] > 1:
+            text = httpx.get(self._url, trust_env=False).text
+            self._scrapes.append((time.monotonic(), tuple(_samples(text))))
+        return self._scrapes[-1]
+
+
+def _samples(text: str) -> Iterable[Sample]:
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            yield Sample(sample.name, sample.labels, sample.value)
+
+
+def _sample_names(metric: Metric) -> tuple[str, ...]:
+    name = metric.prometheus_name
+    return tuple(f"{name}_{part}" for part in ("bucket", "count", "sum")) if metric.buckets else (name,)

@@ -1,0 +1,63 @@
+"""The example service under `opentelemetry-instrument`, for tests that watch it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+from examples.demo.report import Report, settle
+from examples.demo.service import TrustService
+from examples.demo.sources import PrometheusSource
+from trust_otel.simulation import SimulationConfig, SimulationReport, run_simulation
+from trust_otel.stack import Addresses
+
+SETTLE_SECONDS = 60.0
+
+
+def telemetry(addresses: Addresses, **more: str) -> dict[str, str]:
+    """The variables that send a service's metrics to the stack, every second."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.otlp_http,
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        **more,
+    }
+
+
+def simulated(service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1) -> SimulationReport:
+    """Drive the service; every request must be answered as the simulation expects."""
+    report = asyncio.run(simulation(service, seconds, rate=rate, seed=seed))
+    assert (report.unanswered, report.unexpected) == (0, {})
+    return report
+
+
+def simulation(
+    service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1
+) -> asyncio.Future[SimulationReport]:
+    """The same as a coroutine, for tests that do something meanwhile."""
+    config = SimulationConfig(
+        url=service.url,
+        admin_token=service.admin_token,
+        grpc_target=service.grpc_target,
+        rate=rate,
+        duration_seconds=seconds,
+        seed=seed,
+    )
+    return run_simulation(config)  # type: ignore[return-value]
+
+
+def arrived(addresses: Addresses, truth: Mapping[str, float]) -> Report:
+    """What Prometheus shows, once everything is there or the wait is over."""
+    return settle(PrometheusSource(addresses.prometheus), {}, truth, SETTLE_SECONDS, lambda: None)
+
+
+def until_steady(read: Callable[[], object], seconds: float = 30) -> object:
+    """The value of `read()` once three readings, a second apart, agree."""
+    deadline = time.monotonic() + seconds
+    readings = [read()]
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        readings.append(read())
+        if readings[-3:] == [readings[-1]] * 3:
+            break
+    return readings[-1]

@@ -1,0 +1,64 @@
+"""The command line: `trust-otel`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from os import environ
+
+try:
+    import click
+except ImportError:
+    sys.exit("trust-otel: the command line needs an extra: pip install 'trust-otel[stack]'")
+
+from trust_otel import settings_table
+from trust_otel.semconv import catalogue
+from trust_otel.semconv.metrics import ALL as ALL_METRICS
+from trust_otel.simulation.command import simulate
+from trust_otel.stack.commands import stack
+from trust_otel.version import __version__
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Exact, bounded metrics for trust services, and the stack that carries them to Prometheus."""
+
+
+def _format_options(function: click.decorators.FC) -> click.decorators.FC:
+    function = click.option("--json", "form", flag_value="json", help="Print JSON.")(function)
+    return click.option("--markdown", "form", flag_value="markdown", help="Print the page of the documentation.")(
+        function
+    )
+
+
+@main.command()
+@_format_options
+def settings(form: str | None) -> None:
+    """Show every variable that trust-otel reads, and what it is set to here."""
+    if form == "json":
+        click.echo(json.dumps(settings_table.settings_json(environ), indent=2))
+    elif form == "markdown":
+        click.echo(settings_table.settings_page(), nl=False)
+    else:
+        click.echo(settings_table.settings_text(environ))
+
+
+@main.command()
+@_format_options
+def conventions(form: str | None) -> None:
+    """Show every metric and attribute, with its name in Prometheus."""
+    if form == "json":
+        click.echo(json.dumps(catalogue.catalogue_json(ALL_METRICS), indent=2))
+    elif form == "markdown":
+        click.echo(catalogue.catalogue_page(ALL_METRICS), nl=False)
+    else:
+        click.echo(catalogue.catalogue_text(ALL_METRICS))
+
+
+main.add_command(stack)
+main.add_command(simulate)
+
+
+if __name__ == "__main__":
+    main()
