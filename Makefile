@@ -33,7 +33,6 @@ generate: .venv/ready ## Make the generated files anew
 	@examples/trust_service/generate-stubs $(RUN)/python
 
 bench: .venv/ready ## Compare the cost with the peers', as ratios
-	@$(UV) sync -q --frozen --inexact --group bench
 	@$(RUN)/python -m benchmarks
 
 stack: .venv/ready ## Start Collector and Prometheus, until Ctrl-C
