@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from inspect import iscoroutinefunction
@@ -65,48 +66,43 @@ class HttpMetrics(Family):
         def decorate(handler: _Handler) -> _Handler:
             name = route if route is not None else getattr(handler, "__name__", "handler")
 
-            def start(arguments: tuple[Any, ...]) -> HttpRequest:
-                return self.http_request(method=_method_of(arguments) if method is None else method)
-
             if iscoroutinefunction(handler):
 
                 @wraps(handler)
                 async def measured(*args: Any, **kwargs: Any) -> Any:
-                    if request_in_progress.get():
-                        return await handler(*args, **kwargs)
-                    token = request_in_progress.set(True)
-                    request = start(args)
-                    try:
-                        response = await handler(*args, **kwargs)
-                    except BaseException as error:
-                        request.finish(route=name, status_code=_status_of_error(error), error_type=_failure(error))
-                        raise
-                    finally:
-                        request_in_progress.reset(token)
-                    request.finish(route=name, status_code=_status_of(response) or 200)
-                    return response
+                    with self._answering(name, method, args) as answers:
+                        answers.append(await handler(*args, **kwargs))
+                    return answers[0]
 
             else:
 
                 @wraps(handler)
                 def measured(*args: Any, **kwargs: Any) -> Any:
-                    if request_in_progress.get():
-                        return handler(*args, **kwargs)
-                    token = request_in_progress.set(True)
-                    request = start(args)
-                    try:
-                        response = handler(*args, **kwargs)
-                    except BaseException as error:
-                        request.finish(route=name, status_code=_status_of_error(error), error_type=_failure(error))
-                        raise
-                    finally:
-                        request_in_progress.reset(token)
-                    request.finish(route=name, status_code=_status_of(response) or 200)
-                    return response
+                    with self._answering(name, method, args) as answers:
+                        answers.append(handler(*args, **kwargs))
+                    return answers[0]
 
             return cast(_Handler, measured)
 
         return decorate
+
+    @contextmanager
+    def _answering(self, route: str, method: str | None, arguments: tuple[Any, ...]) -> Iterator[list[Any]]:
+        """Measure one call of a handler, whose answer goes into the list."""
+        answers: list[Any] = []
+        if request_in_progress.get():
+            yield answers
+            return
+        token = request_in_progress.set(True)
+        request = self.http_request(method=_method_of(arguments) if method is None else method)
+        try:
+            yield answers
+        except BaseException as error:
+            request.finish(route=route, status_code=_status_of_error(error), error_type=_failure(error))
+            raise
+        finally:
+            request_in_progress.reset(token)
+        request.finish(route=route, status_code=_status_of(answers[0]) or 200)
 
 
 class HttpRequest:
