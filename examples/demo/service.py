@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,8 @@ from types import TracebackType
 import httpx
 
 from trust_otel.simulation import CLIENT_NAMES
+from trust_otel.stack import processes
+from trust_otel.stack.guardian import Guardian
 from trust_otel.stack.ports import free_ports
 
 _START_SECONDS = 60
@@ -27,7 +28,7 @@ class ServiceError(RuntimeError):
 
 
 class TrustService:
-    """Runs `opentelemetry-instrument uvicorn trust_service.app:app`; stops it on leaving the block.
+    """Runs `opentelemetry-instrument uvicorn trust_service.app:app`; stops it on leaving the block, however that ends.
 
     Args:
         folder: Where log and database go.
@@ -40,7 +41,9 @@ class TrustService:
         self.grpc_target = f"127.0.0.1:{grpc_port}"
         self.admin_token = secrets.token_urlsafe(24)
         self.log = folder / "service.log"
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
+        self._guardian: Guardian | None = None
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TRUST_OTEL_"))},
             "OTEL_SERVICE_NAME": "trust-service",
@@ -59,11 +62,10 @@ class TrustService:
             *("trust_service.app:app", "--app-dir", str(_EXAMPLE)),
             *("--host", "127.0.0.1", "--port", str(self._port), "--no-access-log"),
         ]
-        with self.log.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
-                command, env=self._environment, stdout=log, stderr=log, start_new_session=True
-            )
+        self._guardian = Guardian()
+        self._process = processes.start(command, environment=self._environment, directory=self._folder, log=self.log)
         try:
+            self._guardian.watch(processes.record(self._process.pid), _STOP_SECONDS)
             self._await_healthy()
         except BaseException:
             self.stop()
@@ -77,15 +79,12 @@ class TrustService:
 
     def stop(self) -> None:
         """Ask the service to end, and end it if it does not."""
-        if self._process is None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        if self._guardian is not None:
+            # What the guardian still watches when it is dismissed, it stops.
+            self._guardian.dismiss()
+            self._guardian = None
+        if self._process is not None:
             self._process.wait()
-        self._process = None
 
     def _await_healthy(self) -> None:
         deadline = time.monotonic() + _START_SECONDS

@@ -1,15 +1,18 @@
 """`make demo` as a newcomer types it, with an end and a report."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from os import environ
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from tests.stack.conftest import processes_of
+from tests.stack.conftest import eventually, processes_of
 from trust_otel.semconv.metrics import ALL
 
 _ROOT = Path(__file__).parents[2]
@@ -60,3 +63,27 @@ def test_a_machine_without_go_gets_the_services_own_endpoint(tmp_path: Path) -> 
     assert "without Collector and Prometheus" in said
     assert report["read_from"] == "the in-process endpoint"
     assert report["prometheus"] == report["truth"]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_no_process_is_left_however_the_demo_ends(tmp_path: Path, ending: int) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=tmp_path,
+        env={**environ, "PYTHONPATH": str(_ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "operations, until Ctrl-C" in line:
+            break
+    # Collector, Prometheus, the service, and a guardian for each side.
+    family = psutil.Process(demo.pid).children(recursive=True)
+    assert len(family) == 5
+    time.sleep(3)
+    demo.send_signal(ending)
+    said, _ = demo.communicate(timeout=90)
+    assert demo.returncode == (0 if ending == signal.SIGINT else -ending)
+    assert ("equal what the simulation caused" in said) == (ending == signal.SIGINT)
+    eventually(lambda: [process for process in family if process.is_running()], [])
