@@ -37,10 +37,12 @@ def bare(routes: int) -> fastapi.FastAPI:
 
 
 def trust_otel(routes: int) -> fastapi.FastAPI:
-    """HTTP metrics of trust-otel."""
+    """HTTP metrics of trust-otel, with the views that its configurator sets."""
+    from trust_otel.configurator import make_views
     from trust_otel.instrumentation.http import HttpInstrumentor
+    from trust_otel.semconv.metrics import ALL
 
-    _with_provider()
+    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()], views=make_views(ALL.values())))
     HttpInstrumentor().instrument()
     return _application(routes)
 
