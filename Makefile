@@ -19,10 +19,12 @@ demo: .venv/ready ## Start stack, service and traffic, and watch the numbers arr
 test: check ## Run all checks and tests
 	@$(RUN)/trust-otel stack build
 	@$(RUN)/pytest
+	@echo "The same on the newer lines of the SDK and of SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
 	@$(NEXT)/bin/pytest tests/unit tests/contract
 
 check: .venv/ready ## Check format, lint and types
+	@echo "Checking format, lint and types ..."
 	@$(RUN)/ruff format --check -q .
 	@$(RUN)/ruff check -q .
 	@$(RUN)/mypy
@@ -42,6 +44,7 @@ clean: ## Remove the environments; the built executables stay in the cache
 	rm -rf .venv .venv-uv $(NEXT)
 
 .venv/ready: pyproject.toml uv.lock $(UV)
+	@echo "Installing the Python packages of uv.lock ..."
 	@$(UV) sync -q --frozen
 	@touch $@
 
