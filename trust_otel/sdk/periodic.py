@@ -26,9 +26,9 @@ _SeriesKey = tuple[str, str, tuple[tuple[str, object], ...]]
 class PeriodicReader(PeriodicExportingMetricReader):
     """Gives each new cumulative series the time of the collection before as its start.
 
-    The SDK dates every series of an instrument back to the instrument. A series that appears later then looks as if it
-    had been that high for long, so that `increase()` over its first event is 0. At the collection before, it did not
-    exist: that is when it was 0, and Prometheus writes a 0 at that time (`created-timestamp-zero-ingestion`).
+    SDK 1.45.1 lets an observed series begin at its first observation, when it is not 0 any more, so that `increase()`
+    over its first event is 0. At the collection before, it did not exist: that is when it was 0, and Prometheus writes
+    a 0 at that time (`created-timestamp-zero-ingestion`). Every version and kind of series is treated alike.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
