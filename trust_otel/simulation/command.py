@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import import_module
 
 import click
 from rich.console import Console
@@ -106,7 +107,7 @@ def _usable(grpc_target: str | None, errors: Console) -> str | None:
         errors.print("gRPC is left out: no --grpc-target")
         return None
     try:
-        pass
+        import_module("trust_otel.simulation.machines")
     except Exception as reason:  # whatever an old grpcio or protobuf thinks of it
         errors.print(f"gRPC is left out: {reason}")
         return None

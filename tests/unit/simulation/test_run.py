@@ -178,6 +178,18 @@ def test_without_a_grpc_target_the_command_says_so_and_leaves_grpc_out(service: 
     assert not [selector for selector in report["truth"] if "rpc" in selector]
 
 
+def test_without_a_usable_grpcio_the_command_says_so_and_goes_on(
+    service: TrustService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "grpc.py").write_text("raise RuntimeError('too old')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    command = _command(service, "--duration", "2s", "--grpc-target", service.grpc_target)
+    output, errors = command.communicate(timeout=60)
+    assert command.returncode == 0, errors
+    assert "gRPC is left out: too old" in errors
+    assert json.loads(output)["operations"] == 40
+
+
 def test_hostile_requests_are_as_many_as_asked_for_and_repeatable(service: TrustService) -> None:
     first = asyncio.run(hostile_requests(service.url, 200, seed=5))
     assert first.total() == 200
