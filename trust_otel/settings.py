@@ -6,7 +6,6 @@ here keep their meaning; they are checked because a bad one would silently cost 
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry.util._importlib_metadata import entry_points
-
-_logger = logging.getLogger(__name__)
 
 STRICT = "TRUST_OTEL_STRICT"
 

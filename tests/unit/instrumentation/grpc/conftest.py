@@ -10,6 +10,7 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from tests.collected import points
 from trust_otel.instrumentation.grpc import GrpcInstrumentor
 from trust_otel.metrics import TrustServiceMetrics
 
@@ -21,17 +22,7 @@ class Recorded:
         self._reader = reader
 
     def _points(self, name: str) -> list[Any]:
-        data = self._reader.get_metrics_data()
-        if data is None:
-            return []
-        return [
-            point
-            for resource in data.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
-        ]
+        return points(self._reader, name)
 
     def calls(self, side: str) -> dict[tuple[Any, ...], int]:
         """(method, type, status, error type): number of calls that ended."""

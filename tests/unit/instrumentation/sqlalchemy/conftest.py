@@ -9,6 +9,7 @@ import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from tests.collected import points
 from trust_otel.instrumentation.sqlalchemy import SqlAlchemyInstrumentor
 from trust_otel.metrics import TrustServiceMetrics
 
@@ -21,17 +22,7 @@ class Recorded:
         self.expected_loss: dict[str, int] = {}
 
     def points(self, name: str) -> list[Any]:
-        data = self._reader.get_metrics_data()
-        if data is None:
-            return []
-        return [
-            point
-            for resource in data.resource_metrics
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
-        ]
+        return points(self._reader, name)
 
     def operations(self) -> dict[tuple[str, str | None], int]:
         """(operation, error type): number of statements."""
