@@ -17,18 +17,27 @@ from urllib.parse import urlsplit
 
 from opentelemetry.util._importlib_metadata import entry_points
 
+from trust_otel.setting_lists import (
+    CLIENT_ADDRESS_FORMS,
+    DETECTORS,
+    BadValueError,
+    certificate_sources,
+    dependencies,
+    detectors,
+    named_paths,
+    networks,
+)
+
 STRICT = "TRUST_OTEL_STRICT"
 
 _SHOWN = 200
 """Most characters of a bad value that stand in the log."""
 
-_USER_INFO = re.compile(r"//[^/@\s]*@")
+# Up to the last @ of an entry, since a password that was not quoted may hold any character.
+_USER_INFO = re.compile(r"//(?:(?!,[\w:.-]+=)\S)*@")
+_PASSWORD_PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&\s,]*", re.IGNORECASE)
 
 _GRPC_SCHEMES = ("dns", "ipv4", "ipv6", "unix", "unix-abstract")
-
-
-class BadValueError(ValueError):
-    """A value that a setting does not take; the message says what it takes."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +72,10 @@ class Problem:
     default: str | None
 
     def __str__(self) -> str:
-        shown = self.value if len(self.value) <= _SHOWN else f"{self.value[:_SHOWN]}..."
-        return f"{self.name}={without_password(shown)!r} is not usable: {self.remedy}"
+        # First without passwords: what is cut may end within one.
+        text = without_password(self.value)
+        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        return f"{self.name}={shown!r} is not usable: {self.remedy}"
 
     @property
     def consequence(self) -> str:
@@ -79,14 +90,18 @@ class Limits:
     label_sets: int
     attribute_length: int
     client_names: frozenset[str]
+    document_types: frozenset[str]
     offender_threshold: int
     offender_capacity: int
+    detectors: frozenset[str]
+    client_address_form: str
+    client_address_key_file: str | None
     slow_seconds: float
 
 
 def without_password(text: str) -> str:
-    """The text with `***` in place of user and password of an address."""
-    return _USER_INFO.sub("//***@", text)
+    """The text with `***` in place of user and password of an address, and of a parameter `password`."""
+    return _PASSWORD_PARAMETER.sub(r"\1***", _USER_INFO.sub("//***@", text))
 
 
 def _boolean(text: str) -> bool:
@@ -187,6 +202,13 @@ SETTINGS: tuple[Setting, ...] = (
         _names,
     ),
     Setting(
+        "TRUST_OTEL_DOCUMENT_TYPES",
+        "",
+        "Document types that may appear in `trust.document.type`, separated by commas; empty for any that look like a "
+        "type.",
+        _names,
+    ),
+    Setting(
         "TRUST_OTEL_DB_SLOW_SECONDS",
         "0.5",
         "Database operations that take longer count as slow.",
@@ -195,14 +217,85 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TRUST_OTEL_OFFENDER_THRESHOLD",
         "5",
-        "Failed logins from which on an address appears in `trust.security.auth.failures`.",
-        _integer(1, 1_000_000),
+        "Failed logins of an address within an hour in one process from which on it appears in "
+        "`trust.security.auth.failures`; 3 where a balancer spreads each client over 10 replicas or more.",
+        _integer(1, 255),
     ),
     Setting(
         "TRUST_OTEL_OFFENDER_CAPACITY",
         "1000",
-        "Most addresses that one process keeps in mind at a time.",
-        _integer(10, 1000),
+        "Most addresses that one process shows in `trust.security.auth.failures` at a time.",
+        _integer(10, 2000),
+    ),
+    Setting(
+        "TRUST_OTEL_CERTIFICATES",
+        None,
+        "Certificates to watch: files, globs, folders, `https://host:port`, `tls+postgres://host:port`, "
+        "`kubernetes://namespace`, CRLs, OCSP responders; separated by commas, each as it is or as `name=source`.",
+        certificate_sources,
+    ),
+    Setting(
+        "TRUST_OTEL_CERTIFICATE_INTERVAL",
+        "60",
+        "Seconds between two looks at the certificates.",
+        _seconds,
+    ),
+    Setting(
+        "TRUST_OTEL_CERTIFICATE_PASSWORD_FILE",
+        None,
+        "File with the password of the PKCS#12 files among the certificates.",
+        str,
+    ),
+    Setting(
+        "TRUST_OTEL_DEPENDENCIES",
+        None,
+        "What the service needs, checked in the background: `vault=https://...,db=postgresql://...,"
+        "cache=redis://...,peer=grpc://...`; `name:type=url` where the type is not plain.",
+        dependencies,
+    ),
+    Setting("TRUST_OTEL_DEPENDENCY_INTERVAL", "15", "Seconds between two checks of a dependency.", _seconds),
+    Setting("TRUST_OTEL_DEPENDENCY_TIMEOUT", "5", "Seconds that a check of a dependency may take.", _seconds),
+    Setting(
+        "TRUST_OTEL_TRUSTED_PROXIES",
+        "",
+        "Addresses and networks of proxies whose `Forwarded` or `X-Forwarded-For` is believed, separated by commas.",
+        networks,
+    ),
+    Setting(
+        "TRUST_OTEL_GEOIP_DATABASE",
+        None,
+        "Database in MaxMind's format that gives the country of an address; read again when it is replaced.",
+        str,
+    ),
+    Setting(
+        "TRUST_OTEL_REPUTATION_FEEDS",
+        "",
+        "Lists of bad addresses, as `name=path` separated by commas: plain lists, CSV or STIX 2.1.",
+        named_paths,
+    ),
+    Setting(
+        "TRUST_OTEL_DETECTORS",
+        ",".join(DETECTORS),
+        "Detectors of suspicious activity that are on, separated by commas; `none` turns all off.",
+        detectors,
+    ),
+    Setting(
+        "TRUST_OTEL_CLIENT_ADDRESS",
+        "full",
+        "How the address of an offender appears: `full`, `truncated` (/24 and /48), `hashed` (keyed) or `off`.",
+        _one_of(*CLIENT_ADDRESS_FORMS),
+    ),
+    Setting(
+        "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE",
+        None,
+        "File with the key of the hash (32 bytes or more); without it, each process has one of its own.",
+        str,
+    ),
+    Setting(
+        "TRUST_OTEL_SLA_FILE",
+        None,
+        "TOML file with service level agreements that are judged as measurements are recorded.",
+        str,
     ),
     Setting("OTEL_SDK_DISABLED", "false", "Turn all telemetry off.", _boolean),
     Setting(
@@ -283,8 +376,12 @@ def limits(environment: Mapping[str, str] = environ) -> Limits:
         label_sets=value("TRUST_OTEL_CARDINALITY_LIMIT", environment),
         attribute_length=value("TRUST_OTEL_ATTRIBUTE_LENGTH", environment),
         client_names=value("TRUST_OTEL_CLIENT_NAMES", environment),
+        document_types=value("TRUST_OTEL_DOCUMENT_TYPES", environment),
         offender_threshold=value("TRUST_OTEL_OFFENDER_THRESHOLD", environment),
         offender_capacity=value("TRUST_OTEL_OFFENDER_CAPACITY", environment),
+        detectors=value("TRUST_OTEL_DETECTORS", environment),
+        client_address_form=value("TRUST_OTEL_CLIENT_ADDRESS", environment),
+        client_address_key_file=value("TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE", environment),
         slow_seconds=value("TRUST_OTEL_DB_SLOW_SECONDS", environment),
     )
 

@@ -17,6 +17,7 @@ from trust_otel.metrics.instruments import shared_instruments
 from trust_otel.metrics.rpc import RpcMetrics
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
+from trust_otel.metrics.source import SourceMetrics
 
 __all__ = ["TrustServiceMetrics", "get_metrics"]
 
@@ -31,6 +32,7 @@ class TrustServiceMetrics(
     DatabaseMetrics,
     DependencyMetrics,
     ExecutorMetrics,
+    SourceMetrics,
 ):
     """Records everything that a trust service does. No method raises because of what it is given.
 

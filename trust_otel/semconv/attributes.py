@@ -106,7 +106,7 @@ REASON: Final = Attribute(
     name="reason",
     type="string",
     brief="Why a measurement or a part of it was not kept.",
-    members=("invalid_value", "negative_value", "unknown_metric", "unknown_attribute", "unknown_value", "attribute_type", "attribute_encoding", "attribute_length", "internal_error", ),
+    members=("invalid_value", "negative_value", "unknown_metric", "unknown_attribute", "unknown_value", "attribute_type", "attribute_encoding", "attribute_length", "private_value", "unreadable_source", "internal_error", ),
 )
 RPC_METHOD: Final = Attribute(
     name="rpc.method",
@@ -163,12 +163,31 @@ TRUST_AUTHZ_RESOURCE_TYPE: Final = Attribute(
     limit=50,
     examples=("certificate", "document", ),
 )
+TRUST_CERTIFICATE_CRL_NAME: Final = Attribute(
+    name="trust.certificate.crl.name",
+    type="string",
+    brief="Name of a certificate revocation list, from its file or address.",
+    examples=("issuing-ca", ),
+)
 TRUST_CERTIFICATE_NAME: Final = Attribute(
     name="trust.certificate.name",
     type="string",
     brief="Name under which the service keeps a certificate of its own; never a person's subject.",
     limit=500,
     examples=("issuing-ca", "grpc-server", ),
+)
+TRUST_CERTIFICATE_OCSP_RESPONDER: Final = Attribute(
+    name="trust.certificate.ocsp.responder",
+    type="string",
+    brief="Name of an OCSP responder, from its address.",
+    limit=20,
+    examples=("ocsp.example.com", ),
+)
+TRUST_CERTIFICATE_OCSP_STATUS: Final = Attribute(
+    name="trust.certificate.ocsp.status",
+    type="string",
+    brief="What an OCSP responder says of a certificate.",
+    members=("good", "revoked", "unknown", "error", ),
 )
 TRUST_CERTIFICATE_OPERATION: Final = Attribute(
     name="trust.certificate.operation",
@@ -239,7 +258,7 @@ TRUST_DEPENDENCY_TYPE: Final = Attribute(
 TRUST_DOCUMENT_TYPE: Final = Attribute(
     name="trust.document.type",
     type="string",
-    brief="Kind of document.",
+    brief="Kind of document; TRUST_OTEL_DOCUMENT_TYPES may list the ones that appear.",
     limit=50,
     examples=("passport", "diploma", ),
 )
@@ -256,6 +275,19 @@ TRUST_EXECUTOR_STATE: Final = Attribute(
     brief="State of a worker thread, or the most that there may be.",
     members=("active", "max", ),
 )
+TRUST_OTEL_SOURCE_KIND: Final = Attribute(
+    name="trust.otel.source.kind",
+    type="string",
+    brief="What a source gives.",
+    members=("certificates", "geoip", "reputation", "sla", ),
+)
+TRUST_OTEL_SOURCE_NAME: Final = Attribute(
+    name="trust.otel.source.name",
+    type="string",
+    brief="Name of a source: of its file, its address without credentials, or its entry in the setting.",
+    limit=500,
+    examples=("/etc/tls/*.pem", "blocklist", ),
+)
 TRUST_OUTCOME: Final = Attribute(
     name="trust.outcome",
     type="string",
@@ -266,7 +298,7 @@ TRUST_RATE_LIMIT_NAME: Final = Attribute(
     name="trust.rate_limit.name",
     type="string",
     brief="Name of the rate limit.",
-    limit=50,
+    limit=200,
     examples=("login", ),
 )
 TRUST_RPC_MESSAGE_DIRECTION: Final = Attribute(

@@ -178,6 +178,14 @@ TRUST_AUDIT_EVENTS: Final = Metric(
     attributes=(attributes.TRUST_AUDIT_ACTION, attributes.TRUST_OUTCOME, ),
     required=frozenset(("trust.audit.action", "trust.outcome", )),
 )
+TRUST_AUDIT_OPERATIONS: Final = Metric(
+    name="trust.audit.operations",
+    instrument="counter",
+    unit="{operation}",
+    brief="Privileged operations that began; what trust.audit.events lacks of them was never written to the audit log.",
+    attributes=(attributes.TRUST_AUDIT_ACTION, ),
+    required=frozenset(("trust.audit.action", )),
+)
 TRUST_AUTH_ATTEMPTS: Final = Metric(
     name="trust.auth.attempts",
     instrument="counter",
@@ -202,6 +210,14 @@ TRUST_AUTHZ_DECISIONS: Final = Metric(
     attributes=(attributes.TRUST_AUTHZ_DECISION, attributes.TRUST_AUTHZ_RESOURCE_TYPE, ),
     required=frozenset(("trust.authz.decision", )),
 )
+TRUST_CERTIFICATE_CRL_NEXT_UPDATE: Final = Metric(
+    name="trust.certificate.crl.next_update",
+    instrument="gauge",
+    unit="s",
+    brief="When the issuer of a certificate revocation list promises the next one, as Unix time (RFC 5280, 5.1.2.5).",
+    attributes=(attributes.TRUST_CERTIFICATE_CRL_NAME, ),
+    required=frozenset(("trust.certificate.crl.name", )),
+)
 TRUST_CERTIFICATE_INVENTORY: Final = Metric(
     name="trust.certificate.inventory",
     instrument="gauge",
@@ -217,6 +233,22 @@ TRUST_CERTIFICATE_NOT_AFTER: Final = Metric(
     brief="End of the certificate's validity, as Unix time.",
     attributes=(attributes.TRUST_CERTIFICATE_NAME, attributes.TRUST_CERTIFICATE_TYPE, ),
     required=frozenset(("trust.certificate.name", )),
+)
+TRUST_CERTIFICATE_NOT_BEFORE: Final = Metric(
+    name="trust.certificate.not_before",
+    instrument="gauge",
+    unit="s",
+    brief="Begin of the certificate's validity, as Unix time; with not_after it gives the share of its life that is left.",
+    attributes=(attributes.TRUST_CERTIFICATE_NAME, attributes.TRUST_CERTIFICATE_TYPE, ),
+    required=frozenset(("trust.certificate.name", )),
+)
+TRUST_CERTIFICATE_OCSP_RESPONSES: Final = Metric(
+    name="trust.certificate.ocsp.responses",
+    instrument="counter",
+    unit="{response}",
+    brief="Answers of an OCSP responder about the certificates that the service watches (RFC 6960).",
+    attributes=(attributes.TRUST_CERTIFICATE_OCSP_RESPONDER, attributes.TRUST_CERTIFICATE_OCSP_STATUS, ),
+    required=frozenset(("trust.certificate.ocsp.responder", "trust.certificate.ocsp.status", )),
 )
 TRUST_CERTIFICATE_OPERATION_ACTIVE: Final = Metric(
     name="trust.certificate.operation.active",
@@ -279,7 +311,7 @@ TRUST_DEPENDENCY_CHECK_DURATION: Final = Metric(
     instrument="histogram",
     unit="s",
     brief="Duration of the checks of a dependency.",
-    attributes=(attributes.TRUST_DEPENDENCY_NAME, attributes.TRUST_DEPENDENCY_TYPE, ),
+    attributes=(attributes.TRUST_DEPENDENCY_NAME, attributes.TRUST_DEPENDENCY_TYPE, attributes.ERROR_TYPE, ),
     required=frozenset(("trust.dependency.name", "trust.dependency.type", )),
     buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, ),
 )
@@ -340,6 +372,22 @@ TRUST_OTEL_OVERFLOW: Final = Metric(
     attributes=(attributes.METRIC, ),
     required=frozenset(("metric", )),
 )
+TRUST_OTEL_SOURCE_LAST_READ: Final = Metric(
+    name="trust.otel.source.last_read",
+    instrument="gauge",
+    unit="s",
+    brief="When the source was last read well, as Unix time.",
+    attributes=(attributes.TRUST_OTEL_SOURCE_KIND, attributes.TRUST_OTEL_SOURCE_NAME, ),
+    required=frozenset(("trust.otel.source.kind", "trust.otel.source.name", )),
+)
+TRUST_OTEL_SOURCE_UP: Final = Metric(
+    name="trust.otel.source.up",
+    instrument="gauge",
+    unit="{source}",
+    brief="1 when a file or endpoint that a setting names was last read well, 0 when it was not.",
+    attributes=(attributes.TRUST_OTEL_SOURCE_KIND, attributes.TRUST_OTEL_SOURCE_NAME, ),
+    required=frozenset(("trust.otel.source.kind", "trust.otel.source.name", )),
+)
 TRUST_REVENUE_AMOUNT: Final = Metric(
     name="trust.revenue.amount",
     instrument="counter",
@@ -384,7 +432,7 @@ TRUST_SECURITY_AUTH_FAILURES: Final = Metric(
     name="trust.security.auth.failures",
     instrument="counter",
     unit="{attempt}",
-    brief="Failed attempts of the addresses that failed most, TRUST_OTEL_OFFENDER_THRESHOLD times or more.",
+    brief="Failed attempts of the addresses that failed most, TRUST_OTEL_OFFENDER_THRESHOLD times or more within an hour.",
     attributes=(attributes.CLIENT_ADDRESS, ),
     required=frozenset(("client.address", )),
 )
@@ -409,7 +457,7 @@ TRUST_SECURITY_THREAT_MATCHES: Final = Metric(
     instrument="counter",
     unit="{match}",
     brief="Requests from addresses that a reputation feed lists.",
-    attributes=(attributes.TRUST_THREAT_FEED, ),
+    attributes=(attributes.TRUST_THREAT_FEED, attributes.GEO_COUNTRY_ISO_CODE, ),
     required=frozenset(("trust.threat.feed", )),
 )
 TRUST_SESSION_ACTIVE: Final = Metric(
@@ -459,11 +507,15 @@ ALL: Final[Mapping[str, Metric]] = {
         RPC_CLIENT_CALL_DURATION,
         RPC_SERVER_CALL_DURATION,
         TRUST_AUDIT_EVENTS,
+        TRUST_AUDIT_OPERATIONS,
         TRUST_AUTH_ATTEMPTS,
         TRUST_AUTH_MFA_CHALLENGES,
         TRUST_AUTHZ_DECISIONS,
+        TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
         TRUST_CERTIFICATE_INVENTORY,
         TRUST_CERTIFICATE_NOT_AFTER,
+        TRUST_CERTIFICATE_NOT_BEFORE,
+        TRUST_CERTIFICATE_OCSP_RESPONSES,
         TRUST_CERTIFICATE_OPERATION_ACTIVE,
         TRUST_CERTIFICATE_OPERATION_DURATION,
         TRUST_COMPLIANCE_CHECKS,
@@ -479,6 +531,8 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_FEE_AMOUNT,
         TRUST_OTEL_DROPPED,
         TRUST_OTEL_OVERFLOW,
+        TRUST_OTEL_SOURCE_LAST_READ,
+        TRUST_OTEL_SOURCE_UP,
         TRUST_REVENUE_AMOUNT,
         TRUST_RPC_CLIENT_ACTIVE_CALLS,
         TRUST_RPC_CLIENT_MESSAGES,

@@ -53,7 +53,7 @@ def test_every_help_is_one_sentence() -> None:
         ("TRUST_OTEL_DB_SLOW_SECONDS", "-1"),
         ("TRUST_OTEL_DB_SLOW_SECONDS", "500ms"),
         ("TRUST_OTEL_OFFENDER_THRESHOLD", "0"),
-        ("TRUST_OTEL_OFFENDER_CAPACITY", "100001"),
+        ("TRUST_OTEL_OFFENDER_CAPACITY", "2001"),
         ("OTEL_SDK_DISABLED", "on"),
         ("OTEL_METRICS_EXPORTER", "otpl"),
         ("OTEL_METRICS_EXPORTER", "otlp,datadog"),
@@ -160,9 +160,24 @@ def test_limits_come_from_their_settings() -> None:
             "TRUST_OTEL_OFFENDER_THRESHOLD": "13",
             "TRUST_OTEL_OFFENDER_CAPACITY": "14",
             "TRUST_OTEL_DB_SLOW_SECONDS": "15",
+            "TRUST_OTEL_DOCUMENT_TYPES": "passport",
+            "TRUST_OTEL_DETECTORS": "mfa_fatigue",
+            "TRUST_OTEL_CLIENT_ADDRESS": "hashed",
+            "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE": "/etc/key",
         }
     )
-    assert limits == settings.Limits(11, 12, frozenset({"acme"}), 13, 14, 15.0)
+    assert limits == settings.Limits(
+        label_sets=11,
+        attribute_length=12,
+        client_names=frozenset({"acme"}),
+        document_types=frozenset({"passport"}),
+        offender_threshold=13,
+        offender_capacity=14,
+        detectors=frozenset({"mfa_fatigue"}),
+        client_address_form="hashed",
+        client_address_key_file="/etc/key",
+        slow_seconds=15.0,
+    )
 
 
 def test_the_distro_sets_what_the_table_promises() -> None:

@@ -1,0 +1,154 @@
+"""Settings that hold a list: what is understood, and what the error of a bad entry says."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+
+import pytest
+
+from trust_otel import settings
+from trust_otel.setting_lists import (
+    DETECTORS,
+    BadValueError,
+    CertificateSource,
+    Dependency,
+    certificate_sources,
+    dependencies,
+    detectors,
+    named_paths,
+    networks,
+)
+
+
+def test_certificate_sources_are_paths_and_urls_with_or_without_a_name() -> None:
+    text = "/etc/tls/*.pem, ca=/etc/ca.der ,https://example.test:8443,crl=crl+http://ca.test/x.crl, kubernetes://"
+    assert certificate_sources(text) == (
+        CertificateSource("/etc/tls/*.pem"),
+        CertificateSource("/etc/ca.der", "ca"),
+        CertificateSource("https://example.test:8443"),
+        CertificateSource("crl+http://ca.test/x.crl", "crl"),
+        CertificateSource("kubernetes://"),
+    )
+
+
+def test_an_equals_sign_in_a_path_names_nothing() -> None:
+    assert certificate_sources("/etc/a=b.pem") == (CertificateSource("/etc/a=b.pem"),)
+
+
+def test_the_name_of_a_certificate_source_may_be_that_of_a_host() -> None:
+    assert certificate_sources("api.test=tls://api.test,a.test=/etc/tls/*.pem,a.d/x=y.pem") == (
+        CertificateSource("tls://api.test", "api.test"),
+        CertificateSource("/etc/tls/*.pem", "a.test"),
+        CertificateSource("a.d/x=y.pem"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("kubernetes://a/b", "namespace"),
+        ("kubernetes://../../secrets", "namespace"),
+        ("ftp://example.test", "https://"),
+        ("https://", "host"),
+        ("https://example.test:99999", "port"),
+        ("=/etc/ca.pem", "name=source"),
+        ("ca=", "name=source"),
+    ],
+)
+def test_a_bad_certificate_source_is_refused_with_a_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(BadValueError, match=remedy):
+        certificate_sources(text)
+
+
+@pytest.mark.parametrize(
+    ("entry", "name", "kind"),
+    [
+        ("vault=https://vault.test:8200/v1/sys/health", "vault", "vault"),
+        ("secrets=https://vault.test/v1/sys/health?standbyok=true", "secrets", "vault"),
+        ("pki=https://ca.test/health", "pki", "pki"),
+        ("ca:pki=https://ca.test/health", "ca", "pki"),
+        ("register=https://register.test", "register", "http"),
+        ("db=postgresql://user:secret@db.test/trust", "db", "database"),
+        ("cache=redis://:secret@cache.test/0", "cache", "cache"),
+        ("peer=grpc://peer.test:50051", "peer", "grpc"),
+    ],
+)
+def test_the_type_of_a_dependency_follows_from_its_entry(entry: str, name: str, kind: str) -> None:
+    (found,) = dependencies(entry)
+    assert (found.name, found.type, found.url) == (name, kind, entry.split("=", 1)[1])
+
+
+def test_a_dependency_does_not_show_its_credentials() -> None:
+    assert "secret" not in repr(Dependency("db", "database", "postgresql://user:secret@db.test"))
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("https://example.test", "name=url"),
+        ("=https://example.test", "name=url"),
+        ("db=oracle://db.test", "postgresql://"),
+        ("db=postgresql://", "host"),
+        ("a=http://x.test,a=http://y.test", "'a' stands there twice"),
+        ("x:planet=http://x.test", "one of vault"),
+        ("cache=redis://cache.test/zero", "number"),
+        ("cache=redis://cache.test?ssl_cert_reqs=none", "nothing else"),
+        ("peer=grpc://peer.test", "port"),
+        ("ca=http://ca.test/a b", "%xx"),
+        ("ca=http://ca.test/\u00e4", "%xx"),
+        (",".join(f"a{number}=http://a.test" for number in range(51)), "at most 50"),
+    ],
+)
+def test_a_bad_dependency_is_refused_with_a_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(BadValueError, match=remedy):
+        dependencies(text)
+
+
+def test_fifty_dependencies_may_be_named() -> None:
+    assert len(dependencies(",".join(f"a{number}=http://a.test" for number in range(50)))) == 50
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "db=postgresql://user:se/cret@db.test/trust,x=oracle://x",
+        "db=postgresql://user:se,cret@db.test/trust",
+        "db=postgresql://user:@cret@db.test/trust,x=oracle://x",
+        "db=postgresql://db.test/trust?password=cret&sslpassword=cret,x=oracle://x",
+        f"{'a' * 150}=postgresql://{'user' * 10}:{'cret' * 10}@db.test/trust,x=oracle://x",
+    ],
+)
+def test_a_bad_list_is_named_without_its_passwords(text: str) -> None:
+    (problem,) = settings.check({"TRUST_OTEL_DEPENDENCIES": text})
+    assert "cret" not in str(problem)
+    assert "***" in str(problem)
+
+
+def test_entries_of_a_list_stay_readable_without_their_passwords() -> None:
+    text = "ca=https://ca.test/a,db=postgresql://user:secret@db.test/trust,x:pki=http://x.test"
+    assert settings.without_password(text) == text.replace("user:secret", "***")
+
+
+def test_networks_may_be_single_addresses_of_both_families() -> None:
+    assert networks("10.0.0.0/8, 192.0.2.1,2001:db8::/32") == (
+        ip_network("10.0.0.0/8"),
+        ip_network("192.0.2.1/32"),
+        ip_network("2001:db8::/32"),
+    )
+    with pytest.raises(BadValueError, match="addresses and networks"):
+        networks("10.0.0.0/8,proxy.test")
+
+
+def test_named_paths_need_a_name_each() -> None:
+    assert named_paths("a=/x/y.txt, b=/z=1.csv") == (("a", "/x/y.txt"), ("b", "/z=1.csv"))
+    for text in ("/x/y.txt", "a=", "a=/x,a=/y"):
+        with pytest.raises(BadValueError):
+            named_paths(text)
+
+
+def test_detectors_are_chosen_by_name_or_none_at_all() -> None:
+    assert detectors("path_scanning, mfa_fatigue") == {"path_scanning", "mfa_fatigue"}
+    assert detectors("none") == frozenset()
+    for text in ("everything", "none,mfa_fatigue", ","):
+        with pytest.raises(BadValueError, match=DETECTORS[0]):
+            detectors(text)

@@ -1,0 +1,151 @@
+"""Work beside the service: repeated, never twice at a time, gone after `stop`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from trust_otel.background import Periodic
+
+_NAME = "trust-otel-test"
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    yield
+    assert [thread for thread in threading.enumerate() if thread.name == _NAME] == []
+
+
+class Runs:
+    """Counts runs, and lets a test wait for them."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._changed = threading.Condition()
+
+    def __call__(self) -> None:
+        with self._changed:
+            self.number += 1
+            self._changed.notify_all()
+
+    def wait(self, number: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.number >= number, timeout=10)
+
+
+def test_runs_at_once_and_again_until_it_is_stopped() -> None:
+    runs = Runs()
+    periodic = Periodic(_NAME, 0.01, runs)
+    periodic.start()
+    runs.wait(3)
+    periodic.stop()
+    ended_at = runs.number
+    periodic.stop()
+    assert runs.number == ended_at
+
+
+def test_starting_twice_is_starting_once() -> None:
+    runs = Runs()
+    periodic = Periodic(_NAME, 60, runs)
+    periodic.start()
+    periodic.start()
+    runs.wait(1)
+    assert len([thread for thread in threading.enumerate() if thread.name == _NAME]) == 1
+    periodic.stop()
+
+
+def test_a_slow_run_delays_the_next_one_instead_of_meeting_it() -> None:
+    most, now, lock = 0, 0, threading.Lock()
+    runs = Runs()
+
+    def slow() -> None:
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        threading.Event().wait(0.03)
+        with lock:
+            now -= 1
+        runs()
+
+    periodic = Periodic(_NAME, 0.001, slow)
+    periodic.start()
+    runs.wait(3)
+    periodic.stop()
+    assert most == 1
+
+
+def test_a_failing_task_is_tried_again_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    runs = Runs()
+
+    def fail() -> None:
+        runs()
+        raise RuntimeError("no such luck")
+
+    periodic = Periodic(_NAME, 0.001, fail)
+    with caplog.at_level(logging.ERROR):
+        periodic.start()
+        runs.wait(5)
+        periodic.stop()
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_stopping_wakes_a_long_pause() -> None:
+    runs = Runs()
+    periodic = Periodic(_NAME, 3600, runs)
+    periodic.start()
+    runs.wait(1)
+    periodic.stop(seconds=5)
+
+
+def test_the_task_may_stop_itself() -> None:
+    done = threading.Event()
+
+    def stop_and_tell() -> None:
+        periodic.stop()
+        done.set()
+
+    periodic = Periodic(_NAME, 0.001, stop_and_tell)
+    periodic.start()
+    assert done.wait(10)
+    while any(thread.name == _NAME for thread in threading.enumerate()):
+        pass
+
+
+def test_a_child_process_has_a_thread_of_its_own() -> None:
+    runs = Runs()
+    periodic = Periodic(_NAME, 0.01, runs)
+    periodic.start()
+    runs.wait(1)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            before = runs.number
+            runs.wait(before + 2)
+            os.write(writing, b"runs")
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as told:
+        assert told.read() == b"runs"
+    assert os.waitpid(child, 0)[1] == 0
+    periodic.stop()
+
+
+def test_a_stopped_one_stays_stopped_in_a_child_process() -> None:
+    runs = Runs()
+    periodic = Periodic(_NAME, 0.01, runs)
+    periodic.start()
+    runs.wait(1)
+    periodic.stop()
+    child = os.fork()
+    if child == 0:
+        os._exit(len([thread for thread in threading.enumerate() if thread.name == _NAME]))
+    assert os.waitpid(child, 0)[1] == 0

@@ -1,0 +1,79 @@
+"""Work that goes on beside the service: one thread per task, never two runs of it at a time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from random import uniform
+from weakref import WeakSet
+
+_logger = logging.getLogger(__name__)
+
+_JITTER = 0.1
+
+
+class Periodic:
+    """Runs a task at once and then again and again, on a thread of its own, until `stop`.
+
+    A run that takes longer than the interval delays the next one, so that runs never pile up. Each pause differs by up
+    to a tenth, so that many processes do not ask at the same moment.
+
+    Args:
+        name: Name of the thread.
+        seconds: Pause between two runs.
+        task: What to run; what it raises is logged once until a run succeeds.
+    """
+
+    def __init__(self, name: str, seconds: float, task: Callable[[], None]) -> None:
+        self._name = name
+        self._seconds = seconds
+        self._task = task
+        self._failing = False
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, unless it runs already."""
+        if self._thread is None:
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(self._stopped,), name=self._name, daemon=True)
+            _running.add(self)
+            self._thread.start()
+
+    def stop(self, seconds: float = 5) -> None:
+        """End; waits up to these seconds for the run under way."""
+        thread, self._thread = self._thread, None
+        self._stopped.set()
+        _running.discard(self)
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(seconds)
+
+    def restart_after_fork(self) -> None:
+        """Begin again in a child process, which has none of its parent's threads."""
+        self._thread = None
+        self.start()
+
+    def _run(self, stopped: threading.Event) -> None:
+        while not stopped.is_set():
+            try:
+                self._task()
+                self._failing = False
+            except Exception:
+                if not self._failing:
+                    _logger.exception("trust-otel: %s failed; it is tried again", self._name)
+                self._failing = True
+            stopped.wait(self._seconds * uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
+
+
+_running: WeakSet[Periodic] = WeakSet()
+
+
+def _restart_all() -> None:
+    for periodic in tuple(_running):
+        periodic.restart_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all)
