@@ -1,25 +1,217 @@
-"""The worker threads that AnyIO keeps for synchronous handlers."""
+"""Thread pools: those of `concurrent.futures`, and the worker threads that AnyIO keeps for synchronous handlers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from weakref import WeakSet
+import os
+import re
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet, ref
 
-from anyio import CapacityLimiter
-from anyio.to_thread import current_default_thread_limiter
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from wrapt import wrap_function_wrapper
 
+from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics.certificate import carry_operations
 from trust_otel.metrics.executor import ExecutorState
+
+if TYPE_CHECKING:
+    from anyio import CapacityLimiter
+
+_UNNAMED: Final = "default"
+_NAME_LENGTH: Final = 200
+
+# A UUID, a number, or eight and more hexadecimal digits behind a separator: what tells apart pools of one kind.
+_SERIAL: Final = re.compile(
+    r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+|(?<=[\W_])(?:0x)?[0-9a-f]{8,})\Z", re.IGNORECASE
+)
+_SEPARATORS: Final = "-_.:#/ "
+
+
+class ExecutorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
+    """Watches every `ThreadPoolExecutor` of the process that is made from now on, asyncio's and gRPC's among them.
+
+    `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; the process's own by default.
+    """
+
+    _pools: ThreadPools
+    _wrapped: list[tuple[str, Any]]
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Nothing: it is in the standard library."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        metrics: TrustServiceMetrics = kwargs.get("metrics") or get_metrics()
+        self._pools = pools = ThreadPools(metrics)
+        metrics.observe_executors(pools.states)
+        self._wrapped = []
+        self._wrap("__init__", pools.make)
+        self._wrap("submit", pools.submit)
+        self._wrap("shutdown", pools.shutdown)
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        self._pools.forget()
+        for name, ours in self._wrapped:
+            # Another instrumentation may have wrapped ours in turn.
+            if vars(ThreadPoolExecutor)[name] is ours:
+                setattr(ThreadPoolExecutor, name, ours.__wrapped__)
+
+    def _wrap(self, name: str, wrapper: Callable[..., Any]) -> None:
+        wrap_function_wrapper(ThreadPoolExecutor, name, wrapper)
+        self._wrapped.append((name, vars(ThreadPoolExecutor)[name]))
+
+
+class ThreadPools:
+    """The executors that were made since, as long as they live."""
+
+    def __init__(self, metrics: TrustServiceMetrics) -> None:
+        self._metrics = metrics
+        self._watching = True
+        self._pools: dict[int, _Pool] = {}
+        _all.add(self)
+
+    def make(self, wrapped: Callable[..., None], executor: ThreadPoolExecutor, args: Any, kwargs: Any) -> None:
+        """In place of `ThreadPoolExecutor.__init__`."""
+        wrapped(*args, **kwargs)
+        if self._watching:
+            try:
+                self._watch(executor, *args, **kwargs)
+            except Exception:
+                self._metrics.count_internal_error()
+
+    def submit(
+        self, wrapped: Callable[..., Future[Any]], executor: ThreadPoolExecutor, args: Any, kwargs: Any
+    ) -> Future[Any]:
+        """In place of `ThreadPoolExecutor.submit`."""
+        if not args:
+            return wrapped(*args, **kwargs)
+        function, *rest = args
+        carried = carry_operations(function)
+        if carried is not function and _pickles(executor):
+            carried = function
+        future = wrapped(carried, *rest, **kwargs)
+        pool = self._pools.get(id(executor))
+        if pool is not None:
+            try:
+                pool.note(future)
+            except Exception:
+                self._metrics.count_internal_error()
+        return future
+
+    def shutdown(self, wrapped: Callable[..., None], executor: ThreadPoolExecutor, args: Any, kwargs: Any) -> None:
+        """In place of `ThreadPoolExecutor.shutdown`."""
+        pool = self._pools.get(id(executor))
+        if pool is not None:
+            pool.closed = True
+        wrapped(*args, **kwargs)
+
+    def states(self) -> Iterable[ExecutorState]:
+        """What the threads do now, by pool."""
+        return [pool.state() for pool in tuple(self._pools.values()) if pool.unfinished or not pool.closed]
+
+    def forget(self) -> None:
+        """Watch none of them any more."""
+        self._watching = False
+        self._pools.clear()
+
+    def restart_after_fork(self) -> None:
+        """Begin anew in a child process, which has none of its parent's threads."""
+        for pool in tuple(self._pools.values()):
+            pool.unfinished.clear()
+
+    def _watch(
+        self,
+        executor: ThreadPoolExecutor,
+        max_workers: int | None = None,
+        thread_name_prefix: object = "",
+        *_: object,
+        **__: object,
+    ) -> None:
+        # By identity, since a subclass may be equal to another, or not hashable.
+        key, pools = id(executor), self._pools
+        reference = ref(executor, lambda _: pools.pop(key, None))
+        most = _default_max_workers() if max_workers is None else max_workers
+        pools[key] = _Pool(reference, _label(thread_name_prefix), most)
+
+
+class _Pool:
+    """An executor, and what it was given and has not finished."""
+
+    __slots__ = ("_max", "_name", "_reference", "closed", "unfinished")
+
+    def __init__(self, reference: ref[ThreadPoolExecutor], name: str, most: int) -> None:
+        self._reference = reference
+        self._name = name
+        self._max = most
+        self.closed = False
+        # A dict for its order and its operations, which need no lock: a signal or a finalizer may submit and cancel.
+        self.unfinished: dict[Future[Any], None] = {}
+
+    def note(self, future: Future[Any]) -> None:
+        self.unfinished[future] = None
+        # Called also for what never runs, because it was cancelled or the pool broke.
+        future.add_done_callback(self._finished)
+
+    def state(self) -> ExecutorState:
+        active, queued, rest = 0, 0, list(self.unfinished)[::-1]
+        # The oldest come first: of a long queue, only those are asked that can be running.
+        while rest and active < self._max:
+            future = rest.pop()
+            if future.running():
+                active += 1
+            elif not future.done():
+                queued += 1
+        return ExecutorState(self._name, active=active, max=self._max, queued=queued + len(rest))
+
+    def _finished(self, future: Future[Any]) -> None:
+        self.unfinished.pop(future, None)
+
+
+_all: WeakSet[ThreadPools] = WeakSet()
+
+
+def _restart_all() -> None:
+    for pools in tuple(_all):
+        pools.restart_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_all)
+
+
+def _default_max_workers() -> int:
+    """The documented default of `ThreadPoolExecutor`; from Python 3.13 on, of the CPUs that the process may use."""
+    count: Callable[[], int | None] = getattr(os, "process_cpu_count", os.cpu_count)
+    return min(32, (count() or 1) + 4)
+
+
+def _pickles(executor: ThreadPoolExecutor) -> bool:
+    """Whether it pickles what it is given, as does `InterpreterPoolExecutor` of Python 3.14."""
+    return any(kind.__module__ == "concurrent.futures.interpreter" for kind in type(executor).__mro__)
+
+
+def _label(prefix: object) -> str:
+    """Value of `trust.executor.name`: the prefix of the threads' names, without numbers and ids at its end."""
+    name = str(prefix or "")[:_NAME_LENGTH].rstrip(_SEPARATORS)
+    while (shorter := _SERIAL.sub("", name).rstrip(_SEPARATORS)) != name:
+        name = shorter
+    return name or _UNNAMED
 
 
 class WorkerThreads:
     """The limiters of every event loop that served a request, summed."""
 
     def __init__(self) -> None:
+        from anyio.to_thread import current_default_thread_limiter
+
+        self._current_limiter = current_default_thread_limiter
         self._limiters: WeakSet[CapacityLimiter] = WeakSet()
 
     def watch(self) -> None:
         """Note the limiter of the running event loop."""
-        self._limiters.add(current_default_thread_limiter())
+        self._limiters.add(self._current_limiter())
 
     def forget(self) -> None:
         """Watch none of them any more."""

@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from time import time
+from typing import ParamSpec, TypeVar
 
 from trust_otel.metrics.family import Family, fail_open
 from trust_otel.metrics.instruments import Distribution, Instruments, Sum, finite
 from trust_otel.metrics.operation import Operation
-from trust_otel.semconv.attributes import TRUST_CERTIFICATE_STATUS
+from trust_otel.semconv.attributes import TRUST_CERTIFICATE_OCSP_STATUS, TRUST_CERTIFICATE_STATUS
 from trust_otel.semconv.metrics import (
+    TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
     TRUST_CERTIFICATE_INVENTORY,
     TRUST_CERTIFICATE_NOT_AFTER,
+    TRUST_CERTIFICATE_NOT_BEFORE,
+    TRUST_CERTIFICATE_OCSP_RESPONSES,
     TRUST_CERTIFICATE_OPERATION_ACTIVE,
     TRUST_CERTIFICATE_OPERATION_DURATION,
 )
 
 _EXPIRING_SECONDS = 30 * 24 * 3600
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
 
 class CertificateMetrics(Family):
@@ -31,7 +40,10 @@ class CertificateMetrics(Family):
         self._certificate_duration = instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION)
         self._certificate_active = instruments.up_down_counter(TRUST_CERTIFICATE_OPERATION_ACTIVE)
         self._certificates = _Inventory()
+        self._next_updates = instruments.table(TRUST_CERTIFICATE_CRL_NEXT_UPDATE)
+        self._ocsp_responses = instruments.counter(TRUST_CERTIFICATE_OCSP_RESPONSES)
         instruments.observe(TRUST_CERTIFICATE_NOT_AFTER, self._certificates.not_after, combine=min)
+        instruments.observe(TRUST_CERTIFICATE_NOT_BEFORE, self._certificates.not_before, combine=min)
         instruments.observe(TRUST_CERTIFICATE_INVENTORY, self._certificates.by_status)
 
     def certificate_operation(self, operation: str, *, certificate_type: str | None = None) -> CertificateOperation:
@@ -49,26 +61,71 @@ class CertificateMetrics(Family):
         name: str,
         *,
         not_after: datetime | float,
+        not_before: datetime | float | None = None,
         certificate_type: str | None = None,
         revoked: bool = False,
     ) -> None:
         """Watch a certificate of the service, or replace what is known of it, as after a renewal.
 
+        In the inventory it is `expiring` when 30 days or fewer are left, or a third of a life shorter than 90 days: a
+        certificate that is renewed every week would otherwise never be anything else.
+
         Args:
             name: Name under which the service keeps it.
             not_after: End of its validity; a time without a zone is UTC, a number is Unix time in seconds.
+            not_before: Begin of its validity, in the same way; without it, the 30 days hold for every certificate.
             certificate_type: Kind of certificate.
             revoked: Whether its issuer revoked it.
         """
         try:
-            self._certificates.put(self._name(name), _Certificate(_unix_time(not_after), certificate_type, revoked))
+            begin = None if not_before is None else _unix_time(not_before)
+            certificate = _Certificate(_unix_time(not_after), begin, certificate_type, revoked)
         except (TypeError, ValueError, OverflowError):
             self._instruments.loss.count("invalid_value")
+            return
+        self._certificates.put(self._name(name), certificate)
 
     @fail_open
     def remove_certificate(self, name: str) -> None:
         """Stop watching a certificate; its series ends."""
         self._certificates.remove(self._name(name))
+
+    @fail_open
+    def set_crl(self, name: str, *, next_update: datetime | float) -> None:
+        """Watch a certificate revocation list, or replace what is known of it.
+
+        Args:
+            name: Name of the list.
+            next_update: When its issuer promises the next one (RFC 5280, 5.1.2.5); a time without a zone is UTC, a
+                number is Unix time in seconds.
+        """
+        try:
+            moment = _unix_time(next_update)
+        except (TypeError, ValueError, OverflowError):
+            self._instruments.loss.count("invalid_value")
+            return
+        self._next_updates.set(moment, {"trust.certificate.crl.name": name})
+
+    @fail_open
+    def remove_crl(self, name: str) -> None:
+        """Stop watching a certificate revocation list; its series ends."""
+        self._next_updates.remove({"trust.certificate.crl.name": name})
+
+    @fail_open
+    def declare_ocsp_responder(self, responder: str) -> None:
+        """Show the answers of an OCSP responder as 0 before the first, which an alert must not miss."""
+        for status in TRUST_CERTIFICATE_OCSP_STATUS.members:
+            self._ocsp_responses(0, _ocsp_labels(responder, str(status)))
+
+    @fail_open
+    def record_ocsp_response(self, responder: str, *, status: str) -> None:
+        """Count an answer of an OCSP responder (RFC 6960).
+
+        Args:
+            responder: Name of the responder.
+            status: `good`, `revoked`, `unknown`, or `error` for no answer that can be believed.
+        """
+        self._ocsp_responses(1, _ocsp_labels(responder, status))
 
     def _name(self, name: str) -> str:
         # No more than the label shows, and one character that says it was cut.
@@ -76,34 +133,86 @@ class CertificateMetrics(Family):
 
 
 class CertificateOperation(Operation):
-    """A certificate operation between its start and its end."""
+    """A certificate operation between its start and its end.
+
+    Attributes:
+        certificate_type: Kind of certificate; may be set until the end.
+    """
 
     def __init__(self, duration: Distribution, active: Sum, operation: str, certificate_type: str | None) -> None:
         super().__init__()
         self._duration = duration
         self._active = active
         self._active_labels = {"trust.certificate.operation": operation}
-        self._certificate_type = certificate_type
+        self._running = False
+        self.certificate_type = certificate_type
+
+    @classmethod
+    def any_running(cls) -> bool:
+        """Whether the current context is part of an operation that has not ended."""
+        operations = _operations.get()
+        # A task that was started within an operation may outlive it.
+        return bool(operations) and any(operation._running for operation in operations)
 
     def _begin(self) -> None:
+        self._running = True
+        self._enter_context()
         self._active(1, self._active_labels)
 
     def _end(self, seconds: float, outcome: str, reason: str | None) -> None:
+        self._running = False
+        self._leave_context()
         self._active(-1, self._active_labels)
         self._duration(
             seconds,
             {
                 **self._active_labels,
-                "trust.certificate.type": self._certificate_type,
+                "trust.certificate.type": self.certificate_type,
                 "trust.outcome": outcome,
                 "error.type": reason,
             },
         )
 
+    @contextmanager
+    def _outside(self) -> Iterator[None]:
+        self._leave_context()
+        try:
+            yield
+        finally:
+            self._enter_context()
+
+    def _enter_context(self) -> None:
+        _operations.set((*_operations.get(), self))
+
+    def _leave_context(self) -> None:
+        # No token: a generator may end in another context than it began in, and not in order.
+        _operations.set(tuple(other for other in _operations.get() if other is not self and other._running))
+
+
+_operations: ContextVar[tuple[CertificateOperation, ...]] = ContextVar("trust_otel_certificate_operations", default=())
+"""The operations that the current context is part of; some may have ended elsewhere."""
+
+
+def carry_operations(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """The function as a part of the current operations, for a thread that does not inherit the context."""
+    operations = _operations.get()
+    if not operations:
+        return function
+
+    def carried(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        token = _operations.set(operations)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _operations.reset(token)
+
+    return carried
+
 
 @dataclass(frozen=True)
 class _Certificate:
     not_after: float
+    not_before: float | None
     type: str | None
     revoked: bool
 
@@ -112,7 +221,12 @@ class _Certificate:
             return "revoked"
         if self.not_after <= now:
             return "expired"
-        return "expiring" if self.not_after - now <= _EXPIRING_SECONDS else "valid"
+        return "expiring" if self.not_after - now <= self._expiring_seconds() else "valid"
+
+    def _expiring_seconds(self) -> float:
+        if self.not_before is None:
+            return _EXPIRING_SECONDS
+        return min(_EXPIRING_SECONDS, (self.not_after - self.not_before) / 3)
 
 
 class _Inventory:
@@ -129,12 +243,19 @@ class _Inventory:
             self._certificates.pop(name, None)
 
     def not_after(self) -> Iterable[tuple[float, Mapping[str, object]]]:
+        return [(certificate.not_after, labels) for certificate, labels in self._in_use()]
+
+    def not_before(self) -> Iterable[tuple[float, Mapping[str, object]]]:
+        return [
+            (certificate.not_before, labels)
+            for certificate, labels in self._in_use()
+            if certificate.not_before is not None
+        ]
+
+    def _in_use(self) -> Iterable[tuple[_Certificate, Mapping[str, object]]]:
         # A revoked certificate is not in use, so that its end is nobody's concern.
         return [
-            (
-                certificate.not_after,
-                {"trust.certificate.name": name, "trust.certificate.type": certificate.type},
-            )
+            (certificate, {"trust.certificate.name": name, "trust.certificate.type": certificate.type})
             for name, certificate in self._copy().items()
             if not certificate.revoked
         ]
@@ -150,6 +271,10 @@ class _Inventory:
     def _copy(self) -> dict[str, _Certificate]:
         with self._lock:
             return dict(self._certificates)
+
+
+def _ocsp_labels(responder: str, status: str) -> Mapping[str, object]:
+    return {"trust.certificate.ocsp.responder": responder, "trust.certificate.ocsp.status": status}
 
 
 def _unix_time(moment: datetime | float) -> float:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from copy import copy
-from functools import wraps
+from functools import partial, wraps
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from time import perf_counter
 from types import TracebackType
@@ -46,6 +46,10 @@ class Operation(ABC):
     @abstractmethod
     def _end(self, seconds: float, outcome: str, reason: str | None) -> None:
         """Record the end."""
+
+    def _outside(self) -> AbstractContextManager[None]:
+        """Surrounds what the caller of a generator does between two items, which is no part of the operation."""
+        return nullcontext()
 
     def __enter__(self: _Self) -> _Self:
         self._reason = None
@@ -99,16 +103,36 @@ class Operation(ABC):
 
     def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def measured(*args: Any, **kwargs: Any) -> Any:
-            with copy(self):
-                return (yield from function(*args, **kwargs))
+            with copy(self) as operation:
+                return (yield from operation._stepped(function(*args, **kwargs)))
 
         return measured
 
+    def _stepped(self, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """The generator, as `yield from` would run it (PEP 380)."""
+        step: Callable[[], Any] = partial(next, generator)
+        while True:
+            try:
+                item = step()
+            except StopIteration as stop:
+                return stop.value
+            try:
+                with self._outside():
+                    sent = yield item
+            except GeneratorExit:
+                generator.close()
+                raise
+            except BaseException as error:
+                step = partial(generator.throw, error)
+            else:
+                step = partial(generator.send, sent)
+
     def _asynchronous_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
         async def measured(*args: Any, **kwargs: Any) -> Any:
-            with copy(self):
+            with copy(self) as operation:
                 async with aclosing(function(*args, **kwargs)) as items:
                     async for item in items:
-                        yield item
+                        with operation._outside():
+                            yield item
 
         return measured

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -251,6 +251,57 @@ class TestDecorator:
         with pytest.raises(ValueError):  # noqa: PT011
             list(validate())
         assert _outcomes(recording) == [{"trust.outcome": "error", "error.type": "ValueError"}]
+
+    def test_generator_is_driven_as_if_it_were_not_measured(self, recording: Any) -> None:
+        seen: list[object] = []
+
+        @recording.metrics.certificate_operation("validation")
+        def echo() -> Generator[str, object, str]:
+            seen.append((yield "first"))
+            with pytest.raises(LookupError) as raised:
+                yield "second"
+            seen.append(raised.value)
+            seen.append((yield "third"))
+            return "result"
+
+        fault = LookupError()
+        generator = echo()
+        assert [next(generator), generator.send("sent"), generator.throw(fault)] == ["first", "second", "third"]
+        with pytest.raises(StopIteration) as stopped:
+            next(generator)
+        assert stopped.value.value == "result"
+        assert seen == ["sent", fault, None]
+        assert _outcomes(recording) == [{"trust.outcome": "success"}]
+
+    def test_generator_that_is_closed_cleans_up(self, recording: Any) -> None:
+        closed: list[bool] = []
+
+        @recording.metrics.certificate_operation("validation")
+        def validate() -> Iterator[int]:
+            try:
+                yield 1
+            finally:
+                closed.append(True)
+
+        generator = validate()
+        next(generator)
+        generator.close()
+        assert closed == [True]
+        assert _outcomes(recording) == [{"trust.outcome": "error", "error.type": "GeneratorExit"}]
+
+    def test_fault_of_a_generator_that_is_closed_reaches_who_closes_it(self, recording: Any) -> None:
+        @recording.metrics.certificate_operation("validation")
+        def validate() -> Iterator[int]:
+            try:
+                yield 1
+            finally:
+                raise OSError
+
+        generator = validate()
+        next(generator)
+        with pytest.raises(OSError):  # noqa: PT011
+            generator.close()
+        assert _outcomes(recording) == [{"trust.outcome": "error", "error.type": "OSError"}]
 
     async def test_asynchronous_generator_is_measured_until_it_ends(self, recording: Any) -> None:
         @recording.metrics.certificate_operation("validation")
