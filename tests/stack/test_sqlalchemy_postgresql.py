@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -19,41 +13,17 @@ from opentelemetry.sdk.metrics import MeterProvider  # noqa: E402
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: E402
 from sqlalchemy.ext.asyncio import create_async_engine  # noqa: E402
 
+from tests.stack.postgresql import cluster, needs_postgresql  # noqa: E402
 from trust_otel.instrumentation.sqlalchemy import SqlAlchemyInstrumentor  # noqa: E402
 from trust_otel.metrics import TrustServiceMetrics  # noqa: E402
 
-_MISSING = [name for name in ("initdb", "pg_ctl") if shutil.which(name) is None]
-
-# A developer's machine may lack PostgreSQL; continuous integration may not, and fails where it does.
-pytestmark = pytest.mark.skipif(
-    bool(_MISSING) and "CI" not in os.environ, reason=f"not on this machine: {', '.join(_MISSING)}"
-)
+pytestmark = needs_postgresql
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """A throw-away cluster. PostgreSQL refuses to run as root, who therefore starts it as the user that Debian made."""
-    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
-    directory = Path(mkdtemp(prefix="trust-otel-postgresql-"))
-    if user:
-        shutil.chown(directory, "postgres", "postgres")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        free: int = listener.getsockname()[1]
-
-    def run(*command: str) -> None:
-        subprocess.run(command, check=True, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user)
-
-    data = str(directory / "data")
-    options = f"-p {free} -k {directory} -c listen_addresses=127.0.0.1 -c max_prepared_transactions=5 -c fsync=off"
-    try:
-        run("initdb", "--auth=trust", "--username=trust", "--no-sync", "--pgdata", data)
-        run("pg_ctl", "start", "-w", "-D", data, "-l", str(directory / "log"), "-o", options)
-        yield free
-    finally:
-        if (directory / "data" / "postmaster.pid").exists():
-            run("pg_ctl", "stop", "-w", "-D", data, "-m", "immediate")
-        shutil.rmtree(directory, ignore_errors=True)
+    with cluster() as running:
+        yield running.port
 
 
 @pytest.fixture
