@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trust_otel.metrics.family import Family, fail_open
 from trust_otel.metrics.instruments import Instruments
+from trust_otel.semconv.attributes import ERROR_TYPE
 from trust_otel.semconv.metrics import TRUST_DEPENDENCY_CHECK_DURATION, TRUST_DEPENDENCY_UP
 
 
@@ -16,7 +17,15 @@ class DependencyMetrics(Family):
         self._dependency_checks = instruments.histogram(TRUST_DEPENDENCY_CHECK_DURATION)
 
     @fail_open
-    def record_dependency(self, name: str, *, dependency_type: str, up: bool, duration: float | None = None) -> None:
+    def record_dependency(
+        self,
+        name: str,
+        *,
+        dependency_type: str,
+        up: bool,
+        duration: float | None = None,
+        error_type: str | None = None,
+    ) -> None:
         """Record a check of a dependency.
 
         Args:
@@ -24,11 +33,12 @@ class DependencyMetrics(Family):
             dependency_type: `vault`, `pki`, `database`, `cache`, `http` or `grpc`.
             up: Whether it answered as it should.
             duration: Seconds that the check took.
+            error_type: Why it is not up, such as `timeout` or `sealed`.
         """
         labels = {"trust.dependency.name": name, "trust.dependency.type": dependency_type}
         self._dependency_up.set(1 if up else 0, labels)
         if duration is not None:
-            self._dependency_checks(duration, labels)
+            self._dependency_checks(duration, {**labels, "error.type": None if up else error_type or ERROR_TYPE.other})
 
     @fail_open
     def remove_dependency(self, name: str) -> None:
