@@ -14,12 +14,16 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from opentelemetry.instrumentation.utils import unwrap
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
 from wrapt import wrap_function_wrapper
 
+from trust_otel import settings
 from trust_otel.instrumentation.executors import WorkerThreads
 from trust_otel.metrics import TrustServiceMetrics, get_metrics
-from trust_otel.metrics.http import HttpRequest, request_in_progress
+from trust_otel.metrics.http import HttpRequest
 from trust_otel.metrics.operation import error_type
+from trust_otel.metrics.request import Request, answering, authentication_method
+from trust_otel.protect.addresses import TrustedProxies
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -28,6 +32,9 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _EXCHANGE = "trust_otel.exchange"
+
+# Answers that say something of security.
+_TELLING = (401, 403, 404, 429)
 
 
 class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
@@ -44,6 +51,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         metrics: TrustServiceMetrics = kwargs.get("metrics") or get_metrics()
         self._workers = workers = WorkerThreads()
         metrics.observe_executors(workers.states)
+        proxies = TrustedProxies(settings.value("TRUST_OTEL_TRUSTED_PROXIES"))
 
         async def call(wrapped: Application, _instance: object, args: Any, kwargs: Any) -> None:
             scope, receive, send = _asgi(*args, **kwargs)
@@ -51,7 +59,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
                 await wrapped(scope, receive, send)
             else:
                 workers.watch()
-                await _Exchange(metrics, scope).measure(wrapped, receive, send)
+                await _Exchange(metrics, proxies, scope).measure(wrapped, receive, send)
 
         wrap_function_wrapper(Starlette, "__call__", call)
         for kind in _route_kinds():
@@ -70,13 +78,16 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
             unwrap(application, "__init__")
 
 
-class _Exchange:
+class _Exchange(Request):
     """A request and its response."""
 
-    def __init__(self, metrics: TrustServiceMetrics, scope: Scope) -> None:
+    def __init__(self, metrics: TrustServiceMetrics, proxies: TrustedProxies, scope: Scope) -> None:
         scope[_EXCHANGE] = self
         self.mounted_at = ""
         self.route: str | None = None
+        self.path_known = False
+        self._metrics = metrics
+        self._proxies = proxies
         self._scope = scope
         self._status: int | None = None
         self._received = 0
@@ -86,6 +97,18 @@ class _Exchange:
         self._request: HttpRequest | None = metrics.http_request(
             method=scope["method"], scheme=scope.get("scheme", "http"), protocol_version=scope.get("http_version")
         )
+
+    def find_client_address(self) -> str | None:
+        peer = self._scope.get("client")
+        return self._proxies.client(peer[0] if peer else None, self._scope.get("headers", ()))
+
+    def authentication_method(self) -> str | None:
+        authorization = _header(self._scope, b"authorization")
+        if authorization is not None:
+            return authentication_method(authorization)
+        # ASGI's TLS extension, where the server has it.
+        tls = (self._scope.get("extensions") or {}).get("tls") or {}
+        return "certificate" if tls.get("client_cert_chain") else None
 
     async def measure(self, application: Application, receive: Receive, send: Send) -> None:
         async def counted_receive() -> Message:
@@ -97,14 +120,15 @@ class _Exchange:
             await send(message)
             self._note(message)
 
-        token = request_in_progress.set(True)
+        self._metrics.request_began(self)
+        token = answering.set(self)
         try:
             await application(self._scope, counted_receive, counted_send)
         except BaseException as error:
             self._finish(error_type(error))
             raise
         finally:
-            request_in_progress.reset(token)
+            answering.reset(token)
             self._finish(None if self._complete else "incomplete_response")
 
     def _note(self, message: Message) -> None:
@@ -125,16 +149,28 @@ class _Exchange:
 
     def _finish(self, failure: str | None) -> None:
         request, self._request = self._request, None
-        if request is not None:
-            request.finish(
-                route=self.route,
-                status_code=self._status,
-                error_type=failure,
-                # What arrived, not what the client declared: a header must not decide a sum.
-                request_size=self._received,
-                # The server sends the headers of the answer to HEAD only.
-                response_size=0 if self._scope["method"] == "HEAD" else self._sent,
-            )
+        if request is None:
+            return
+        request.finish(
+            route=self.route,
+            status_code=self._status,
+            error_type=failure,
+            # What arrived, not what the client declared: a header must not decide a sum.
+            request_size=self._received,
+            # The server sends the headers of the answer to HEAD only.
+            response_size=0 if self._scope["method"] == "HEAD" else self._sent,
+        )
+        if self._status in _TELLING:
+            self._metrics.request_answered(self, self._status, place=self.route)
+            if self._status == 404 and not self.path_known:
+                self._metrics.path_not_found(self, self._scope["path"])
+        self.ended = True
+        # A task that the service started keeps this context, but need not keep the request.
+        self._scope = {}
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    return next((text.decode("latin-1") for name, text in scope.get("headers", ()) if name == wanted), None)
 
 
 def _asgi(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
@@ -153,6 +189,7 @@ async def _note_route(wrapped: Any, instance: BaseRoute, args: Any, kwargs: Any)
     exchange: _Exchange | None = scope.get(_EXCHANGE)
     if exchange is not None:
         exchange.route = exchange.mounted_at + _template(instance, scope)
+        exchange.path_known = True
     await wrapped(*args, **kwargs)
 
 
@@ -162,6 +199,8 @@ async def _note_mount(wrapped: Any, instance: Mount, args: Any, kwargs: Any) -> 
     if exchange is not None:
         exchange.mounted_at += _template(instance, scope).removesuffix("/{path}")
         exchange.route = exchange.mounted_at + "/{path}"
+        # What other applications answer with 404 may be a path of theirs.
+        exchange.path_known = not (instance.routes or isinstance(instance.app, StaticFiles))
     await wrapped(*args, **kwargs)
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import wraps
 from inspect import iscoroutinefunction
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
-from trust_otel.metrics.family import Family
 from trust_otel.metrics.instruments import Distribution, Instruments, Sum
 from trust_otel.metrics.operation import error_type as type_of_error
+from trust_otel.metrics.request import Request, answering, authentication_method, current_request
+from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_ACTIVE_REQUESTS,
@@ -25,12 +25,9 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 _METHODS = frozenset(HTTP_REQUEST_METHOD.members)
 
-request_in_progress: ContextVar[bool] = ContextVar("trust_otel_http_request", default=False)
-"""Whether the current context belongs to a request that is being measured, so that nothing counts it again."""
 
-
-class HttpMetrics(Family):
-    """Requests that the service answers."""
+class HttpMetrics(SecurityMetrics):
+    """Requests that the service answers; some answers are events of security."""
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
@@ -90,19 +87,24 @@ class HttpMetrics(Family):
     def _answering(self, route: str, method: str | None, arguments: tuple[Any, ...]) -> Iterator[list[Any]]:
         """Measure one call of a handler, whose answer goes into the list."""
         answers: list[Any] = []
-        if request_in_progress.get():
+        if current_request() is not None:
             yield answers
             return
-        token = request_in_progress.set(True)
-        request = self.http_request(method=_method_of(arguments) if method is None else method)
+        request = _HandlerCall(arguments)
+        token = answering.set(request)
+        measured = self.http_request(method=_method_of(arguments) if method is None else method)
+        status, failure = 200, None
         try:
             yield answers
+            status = _status_of(answers[0]) or 200
         except BaseException as error:
-            request.finish(route=route, status_code=_status_of_error(error), error_type=_failure(error))
+            status, failure = _status_of_error(error), _failure(error)
             raise
         finally:
-            request_in_progress.reset(token)
-        request.finish(route=route, status_code=_status_of(answers[0]) or 200)
+            answering.reset(token)
+            measured.finish(route=route, status_code=status, error_type=failure)
+            self.request_answered(request, status, place=route)
+            request.ended = True
 
 
 class HttpRequest:
@@ -173,6 +175,21 @@ class HttpRequest:
         if response_size is not None:
             self._response_size(response_size, labels)
         self._active(-1, self._active_labels)
+
+
+class _HandlerCall(Request):
+    """A call of a handler, of whose request only the arguments tell."""
+
+    def __init__(self, arguments: tuple[Any, ...]) -> None:
+        self._arguments = arguments
+
+    def authentication_method(self) -> str | None:
+        for argument in self._arguments:
+            headers = _attribute(argument, "headers")
+            if isinstance(headers, Mapping):
+                given = headers.get("Authorization", headers.get("authorization"))
+                return authentication_method(given) if isinstance(given, str) else None
+        return None
 
 
 def _known_method(method: object) -> object:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
 from trust_otel.metrics.family import Family, fail_open, outcome
-from trust_otel.metrics.instruments import Instruments
+from trust_otel.metrics.instruments import Instruments, Sum
+from trust_otel.metrics.operation import Operation
+from trust_otel.metrics.request import Request, current_request
+from trust_otel.metrics.self_metrics import Loss
+from trust_otel.protect.addresses import AddressForm, canonical, read_key
+from trust_otel.protect.detectors import Detectors
 from trust_otel.protect.offenders import Offenders
+from trust_otel.semconv.attributes import TRUST_RATE_LIMIT_NAME
 from trust_otel.semconv.metrics import (
     TRUST_AUDIT_EVENTS,
+    TRUST_AUDIT_OPERATIONS,
     TRUST_AUTH_ATTEMPTS,
     TRUST_AUTH_MFA_CHALLENGES,
     TRUST_AUTHZ_DECISIONS,
@@ -17,52 +28,99 @@ from trust_otel.semconv.metrics import (
     TRUST_SECURITY_THREAT_MATCHES,
 )
 
+_logger = logging.getLogger(__name__)
+
+# Status of HTTP (RFC 9110 and 6585) and of gRPC.
+_UNAUTHENTICATED: Final = (401, "UNAUTHENTICATED")
+_PERMISSION_DENIED: Final = (403, "PERMISSION_DENIED")
+_TOO_MANY: Final = (429, "RESOURCE_EXHAUSTED")
+
+_Found = TypeVar("_Found")
+
 
 class SecurityMetrics(Family):
-    """What a security analyst watches."""
+    """What a security analyst watches.
+
+    Within a request, what the service records keeps the answer from counting for the same thing again.
+    """
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
+        limits = instruments.limits
         self._auth_attempts = instruments.counter(TRUST_AUTH_ATTEMPTS)
         self._mfa_challenges = instruments.counter(TRUST_AUTH_MFA_CHALLENGES)
         self._authz_decisions = instruments.counter(TRUST_AUTHZ_DECISIONS)
         self._incidents = instruments.counter(TRUST_SECURITY_INCIDENTS)
         self._rate_limited = instruments.counter(TRUST_SECURITY_RATE_LIMITED)
         self._threat_matches = instruments.counter(TRUST_SECURITY_THREAT_MATCHES)
+        self._audit_operations = instruments.counter(TRUST_AUDIT_OPERATIONS)
         self._audit_events = instruments.counter(TRUST_AUDIT_EVENTS)
         self._compliance_checks = instruments.counter(TRUST_COMPLIANCE_CHECKS)
-        self._offenders = Offenders(
-            threshold=instruments.limits.offender_threshold, capacity=instruments.limits.offender_capacity
-        )
+        self._address_form = self._make_address_form(limits.client_address_form, limits.client_address_key_file)
+        self._detectors = Detectors(limits.detectors, self._raise_incident)
+        self._countries: _LookUp[str | None] | None = None
+        self._feeds: _LookUp[tuple[str, ...]] | None = None
+        self._offenders = Offenders(threshold=limits.offender_threshold, capacity=limits.offender_capacity)
         instruments.observe(TRUST_SECURITY_AUTH_FAILURES, self._offenders.rows)
 
     @fail_open
     def record_auth_attempt(
-        self, *, method: str, success: bool, country: str | None = None, client_address: str | None = None
+        self,
+        *,
+        method: str,
+        success: bool,
+        country: str | None = None,
+        client_address: str | None = None,
+        account: str | None = None,
     ) -> None:
         """Count an attempt to authenticate.
 
         Args:
             method: How, such as `password`.
             success: Whether the caller is who it says.
-            country: Two letters of ISO 3166-1.
-            client_address: IPv4 or IPv6 address; it appears in a series only when it fails often.
+            country: Two letters of ISO 3166-1; by default that of the client's address, when it can be looked up.
+            client_address: IPv4 or IPv6 address; by default that of the current request's client. It appears in a
+                series only when it fails often, as TRUST_OTEL_CLIENT_ADDRESS says.
+            account: What the caller claims to be, such as a login name, for the detectors only. It stands in no series
+                and no log, and in memory only as a keyed hash.
         """
-        self._auth_attempts(
-            1,
-            {"trust.auth.method": method, "trust.outcome": outcome(success), "geo.country.iso_code": country},
-        )
-        if client_address is not None and not success:
-            self._count_failure(client_address)
+        request = current_request()
+        if request is not None:
+            request.authentication_told = True
+            request.refusal_told = not success
+        address = self._address(client_address, request)
+        if country is None:
+            country = self._country_of(address)
+        self._count_attempt(method, success=success, country=country)
+        self._judge_attempt(success=success, country=country, address=address, account=account)
 
     @fail_open
-    def record_mfa_challenge(self, *, method: str, success: bool) -> None:
-        """Count a challenge for a second factor, such as `totp`."""
+    def record_mfa_challenge(
+        self, *, method: str, success: bool, account: str | None = None, client_address: str | None = None
+    ) -> None:
+        """Count a challenge for a second factor.
+
+        Args:
+            method: The factor, such as `totp`.
+            success: Whether the caller passed it.
+            account: Whose factor, for the detectors only; kept as that of `record_auth_attempt` is.
+            client_address: IPv4 or IPv6 address, for the detectors; by default that of the current request's client.
+        """
+        request = current_request()
+        if request is not None:
+            request.authentication_told = True
+            request.refusal_told = not success
         self._mfa_challenges(1, {"trust.auth.mfa.method": method, "trust.outcome": outcome(success)})
+        address = self._address(client_address, request)
+        self._detectors.second_factor(success=success, account=account, address=address)
 
     @fail_open
     def record_authorization(self, *, granted: bool, resource_type: str | None = None) -> None:
         """Count a decision about access to a kind of resource."""
+        request = current_request()
+        if request is not None:
+            request.authorization_told = True
+            request.refusal_told = not granted
         decision = "grant" if granted else "deny"
         self._authz_decisions(1, {"trust.authz.decision": decision, "trust.authz.resource.type": resource_type})
 
@@ -70,13 +128,43 @@ class SecurityMetrics(Family):
         """Count suspicious activity, such as `credential_stuffing`; severity is `critical`, `warning` or `info`."""
         self._incidents(1, {"trust.security.incident.type": incident_type, "trust.severity": severity})
 
+    @fail_open
     def record_rate_limited(self, name: str) -> None:
         """Count a request that the rate limit of this name refused."""
+        request = current_request()
+        if request is not None:
+            request.rate_limit_told = request.refusal_told = True
         self._rate_limited(1, {"trust.rate_limit.name": name})
 
-    def record_threat_match(self, feed: str) -> None:
-        """Count a request from an address that the reputation feed of this name lists."""
-        self._threat_matches(1, {"trust.threat.feed": feed})
+    @fail_open
+    def record_threat_match(self, feed: str, *, country: str | None = None) -> None:
+        """Count a request from an address that the reputation feed of this name lists, once per request and feed.
+
+        Args:
+            feed: Name of the feed.
+            country: Two letters of ISO 3166-1; by default that of the current request's client, when it can be looked
+                up.
+        """
+        request = current_request()
+        if request is None:
+            self._threat_matches(1, {"trust.threat.feed": feed, "geo.country.iso_code": country})
+            return
+        request.refusal_told = True
+        self._count_match(request, feed, self._country_of(self._client_of(request)) if country is None else country)
+
+    def privileged_operation(self, action: str) -> PrivilegedOperation:
+        """Count that a privileged operation begins, as a context manager or a decorator, sync or async.
+
+        Nothing is recorded at its end: the service calls `record_audit_event` with the same action where its record is
+        written. What stays missing was never written to the audit log:
+
+            sum by (trust_audit_action) (increase(trust_audit_operations_total[1h]))
+              - sum by (trust_audit_action) (increase(trust_audit_events_total[1h])) > 0
+
+        Args:
+            action: What is done, such as `certificate.issue`.
+        """
+        return PrivilegedOperation(self._audit_operations, self._audit_events, action)
 
     @fail_open
     def record_audit_event(self, action: str, *, success: bool = True) -> None:
@@ -95,9 +183,155 @@ class SecurityMetrics(Family):
             },
         )
 
-    def _count_failure(self, client_address: str) -> None:
+    def use_countries(self, look_up: Callable[[str], str | None] | None) -> None:
+        """Set what gives the country (ISO 3166-1, two letters) of an address in its canonical form."""
+        self._countries = None if look_up is None else _LookUp(look_up, "country", self._instruments.loss)
+
+    def use_feeds(self, look_up: Callable[[str], tuple[str, ...]] | None) -> None:
+        """Set what gives the names of the reputation feeds that list an address in its canonical form."""
+        self._feeds = None if look_up is None else _LookUp(look_up, "reputation", self._instruments.loss)
+
+    @fail_open
+    def request_began(self, request: Request) -> None:
+        """Count a match for each reputation feed that lists the client; for instrumentations."""
+        if self._feeds is None:
+            return
+        address = self._client_of(request)
+        feeds = None if address is None else self._feeds(address)
+        if feeds:
+            country = self._country_of(address)
+            for feed in feeds:
+                self._count_match(request, feed, country)
+
+    @fail_open
+    def request_answered(self, request: Request, status: int | str | None, *, place: str | None) -> None:
+        """Count what an answer says of authentication, authorisation or a rate limit; for instrumentations.
+
+        It says nothing new when the service recorded something of the same kind, and a 401 or 403 nothing new either
+        when the last thing that the service recorded was a refusal of another kind.
+
+        Args:
+            request: What was answered.
+            status: Status code of HTTP, or name of the status of gRPC.
+            place: Route or method, which is the name of a rate limit; `None` when it is not known.
+        """
+        if status in _TOO_MANY:
+            if not request.rate_limit_told:
+                name = TRUST_RATE_LIMIT_NAME.other if place is None else place
+                self._rate_limited(1, {"trust.rate_limit.name": name})
+        elif request.refusal_told:
+            return
+        elif status in _UNAUTHENTICATED and not request.authentication_told:
+            self._count_unauthenticated(request)
+        elif status in _PERMISSION_DENIED and not request.authorization_told:
+            self._authz_decisions(1, {"trust.authz.decision": "deny"})
+
+    @fail_open
+    def path_not_found(self, request: Request, path: str) -> None:
+        """Tell the detectors that the service has no such path; for instrumentations."""
+        self._detectors.not_found(self._client_of(request), path)
+
+    def _count_unauthenticated(self, request: Request) -> None:
+        address, method = self._client_of(request), request.authentication_method()
+        country = self._country_of(address)
+        self._count_attempt(method or "none", success=False, country=country)
+        # Without credentials nothing was tried: browsers ask like that first.
+        if method is not None:
+            self._judge_attempt(success=False, country=country, address=address, account=None)
+
+    def _count_attempt(self, method: str, *, success: bool, country: str | None) -> None:
+        self._auth_attempts(
+            1,
+            {"trust.auth.method": method, "trust.outcome": outcome(success), "geo.country.iso_code": country},
+        )
+
+    def _judge_attempt(self, *, success: bool, country: str | None, address: str | None, account: str | None) -> None:
+        """Tell offenders and detectors of an attempt."""
+        shown = None if success or address is None else self._address_form.shown(address)
+        if shown is not None and not self._offenders.add(shown):
+            self._instruments.loss.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
+        self._detectors.authentication(success=success, address=address, account=account, country=country)
+
+    def _count_match(self, request: Request, feed: str, country: str | None) -> None:
+        if feed not in request.matched_feeds:
+            request.matched_feeds += (feed,)
+            self._threat_matches(1, {"trust.threat.feed": feed, "geo.country.iso_code": country})
+
+    def _address(self, given: str | None, request: Request | None) -> str | None:
+        """The address that the service gave, in its canonical form, or that of the request's client."""
+        if given is None:
+            return None if request is None else self._client_of(request)
         try:
-            if not self._offenders.add(client_address):
-                self._instruments.loss.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
+            return canonical(given)
         except ValueError:
             self._instruments.loss.count("unknown_value")
+            return None
+
+    def _client_of(self, request: Request) -> str | None:
+        try:
+            return request.client_address
+        except Exception:
+            self._instruments.loss.count("internal_error")
+            return None
+
+    def _country_of(self, address: str | None) -> str | None:
+        return None if self._countries is None or address is None else self._countries(address)
+
+    def _raise_incident(self, incident_type: str, severity: str) -> None:
+        self.record_security_incident(incident_type, severity=severity)
+
+    def _make_address_form(self, form: str, key_file: str | None) -> AddressForm:
+        key = None
+        if form == "hashed" and key_file is not None:
+            try:
+                key = read_key(key_file)
+            except (OSError, ValueError) as error:
+                self._instruments.loss.count("unreadable_source")
+                _logger.error(
+                    "trust-otel: TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE cannot be used (%s); client addresses are hashed "
+                    "with a key of this process",
+                    error,
+                )
+        return AddressForm(form, key)
+
+
+class PrivilegedOperation(Operation):
+    """A privileged operation; how it ended stands in its record in the audit log."""
+
+    def __init__(self, operations: Sum, events: Sum, action: str) -> None:
+        super().__init__()
+        self._operations = operations
+        self._events = events
+        self._action = {"trust.audit.action": action}
+
+    def _begin(self) -> None:
+        # A query finds a gap only between series that are both there.
+        for success in (True, False):
+            self._events(0, {**self._action, "trust.outcome": outcome(success)})
+        self._operations(1, self._action)
+
+    def _end(self, _seconds: float, _outcome: str, _reason: str | None) -> None:
+        """Record nothing."""
+
+
+class _LookUp(Generic[_Found]):
+    """Somebody else's function of an address; when it fails, nothing is known."""
+
+    def __init__(self, function: Callable[[str], _Found], purpose: str, loss: Loss) -> None:
+        self._function = function
+        self._purpose = purpose
+        self._loss = loss
+        self._failed = False
+
+    def __call__(self, address: str) -> _Found | None:
+        try:
+            return self._function(address)
+        except Exception as error:
+            self._loss.count("internal_error")
+            if not self._failed:
+                self._failed = True
+                # Not what it says: the address could stand in it.
+                _logger.error(
+                    "trust-otel: the %s of a client could not be looked up (%s)", self._purpose, type(error).__name__
+                )
+            return None

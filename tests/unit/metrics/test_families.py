@@ -20,7 +20,10 @@ def _everything(metrics: Any) -> None:
     metrics.http_request(method="GET").finish(route="/", status_code=200, request_size=1, response_size=1)
     with metrics.certificate_operation("validation", certificate_type="DSC"):
         pass
-    metrics.set_certificate("ca", not_after=NOW)
+    metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY)
+    metrics.set_crl("ca", next_update=NOW)
+    metrics.record_ocsp_response("ocsp.example.com", status="good")
+    metrics.record_source("tls", kind="certificates")
     for _ in range(5):
         metrics.record_auth_attempt(method="password", success=False, country="DE", client_address="192.0.2.1")
     metrics.record_mfa_challenge(method="totp", success=True)
@@ -28,7 +31,8 @@ def _everything(metrics: Any) -> None:
     metrics.record_security_incident("credential_stuffing", severity="critical")
     metrics.record_rate_limited("login")
     metrics.record_threat_match("blocklist")
-    metrics.record_audit_event("certificate.issue")
+    with metrics.privileged_operation("certificate.issue"):
+        metrics.record_audit_event("certificate.issue")
     metrics.record_compliance_check(framework="eidas", control="signature_policy", passed=True)
     metrics.session_started()
     with metrics.document_processing("passport", country="DE"):
@@ -103,6 +107,68 @@ class TestCertificates:
     def test_status_at_the_boundaries(self, recording: Any, remaining: float, status: str) -> None:
         recording.metrics.set_certificate("ca", not_after=NOW + remaining)
         assert self._status(recording) == {status: 1}
+
+    @pytest.mark.parametrize(
+        ("lifetime", "remaining", "status"),
+        [
+            (90, 30.01, "valid"),
+            (90, 30, "expiring"),
+            (365, 31, "valid"),
+            (365, 30, "expiring"),
+            (6, 2.01, "valid"),
+            (6, 2, "expiring"),
+            (6, 0, "expired"),
+            (-6, 1, "valid"),
+        ],
+    )
+    def test_a_short_life_is_expiring_in_its_last_third(
+        self, recording: Any, lifetime: float, remaining: float, status: str
+    ) -> None:
+        end = NOW + remaining * DAY
+        recording.metrics.set_certificate("ca", not_after=end, not_before=end - lifetime * DAY)
+        assert self._status(recording) == {status: 1}
+
+    def test_begin_is_shown_beside_the_end_and_goes_with_it(self, recording: Any) -> None:
+        labels = {"trust.certificate.name": "ca", "trust.certificate.type": "ca"}
+        recording.metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY, certificate_type="ca")
+        recording.metrics.set_certificate("unknown", not_after=NOW)
+        ((found, point),) = recording.series("trust.certificate.not_before")
+        assert (found, point.value) == (labels, NOW - DAY)
+        recording.metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY, revoked=True)
+        assert recording.series("trust.certificate.not_before") == []
+
+    @pytest.mark.parametrize("moment", [float("nan"), "2033-05-18", b"", 10**400])
+    def test_begin_that_is_none_leaves_what_is_known(self, recording: Any, moment: Any) -> None:
+        recording.metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY)
+        recording.metrics.set_certificate("ca", not_after=NOW + 1, not_before=moment)
+        assert recording.value("trust.certificate.not_after") == NOW
+        assert recording.dropped() == {"invalid_value": 1}
+
+    def test_revocation_list_is_shown_until_it_is_removed(self, recording: Any) -> None:
+        recording.metrics.set_crl("a", next_update=NOW)
+        recording.metrics.set_crl("b", next_update=datetime.fromtimestamp(NOW - DAY, timezone.utc))
+        recording.metrics.set_crl("a", next_update=NOW + DAY)
+        series = recording.series("trust.certificate.crl.next_update")
+        assert {labels["trust.certificate.crl.name"]: point.value for labels, point in series} == {
+            "a": NOW + DAY,
+            "b": NOW - DAY,
+        }
+        recording.metrics.set_crl("a", next_update="tomorrow")
+        recording.metrics.remove_crl("a")
+        recording.metrics.remove_crl("never-there")
+        assert recording.labels("trust.certificate.crl.next_update") == [{"trust.certificate.crl.name": "b"}]
+        assert recording.dropped() == {"invalid_value": 1}
+
+    def test_answers_of_an_ocsp_responder_are_there_at_0_once_it_is_declared(self, recording: Any) -> None:
+        recording.metrics.declare_ocsp_responder("x")
+        recording.metrics.record_ocsp_response("x", status="revoked")
+        series = recording.series("trust.certificate.ocsp.responses")
+        assert {labels["trust.certificate.ocsp.status"]: point.value for labels, point in series} == {
+            "good": 0,
+            "revoked": 1,
+            "unknown": 0,
+            "error": 0,
+        }
 
     def test_every_status_is_there_from_the_start_at_0(self, recording: Any) -> None:
         series = recording.series("trust.certificate.inventory")

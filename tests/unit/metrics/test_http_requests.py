@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trust_otel.metrics.http import request_in_progress
+from trust_otel.metrics.request import current_request
 
 DURATION = "http.server.request.duration"
 ACTIVE = "http.server.active_requests"
@@ -86,7 +86,7 @@ def test_exception_passes_unchanged_and_is_counted_with_its_class(recording: Any
     (labels,) = recording.labels(DURATION)
     assert (labels["error.type"], labels["http.response.status_code"]) == ("ValueError", 500)
     assert recording.value(ACTIVE) == 0
-    assert request_in_progress.get() is False
+    assert current_request() is None
 
 
 async def test_cancellation_passes_and_ends_the_request(recording: Any) -> None:

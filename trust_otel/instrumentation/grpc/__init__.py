@@ -11,6 +11,7 @@ import grpc.aio
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from wrapt import wrap_function_wrapper
 
+from trust_otel import settings
 from trust_otel.instrumentation.grpc.aio_client import MeasuredAioChannel
 from trust_otel.instrumentation.grpc.aio_server import AioServerInterceptor
 from trust_otel.instrumentation.grpc.calls import Recording
@@ -18,6 +19,7 @@ from trust_otel.instrumentation.grpc.client import MeasuredChannel
 from trust_otel.instrumentation.grpc.methods import Methods, WatchedServer
 from trust_otel.instrumentation.grpc.server import ServerInterceptor
 from trust_otel.metrics import get_metrics
+from trust_otel.protect.addresses import TrustedProxies
 
 _SERVER_PARAMETERS = ("handlers", "interceptors", "options", "maximum_concurrent_rpcs", "compression", "xds")
 
@@ -39,7 +41,8 @@ class GrpcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         return ("grpcio >= 1.60",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._recording = Recording(kwargs.get("metrics") or get_metrics())
+        proxies = TrustedProxies(settings.value("TRUST_OTEL_TRUSTED_PROXIES"))
+        self._recording = Recording(kwargs.get("metrics") or get_metrics(), proxies)
         self._wrapped = []
         self._wrap(grpc, "server", partial(_make_server, self._recording, ServerInterceptor))
         self._wrap(grpc.aio, "server", partial(_make_server, self._recording, AioServerInterceptor))

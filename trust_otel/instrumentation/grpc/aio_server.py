@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,10 +16,12 @@ from trust_otel.instrumentation.grpc.methods import Methods
 from trust_otel.instrumentation.grpc.server_calls import (
     MeasuredHandler,
     Requests,
+    ServedRequest,
     ServerCall,
     behavior_name,
     known_status,
 )
+from trust_otel.metrics.request import Request, answering
 
 # What a handler sees when the client is gone, or when its generator is not asked to go on.
 _GONE = (asyncio.CancelledError, GeneratorExit, grpc.aio.InternalError)
@@ -41,8 +44,10 @@ class AioServerInterceptor(grpc.aio.ServerInterceptor):
         task = asyncio.current_task()
         if metrics is None or task is None:
             return await continuation(handler_call_details)
-        call = _AioCall(metrics, *self._methods.labels(handler_call_details))
+        request = ServedRequest(self._recording.proxies, handler_call_details)
+        call = _AioCall(metrics, *self._methods.labels(handler_call_details), request)
         # A call is answered within one task, from here until its status is sent.
+        answering.set(request)
         task.add_done_callback(partial(_task_done, call))
         try:
             handler = await continuation(handler_call_details)
@@ -102,7 +107,7 @@ def _measured(handler: Any, call: _AioCall) -> Callable[..., Any]:
 
 def _coroutine(behavior: Callable[..., Awaitable[Any]], call: _AioCall, *, streaming: bool) -> Callable[..., Any]:
     async def measured(request: Any, context: Any) -> Any:
-        call.context = context
+        call.begun(context)
         try:
             response = await behavior(_requests(request, call, streaming), _Context(context, call))
         except BaseException as error:
@@ -116,7 +121,7 @@ def _coroutine(behavior: Callable[..., Awaitable[Any]], call: _AioCall, *, strea
 
 def _generator(behavior: Callable[..., AsyncIterator[Any]], call: _AioCall, *, streaming: bool) -> Callable[..., Any]:
     async def measured(request: Any, context: Any) -> AsyncIterator[Any]:
-        call.context = context
+        call.begun(context)
         try:
             async for message in behavior(_requests(request, call, streaming), _Context(context, call)):
                 yield message
@@ -134,13 +139,14 @@ def _function(behavior: Callable[..., Any], call: _AioCall, handler: Any) -> Cal
     call.counts_serialized = response_streaming
 
     def measured(request: Any, context: Any) -> Any:
-        call.context = context
+        call.begun(context)
         if request_streaming:
             request = Requests(request, call)
         else:
             call.received()
         try:
-            response = behavior(request, _SyncContext(context, call))
+            with _answering(call.request):
+                response = behavior(request, _SyncContext(context, call))
         except BaseException as error:
             call.failed(error)
             raise
@@ -150,6 +156,16 @@ def _function(behavior: Callable[..., Any], call: _AioCall, handler: Any) -> Cal
         return response
 
     return measured
+
+
+@contextmanager
+def _answering(request: Request) -> Iterator[None]:
+    """Tell a sync handler what it answers: the server's threads do not know the call's context."""
+    token = answering.set(request)
+    try:
+        yield
+    finally:
+        answering.reset(token)
 
 
 def _requests(request: Any, call: _AioCall, streaming: bool) -> Any:
@@ -192,7 +208,8 @@ class _Responses:
 
     def __next__(self) -> Any:
         try:
-            return next(self._iterator)
+            with _answering(self._call.request):
+                return next(self._iterator)
         except StopIteration:
             self._call.answered()
             raise

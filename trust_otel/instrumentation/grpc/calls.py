@@ -10,6 +10,7 @@ from wrapt import ObjectProxy
 
 from trust_otel.metrics import TrustServiceMetrics
 from trust_otel.metrics.rpc import Side
+from trust_otel.protect.addresses import TrustedProxies
 
 if TYPE_CHECKING:
     Proxy = ObjectProxy[Any]
@@ -24,8 +25,9 @@ _STATUS_BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
 class Recording:
     """Where calls are recorded, until `stop`: servers and channels that still exist then go on unmeasured."""
 
-    def __init__(self, metrics: TrustServiceMetrics) -> None:
+    def __init__(self, metrics: TrustServiceMetrics, proxies: TrustedProxies) -> None:
         self.metrics: TrustServiceMetrics | None = metrics
+        self.proxies = proxies
 
     def stop(self) -> None:
         """Record no further calls."""

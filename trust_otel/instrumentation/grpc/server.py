@@ -12,10 +12,12 @@ from trust_otel.instrumentation.grpc.methods import Methods
 from trust_otel.instrumentation.grpc.server_calls import (
     MeasuredHandler,
     Requests,
+    ServedRequest,
     ServerCall,
     behavior_name,
     known_status,
 )
+from trust_otel.metrics.request import answering
 
 # Attributes of the service's function that tell the server how to call it.
 _CALLING_CONVENTIONS = ("experimental_non_blocking", "experimental_thread_pool")
@@ -35,7 +37,10 @@ class ServerInterceptor(grpc.ServerInterceptor):
         metrics = self._recording.metrics
         if metrics is None:
             return continuation(handler_call_details)
-        call = _SyncCall(metrics, *self._methods.labels(handler_call_details))
+        request = ServedRequest(self._recording.proxies, handler_call_details)
+        call = _SyncCall(metrics, *self._methods.labels(handler_call_details), request)
+        # Every call has a context of its own, from here until its status is sent.
+        answering.set(request)
         try:
             handler = continuation(handler_call_details)
         except BaseException as error:
@@ -52,7 +57,7 @@ class _SyncCall(ServerCall):
     """The server says when it is done with a call, unless it never got as far as to call the handler."""
 
     def begun(self, context: Any) -> None:
-        self.context = context
+        super().begun(context)
         if not context.add_callback(self.terminated):
             self.interrupted()
 

@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
 from trust_otel.instrumentation.grpc.calls import Call, status_name
+from trust_otel.instrumentation.grpc.methods import OTHER
 from trust_otel.metrics import TrustServiceMetrics
 from trust_otel.metrics.operation import error_type
+from trust_otel.metrics.request import Request, authentication_method
+from trust_otel.protect.addresses import TrustedProxies
 
 # A client counts its deadline from before the call arrives and sends it rounded up, by at most a hundredth.
 _DEADLINE_SHARE = 0.01
 _DEADLINE_SECONDS = 0.01
+
+
+class ServedRequest(Request):
+    """The request of a call. It lives in a context variable, where a call would be kept for too long."""
+
+    def __init__(self, proxies: TrustedProxies, details: grpc.HandlerCallDetails) -> None:
+        self.context: Any = None
+        self._proxies = proxies
+        self._metadata: Iterable[tuple[str, Any]] = details.invocation_metadata or ()
+
+    def find_client_address(self) -> str | None:
+        context = self.context
+        if context is None:
+            return None
+        headers = [(name.encode(), text.encode()) for name, text in self._metadata if isinstance(text, str)]
+        return self._proxies.client(peer_address(context.peer()), headers)
+
+    def authentication_method(self) -> str | None:
+        for name, text in self._metadata:
+            if name == "authorization":
+                return authentication_method(text)
+        context = self.context
+        return "certificate" if context is not None and context.peer_identities() else None
+
+    def end(self) -> None:
+        """Note that the answer is complete."""
+        self.ended = True
+        # The context keeps the state of the call, which keeps the context variables, and so this.
+        self.context = None
+        self._metadata = ()
 
 
 class ServerCall(Call):
@@ -23,15 +57,23 @@ class ServerCall(Call):
     The status is known before the end (`outcome`), but becomes true only when the client was still there to get it.
     """
 
-    def __init__(self, metrics: TrustServiceMetrics, method: str, rpc_type: str) -> None:
+    def __init__(self, metrics: TrustServiceMetrics, method: str, rpc_type: str, request: ServedRequest) -> None:
         super().__init__(metrics, "server", method, rpc_type)
+        self.request = request
         self.context: Any = None
+        self._metrics = metrics
+        self._place = None if method == OTHER else method
         self.outcome: tuple[str, str | None] | None = None
         self._arrived = perf_counter()
         # A server over its limit of concurrent calls refuses without a look at the handler.
         self._unreached: str | None = "RESOURCE_EXHAUSTED"
         self._sends_one = False
         self.counts_serialized = False
+
+    def begun(self, context: Any) -> None:
+        """Note what gRPC tells the handler of the call."""
+        self.context = self.request.context = context
+        self._metrics.request_began(self.request)
 
     def accepted(self, *, sends_one: bool) -> None:
         """Note that the server is going to call the handler."""
@@ -41,6 +83,15 @@ class ServerCall(Call):
     def raised(self, status: str, error: BaseException) -> None:
         """Note that the call fails because of an exception."""
         self.outcome = (status, error_type(error))
+
+    def end(self, status: str, error_type: str | None = None) -> bool:
+        """Record the end, and what the service's refusal says."""
+        if not super().end(status, error_type):
+            return False
+        if self.outcome is not None:  # else the server refused it, as over its limit of concurrent calls
+            self._metrics.request_answered(self.request, status, place=self._place)
+        self.request.end()
+        return True
 
     def terminated(self) -> None:
         """Record the end."""
@@ -103,6 +154,12 @@ class Requests:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._requests, name)
+
+
+def peer_address(peer: str) -> str | None:
+    """Address in what gRPC calls a peer, such as `ipv6:%5B2001:db8::1%5D:50051`; `None` for a Unix socket."""
+    kind, _, address = unquote(peer).partition(":")
+    return address.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else None
 
 
 def behavior_name(handler: Any) -> str:
