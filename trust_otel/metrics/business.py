@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
 
 from trust_otel.metrics.family import Family, fail_open, outcome
-from trust_otel.metrics.instruments import Distribution, Instruments, Sum, finite
+from trust_otel.metrics.instruments import Distribution, Instruments, Judge, Sum, finite
+from trust_otel.metrics.labels import Labels
 from trust_otel.metrics.operation import Operation
 from trust_otel.semconv.metrics import (
     TRUST_COST_AMOUNT,
@@ -16,6 +21,11 @@ from trust_otel.semconv.metrics import (
     TRUST_SLA_EVENTS,
     TRUST_SLA_OBJECTIVE,
 )
+
+if TYPE_CHECKING:
+    from trust_otel.metrics.agreements import Agreement
+
+_logger = logging.getLogger(__name__)
 
 _SHORT_NAMES = {
     "currency": "trust.currency",
@@ -32,6 +42,7 @@ class BusinessMetrics(Family):
         self._documents = instruments.histogram(TRUST_DOCUMENT_PROCESSING_DURATION)
         self._sla_events = instruments.counter(TRUST_SLA_EVENTS)
         self._sla_objectives = instruments.table(TRUST_SLA_OBJECTIVE)
+        self._sla_told: set[str] = set()
         self._business_values: dict[str, Sum | Distribution] = {
             "revenue": instruments.counter(TRUST_REVENUE_AMOUNT),
             "fee": instruments.counter(TRUST_FEE_AMOUNT),
@@ -69,17 +80,69 @@ class BusinessMetrics(Family):
 
     @fail_open
     def record_sla_event(self, name: str, *, met: bool) -> None:
-        """Count an event that the agreement of this name judges."""
-        self._sla_events(1, {"trust.sla.name": name, "trust.outcome": outcome(met)})
+        """Count an event that the agreement of this name judges, unless TRUST_OTEL_SLA_FILE has that agreement."""
+        if not self._is_in_file(name):
+            self._sla_events(1, _sla_labels(name, met=met))
 
     @fail_open
     def set_sla_objective(self, name: str, share: float) -> None:
-        """Say which share of events, from 0 to 1, the agreement of this name wants met."""
+        """Say which share of events, from 0 to 1, the agreement of this name wants met; the file's own share stays."""
         number = finite(share)
         if number is not None and not 0 <= number <= 1:
             self._instruments.loss.count("invalid_value")
-        else:
+        elif not self._is_in_file(name):
             self._sla_objectives.set(share, {"trust.sla.name": name})
+
+    @fail_open
+    def set_agreements(self, agreements: Iterable[Agreement]) -> None:
+        """Judge each measurement by these agreements as it is recorded, and by no others.
+
+        What a service itself says under their names counts no more, so that no event counts twice.
+
+        Args:
+            agreements: As `trust_otel.metrics.agreements.read_agreements` gives them, each name once.
+        """
+        wanted = {agreement.name: agreement for agreement in agreements}
+        for name in self._instruments.agreements - wanted.keys():
+            self._sla_objectives.remove({"trust.sla.name": name})
+        self._instruments.agreements = frozenset(wanted)
+        judges: defaultdict[str, list[Judge]] = defaultdict(list)
+        for agreement in wanted.values():
+            self._sla_objectives.set(agreement.objective, {"trust.sla.name": agreement.name})
+            judges[agreement.metric].append(self._judge(agreement))
+        self._instruments.judge({metric: tuple(some) for metric, some in judges.items()})
+
+    def _judge(self, agreement: Agreement) -> Judge:
+        met, failed = _sla_labels(agreement.name, met=True), _sla_labels(agreement.name, met=False)
+        events = self._sla_events
+        # Shown as 0 before the first, which an alert must not miss.
+        events(0, met)
+        events(0, failed)
+
+        def record(most: float, amount: float) -> None:
+            events(1, met if amount <= most else failed)
+
+        def judge(labels: Labels) -> Callable[[float], None] | None:
+            most = agreement.most(labels)
+            return None if most is None else partial(record, most)
+
+        return judge
+
+    def _is_in_file(self, name: str) -> bool:
+        if not isinstance(name, str) or name not in self._instruments.agreements:
+            return False
+        if name not in self._sla_told:
+            self._sla_told.add(name)
+            _logger.warning(
+                "trust-otel: the agreement %r is judged by TRUST_OTEL_SLA_FILE; what the service records of it is left "
+                "out",
+                name,
+            )
+        return True
+
+
+def _sla_labels(name: str, *, met: bool) -> dict[str, object]:
+    return {"trust.sla.name": name, "trust.outcome": outcome(met)}
 
 
 class DocumentProcessing(Operation):

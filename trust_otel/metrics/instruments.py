@@ -60,24 +60,45 @@ class Sum:
         return [Observation(cell.value, cell.labels) for cell in self._sums.cells()]
 
 
+Judge = Callable[[Labels], Callable[[float], None] | None]
+"""Gives what each amount under some labels is to be passed to; `None` when they are none of its concern."""
+
+
 class Distribution:
     """Sorts the amounts of a histogram into its buckets."""
 
-    __slots__ = ("_labels", "_loss", "_record")
+    __slots__ = ("_judges", "_labels", "_loss", "_record")
 
-    def __init__(self, record: Callable[[float, Labels], None], labels: LabelSets[Labels], loss: Loss) -> None:
+    def __init__(self, record: Callable[[float, Labels], None], labels: LabelSets[_Series], loss: Loss) -> None:
         self._record = record
         self._labels = labels
         self._loss = loss
+        self._judges: tuple[Judge, ...] = ()
 
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Record an amount, in the metric's unit."""
         try:
             number = _accepted(amount, self._loss)
             if number is not None:
-                self._record(number, self._labels.cell(attributes))
+                series = self._labels.cell(attributes)
+                self._record(number, series.labels)
+                if self._judges:
+                    self._judge(number, series)
         except Exception:
             self._loss.count("internal_error")
+
+    def judge_by(self, judges: tuple[Judge, ...]) -> None:
+        """Pass each amount on to these from now on, and to no others."""
+        self._judges = judges
+
+    def _judge(self, number: float, series: _Series) -> None:
+        judges = self._judges
+        known, concerned = series.judged
+        if known is not judges:
+            concerned = tuple(record for judge in judges if (record := judge(series.labels)) is not None)
+            series.judged = judges, concerned
+        for record in concerned:
+            record(number)
 
 
 class Table:
@@ -121,6 +142,16 @@ class _Cell:
         self.value: float = 0
 
 
+class _Series:
+    """A label set of a histogram, and whom its amounts concern."""
+
+    __slots__ = ("judged", "labels")
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.judged: tuple[tuple[Judge, ...], tuple[Callable[[float], None], ...]] = ((), ())
+
+
 class Instruments:
     """Makes each instrument of the vocabulary once.
 
@@ -135,6 +166,9 @@ class Instruments:
         self._made: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._observed: dict[str, list[Observations]] = {}
+        self._judges: Mapping[str, tuple[Judge, ...]] = {}
+        self.agreements: frozenset[str] = frozenset()
+        """Names of the service level agreements that are judged as measurements are recorded."""
         self.loss = Loss()
         self._create_observable(TRUST_OTEL_DROPPED, self.loss.observe_dropped)
         self._create_observable(TRUST_OTEL_OVERFLOW, self.loss.observe_overflow)
@@ -155,9 +189,21 @@ class Instruments:
             instrument = self._meter.create_histogram(
                 metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
             )
-            return Distribution(instrument.record, LabelSets(metric, self.limits, self.loss, _same), self.loss)
+            distribution = Distribution(
+                instrument.record, LabelSets(metric, self.limits, self.loss, _Series), self.loss
+            )
+            distribution.judge_by(self._judges.get(metric.name, ()))
+            return distribution
 
         return self._once(metric, make)
+
+    def judge(self, judges: Mapping[str, tuple[Judge, ...]]) -> None:
+        """Have each amount of these histograms judged from now on, and of no others."""
+        with self._lock:
+            self._judges = judges
+            for name, made in self._made.items():
+                if isinstance(made, Distribution):
+                    made.judge_by(judges.get(name, ()))
 
     def table(self, metric: Metric) -> Table:
         """The rows of a gauge."""
@@ -247,10 +293,6 @@ def shared_instruments(limits: Limits, provider: MeterProvider | None) -> Instru
 
 
 _Made = TypeVar("_Made", Sum, Distribution, Table)
-
-
-def _same(labels: Labels) -> Labels:
-    return labels
 
 
 def _accepted(amount: object, loss: Loss, *, may_fall: bool = False) -> float | None:

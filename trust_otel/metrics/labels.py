@@ -8,7 +8,19 @@ from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
 from trust_otel.metrics.self_metrics import Loss
-from trust_otel.semconv.attributes import TRUST_CLIENT_NAME
+from trust_otel.protect.private import looks_private
+from trust_otel.semconv.attributes import (
+    CLIENT_ADDRESS,
+    DB_CLIENT_CONNECTION_POOL_NAME,
+    DB_NAMESPACE,
+    TRUST_CERTIFICATE_CRL_NAME,
+    TRUST_CERTIFICATE_NAME,
+    TRUST_CERTIFICATE_OCSP_RESPONDER,
+    TRUST_CLIENT_NAME,
+    TRUST_DEPENDENCY_NAME,
+    TRUST_DOCUMENT_TYPE,
+    TRUST_OTEL_SOURCE_NAME,
+)
 from trust_otel.semconv.definitions import Attribute, Metric
 from trust_otel.settings import Limits
 
@@ -18,6 +30,19 @@ Labels = Mapping[str, LabelValue]
 NO_LABELS: Final[Labels] = {}
 
 _LARGEST: Final = 2**63  # of the protocol's integers
+
+_HOSTS: Final = (
+    DB_CLIENT_CONNECTION_POOL_NAME,
+    DB_NAMESPACE,
+    TRUST_CERTIFICATE_CRL_NAME,
+    TRUST_CERTIFICATE_NAME,
+    TRUST_CERTIFICATE_OCSP_RESPONDER,
+    TRUST_DEPENDENCY_NAME,
+    TRUST_OTEL_SOURCE_NAME,
+)
+"""Names of what the service runs on, which may be the addresses of hosts."""
+
+_CUT_OFF: Final = 64  # characters behind the cut that are judged too, so that no cut hides what a value is
 
 # Controls, line and paragraph separators, lone surrogates: what breaks a text format, a log or a terminal.
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -29,9 +54,10 @@ Cell = TypeVar("Cell")
 class LabelSets(Generic[Cell]):
     """The label sets of one metric, each with a cell for what is recorded under it.
 
-    An attribute that the metric does not declare is left out. A value that its attribute does not allow, and every new
-    value past the attribute's limit, becomes the attribute's `other`. Past the limit of label sets the open attributes
-    of a new set all become `other`, while those with few values stay, so that sums by outcome remain true.
+    An attribute that the metric does not declare is left out. A value that its attribute does not allow, one that looks
+    like data of a person or a secret, and every new value past the attribute's limit become the attribute's `other`.
+    Past the limit of label sets the open attributes of a new set all become `other`, while those with few values stay,
+    so that sums by outcome remain true.
     """
 
     def __init__(self, metric: Metric, limits: Limits, loss: Loss, make_cell: Callable[[Labels], Cell]) -> None:
@@ -100,11 +126,15 @@ class _LabelValues:
         self._limit = attribute.limit
         self._seen: set[LabelValue] = set()
         self._allowed: Callable[[LabelValue], bool] | None = None
-        self._unlisted_is_loss = attribute is not TRUST_CLIENT_NAME
-        if attribute is TRUST_CLIENT_NAME:
+        self._unlisted_is_loss = True
+        self._judged = not (attribute is CLIENT_ADDRESS or attribute.members or attribute.pattern)
+        self._addresses = attribute in _HOSTS
+        listed = _allow_list(attribute, limits)
+        if listed is not None:
             # The list is the bound.
-            self._limit = len(limits.client_names)
-            self._allowed = limits.client_names.__contains__
+            self._limit = len(listed)
+            self._allowed = listed.__contains__
+            self._unlisted_is_loss = self._judged = False
         elif attribute.members:
             self._allowed = frozenset(attribute.members).__contains__
         elif attribute.pattern:
@@ -114,33 +144,43 @@ class _LabelValues:
     def clean(self, value: object) -> tuple[LabelValue, bool]:
         """The value to record, and whether it was past the limit of different values."""
         other = self._attribute.other
-        text = self._typed(value)
-        if text is None or text == other:
-            return other, False
-        if self._allowed and not self._allowed(text):
+        held = self._held(value)
+        if held is None or held == other or held in self._seen:
+            return (other if held is None else held), False
+        if isinstance(held, str):
+            if self._judged and looks_private(held[: self._length + _CUT_OFF], addresses=self._addresses):
+                self._loss.count("private_value")
+                return other, False
+            held = self._printable(held)
+        return self._admitted(held)
+
+    def _admitted(self, value: LabelValue) -> tuple[LabelValue, bool]:
+        other = self._attribute.other
+        if self._allowed and not self._allowed(value):
             if self._unlisted_is_loss:
                 self._loss.count("unknown_value")
             return other, False
-        if text not in self._seen:
+        if value not in self._seen:
             if len(self._seen) >= self._limit:
                 return other, True
-            self._seen.add(text)
-        return text, False
+            self._seen.add(value)
+        return value, False
 
     def folded(self, value: LabelValue) -> LabelValue:
         """The value of an overflowing set: as it is when there can be few of them, else `other`."""
         few = bool(self._attribute.members) or self._attribute.type == "int"
         return value if few else self._attribute.other
 
-    def _typed(self, value: object) -> LabelValue | None:
+    def _held(self, value: object) -> LabelValue | None:
+        """The value as the attribute's type, or `None` after its loss was counted."""
         if self._attribute.type == "int":
             if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST:
                 return int(value)
         elif isinstance(value, str):
             # A subclass may have a text of its own, of any length; `str.__str__` gives what is really held.
-            return self._printable(str.__str__(value))
+            return str.__str__(value)
         elif isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST):
-            return self._printable(str(value))
+            return str(value)
         self._loss.count("attribute_type")
         return None
 
@@ -155,3 +195,12 @@ class _LabelValues:
         if clean != text:
             self._loss.count("attribute_encoding")
         return clean
+
+
+def _allow_list(attribute: Attribute, limits: Limits) -> frozenset[str] | None:
+    """The values that the settings list for an attribute, or `None` where they list none."""
+    if attribute is TRUST_CLIENT_NAME:
+        return limits.client_names
+    if attribute is TRUST_DOCUMENT_TYPE and limits.document_types:
+        return limits.document_types
+    return None

@@ -237,8 +237,10 @@ _REASONS: Mapping[str, Callable[[TrustServiceMetrics], object]] = {
     "unknown_attribute": lambda metrics: metrics.record_business_metric("fee", 1, {"user": "mary"}),
     "unknown_value": lambda metrics: metrics.record_business_metric("fee", 1, {"currency": "euro"}),
     "attribute_type": lambda metrics: metrics.record_business_metric("fee", 1, {"currency": b"EUR"}),
-    "attribute_encoding": lambda metrics: metrics.record_rate_limited("a\nb"),
+    "attribute_encoding": lambda metrics: metrics.record_rate_limited("a\0b"),
     "attribute_length": lambda metrics: metrics.record_rate_limited("a" * 10_000_000),
+    "private_value": lambda metrics: metrics.record_rate_limited("erika@example.org"),
+    "unreadable_source": lambda metrics: metrics.record_source("a.pem", kind="certificates", problem="gone"),
     "internal_error": lambda metrics: metrics.observe_executors(lambda: 1 / 0),
 }
 

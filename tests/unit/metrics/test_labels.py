@@ -11,12 +11,16 @@ from typing import Any
 import pytest
 
 from trust_otel import settings
+from trust_otel.metrics import labels as labels_module
 from trust_otel.metrics.labels import LabelSets
 from trust_otel.metrics.self_metrics import Loss
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_AUTH_ATTEMPTS,
+    TRUST_CERTIFICATE_NOT_AFTER,
+    TRUST_DOCUMENT_PROCESSING_DURATION,
     TRUST_REVENUE_AMOUNT,
+    TRUST_SECURITY_AUTH_FAILURES,
 )
 
 LIMITS = settings.limits({})
@@ -128,7 +132,7 @@ def test_huge_number_is_no_way_around_the_length(http: Labels) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a\nb", "a\rb", "a\x00b", "a\x1b[31mb", "a\x7fb", "a\x85b", "a\u2028b", "a\ud800b", "\udcff"]
+    "text", ["/a\nb", "/a\rb", "/a\x00b", "/a\x1b[31mb", "/a\x7fb", "/a\x85b", "/a\u2028b", "/a\ud800b", "\udcff"]
 )
 def test_what_breaks_a_text_format_is_replaced_and_counted(http: Labels, text: str) -> None:
     cleaned = http.clean({"http.route": text})["http.route"]
@@ -138,7 +142,7 @@ def test_what_breaks_a_text_format_is_replaced_and_counted(http: Labels, text: s
     assert http.lost == {"attribute_encoding": 1}
 
 
-@pytest.mark.parametrize("text", ["Grüße", "日本", "🎉", 'quote"backslash\\', "a\u00a0b", "", " "])
+@pytest.mark.parametrize("text", ["Grüße", "日本", "🎉", 'quote"backslash\\', "/a\u00a0b", "", " "])
 def test_any_other_text_stays(http: Labels, text: str) -> None:
     assert http.clean({"http.route": text}) == {"http.route": text}
     assert http.lost == {}
@@ -181,7 +185,7 @@ def test_order_of_attributes_makes_no_second_set() -> None:
 
 def test_loss_is_counted_each_time_not_only_the_first(http: Labels) -> None:
     for _ in range(3):
-        http.clean({"user.id": "42", "http.request.method": "PROPFIND", "http.route": "a\nb"})
+        http.clean({"user.id": "42", "http.request.method": "PROPFIND", "http.route": "/a\nb"})
     assert http.lost == {"unknown_attribute": 3, "unknown_value": 3, "attribute_encoding": 3}
 
 
@@ -189,6 +193,69 @@ def test_client_that_is_not_listed_is_other_and_no_loss(revenue: Labels) -> None
     assert revenue.clean({"trust.client.name": "acme"}) == {"trust.client.name": "acme"}
     assert revenue.clean({"trust.client.name": "Mary Smith"}) == {"trust.client.name": "_other"}
     assert revenue.lost == {}
+
+
+class TestDocumentTypes:
+    """An allow-list where TRUST_OTEL_DOCUMENT_TYPES has one."""
+
+    def test_type_that_is_not_listed_is_other_and_no_loss(self) -> None:
+        documents = Labels(TRUST_DOCUMENT_PROCESSING_DURATION, document_types=frozenset({"passport", "Diploma (MSc)"}))
+        for listed in ("passport", "Diploma (MSc)"):
+            assert documents.clean({"trust.document.type": listed}) == {"trust.document.type": listed}
+        assert documents.clean({"trust.document.type": "mustermann"}) == {"trust.document.type": "_other"}
+        assert documents.lost == {}
+        assert documents.overflowed == 0
+
+    def test_without_a_list_any_name_of_a_type_appears(self) -> None:
+        documents = Labels(TRUST_DOCUMENT_PROCESSING_DURATION)
+        assert documents.clean({"trust.document.type": "passport"}) == {"trust.document.type": "passport"}
+        assert documents.clean({"trust.document.type": "Erika Mustermann"}) == {"trust.document.type": "_other"}
+        assert documents.lost == {"private_value": 1}
+
+
+class TestPrivateValues:
+    """`trust_otel.protect.private` says what is private; here is what becomes of it."""
+
+    @pytest.mark.parametrize("text", ["erika@example.org", "Erika Mustermann", "/u/4111111111111111", "203.0.113.7"])
+    def test_private_value_becomes_other_and_is_counted_each_time(self, http: Labels, text: str) -> None:
+        for count in (1, 2):
+            assert http.clean({"http.route": text}) == {"http.route": "_other"}
+            assert http.lost == {"private_value": count}
+
+    def test_error_type_has_its_own_other(self, http: Labels) -> None:
+        assert http.clean({"error.type": "no user erika@example.org"}) == {"error.type": "_OTHER"}
+
+    def test_number_in_place_of_text_is_judged_too(self, http: Labels) -> None:
+        assert http.clean({"http.route": 4111111111111111}) == {"http.route": "_other"}
+        assert http.lost == {"private_value": 1}
+
+    def test_cut_hides_nothing(self, http: Labels) -> None:
+        assert http.clean({"http.route": "/" + "a" * 120 + "/erika@example.org"}) == {"http.route": "_other"}
+
+    def test_private_values_use_up_no_limit(self, auth: Labels) -> None:
+        for number in range(100):
+            auth.clean({"trust.auth.method": f"user{number}@example.org"})
+        assert auth.clean({"trust.auth.method": "password"}) == {"trust.auth.method": "password"}
+        assert auth.overflowed == 0
+
+    def test_name_of_a_host_may_be_its_address(self) -> None:
+        certificates = Labels(TRUST_CERTIFICATE_NOT_AFTER)
+        for name in ("203.0.113.7:8443", "/etc/my certificates/ca", "trust/tls-secret"):
+            assert certificates.clean({"trust.certificate.name": name}) == {"trust.certificate.name": name}
+        for name in ("CN=Erika", "https://user:secret@203.0.113.7"):
+            assert certificates.clean({"trust.certificate.name": name}) == {"trust.certificate.name": "_other"}
+
+    def test_closed_attributes_and_shown_addresses_are_not_judged(self) -> None:
+        failures = Labels(TRUST_SECURITY_AUTH_FAILURES)
+        assert failures.clean({"client.address": "203.0.113.7"}) == {"client.address": "203.0.113.7"}
+        auth = Labels(TRUST_AUTH_ATTEMPTS)
+        assert auth.clean({"geo.country.iso_code": "Erika Mustermann"}) == {"geo.country.iso_code": "_other"}
+        assert auth.lost == {"unknown_value": 1}
+
+    def test_known_value_is_not_judged_again(self, http: Labels, monkeypatch: pytest.MonkeyPatch) -> None:
+        http.clean({"http.route": "/a", "http.response.status_code": 200})
+        monkeypatch.setattr(labels_module, "looks_private", lambda text, **_: pytest.fail("judged again"))
+        http.clean({"http.route": "/a", "http.response.status_code": 404})
 
 
 def test_values_past_the_limit_of_an_attribute_become_other_and_are_counted(auth: Labels) -> None:

@@ -1,0 +1,303 @@
+"""Service level agreements: what a file may say, and how events are judged."""
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trust_otel import TrustServiceMetrics
+from trust_otel.metrics.agreements import Agreement, read_agreements
+
+VALIDATION = """
+[agreements.validation_fast]
+metric = "trust.certificate.operation.duration"
+where = { "trust.certificate.operation" = "validation" }
+failed = { "trust.outcome" = "error" }
+threshold = 0.5
+objective = 0.99
+"""
+
+AVAILABLE = """
+[agreements.available]
+metric = "http.server.request.duration"
+failed = { "http.response.status_code" = "5*" }
+objective = 0.999
+"""
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[[str | bytes], tuple[Agreement, ...]]:
+    def read(content: str | bytes) -> tuple[Agreement, ...]:
+        path = tmp_path / "agreements.toml"
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return read_agreements(path)
+
+    return read
+
+
+Read = Callable[[str | bytes], tuple[Agreement, ...]]
+
+
+def judged(recording: Any, name: str) -> tuple[float, float]:
+    """How many events met the agreement, and how many did not."""
+    met, failed = (
+        recording.value("trust.sla.events", {"trust.sla.name": name, "trust.outcome": outcome})
+        for outcome in ("success", "failure")
+    )
+    return met, failed
+
+
+class TestFile:
+    def test_agreement_is_read(self, read: Read) -> None:
+        assert read(VALIDATION) == (
+            Agreement(
+                "validation_fast",
+                "trust.certificate.operation.duration",
+                objective=0.99,
+                where={"trust.certificate.operation": ("validation",)},
+                failed={"trust.outcome": ("error",)},
+                threshold=0.5,
+            ),
+        )
+
+    def test_several_agreements_keep_their_order(self, read: Read) -> None:
+        assert [agreement.name for agreement in read(VALIDATION + AVAILABLE)] == ["validation_fast", "available"]
+
+    @pytest.mark.parametrize(
+        "where",
+        [
+            '{ "http.response.status_code" = [500, "503"] }',
+            "{ http.response.status_code = [500, 503] }",
+        ],
+        ids=["quoted", "dotted"],
+    )
+    def test_labels_may_stand_without_quotes_and_values_in_a_list(self, read: Read, where: str) -> None:
+        (agreement,) = read(AVAILABLE.replace('{ "http.response.status_code" = "5*" }', where))
+        assert agreement.failed == {"http.response.status_code": ("500", "503")}
+
+    @pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + AVAILABLE.encode(), AVAILABLE.replace("\n", "\r\n")])
+    def test_byte_order_mark_and_line_ends_of_windows_are_no_obstacle(self, read: Read, content: str | bytes) -> None:
+        assert [agreement.name for agreement in read(content)] == ["available"]
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ('metric = "trust.certificate.duration"', ["'trust.certificate.duration'", "take one of"]),
+            ('metric = "trust.auth.attempts"', ["'trust.auth.attempts'", "can be judged"]),
+            ('metric = "trust.customer.satisfaction"', ["can be judged"]),
+            ("metric = 1", ["metric = 1"]),
+            ('where = { "trust.outcom" = "error" }', ["'trust.outcom'", "perhaps 'trust.outcome'"]),
+            ('where = { "trust.outcome" = "eror" }', ["'eror'", "success, failure, error"]),
+            ('where = { "trust.outcome" = "x*" }', ["'x*'"]),
+            ('where = { "trust.outcome" = [] }', ["no value"]),
+            ('where = { "trust.outcome" = true }', ["True"]),
+            ('where = { "trust.outcome" = [["error"]] }', ["['error']"]),
+            ('where = { "trust.outcome" = 2.5 }', ["2.5"]),
+            ('where = "validation"', ["where = 'validation'", "LABEL = VALUE"]),
+            ('failed = { "user.id" = "1" }', ["failed", "'user.id'"]),
+            ("failed = 5", ["failed = 5"]),
+            ('threshold = "fast"', ["threshold = 'fast'", "seconds"]),
+            ("threshold = 0", ["threshold = 0"]),
+            ("threshold = -1", ["threshold = -1"]),
+            ("threshold = nan", ["threshold = nan"]),
+            ("threshold = inf", ["threshold = inf"]),
+            ("threshold = true", ["threshold = True"]),
+            ("objective = 99", ["objective = 99", "0.99"]),
+            ("objective = 0", ["objective = 0"]),
+            ("objective = -0.1", ["objective = -0.1"]),
+            ("objective = 1.01", ["objective = 1.01"]),
+            ("objective = nan", ["objective = nan"]),
+            ('objective = "99 %"', ["objective = '99 %'"]),
+            ("treshold = 1", ["'treshold'", "perhaps 'threshold'"]),
+        ],
+    )
+    def test_bad_entry_is_named_with_its_remedy(self, read: Read, line: str, words: list[str]) -> None:
+        key = line.split(" = ")[0]
+        kept = [each for each in VALIDATION.strip().splitlines() if not each.startswith(key)]
+        with pytest.raises(ValueError, match="validation_fast") as raised:
+            read("\n".join([*kept, line]))
+        for word in words:
+            assert word in str(raised.value)
+
+    @pytest.mark.parametrize("key", ["metric", "objective"])
+    def test_what_is_missing_is_named(self, read: Read, key: str) -> None:
+        content = "\n".join(line for line in VALIDATION.splitlines() if not line.startswith(key))
+        with pytest.raises(ValueError, match=f"{key} = nothing"):
+            read(content)
+
+    def test_agreement_that_nothing_can_break_is_refused(self, read: Read) -> None:
+        with pytest.raises(ValueError, match="set threshold or failed"):
+            read('[agreements.a]\nmetric = "http.server.request.duration"\nobjective = 0.9')
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("", "no agreement"),
+            ("# nothing yet\n", "no agreement"),
+            ("[agreements]\n", "no agreement"),
+            ("agreements = 1", "no agreement"),
+            ("[agreement.a]\nobjective = 1", "agreement = "),
+            ("[agreements]\na = 1", "no table"),
+            ("[agreements.a]\n[agreements.a]\n", "no TOML"),
+            ("{}", "no TOML"),
+            ("a: b", "no TOML"),
+            ("x = " + "[" * 20_000, "no TOML"),
+            ("x = " + "1" * 10_000, "no TOML"),
+            (b"[agreements.a]\nmetric = '\xff'", "UTF-8"),
+            (b"\0" * 10, "no TOML"),
+            ("#" * 300_000, "larger"),
+            (VALIDATION.replace("validation_fast", '"erika@example.org"'), "name of letters"),
+            (VALIDATION.replace("validation_fast", '""'), "name of letters"),
+            (VALIDATION.replace("validation_fast", '"a b"'), "name of letters"),
+            ("".join(VALIDATION.replace("validation_fast", f"a{number}") for number in range(51)), "too many"),
+        ],
+        ids=range(18),
+    )
+    def test_bad_file_is_refused(self, read: Read, content: str | bytes, words: str) -> None:
+        with pytest.raises(ValueError, match=words):
+            read(content)
+
+    def test_many_problems_fit_into_one_line(self, read: Read) -> None:
+        with pytest.raises(ValueError, match="and 35 more") as raised:
+            read("".join(f"[agreements.a{number}]\nx = '{'y' * 1000}'\n" for number in range(10)))
+        assert len(str(raised.value)) < 2000
+
+    def test_file_that_is_none_is_refused(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        for path, words in (
+            (tmp_path / "missing.toml", "No such file"),
+            (tmp_path, "no file"),
+            (tmp_path / "pipe", "no file"),
+            (Path("/dev/zero"), "no file"),
+        ):
+            with pytest.raises(ValueError, match=words):
+                read_agreements(path)
+
+
+class TestJudging:
+    def test_event_up_to_the_threshold_meets_it(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(VALIDATION.replace("failed", "#")))
+        for seconds in (0, 0.5, 0.50001, 30):
+            recording.metrics._certificate_duration(seconds, {"trust.certificate.operation": "validation"})
+        assert judged(recording, "validation_fast") == (2, 2)
+
+    def test_only_selected_events_are_judged(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(VALIDATION))
+        for operation in ("validation", "signing", "validation"):
+            with recording.metrics.certificate_operation(operation):
+                pass
+        recording.metrics.document_processing("passport").__enter__().__exit__(None, None, None)
+        assert judged(recording, "validation_fast") == (2, 0)
+
+    def test_failed_event_is_not_met_however_fast(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(VALIDATION))
+        with pytest.raises(OSError, match="gone"), recording.metrics.certificate_operation("validation"):
+            raise OSError("gone")
+        with recording.metrics.certificate_operation("validation") as operation:
+            operation.fail("expired")  # an answer, and in time
+        assert judged(recording, "validation_fast") == (1, 1)
+
+    def test_availability_needs_no_threshold(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(AVAILABLE))
+        for status in (200, 404, 500, 503, None):
+            recording.metrics.http_request(method="GET").finish(route="/", status_code=status)
+        assert judged(recording, "available") == (3, 2)
+
+    def test_absent_label_is_not_selected(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(AVAILABLE + 'where = { "http.route" = "/*" }'))
+        recording.metrics.http_request(method="GET").finish(status_code=500)
+        recording.metrics.http_request(method="GET").finish(route="/a", status_code=500)
+        assert judged(recording, "available") == (0, 1)
+
+    def test_labels_are_judged_as_the_series_has_them(self, record: Callable[..., Any], read: Read) -> None:
+        recording = record(document_types=frozenset({"passport"}))
+        content = VALIDATION.replace("trust.certificate.operation.duration", "trust.document.processing.duration")
+        recording.metrics.set_agreements(
+            read(content.replace('"trust.certificate.operation" = "validation"', '"trust.document.type" = "_other"'))
+        )
+        for document_type in ("passport", "Erika Mustermann", "unlisted"):
+            with recording.metrics.document_processing(document_type):
+                pass
+        assert judged(recording, "validation_fast") == (2, 0)
+
+    def test_both_outcomes_and_the_objective_are_there_from_the_start(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(VALIDATION + AVAILABLE))
+        assert len(recording.series("trust.sla.events")) == 4
+        assert recording.value("trust.sla.events") == 0
+        assert recording.value("trust.sla.objective", {"trust.sla.name": "available"}) == 0.999
+
+    def test_several_agreements_judge_one_event(self, recording: Any, read: Read) -> None:
+        strict = VALIDATION.replace("validation_fast", "all_fast").replace("where", "#").replace("0.5", "0.1")
+        recording.metrics.set_agreements(read(VALIDATION + strict))
+        recording.metrics._certificate_duration(0.3, {"trust.certificate.operation": "validation"})
+        assert judged(recording, "validation_fast") == (1, 0)
+        assert judged(recording, "all_fast") == (0, 1)
+
+    def test_changed_agreement_holds_at_once_for_known_labels(self, recording: Any, read: Read) -> None:
+        labels = {"trust.certificate.operation": "validation"}
+        recording.metrics.set_agreements(read(VALIDATION))
+        recording.metrics._certificate_duration(0.3, labels)
+        recording.metrics.set_agreements(read(VALIDATION.replace("0.5", "0.2").replace("0.99", "0.9")))
+        recording.metrics._certificate_duration(0.3, labels)
+        assert judged(recording, "validation_fast") == (1, 1)
+        assert recording.value("trust.sla.objective") == 0.9
+
+    def test_removed_agreement_judges_no_more_and_has_no_objective(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(VALIDATION + AVAILABLE))
+        recording.metrics.set_agreements(read(AVAILABLE))
+        with recording.metrics.certificate_operation("validation"):
+            pass
+        assert judged(recording, "validation_fast") == (0, 0)
+        assert recording.labels("trust.sla.objective") == [{"trust.sla.name": "available"}]
+
+    def test_amount_that_is_not_recorded_is_not_judged(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(VALIDATION))
+        for amount in (float("nan"), -1, "fast"):
+            recording.metrics._certificate_duration(amount, {"trust.certificate.operation": "validation"})
+        assert judged(recording, "validation_fast") == (0, 0)
+
+    def test_threads_lose_no_event(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(VALIDATION))
+
+        def work() -> None:
+            for _ in range(1000):
+                recording.metrics._certificate_duration(0.1, {"trust.certificate.operation": "validation"})
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(20):
+            recording.metrics.set_agreements(read(VALIDATION))
+        for thread in threads:
+            thread.join()
+        assert judged(recording, "validation_fast") == (4000, 0)
+
+
+class TestSameNameInFileAndService:
+    """The file wins, so that no event counts twice."""
+
+    def test_event_of_the_service_is_left_out_and_the_log_says_so_once(
+        self, recording: Any, read: Read, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        recording.metrics.set_agreements(read(VALIDATION))
+        other = TrustServiceMetrics(recording.provider)
+        for metrics in (recording.metrics, recording.metrics, other):
+            metrics.record_sla_event("validation_fast", met=False)
+            metrics.set_sla_objective("validation_fast", 0.1)
+        assert judged(recording, "validation_fast") == (0, 0)
+        assert recording.value("trust.sla.objective") == 0.99
+        assert caplog.text.count("'validation_fast' is judged by TRUST_OTEL_SLA_FILE") == 2  # one of each object
+
+    def test_other_names_stay_the_services_own(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_agreements(read(VALIDATION))
+        recording.metrics.set_sla_objective("own", 0.5)
+        recording.metrics.record_sla_event("own", met=True)
+        recording.metrics.set_agreements(())
+        recording.metrics.record_sla_event("own", met=False)
+        recording.metrics.record_sla_event("validation_fast", met=False)
+        assert judged(recording, "own") == (1, 1)
+        assert judged(recording, "validation_fast") == (0, 1)
+        assert recording.labels("trust.sla.objective") == [{"trust.sla.name": "own"}]
