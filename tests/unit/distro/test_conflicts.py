@@ -74,13 +74,22 @@ def _loaded(before: str) -> dict[str, str]:
     return dict(line.split() for line in done.stdout.splitlines())
 
 
+_ALWAYS = {"trust_cryptography", "trust_executors", "trust_grpc", "trust_http", "trust_sqlalchemy"}
+_IF_SET = {"trust_agreements", "trust_certificates", "trust_dependencies", "trust_security"}
+
+
 def test_beside_another_distro_our_instrumentors_stay_out() -> None:
-    assert _loaded("") == dict.fromkeys(("trust_grpc", "trust_http", "trust_sqlalchemy"), "_Inert")
+    assert _loaded("") == dict.fromkeys(_ALWAYS | _IF_SET, "_Inert")
+
+
+def test_instrumentors_of_settings_that_are_not_set_stay_out() -> None:
+    loaded = _loaded("from trust_otel import distro; distro._chosen = True")
+    assert {name for name, kind in loaded.items() if kind == "_Inert"} == _IF_SET
 
 
 def test_instrumentors_load_also_after_their_modules_were_imported() -> None:
     before = "import trust_otel.instrumentation.http, trust_otel.instrumentation.grpc"
-    assert set(_loaded(before)) == {"trust_grpc", "trust_http", "trust_sqlalchemy"}
+    assert set(_loaded(before)) == _ALWAYS | _IF_SET
 
 
 class _EntryPoint:
