@@ -33,6 +33,7 @@ generate: .venv/ready ## Make the generated files anew
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
 	@examples/trust_service/generate-stubs $(RUN)/python
+	@$(RUN)/python examples/trust_service/generate-countries
 
 bench: .venv/ready ## Compare the cost with the peers', as ratios
 	@$(RUN)/python -m benchmarks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from os import environ
 
 try:
@@ -12,6 +13,7 @@ except ImportError:
     sys.exit("trust-otel: the command line needs an extra: pip install 'trust-otel[stack]'")
 
 from trust_otel import settings_table
+from trust_otel.doctor import examine
 from trust_otel.semconv import catalogue
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.simulation.command import simulate
@@ -54,6 +56,24 @@ def conventions(form: str | None) -> None:
         click.echo(catalogue.catalogue_page(ALL_METRICS), nl=False)
     else:
         click.echo(catalogue.catalogue_text(ALL_METRICS))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Check all that the settings name: certificates, dependencies, databases, feeds, agreements.
+
+    Run it where the service runs, with the service's environment. Exits with 1 when anything is wrong.
+    """
+    findings = []
+    for finding in examine(environ):
+        findings.append(finding)
+        if not as_json:
+            state = "BAD " if finding.problem else "ok  "
+            click.echo(f"{state}{finding.subject:<15}{finding.name}: {finding.problem or finding.detail or 'good'}")
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    sys.exit(any(finding.problem for finding in findings))
 
 
 main.add_command(stack)

@@ -1,103 +1,119 @@
-"""The trust service as a process of its own, started as a user would start it."""
+"""The trust service and the Vault beside it, each started as a user would start it."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-import httpx
-
-from trust_otel.simulation import CLIENT_NAMES
-from trust_otel.stack import processes
-from trust_otel.stack.guardian import Guardian
+from examples.demo.program import Program, ServiceError
+from trust_otel.simulation import CLIENT_NAMES, DOCUMENT_TYPES, REPUTATION_FEED
 from trust_otel.stack.ports import free_ports
 
-_START_SECONDS = 60
-_STOP_SECONDS = 30
-_EXAMPLE = Path(__file__).parents[1] / "trust_service"
+__all__ = ["ServiceError", "TrustService"]
 
-
-class ServiceError(RuntimeError):
-    """The service did not start or did not stop; the message ends with the last lines of its log."""
+_BINARIES = Path(sys.executable).parent
+_ROOT = Path(__file__).parents[2]
+_EXAMPLE = _ROOT / "examples" / "trust_service"
+_UVICORN = ("--host", "127.0.0.1", "--no-access-log")
 
 
 class TrustService:
     """Runs `opentelemetry-instrument uvicorn trust_service.app:app`; stops it on leaving the block, however that ends.
 
     Args:
-        folder: Where log and database go.
-        telemetry: The `OTEL_*` and `TRUST_OTEL_*` variables.
+        folder: Where log, database and certificates go.
+        telemetry: `OTEL_*` and `TRUST_OTEL_*` variables beside those that the service always has.
     """
 
     def __init__(self, folder: Path, telemetry: Mapping[str, str]) -> None:
-        self._port, grpc_port = free_ports(2)
-        self.url = f"http://127.0.0.1:{self._port}"
+        port, grpc_port, vault_port = free_ports(3)
+        self.url = f"http://127.0.0.1:{port}"
         self.grpc_target = f"127.0.0.1:{grpc_port}"
         self.admin_token = secrets.token_urlsafe(24)
-        self.log = folder / "service.log"
-        self._folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-        self._guardian: Guardian | None = None
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TRUST_OTEL_"))},
+        self.vault_url = f"http://127.0.0.1:{vault_port}"
+        self.vault_token = secrets.token_urlsafe(24)
+        self._running = ExitStack()
+        self._vault = Program(
+            "vault",
+            [
+                str(_BINARIES / "uvicorn"),
+                "--factory",
+                "examples.demo.vault:create_app",
+                *("--app-dir", str(_ROOT), "--port", str(vault_port), *_UVICORN),
+            ],
+            {**_plain_environment(), "VAULT_TOKEN": self.vault_token},
+            f"{self.vault_url}/v1/sys/health",
+            folder,
+        )
+        self._service = Program(
+            "service",
+            [
+                str(_BINARIES / "opentelemetry-instrument"),
+                str(_BINARIES / "uvicorn"),
+                "trust_service.app:app",
+                *("--app-dir", str(_EXAMPLE), "--port", str(port), *_UVICORN),
+            ],
+            {**_plain_environment(), **self._settings(folder), **telemetry},
+            f"{self.url}/healthz",
+            folder,
+        )
+
+    def _settings(self, folder: Path) -> dict[str, str]:
+        certificates = folder.resolve() / "certificates"
+        return {
             "OTEL_SERVICE_NAME": "trust-service",
             "OTEL_RESOURCE_ATTRIBUTES": "deployment.environment.name=demo",
             "TRUST_OTEL_CLIENT_NAMES": ",".join(CLIENT_NAMES),
+            "TRUST_OTEL_DOCUMENT_TYPES": ",".join(DOCUMENT_TYPES),
+            "TRUST_OTEL_CERTIFICATES": ",".join(
+                (
+                    str(certificates),
+                    f"issuing-ca=crl+{self.url}/pki/issuing-ca.crl",
+                    f"issuing-ca=ocsp+{self.url}/pki/ocsp",
+                )
+            ),
+            "TRUST_OTEL_CERTIFICATE_INTERVAL": "2",
+            "TRUST_OTEL_DEPENDENCIES": ",".join(
+                (
+                    f"vault={self.vault_url}/v1/sys/health",
+                    f"issuing-ca:pki={self.url}/pki/issuing-ca.crl",
+                )
+            ),
+            "TRUST_OTEL_DEPENDENCY_INTERVAL": "2",
+            "TRUST_OTEL_GEOIP_DATABASE": str(_EXAMPLE / "countries.mmdb"),
+            "TRUST_OTEL_REPUTATION_FEEDS": f"{REPUTATION_FEED}={_EXAMPLE / 'reputation.txt'}",
+            "TRUST_OTEL_SLA_FILE": str(_EXAMPLE / "agreements.toml"),
             "TRUST_SERVICE_GRPC_ADDRESS": self.grpc_target,
             "TRUST_SERVICE_ADMIN_TOKEN": self.admin_token,
-            **telemetry,
+            "TRUST_SERVICE_CERTIFICATE_FOLDER": str(certificates),
         }
 
+    @property
+    def log(self) -> Path:
+        """The service's log."""
+        return self._service.log
+
     def __enter__(self) -> TrustService:
-        binaries = Path(sys.executable).parent
-        command = [
-            str(binaries / "opentelemetry-instrument"),
-            str(binaries / "uvicorn"),
-            *("trust_service.app:app", "--app-dir", str(_EXAMPLE)),
-            *("--host", "127.0.0.1", "--port", str(self._port), "--no-access-log"),
-        ]
-        self._guardian = Guardian()
-        self._process = processes.start(command, environment=self._environment, directory=self._folder, log=self.log)
-        try:
-            self._guardian.watch(processes.record(self._process.pid), _STOP_SECONDS)
-            self._await_healthy()
-        except BaseException:
-            self.stop()
-            raise
+        with ExitStack() as starting:
+            starting.enter_context(self._vault)
+            starting.enter_context(self._service)
+            self._running = starting.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self._running.close()
 
     def stop(self) -> None:
         """Ask the service to end, and end it if it does not."""
-        if self._guardian is not None:
-            # What the guardian still watches when it is dismissed, it stops.
-            self._guardian.dismiss()
-            self._guardian = None
-        if self._process is not None:
-            self._process.wait()
+        self._service.stop()
 
-    def _await_healthy(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline:
-            if self._process is None or self._process.poll() is not None:
-                raise ServiceError(f"the service ended while starting:\n{self._last_lines()}")
-            try:
-                if httpx.get(f"{self.url}/healthz", trust_env=False).is_success:
-                    return
-            except httpx.HTTPError:
-                pass
-            time.sleep(0.1)
-        raise ServiceError(f"the service did not become healthy in {_START_SECONDS} s:\n{self._last_lines()}")
 
-    def _last_lines(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+def _plain_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TRUST_OTEL_"))}

@@ -32,7 +32,7 @@ def simulated(service: TrustService, seconds: float, *, rate: float = 30, seed: 
 
 
 def simulation(
-    service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1
+    service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1, scenario: str | None = None
 ) -> asyncio.Future[SimulationReport]:
     """The same as a coroutine, for tests that do something meanwhile."""
     config = SimulationConfig(
@@ -42,6 +42,9 @@ def simulation(
         rate=rate,
         duration_seconds=seconds,
         seed=seed,
+        scenario=scenario,
+        vault_url=service.vault_url,
+        vault_token=service.vault_token,
     )
     return run_simulation(config)  # type: ignore[return-value]
 

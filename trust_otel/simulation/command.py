@@ -19,6 +19,7 @@ from rich.table import Table
 
 from .errors import SimulationError
 from .run import Progress, SimulationConfig, SimulationReport, run_simulation
+from .scenarios import SCENARIOS
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -35,7 +36,12 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * _SECONDS[match[2]]
 
 
-@click.command()
+_SCENARIOS_HELP = "\b\nScenarios, each of which ends by itself:\n" + "\n".join(
+    f"  {scenario.name:<15} {scenario.help}" for scenario in SCENARIOS.values()
+)
+
+
+@click.command(epilog=_SCENARIOS_HELP)
 @click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Where the service is.")
 @click.option("--grpc-target", help="Where its gRPC interface is, such as 127.0.0.1:50051; without it no gRPC.")
 @click.option(
@@ -53,6 +59,13 @@ class Duration(click.ParamType[float]):
 @click.option(
     "--concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Most operations at a time."
 )
+@click.option(
+    "--scenario",
+    type=click.Choice(sorted(SCENARIOS)),
+    help="Let one of the scenarios below happen meanwhile.",
+)
+@click.option("--vault-url", envvar="VAULT_ADDR", show_envvar=True, help="The Vault that `vault-sealed` seals.")
+@click.option("--vault-token", envvar="VAULT_TOKEN", show_envvar=True, help="Its token, and its key to unseal.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def simulate(
     url: str,
@@ -62,6 +75,9 @@ def simulate(
     duration: float,
     seed: int,
     concurrency: int,
+    scenario: str | None,
+    vault_url: str | None,
+    vault_token: str | None,
     as_json: bool,
 ) -> None:
     """Drive the example service with realistic traffic, and print the totals that it caused.
@@ -77,6 +93,9 @@ def simulate(
         duration_seconds=duration,
         seed=seed,
         concurrency=concurrency,
+        scenario=scenario,
+        vault_url=vault_url,
+        vault_token=vault_token,
     )
     try:
         with _bar(errors) as on_progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 
 # Clients of the service; those that TRUST_OTEL_CLIENT_NAMES should list.
 CLIENT_NAMES = ("acme", "globex", "initech", "umbrella")
@@ -23,10 +24,36 @@ SILENT_COUNTRY = "IS"
 DOCUMENT_TYPES = ("passport", "id_card", "residence_permit", "diploma")
 CERTIFICATE_TYPES = ("DSC", "tls_server", "tls_client", "document_signer")
 
-# Reserved for documentation (RFC 5737): nobody has these addresses.
-ADDRESSES = tuple(f"{network}.{host}" for network in ("192.0.2", "198.51.100") for host in range(1, 255))
+# Reserved for documentation and benchmarks (RFC 5737, RFC 2544): nobody has these addresses.
+NETWORKS = {
+    "192.0.2.0/26": "DE",
+    "192.0.2.64/26": "FR",
+    "192.0.2.128/26": "NL",
+    "192.0.2.192/26": "EE",
+    "198.51.100.0/26": "PL",
+    "198.51.100.64/26": "CH",
+    "198.51.100.128/25": "US",
+    "203.0.113.0/25": "SE",
+    "203.0.113.128/25": "BR",
+    "198.18.0.0/16": "JP",
+    "198.19.0.0/16": "IN",
+}
+_NETWORKS = {ip_network(network): country for network, country in NETWORKS.items()}
+_HOMES = {country: tuple(map(str, network.hosts())) for network, country in _NETWORKS.items() if country in CURRENCIES}
+
+ADDRESSES = tuple(address for addresses in _HOMES.values() for address in addresses)
+ADMINISTRATOR = ADDRESSES[-1]
 IMPATIENT_ADDRESS = "203.0.113.7"
 BLOCKED_ADDRESS = "203.0.113.66"
+# On the list of the example's reputation feed.
+LISTED_ADDRESS = "203.0.113.200"
+REPUTATION_FEED = "scanners"
+
+
+def country_of(address: str) -> str:
+    """The country that the example's database gives for an address."""
+    parsed = ip_address(address)
+    return next(country for network, country in _NETWORKS.items() if parsed in network)
 
 
 @dataclass(frozen=True)
@@ -36,6 +63,11 @@ class Person:
     country: str
     client: str
     totp: bool
+
+    def address(self, pick: int) -> str:
+        """One of the addresses at home, since nobody is in two countries within minutes."""
+        homes = _HOMES[self.country]
+        return homes[pick % len(homes)]
 
 
 @dataclass(frozen=True)

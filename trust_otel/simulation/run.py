@@ -13,6 +13,7 @@ from .acts import ALL_ACTS, PEOPLE_ACTS
 from .acts.act import Act
 from .errors import UnansweredError, UnexpectedAnswerError
 from .plan import plan
+from .scenarios import SCENARIOS, Target
 from .setup import set_up
 from .truth import Truth
 from .web import Web
@@ -35,6 +36,9 @@ class SimulationConfig:
         duration_seconds: How long operations begin.
         seed: The same seed gives the same operations.
         concurrency: Most operations under way at a time.
+        scenario: Name of what goes wrong meanwhile, in `SCENARIOS`; None for nothing.
+        vault_url: The Vault that a scenario seals.
+        vault_token: Its token and unseal key.
     """
 
     url: str
@@ -44,6 +48,9 @@ class SimulationConfig:
     duration_seconds: float = 60
     seed: int = 1
     concurrency: int = 64
+    scenario: str | None = None
+    vault_url: str | None = None
+    vault_token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,16 +133,28 @@ class _Run:
     async def run(self) -> SimulationReport:
         self._began = time.monotonic()
         progress = asyncio.create_task(self._tell_progress())
+        going_wrong = asyncio.create_task(self._let_go_wrong())
         try:
             await self._begin_operations()
             if self._under_way:
                 await asyncio.wait(self._under_way)
+            if self._stop.is_set():
+                going_wrong.cancel()
+            with suppress(asyncio.CancelledError):
+                await going_wrong
         finally:
             progress.cancel()
+            going_wrong.cancel()
             self._show_progress()
         if self._fault is not None:
             raise self._fault
         return self._finish()
+
+    async def _let_go_wrong(self) -> None:
+        config = self._config
+        if config.scenario is not None:
+            target = Target(self._world, config.admin_token, config.vault_url, config.vault_token)
+            await SCENARIOS[config.scenario].perform(target, config.duration_seconds)
 
     async def _begin_operations(self) -> None:
         operations = islice(plan(self._config.seed, self._acts), self._planned)

@@ -13,11 +13,10 @@ from trust_otel.semconv import metrics
 from . import population
 from .acts import certificates, documents, logins, signatures
 from .errors import SimulationError, UnansweredError, UnexpectedAnswerError
-from .population import ADDRESSES, BLOCKED_ADDRESS, CERTIFICATE_TYPES, Machine, Person
+from .population import ADDRESSES, ADMINISTRATOR, BLOCKED_ADDRESS, CERTIFICATE_TYPES, Machine, Person
 from .web import json_of
 from .world import Account, MachineAccount, Operation, World
 
-_ADMINISTRATOR = ADDRESSES[-1]
 _ADMINISTERING = (metrics.TRUST_AUTH_ATTEMPTS, metrics.TRUST_AUDIT_EVENTS)
 # More of each type than the longest stream or list has.
 _STOCK = 8
@@ -34,7 +33,7 @@ async def set_up(world: World, admin_token: str) -> None:
 
 async def _create_callers(world: World, admin_token: str) -> None:
     for person in population.people():
-        account = await _create_account(world, admin_token, person)
+        account = await create_account(world, admin_token, person)
         world.accounts.setdefault(person.role, []).append(account)
     for machine in population.machines():
         created = await _create_machine(world, admin_token, machine)
@@ -43,7 +42,8 @@ async def _create_callers(world: World, admin_token: str) -> None:
     world.truth.audit("address.block", success=True)
 
 
-async def _create_account(world: World, admin_token: str, person: Person) -> Account:
+async def create_account(world: World, admin_token: str, person: Person) -> Account:
+    """Give a person an account with a password of its own."""
     password = secrets.token_urlsafe()
     wanted = {
         "password": password,
@@ -72,18 +72,18 @@ async def _put(world: World, admin_token: str, route: str, name: str, body: obje
         expect=(201, 204),
         touches=_ADMINISTERING,
         path=folder + name,
-        address=_ADMINISTRATOR,
+        address=ADMINISTRATOR,
         token=admin_token,
         body=body,
     )
-    world.truth.authentication("token", success=True)
+    world.truth.authentication("token", success=True, country=population.country_of(ADMINISTRATOR))
     return answer
 
 
 async def _log_everybody_in(world: World) -> None:
     accounts = [account for accounts in world.accounts.values() for account in accounts]
-    for account, address in zip(accounts, ADDRESSES, strict=False):
-        token = await logins.log_in(world, account, address)
+    for number, account in enumerate(accounts):
+        token = await logins.log_in(world, account, account.person.address(number))
         if token is None:
             raise SimulationError(f"the service does not let {account.person.name} in")
         account.token = token

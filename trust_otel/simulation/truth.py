@@ -62,6 +62,7 @@ class Truth:
             self.incident("forged_certificate", "critical")
 
     def authentication(self, method: str, *, success: bool, country: str = "") -> None:
+        """An attempt; without a country where the caller is a machine on this host that nobody knows."""
         self._count(
             metrics.TRUST_AUTH_ATTEMPTS,
             trust_auth_method=method,
@@ -101,6 +102,7 @@ class Truth:
         self._count(metrics.TRUST_SECURITY_THREAT_MATCHES, trust_threat_feed=feed)
 
     def audit(self, action: str, *, success: bool) -> None:
+        self._count(metrics.TRUST_AUDIT_OPERATIONS, trust_audit_action=action)
         self._count(metrics.TRUST_AUDIT_EVENTS, trust_audit_action=action, trust_outcome=_outcome(success))
 
     def compliance(self, framework: str, control: str, *, passed: bool) -> None:

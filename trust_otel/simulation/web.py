@@ -22,7 +22,7 @@ _KEEP_ALIVE_SECONDS = 2
 
 class Web:
     def __init__(self, url: str, truth: Truth) -> None:
-        self._url = url
+        self.url = url
         self._truth = truth
         self._ssl = ssl.create_default_context()
         self._clients: list[httpx.AsyncClient] = []
@@ -44,7 +44,7 @@ class Web:
     def _new_client(self) -> httpx.AsyncClient:
         limits = httpx.Limits(keepalive_expiry=_KEEP_ALIVE_SECONDS)
         client = httpx.AsyncClient(
-            base_url=self._url, timeout=_TIMEOUT_SECONDS, limits=limits, verify=self._ssl, trust_env=False
+            base_url=self.url, timeout=_TIMEOUT_SECONDS, limits=limits, verify=self._ssl, trust_env=False
         )
         self._clients.append(client)
         return client

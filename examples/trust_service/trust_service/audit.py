@@ -19,10 +19,13 @@ metrics = get_metrics()
 @asynccontextmanager
 async def audited(database: Database, actor: str, action: str, *, success: bool = True) -> AsyncIterator[AsyncSession]:
     """A transaction that is kept together with its row in the audit log, or not at all."""
-    async with database.begin() as transaction:
-        yield transaction
-        transaction.add(AuditEvent(at=int(time.time()), actor=actor, action=action, success=success))
-    metrics.record_audit_event(action, success=success)
+    async with metrics.privileged_operation(action):
+        async with database.begin() as transaction:
+            yield transaction
+            if database.keeps_audit_log:
+                transaction.add(AuditEvent(at=int(time.time()), actor=actor, action=action, success=success))
+        if database.keeps_audit_log:
+            metrics.record_audit_event(action, success=success)
 
 
 async def audit_refusal(database: Database, actor: str, action: str) -> None:

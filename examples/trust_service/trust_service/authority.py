@@ -9,7 +9,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CertificateType = Literal["DSC", "tls_server", "tls_client", "document_signer"]
@@ -20,6 +21,9 @@ PURPOSES: dict[CertificateType, x509.ObjectIdentifier] = {
     "tls_client": ExtendedKeyUsageOID.CLIENT_AUTH,
     "document_signer": x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # RFC 9336
 }
+
+
+_STATUS_LIFETIME = timedelta(hours=1)
 
 
 class Authority:
@@ -40,6 +44,8 @@ class Authority:
             ),
             root_key,
         )
+        self._issuers = ((self.issuing, self._key), (self.root, root_key))
+        self._issued = {self.issuing.serial_number, self.root.serial_number}
         self._revoked: dict[int, datetime] = {}
 
     def issue(
@@ -55,7 +61,9 @@ class Authority:
             .add_extension(_key_usage(signs_certificates=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([PURPOSES[certificate_type]]), critical=False)
         )
-        return _sign(builder, self._key)
+        certificate = _sign(builder, self._key)
+        self._issued.add(certificate.serial_number)
+        return certificate
 
     def renew(self, old: x509.Certificate, certificate_type: CertificateType) -> x509.Certificate:
         """Certify the same key and subject again, for as long as before."""
@@ -75,13 +83,60 @@ class Authority:
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.issuing.subject)
             .last_update(now)
-            .next_update(now + timedelta(hours=1))
+            .next_update(now + _STATUS_LIFETIME)
         )
         for serial_number, revoked_at in self._revoked.copy().items():
             builder = builder.add_revoked_certificate(
                 x509.RevokedCertificateBuilder().serial_number(serial_number).revocation_date(revoked_at).build()
             )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+    def status_response(self, request: bytes) -> bytes:
+        """The answer to an OCSP request (RFC 6960), both in DER.
+
+        Raises:
+            ValueError: This is no request about one certificate.
+        """
+        asked = ocsp.load_der_ocsp_request(request)
+        for issuer, key in self._issuers:
+            if asked.issuer_key_hash == _key_hash(issuer, asked.hash_algorithm):
+                answer = self._status(asked, issuer)
+                return answer.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+        refusal = ocsp.OCSPResponseBuilder.build_unsuccessful(ocsp.OCSPResponseStatus.UNAUTHORIZED)
+        return refusal.public_bytes(Encoding.DER)
+
+    def _status(self, asked: ocsp.OCSPRequest, issuer: x509.Certificate) -> ocsp.OCSPResponseBuilder:
+        now = datetime.now(timezone.utc)
+        revoked_at = self._revoked.get(asked.serial_number)
+        if revoked_at is not None:
+            status = ocsp.OCSPCertStatus.REVOKED
+        elif asked.serial_number in self._issued:
+            status = ocsp.OCSPCertStatus.GOOD
+        else:
+            status = ocsp.OCSPCertStatus.UNKNOWN
+        return (
+            ocsp.OCSPResponseBuilder()
+            .add_response_by_hash(
+                issuer_name_hash=asked.issuer_name_hash,
+                issuer_key_hash=asked.issuer_key_hash,
+                serial_number=asked.serial_number,
+                algorithm=asked.hash_algorithm,
+                cert_status=status,
+                this_update=now,
+                next_update=now + _STATUS_LIFETIME,
+                revocation_time=revoked_at,
+                revocation_reason=None,
+            )
+            .responder_id(ocsp.OCSPResponderEncoding.HASH, issuer)
+        )
+
+
+def _key_hash(issuer: x509.Certificate, algorithm: hashes.HashAlgorithm) -> bytes:
+    """What an OCSP request calls its issuer by (RFC 6960, 4.1.1)."""
+    information = issuer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    digest = hashes.Hash(algorithm)
+    digest.update(information)
+    return digest.finalize()
 
 
 def common_name(name: str) -> x509.Name:

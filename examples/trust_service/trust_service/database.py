@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import tempfile
 import time
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 from sqlalchemy import delete, event, text
@@ -19,11 +20,23 @@ from .tables import Base, Certificate
 metrics = get_metrics()
 
 
+_IDLE_CONNECTIONS = 5
+_MORE_CONNECTIONS = 10
+# Who waits longer is better off with an error.
+_WAIT_SECONDS = 2
+
+
 class Database:
     def __init__(self, url: str | None) -> None:
+        self.keeps_audit_log = True
         self._folder = tempfile.TemporaryDirectory(prefix="trust-service-")
         own_file = Path(self._folder.name) / "trust.db"
-        self._engine = create_async_engine(url or f"sqlite+aiosqlite:///{own_file}")
+        self._engine = create_async_engine(
+            url or f"sqlite+aiosqlite:///{own_file}",
+            pool_size=_IDLE_CONNECTIONS,
+            max_overflow=_MORE_CONNECTIONS,
+            pool_timeout=_WAIT_SECONDS,
+        )
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine.sync_engine, "connect", _share_sqlite)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
@@ -31,6 +44,13 @@ class Database:
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
         """A transaction: kept when the block ends, undone when it raises."""
         return self._sessions.begin()
+
+    async def hold_every_connection(self, seconds: float) -> None:
+        """Leave nobody else a connection for so long."""
+        async with AsyncExitStack() as held:
+            for _ in range(_IDLE_CONNECTIONS + _MORE_CONNECTIONS):
+                await held.enter_async_context(self._engine.connect())
+            await asyncio.sleep(seconds)
 
     async def open(self) -> None:
         async with self._engine.begin() as connection:

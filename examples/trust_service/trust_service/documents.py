@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import time
@@ -30,6 +31,18 @@ class RegistryUnavailableError(Exception):
     """The register of the issuing country does not answer."""
 
 
+class Registers:
+    """The registers of the issuing countries."""
+
+    def __init__(self) -> None:
+        self.seconds_to_answer = 0.0
+
+    async def ask(self, country: str) -> None:
+        await asyncio.sleep(self.seconds_to_answer)
+        if country in _SILENT_REGISTRIES:
+            raise RegistryUnavailableError(country)
+
+
 @dataclass(frozen=True)
 class Tariff:
     """Price, fee of the issuing country and cost of a document, in hundredths of the currency."""
@@ -56,6 +69,7 @@ class Processed:
 
 async def process(
     database: Database,
+    registers: Registers,
     *,
     document_type: DocumentType,
     country: str,
@@ -72,7 +86,7 @@ async def process(
             if digest is None:
                 processing.fail("unreadable")
             else:
-                _ask_registry(country)
+                await registers.ask(country)
             document = _priced(document_type, country, client, currency, digest)
             async with database.begin() as transaction:
                 transaction.add(document)
@@ -91,11 +105,6 @@ def _digest(content: str) -> str | None:
     except ValueError:
         return None
     return hashlib.sha256(decoded).hexdigest() if decoded else None
-
-
-def _ask_registry(country: str) -> None:
-    if country in _SILENT_REGISTRIES:
-        raise RegistryUnavailableError(country)
 
 
 def _priced(document_type: DocumentType, country: str, client: str, currency: Currency, digest: str | None) -> Document:

@@ -18,18 +18,13 @@ metrics = get_metrics()
 _NOBODY = hash_password(new_token())
 
 
-async def check_password(database: Database, name: str, password: str, address: str) -> Account | None:
+async def check_password(database: Database, name: str, password: str) -> Account | None:
     async with database.begin() as transaction:
         account = await transaction.get(Account, name)
     known = account.password_hash if account is not None else _NOBODY
     matches = await run_in_threadpool(password_matches, password, known)
     success = matches and account is not None
-    metrics.record_auth_attempt(
-        method="password",
-        success=success,
-        country=account.country if account is not None else None,
-        client_address=address,
-    )
+    metrics.record_auth_attempt(method="password", success=success, account=name)
     return account if success else None
 
 
@@ -37,7 +32,7 @@ def check_code(sessions: Sessions, session: Session, code: str) -> bool:
     """Confirm the session if the code is right; end it if not, so that each password allows one guess."""
     # A step earlier or later is fine too, because clocks differ.
     success = pyotp.TOTP(session.account.totp_secret or "").verify(code, valid_window=1)
-    metrics.record_mfa_challenge(method="totp", success=success)
+    metrics.record_mfa_challenge(method="totp", success=success, account=session.account.name)
     if success:
         sessions.confirm(session)
     else:

@@ -99,7 +99,7 @@ class TrustServicer(rpc.TrustServiceServicer):
         if algorithm is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown algorithm")
         signer, database = self._service.signer, self._service.database
-        signature = signer.sign(request.content, algorithm)
+        signature = await signer.sign(request.content, algorithm)
         if signature is None:
             await audit_refusal(database, machine.name, "document.sign")
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "signature policy")

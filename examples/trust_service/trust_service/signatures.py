@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Literal
 
@@ -24,22 +26,38 @@ SignatureProblem = Problem | Literal["bad_signature"]
 _ALLOWED: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
 
+_VALIDITY = timedelta(days=365)
+_SESSIONS = 2
+
+
 class Signer:
     """Signs documents with a key and a certificate of its own."""
+
+    certificate: x509.Certificate
+    pem: str
 
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
         self._key = new_key()
-        self.certificate = authority.issue(
-            common_name("Trust Service Demo Signer"),
-            self._key.public_key(),
-            "document_signer",
-            timedelta(days=365),
+        # As many as a hardware module would have sessions.
+        self._threads = ThreadPoolExecutor(_SESSIONS, thread_name_prefix="signing")
+        self.certify()
+
+    def certify(self, validity: timedelta = _VALIDITY) -> None:
+        """Get a certificate, or a new one, for the key."""
+        self.certificate = self._authority.issue(
+            common_name("Trust Service Demo Signer"), self._key.public_key(), "document_signer", validity
         )
         self.pem = pem(self.certificate)
 
-    def sign(self, content: bytes, algorithm: Algorithm) -> bytes | None:
+    async def sign(self, content: bytes, algorithm: Algorithm) -> bytes | None:
         """The signature, or None where the signature policy forbids the algorithm."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._sign, content, algorithm)
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+    def _sign(self, content: bytes, algorithm: Algorithm) -> bytes | None:
         with metrics.certificate_operation("signing", certificate_type="document_signer") as op:
             allowed = _ALLOWED.get(algorithm)
             metrics.record_compliance_check(framework="eidas", control="signature_policy", passed=allowed is not None)

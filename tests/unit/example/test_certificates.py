@@ -5,13 +5,17 @@ from __future__ import annotations
 import ssl
 import time
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 from trust_service.authority import Authority, CertificateType, common_name, pem
+from trust_service.certificate_folder import publish
 from trust_service.signatures import Signer
 from trust_service.validation import find_problem
 
@@ -118,9 +122,9 @@ def test_a_renewed_certificate_has_the_same_key_and_a_new_serial_number(authorit
     assert find_problem(authority, pem(renewed), "tls_server") is None
 
 
-def test_a_signature_holds_for_what_was_signed_and_for_nothing_else(authority: Authority) -> None:
+async def test_a_signature_holds_for_what_was_signed_and_for_nothing_else(authority: Authority) -> None:
     signer = Signer(authority)
-    signature = signer.sign(b"a contract", "sha256")
+    signature = await signer.sign(b"a contract", "sha256")
     assert signature is not None
     assert signer.verify(b"a contract", signature, signer.pem, "sha256") is None
     assert signer.verify(b"another contract", signature, signer.pem, "sha256") == "bad_signature"
@@ -128,5 +132,43 @@ def test_a_signature_holds_for_what_was_signed_and_for_nothing_else(authority: A
     assert signer.verify(b"a contract", signature, UNTRUSTED_CERTIFICATE, "sha256") == "untrusted"
 
 
-def test_nothing_is_signed_with_sha1(authority: Authority) -> None:
-    assert Signer(authority).sign(b"a contract", "sha1") is None
+async def test_nothing_is_signed_with_sha1(authority: Authority) -> None:
+    signer = Signer(authority)
+    assert await signer.sign(b"a contract", "sha1") is None
+    signer.close()
+
+
+def _ask(authority: Authority, certificate: x509.Certificate, issuer: x509.Certificate) -> ocsp.OCSPResponse:
+    request = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA1()).build()
+    return ocsp.load_der_ocsp_response(authority.status_response(request.public_bytes(Encoding.DER)))
+
+
+def test_the_ocsp_responder_knows_good_revoked_and_unknown_certificates(authority: Authority) -> None:
+    certificate = _issued(authority)
+    assert _ask(authority, certificate, authority.issuing).certificate_status == ocsp.OCSPCertStatus.GOOD
+    assert _ask(authority, authority.issuing, authority.root).certificate_status == ocsp.OCSPCertStatus.GOOD
+    authority.revoke(certificate.serial_number)
+    assert _ask(authority, certificate, authority.issuing).certificate_status == ocsp.OCSPCertStatus.REVOKED
+    stranger = _issued(Authority())
+    assert _ask(authority, stranger, authority.issuing).certificate_status == ocsp.OCSPCertStatus.UNKNOWN
+
+
+def test_the_ocsp_responder_does_not_speak_for_others(authority: Authority) -> None:
+    other = Authority()
+    answer = _ask(authority, _issued(other), other.issuing)
+    assert answer.response_status == ocsp.OCSPResponseStatus.UNAUTHORIZED
+    with pytest.raises(ValueError):  # noqa: PT011 - cryptography words it
+        authority.status_response(b"no request")
+
+
+def test_published_certificates_are_whole_files_of_the_current_ones(authority: Authority, tmp_path: Path) -> None:
+    signer = Signer(authority)
+    publish(tmp_path / "certificates", authority, signer)
+    signer.certify(timedelta(days=1))
+    publish(tmp_path / "certificates", authority, signer)
+    assert {path.name: path.read_text() for path in (tmp_path / "certificates").iterdir()} == {
+        "root-ca.pem": pem(authority.root),
+        "issuing-ca.pem": pem(authority.issuing),
+        "document-signer.pem": signer.pem,
+    }
+    signer.close()

@@ -170,10 +170,6 @@ async def _fetch_authority(world: World, operation: Operation) -> None:
     await world.web.send("GET", "/certificates/authority", expect=(200,), address=operation.address)
 
 
-async def _fetch_revoked(world: World, operation: Operation) -> None:
-    await world.web.send("GET", "/certificates/revoked", expect=(200,), address=operation.address)
-
-
 async def _validate_good(world: World, operation: Operation) -> None:
     certificate = one_of(world.good, operation)
     await _validate(world, operation, certificate.certificate, certificate.certificate_type)
@@ -232,7 +228,6 @@ ACTS = {
     "certificate.show": Act(4, _look_up),
     "certificate.show.missing": Act(0.5, _look_up_missing),
     "certificate.authority": Act(0.5, _fetch_authority),
-    "certificate.revoked": Act(0.3, _fetch_revoked),
     "certificate.validate": Act(14, _validate_good),
     "certificate.validate.expired": Act(0.4, _validate_expired),
     "certificate.validate.revoked": Act(0.4, _validate_revoked),

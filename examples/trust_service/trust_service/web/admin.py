@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from datetime import timedelta
 from typing import Annotated
 
 import pyotp
@@ -16,8 +17,9 @@ from trust_otel import get_metrics
 from ..access import MachineRole, PersonRole
 from ..audit import audited
 from ..credentials import hash_password, hash_token, new_token
+from ..faults import Fault
 from ..tables import Account, Machine
-from .dependencies import Bearer, ClientAddress, CurrentService
+from .dependencies import Bearer, CurrentService
 
 metrics = get_metrics()
 
@@ -48,14 +50,22 @@ class CreatedMachine(BaseModel):
     token: str
 
 
-async def _administrator(service: CurrentService, bearer: Bearer, address: ClientAddress) -> None:
+class SignerOrder(BaseModel):
+    validity_seconds: Annotated[int, Field(ge=1, le=365 * 86_400)] = 365 * 86_400
+
+
+class FaultOrder(BaseModel):
+    seconds: Annotated[float, Field(gt=0, le=300)]
+
+
+async def _administrator(service: CurrentService, bearer: Bearer) -> None:
     expected = service.settings.admin_token
     if expected is None:
         raise HTTPException(503, "set TRUST_SERVICE_ADMIN_TOKEN to open the administration")
     if bearer is None:
         raise HTTPException(401, "token missing")
     success = hmac.compare_digest(bearer.credentials.encode(), expected.encode())
-    metrics.record_auth_attempt(method="token", success=success, client_address=address)
+    metrics.record_auth_attempt(method="token", success=success)
     if not success:
         raise HTTPException(401, "wrong token")
 
@@ -92,3 +102,18 @@ async def put_machine(name: Name, wanted: NewMachine, service: CurrentService) -
 async def block_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address, service: CurrentService) -> None:
     async with audited(service.database, _ACTOR, "address.block"):
         service.blocked_addresses.add(str(address))
+
+
+@admin.post("/signer/renew", status_code=204)
+async def renew_signer(wanted: SignerOrder, service: CurrentService) -> None:
+    async with audited(service.database, _ACTOR, "signer.renew"):
+        with metrics.certificate_operation("renewal", certificate_type="document_signer"):
+            service.signer.certify(timedelta(seconds=wanted.validity_seconds))
+        await run_in_threadpool(service.publish_certificates)
+
+
+@admin.post("/faults/{fault}", status_code=202)
+async def begin_fault(fault: Fault, wanted: FaultOrder, service: CurrentService) -> None:
+    """Let something go wrong for a while, to see it in dashboards and alerts."""
+    async with audited(service.database, _ACTOR, "fault.begin"):
+        service.faults.begin(fault, wanted.seconds)

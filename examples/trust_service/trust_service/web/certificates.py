@@ -83,11 +83,6 @@ def show_authority(service: CurrentService) -> Response:
     return Response(chain, media_type="application/pem-certificate-chain")
 
 
-@router.get("/revoked")
-def show_revoked(service: CurrentService) -> Response:
-    return Response(service.authority.revocation_list(), media_type="application/pkix-crl")
-
-
 @router.get("/{serial_number}")
 async def show_certificate(_account: Reader, found: Found) -> IssuedCertificate:
     return _shown(found)

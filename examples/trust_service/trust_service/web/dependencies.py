@@ -37,13 +37,13 @@ ClientAddress = Annotated[str, Depends(_client_address)]
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
-async def _session(service: CurrentService, bearer: Bearer, address: ClientAddress) -> Session:
+async def _session(service: CurrentService, bearer: Bearer) -> Session:
     if bearer is None:
         raise HTTPException(401, "log in first")
     session = service.sessions.find(bearer.credentials)
     if session is not None and session.confirmed and not session.ended:
         return session
-    metrics.record_auth_attempt(method="token", success=False, client_address=address)
+    metrics.record_auth_attempt(method="token", success=False)
     if session is not None and session.confirmed:
         # Its owner has logged out, so somebody else has kept the token.
         metrics.record_security_incident("session_replay", severity="warning")

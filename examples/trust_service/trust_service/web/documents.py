@@ -61,7 +61,7 @@ class Price(BaseModel):
 @router.post("", status_code=201)
 async def submit_document(submission: Submission, service: CurrentService, account: Clerk) -> Submitted:
     try:
-        processed = await process(service.database, client=account.client, **submission.model_dump())
+        processed = await process(service.database, service.registers, client=account.client, **submission.model_dump())
     except RegistryUnavailableError:
         raise HTTPException(503, "the register of the country does not answer") from None
     receipt = _receipt(processed.document)

@@ -43,7 +43,7 @@ async def start_session(credentials: Credentials, service: CurrentService, addre
         raise HTTPException(403, "address is blocked")
     if not service.login_limit.admits(address):
         raise HTTPException(429, "too many logins", headers={"Retry-After": "1"})
-    account = await check_password(service.database, credentials.name, credentials.password, address)
+    account = await check_password(service.database, credentials.name, credentials.password)
     if account is None:
         raise HTTPException(401, "wrong name or password")
     token = service.sessions.open(account)

@@ -43,7 +43,7 @@ class Verdict(BaseModel):
 
 @router.post("", status_code=201)
 async def sign_document(order: SignatureOrder, service: CurrentService, account: Signatory) -> Signature:
-    signature = service.signer.sign(order.content, order.algorithm)
+    signature = await service.signer.sign(order.content, order.algorithm)
     if signature is None:
         await audit_refusal(service.database, account.name, _ACTION)
         raise HTTPException(409, "the signature policy forbids the algorithm")

@@ -1,0 +1,88 @@
+"""A server in a process of its own, which ends with the one that started it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+from trust_otel.stack import processes
+from trust_otel.stack.guardian import Guardian
+
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+
+
+class ServiceError(RuntimeError):
+    """A server did not start; the message ends with the last lines of its log."""
+
+
+class Program:
+    """Runs a command while its block is open.
+
+    Args:
+        name: Name in messages and of the log.
+        command: Program and arguments.
+        environment: Variables of the process.
+        health: URL that answers with success once the server is ready.
+        folder: Where it runs and where its log goes.
+    """
+
+    def __init__(
+        self, name: str, command: list[str], environment: Mapping[str, str], health: str, folder: Path
+    ) -> None:
+        self.log = folder / f"{name}.log"
+        self._name = name
+        self._command = command
+        self._environment = environment
+        self._health = health
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guardian: Guardian | None = None
+
+    def __enter__(self) -> Program:
+        self._guardian = Guardian()
+        self._process = processes.start(
+            self._command, environment=self._environment, directory=self._folder, log=self.log
+        )
+        try:
+            self._guardian.watch(processes.record(self._process.pid), _STOP_SECONDS)
+            self._await_healthy()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Ask the process to end, and end it if it does not."""
+        if self._guardian is not None:
+            # What the guardian still watches when it is dismissed, it stops.
+            self._guardian.dismiss()
+            self._guardian = None
+        if self._process is not None:
+            self._process.wait()
+
+    def _await_healthy(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                raise ServiceError(f"the {self._name} ended while starting:\n{self._last_lines()}")
+            try:
+                if httpx.get(self._health, trust_env=False).is_success:
+                    return
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.1)
+        raise ServiceError(f"the {self._name} did not become healthy in {_START_SECONDS} s:\n{self._last_lines()}")
+
+    def _last_lines(self) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])

@@ -1,0 +1,22 @@
+"""The service's own certificates as files, where who watches them finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .authority import Authority, pem
+from .signatures import Signer
+
+
+def publish(folder: Path, authority: Authority, signer: Signer) -> None:
+    """Write the certificates; a reader sees the old file or the new one, never half of one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    certificates = {
+        "root-ca": pem(authority.root),
+        "issuing-ca": pem(authority.issuing),
+        "document-signer": signer.pem,
+    }
+    for name, text in certificates.items():
+        unfinished = folder / f".{name}.new"
+        unfinished.write_text(text)
+        unfinished.replace(folder / f"{name}.pem")

@@ -1,0 +1,28 @@
+"""What everybody may ask of an authority: which of its certificates are revoked."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from .dependencies import CurrentService
+
+router = APIRouter(prefix="/pki", tags=["pki"])
+
+_LONGEST_REQUEST = 10_000
+
+
+@router.get("/issuing-ca.crl")
+def show_revocation_list(service: CurrentService) -> Response:
+    return Response(service.authority.revocation_list(), media_type="application/pkix-crl")
+
+
+@router.post("/ocsp")
+async def answer_status_request(request: Request, service: CurrentService) -> Response:
+    asked = await request.body()
+    if len(asked) > _LONGEST_REQUEST:
+        raise HTTPException(413, "too long for an OCSP request")
+    try:
+        answer = service.authority.status_response(asked)
+    except ValueError:
+        raise HTTPException(400, "no OCSP request") from None
+    return Response(answer, media_type="application/ocsp-response")

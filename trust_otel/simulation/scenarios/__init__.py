@@ -1,0 +1,20 @@
+"""What may go wrong on purpose while the traffic goes on; every scenario ends by itself and puts things right again."""
+
+from __future__ import annotations
+
+from . import attack, expiry, faults, vault
+from .scenario import Scenario, Target
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        attack.ATTACK,
+        faults.AUDIT_GAP,
+        expiry.EXPIRY,
+        faults.POOL_EXHAUSTED,
+        faults.SLA_VIOLATION,
+        vault.VAULT_SEALED,
+    )
+}
+
+__all__ = ["SCENARIOS", "Scenario", "Target"]
