@@ -8,7 +8,7 @@ RUN := .venv/bin
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate bench stack clean
+.PHONY: help demo test check generate bench evidence stack clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ generate: .venv/ready ## Make the generated files anew
 
 bench: .venv/ready ## Compare the cost with the peers', as ratios
 	@$(RUN)/python -m benchmarks
+
+evidence: .venv/ready ## Show how well attacks are found, and what it costs (50 minutes)
+	@$(RUN)/python -m benchmarks.lookups
+	@$(RUN)/python -m benchmarks.detectors
+	@$(RUN)/python -m benchmarks.offenders
 
 stack: .venv/ready ## Start Collector and Prometheus, until Ctrl-C
 	@$(RUN)/trust-otel stack up

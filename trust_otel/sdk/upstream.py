@@ -42,8 +42,12 @@ def configure_spans_and_logs(resource: Resource) -> None:
             sdk._get_exporter_names("traces"), [], sdk._get_exporter_names("logs")
         )
         if span_exporters:
+            # Imported here: spans that are off cost nothing.
+            from trust_otel.sdk.redaction import redacting
+
+            exporters: Any = {name: redacting(exporter) for name, exporter in span_exporters.items()}
             sdk._init_tracing(
-                exporters=span_exporters,
+                exporters=exporters,
                 id_generator=sdk._import_id_generator(sdk._get_id_generator()),
                 sampler=sdk._import_sampler(sdk._get_sampler()),
                 resource=resource,

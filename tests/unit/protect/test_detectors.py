@@ -132,6 +132,14 @@ def test_travel_that_may_be_is_left_in_peace(watch: Watch, country: str, hours: 
     assert watch.raised == []
 
 
+def test_what_is_no_country_hides_no_travel(watch: Watch) -> None:
+    watch.login("ada", country="DE")
+    for number in range(10):
+        watch.login("ada", country=f"nowhere-{number}" * 1000)
+    watch.login("ada", "198.51.100.1", country="JP")
+    assert watch.raised == [("impossible_travel", "warning")]
+
+
 def test_failure_in_another_country_is_no_travel(watch: Watch) -> None:
     watch.login("ada", country="DE")
     watch.login("ada", "198.51.100.1", success=False, country="JP")

@@ -118,12 +118,13 @@ class ImpossibleTravel:
         self._jumps = Recent(_Refusals, seconds=_DAY)
 
     def authentication(self, attempt: Attempt, now: float) -> str | None:
-        if not attempt.success or attempt.account is None or attempt.country not in countries():
+        country = attempt.country
+        if not attempt.success or attempt.account is None or country is None or country not in countries():
             return None
         stays = self._accounts.get(attempt.account, now)
-        stay = stays.by_country.get(attempt.country)
-        jumps = self._jumps_to(attempt.country, stays, now) if stay is None or stay.suspect else []
-        stays.put(attempt.country, _Stay(now, attempt.client, bool(jumps)))
+        stay = stays.by_country.get(country)
+        jumps = self._jumps_to(country, stays, now) if stay is None or stay.suspect else []
+        stays.put(country, _Stay(now, attempt.client, bool(jumps)))
         if not jumps or now - stays.reported < self.repeat_seconds:
             return None
         if all(self._through_exit(origin.client, attempt.client, now) for origin in jumps):
