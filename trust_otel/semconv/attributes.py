@@ -258,7 +258,7 @@ TRUST_DEPENDENCY_TYPE: Final = Attribute(
 TRUST_DOCUMENT_TYPE: Final = Attribute(
     name="trust.document.type",
     type="string",
-    brief="Kind of document; TRUST_OTEL_DOCUMENT_TYPES may list the ones that appear.",
+    brief="Kind of document; where TRUST_OTEL_DOCUMENT_TYPES lists types, every other one is `_other`.",
     limit=50,
     examples=("passport", "diploma", ),
 )
@@ -330,7 +330,7 @@ TRUST_SEVERITY: Final = Attribute(
 TRUST_SLA_NAME: Final = Attribute(
     name="trust.sla.name",
     type="string",
-    brief="Name of the service level agreement.",
+    brief="Name of the service level agreement, from TRUST_OTEL_SLA_FILE or the service.",
     limit=50,
     examples=("document_processing", ),
 )
