@@ -10,7 +10,7 @@ from typing import Any, Final
 
 _LITERAL: Final = r"'(?:[^'\\]|\\.)*'"
 _TERM: Final = re.compile(
-    rf"ipv[46]-addr:value\s*(?:=|ISSUBSET|IN)\s*({_LITERAL}|\(\s*{_LITERAL}(?:\s*,\s*{_LITERAL})*\s*\))|{_LITERAL}"
+    rf"ipv[46]-addr:value\s*(?:=|ISSUBSET|IN)\s*({_LITERAL}|\(\s*{_LITERAL}(?:\s*,\s*{_LITERAL})*\s*\))"
 )
 _LITERALS: Final = re.compile(_LITERAL)
 # What makes a pattern more than a list of alternatives, so that an address alone does not fulfil it.
@@ -64,8 +64,7 @@ def listed(value: Mapping[str, Any], validity: Validity) -> list[str]:
 def _in_pattern(pattern: Any) -> list[str]:
     if _MORE.search(_LITERALS.sub("", pattern)):
         return []
-    terms = (match[1] for match in _TERM.finditer(pattern))
-    return [literal[1:-1] for term in terms if term for literal in _LITERALS.findall(term)]
+    return [literal[1:-1] for term in _TERM.findall(pattern) for literal in _LITERALS.findall(term)]
 
 
 def _unix_time(text: Any, otherwise: float) -> float:

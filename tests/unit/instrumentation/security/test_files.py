@@ -182,6 +182,18 @@ def test_uninstrument_forgets_everything(recording: Any, start: Start, database:
     assert (_country(recording), _matches(recording)) == ("DE", 1)
 
 
+def test_uninstrument_takes_the_look_ups_away(
+    recording: Any, start: Start, database: Path, blocklist: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[object] = []
+    monkeypatch.setattr(recording.metrics, "use_countries", given.append)
+    monkeypatch.setattr(recording.metrics, "use_feeds", given.append)
+    start(GEOIP_DATABASE=str(database), REPUTATION_FEEDS=f"block={blocklist}")
+    SecurityInstrumentor().uninstrument()
+    assert [callable(look_up) for look_up in given] == [True, True, False, False]
+    assert given[2:] == [None, None]
+
+
 def test_uninstrument_ends_a_reading_that_is_under_way(
     recording: Any, start: Start, blocklist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
