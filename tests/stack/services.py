@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from examples.demo.report import Report, settle
 from examples.demo.service import TrustService
@@ -52,15 +51,3 @@ def simulation(
 def arrived(addresses: Addresses, truth: Mapping[str, float]) -> Report:
     """What Prometheus shows, once everything is there or the wait is over."""
     return settle(PrometheusSource(addresses.prometheus), {}, truth, SETTLE_SECONDS, lambda: None)
-
-
-def until_steady(read: Callable[[], object], seconds: float = 30) -> object:
-    """The value of `read()` once three readings, a second apart, agree."""
-    deadline = time.monotonic() + seconds
-    readings = [read()]
-    while time.monotonic() < deadline:
-        time.sleep(1)
-        readings.append(read())
-        if readings[-3:] == [readings[-1]] * 3:
-            break
-    return readings[-1]
