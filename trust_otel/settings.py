@@ -225,7 +225,7 @@ SETTINGS: tuple[Setting, ...] = (
         "TRUST_OTEL_OFFENDER_CAPACITY",
         "1000",
         "Most addresses that one process shows in `trust.security.auth.failures` at a time.",
-        _integer(10, 2000),
+        _integer(10, 1000),
     ),
     Setting(
         "TRUST_OTEL_CERTIFICATES",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from wrapt import register_post_import_hook, wrap_function_wrapper
 
+from trust_otel.instrumentation.certificate_types import certificate_type
 from trust_otel.metrics import TrustServiceMetrics, get_metrics
 from trust_otel.metrics.certificate import CertificateOperation
 
@@ -153,36 +154,9 @@ def _issuer_refusal(error: Exception, certificate: Certificate, /, issuer: Any =
     return None
 
 
-_PURPOSES: Mapping[str, str] = {
-    "1.3.6.1.5.5.7.3.1": "tls_server",
-    "1.3.6.1.5.5.7.3.2": "tls_client",
-    "1.3.6.1.5.5.7.3.3": "code_signing",
-    "1.3.6.1.5.5.7.3.4": "email_protection",
-    "1.3.6.1.5.5.7.3.8": "time_stamping",
-    "1.3.6.1.5.5.7.3.9": "ocsp_signing",
-}
-
-
-def _certificate_type(certificate: Certificate) -> str | None:
-    """The kind that basic constraints (RFC 5280, 4.2.1.9) or a single extended key usage (4.2.1.12) make certain."""
-    from cryptography.x509 import BasicConstraints, ExtendedKeyUsage
-
-    try:
-        extensions = certificate.extensions
-    except ValueError:  # the service may put anything into an extension
-        return None
-    purposes: list[str] = []
-    for extension in extensions:
-        if isinstance(extension.value, BasicConstraints) and extension.value.ca:
-            return "ca"
-        if isinstance(extension.value, ExtendedKeyUsage):
-            purposes = [purpose.dotted_string for purpose in extension.value]
-    return _PURPOSES.get(purposes[0]) if len(purposes) == 1 else None
-
-
 _ENTRY_POINTS: Mapping[str, Collection[_EntryPoint]] = {
     "cryptography.x509": (
-        _EntryPoint("CertificateBuilder", "sign", "issuance", certificate_type=_certificate_type),
+        _EntryPoint("CertificateBuilder", "sign", "issuance", certificate_type=certificate_type),
         _EntryPoint("CertificateSigningRequestBuilder", "sign", "signing"),
         # A list is signed anew on schedule, whether or not anything was revoked.
         _EntryPoint("CertificateRevocationListBuilder", "sign", "signing"),

@@ -432,7 +432,7 @@ TRUST_SECURITY_AUTH_FAILURES: Final = Metric(
     name="trust.security.auth.failures",
     instrument="counter",
     unit="{attempt}",
-    brief="Failed attempts of the addresses that failed most, TRUST_OTEL_OFFENDER_THRESHOLD times or more within an hour.",
+    brief="Failed attempts of the addresses that failed TRUST_OTEL_OFFENDER_THRESHOLD times or more within an hour.",
     attributes=(attributes.CLIENT_ADDRESS, ),
     required=frozenset(("client.address", )),
 )

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-_PURPOSES: Final[Mapping[str, str]] = {
-    "1.3.6.1.5.5.7.3.1": "tls_server",
-    "1.3.6.1.5.5.7.3.2": "tls_client",
-    "1.3.6.1.5.5.7.3.3": "code_signing",
-    "1.3.6.1.5.5.7.3.4": "email_protection",
-    "1.3.6.1.5.5.7.3.8": "time_stamping",
-    "1.3.6.1.5.5.7.3.9": "ocsp_signing",
-    "1.3.6.1.5.5.7.3.36": "document_signing",  # RFC 9336
-}
-_OF_BOTH_SIDES: Final = {"tls_server", "tls_client"}
+from trust_otel.instrumentation.certificate_types import certificate_type
 
 
 class UnreadableError(Exception):
@@ -121,23 +111,3 @@ class Source(Protocol):
         Raises:
             UnreadableError: It cannot be read at all.
         """
-
-
-def certificate_type(certificate: x509.Certificate) -> str | None:
-    """The kind that basic constraints (RFC 5280, 4.2.1.9) or the extended key usage (4.2.1.12) make certain."""
-    try:
-        values = {type(extension.value): extension.value for extension in certificate.extensions}
-    except Exception:
-        # An extension that cannot be read, or two of a kind; the end of validity is known nevertheless.
-        return None
-    constraints = values.get(x509.BasicConstraints)
-    if isinstance(constraints, x509.BasicConstraints) and constraints.ca:
-        return "ca"
-    usage = values.get(x509.ExtendedKeyUsage)
-    if not isinstance(usage, x509.ExtendedKeyUsage):
-        return None
-    purposes = {_PURPOSES.get(purpose.dotted_string) for purpose in usage}
-    # Authorities give servers both purposes, and clients the one.
-    if purposes == _OF_BOTH_SIDES:
-        return "tls_server"
-    return purposes.pop() if len(purposes) == 1 else None

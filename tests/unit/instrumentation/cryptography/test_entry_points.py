@@ -72,7 +72,7 @@ class TestIssuance:
     @pytest.mark.parametrize(
         "purposes",
         [
-            [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
+            [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CODE_SIGNING],
             [ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE],
             [x509.ObjectIdentifier("1.2.3.4.5")],
         ],
@@ -80,6 +80,11 @@ class TestIssuance:
     def test_other_purposes_give_no_type(self, recorded: Recorded, authority: Any, purposes: Any) -> None:
         authority.sign(authority.builder().add_extension(x509.ExtendedKeyUsage(purposes), critical=False))
         assert recorded() == [("issuance", "success")]
+
+    def test_both_purposes_of_tls_are_a_servers(self, recorded: Recorded, authority: Any) -> None:
+        purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
+        authority.sign(authority.builder().add_extension(purposes, critical=False))
+        assert recorded() == [("issuance", "success", "tls_server")]
 
     def test_extension_that_cannot_be_read_gives_no_type(self, recorded: Recorded, authority: Any) -> None:
         garbage = x509.UnrecognizedExtension(ExtensionOID.BASIC_CONSTRAINTS, b"garbage")
