@@ -53,7 +53,7 @@ def test_every_help_is_one_sentence() -> None:
         ("TRUST_OTEL_DB_SLOW_SECONDS", "-1"),
         ("TRUST_OTEL_DB_SLOW_SECONDS", "500ms"),
         ("TRUST_OTEL_OFFENDER_THRESHOLD", "0"),
-        ("TRUST_OTEL_OFFENDER_CAPACITY", "2001"),
+        ("TRUST_OTEL_OFFENDER_CAPACITY", "1001"),
         ("OTEL_SDK_DISABLED", "on"),
         ("OTEL_METRICS_EXPORTER", "otpl"),
         ("OTEL_METRICS_EXPORTER", "otlp,datadog"),
