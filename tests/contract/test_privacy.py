@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -25,6 +26,8 @@ from trust_otel.metrics.request import Request
 from trust_otel.sdk.prometheus import families
 from trust_otel.semconv import attributes
 from trust_otel.semconv.definitions import Attribute
+
+_SPANS_OF_SQLALCHEMY = find_spec("opentelemetry.instrumentation.sqlalchemy") is not None
 
 PERSONAL = {
     "e-mail address": "erika.mustermann@example.org",
@@ -430,7 +433,8 @@ def test_service_under_the_launcher_exports_no_datum_of_a_person(
     # What it is about is there ...
     assert {"GET /documents/{document_id:path}", "/trust.v1.Documents/Show"} <= names
     assert {("http.route", "/fails/{name}"), ("url.path", "/nowhere/_other")} <= values
-    assert {"SELECT"} <= {name.split()[0] for name in names}
+    # Spans of the database come from a package that this line of the SDK may not have.
+    assert ("SELECT" in {name.split()[0] for name in names}) == _SPANS_OF_SQLALCHEMY
     events = {
         (each.key, each.value.string_value) for span in spans for event in span.events for each in event.attributes
     }
