@@ -1,0 +1,130 @@
+"""`trust-otel doctor` looks at everything that the settings name, and shows no secret."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from mmdb_writer import MMDBWriter
+from netaddr import IPSet
+
+from trust_otel import settings
+from trust_otel.cli import main
+from trust_otel.doctor import Finding, examine
+
+_ENDS = datetime(2091, 5, 1, tzinfo=timezone.utc)
+
+
+class _Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Healthy) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+def _certificate() -> bytes:
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(_ENDS - timedelta(days=90)).not_valid_after(_ENDS)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+@pytest.fixture
+def good(tmp_path: Path, server: str) -> dict[str, str]:
+    """Every setting that names a source, each good."""
+    (tmp_path / "ca.pem").write_bytes(_certificate())
+    (tmp_path / "feed.txt").write_text("203.0.113.0/24\n198.51.100.7\n")
+    (tmp_path / "key").write_bytes(bytes(range(32)))
+    (tmp_path / "key").chmod(0o400)
+    (tmp_path / "sla.toml").write_text(
+        '[agreements.fast]\nmetric = "http.server.request.duration"\nthreshold = 1\nobjective = 0.9\n'
+    )
+    writer = MMDBWriter(database_type="Test-Country")
+    writer.insert_network(IPSet(["203.0.113.0/24"]), {"country": {"iso_code": "DE"}})
+    writer.to_db_file(str(tmp_path / "countries.mmdb"))
+    return {
+        "TRUST_OTEL_CERTIFICATES": str(tmp_path / "ca.pem"),
+        "TRUST_OTEL_DEPENDENCIES": f"register={server}/?token=secret",
+        "TRUST_OTEL_REPUTATION_FEEDS": f"feed={tmp_path / 'feed.txt'}",
+        "TRUST_OTEL_GEOIP_DATABASE": str(tmp_path / "countries.mmdb"),
+        "TRUST_OTEL_SLA_FILE": str(tmp_path / "sla.toml"),
+        "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE": str(tmp_path / "key"),
+        "OTEL_PYTHON_DISTRO": "trust_distro",
+    }
+
+
+def _by_subject(environment: dict[str, str]) -> dict[str, Finding]:
+    return {finding.subject: finding for finding in examine(environment)}
+
+
+def test_what_is_good_is_found_good_and_described(good: dict[str, str]) -> None:
+    found = _by_subject(good)
+    assert {subject: finding.problem for subject, finding in found.items() if finding.problem} == {}
+    assert found["certificates"].detail == "1 certificates, the first ends 2091-05-01"
+    assert found["reputation"].detail == "2 networks"
+    assert found["dependency"].detail.startswith("http, ")
+
+
+def test_every_source_that_is_bad_is_found_bad(good: dict[str, str]) -> None:
+    for name, value in good.items():
+        path = Path(value.partition("=")[2] or value)
+        if name != "TRUST_OTEL_DEPENDENCIES" and path.is_absolute():
+            path.chmod(0o600)
+            path.write_bytes(b"<html>no such thing</html>\n" * 3 if path.name != "key" else b"short")
+    good["TRUST_OTEL_DEPENDENCIES"] = "db=postgresql://me:secret@127.0.0.1:1/x"
+    good["TRUST_OTEL_DETECTORS"] = "everything"
+    found = list(examine(good))
+    assert {finding.subject for finding in found if finding.problem} == {
+        "setting",
+        "certificates",
+        "dependency",
+        "geoip",
+        "reputation",
+        "sla",
+        "client address",
+    }
+    assert "secret" not in repr(found)
+
+
+def test_nothing_is_looked_at_that_no_setting_names() -> None:
+    assert {finding.subject for finding in examine({})} == {"setting", "distro"}
+
+
+def _run(environment: dict[str, str], *arguments: str) -> Result:
+    unset = dict.fromkeys(settings.names())
+    return CliRunner(env={**unset, **environment}).invoke(main, ["doctor", *arguments])
+
+
+def test_the_exit_status_says_whether_anything_is_wrong(good: dict[str, str]) -> None:
+    assert _run(good).exit_code == 0
+    wrong = _run({**good, "TRUST_OTEL_SLA_FILE": "/nowhere/sla.toml"})
+    assert wrong.exit_code == 1
+    assert "BAD sla" in wrong.output
+
+
+def test_json_has_every_finding(good: dict[str, str]) -> None:
+    found = json.loads(_run(good, "--json").output)
+    assert {finding["subject"] for finding in found} >= {"certificates", "dependency", "geoip", "reputation", "sla"}
+    assert all(set(finding) == {"subject", "name", "problem", "detail"} for finding in found)
