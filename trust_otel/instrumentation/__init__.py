@@ -6,18 +6,16 @@ the same metrics, ours stay out, so that nothing counts twice.
 
 from __future__ import annotations
 
-import logging
+from importlib import import_module
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from trust_otel import distro, settings
 
-_logger = logging.getLogger(__name__)
-
 
 class _Inert:
-    """What is loaded when another distro was chosen."""
+    """What is loaded when another distro was chosen, or no setting wants the instrumentor."""
 
     def instrument(self, **kwargs: Any) -> None:
         """Do nothing."""
@@ -25,81 +23,52 @@ class _Inert:
 
 def load_http() -> BaseInstrumentor | _Inert:
     """Instrumentor of Starlette and FastAPI."""
-    if not distro.chosen():
-        return _Inert()
-    from trust_otel.instrumentation.http import HttpInstrumentor
-
-    return HttpInstrumentor()
+    return _load("http", "HttpInstrumentor")
 
 
 def load_grpc() -> BaseInstrumentor | _Inert:
     """Instrumentor of gRPC servers and clients."""
-    if not distro.chosen():
-        return _Inert()
-    from trust_otel.instrumentation.grpc import GrpcInstrumentor
-
-    return GrpcInstrumentor()
+    return _load("grpc", "GrpcInstrumentor")
 
 
 def load_sqlalchemy() -> BaseInstrumentor | _Inert:
     """Instrumentor of SQLAlchemy engines."""
-    if not distro.chosen():
-        return _Inert()
-    from trust_otel.instrumentation.sqlalchemy import SqlAlchemyInstrumentor
-
-    return SqlAlchemyInstrumentor()
+    return _load("sqlalchemy", "SqlAlchemyInstrumentor")
 
 
 def load_executors() -> BaseInstrumentor | _Inert:
     """Instrumentor of `concurrent.futures.ThreadPoolExecutor`."""
-    if not distro.chosen():
-        return _Inert()
-    from trust_otel.instrumentation.executors import ExecutorInstrumentor
-
-    return ExecutorInstrumentor()
+    return _load("executors", "ExecutorInstrumentor")
 
 
 def load_cryptography() -> BaseInstrumentor | _Inert:
     """Instrumentor of the X.509 operations of `cryptography`."""
-    if not distro.chosen():
-        return _Inert()
-    from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
-
-    return CryptographyInstrumentor()
+    return _load("cryptography", "CryptographyInstrumentor")
 
 
 def load_certificates() -> BaseInstrumentor | _Inert:
     """Watcher of the certificates that TRUST_OTEL_CERTIFICATES names."""
-    if not (distro.chosen() and settings.value("TRUST_OTEL_CERTIFICATES")):
-        return _Inert()
-    from trust_otel.instrumentation.certificates import CertificateInstrumentor
-
-    return CertificateInstrumentor()
+    return _load("certificates", "CertificateInstrumentor", "TRUST_OTEL_CERTIFICATES")
 
 
 def load_dependencies() -> BaseInstrumentor | _Inert:
     """Prober of what TRUST_OTEL_DEPENDENCIES names."""
-    if not (distro.chosen() and settings.value("TRUST_OTEL_DEPENDENCIES")):
-        return _Inert()
-    from trust_otel.instrumentation.dependencies import DependencyInstrumentor
-
-    return DependencyInstrumentor()
+    return _load("dependencies", "DependencyInstrumentor", "TRUST_OTEL_DEPENDENCIES")
 
 
 def load_security() -> BaseInstrumentor | _Inert:
     """Reader of what TRUST_OTEL_GEOIP_DATABASE and TRUST_OTEL_REPUTATION_FEEDS name."""
-    wanted = settings.value("TRUST_OTEL_GEOIP_DATABASE") or settings.value("TRUST_OTEL_REPUTATION_FEEDS")
-    if not (distro.chosen() and wanted):
-        return _Inert()
-    from trust_otel.instrumentation.security import SecurityInstrumentor
-
-    return SecurityInstrumentor()
+    return _load("security", "SecurityInstrumentor", "TRUST_OTEL_GEOIP_DATABASE", "TRUST_OTEL_REPUTATION_FEEDS")
 
 
 def load_agreements() -> BaseInstrumentor | _Inert:
     """Reader of the service level agreements that TRUST_OTEL_SLA_FILE names."""
-    if not (distro.chosen() and settings.value("TRUST_OTEL_SLA_FILE")):
-        return _Inert()
-    from trust_otel.instrumentation.agreements import AgreementInstrumentor
+    return _load("agreements", "AgreementInstrumentor", "TRUST_OTEL_SLA_FILE")
 
-    return AgreementInstrumentor()
+
+def _load(module: str, name: str, *wanted_by: str) -> BaseInstrumentor | _Inert:
+    """The instrumentor, if this distro was chosen and, where settings want it, one of them is set."""
+    if not distro.chosen() or (wanted_by and not any(settings.value(setting) for setting in wanted_by)):
+        return _Inert()
+    instrumentor: BaseInstrumentor = getattr(import_module(f"{__name__}.{module}"), name)()
+    return instrumentor
