@@ -74,7 +74,7 @@ class TrustService:
                 (
                     str(certificates),
                     f"issuing-ca=crl+{self.url}/pki/issuing-ca.crl",
-                    f"issuing-ca=ocsp+{self.url}/pki/ocsp",
+                    f"issuing-ca-ocsp=ocsp+{self.url}/pki/ocsp",
                 )
             ),
             "TRUST_OTEL_CERTIFICATE_INTERVAL": "2",
