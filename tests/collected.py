@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.registry import Collector
+
+from trust_otel.sdk.prometheus import families
 
 
 def points(reader: InMemoryMetricReader, name: str) -> list[Any]:
@@ -20,3 +24,15 @@ def points(reader: InMemoryMetricReader, name: str) -> list[Any]:
         if metric.name == name
         for point in metric.data.data_points
     ]
+
+
+def scraped(recording: Any) -> str:
+    """The text that the endpoint would show of a recording."""
+
+    class One(Collector):
+        def collect(self) -> Any:
+            return families(recording.collect())
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(One())
+    return generate_latest(registry).decode()

@@ -120,7 +120,7 @@ def _tell(detectors: Detectors, event: Event) -> None:
 
 
 def _show(text: str = "") -> None:
-    print(text, flush=True)  # noqa: T201
+    print(text, flush=True)  # noqa: T201 - what this command is for
 
 
 def _table(*rows: Iterable[object]) -> None:

@@ -133,7 +133,7 @@ def main() -> None:
     """Print the lines of the table."""
     atlas, zone_tab, codes = (Path(argument) for argument in sys.argv[1:])
     for code, points in sorted(separate(outlines(atlas, codes), zones(zone_tab)).items()):
-        print(code, *(",".join(map(str, circle)) for circle in cover(points)))  # noqa: T201
+        print(code, *(",".join(map(str, circle)) for circle in cover(points)))  # noqa: T201 - what this command is for
 
 
 if __name__ == "__main__":

@@ -15,15 +15,13 @@ from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metr
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.registry import Collector
 
+from tests.collected import scraped
 from trust_otel import TrustServiceMetrics, settings
 from trust_otel.metrics.agreements import Agreement
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
 from trust_otel.metrics.request import Request
-from trust_otel.sdk.prometheus import families
 from trust_otel.semconv import attributes
 from trust_otel.semconv.definitions import Attribute
 
@@ -69,16 +67,6 @@ HARMLESS = "harmless"
 
 def traces_in(text: str) -> list[str]:
     return [trace for trace in TRACES if trace in text.lower()]
-
-
-def scraped(recording: Any) -> str:
-    class One(Collector):
-        def collect(self) -> Any:
-            return families(recording.collect())
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(One())
-    return generate_latest(registry).decode()
 
 
 def output(recording: Any) -> str:

@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.registry import Collector
 
+from tests.collected import scraped
 from trust_otel import TrustServiceMetrics
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
-from trust_otel.sdk.prometheus import families
 
 
 class Refuses:
@@ -173,18 +171,6 @@ def _call(metrics: TrustServiceMetrics, method: str, choose: Callable[[], Any]) 
     started = call(*positional, **named)
     if started is not None:
         _finishing(started, choose)
-
-
-def scraped(recording: Any) -> str:
-    """The text of the endpoint."""
-
-    class One(Collector):
-        def collect(self) -> Any:
-            return families(recording.collect())
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(One())
-    return generate_latest(registry).decode()
 
 
 @pytest.mark.parametrize("method", METHODS)
