@@ -17,6 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.util._importlib_metadata import entry_points
 
 from trust_otel import settings
+from trust_otel.sdk.ending import end_in_good_order
 from trust_otel.sdk.export_log import quieten
 from trust_otel.sdk.periodic import PeriodicReader
 from trust_otel.sdk.text import valid_text
@@ -36,6 +37,7 @@ class TrustConfigurator(_BaseConfigurator):
     def _configure(self, **kwargs: Any) -> None:
         if settings.value("OTEL_SDK_DISABLED"):
             return
+        end_in_good_order()
         if environ.get("OTEL_CONFIG_FILE"):
             configure_from_file()
             return

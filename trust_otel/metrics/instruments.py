@@ -17,9 +17,9 @@ from weakref import WeakKeyDictionary
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
 from trust_otel.metrics.labels import NO_LABELS, Labels, LabelSets, LabelValue
-from trust_otel.metrics.self_metrics import Loss
+from trust_otel.metrics.self_metrics import Life, Loss
 from trust_otel.semconv.definitions import Metric
-from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_OVERFLOW
+from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_OVERFLOW
 from trust_otel.settings import Limits
 from trust_otel.version import SCHEMA_URL, __version__
 
@@ -172,6 +172,7 @@ class Instruments:
         self.loss = Loss()
         self._create_observable(TRUST_OTEL_DROPPED, self.loss.observe_dropped)
         self._create_observable(TRUST_OTEL_OVERFLOW, self.loss.observe_overflow)
+        self._create_observable(TRUST_OTEL_INSTANCE_UP, Life().observe)
 
     def counter(self, metric: Metric) -> Sum:
         """Adds amounts of 0 or more."""

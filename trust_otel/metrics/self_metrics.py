@@ -1,7 +1,8 @@
-"""What trust-otel lost on the way, as two metrics of its own."""
+"""What trust-otel says of itself: whether the process lives, and what was lost on the way."""
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import Counter
 from collections.abc import Iterable
@@ -45,3 +46,19 @@ class Loss:
         with self._lock:
             counts = dict(self._overflowed)
         return [Observation(count, {METRIC.name: name}) for name, count in counts.items()]
+
+
+class Life:
+    """Whether the process runs, or has begun to end in good order.
+
+    An alert misses an instance whose last word was 1, and not one that was asked to go. To be told at the last export,
+    it must be made after the provider, which exports for the last time when the interpreter ends.
+    """
+
+    def __init__(self) -> None:
+        self._ending = threading.Event()
+        atexit.register(self._ending.set)
+
+    def observe(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of `trust.otel.instance.up`."""
+        return [Observation(0 if self._ending.is_set() else 1)]

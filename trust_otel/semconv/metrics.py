@@ -364,6 +364,12 @@ TRUST_OTEL_DROPPED: Final = Metric(
     attributes=(attributes.REASON, ),
     required=frozenset(("reason", )),
 )
+TRUST_OTEL_INSTANCE_UP: Final = Metric(
+    name="trust.otel.instance.up",
+    instrument="gauge",
+    unit="{instance}",
+    brief="1 while the process runs; 0 in the last export of one that ends in good order.",
+)
 TRUST_OTEL_OVERFLOW: Final = Metric(
     name="trust.otel.overflow",
     instrument="counter",
@@ -530,6 +536,7 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_EXECUTOR_THREADS,
         TRUST_FEE_AMOUNT,
         TRUST_OTEL_DROPPED,
+        TRUST_OTEL_INSTANCE_UP,
         TRUST_OTEL_OVERFLOW,
         TRUST_OTEL_SOURCE_LAST_READ,
         TRUST_OTEL_SOURCE_UP,
