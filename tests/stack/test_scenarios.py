@@ -110,3 +110,8 @@ def test_slow_registers_break_the_agreement(scenes: Scenes) -> None:
     before = scenes.value(missed)
     scenes.run("sla-violation", 15)
     scenes.eventually(f"{missed} > bool {before}", 1)
+
+
+def test_a_day_without_documents_brings_no_revenue(scenes: Scenes) -> None:
+    revenue = "sum(rate(trust_revenue_amount_total[4s])) > bool 0"
+    scenes.run("revenue-drop", 15, during={revenue: 0})

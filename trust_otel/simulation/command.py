@@ -64,6 +64,7 @@ _SCENARIOS_HELP = "\b\nScenarios, each of which ends by itself:\n" + "\n".join(
     type=click.Choice(sorted(SCENARIOS)),
     help="Let one of the scenarios below happen meanwhile.",
 )
+@click.option("--calm", is_flag=True, help="Leave out everything that an alert may rightly follow.")
 @click.option("--vault-url", envvar="VAULT_ADDR", show_envvar=True, help="The Vault that `vault-sealed` seals.")
 @click.option("--vault-token", envvar="VAULT_TOKEN", show_envvar=True, help="Its token, and its key to unseal.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -76,6 +77,7 @@ def simulate(
     seed: int,
     concurrency: int,
     scenario: str | None,
+    calm: bool,
     vault_url: str | None,
     vault_token: str | None,
     as_json: bool,
@@ -94,6 +96,7 @@ def simulate(
         seed=seed,
         concurrency=concurrency,
         scenario=scenario,
+        calm=calm,
         vault_url=vault_url,
         vault_token=vault_token,
     )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
-from .acts import ALL_ACTS, PEOPLE_ACTS
-from .acts.act import Act
+from .acts import ALL_ACTS, PEOPLE_ACTS, calm_acts
 from .errors import UnansweredError, UnexpectedAnswerError
 from .plan import plan
 from .scenarios import SCENARIOS, Target
@@ -39,6 +38,7 @@ class SimulationConfig:
         scenario: Name of what goes wrong meanwhile, in `SCENARIOS`; None for nothing.
         vault_url: The Vault that a scenario seals.
         vault_token: Its token and unseal key.
+        calm: Leave out everything that an alert may rightly follow.
     """
 
     url: str
@@ -51,6 +51,7 @@ class SimulationConfig:
     scenario: str | None = None
     vault_url: str | None = None
     vault_token: str | None = None
+    calm: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,8 @@ class _Run:
         self._world = world
         self._on_progress = on_progress
         self._stop = stop
-        self._acts: Mapping[str, Act] = PEOPLE_ACTS if world.machines is None else ALL_ACTS
+        acts = PEOPLE_ACTS if world.machines is None else ALL_ACTS
+        self._acts = calm_acts(acts) if config.calm else acts
         self._planned = round(config.rate * config.duration_seconds)
         self._slots = asyncio.Semaphore(config.concurrency)
         self._under_way: set[asyncio.Task[None]] = set()

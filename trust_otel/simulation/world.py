@@ -87,6 +87,8 @@ class World:
     web: Web
     truth: Truth
     machines: Machines | None = None
+    business: bool = True
+    """Whether anybody hands in documents."""
     accounts: dict[str, list[Account]] = field(default_factory=dict)
     machine_accounts: dict[str, MachineAccount] = field(default_factory=dict)
     documents: deque[int] = field(default_factory=_recent)

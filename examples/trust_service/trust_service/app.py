@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, HTTPException
+from fastapi import Depends, FastAPI, HTTPException
 
 from .machines import serve_machines
 from .service import open_service
 from .settings import settings_from_environment
 from .web import audit, certificates, documents, logins, pki, signatures
 from .web.admin import admin
-from .web.dependencies import CurrentService
+from .web.dependencies import CurrentService, behave
 
 
 @asynccontextmanager
@@ -23,8 +23,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="Trust service", lifespan=_lifespan)
-for part in (logins, certificates, documents, signatures, audit, pki):
-    app.include_router(part.router)
+for part in (logins, certificates, documents, signatures, audit):
+    app.include_router(part.router, dependencies=[Depends(behave)])
+app.include_router(pki.router)
 app.mount("/admin", admin)
 
 

@@ -26,8 +26,23 @@ PURPOSES: dict[CertificateType, x509.ObjectIdentifier] = {
 _STATUS_LIFETIME = timedelta(hours=1)
 
 
+class RevocationUnknownError(RuntimeError):
+    """Whether a certificate is revoked cannot be said."""
+
+
 class Authority:
+    """Issues certificates, and says which of them it has revoked.
+
+    Attributes:
+        reachable: Whether others can ask it.
+        knows_revoked: Whether it has its own record at hand.
+        list_lifetime: How long a revocation list holds.
+    """
+
     def __init__(self) -> None:
+        self.reachable = True
+        self.knows_revoked = True
+        self.list_lifetime = _STATUS_LIFETIME
         root_key, self._key = new_key(), new_key()
         name = common_name("Trust Service Demo Root CA")
         self.root = _sign(
@@ -74,6 +89,13 @@ class Authority:
         self._revoked[serial_number] = datetime.now(timezone.utc)
 
     def is_revoked(self, serial_number: int) -> bool:
+        """Whether the certificate is revoked.
+
+        Raises:
+            RevocationUnknownError: The record is not at hand.
+        """
+        if not self.knows_revoked:
+            raise RevocationUnknownError
         return serial_number in self._revoked
 
     def revocation_list(self) -> bytes:
@@ -82,8 +104,8 @@ class Authority:
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.issuing.subject)
-            .last_update(now)
-            .next_update(now + _STATUS_LIFETIME)
+            .last_update(min(now, now + self.list_lifetime) - timedelta(seconds=1))
+            .next_update(now + self.list_lifetime)
         )
         for serial_number, revoked_at in self._revoked.copy().items():
             builder = builder.add_revoked_certificate(

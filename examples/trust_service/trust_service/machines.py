@@ -48,12 +48,14 @@ class TrustServicer(rpc.TrustServiceServicer):
 
     async def Validate(self, request: messages.ValidateRequest, context: Context) -> messages.ValidateResponse:
         await self._authorise(context, "certificate")
+        await self._service.conduct.call(stream=False)
         return await self._validate(request, context)
 
     async def ValidateBatch(
         self, request_iterator: AsyncIterator[messages.ValidateRequest], context: Context
     ) -> messages.ValidateBatchResponse:
         await self._authorise(context, "certificate")
+        await self._service.conduct.call(stream=True)
         valid, invalid = 0, Counter[str]()
         async for request in request_iterator:
             verdict = await self._validate(request, context)
@@ -67,6 +69,7 @@ class TrustServicer(rpc.TrustServiceServicer):
         self, request_iterator: AsyncIterator[messages.ValidateRequest], context: Context
     ) -> AsyncIterator[messages.ValidateResponse]:
         await self._authorise(context, "certificate")
+        await self._service.conduct.call(stream=True)
         async for request in request_iterator:
             yield await self._validate(request, context)
 
@@ -74,6 +77,7 @@ class TrustServicer(rpc.TrustServiceServicer):
         self, request: messages.ListCertificatesRequest, context: Context
     ) -> AsyncIterator[messages.Certificate]:
         await self._authorise(context, "certificate")
+        await self._service.conduct.call(stream=True)
         certificate_type = _one_of(_CERTIFICATE_TYPES, request.certificate_type)
         if certificate_type is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown type of certificate")
@@ -95,6 +99,7 @@ class TrustServicer(rpc.TrustServiceServicer):
 
     async def Sign(self, request: messages.SignRequest, context: Context) -> messages.SignResponse:
         machine = await self._authorise(context, "signature", "document.sign")
+        await self._service.conduct.call(stream=False)
         algorithm = _one_of(_ALGORITHMS, request.algorithm)
         if algorithm is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown algorithm")

@@ -13,7 +13,7 @@ from .authority import Authority
 from .certificate_folder import publish
 from .database import Database
 from .documents import SLA, SLA_OBJECTIVE, Registers
-from .faults import Faults
+from .faults import Conduct, Faults
 from .rate_limit import RateLimit
 from .sessions import Sessions
 from .settings import Settings
@@ -31,6 +31,7 @@ class Service:
     authority: Authority
     signer: Signer
     registers: Registers
+    conduct: Conduct
     faults: Faults
     sessions: Sessions
     login_limit: RateLimit
@@ -45,13 +46,15 @@ class Service:
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
     authority, database, registers = Authority(), Database(settings.database_url), Registers()
+    signer, conduct = Signer(authority), Conduct()
     service = Service(
         settings=settings,
         database=database,
         authority=authority,
-        signer=Signer(authority),
+        signer=signer,
         registers=registers,
-        faults=Faults(database, registers),
+        conduct=conduct,
+        faults=Faults(conduct, database, registers, authority, signer),
         sessions=Sessions(),
         login_limit=RateLimit("login", burst=10, per_second=1),
         blocked_addresses=set(),

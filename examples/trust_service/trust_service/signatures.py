@@ -26,6 +26,10 @@ SignatureProblem = Problem | Literal["bad_signature"]
 _ALLOWED: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
 
+class KeyUnavailableError(RuntimeError):
+    """The module that holds the key gives no session."""
+
+
 _VALIDITY = timedelta(days=365)
 _SESSIONS = 2
 
@@ -37,6 +41,7 @@ class Signer:
     pem: str
 
     def __init__(self, authority: Authority) -> None:
+        self.usable = True
         self._authority = authority
         self._key = new_key()
         # As many as a hardware module would have sessions.
@@ -64,6 +69,8 @@ class Signer:
             if allowed is None:
                 op.fail("signature_policy")
                 return None
+            if not self.usable:
+                raise KeyUnavailableError
             return self._key.sign(content, ec.ECDSA(allowed))
 
     def verify(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from trust_otel.simulation.acts import ALL_ACTS, PEOPLE_ACTS
+from trust_otel.simulation.acts import ALL_ACTS, PEOPLE_ACTS, calm_acts
 from trust_otel.simulation.plan import plan
 
 
@@ -33,3 +33,9 @@ def test_kinds_come_as_often_as_their_weights_say() -> None:
     kinds = [operation.kind for operation in islice(plan(7, ALL_ACTS), 20_000)]
     share = ALL_ACTS["document.submit"].weight / sum(act.weight for act in ALL_ACTS.values())
     assert abs(kinds.count("document.submit") / len(kinds) - share) < 0.02
+
+
+def test_a_calm_plan_has_nothing_that_an_alert_may_rightly_follow() -> None:
+    calm = calm_acts(ALL_ACTS)
+    assert {"login", "document.submit", "rpc.stream"} <= set(calm)
+    assert {"scan", "login.burst", "certificate.validate.forged", "signature.sign.weak"}.isdisjoint(calm)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from . import certificates, documents, logins, machines, others, signatures
 from .act import Act
 
@@ -14,3 +16,8 @@ PEOPLE_ACTS: dict[str, Act] = {
 }
 MACHINE_ACTS: dict[str, Act] = machines.ACTS
 ALL_ACTS = {**PEOPLE_ACTS, **MACHINE_ACTS}
+
+
+def calm_acts(acts: Mapping[str, Act]) -> dict[str, Act]:
+    """Those that no alert may rightly follow."""
+    return {name: act for name, act in acts.items() if not act.alarming}

@@ -12,7 +12,9 @@ class Act(NamedTuple):
     Attributes:
         weight: How often it happens, relative to the others.
         perform: Does it.
+        alarming: Whether an alert may rightly follow, so that a calm simulation leaves it out.
     """
 
     weight: float
     perform: Callable[[World, Operation], Awaitable[None]]
+    alarming: bool = False

@@ -219,7 +219,7 @@ async def _validate(world: World, operation: Operation, certificate: str, certif
 ACTS = {
     "certificate.issue": Act(6, _order),
     "certificate.issue.malformed": Act(0.3, _order_malformed),
-    "certificate.issue.too_long": Act(0.2, _order_for_too_long),
+    "certificate.issue.too_long": Act(0.2, _order_for_too_long, alarming=True),
     "certificate.issue.denied": Act(0.5, _order_without_right),
     "certificate.renew": Act(2, _renew),
     "certificate.renew.revoked": Act(0.2, _renew_revoked),
@@ -231,7 +231,7 @@ ACTS = {
     "certificate.validate": Act(14, _validate_good),
     "certificate.validate.expired": Act(0.4, _validate_expired),
     "certificate.validate.revoked": Act(0.4, _validate_revoked),
-    "certificate.validate.forged": Act(0.1, _validate_forged),
+    "certificate.validate.forged": Act(0.1, _validate_forged, alarming=True),
     "certificate.validate.untrusted": Act(0.2, _validate_untrusted),
     "certificate.validate.malformed": Act(0.2, _validate_malformed),
     "certificate.validate.wrong_type": Act(0.2, _validate_for_wrong_purpose),

@@ -27,6 +27,8 @@ _PROCESSING = (
 
 
 async def submit(world: World, operation: Operation) -> None:
+    if not world.business:
+        return
     await _submit(world, operation, operation.country, _READABLE)
 
 
@@ -149,7 +151,7 @@ async def _ask_prices(world: World, operation: Operation) -> None:
 ACTS = {
     "document.submit": Act(20, submit),
     "document.submit.unreadable": Act(0.5, _submit_unreadable),
-    "document.submit.silent_country": Act(0.2, _submit_to_silent_country),
+    "document.submit.silent_country": Act(0.2, _submit_to_silent_country, alarming=True),
     "document.submit.malformed": Act(0.5, _submit_malformed),
     "document.submit.denied": Act(0.5, _submit_without_right),
     "document.read": Act(8, _read),

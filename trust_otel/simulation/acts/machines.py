@@ -215,7 +215,7 @@ ACTS = {
     "rpc.validate.unknown_type": Act(0.2, _validate_unknown_type),
     "rpc.validate.stranger": Act(0.2, _validate_as_stranger),
     "rpc.sign": Act(2, _sign),
-    "rpc.sign.weak": Act(0.1, _sign_weakly),
+    "rpc.sign.weak": Act(0.1, _sign_weakly, alarming=True),
     "rpc.sign.denied": Act(0.2, _sign_without_right),
     "rpc.batch": Act(1.5, _batch),
     "rpc.batch.broken": Act(0.1, _broken_batch),

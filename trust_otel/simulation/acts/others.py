@@ -37,5 +37,5 @@ async def _scan(world: World, operation: Operation) -> None:
 ACTS = {
     "audit.read": Act(1, _read_audit_log),
     "audit.read.denied": Act(0.2, _read_audit_log_without_right),
-    "scan": Act(1, _scan),
+    "scan": Act(1, _scan, alarming=True),
 }

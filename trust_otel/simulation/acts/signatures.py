@@ -91,7 +91,7 @@ async def _ask_to_verify(world: World, operation: Operation, signed: Signed, con
 
 ACTS = {
     "signature.sign": Act(5, sign),
-    "signature.sign.weak": Act(0.2, _sign_weakly),
+    "signature.sign.weak": Act(0.2, _sign_weakly, alarming=True),
     "signature.sign.denied": Act(0.3, _sign_without_right),
     "signature.verify": Act(4, _verify),
     "signature.verify.altered": Act(0.2, _verify_altered),

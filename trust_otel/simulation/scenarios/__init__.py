@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import attack, expiry, faults, vault
+from . import attack, business, expiry, faults, vault
 from .scenario import Scenario, Target
 
 SCENARIOS: dict[str, Scenario] = {
@@ -12,6 +12,7 @@ SCENARIOS: dict[str, Scenario] = {
         faults.AUDIT_GAP,
         expiry.EXPIRY,
         faults.POOL_EXHAUSTED,
+        business.REVENUE_DROP,
         faults.SLA_VIOLATION,
         vault.VAULT_SEALED,
     )

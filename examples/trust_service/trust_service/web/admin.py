@@ -116,4 +116,11 @@ async def renew_signer(wanted: SignerOrder, service: CurrentService) -> None:
 async def begin_fault(fault: Fault, wanted: FaultOrder, service: CurrentService) -> None:
     """Let something go wrong for a while, to see it in dashboards and alerts."""
     async with audited(service.database, _ACTOR, "fault.begin"):
-        service.faults.begin(fault, wanted.seconds)
+        await service.faults.begin(fault, wanted.seconds)
+
+
+@admin.delete("/faults/{fault}", status_code=204)
+async def lift_fault(fault: Fault, service: CurrentService) -> None:
+    """Put right what was let go wrong, before it ends by itself."""
+    async with audited(service.database, _ACTOR, "fault.lift"):
+        await service.faults.lift(fault)

@@ -65,3 +65,8 @@ def allowed_to(resource: Resource, action: str | None = None) -> Callable[..., A
         raise HTTPException(403, f"no right to {resource}")
 
     return account_with_right
+
+
+async def behave(service: CurrentService) -> None:
+    """Befalls every request of people: nothing, unless a fault goes on."""
+    await service.conduct.answer()

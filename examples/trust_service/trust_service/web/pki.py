@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from .dependencies import CurrentService
 
-router = APIRouter(prefix="/pki", tags=["pki"])
+
+async def _reachable(service: CurrentService) -> None:
+    if not service.authority.reachable:
+        raise HTTPException(503, "the authority does not answer")
+
+
+router = APIRouter(prefix="/pki", tags=["pki"], dependencies=[Depends(_reachable)])
 
 _LONGEST_REQUEST = 10_000
 
