@@ -1,0 +1,1 @@
+"""The fire drill: every alert is made to fire by its fault, and is followed to who is told."""
