@@ -17,7 +17,8 @@ demo: .venv/ready ## Start stack, service and traffic, and watch the numbers arr
 	@$(RUN)/python -m examples.demo $(if $(FOR),--for $(FOR)) $(if $(REPORT),--report $(REPORT))
 
 test: check ## Run all checks and tests
-	@$(RUN)/trust-otel stack build
+	@# What cannot be had on this machine (Debian's packages elsewhere), the tests that need it skip.
+	-@$(RUN)/trust-otel stack build
 	@$(RUN)/pytest
 	@echo "The same on the newer lines of the SDK and of SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2

@@ -400,5 +400,9 @@ def _known_names() -> frozenset[str]:
         "PROMTOOL_BINARY",
         "ALERTMANAGER_BINARY",
         "AMTOOL_BINARY",
+        "NODE_EXPORTER_BINARY",
+        "POSTGRES_EXPORTER_BINARY",
+        "REDIS_EXPORTER_BINARY",
+        "PROMTOOL_2_42_BINARY",
     )
     return frozenset(_BY_NAME) | {f"TRUST_OTEL_{name}" for name in (*stack, "STACK_DIRECTORY")}

@@ -59,7 +59,10 @@ def test_everything_is_healthy_and_up_again_changes_nothing(stack: Stack, addres
 def test_promtool_accepts_the_configuration(tmp_path: Path) -> None:
     promtool = find(binaries()["promtool"], environ, print)
     checked = subprocess.run(
-        [str(promtool), "check", "config", str(prometheus_config())], capture_output=True, text=True, check=False
+        [str(promtool), "check", "config", "--lint=all", "--lint-fatal", str(prometheus_config())],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert checked.returncode == 0, checked.stderr
     assert "SUCCESS" in checked.stdout

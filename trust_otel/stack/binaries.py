@@ -1,4 +1,4 @@
-"""Finds the executable of a component: explicit setting, PATH, cache, and last a build."""
+"""Finds the executable of a component: explicit setting, PATH, cache, and last a build or download."""
 
 import os
 import re
@@ -7,13 +7,14 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from trust_otel.stack.building import Progress, build, cache_folder, cached, remedies
 from trust_otel.stack.errors import BinaryUnavailable
-from trust_otel.stack.gobuild import Progress, build, cache_folder, cached, remedies
 from trust_otel.stack.recipes import Binary
 
 Version = tuple[int, int, int]
 
-_VERSION = re.compile(r"version v?(\d+)\.(\d+)\.(\d+)")
+# The exporter for Redis says "Redis Metrics Exporter 1.45.0", all others say "version".
+_VERSION = re.compile(r"(?:version|Exporter) v?(\d+)\.(\d+)\.(\d+)")
 
 
 def find(binary: Binary, environ: Mapping[str, str], on_progress: Progress) -> Path:
@@ -55,11 +56,15 @@ def _installed(binary: Binary, environ: Mapping[str, str], on_progress: Progress
         if where is None:
             continue
         version = _version_of(where)
-        if version is not None and pinned is not None and compatible(version, pinned):
+        if version is not None and pinned is not None and _will_do(binary, version, pinned):
             return Path(where)
         spoken = ".".join(map(str, version)) if version else "unknown"
         on_progress(f"{binary.title}: not {where}, it is version {spoken}, not {binary.version}")
     return None
+
+
+def _will_do(binary: Binary, found: Version, pinned: Version) -> bool:
+    return found == pinned if binary.exact else compatible(found, pinned)
 
 
 def _version_of(executable: str) -> Version | None:

@@ -90,13 +90,21 @@ def down(directory: Path) -> None:
 
 @stack.command()
 def build() -> None:
-    """Find or build every executable, and print where each is.
+    """Find, build or fetch every executable, and print where each is.
 
-    The first build takes a few minutes; later ones find everything in the cache.
+    The first time takes a few minutes; later everything is in the cache. One that cannot be had keeps
+    none of the others from being built.
     """
-    with _errors_as_text():
-        for binary in binaries().values():
-            click.echo(f"{binary.name:<12} {find(binary, os.environ, _progress)}")
+    every = binaries()
+    width = max(map(len, every))
+    missing = []
+    for binary in every.values():
+        try:
+            click.echo(f"{binary.name:<{width}} {find(binary, os.environ, _progress)}")
+        except StackError as error:
+            missing.append(str(error))
+    if missing:
+        raise click.ClickException("\n\n".join(missing))
 
 
 def _progress(line: str) -> None:
@@ -104,7 +112,7 @@ def _progress(line: str) -> None:
 
 
 def _print_addresses(addresses: Addresses) -> None:
-    for name, url in asdict(addresses).items():
+    for name, url in addresses.always().items():
         click.echo(f"{name:<30} {url}")
 
 
@@ -120,7 +128,7 @@ def _status_object(
     return {
         "directory": str(directory),
         "healthy": healthy,
-        "addresses": None if addresses is None else asdict(addresses),
+        "addresses": None if addresses is None else addresses.always(),
         "components": [asdict(component) | {"log": str(component.log)} for component in found],
     }
 

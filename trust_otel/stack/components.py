@@ -1,16 +1,31 @@
 """How each component is started, and how to ask whether it is well."""
 
-import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
-from trust_otel.stack import files
+from trust_otel.stack import files, targets
+from trust_otel.stack.errors import ComponentError
+from trust_otel.stack.inputs import Inputs
 from trust_otel.stack.ports import LOOPBACK
 from trust_otel.stack.state import Addresses, port_of
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a component is started with; `components` are the names of all that belong to its stack."""
+
+    executable: Path
+    directory: Path
+    addresses: Addresses
+    inputs: Inputs
+    components: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -18,7 +33,7 @@ class Launch:
     """A command line, and what it needs in the environment."""
 
     command: list[str]
-    environment: dict[str, str]
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -27,15 +42,23 @@ class Component:
 
     `prepare` writes what the component needs into the run folder and says how to start it.
     `start_seconds` and `stop_seconds` are how long it may take to become healthy and to end by
-    itself.
+    itself. `binary` is the name of its executable, `needs` the field of Inputs without which it
+    cannot be started.
     """
 
     name: str
-    prepare: Callable[[Path, Path, Addresses], Launch]
+    binary: str
+    prepare: Callable[[Start], Launch]
     address: Callable[[Addresses], str]
     health: Callable[[Addresses], str]
     start_seconds: float
     stop_seconds: float
+    needs: str | None = None
+
+    def check(self, inputs: Inputs) -> None:
+        """Raise ComponentError when something that it needs was not given."""
+        if self.needs is not None and getattr(inputs, self.needs) is None:
+            raise ComponentError(f"{self.name} cannot be started: give the stack Inputs({self.needs}=...)")
 
     def healthy(self, addresses: Addresses) -> bool:
         """Whether the component answers that it is ready."""
@@ -47,56 +70,164 @@ class Component:
             return False
 
 
-def _collector(executable: Path, directory: Path, addresses: Addresses) -> Launch:
-    config = files.collector_config()
-    return Launch(
-        command=[str(executable), f"--config={config}"],
-        environment={
-            "TRUST_OTEL_STACK_OTLP_GRPC_PORT": str(port_of(addresses.otlp_grpc)),
-            "TRUST_OTEL_STACK_OTLP_HTTP_PORT": str(port_of(addresses.otlp_http)),
-            "TRUST_OTEL_STACK_COLLECTOR_EXPORTER_PORT": str(port_of(addresses.collector_prometheus_exporter)),
-            "TRUST_OTEL_STACK_COLLECTOR_METRICS_PORT": str(port_of(addresses.collector_self_metrics)),
-            "TRUST_OTEL_STACK_COLLECTOR_HEALTH_PORT": str(port_of(addresses.collector_health)),
-            "TRUST_OTEL_STACK_COLLECTOR_DIRECTORY": str(directory / "collector" / "queue"),
-            "TRUST_OTEL_STACK_PROMETHEUS_URL": addresses.prometheus,
-        },
-    )
+def _given(value: T | None) -> T:
+    assert value is not None  # noqa: S101 - Component.check() was there first
+    return value
 
 
-def _prometheus(executable: Path, directory: Path, addresses: Addresses) -> Launch:
-    folder = directory / "prometheus"
-    targets = folder / "targets"
-    targets.mkdir(parents=True, exist_ok=True)
-    config = folder / "prometheus.yml"
-    shutil.copy(files.prometheus_config(), config)
-    _write_target(targets / "prometheus.json", addresses.prometheus)
-    _write_target(targets / "collector.json", addresses.collector_self_metrics)
+def _collector(start: Start) -> Launch:
+    addresses, inputs = start.addresses, start.inputs
+    environment = {
+        "TRUST_OTEL_STACK_OTLP_GRPC_PORT": str(port_of(addresses.otlp_grpc)),
+        "TRUST_OTEL_STACK_OTLP_HTTP_PORT": str(port_of(addresses.otlp_http)),
+        "TRUST_OTEL_STACK_COLLECTOR_EXPORTER_PORT": str(port_of(addresses.collector_prometheus_exporter)),
+        "TRUST_OTEL_STACK_COLLECTOR_METRICS_PORT": str(port_of(addresses.collector_self_metrics)),
+        "TRUST_OTEL_STACK_COLLECTOR_HEALTH_PORT": str(port_of(addresses.collector_health)),
+        "TRUST_OTEL_STACK_COLLECTOR_DIRECTORY": str(start.directory / "collector" / "queue"),
+        "TRUST_OTEL_STACK_PROMETHEUS_URL": inputs.collector_sends_to or addresses.prometheus,
+    }
+    if inputs.collector_queue_size is not None:
+        environment["TRUST_OTEL_STACK_COLLECTOR_QUEUE_SIZE"] = str(inputs.collector_queue_size)
+    targets.write(start.directory, "collector", [targets.local(addresses.collector_self_metrics)])
+    return Launch([str(start.executable), f"--config={files.collector_config()}"], environment)
+
+
+def _prometheus(start: Start) -> Launch:
+    folder = start.directory / "prometheus"
+    folder.mkdir(parents=True, exist_ok=True)
+    given = start.inputs.prometheus_config
+    for file in files.prometheus_files() if given is None else given.glob("*.yml"):
+        shutil.copy(file, folder)
+    url = start.addresses.prometheus
+    targets.write(start.directory, "prometheus", [targets.local(url)])
     return Launch(
-        command=[
-            str(executable),
-            f"--config.file={config}",
+        [
+            str(start.executable),
+            f"--config.file={folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={folder / 'data'}",
             "--storage.tsdb.retention.time=15d",
-            f"--web.listen-address={LOOPBACK}:{port_of(addresses.prometheus)}",
+            f"--web.listen-address={LOOPBACK}:{port_of(url)}",
+            # In the links of alerts; the default is the name of the machine.
+            f"--web.external-url={url}",
             "--web.enable-otlp-receiver",
             # What this is for: see the head of monitoring/prometheus/prometheus.yml.
             "--enable-feature=created-timestamp-zero-ingestion",
-        ],
-        environment={},
+        ]
     )
 
 
-def _write_target(file: Path, url: str) -> None:
-    file.write_text(json.dumps([{"targets": [f"{LOOPBACK}:{port_of(url)}"]}]) + "\n")
+def _alertmanager(name: str, peer: str) -> Callable[[Start], Launch]:
+    def prepare(start: Start) -> Launch:
+        url = start.addresses.optional[name]
+        targets.write(start.directory, name, [targets.local(url)])
+        return Launch(
+            [
+                str(start.executable),
+                f"--config.file={_given(start.inputs.alertmanager_config).resolve()}",
+                f"--storage.path={start.directory / name}",
+                # Longer than any repeat_interval: what has been notified must be remembered until it is due again.
+                "--data.retention=120h",
+                f"--web.listen-address={LOOPBACK}:{port_of(url)}",
+                f"--web.external-url={url}",
+                *_cluster(start, name, peer),
+            ]
+        )
+
+    return prepare
+
+
+def _cluster(start: Start, name: str, peer: str) -> list[str]:
+    if peer not in start.components:
+        # Empty: no cluster, and no port that listens for one.
+        return ["--cluster.listen-address="]
+    own, other = (f"{LOOPBACK}:{port_of(start.addresses.optional[f'{each}-cluster'])}" for each in (name, peer))
+    return [f"--cluster.listen-address={own}", f"--cluster.advertise-address={own}", f"--cluster.peer={other}"]
+
+
+# What a panel or a rule reads, or somebody who looks for the cause.
+_NODE_COLLECTORS = (
+    *("cpu", "diskstats", "filefd", "filesystem", "loadavg", "meminfo", "netclass", "netdev"),
+    *("pressure", "stat", "time", "uname", "vmstat"),
+)
+
+
+def _node_exporter(start: Start) -> Launch:
+    url = start.addresses.optional["node-exporter"]
+    targets.write(start.directory, "node", [targets.local(url)])
+    return Launch(
+        [
+            str(start.executable),
+            f"--web.listen-address={LOOPBACK}:{port_of(url)}",
+            # The others are for hardware and systems that most machines do not have; each would report that it failed.
+            "--collector.disable-defaults",
+            *(f"--collector.{collector}" for collector in _NODE_COLLECTORS),
+        ]
+    )
+
+
+def _postgres_exporter(name: str, target: str, server: Callable[[Inputs], str | None]) -> Callable[[Start], Launch]:
+    def prepare(start: Start) -> Launch:
+        url = start.addresses.optional[name]
+        targets.write(start.directory, target, [targets.local(url)])
+        return Launch(
+            [
+                str(start.executable),
+                f"--web.listen-address={LOOPBACK}:{port_of(url)}",
+                f"--extend.query-path={files.postgresql_queries()}",
+            ],
+            # In the environment, because everybody on the machine can read a command line, and there may be a password.
+            {"DATA_SOURCE_NAME": _given(server(start.inputs))},
+        )
+
+    return prepare
+
+
+def _redis_exporter(start: Start) -> Launch:
+    url = start.addresses.optional["redis-exporter"]
+    targets.write(start.directory, "redis", [targets.local(url)])
+    return Launch(
+        [str(start.executable), "-web.listen-address", f"{LOOPBACK}:{port_of(url)}"],
+        {"REDIS_ADDR": _given(start.inputs.redis)},
+    )
+
+
+def _optional(
+    name: str, binary: str, prepare: Callable[[Start], Launch], *, needs: str | None = None, health: str = "/"
+) -> Component:
+    return Component(
+        name=name,
+        binary=binary,
+        prepare=prepare,
+        address=lambda addresses: addresses.optional[name],
+        health=lambda addresses: f"{addresses.optional[name]}{health}",
+        start_seconds=30,
+        stop_seconds=15,
+        needs=needs,
+    )
 
 
 # In the order they are started; they are stopped the other way round, so that the Collector can
-# hand over what it holds.
+# hand over what it holds, and Prometheus the alerts that it has.
 COMPONENTS = {
     component.name: component
     for component in (
+        _optional(
+            "alertmanager",
+            "alertmanager",
+            _alertmanager("alertmanager", peer="alertmanager-2"),
+            needs="alertmanager_config",
+            health="/-/ready",
+        ),
+        _optional(
+            "alertmanager-2",
+            "alertmanager",
+            _alertmanager("alertmanager-2", peer="alertmanager"),
+            needs="alertmanager_config",
+            health="/-/ready",
+        ),
         Component(
             name="prometheus",
+            binary="prometheus",
             prepare=_prometheus,
             address=lambda addresses: addresses.prometheus,
             health=lambda addresses: f"{addresses.prometheus}/-/ready",
@@ -106,11 +237,28 @@ COMPONENTS = {
         ),
         Component(
             name="collector",
+            binary="collector",
             prepare=_collector,
             address=lambda addresses: addresses.otlp_http,
             health=lambda addresses: addresses.collector_health,
             start_seconds=30,
             stop_seconds=15,
         ),
+        _optional("node-exporter", "node_exporter", _node_exporter),
+        _optional(
+            "postgres-exporter",
+            "postgres_exporter",
+            _postgres_exporter("postgres-exporter", "postgres", lambda inputs: inputs.postgresql),
+            needs="postgresql",
+        ),
+        _optional(
+            "postgres-exporter-standby",
+            "postgres_exporter",
+            _postgres_exporter(
+                "postgres-exporter-standby", "postgres-standby", lambda inputs: inputs.postgresql_standby
+            ),
+            needs="postgresql_standby",
+        ),
+        _optional("redis-exporter", "redis_exporter", _redis_exporter, needs="redis", health="/health"),
     )
 }

@@ -30,6 +30,17 @@ def collector_config() -> Path:
     return project_file("collector/local.yaml")
 
 
+def prometheus_files() -> tuple[Path, ...]:
+    """Prometheus' configuration and the rule files that it names."""
+    rules = ("recording", "alerts")
+    return prometheus_config(), *(project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in rules)
+
+
+def postgresql_queries() -> Path:
+    """What the exporter for PostgreSQL asks beside its own queries."""
+    return project_file("monitoring/postgres-exporter/queries.yml")
+
+
 def prometheus_config() -> Path:
     """Prometheus' configuration; the same file in every deployment."""
     return project_file("monitoring/prometheus/prometheus.yml")

@@ -10,16 +10,18 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
-from trust_otel.stack import processes
+from trust_otel.stack import processes, targets
 from trust_otel.stack.binaries import find
-from trust_otel.stack.components import COMPONENTS, Component
+from trust_otel.stack.components import COMPONENTS, Component, Start
 from trust_otel.stack.errors import ComponentError
 from trust_otel.stack.guardian import Guardian
+from trust_otel.stack.inputs import Inputs
 from trust_otel.stack.locks import exclusive
 from trust_otel.stack.recipes import binaries
 from trust_otel.stack.state import Addresses, ComponentStatus, ProcessRecord, State, load, save
 
 _POLL_SECONDS = 0.05
+_NO_INPUTS = Inputs()
 _ENDING = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT}
 
 
@@ -43,19 +45,24 @@ class Stack:
         directory: Path,
         *,
         components: Sequence[str] = ("collector", "prometheus"),
+        inputs: Inputs = _NO_INPUTS,
         on_progress: Callable[[str], None] = _silent,
         detached: bool = False,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         """Nothing is touched yet. `on_progress` gets a line of text per step.
 
-        Raises ValueError on an unknown component.
+        Raises ValueError on an unknown component, ComponentError when one needs an input that is
+        not there.
         """
         unknown = set(components) - set(COMPONENTS)
         if unknown:
             raise ValueError(f"unknown components {sorted(unknown)}; there are {sorted(COMPONENTS)}")
         self.directory = directory.resolve()
         self._components = [component for name, component in COMPONENTS.items() if name in components]
+        for component in self._components:
+            component.check(inputs)
+        self._inputs = inputs
         self._on_progress = on_progress
         self._detached = detached
         self._environ = environ
@@ -131,9 +138,18 @@ class Stack:
         `up()`.
         """
         component = self._component(name)
+        component.check(self._inputs)
         executable = self._find(component)
         with self._locked():
             self._ensure_healthy(self._existing_state(), {name: executable})
+
+    def scrape(self, name: str, endpoints: Sequence[targets.Target]) -> None:
+        """Let Prometheus scrape what is not part of the stack, until the stack has ended.
+
+        The name decides on the job: see monitoring/prometheus/prometheus.yml. A second call for the
+        same name replaces the endpoints of the first.
+        """
+        targets.write(self.directory, name, endpoints)
 
     def kill(self, name: str, signal_number: int = signal.SIGKILL) -> None:
         """Send a signal to one component; if it ends processes, wait for the end (at most 30 s).
@@ -184,7 +200,7 @@ class Stack:
         return COMPONENTS[name]
 
     def _find(self, component: Component) -> Path:
-        return find(binaries()[component.name], self._environ, self._on_progress)
+        return find(binaries()[component.binary], self._environ, self._on_progress)
 
     def _log(self, component: Component) -> Path:
         return self.directory / "logs" / f"{component.name}.log"
@@ -196,8 +212,9 @@ class Stack:
                 return state
             if state.processes:
                 self._on_progress("the last stack of this folder was not stopped and is gone; new start")
-            if state.addresses.free():
-                return State(state.addresses)
+        targets.clear(self.directory)
+        if state is not None and state.addresses.free():
+            return State(state.addresses)
         return State(Addresses.on_free_ports())
 
     def _existing_state(self) -> State:
@@ -224,7 +241,8 @@ class Stack:
             raise
 
     def _launch(self, state: State, component: Component, executable: Path) -> None:
-        launch = component.prepare(executable, self.directory, state.addresses)
+        names = frozenset(component.name for component in self._components)
+        launch = component.prepare(Start(executable, self.directory, state.addresses, self._inputs, names))
         self._on_progress(f"starting {component.name} ({executable})")
         child = processes.start(
             launch.command,

@@ -1,4 +1,4 @@
-"""The executables of the stack: pinned versions, and the Go builds that make them.
+"""The executables of the stack: pinned versions, and the Go builds or Debian packages that they come from.
 
 A recipe is data. Its steps run in an empty folder that holds copies of its files, and leave the
 executable in `bin/`.
@@ -25,12 +25,28 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Tool:
+    """What the steps of a recipe need on PATH, and how messages speak of it."""
+
+    program: str
+    title: str
+    verb: str
+    participle: str
+    remedy: str
+
+
+GO = Tool("go", "Go", "build", "built", f"install Go {MINIMUM_GO} or later (https://go.dev/dl) and try again")
+APT = Tool("apt-get", "apt-get", "fetch", "fetched", "run this on Debian 12, whose package it is")
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """How to build one executable."""
+    """How to come by one executable."""
 
     executable: str
     steps: tuple[Step, ...]
     files: tuple[Path, ...] = ()
+    tool: Tool = GO
 
     def fingerprint(self) -> str:
         """A hash of all that decides what comes out: commands, files, platform."""
@@ -46,7 +62,8 @@ class Recipe:
 class Binary:
     """An executable of the stack.
 
-    `on_path` are the names it goes by when it is installed on the machine, best first.
+    `on_path` are the names it goes by when it is installed on the machine, best first. A later version that is found
+    there will do, unless `exact`.
     """
 
     name: str
@@ -54,6 +71,7 @@ class Binary:
     version: str
     on_path: tuple[str, ...]
     recipe: Recipe
+    exact: bool = False
 
     @property
     def variable(self) -> str:
@@ -63,7 +81,15 @@ class Binary:
 
 def binaries() -> dict[str, Binary]:
     """Every executable of the stack by name."""
-    every = (_collector(), *_prometheus(), *_alertmanager())
+    every = (
+        _collector(),
+        *_prometheus(),
+        *_alertmanager(),
+        _node_exporter(),
+        _postgres_exporter(),
+        _redis_exporter(),
+        _oldest_promtool(),
+    )
     return {binary.name: binary for binary in every}
 
 
@@ -134,14 +160,73 @@ def _alertmanager() -> tuple[Binary, Binary]:
 
 def _alertmanager_tool(name: str, title: str) -> Binary:
     version = "0.31.1"
+    recipe = _go_install(name, version, f"github.com/prometheus/alertmanager/cmd/{name}")
+    return Binary(name, title, version, (name,), recipe)
+
+
+def _node_exporter() -> Binary:
+    version = "1.12.1"
+    recipe = _go_install("node_exporter", version, "github.com/prometheus/node_exporter")
+    return Binary("node_exporter", "node_exporter", version, ("prometheus-node-exporter", "node_exporter"), recipe)
+
+
+def _go_install(executable: str, version: str, package: str) -> Recipe:
     command = (
         "go",
         "install",
         "-trimpath",
         f"-ldflags=-s -w -X github.com/prometheus/common/version.Version={version}",
-        f"github.com/prometheus/alertmanager/cmd/{name}@v{version}",
+        f"{package}@v{version}",
     )
-    return Binary(name, title, version, (name,), Recipe(name, (Step("compiling", command),)))
+    return Recipe(executable, (Step("compiling", command),))
+
+
+def _postgres_exporter() -> Binary:
+    version = "0.11.1"
+    recipe = _debian("prometheus-postgres-exporter", version, "prometheus-postgres-exporter")
+    return Binary(
+        "postgres_exporter",
+        "postgres_exporter",
+        version,
+        ("prometheus-postgres-exporter", "postgres_exporter"),
+        recipe,
+    )
+
+
+def _redis_exporter() -> Binary:
+    version = "1.45.0"
+    recipe = _debian("prometheus-redis-exporter", version, "prometheus-redis-exporter")
+    return Binary("redis_exporter", "redis_exporter", version, ("prometheus-redis-exporter", "redis_exporter"), recipe)
+
+
+def _oldest_promtool() -> Binary:
+    """Of the oldest Prometheus that the rules have to pass on; only tests use it."""
+    version = "2.42.0"
+    recipe = _debian("prometheus", version, "promtool")
+    return Binary("promtool_2_42", "promtool", version, ("promtool",), recipe, exact=True)
+
+
+def _debian(package: str, version: str, executable: str) -> Recipe:
+    """The executable of a Debian package, fetched and unpacked without being root and without being installed.
+
+    The machine's own package lists may be empty or old: fresh ones are read into the folder of the build.
+    """
+    apt_get = (
+        "apt-get",
+        "--quiet",
+        *("-o", "Dir::State=./apt"),
+        *("-o", "Dir::Cache=./apt"),
+        # What is installed here does not matter.
+        *("-o", "Dir::State::status=/dev/null"),
+        # root's apt-get would change to a user who may not write in this folder.
+        *("-o", "APT::Sandbox::User="),
+    )
+    steps = (
+        Step("reading Debian's package lists", (*apt_get, "update")),
+        Step(f"downloading {package}", (*apt_get, "download", f"{package}={version}*")),
+        Step("unpacking", ("sh", "-c", "dpkg-deb --extract ./*.deb unpacked && mv unpacked/usr/bin bin")),
+    )
+    return Recipe(executable, steps, tool=APT)
 
 
 # Without file paths, symbol table and debug information: the same bytes on every machine, a third

@@ -9,6 +9,19 @@ from urllib.parse import urlsplit
 
 from trust_otel.stack.ports import LOOPBACK, all_free, free_ports
 
+# What else may listen: the components that a stack has only when they are asked for, and the ports on which the
+# Alertmanagers of a pair talk to each other.
+OPTIONAL = (
+    "alertmanager",
+    "alertmanager-2",
+    "alertmanager-cluster",
+    "alertmanager-2-cluster",
+    "node-exporter",
+    "postgres-exporter",
+    "postgres-exporter-standby",
+    "redis-exporter",
+)
+
 
 @dataclass(frozen=True)
 class Addresses:
@@ -26,25 +39,30 @@ class Addresses:
     """The Collector's metrics about itself, as such a page."""
     collector_health: str
     """Answers 200 while the Collector takes data."""
+    optional: Mapping[str, str]
+    """The addresses of what is in OPTIONAL, by name; reserved for it also while it is not part of the stack."""
 
     @classmethod
     def on_free_ports(cls) -> "Addresses":
         """Addresses on ports that nothing listens on. Raises OSError when there are none."""
-        otlp_http, otlp_grpc, prometheus, exporter, self_metrics, health = (
-            f"http://{LOOPBACK}:{port}" for port in free_ports(6)
-        )
+        urls = (f"http://{LOOPBACK}:{port}" for port in free_ports(6 + len(OPTIONAL)))
         return cls(
-            otlp_http,
-            otlp_grpc,
-            prometheus,
-            f"{exporter}/metrics",
-            f"{self_metrics}/metrics",
-            health,
+            otlp_http=next(urls),
+            otlp_grpc=next(urls),
+            prometheus=next(urls),
+            collector_prometheus_exporter=f"{next(urls)}/metrics",
+            collector_self_metrics=f"{next(urls)}/metrics",
+            collector_health=next(urls),
+            optional=dict(zip(OPTIONAL, urls, strict=True)),
         )
+
+    def always(self) -> dict[str, str]:
+        """The addresses of what every stack has, by name."""
+        return {name: url for name, url in asdict(self).items() if name != "optional"}
 
     def free(self) -> bool:
         """Whether nothing listens on any of the addresses."""
-        return all_free(port_of(url) for url in asdict(self).values())
+        return all_free(port_of(url) for url in (*self.always().values(), *self.optional.values()))
 
 
 def port_of(url: str) -> int:
@@ -90,8 +108,11 @@ def load(path: Path) -> State | None:
     """The state in the file; None when there is none, or when it is not one of this version's."""
     try:
         content = json.loads(path.read_text())
+        addresses = Addresses(**content["addresses"])
+        if set(addresses.optional) != set(OPTIONAL):
+            return None
         return State(
-            addresses=Addresses(**content["addresses"]),
+            addresses=addresses,
             processes={name: ProcessRecord(**record) for name, record in content["processes"].items()},
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):

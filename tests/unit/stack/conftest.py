@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from trust_otel.stack.recipes import binaries
+
 _FAKE = """\
     #!{python}
     import http.server, os, sys
 
-    listen = [a.split(":")[-1] for a in sys.argv if a.startswith("--web.listen-address=")]
+    listen = [b.split(":")[-1] for a, b in zip(sys.argv, sys.argv[1:]) if a == "-web.listen-address"]
+    listen += [a.split(":")[-1] for a in sys.argv if a.startswith("--web.listen-address=")]
     port = int(listen[0] if listen else os.environ["TRUST_OTEL_STACK_COLLECTOR_HEALTH_PORT"])
 
     class Healthy(http.server.BaseHTTPRequestHandler):
@@ -37,6 +40,6 @@ def script(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def fake_binaries(tmp_path: Path) -> dict[str, str]:
-    """An environment in which both components are the fake one."""
+    """An environment in which every component is the fake one."""
     fake = str(script(tmp_path / "fake", _FAKE))
-    return {"TRUST_OTEL_COLLECTOR_BINARY": fake, "TRUST_OTEL_PROMETHEUS_BINARY": fake}
+    return {binary.variable: fake for binary in binaries().values()}

@@ -1,13 +1,15 @@
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.unit.stack.conftest import script
+from trust_otel.settings import unknown_names
 from trust_otel.stack.binaries import compatible, find
+from trust_otel.stack.building import cache_folder, cached
 from trust_otel.stack.errors import BinaryUnavailable, BuildError
-from trust_otel.stack.gobuild import cache_folder, cached
-from trust_otel.stack.recipes import Binary, Recipe, Step, binaries
+from trust_otel.stack.recipes import APT, Binary, Recipe, Step, binaries
 
 # Writes a line per build, and an executable where a recipe's last step has to leave it.
 _GO = """\
@@ -72,6 +74,39 @@ def test_another_version_on_path_is_passed_over_and_named(
     lines: list[str] = []
     assert find(thing, environ, lines.append) == ready
     assert lines == [f"The Thing: not {installed}, it is version 2.42.0, not 3.12.0"]
+
+
+def test_where_only_one_version_will_do_a_later_one_is_passed_over(
+    tmp_path: Path, thing: Binary, environ: dict[str, str]
+) -> None:
+    exact = replace(thing, exact=True)
+    ready = script(cached(exact, cache_folder(environ)), "#!/bin/sh\n")
+    on_path(tmp_path, "3.12.1")
+    assert find(exact, environ, silent) == ready
+    installed = on_path(tmp_path, "3.12.0+ds")
+    assert find(exact, environ, silent) == installed
+
+
+def test_the_two_promtools_are_not_taken_for_each_other(tmp_path: Path, environ: dict[str, str]) -> None:
+    every = binaries()
+    for new, old in (("promtool", "promtool_2_42"), ("promtool_2_42", "promtool")):
+        installed = script(
+            tmp_path / "path" / "promtool", f"#!/bin/sh\necho 'promtool, version {every[new].version}'\n"
+        )
+        ready = script(cached(every[old], cache_folder(environ)), "#!/bin/sh\n")
+        assert find(every[new], environ, silent) == installed
+        assert find(every[old], environ, silent) == ready
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["thing, version 3.12.0 (branch: x)", "version v3.12.0", 'msg="Redis Metrics Exporter 3.12.0-2+b4  build date'],
+)
+def test_a_version_is_read_however_a_component_says_it(
+    tmp_path: Path, thing: Binary, environ: dict[str, str], said: str
+) -> None:
+    installed = script(tmp_path / "path" / "thing", f"#!/bin/sh\necho '{said}'\n")
+    assert find(thing, environ, silent) == installed
 
 
 @pytest.mark.parametrize(
@@ -142,6 +177,42 @@ def test_without_go_the_error_names_the_component_and_the_remedies(tmp_path: Pat
     )
 
 
+def test_without_apt_the_error_says_where_the_package_is(tmp_path: Path, thing: Binary) -> None:
+    nothing = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with pytest.raises(BinaryUnavailable) as caught:
+        find(replace(thing, recipe=replace(thing.recipe, tool=APT)), nothing, silent)
+    assert str(caught.value) == (
+        "The Thing 3.12.0 was not found, and apt-get is not installed to fetch it.\n"
+        "Either run this on Debian 12, whose package it is,\n"
+        "or set TRUST_OTEL_THING_BINARY to the path of thing 3.12.0,\n"
+        "or run the stack with Docker (monitoring/compose)."
+    )
+
+
+def test_a_package_is_read_fresh_lists_for_fetched_and_unpacked(tmp_path: Path, environ: dict[str, str]) -> None:
+    # Stand in for the two programs of Debian; the real ones are used by `trust-otel stack build`.
+    script(
+        tmp_path / "path" / "apt-get",
+        """\
+        #!/bin/sh
+        echo "$@" >> "{said}"
+        for last; do :; done
+        case "$last" in update) mkdir apt ;; *) ls -d apt && touch it.deb ;; esac
+        """.replace("{said}", str(tmp_path / "said")),
+    )
+    script(
+        tmp_path / "path" / "dpkg-deb",
+        "#!/bin/sh\nmkdir -p $3/usr/bin && cp $2 $3/usr/bin/prometheus-redis-exporter\n",
+    )
+    lines: list[str] = []
+    made = find(binaries()["redis_exporter"], environ, lines.append)
+    assert made.exists()
+    update, download = (tmp_path / "said").read_text().splitlines()
+    assert all("Dir::State=./apt" in said for said in (update, download)), "the machine's own lists stay as they are"
+    assert download.endswith("download prometheus-redis-exporter=1.45.0*")
+    assert lines[-1].startswith("redis_exporter 1.45.0: fetched in ")
+
+
 def test_the_cache_is_under_the_home_folder_unless_it_is_set(tmp_path: Path) -> None:
     assert cache_folder({"XDG_CACHE_HOME": str(tmp_path)}) == tmp_path / "trust-otel"
     for environ in ({}, {"XDG_CACHE_HOME": ""}, {"XDG_CACHE_HOME": "relative"}):
@@ -166,4 +237,9 @@ def test_every_binary_has_a_variable_of_its_own() -> None:
         "TRUST_OTEL_PROMTOOL_BINARY",
         "TRUST_OTEL_ALERTMANAGER_BINARY",
         "TRUST_OTEL_AMTOOL_BINARY",
+        "TRUST_OTEL_NODE_EXPORTER_BINARY",
+        "TRUST_OTEL_POSTGRES_EXPORTER_BINARY",
+        "TRUST_OTEL_REDIS_EXPORTER_BINARY",
+        "TRUST_OTEL_PROMTOOL_2_42_BINARY",
     }
+    assert unknown_names({binary.variable: "" for binary in binaries().values()}) == []

@@ -6,6 +6,7 @@ from click.testing import CliRunner
 
 from trust_otel.stack import Stack
 from trust_otel.stack.commands import stack
+from trust_otel.stack.recipes import binaries
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,20 @@ def test_up_detached_then_up_then_down(
     finally:
         assert CliRunner().invoke(stack, ["down"]).exit_code == 0
     assert CliRunner().invoke(stack, ["status"]).exit_code == 1
+
+
+def test_an_executable_that_cannot_be_had_keeps_none_of_the_others_from_being_built(
+    tmp_path: Path, fake_binaries: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = fake_binaries.pop("TRUST_OTEL_NODE_EXPORTER_BINARY")
+    for name, value in {**fake_binaries, "PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(stack, ["build"])
+    assert result.exit_code == 1
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        [name, missing] for name in binaries() if name != "node_exporter"
+    ]
+    assert "Error: node_exporter 1.12.1 was not found, and Go is not installed to build it." in result.stderr
 
 
 def test_an_error_is_text_not_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,41 @@ def test_nothing_in_the_collector_may_lose_data() -> None:
     assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s"
 
 
+def test_every_rule_file_that_prometheus_names_is_beside_its_configuration() -> None:
+    config, *rules = files.prometheus_files()
+    assert read(config)["rule_files"] == [file.name for file in rules]
+    assert {file.parent for file in rules} == {config.parent}
+
+
+def test_every_job_has_its_own_targets_and_alertmanagers_are_both_scraped_and_notified() -> None:
+    config = read(files.prometheus_config())
+    jobs = {job["job_name"]: job["file_sd_configs"][0]["files"] for job in config["scrape_configs"]}
+    assert jobs == {
+        "prometheus": ["targets/prometheus*.json"],
+        "otel-collector": ["targets/collector*.json"],
+        "alertmanager": ["targets/alertmanager*.json"],
+        "trust-service": ["targets/trust-service*.json"],
+        "node": ["targets/node*.json"],
+        "postgres": ["targets/postgres*.json"],
+        "redis": ["targets/redis*.json"],
+        "kube-state-metrics": ["targets/kube-state-metrics*.json"],
+        "kubelet": ["targets/kubelet*.json"],
+    }
+    (alertmanagers,) = config["alerting"]["alertmanagers"]
+    assert alertmanagers["file_sd_configs"][0]["files"] == jobs["alertmanager"]
+
+
+def test_what_others_say_about_places_is_not_overwritten() -> None:
+    config = read(files.prometheus_config())
+    honored = {job["job_name"] for job in config["scrape_configs"] if job.get("honor_labels")}
+    assert honored == {"trust-service", "kube-state-metrics", "kubelet"}
+
+
+def test_the_queue_of_the_collector_can_be_made_smaller() -> None:
+    queue = read(files.collector_config())["exporters"]["otlp_http/prometheus"]["sending_queue"]
+    assert queue["queue_size"] == "${env:TRUST_OTEL_STACK_COLLECTOR_QUEUE_SIZE:-1000000}"
+
+
 def test_everything_listens_on_loopback_only() -> None:
     text = files.collector_config().read_text()
     assert set(re.findall(r"endpoint: (\S+?):?\$\{env:\w+_PORT\}", text)) == {"127.0.0.1"}

@@ -1,5 +1,7 @@
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from trust_otel.stack import processes
-from trust_otel.stack.state import Addresses, ProcessRecord, State, load, port_of, save
+from trust_otel.stack.state import OPTIONAL, Addresses, ProcessRecord, State, load, port_of, save
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -26,10 +28,27 @@ def test_a_file_that_is_not_a_state_is_no_state(tmp_path: Path, content: str) ->
     assert load(tmp_path / "missing.json") is None
 
 
+def test_a_file_of_a_version_with_other_components_is_no_state(tmp_path: Path) -> None:
+    addresses = Addresses.on_free_ports()
+    file = tmp_path / "stack.json"
+    for older in (addresses.always(), asdict(addresses) | {"optional": {}}):
+        file.write_text(json.dumps({"addresses": older, "processes": {}}))
+        assert load(file) is None
+
+
 def test_addresses_are_on_different_loopback_ports() -> None:
-    urls = asdict(Addresses.on_free_ports()).values()
-    assert len({port_of(url) for url in urls}) == 6
+    addresses = Addresses.on_free_ports()
+    urls = [*addresses.always().values(), *addresses.optional.values()]
+    assert len({port_of(url) for url in urls}) == 6 + len(OPTIONAL)
     assert all(url.startswith("http://127.0.0.1:") for url in urls)
+
+
+def test_an_address_that_something_listens_on_is_not_free() -> None:
+    addresses = Addresses.on_free_ports()
+    assert addresses.free()
+    for url in (addresses.collector_health, addresses.optional["alertmanager-2-cluster"]):
+        with socket.create_server(("127.0.0.1", port_of(url))):
+            assert not addresses.free()
 
 
 def test_a_url_without_port_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Builds an executable with Go into the cache."""
+"""Makes an executable by the steps of its recipe, in the cache."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trust_otel.stack.errors import BinaryUnavailable, BuildError
 from trust_otel.stack.locks import exclusive
-from trust_otel.stack.recipes import MINIMUM_GO, Binary, Step
+from trust_otel.stack.recipes import Binary, Step
 
 Progress = Callable[[str], None]
 
@@ -41,17 +41,19 @@ def build(binary: Binary, cache: Path, environ: Mapping[str, str], on_progress: 
     """Build the executable unless the cache has it by now, and return its path.
 
     Two processes that build the same thing take turns; the second finds what the first made.
-    Raises BinaryUnavailable without Go, BuildError when a step fails.
+    Raises BinaryUnavailable without the recipe's tool, BuildError when a step fails.
     """
-    if shutil.which("go", path=environ.get("PATH")) is None:
+    tool = binary.recipe.tool
+    if shutil.which(tool.program, path=environ.get("PATH")) is None:
         raise BinaryUnavailable(
-            f"{binary.title} {binary.version} was not found, and Go is not installed to build it.\n{remedies(binary)}"
+            f"{binary.title} {binary.version} was not found, and {tool.title} is not installed to {tool.verb} it.\n"
+            f"{remedies(binary)}"
         )
     target = cached(binary, cache)
     lock = cache / "locks" / f"{binary.name}.lock"
     with exclusive(
         lock,
-        lambda: on_progress(f"{binary.title}: waiting for another process that is building it"),
+        lambda: on_progress(f"{binary.title}: waiting for another process that has begun to {tool.verb} it"),
     ):
         if not target.exists():
             _build(binary, target, cache, environ, on_progress)
@@ -61,7 +63,7 @@ def build(binary: Binary, cache: Path, environ: Mapping[str, str], on_progress: 
 def remedies(binary: Binary) -> str:
     """What a user can do when the executable cannot be had."""
     return (
-        f"Either install Go {MINIMUM_GO} or later (https://go.dev/dl) and try again,\n"
+        f"Either {binary.recipe.tool.remedy},\n"
         f"or set {binary.variable} to the path of {binary.on_path[-1]} {binary.version},\n"
         "or run the stack with Docker (monitoring/compose)."
     )
@@ -82,7 +84,7 @@ def _build(binary: Binary, target: Path, cache: Path, environ: Mapping[str, str]
                     binary,
                     step,
                     work,
-                    _go_environment(environ, work),
+                    _environment(environ, work),
                     output.fileno(),
                     log,
                     on_progress,
@@ -91,13 +93,14 @@ def _build(binary: Binary, target: Path, cache: Path, environ: Mapping[str, str]
         os.replace(work / "bin" / binary.recipe.executable, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    on_progress(f"{binary.title} {binary.version}: built in {time.monotonic() - started:.0f} s")
+    done = binary.recipe.tool.participle
+    on_progress(f"{binary.title} {binary.version}: {done} in {time.monotonic() - started:.0f} s")
 
 
-def _go_environment(environ: Mapping[str, str], work: Path) -> dict[str, str]:
+def _environment(environ: Mapping[str, str], work: Path) -> dict[str, str]:
     return {
         **environ,
-        # Without C: no compiler needed, and the executable runs on every Linux.
+        # Go without C: no compiler needed, and the executable runs on every Linux.
         "CGO_ENABLED": "0",
         "GOBIN": str(work / "bin"),
         # A go.work above the cache folder must not change what is built.
@@ -146,7 +149,7 @@ def _failure(binary: Binary, step: Step, code: int, log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()[-_LAST_LINES:]
     quoted = "\n".join(f"    {line}" for line in lines)
     return (
-        f"{binary.title} {binary.version} could not be built: "
+        f"{binary.title} {binary.version} could not be {binary.recipe.tool.participle}: "
         f"{step.title} ended with exit status {code}.\n"
         f"{quoted}\n"
         f"The whole log: {log}\n"

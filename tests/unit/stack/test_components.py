@@ -1,0 +1,155 @@
+"""The optional components: what they are started with, and what Prometheus is told about them."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from trust_otel.stack import Addresses, ComponentError, Inputs, Stack, Target
+from trust_otel.stack.components import COMPONENTS, Launch, Start
+from trust_otel.stack.files import prometheus_files
+from trust_otel.stack.recipes import binaries
+from trust_otel.stack.state import port_of
+
+INPUTS = Inputs(
+    alertmanager_config=Path("/etc/alertmanager.yml"),
+    postgresql="postgresql://primary",
+    postgresql_standby="postgresql://standby",
+    redis="redis://cache",
+)
+
+
+def start(tmp_path: Path, *components: str, inputs: Inputs = INPUTS) -> Start:
+    return Start(Path("/bin/thing"), tmp_path, Addresses.on_free_ports(), inputs, frozenset(components))
+
+
+def launch(start: Start, name: str) -> Launch:
+    return COMPONENTS[name].prepare(start)
+
+
+def listens(launched: Launch) -> list[int]:
+    """The ports in the arguments that name an address to listen on."""
+    flat = " ".join(launched.command).replace("=", " ").split()
+    return [
+        int(address.rsplit(":")[-1])
+        for flag, address in pairwise(flat)
+        if flag.endswith("listen-address") and address.startswith("127.0.0.1:")
+    ]
+
+
+def targets(directory: Path) -> dict[str, list[dict[str, object]]]:
+    return {file.stem: json.loads(file.read_text()) for file in (directory / "prometheus" / "targets").glob("*.json")}
+
+
+def test_every_component_has_a_binary_and_an_address_of_its_own() -> None:
+    addresses = Addresses.on_free_ports()
+    assert {component.binary for component in COMPONENTS.values()} < set(binaries())
+    assert len({component.address(addresses) for component in COMPONENTS.values()}) == len(COMPONENTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("alertmanager", "alertmanager"),
+        ("alertmanager-2", "alertmanager-2"),
+        ("node-exporter", "node"),
+        ("postgres-exporter", "postgres"),
+        ("postgres-exporter-standby", "postgres-standby"),
+        ("redis-exporter", "redis"),
+    ],
+)
+def test_a_component_listens_on_loopback_only_and_prometheus_is_told(tmp_path: Path, name: str, file: str) -> None:
+    started = start(tmp_path, name)
+    port = port_of(COMPONENTS[name].address(started.addresses))
+    assert listens(launch(started, name)) == [port]
+    assert targets(tmp_path) == {file: [{"targets": [f"127.0.0.1:{port}"], "labels": {}}]}
+
+
+def test_an_alertmanager_alone_has_no_cluster(tmp_path: Path) -> None:
+    assert "--cluster.listen-address=" in launch(start(tmp_path, "alertmanager"), "alertmanager").command
+
+
+def test_two_alertmanagers_have_each_other_as_peers(tmp_path: Path) -> None:
+    started = start(tmp_path, "alertmanager", "alertmanager-2")
+    first, second = (launch(started, name).command for name in ("alertmanager", "alertmanager-2"))
+
+    def of(command: list[str], flag: str) -> str:
+        (found,) = [argument.partition("=")[2] for argument in command if argument.startswith(f"--cluster.{flag}=")]
+        return found
+
+    assert of(first, "listen-address") == of(first, "advertise-address") == of(second, "peer")
+    assert of(second, "listen-address") == of(second, "advertise-address") == of(first, "peer")
+    storages = [argument for command in (first, second) for argument in command if "--storage" in argument]
+    assert len(set(storages)) == 2
+
+
+def test_a_password_is_on_no_command_line(tmp_path: Path) -> None:
+    secret = Inputs(postgresql="postgresql://u:secret@h", redis="redis://u:secret@h")
+    for name in ("postgres-exporter", "redis-exporter"):
+        launched = launch(start(tmp_path, name, inputs=secret), name)
+        assert "secret" not in " ".join(launched.command)
+        assert "secret" in " ".join(launched.environment.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("alertmanager", "alertmanager_config"),
+        ("alertmanager-2", "alertmanager_config"),
+        ("postgres-exporter", "postgresql"),
+        ("postgres-exporter-standby", "postgresql_standby"),
+        ("redis-exporter", "redis"),
+    ],
+)
+def test_a_component_without_its_input_is_refused(
+    tmp_path: Path, fake_binaries: dict[str, str], name: str, field: str
+) -> None:
+    message = rf"{name} cannot be started: give the stack Inputs\({field}=\.\.\.\)"
+    with pytest.raises(ComponentError, match=message):
+        Stack(tmp_path, components=(name,))
+    with pytest.raises(ComponentError, match=message):
+        Stack(tmp_path, environ=fake_binaries).start(name)
+
+
+def test_the_collector_sends_straight_to_prometheus_unless_told_otherwise(tmp_path: Path) -> None:
+    started = start(tmp_path, "collector")
+    environment = launch(started, "collector").environment
+    assert environment["TRUST_OTEL_STACK_PROMETHEUS_URL"] == started.addresses.prometheus
+    assert "TRUST_OTEL_STACK_COLLECTOR_QUEUE_SIZE" not in environment
+    other = Inputs(collector_sends_to="http://127.0.0.1:1", collector_queue_size=20)
+    environment = launch(start(tmp_path, "collector", inputs=other), "collector").environment
+    assert environment["TRUST_OTEL_STACK_PROMETHEUS_URL"] == "http://127.0.0.1:1"
+    assert environment["TRUST_OTEL_STACK_COLLECTOR_QUEUE_SIZE"] == "20"
+
+
+def test_prometheus_has_the_projects_configuration_and_rules_or_those_of_a_folder(tmp_path: Path) -> None:
+    launch(start(tmp_path / "own", "prometheus"), "prometheus")
+    copied = (tmp_path / "own" / "prometheus").glob("*.yml")
+    assert {file.name: file.read_bytes() for file in copied} == {
+        file.name: file.read_bytes() for file in prometheus_files()
+    }
+    folder = tmp_path / "given"
+    folder.mkdir()
+    (folder / "prometheus.yml").write_text("rule_files: [more.yml]")
+    (folder / "more.yml").write_text("groups: []")
+    launch(start(tmp_path / "run", "prometheus", inputs=Inputs(prometheus_config=folder)), "prometheus")
+    copied = (tmp_path / "run" / "prometheus").glob("*.yml")
+    assert {file.name for file in copied} == {"prometheus.yml", "more.yml"}
+
+
+def test_all_components_start_and_what_was_scraped_before_is_forgotten(
+    tmp_path: Path, fake_binaries: dict[str, str]
+) -> None:
+    everything = Stack(tmp_path, components=tuple(COMPONENTS), inputs=INPUTS, environ=fake_binaries)
+    with everything:
+        everything.up()
+        assert [component.name for component in everything.status() if component.healthy] == list(COMPONENTS)
+        everything.scrape("kubelet", [Target("127.0.0.1:1", {"node": "worker-1"})])
+        everything.kill("prometheus")
+        everything.start("prometheus")
+        assert targets(tmp_path)["kubelet"] == [{"targets": ["127.0.0.1:1"], "labels": {"node": "worker-1"}}]
+        assert len(targets(tmp_path)) == len(COMPONENTS) + 1
+    with Stack(tmp_path, environ=fake_binaries) as stack:
+        stack.up()
+        assert set(targets(tmp_path)) == {"prometheus", "collector"}
