@@ -33,6 +33,7 @@ check: .venv/ready ## Check format, lint and types
 generate: .venv/ready ## Make the generated files anew
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
+	@$(RUN)/python -m trust_otel.render.pages
 	@examples/trust_service/generate-stubs $(RUN)/python
 	@$(RUN)/python examples/trust_service/generate-countries
 

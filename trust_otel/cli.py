@@ -14,6 +14,8 @@ except ImportError:
 
 from trust_otel import settings_table
 from trust_otel.doctor import examine
+from trust_otel.incidents.commands import incidents, review
+from trust_otel.render.command import render
 from trust_otel.semconv import catalogue
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.simulation.command import simulate
@@ -76,8 +78,11 @@ def doctor(as_json: bool) -> None:
     sys.exit(any(finding.problem for finding in findings))
 
 
+main.add_command(render)
 main.add_command(stack)
 main.add_command(simulate)
+main.add_command(incidents)
+main.add_command(review)
 
 
 if __name__ == "__main__":

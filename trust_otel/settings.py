@@ -405,4 +405,6 @@ def _known_names() -> frozenset[str]:
         "REDIS_EXPORTER_BINARY",
         "PROMTOOL_2_42_BINARY",
     )
-    return frozenset(_BY_NAME) | {f"TRUST_OTEL_{name}" for name in (*stack, "STACK_DIRECTORY")}
+    incidents = ("DATABASE", "LISTEN", "TOKEN_FILE", "OPERATOR_TOKEN_FILE", "ALERTMANAGER", "URL")
+    others = (*stack, "STACK_DIRECTORY", *(f"INCIDENTS_{name}" for name in incidents))
+    return frozenset(_BY_NAME) | {f"TRUST_OTEL_{name}" for name in others}

@@ -19,8 +19,8 @@ def end_in_good_order() -> None:
 
     By itself SIGTERM ends Python at once, and what was recorded since the last export is lost. It comes to that in a
     program without a handler, and in servers that clean up and then send the signal to themselves again, as uvicorn
-    does. A handler that the program has, or sets later, stays in charge. Call it before the provider is made: it ends the
-    process after the provider's last export. Does nothing outside the main thread, where no handler can be set.
+    does. A handler that the program has, or sets later, stays in charge. Call it before the provider is made: it ends
+    the process after the provider's last export. Does nothing outside the main thread, where no handler can be set.
     """
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         atexit.register(_end_by_signal)

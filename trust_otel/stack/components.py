@@ -110,6 +110,8 @@ def _prometheus(start: Start) -> Launch:
             # In the links of alerts; the default is the name of the machine.
             f"--web.external-url={url}",
             "--web.enable-otlp-receiver",
+            # An alert that was waiting (`for`) goes on waiting after a restart; by default for 10 minutes at least.
+            "--rules.alert.for-grace-period=1m",
             # What this is for: see the head of monitoring/prometheus/prometheus.yml.
             "--enable-feature=created-timestamp-zero-ingestion",
         ]
@@ -127,6 +129,10 @@ def _alertmanager(name: str, peer: str) -> Callable[[Start], Launch]:
                 f"--storage.path={start.directory / name}",
                 # Longer than any repeat_interval: what has been notified must be remembered until it is due again.
                 "--data.retention=120h",
+                # What a crash may cost of what is remembered: after it, that is told twice.
+                "--data.maintenance-interval=1m",
+                # After a start, causes arrive before their symptoms are told; Prometheus sends all once a minute.
+                "--dispatch.start-delay=1m",
                 f"--web.listen-address={LOOPBACK}:{port_of(url)}",
                 f"--web.external-url={url}",
                 *_cluster(start, name, peer),
@@ -141,7 +147,13 @@ def _cluster(start: Start, name: str, peer: str) -> list[str]:
         # Empty: no cluster, and no port that listens for one.
         return ["--cluster.listen-address="]
     own, other = (f"{LOOPBACK}:{port_of(start.addresses.optional[f'{each}-cluster'])}" for each in (name, peer))
-    return [f"--cluster.listen-address={own}", f"--cluster.advertise-address={own}", f"--cluster.peer={other}"]
+    return [
+        f"--cluster.listen-address={own}",
+        f"--cluster.advertise-address={own}",
+        f"--cluster.peer={other}",
+        # Sooner than the second of a pair tells what it believes untold (15 s): gossip alone is too slow for a burst.
+        "--cluster.pushpull-interval=5s",
+    ]
 
 
 # What a panel or a rule reads, or somebody who looks for the cause.

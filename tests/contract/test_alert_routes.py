@@ -1,0 +1,255 @@
+"""Who hears of which alert: every alert of the rule files, and every setting that decides about it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.contract.alertmanager import Alert, alerts, amtool, channels, receivers, rendered, routes
+from trust_otel.render import write
+from trust_otel.render.files import CONFIGURATION
+from trust_otel.render.scaling import milliseconds
+
+SECURITY_CRITICAL = {"incidents", "security-critical", "security-critical-email"}
+SECURITY_WARNING = {"incidents", "security-warning", "security-warning-email"}
+PLATFORM_CRITICAL = {"incidents", "platform-critical", "platform-critical-email"}
+PLATFORM_WARNING = {"incidents", "platform-warning", "platform-warning-email"}
+BUSINESS = {"incidents", "business", "business-email"}
+COMPLIANCE = {"incidents", "compliance", "compliance-email"}
+DEFAULT = {"default"}
+
+EXPECTED = {
+    ("TrustServiceDown", "critical"): PLATFORM_CRITICAL,
+    ("TrustServiceInstanceDown", "warning"): PLATFORM_WARNING,
+    ("TrustServiceHighErrorRate", "critical"): PLATFORM_CRITICAL,
+    ("TrustServiceHighLatency", "critical"): PLATFORM_CRITICAL,
+    ("TrustHostMemoryHigh", "critical"): PLATFORM_CRITICAL,
+    ("TrustContainerMemoryHigh", "critical"): PLATFORM_CRITICAL,
+    ("TrustHostDiskSpaceLow", "critical"): PLATFORM_CRITICAL,
+    ("TrustAuthFailuresFromAddress", "warning"): SECURITY_WARNING,
+    ("TrustBruteForceFromAddress", "critical"): SECURITY_CRITICAL,
+    ("TrustSuspiciousActivity", "critical"): SECURITY_CRITICAL,
+    ("TrustSuspiciousActivity", "warning"): SECURITY_WARNING,
+    ("TrustSuspiciousActivity", "info"): DEFAULT,
+    ("TrustVaultUnavailable", "critical"): SECURITY_CRITICAL,
+    ("TrustExcessiveRateLimiting", "warning"): SECURITY_WARNING,
+    ("TrustAuditRecordsMissing", "critical"): SECURITY_CRITICAL,
+    ("TrustCertificateValidationFailures", "critical"): PLATFORM_CRITICAL,
+    ("TrustCertificateExpiring", "critical"): PLATFORM_CRITICAL,
+    ("TrustCertificateExpiring", "warning"): PLATFORM_WARNING,
+    ("TrustSigningFailures", "critical"): PLATFORM_CRITICAL,
+    ("TrustPkiUnavailable", "critical"): PLATFORM_CRITICAL,
+    ("TrustRevocationListStale", "critical"): PLATFORM_CRITICAL,
+    ("TrustSlaViolation", "warning"): BUSINESS,
+    ("TrustProcessingVolumeUnusual", "warning"): BUSINESS,
+    ("TrustRevenueDrop", "warning"): BUSINESS,
+    ("TrustComplianceFailure", "warning"): COMPLIANCE,
+    ("TrustGrpcHighErrorRate", "critical"): PLATFORM_CRITICAL,
+    ("TrustGrpcStreamFailures", "warning"): PLATFORM_WARNING,
+    ("TrustGrpcHighLatency", "warning"): PLATFORM_WARNING,
+    ("TrustDatabaseConnectionsFailed", "critical"): PLATFORM_CRITICAL,
+    ("TrustDatabaseSlowQueries", "warning"): PLATFORM_WARNING,
+    ("TrustDatabaseConnectionProblems", "warning"): PLATFORM_WARNING,
+    ("TrustDatabaseReplicationLag", "warning"): PLATFORM_WARNING,
+    ("TrustDependencyDown", "warning"): PLATFORM_WARNING,
+    ("TrustKubernetesNodeUnhealthy", "critical"): PLATFORM_CRITICAL,
+    ("TrustContainerRestartLoop", "warning"): PLATFORM_WARNING,
+    ("TrustNetworkProblems", "warning"): PLATFORM_WARNING,
+    ("TrustAvailabilityBudgetBurn", "critical"): PLATFORM_CRITICAL,
+    ("TrustAvailabilityBudgetBurn", "warning"): PLATFORM_WARNING,
+    ("TrustLatencyBudgetBurn", "critical"): PLATFORM_CRITICAL,
+    ("TrustLatencyBudgetBurn", "warning"): PLATFORM_WARNING,
+    ("TrustValidationBudgetBurn", "critical"): PLATFORM_CRITICAL,
+    ("TrustValidationBudgetBurn", "warning"): PLATFORM_WARNING,
+    ("TrustWatchdog", "info"): {"watchdog"},
+    ("TrustMonitoringTargetDown", "critical"): PLATFORM_CRITICAL,
+    ("TrustMonitoringTargetDown", "warning"): PLATFORM_WARNING,
+    ("TrustCollectorCannotDeliver", "critical"): PLATFORM_CRITICAL,
+    ("TrustCollectorQueueFilling", "warning"): PLATFORM_WARNING,
+    ("TrustCollectorRefusesData", "warning"): PLATFORM_WARNING,
+    ("TrustCollectorDropsData", "critical"): PLATFORM_CRITICAL,
+    ("TrustRuleEvaluationFailures", "critical"): PLATFORM_CRITICAL,
+    ("TrustNotificationsFailing", "critical"): PLATFORM_CRITICAL,
+    ("TrustCardinalityOverflow", "warning"): PLATFORM_WARNING,
+    ("TrustCertificateInventoryStale", "warning"): PLATFORM_WARNING,
+    ("TrustSourceUnreadable", "warning"): PLATFORM_WARNING,
+}
+
+LEVELS = {
+    "team-lead": {"escalation-team-lead", "escalation-team-lead-email"},
+    "manager": {"escalation-manager", "escalation-manager-email"},
+    "executives": {"escalation-executives", "escalation-executives-email"},
+}
+
+REPEATED = {
+    "default": "24h",
+    "watchdog": "50s",
+    "incidents": "30m",
+    "security-critical": "5m",
+    "security-warning": "2h",
+    "platform-critical": "30m",
+    "platform-warning": "4h",
+    "business": "6h",
+    "compliance": "6h",
+    "escalation-team-lead": "1h",
+    "escalation-manager": "1h",
+    "escalation-executives": "1h",
+}
+
+WAITED = {
+    "watchdog",
+    "incidents",
+    "security-critical",
+    "escalation-team-lead",
+    "escalation-manager",
+    "escalation-executives",
+}
+"""Those that are told at once; all others after half a minute."""
+
+# Of alerts that this project does not make: an own rule of a user of it.
+FOREIGN = [
+    ({"severity": "critical"}, PLATFORM_CRITICAL),
+    ({"severity": "critical", "team": "platform"}, PLATFORM_CRITICAL),
+    ({"severity": "critical", "team": "elsewhere"}, PLATFORM_CRITICAL),
+    ({"severity": "critical", "team": "business"}, PLATFORM_CRITICAL | BUSINESS),
+    ({"severity": "critical", "team": "compliance"}, PLATFORM_CRITICAL | COMPLIANCE),
+    ({"severity": "warning", "team": "elsewhere"}, {"incidents", *DEFAULT}),
+    ({"severity": "warning"}, {"incidents", *DEFAULT}),
+    ({"severity": "info", "team": "security"}, DEFAULT),
+    ({"severity": "page", "team": "platform"}, DEFAULT),
+    ({}, DEFAULT),
+]
+
+ALL = list(alerts())
+
+
+@pytest.fixture(scope="module")
+def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rendered")
+    write(rendered(), folder)
+    return folder / CONFIGURATION
+
+
+def base(name: str) -> str:
+    return name.removesuffix("-email")
+
+
+def identifier(alert: Alert) -> str:
+    return "-".join(filter(None, (alert.name, alert.labels.get("escalation_level", alert.labels["severity"]))))
+
+
+def reached(configuration: Path, labels: dict[str, str]) -> list[str]:
+    answer = amtool(
+        "config",
+        "routes",
+        "test",
+        f"--config.file={configuration}",
+        *(f"{name}={value}" for name, value in labels.items()),
+    )
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.strip().split(",")
+
+
+def expected(alert: Alert) -> set[str]:
+    level = alert.labels.get("escalation_level")
+    return LEVELS[level] if level else EXPECTED[alert.name, alert.labels["severity"]]
+
+
+def test_amtool_accepts_the_configuration(configuration: Path) -> None:
+    answer = amtool("check-config", configuration)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "8 inhibit rules" in answer.stdout
+
+
+def test_every_alert_has_an_expectation_and_every_expectation_an_alert() -> None:
+    made = {(alert.name, alert.labels["severity"]) for alert in ALL if "escalation_level" not in alert.labels}
+    assert made == set(EXPECTED)
+
+
+def test_every_level_of_escalation_is_expected() -> None:
+    assert {alert.labels["escalation_level"] for alert in ALL if "escalation_level" in alert.labels} == set(LEVELS)
+
+
+@pytest.mark.parametrize("alert", ALL, ids=identifier)
+def test_an_alert_reaches_exactly_its_receivers(alert: Alert, configuration: Path) -> None:
+    found = reached(configuration, dict(alert.labels))
+    assert len(found) == len(set(found))
+    assert set(found) == expected(alert)
+
+
+@pytest.mark.parametrize(
+    ("labels", "receivers"), FOREIGN, ids=lambda value: str(value) if isinstance(value, dict) else ""
+)
+def test_the_alerts_of_others_do_not_get_lost(labels: dict[str, str], receivers: set[str], configuration: Path) -> None:
+    assert set(reached(configuration, {"alertname": "SomebodysAlert", **labels})) == receivers
+
+
+@pytest.mark.parametrize("alert", ALL, ids=identifier)
+def test_no_channel_hears_of_an_alert_twice(alert: Alert) -> None:
+    found = [channel for receiver in expected(alert) for channel in channels(receiver)]
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("alert", ALL, ids=identifier)
+def test_whoever_is_woken_is_woken_for_something_critical(alert: Alert) -> None:
+    kinds = {channel.partition(":")[0] for receiver in expected(alert) for channel in channels(receiver)}
+    critical = alert.labels["severity"] == "critical"
+    if alert.labels.get("escalation_level") == "team-lead":
+        # The on-call person has the page; this level reads.
+        assert kinds == {"slack", "email"}
+    else:
+        assert ("pagerduty" in kinds) is critical
+    assert "webhook" in kinds or alert.labels["severity"] == "info" or "escalation_level" in alert.labels
+
+
+def test_every_receiver_is_reached_by_some_alert() -> None:
+    assert set().union(*map(expected, ALL)) == set(receivers())
+
+
+def test_mail_never_shares_a_receiver() -> None:
+    for name, receiver in receivers().items():
+        kinds = {key for key in receiver if key != "name"}
+        assert ("email_configs" in kinds) is name.endswith("-email")
+        assert kinds == {"email_configs"} or "email_configs" not in kinds
+
+
+def test_everybody_hears_of_the_end_but_the_dead_mans_switch() -> None:
+    for name, receiver in receivers().items():
+        for configs in (configs for key, configs in receiver.items() if key != "name"):
+            assert {config["send_resolved"] for config in configs} == {name != "watchdog"}
+
+
+@pytest.mark.parametrize("route", list(routes()), ids=lambda route: route["receiver"])
+def test_how_often_and_how_soon_each_receiver_is_told(route: dict[str, str]) -> None:
+    name = base(route["receiver"])
+    assert route["repeat_interval"] == REPEATED[name]
+    assert route["group_wait"] == ("0s" if name in WAITED else "30s")
+
+
+@pytest.mark.parametrize("route", list(routes()), ids=lambda route: route["receiver"])
+def test_a_repetition_comes_when_it_should(route: dict[str, str]) -> None:
+    repeat, interval = milliseconds(route["repeat_interval"]), milliseconds(route["group_interval"])
+    assert repeat % interval == 0
+    # Alertmanager repeats up to one interval late.
+    assert interval <= repeat / 5
+    # A mail has as long as the interval to be delivered.
+    assert interval >= 30_000 or not route["receiver"].endswith("-email")
+    assert repeat < milliseconds("120h")
+
+
+def test_only_business_is_ever_muted_and_with_all_its_channels() -> None:
+    muted = {
+        route["receiver"] for route in routes() if "mute_time_intervals" in route or "active_time_intervals" in route
+    }
+    assert muted == {"business", "business-email"}
+
+
+def test_business_hours_leave_no_gap_and_no_overlap() -> None:
+    (named,) = rendered().configuration["time_intervals"]
+    weekend, weekdays = named["time_intervals"]
+    assert weekend["weekdays"] == ["saturday", "sunday"]
+    assert weekdays["weekdays"] == ["monday:friday"]
+    assert [(one["start_time"], one["end_time"]) for one in weekdays["times"]] == [
+        ("00:00", "08:00"),
+        ("18:00", "24:00"),
+    ]
+    assert {one["location"] for one in named["time_intervals"]} == {"UTC"}

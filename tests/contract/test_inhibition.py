@@ -1,0 +1,155 @@
+"""Which alert silences which: every pair, and that none is silenced by what it has nothing to do with."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.contract.alertmanager import Alert, alerts, matches, rendered
+
+ALL = list(alerts())
+RULES: list[dict[str, Any]] = rendered().configuration["inhibit_rules"]
+OWN_CRITICAL = "critical-silences-its-warning"
+
+# Tells one alert from another, but not one problem from another.
+NO_IDENTITY = {"severity", "team", "category", "escalation_level"}
+
+HTTP = {"TrustServiceHighErrorRate", "TrustServiceHighLatency"}
+GRPC = {"TrustGrpcHighErrorRate", "TrustGrpcStreamFailures", "TrustGrpcHighLatency"}
+DATABASE = {"TrustDatabaseSlowQueries", "TrustDatabaseConnectionProblems", "TrustDatabaseReplicationLag"}
+SLO = {"TrustAvailabilityBudgetBurn", "TrustLatencyBudgetBurn", "TrustValidationBudgetBurn"}
+OPERATIONS = {"TrustCertificateValidationFailures", "TrustSigningFailures"}
+BUSINESS = {"TrustSlaViolation", "TrustProcessingVolumeUnusual", "TrustRevenueDrop"}
+OF_ITSELF = {"TrustCardinalityOverflow", "TrustCertificateInventoryStale", "TrustSourceUnreadable"}
+# Their service is called "monitoring", so they never are of the service that is down.
+PIPELINE = {
+    *("TrustMonitoringTargetDown", "TrustCollectorCannotDeliver", "TrustCollectorQueueFilling"),
+    *(
+        "TrustCollectorRefusesData",
+        "TrustCollectorDropsData",
+        "TrustRuleEvaluationFailures",
+        "TrustNotificationsFailing",
+    ),
+}
+NEEDS_KEYS = {*OPERATIONS, "TrustValidationBudgetBurn"}
+
+SILENCED = {
+    "no-collector-silences-each-collector": ({"TrustMonitoringTargetDown"}, {"TrustMonitoringTargetDown"}),
+    "service-down-silences-its-symptoms": (
+        {"TrustServiceDown"},
+        HTTP | GRPC | DATABASE | SLO | OPERATIONS | BUSINESS | OF_ITSELF | PIPELINE | {"TrustServiceInstanceDown"},
+    ),
+    "dead-database-silences-what-needs-it": ({"TrustDatabaseConnectionsFailed"}, HTTP | GRPC | DATABASE | SLO),
+    "dead-vault-silences-signing-and-validation": ({"TrustVaultUnavailable"}, NEEDS_KEYS),
+    "dead-pki-silences-signing-and-validation": ({"TrustPkiUnavailable"}, NEEDS_KEYS),
+    "dead-collector-silences-what-only-is-absent": (
+        {"TrustMonitoringTargetDown", "TrustCollectorCannotDeliver"},
+        {
+            *("TrustServiceDown", "TrustServiceInstanceDown", "TrustCertificateInventoryStale"),
+            *("TrustProcessingVolumeUnusual", "TrustRevenueDrop"),
+        },
+    ),
+}
+
+
+def sources(rule: Mapping[str, Any]) -> list[Alert]:
+    return [alert for alert in ALL if matches(rule["source_matchers"], alert.labels)]
+
+
+def targets(rule: Mapping[str, Any]) -> list[Alert]:
+    return [alert for alert in ALL if matches(rule["target_matchers"], alert.labels)]
+
+
+def can_be_equal(rule: Mapping[str, Any], source: Alert, target: Alert) -> bool:
+    """Whether the two can be about the same thing: what is fixed in both is the same."""
+    return all(
+        source.labels.get(name, "") == target.labels.get(name, "")
+        for name in ("alertname", "service")
+        if name in rule["equal"]
+    )
+
+
+def pairs(rule: Mapping[str, Any]) -> Iterator[tuple[Alert, Alert]]:
+    for source in sources(rule):
+        yield from ((source, target) for target in targets(rule) if can_be_equal({"equal": (), **rule}, source, target))
+
+
+def named(name: str) -> dict[str, Any]:
+    (rule,) = [rule for rule in RULES if rule["name"] == name]
+    return rule
+
+
+@pytest.mark.parametrize("name", SILENCED)
+def test_a_cause_silences_exactly_its_symptoms(name: str) -> None:
+    causes, symptoms = SILENCED[name]
+    assert {alert.name for alert in sources(named(name))} == causes
+    assert {alert.name for alert in targets(named(name))} == symptoms
+
+
+def test_an_ill_node_silences_what_names_the_node() -> None:
+    rule = named("ill-node-silences-what-runs-on-it")
+    assert {alert.name for alert in sources(rule)} == {"TrustKubernetesNodeUnhealthy"}
+    assert {alert.name for alert in targets(rule)} == {
+        alert.name
+        for alert in ALL
+        if alert.name in ("TrustContainerRestartLoop", "TrustNetworkProblems") and "node" in alert.labels
+    }
+    # A label that is absent on both sides counts as equal, so the rule must demand it.
+    assert not matches(rule["target_matchers"], {"alertname": "TrustNetworkProblems", "instance": "a"})
+
+
+def test_every_rule_is_looked_at_here() -> None:
+    assert {rule["name"] for rule in RULES} == {*SILENCED, OWN_CRITICAL, "ill-node-silences-what-runs-on-it"}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["name"])
+def test_a_label_that_must_be_equal_is_on_both_sides_or_on_none(rule: dict[str, Any]) -> None:
+    found = list(pairs(rule))
+    assert found, "the rule can never act"
+    for source, target in found:
+        for label in rule.get("equal", ()):
+            assert (label in source.labels) is (label in target.labels), f"{label}: {source.name}, {target.name}"
+
+
+def test_a_critical_silences_its_warning_about_the_same_thing_only() -> None:
+    rule = named(OWN_CRITICAL)
+    both = {source.name for source, _ in pairs(rule)}
+    assert both == {"TrustSuspiciousActivity", "TrustCertificateExpiring", *SLO}
+    for alert in ALL:
+        if alert.name in both:
+            assert set(alert.labels) - NO_IDENTITY <= set(rule["equal"]), alert.name
+
+
+def test_every_label_that_tells_problems_apart_is_among_the_equal_ones() -> None:
+    missing = {label for alert in ALL for label in alert.labels} - NO_IDENTITY - set(named(OWN_CRITICAL)["equal"])
+    assert missing == set()
+
+
+@pytest.mark.parametrize("alert", ALL, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
+def test_nothing_silences_security_and_audit_but_their_own_critical(alert: Alert) -> None:
+    if alert.labels["category"] in ("security", "audit"):
+        assert {rule["name"] for rule in RULES if alert in targets(rule)} <= {OWN_CRITICAL}
+
+
+def test_an_escalation_is_silenced_with_its_alert() -> None:
+    plain = {(alert.name, alert.labels["severity"]): alert for alert in ALL if "escalation_level" not in alert.labels}
+    escalations = [alert for alert in ALL if "escalation_level" in alert.labels]
+    assert escalations
+    for escalation in escalations:
+        alert = plain[escalation.name, "critical"]
+        for rule in RULES:
+            assert (escalation in targets(rule)) is (alert in targets(rule))
+            assert "escalation_level" not in rule.get("equal", ())
+
+
+def test_no_two_alerts_can_silence_each_other() -> None:
+    silences = {
+        (source.name, target.name) for rule in RULES for source, target in pairs(rule) if source.name != target.name
+    }
+    reachable = set(silences)
+    while True:
+        further = {(first, last) for first, middle in reachable for between, last in silences if middle == between}
+        if further <= reachable:
+            break
+        reachable |= further
+    assert {first for first, last in reachable if first == last} == set()

@@ -1,0 +1,275 @@
+"""The commands, against a receiver that listens."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from click.testing import CliRunner, Result
+
+from tests.unit.incidents.alertmanagers import Answers
+from tests.unit.incidents.notifications import Clock, alert, payload
+from trust_otel.cli import main
+from trust_otel.incidents.acknowledgement import Desk
+from trust_otel.incidents.alertmanager import Alertmanager
+from trust_otel.incidents.payload import parse
+from trust_otel.incidents.server import App
+from trust_otel.incidents.store import Store
+from trust_otel.incidents.times import utc_now
+from trust_otel.incidents.tokens import TokenFile
+from trust_otel.stack.ports import free_ports
+
+TOKEN = "token-of-the-people-on-call"
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The commands have no other clock than the machine's."""
+    clock = Clock()
+    clock.now = utc_now().replace(microsecond=0)
+    return clock
+
+
+@pytest.fixture
+def run(store: Store, answers: Answers, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Runs a command of `trust-otel` as an operator."""
+    (tmp_path / "token").write_text(TOKEN)
+    tokens = TokenFile(tmp_path / "token")
+    desk = Desk(store, Alertmanager(["http://one"], httpx.MockTransport(answers)), clock)
+    (port,) = free_ports(1)
+    config = uvicorn.Config(
+        App(store, desk, tokens, tokens, lambda: "up").asgi(), port=port, log_config=None, lifespan="off", ws="none"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    monkeypatch.setenv("TRUST_OTEL_INCIDENTS_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("TRUST_OTEL_INCIDENTS_OPERATOR_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("COLUMNS", "120")
+    yield lambda *arguments: CliRunner().invoke(main, arguments)
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture
+def started(store: Store, clock: Clock) -> None:
+    """Three incidents: a new critical one, an older warning, and one that is over."""
+    minutes = [clock.forward(minutes=-ago) for ago in (3, 40, 200)]
+    clock.now = utc_now().replace(microsecond=0)
+    store.deliver(
+        parse(
+            payload(
+                alert(
+                    "TrustHostDiskSpaceLow", fingerprint="b", starts_at=minutes[1], severity="warning", service="host"
+                ),
+                alert("TrustVaultUnavailable", fingerprint="c", starts_at=minutes[2], ends_at=minutes[1]),
+                alert(
+                    starts_at=minutes[0],
+                    annotations={"runbook_url": "https://runbooks.marty.com/TrustServiceDown"},
+                    client_address="192.0.2.7",
+                ),
+            )
+        )
+    )
+
+
+def ids(output: str) -> list[str]:
+    return re.findall(r"^(\d+) ", output, re.MULTILINE)
+
+
+def test_the_list_of_the_night_begins_with_the_worst(run: Run, started: None) -> None:
+    result = run("incidents", "list", "--open")
+    assert result.exit_code == 0, result.output
+    head, first, second = result.output.rstrip().splitlines()
+    assert head.split() == ["id", "since", "severity", "alert", "service", "acknowledged", "by"]
+    assert first.split() == ["1", "3", "min", "critical", "TrustServiceDown", "issuer", "-"]
+    assert second.split() == ["2", "43", "min", "warning", "TrustHostDiskSpaceLow", "host", "-"]
+
+
+def test_a_narrow_terminal_shows_whole_names(run: Run, started: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    output = run("incidents", "list", "--open").output
+    assert "…" not in output
+    assert re.search(r"TrustHostDisk +host.*\n +SpaceLow", output), output
+
+
+def test_without_open_the_newest_come_first(run: Run, started: None) -> None:
+    assert ids(run("incidents", "list").output) == ["1", "2", "3"]
+    limited = run("incidents", "list", "--limit", "1").output
+    assert (ids(limited), "and 2 more" in limited) == (["1"], True)
+
+
+def test_the_list_as_json(run: Run, started: None) -> None:
+    answer = json.loads(run("incidents", "list", "--open", "--json").output)
+    assert ([one["alertname"] for one in answer["incidents"]], answer["more"]) == (
+        ["TrustServiceDown", "TrustHostDiskSpaceLow"],
+        0,
+    )
+
+
+def test_an_empty_list_says_so(run: Run) -> None:
+    assert run("incidents", "list").output == "There is no incident.\n"
+
+
+def test_acknowledging(run: Run, started: None, answers: Answers, store: Store, clock: Clock) -> None:
+    result = run("incidents", "ack", "1", "--by", "ann", "--comment", "restarting", "--for", "30m")
+    assert re.fullmatch(r"Incident 1 is yours, and silent until 20\d\d-\S+Z\.\n", result.output), result.output
+    assert store.incident(1)[0].acknowledged_by == "ann"
+    assert re.search("ann for (29|30) min", run("incidents", "list", "--open").output)
+
+
+def test_an_acknowledgement_that_is_refused_is_an_error(run: Run, started: None, answers: Answers) -> None:
+    answers.away = True
+    result = run("incidents", "ack", "1", "--by", "ann")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: Alertmanager at http://one cannot be reached: connection refused\n",
+    )
+    assert run("incidents", "ack", "9", "--by", "ann").stderr == "Error: there is no incident 9\n"
+
+
+def test_notes_and_the_timeline(run: Run, started: None) -> None:
+    assert run("incidents", "note", "1", "the disk is full", "--by", "bob").output == "Noted at incident 1.\n"
+    shown = run("incidents", "show", "1").output
+    assert "Incident 1: TrustServiceDown" in shown
+    assert re.search(r"runbook +https://runbooks.marty.com/TrustServiceDown", shown)
+    assert re.search(r"client_address +192.0.2.7", shown)
+    assert re.search(
+        r"\d\d:\d\d:\d\d UTC  opened: by incidents\n.*\d\d:\d\d:\d\d UTC  note bob: the disk is full", shown
+    )
+    timeline = json.loads(run("incidents", "show", "1", "--json").output)["timeline"]
+    assert [event["kind"] for event in timeline] == ["opened", "note"]
+
+
+def test_labels_do_not_steer_the_terminal(run: Run, store: Store, clock: Clock) -> None:
+    store.deliver(parse(payload(alert("A\x1b[2J[red]b", starts_at=clock.now, service="s\x07\u202e"))))
+    for output in (run("incidents", "list").output, run("incidents", "show", "1").output):
+        assert r"A\x1b[2J[red]b" in output
+        assert not set(output) & {"\x1b", "\x07", "\u202e"}
+
+
+def test_a_token_that_is_not_known_and_a_receiver_that_is_not_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").write_text("token-of-somebody-else")
+    result = run("incidents", "list", "--token-file", str(tmp_path / "other"))
+    assert (result.exit_code, result.stderr) == (1, "Error: the bearer token is not known here\n")
+    result = run("incidents", "list", "--token-file", str(tmp_path / "none"))
+    assert "none cannot be read (FileNotFoundError)" in result.stderr
+    (port,) = free_ports(1)
+    result = run("incidents", "list", "--url", f"http://me:secret-word@127.0.0.1:{port}")
+    assert result.stderr.startswith(f"Error: no answer from http://***@127.0.0.1:{port}: ")
+    result = run("incidents", "list", "--url", "nonsense")
+    assert (result.exit_code, "no answer from nonsense" in result.stderr) == (1, True)
+
+
+def test_a_review_of_what_happened(run: Run, started: None) -> None:
+    result = run("review", "--period", "week", "--markdown")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("# Review of the week from ")
+    assert "| alerts | 3 | 0 |" in result.output
+    numbers = json.loads(run("review", "--period", "quarter", "--json").output)
+    assert numbers["this"]["alerts"] == 3
+    assert numbers["this"]["to_resolve"]["median"] == 12_000.0
+    text = run("review", "--period", "month").output
+    assert re.search(r"^alerts +3 +0", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("form", [(), ("--markdown",), ("--json",)])
+@pytest.mark.parametrize("period", ["week", "month", "quarter"])
+def test_a_review_of_nothing_is_a_page(run: Run, period: str, form: tuple[str, ...]) -> None:
+    result = run("review", "--period", period, "--until", "2026-11-01", *form)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert ("No alert reached the receiver" in " ".join(result.output.split())) == (form != ("--json",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--period", "year"), "'year' is not one of"),
+        (("--period", "week", "--until", "soon"), "'soon' is no date such as 2026-11-30"),
+        (("--period", "week", "--until", "2999-01-01"), "2999-01-01 lies in the future"),
+        (("--period", "week", "--prometheus", "http://127.0.0.1:1"), "--prometheus http://127.0.0.1:1 does not tell"),
+    ],
+)
+def test_a_review_that_cannot_be_made_says_why(run: Run, arguments: tuple[str, ...], said: str) -> None:
+    result = run("review", *arguments)
+    assert result.exit_code != 0
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"--database": "mysql://user:secret-word@host/x"}, "--database: mysql is not supported"),
+        ({"--token-file": "missing"}, "a token file: missing cannot be read (FileNotFoundError): write one with"),
+        ({"--alertmanager": "alertmanager"}, "--alertmanager: 'alertmanager' is no address such as"),
+        ({"--listen": "9099"}, "'9099' is no address and port such as 127.0.0.1:9099"),
+        ({"--keep": "forever"}, "'forever' is no duration such as 30m, 2h or 1d"),
+    ],
+)
+def test_serve_refuses_to_start_with_a_bad_option(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    options = {"--database": f"sqlite:///{tmp_path / 'x.db'}"}
+    options |= dict.fromkeys(("--token-file", "--operator-token-file"), str(tmp_path / "token"))
+    result = CliRunner().invoke(
+        main, ["incidents", "serve", *(part for pair in {**options, **changes}.items() for part in pair)]
+    )
+    assert result.exit_code != 0
+    assert said in result.stderr
+    assert "secret-word" not in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("missing", ["TOKEN_FILE", "OPERATOR_TOKEN_FILE"])
+def test_serve_refuses_to_start_without_tokens(tmp_path: Path, missing: str) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    variables = {
+        f"TRUST_OTEL_INCIDENTS_{name}": str(tmp_path / "token")
+        for name in ("TOKEN_FILE", "OPERATOR_TOKEN_FILE")
+        if name != missing
+    }
+    result = CliRunner().invoke(main, ["incidents", "serve"], env=variables)
+    assert result.exit_code == 2
+    assert f"env var: 'TRUST_OTEL_INCIDENTS_{missing}'" in result.stderr
+
+
+def test_the_commands_need_nothing_of_the_extra() -> None:
+    program = """
+import sys
+for name in ("sqlalchemy", "starlette", "uvicorn", "anyio.to_thread"):
+    sys.modules[name] = None
+from click.testing import CliRunner
+from trust_otel.cli import main
+result = CliRunner().invoke(main, ["incidents", "serve", "--token-file", "x", "--operator-token-file", "x"])
+print(result.exit_code, result.stderr, CliRunner().invoke(main, ["review", "--help"]).exit_code)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("1 Error: this needs an extra: pip install 'trust-otel[incidents]'")
+    assert done.stdout.rstrip().endswith(" 0")
+
+
+def test_the_core_does_not_load_it() -> None:
+    program = (
+        "import sys, trust_otel; print(*[name for name in sys.modules if name.startswith('trust_otel.incidents')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"

@@ -1,0 +1,121 @@
+"""What each kind of review looks at, and how it reads."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from tests.unit.incidents.test_review import LATER, NOON, RULES, minutes, record, week_of
+from trust_otel.incidents import periods
+from trust_otel.incidents.records import Note, Record
+from trust_otel.incidents.review import Review, review
+from trust_otel.incidents.review_page import Section, markdown, sections, title
+
+
+def of(period: str, *found: Record, now: datetime = LATER, rules: frozenset[str] | None = RULES) -> Review:
+    return review(found, period, periods.span(period, date(2026, 11, 29)), rules, now)
+
+
+def section(result: Review, heading: str) -> Section:
+    return next(section for section in sections(result) if section.title == heading)
+
+
+@pytest.mark.parametrize(
+    ("period", "headings"),
+    [
+        ("week", ["Alert effectiveness", "Flapping alerts", "Escalation", "Dashboards", "Runbooks", "Notes"]),
+        ("month", ["Trend", "Thresholds", "Flapping alerts", "Escalation"]),
+        ("quarter", ["Key figures", "Coverage", "Escalation", "Feedback"]),
+    ],
+)
+def test_the_period_decides_what_is_looked_at(period: str, headings: list[str]) -> None:
+    for result in (of(period), of(period, record(acknowledged=20))):
+        found = [section.title for section in sections(result)]
+        assert found == ["Summary", "Alerts by severity and team", *headings]
+
+
+def test_the_title_says_whether_the_period_is_over() -> None:
+    assert title(of("week")) == "Review of the week from 2026-11-23 to 2026-11-29 (UTC)"
+    running = of("week", now=NOON)
+    assert title(running) == "Review of the week from 2026-11-23 to 2026-11-29 (UTC, not over yet)"
+
+
+def test_the_summary_compares_with_the_period_before() -> None:
+    result = week_of(
+        record(acknowledged=4, resolved=76),
+        record(severity="warning"),
+        record(NOON - timedelta(days=7), acknowledged=31),
+    )
+    assert section(result, "Summary").rows == (
+        ("alerts", "2", "1"),
+        ("alerts a week", "2.0", "1.0"),
+        ("acknowledged", "1 of 2 (50%)", "1 of 1 (100%)"),
+        ("time to acknowledge (median, 90 %)", "4 min, 4 min", "31 min, 31 min"),
+        ("time to resolve (median, 90 %)", "1 h 8 min, 1 h 16 min", "1 h, 1 h"),
+        ("critical, acknowledged or over within 5 min", "1 of 1 (100%)", "0 of 1 (0%)"),
+        ("critical, nobody took it for 15 min (L2 called)", "0 of 1 (0%)", "1 of 1 (100%)"),
+        ("critical, nobody took it for 30 min (L3 called)", "0 of 1 (0%)", "1 of 1 (100%)"),
+        ("critical, nobody took it for 1 h (L4 called)", "0 of 1 (0%)", "0 of 1 (0%)"),
+        ("still open", "0", "0"),
+    )
+    assert ("team platform", "2", "1") in section(result, "Alerts by severity and team").rows
+
+
+@pytest.mark.parametrize("period", ["week", "month", "quarter"])
+def test_nothing_at_all_is_a_page_that_says_so(period: str) -> None:
+    page = markdown(of(period))
+    assert "No alert reached the receiver" in page
+    assert "| critical | 0 | 0 |" in page
+    assert page.count("None in this period.") == {"week": 6, "month": 3, "quarter": 2}[period]
+
+
+def test_thresholds_to_tune_come_with_what_to_consider() -> None:
+    short = [record(NOON + minutes(200 * number), acknowledged=1, resolved=3) for number in range(2)]
+    flaps = [
+        record(NOON + minutes(20 * number), acknowledged=1, resolved=10, name="TrustSlaViolation")
+        for number in range(3)
+    ]
+    fine = [record(NOON + minutes(200 * number), acknowledged=1, name="TrustVaultUnavailable") for number in range(2)]
+    once = record(name="Once", resolved=1)
+    rows = section(of("month", *short, *flaps, *fine, once), "Thresholds").rows
+    assert [(row[0], row[-1]) for row in rows] == [
+        ("TrustSlaViolation", "a longer keep_firing_for"),
+        ("TrustServiceDown", "a higher threshold or a longer for"),
+    ]
+
+
+def test_coverage_names_what_never_fired() -> None:
+    said = section(of("quarter", record(runbook_url=""), record(name="Other")), "Coverage")
+    assert said.text == (
+        "Rules that never fired, 2: TrustSlaViolation, TrustVaultUnavailable. "
+        "Alerts that are none of these rules: Other. These alerts name no runbook: TrustServiceDown."
+    )
+    assert said.rows == (("category availability", "2"), ("service issuer", "2"))
+    every = [record(name=name) for name in RULES]
+    assert section(of("quarter", *every), "Coverage").text == "Every rule fired."
+    assert "--prometheus" in section(of("quarter", rules=None), "Coverage").text
+
+
+def test_feedback_asks_about_what_nobody_acknowledged() -> None:
+    unheeded = [record(NOON + minutes(200 * number)) for number in range(2)]
+    said = section(
+        of("quarter", *unheeded, record(notes=(Note("ann", "x"),), name="Other", acknowledged=1)), "Feedback"
+    )
+    assert said.text.endswith("Ask about alerts that nobody ever acknowledged: TrustServiceDown.")
+    assert [row[1:] for row in said.rows] == [("Other", "ann", "x")]
+
+
+def test_a_long_table_is_cut_and_says_so() -> None:
+    result = week_of(*(record(name=f"Alert{number}") for number in range(20)))
+    said = section(result, "Alert effectiveness")
+    assert len(said.rows) == 15
+    assert said.text.endswith("The first 15 of 20; --json has all.")
+
+
+def test_what_people_wrote_does_not_break_the_page() -> None:
+    note = Note("ann", "a|b\n<script>\\ [x](http://y) **z**")
+    page = markdown(week_of(record(notes=(note,))))
+    (line,) = [line for line in page.splitlines() if "script" in line]
+    assert line.endswith("| ann | a\\|b \\<script>\\\\ \\[x](http://y) \\*\\*z\\*\\* |")
+    assert line.replace("\\|", "").count("|") == 5

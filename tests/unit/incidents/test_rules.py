@@ -1,0 +1,42 @@
+"""Which alerts could fire."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+import yaml
+
+from trust_otel.incidents.rules import RULES, RulesError, own_rules, rules_of
+from trust_otel.stack.files import project_file
+
+
+def test_own_rules_are_those_of_the_file_that_can_become_incidents() -> None:
+    content = yaml.safe_load(project_file(RULES).read_text())
+    expected = {rule["alert"] for group in content["groups"] for rule in group["rules"] if "alert" in rule}
+    assert expected >= {"TrustWatchdog", "TrustServiceDown"}
+    assert own_rules() == expected - {"TrustWatchdog", "TrustEscalation"}
+
+
+def answering(status: int, content: object) -> httpx.MockTransport:
+    return httpx.MockTransport(lambda _: httpx.Response(status, json=content))
+
+
+def test_rules_of_a_prometheus() -> None:
+    groups = [{"rules": [{"name": "A", "type": "alerting"}, {"name": "TrustWatchdog"}]}, {"rules": [{"name": "B"}]}]
+    answer = answering(200, {"status": "success", "data": {"groups": groups}})
+    assert rules_of("http://prometheus:9090/", answer) == {"A", "B"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (answering(503, {}), "answers 503 when asked for its rules"),
+        (answering(200, {"data": []}), "does not answer as Prometheus does"),
+        (httpx.MockTransport(lambda _: httpx.Response(200, text="<html>")), "does not answer as Prometheus does"),
+    ],
+)
+def test_a_prometheus_that_does_not_tell_is_named_without_password(answer: httpx.MockTransport, said: str) -> None:
+    with pytest.raises(RulesError) as failed:
+        rules_of("http://me:secret-word@prometheus:9090", answer)
+    assert f"--prometheus http://***@prometheus:9090 {said}" in str(failed.value)
+    assert "secret-word" not in str(failed.value)

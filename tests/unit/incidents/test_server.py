@@ -1,0 +1,344 @@
+"""The HTTP interface: who may do what, and which status says what."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.unit.incidents.alertmanagers import Answers
+from tests.unit.incidents.notifications import NIGHT, Clock, alert, payload
+from trust_otel.incidents import server
+from trust_otel.incidents.acknowledgement import Desk
+from trust_otel.incidents.alertmanager import Alertmanager
+from trust_otel.incidents.database import Database
+from trust_otel.incidents.payload import parse
+from trust_otel.incidents.server import App
+from trust_otel.incidents.store import Store
+from trust_otel.incidents.tokens import TokenFile
+
+DELIVER = "token-of-the-alertmanager"
+OPERATE = "token-of-the-people-on-call"
+DELIVERER = {"Authorization": f"Bearer {DELIVER}"}
+OPERATOR = {"Authorization": f"Bearer {OPERATE}"}
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers()
+
+
+@pytest.fixture
+async def client(store: Store, answers: Answers, clock: Clock, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    files = []
+    for name, token in (("deliver", DELIVER), ("operate", OPERATE)):
+        (tmp_path / name).write_text(token)
+        files.append(TokenFile(tmp_path / name))
+    desk = Desk(store, Alertmanager(["http://one"], httpx.MockTransport(answers)), clock)
+    app = App(store, desk, *files, lambda: "up").asgi()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://receiver") as made:
+        yield made
+
+
+async def test_a_delivery_is_answered_with_what_has_become_of_it(client: httpx.AsyncClient, store: Store) -> None:
+    answer = await client.post("/webhook", content=payload(alert()), headers=DELIVERER)
+    assert (answer.status_code, answer.json()) == (200, {"opened": 1})
+    assert store.incident(1)[0].alertname == "TrustServiceDown"
+
+
+async def test_a_notification_with_one_malformed_alert_is_refused_whole(
+    client: httpx.AsyncClient, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await client.post(
+        "/webhook", content=payload(alert(), {**alert(fingerprint="b2"), "startsAt": 7}), headers=DELIVERER
+    )
+    assert (answer.status_code, answer.json()) == (400, {"error": "alerts[1].startsAt: 7 is no text"})
+    assert store.incidents(only_open=False, limit=1) == ([], 0)
+    assert "a notification is refused: alerts[1].startsAt: 7 is no text" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/webhook"),
+        ("GET", "/incidents"),
+        ("GET", "/incidents/1"),
+        ("POST", "/incidents/1/acknowledge"),
+        ("POST", "/incidents/1/notes"),
+        ("GET", "/records"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [
+        (None, 401),
+        ("", 401),
+        ("Bearer", 401),
+        ("Bearer wrong-token-of-the-alertmanager", 401),
+        (f"Basic {DELIVER}", 401),
+        (DELIVER, 401),
+        ("the other one", 403),
+    ],
+)
+async def test_nobody_does_anything_without_the_right_token(
+    client: httpx.AsyncClient, store: Store, method: str, path: str, authorization: str | None, status: int
+) -> None:
+    store.deliver(parse(payload(alert())))
+    before = store.incident(1)
+    if authorization == "the other one":
+        authorization = f"Bearer {OPERATE if path == '/webhook' else DELIVER}"
+    headers = {} if authorization is None else {"Authorization": authorization}
+    content = payload(alert(fingerprint="b2")) if path == "/webhook" else b'{"by": "eve", "text": "x"}'
+    answer = await client.request(method, path, content=content, headers=headers)
+    assert answer.status_code == status
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+    assert store.incident(1) == before
+    assert store.incidents(only_open=False, limit=10)[1] == 0
+
+
+async def test_a_token_in_both_files_may_do_both(client: httpx.AsyncClient, tmp_path: Path) -> None:
+    (tmp_path / "operate").write_text(f"{OPERATE}\n{DELIVER}")
+    assert (await client.get("/incidents", headers=DELIVERER)).status_code == 200
+    assert (await client.post("/webhook", content=payload(alert()), headers=DELIVERER)).status_code == 200
+
+
+async def test_the_scheme_may_be_written_in_any_case(client: httpx.AsyncClient) -> None:
+    headers = {"Authorization": f"bearer  {OPERATE}"}
+    assert (await client.get("/incidents", headers=headers)).status_code == 200
+
+
+async def test_no_token_gets_into_the_log(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        for token in (DELIVER, OPERATE, "wrong-token-of-the-alertmanager"):
+            headers = {"Authorization": f"Bearer {token}"}
+            await client.post("/webhook", content=b"{", headers=headers)
+            await client.get("/incidents", headers=headers)
+    assert caplog.records
+    assert not any(token in caplog.text for token in (DELIVER, OPERATE, "wrong-token"))
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "streamed"])
+async def test_a_body_beyond_the_bound_is_refused(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, declared: bool
+) -> None:
+    monkeypatch.setattr(server, "LARGEST_DELIVERY", 10_000)
+    sent = 0
+
+    async def stream() -> AsyncIterator[bytes]:
+        nonlocal sent
+        for _ in range(100):
+            sent += 1000
+            yield b" " * 1000
+
+    content: Any = b" " * 10_001 if declared else stream()
+    answer = await client.post("/webhook", content=content, headers=DELIVERER)
+    assert (answer.status_code, answer.json()) == (413, {"error": "the body is larger than 10000 bytes"})
+    assert (await client.post("/webhook", content=b" " * 10_000, headers=DELIVERER)).status_code == 400
+
+
+async def test_a_body_that_is_declared_too_large_is_not_even_read(client: httpx.AsyncClient) -> None:
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("somebody reads the body")
+
+    length = str(server.LARGEST_DELIVERY + 1).encode()
+    assert await called(client, receive, (b"content-length", length)) == 413
+
+
+async def test_a_body_that_does_not_come_is_to_be_sent_again(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_BODY_SECONDS", 0.05)
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.sleep(0.2)
+        yield b"}"
+
+    body = stream()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": await anext(body), "more_body": True}
+
+    assert await called(client, receive) == 503
+
+
+async def called(
+    client: httpx.AsyncClient, receive: Callable[[], Awaitable[dict[str, Any]]], *headers: tuple[bytes, bytes]
+) -> int:
+    """The status of the answer when the application is called as a server calls it: httpx would read the body first."""
+    transport: Any = client._transport
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/webhook",
+        "query_string": b"",
+        "headers": [(b"authorization", f"Bearer {DELIVER}".encode()), *headers],
+    }
+    await transport.app(scope, receive, send)
+    status: int = sent[0]["status"]
+    return status
+
+
+async def test_while_the_database_is_away_alertmanager_is_to_try_again(
+    client: httpx.AsyncClient, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "incidents.db"
+    file.mkdir()
+    answer = await client.post("/webhook", content=payload(alert()), headers=DELIVERER)
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"error": "the database is away, try again", "database": "away"},
+    )
+    health = await client.get("/healthz")
+    assert (health.status_code, health.json()["database"]) == (503, "away")
+    assert "the database did not answer to /webhook: IsADirectoryError" in caplog.text
+    file.rmdir()
+    assert (await client.post("/webhook", content=payload(alert()), headers=DELIVERER)).status_code == 200
+    health = await client.get("/healthz")
+    assert (health.status_code, health.json()) == (200, {"database": "up", "alertmanager": "up"})
+
+
+async def test_a_database_that_hangs_does_not_hang_the_answer(
+    client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(server, "_WORK_SECONDS", 0.1)
+    monkeypatch.setattr(store, "check", lambda: release.wait(10))
+    answer = await client.get("/healthz")
+    release.set()
+    assert (answer.status_code, answer.json()) == (503, {"error": "no answer within 0.1 s, try again"})
+
+
+async def test_alerts_that_alertmanager_has_left_out_are_logged(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.post("/webhook", content=payload(alert(), truncatedAlerts=7), headers=DELIVERER)
+    assert "Alertmanager has left 7 alerts out" in caplog.text
+
+
+async def test_incidents_are_listed_and_shown(client: httpx.AsyncClient, store: Store, clock: Clock) -> None:
+    store.deliver(parse(payload(alert(), alert(fingerprint="b2", severity="warning"))))
+    clock.forward(minutes=1)
+    store.deliver(parse(payload(alert(ends_at=clock.now))))
+    listed = (await client.get("/incidents", headers=OPERATOR)).json()
+    assert ([one["id"] for one in listed["incidents"]], listed["more"]) == ([2, 1], 0)
+    listed = (await client.get("/incidents?open=true&limit=1", headers=OPERATOR)).json()
+    assert [one["fingerprint"] for one in listed["incidents"]] == ["b2"]
+    shown = (await client.get("/incidents/1", headers=OPERATOR)).json()
+    assert shown["starts_at"] == "2026-11-25T03:00:00Z"
+    assert [(event["at"], event["kind"]) for event in shown["timeline"]] == [
+        ("2026-11-25T03:00:00Z", "opened"),
+        ("2026-11-25T03:01:00Z", "resolved"),
+    ]
+
+
+async def test_an_incident_is_acknowledged(client: httpx.AsyncClient, store: Store, answers: Answers) -> None:
+    store.deliver(parse(payload(alert())))
+    body = {"by": " ann ", "comment": "mine", "for": "30m"}
+    answer = await client.post("/incidents/1/acknowledge", json=body, headers=OPERATOR)
+    assert (answer.status_code, answer.json()) == (200, {"silenced_until": "2026-11-25T03:30:00Z"})
+    assert store.incident(1)[0].acknowledged_by == "ann"
+    assert answers.posted[0]["endsAt"] == "2026-11-25T03:30:00Z"
+
+
+async def test_a_refused_acknowledgement_says_why(client: httpx.AsyncClient, store: Store, answers: Answers) -> None:
+    store.deliver(parse(payload(alert())))
+    answers.away = True
+    answer = await client.post("/incidents/1/acknowledge", json={"by": "ann"}, headers=OPERATOR)
+    assert answer.status_code == 502
+    assert answer.json() == {"error": "Alertmanager at http://one cannot be reached: connection refused"}
+    answers.away = False
+    answer = await client.post("/incidents/2/acknowledge", json={"by": "ann"}, headers=OPERATOR)
+    assert (answer.status_code, answer.json()) == (404, {"error": "there is no incident 2"})
+    store.deliver(parse(payload(alert(ends_at=NIGHT))))
+    answer = await client.post("/incidents/1/acknowledge", json={"by": "ann"}, headers=OPERATOR)
+    assert answer.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "the body is not JSON"),
+        (b"[]", "the body is no JSON object"),
+        (b"[" * 60_000, "the body is not JSON"),
+        (b"{}", "by: write a text"),
+        (b'{"by": "  "}', "by: write a text"),
+        (b'{"by": 7}', "by: write a text"),
+        (b'{"by": "' + b"a" * 101 + b'"}', "by: write a text of at most 100 characters"),
+        (b'{"by": "ann", "comment": null}', "comment: write a text"),
+        (b'{"by": "ann", "for": "2 hours"}', "for: '2 hours' is no duration"),
+        (b'{"by": "ann", "for": "30s"}', "for: 30s is not from 1m to 7d"),
+        (b'{"by": "ann", "for": "8d"}', "for: 8d is not from 1m to 7d"),
+    ],
+)
+async def test_a_malformed_acknowledgement_silences_nothing(
+    client: httpx.AsyncClient, store: Store, answers: Answers, body: bytes, said: str
+) -> None:
+    store.deliver(parse(payload(alert())))
+    answer = await client.post("/incidents/1/acknowledge", content=body, headers=OPERATOR)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(said)
+    assert answers.asked == []
+
+
+async def test_notes_are_kept(client: httpx.AsyncClient, store: Store) -> None:
+    store.deliver(parse(payload(alert())))
+    answer = await client.post("/incidents/1/notes", json={"by": "ann", "text": "disk\0full"}, headers=OPERATOR)
+    assert answer.status_code == 201
+    assert store.incident(1)[1][-1].text == "disk\N{REPLACEMENT CHARACTER}full"
+    answer = await client.post("/incidents/9/notes", json={"by": "ann", "text": "x"}, headers=OPERATOR)
+    assert answer.status_code == 404
+    answer = await client.post("/incidents/1/notes", json={"by": "ann", "text": "x" * 10_001}, headers=OPERATOR)
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/", 404),
+        ("/incidents/one", 404),
+        ("/incidents/99999999999999999999", 404),
+        ("/incidents?limit=0", 400),
+        ("/incidents?limit=1001", 400),
+        ("/incidents?limit=ten", 400),
+        ("/incidents?limit=%C2%B2", 400),
+        ("/records", 400),
+        ("/records?from=2026-01-01T00:00:00Z&until=never", 400),
+        ("/webhook", 405),
+    ],
+)
+async def test_what_is_not_there_or_not_meant_is_said_as_json(
+    client: httpx.AsyncClient, path: str, status: int
+) -> None:
+    answer = await client.get(path, headers=OPERATOR)
+    assert answer.status_code == status
+    assert answer.json()["error"]
+
+
+async def test_records_are_of_what_was_open_in_the_time_asked_for(
+    client: httpx.AsyncClient, store: Store, clock: Clock
+) -> None:
+    store.deliver(parse(payload(alert(annotations={"runbook_url": "https://runbooks/a"}))))
+    store.note(1, "ann", "disk full")
+    store.deliver(parse(payload(alert(ends_at=clock.forward(hours=1)))))
+
+    async def fingerprints(start: str, end: str) -> list[str]:
+        answer = await client.get("/records", params={"from": start, "until": end}, headers=OPERATOR)
+        return [record["fingerprint"] for record in answer.json()["records"]]
+
+    assert await fingerprints("2026-11-25T04:00:00Z", "2026-11-26T00:00:00Z") == ["a1"]
+    assert await fingerprints("2026-11-25T04:00:01Z", "2026-11-26T00:00:00Z") == []
+    assert await fingerprints("2026-11-24T00:00:00Z", "2026-11-25T03:00:00Z") == []
+    (record,) = store.records(NIGHT, clock.now)
+    assert (record.runbook_url, [note.text for note in record.notes]) == ("https://runbooks/a", ["disk full"])

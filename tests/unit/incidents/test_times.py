@@ -1,0 +1,52 @@
+"""How times and durations are read and written."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.unit.incidents.notifications import NIGHT
+from trust_otel.incidents.times import format_duration, format_time, parse_duration, parse_time
+
+
+def test_a_time_that_is_written_is_read_again() -> None:
+    moment = NIGHT + timedelta(microseconds=1500)
+    assert format_time(moment) == "2026-11-25T03:00:00.001500Z"
+    assert parse_time(format_time(moment)) == moment
+
+
+@pytest.mark.parametrize(
+    "text", ["", "2026-11-25", "2026-11-25 03:00:00Z", "2026-11-25T03:00:00", "0001-01-01T00:00:00+23:59"]
+)
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time"):
+        parse_time(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), (" 2h ", 7200), ("400d", 34_560_000)])
+def test_durations(text: str, seconds: int) -> None:
+    assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "1h30m", "2w", "9999999d"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is no duration such as 30m, 2h or 1d"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h"),
+        (4320, "1 h 12 min"),
+        (86400, "1 d"),
+        (100_000, "1 d 3 h"),
+    ],
+)
+def test_durations_read_by_people(seconds: int, text: str) -> None:
+    assert format_duration(timedelta(seconds=seconds)) == text

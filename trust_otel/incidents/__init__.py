@@ -1,0 +1,1 @@
+"""Incident management: what Alertmanager reports, who has taken it, and the numbers for reviews."""

@@ -1,0 +1,200 @@
+"""The database: SQLite or PostgreSQL, each transaction whole or not at all, and back by itself after it was away."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from trust_otel.incidents.tables import SCHEMA_VERSION, metadata, schema
+
+_WAIT_SECONDS = 5
+_STATEMENT_MILLISECONDS = 8_000
+
+# One writer at a time, in every process that uses the database. Any number, but the same in all of them.
+_WRITERS = 7_283_640_115
+
+# Whatever SQLAlchemy's own default is.
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+_IMMEDIATE = "trust_otel_immediate"
+
+
+class DatabaseUrlError(ValueError):
+    """A URL that names no database that can be used; the message says what to write."""
+
+
+class DatabaseAwayError(RuntimeError):
+    """The database did not do what it was asked; the same may succeed later."""
+
+
+class SchemaTooNewError(DatabaseAwayError):
+    """The tables belong to a newer version of trust-otel."""
+
+
+class Database:
+    """Reads and writes in transactions. Nothing is connected before the first of them.
+
+    Args:
+        url: An SQLAlchemy URL, such as `sqlite:///incidents.db` or `postgresql://user:password@host/name`.
+
+    Raises:
+        DatabaseUrlError: It is no such URL, or its driver is not installed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _checked(url)
+        self._engine = _engine(self._url)
+        self._writing = self._engine.execution_options(**{_IMMEDIATE: True})
+        self._ready = False
+        self._preparing = threading.Lock()
+
+    def __str__(self) -> str:
+        return self._url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database. Raises DatabaseAwayError, as does what is done in it."""
+        with self._errors():
+            self._prepare()
+            with self._engine.begin() as connection:
+                yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that no other writer disturbs; kept when the block ends, undone when it raises.
+
+        Raises DatabaseAwayError, as does what is done in it.
+        """
+        with self._errors():
+            self._prepare()
+            with self._writing.begin() as connection:
+                _await_turn(connection)
+                yield connection
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            # Whatever went wrong, the tables may be gone or others when it is back.
+            self._ready = False
+            raise DatabaseAwayError(_reason(error)) from error
+        except OSError as error:
+            raise DatabaseAwayError(f"{type(error).__name__}: {error.strerror}") from error
+
+    def _prepare(self) -> None:
+        if self._ready:
+            return
+        with self._preparing:
+            if self._url.get_backend_name() == "sqlite":
+                _make_file(Path(str(self._url.database)))
+            with self._engine.begin() as connection:
+                there = _has_tables(connection)
+            if not there:
+                with self._writing.begin() as connection:
+                    _await_turn(connection)
+                    if not _has_tables(connection):
+                        metadata.create_all(connection)
+                        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+            self._ready = True
+
+
+def _checked(text_of_url: str) -> URL:
+    try:
+        url = make_url(text_of_url)
+    except (ArgumentError, ValueError) as error:
+        # Not the text itself, which may hold a password.
+        raise DatabaseUrlError("it is no URL: write sqlite:///path, or postgresql://user:password@host/name") from error
+    backend = url.drivername.partition("+")[0]
+    if backend not in _DRIVERS:
+        raise DatabaseUrlError(f"{backend} is not supported: write sqlite:///path, or postgresql://...")
+    if backend == "sqlite" and url.database in (None, "", ":memory:"):
+        raise DatabaseUrlError("a database in memory forgets everything: write sqlite:///path")
+    return url.set(drivername=_DRIVERS[backend])
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url)
+    ours = {
+        "connect_timeout": _WAIT_SECONDS,
+        "application_name": "trust-otel-incidents",
+        "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
+    }
+    try:
+        return create_engine(
+            url,
+            # They hold personal data, and errors are logged.
+            hide_parameters=True,
+            pool_pre_ping=True,
+            pool_timeout=_WAIT_SECONDS,
+            connect_args={name: value for name, value in ours.items() if name not in url.query},
+        )
+    except ImportError as error:
+        raise DatabaseUrlError(f"its driver is not installed: pip install 'psycopg[binary]' ({error})") from error
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = create_engine(
+        url, hide_parameters=True, pool_timeout=_WAIT_SECONDS, connect_args={"timeout": _WAIT_SECONDS}
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver would begin transactions by itself, and too late for a reader.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A writer that begins as a reader may find, when it writes, that it has read an old state.
+    immediate = connection.get_execution_options().get(_IMMEDIATE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _await_turn(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
+
+
+def _make_file(path: Path) -> None:
+    """Make the file, and for nobody else's eyes: it holds addresses of clients."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+
+def _has_tables(connection: Connection) -> bool:
+    if not inspect(connection).has_table(schema.name):
+        return False
+    version: Any = connection.execute(select(schema.c.version)).scalar_one()
+    if version > SCHEMA_VERSION:
+        raise SchemaTooNewError(
+            f"its tables have version {version}, this trust-otel knows {SCHEMA_VERSION}: use a newer trust-otel, or "
+            "another database"
+        )
+    return True
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    lines = str(cause).strip().splitlines()
+    return f"{type(cause).__name__}: {lines[0] if lines else 'no reason given'}"

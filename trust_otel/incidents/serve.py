@@ -1,0 +1,132 @@
+"""Runs the receiver: database, HTTP interface, and what goes on beside them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import uvicorn
+
+from trust_otel.background import Periodic
+from trust_otel.incidents.acknowledgement import Desk
+from trust_otel.incidents.alertmanager import Alertmanager, AlertmanagerUrlError
+from trust_otel.incidents.database import Database, DatabaseAwayError, DatabaseUrlError, SchemaTooNewError
+from trust_otel.incidents.server import App
+from trust_otel.incidents.store import Store
+from trust_otel.incidents.tokens import TokenFile, TokenFileError
+from trust_otel.incidents.watch import SECONDS, Watch
+
+_logger = logging.getLogger(__name__)
+
+_MOST_CONNECTIONS = 256
+_RETENTION_SECONDS = 3600.0
+
+
+class OptionsError(ValueError):
+    """The receiver cannot run with these options; the message names one, and the remedy."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the receiver runs.
+
+    Attributes:
+        database: SQLAlchemy URL.
+        host: Address to listen on.
+        port: Port to listen on.
+        token_file: Tokens of those who deliver.
+        operator_token_file: Tokens of those who read and acknowledge.
+        alertmanagers: Addresses of the members of one cluster; none to make no silences.
+        keep: How long a resolved incident is kept.
+    """
+
+    database: str
+    host: str
+    port: int
+    token_file: Path
+    operator_token_file: Path
+    alertmanagers: Sequence[str]
+    keep: timedelta
+
+
+def serve(options: Options) -> None:
+    """Run until a signal ends it.
+
+    Raises:
+        OptionsError: An option, or the database belongs to a newer version.
+    """
+    _log_to_stderr()
+    try:
+        deliver, operate = TokenFile(options.token_file), TokenFile(options.operator_token_file)
+        database = Database(options.database)
+        alertmanager = Alertmanager(options.alertmanagers) if options.alertmanagers else None
+        store = Store(database)
+        _look_at(store, database)
+    except TokenFileError as error:
+        raise OptionsError(f"a token file: {error}") from error
+    except AlertmanagerUrlError as error:
+        raise OptionsError(f"--alertmanager: {error}") from error
+    except (DatabaseUrlError, SchemaTooNewError) as error:
+        raise OptionsError(f"--database: {error}") from error
+    desk = Desk(store, alertmanager)
+    state = _watched(store, alertmanager, desk)
+    Periodic("trust-otel-incidents-keep", _RETENTION_SECONDS, lambda: _forget(store, options.keep)).start()
+    app = App(store, desk, deliver, operate, state)
+    uvicorn.run(
+        app.asgi(),
+        host=options.host,
+        port=options.port,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        # Who finds no room is told 503, and Alertmanager tries again.
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=10,
+    )
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    # It logs addresses with the password in them.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _look_at(store: Store, database: Database) -> None:
+    try:
+        store.check()
+    except SchemaTooNewError:
+        raise
+    except DatabaseAwayError as error:
+        _logger.error("trust-otel: %s is away, deliveries are refused until it is back: %s", database, error)
+    else:
+        _logger.info("trust-otel: incidents are kept in %s", database)
+
+
+def _watched(store: Store, alertmanager: Alertmanager | None, desk: Desk) -> Callable[[], str]:
+    if alertmanager is None:
+        _logger.warning(
+            "trust-otel: no Alertmanager is set: acknowledging silences nothing, and an alert that is silenced there "
+            "stays open here"
+        )
+        return lambda: "not set"
+    watch = Watch(store, alertmanager, desk)
+    Periodic("trust-otel-incidents-watch", SECONDS, watch.look).start()
+    return lambda: watch.state
+
+
+def _forget(store: Store, keep: timedelta) -> None:
+    try:
+        forgotten = store.forget(keep)
+    except DatabaseAwayError as error:
+        _logger.error("trust-otel: old incidents are not deleted, the database is away: %s", error)
+        return
+    if forgotten:
+        _logger.info("trust-otel: %d incidents were older than %d days and are deleted", forgotten, keep.days)

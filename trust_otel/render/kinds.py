@@ -1,0 +1,179 @@
+"""What a variable may hold, and how its value is checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
+
+# Reserved for examples by RFC 2606: a value copied from a page must not be deployed.
+_EXAMPLE = re.compile(r"(^|\.)(example(\.(com|net|org))?|invalid)$", re.IGNORECASE)
+# Less the braces, which would begin a template.
+_LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`|~-]+"
+_ADDRESS = re.compile(rf"{_LOCAL}(?:\.{_LOCAL})*@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)")
+_NAMED_ADDRESS = re.compile(r"[A-Za-z0-9 ._-]+ <(.+)>")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
+# Of RFC 3986, less what has a meaning in a template, in YAML or in a shell.
+_URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+")
+_INSIDE = re.compile(r"(^|\.)(localhost|svc|local|internal)$", re.IGNORECASE)
+
+_MOST_TEXT = 200
+
+
+class BadValueError(ValueError):
+    """A value that a variable does not take; the text says what it takes."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a variable holds.
+
+    Attributes:
+        name: For readers of the table.
+        parse: The value as it is written into a file; raises BadValueError, which never shows the value.
+        secret: Whether the value goes into a file of its own and appears nowhere else.
+    """
+
+    name: str
+    parse: Callable[[str], str]
+    secret: bool = False
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable() or text != text.strip():
+        raise BadValueError("write it on one line, without blanks at its ends and without control characters")
+    return text
+
+
+def _host_port(text: str) -> str:
+    host, _, port = _printable(text).rpartition(":")
+    if not _HOST.fullmatch(host) or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+        raise BadValueError("write host:port, such as smtp.your-company.com:587")
+    _refuse_example(host)
+    return text
+
+
+def _address(text: str) -> str:
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise BadValueError("write an address such as security@your-company.com")
+    _refuse_example(match[1])
+    return text
+
+
+def _sender(text: str) -> str:
+    named = _NAMED_ADDRESS.fullmatch(_printable(text))
+    _address(named[1] if named else text)
+    return text
+
+
+def _addresses(text: str) -> str:
+    return ", ".join(dict.fromkeys(_address(part.strip()) for part in _printable(text).split(",")))
+
+
+def _base_url(text: str) -> str:
+    url = _url(text, "write an address such as https://grafana.your-company.com")
+    if {"?", "#"} & set(url):
+        raise BadValueError("leave out everything from the `?` or the `#` on")
+    return url.rstrip("/")
+
+
+def _slack_url(text: str) -> str:
+    return _encrypted(_url(text, "write the address of an incoming webhook, which begins with https://"), inside=False)
+
+
+def _webhook_url(text: str) -> str:
+    return _encrypted(_url(text, "write an address that begins with https://"), inside=True)
+
+
+def _pagerduty_url(text: str) -> str:
+    return _encrypted(_url(text, "write the address of PagerDuty's Events API v2"), inside=False)
+
+
+def _url(text: str, remedy: str) -> str:
+    try:
+        parts = urlsplit(_printable(text))
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not _URL.fullmatch(text):
+        raise BadValueError(remedy)
+    _refuse_example(parts.hostname or "")
+    return text
+
+
+def _encrypted(url: str, *, inside: bool) -> str:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme == "https" or _loopback(host) or (inside and _cannot_be_public(host)):
+        return url
+    raise BadValueError("use https://; plain http:// would show the secret to the network")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _cannot_be_public(host: str) -> bool:
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host or bool(_INSIDE.search(host))
+
+
+def _refuse_example(host: str) -> None:
+    if _EXAMPLE.search(host.rstrip(".")):
+        raise BadValueError("it is an address out of an example; write your own")
+
+
+def _key(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]{32}", text):
+        raise BadValueError("write the integration key of the PagerDuty service: 32 letters and digits")
+    if len(set(text)) == 1:
+        raise BadValueError("it is a key out of an example; write your own")
+    return text
+
+
+def _secret(text: str) -> str:
+    # Alertmanager drops blanks at the ends of the file.
+    return _printable(text)
+
+
+def _text(text: str) -> str:
+    if len(_printable(text)) > _MOST_TEXT:
+        raise BadValueError(f"write at most {_MOST_TEXT} characters")
+    return text
+
+
+def _timezone(text: str) -> str:
+    # A slim container may know none at all; then Alertmanager's word counts.
+    known = available_timezones()
+    if text != "UTC" and known and text not in known:
+        raise BadValueError("write the name of a time zone, such as Europe/Berlin")
+    return text
+
+
+def _path(text: str) -> str:
+    if not _printable(text).startswith("/"):
+        raise BadValueError("write the whole path, as Alertmanager sees it")
+    return text
+
+
+HOST_PORT = Kind("host:port", _host_port)
+SENDER = Kind("address", _sender)
+EMAILS = Kind("addresses, with commas", _addresses)
+URL = Kind("URL", _base_url)
+PAGERDUTY_URL = Kind("URL", _pagerduty_url)
+SLACK_URL = Kind("secret URL", _slack_url, secret=True)
+WEBHOOK_URL = Kind("secret URL", _webhook_url, secret=True)
+KEY = Kind("key", _key, secret=True)
+SECRET = Kind("secret", _secret, secret=True)
+TEXT = Kind("text", _text)
+TIMEZONE = Kind("time zone", _timezone)
+PATH = Kind("path", _path)
