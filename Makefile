@@ -8,7 +8,7 @@ RUN := .venv/bin
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check generate bench evidence stack clean
+.PHONY: help demo drill test check generate bench evidence stack clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,13 +16,16 @@ help: ## Show this help
 demo: .venv/ready ## Start stack, service and traffic, and watch the numbers arrive in Prometheus
 	@$(RUN)/python -m examples.demo $(if $(FOR),--for $(FOR)) $(if $(REPORT),--report $(REPORT))
 
+drill: .venv/ready ## Prove every alert: let its fault happen, see who is told, and that it is over (12 minutes)
+	@$(RUN)/python -m examples.drill $(if $(QUIET),--quiet $(QUIET)) $(if $(REPORT),--report $(REPORT)) $(if $(PICTURE),--picture $(PICTURE))
+
 test: check ## Run all checks and tests
 	@# What cannot be had on this machine (Debian's packages elsewhere), the tests that need it skip.
 	-@$(RUN)/trust-otel stack build
 	@$(RUN)/pytest
 	@echo "The same on the newer lines of the SDK and of SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
-	@$(NEXT)/bin/pytest tests/unit tests/contract
+	@$(NEXT)/bin/pytest tests/unit tests/contract/test_privacy.py tests/contract/test_promoted_attributes.py
 
 check: .venv/ready ## Check format, lint and types
 	@echo "Checking format, lint and types ..."

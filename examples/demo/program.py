@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -86,3 +87,8 @@ class Program:
 
     def _last_lines(self) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
+
+
+def plain_environment() -> dict[str, str]:
+    """The environment without settings of telemetry."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TRUST_OTEL_"))}

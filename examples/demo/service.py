@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from examples.demo.program import Program, ServiceError
+from examples.demo.program import Program, ServiceError, plain_environment
 from trust_otel.simulation import CLIENT_NAMES, DOCUMENT_TYPES, REPUTATION_FEED
 from trust_otel.stack.ports import free_ports
 
@@ -27,10 +26,11 @@ class TrustService:
 
     Args:
         folder: Where log, database and certificates go.
-        telemetry: `OTEL_*` and `TRUST_OTEL_*` variables beside those that the service always has.
+        telemetry: Other variables of the service, over those that it always has.
+        dependencies: Entries of `TRUST_OTEL_DEPENDENCIES` beside the Vault and the authority.
     """
 
-    def __init__(self, folder: Path, telemetry: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, telemetry: Mapping[str, str], dependencies: Sequence[str] = ()) -> None:
         port, grpc_port, vault_port = free_ports(3)
         self.url = f"http://127.0.0.1:{port}"
         self.grpc_target = f"127.0.0.1:{grpc_port}"
@@ -46,7 +46,7 @@ class TrustService:
                 "examples.demo.vault:create_app",
                 *("--app-dir", str(_ROOT), "--port", str(vault_port), *_UVICORN),
             ],
-            {**_plain_environment(), "VAULT_TOKEN": self.vault_token},
+            {**plain_environment(), "VAULT_TOKEN": self.vault_token},
             f"{self.vault_url}/v1/sys/health",
             folder,
         )
@@ -58,12 +58,12 @@ class TrustService:
                 "trust_service.app:app",
                 *("--app-dir", str(_EXAMPLE), "--port", str(port), *_UVICORN),
             ],
-            {**_plain_environment(), **self._settings(folder), **telemetry},
+            {**plain_environment(), **self._settings(folder, dependencies), **telemetry},
             f"{self.url}/healthz",
             folder,
         )
 
-    def _settings(self, folder: Path) -> dict[str, str]:
+    def _settings(self, folder: Path, dependencies: Sequence[str]) -> dict[str, str]:
         certificates = folder.resolve() / "certificates"
         return {
             "OTEL_SERVICE_NAME": "trust-service",
@@ -82,6 +82,7 @@ class TrustService:
                 (
                     f"vault={self.vault_url}/v1/sys/health",
                     f"issuing-ca:pki={self.url}/pki/issuing-ca.crl",
+                    *dependencies,
                 )
             ),
             "TRUST_OTEL_DEPENDENCY_INTERVAL": "2",
@@ -113,7 +114,3 @@ class TrustService:
     def stop(self) -> None:
         """Ask the service to end, and end it if it does not."""
         self._service.stop()
-
-
-def _plain_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TRUST_OTEL_"))}

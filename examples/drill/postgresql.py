@@ -54,7 +54,9 @@ class Cluster:
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         options = f"-p {self.port} -k {self._directory} -c listen_addresses=127.0.0.1 -c fsync=off"
-        self._control("start", "-l", str(self.log), "-o", f"{options} -c max_prepared_transactions=5")
+        # A standby that catches up waits for the query that told it to, instead of cancelling it.
+        options += " -c max_prepared_transactions=5 -c max_standby_streaming_delay=-1"
+        self._control("start", "-l", str(self.log), "-o", options)
         # Of its own accord it runs on: pg_ctl starts it as a daemon.
         pid = int((self._data / "postmaster.pid").read_text().split()[0])
         self._guardian.watch(processes.record(pid), _STOP_SECONDS)

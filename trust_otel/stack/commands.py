@@ -48,7 +48,7 @@ def up(directory: Path, detach: bool) -> None:
     killed. What runs already in the folder is used as it is, and left running.
     """
     local = Stack(directory, on_progress=_progress, detached=detach)
-    with _errors_as_text(), _ending_signals_as_interrupt(), local:
+    with _errors_as_text(), ending_signals_as_interrupt(), local:
         try:
             _print_addresses(local.up())
             if detach or not local.started_anything():
@@ -152,7 +152,9 @@ def _errors_as_text() -> Iterator[None]:
 
 
 @contextmanager
-def _ending_signals_as_interrupt() -> Iterator[None]:
+def ending_signals_as_interrupt() -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGHUP end the block as Ctrl-C does, so that what was started is stopped."""
+
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 

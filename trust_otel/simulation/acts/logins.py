@@ -20,6 +20,7 @@ _LOGIN = (
     metrics.TRUST_SESSION_ACTIVE,
     metrics.TRUST_SECURITY_RATE_LIMITED,
     metrics.TRUST_SECURITY_THREAT_MATCHES,
+    metrics.TRUST_SECURITY_INCIDENTS,
 )
 _SECOND_FACTOR = (metrics.TRUST_AUTH_MFA_CHALLENGES, metrics.TRUST_SESSION_ACTIVE)
 _LISTED = (metrics.TRUST_SECURITY_THREAT_MATCHES,)
@@ -59,6 +60,7 @@ async def _ask_to_log_in(world: World, name: str, password: str, address: str) -
     )
     if answer.status_code == 403:
         world.truth.threat("blocklist")
+        world.truth.incident("blocked_address", "info")
         return None
     if answer.status_code == 429:
         world.truth.rate_limited("login")

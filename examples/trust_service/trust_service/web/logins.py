@@ -40,6 +40,7 @@ class Profile(BaseModel):
 async def start_session(credentials: Credentials, service: CurrentService, address: ClientAddress) -> StartedSession:
     if address in service.blocked_addresses:
         metrics.record_threat_match("blocklist")
+        metrics.record_security_incident("blocked_address", severity="info")
         raise HTTPException(403, "address is blocked")
     if not service.login_limit.admits(address):
         raise HTTPException(429, "too many logins", headers={"Retry-After": "1"})

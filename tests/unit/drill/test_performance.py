@@ -1,0 +1,60 @@
+"""What a drill makes of what the receivers were told."""
+
+from __future__ import annotations
+
+from examples.drill.performance import Report, Result, wrong_receivers
+from examples.drill.receivers import Alert, Delivery, Status
+from examples.drill.table import as_json, summary
+from examples.drill.trial import Expected
+
+_WARNING = Expected("TrustRevenueDrop", "warning", "business", {"service": "a"})
+_CRITICAL = Expected("TrustServiceDown", "critical", labels={"service": "a"})
+
+
+def _delivery(channel: str, name: str, severity: str, service: str = "a", status: Status = "firing") -> Delivery:
+    alert = Alert(status, {"alertname": name, "severity": severity, "service": service})
+    return Delivery(channel, status, (alert,), b"")
+
+
+def test_who_is_told_of_an_alert_that_is_not_theirs_is_wrong() -> None:
+    deliveries = [
+        _delivery("slack:business", "TrustRevenueDrop", "warning"),
+        _delivery("pagerduty:platform", "TrustRevenueDrop", "warning"),
+    ]
+    assert wrong_receivers(_WARNING, deliveries) == {"pagerduty:platform"}
+
+
+def test_alerts_of_other_services_and_severities_are_not_its_business() -> None:
+    deliveries = [
+        _delivery("pagerduty:platform", "TrustRevenueDrop", "warning", service="b"),
+        _delivery("pagerduty:platform", "TrustRevenueDrop", "critical"),
+    ]
+    assert wrong_receivers(_WARNING, deliveries) == frozenset()
+
+
+def test_only_a_critical_alert_may_reach_the_levels_of_escalation() -> None:
+    told = [_delivery("email:executive@trust.test", "TrustServiceDown", "critical")]
+    assert wrong_receivers(_CRITICAL, told) == frozenset()
+    told = [_delivery("email:executive@trust.test", "TrustRevenueDrop", "warning")]
+    assert wrong_receivers(_WARNING, told) == {"email:executive@trust.test"}
+
+
+def test_one_receiver_that_is_missing_spoils_the_report() -> None:
+    good = Result("a fault", _CRITICAL, 1.0, frozenset(), 2.0)
+    report = Report(30, 90, results=[good])
+    assert report.good
+    report.results.append(Result("a fault", _WARNING, None, frozenset({"slack:business"})))
+    assert not report.good
+    assert summary(report).startswith("1 of 2 alerts")
+
+
+def test_noise_and_malformed_notifications_spoil_the_report() -> None:
+    assert not Report(30, noise=["TrustServiceDown"]).good
+    assert not Report(30, problems=["slack:platform: no JSON"]).good
+
+
+def test_the_report_names_each_alert_with_its_receivers() -> None:
+    result = Result("a fault", _CRITICAL, 1.0, frozenset(), 2.0)
+    (row,) = as_json(Report(30, 90, results=[result]))["results"]  # type: ignore[misc]
+    assert row["alert"] == "TrustServiceDown"
+    assert row["receivers"] == sorted(_CRITICAL.channels)

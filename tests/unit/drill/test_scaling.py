@@ -1,0 +1,61 @@
+"""Prometheus' configuration and rules in which time runs faster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from examples.drill.scaling import scaled_duration, scaled_expression, scaled_seconds, write_scaled
+from trust_otel.stack.binaries import find
+from trust_otel.stack.recipes import binaries
+
+
+@pytest.mark.parametrize(("duration", "scaled"), [("5m", "10000ms"), ("10s", "333ms"), ("1d", "2880000ms")])
+def test_a_duration_is_divided(duration: str, scaled: str) -> None:
+    assert scaled_duration(duration, 30) == scaled
+
+
+def test_no_duration_becomes_nothing() -> None:
+    assert scaled_seconds("1ms", 60) == 0.001
+
+
+def test_what_is_no_duration_is_named() -> None:
+    with pytest.raises(ValueError, match="'soon'"):
+        scaled_seconds("soon", 2)
+
+
+def test_ranges_and_offsets_are_divided_and_names_and_numbers_are_not() -> None:
+    expression = 'service:x:rate5m > 5 and rate(x{le="5"}[5m] offset 1w) > 2 * 86400'
+    assert (
+        scaled_expression(expression, 10)
+        == 'service:x:rate5m > 5 and rate(x{le="5"}[30000ms] offset 60480000ms) > 2 * 86400'
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_scaled(tmp_path / "scaled", 30)
+    return tmp_path / "scaled"
+
+
+def test_prometheus_accepts_the_scaled_files(folder: Path) -> None:
+    promtool = find(binaries()["promtool"], os.environ, print)
+    answer = subprocess.run(
+        [promtool, "check", "config", "--lint=none", folder / "prometheus.yml"], capture_output=True, text=True
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_every_wait_of_the_rules_is_divided(folder: Path) -> None:
+    own = Path(__file__).parents[3] / "monitoring" / "prometheus" / "trust-service-alerts.yml"
+    before, after = (yaml.safe_load(file.read_text())["groups"] for file in (own, folder / own.name))
+    for usual, faster in zip(before, after, strict=True):
+        for slow, fast in zip(usual["rules"], faster["rules"], strict=True):
+            for field in ("for", "keep_firing_for"):
+                assert (field in slow) == (field in fast)
+                if field in slow:
+                    assert fast[field] == scaled_duration(slow[field], 30)
