@@ -1,0 +1,1 @@
+"""Checks of PromQL in rules, dashboards and runbooks against the vocabulary, without a running Prometheus."""

@@ -1,0 +1,32 @@
+"""The rule files of the project, read once."""
+
+import functools
+import os
+from pathlib import Path
+
+from monitoring.checks.rules import Rule, read_rules, with_rules
+from monitoring.checks.vocabulary import Vocabulary, declared
+from trust_otel.stack.binaries import find
+from trust_otel.stack.recipes import binaries
+
+FOLDER = Path(__file__).parents[2] / "monitoring" / "prometheus"
+FILES = (FOLDER / "trust-service-recording.yml", FOLDER / "trust-service-alerts.yml")
+UNIT_TESTS = FOLDER / "tests"
+
+RULES = read_rules(FILES)
+ALERTS = tuple(rule for rule in RULES if rule.is_alert)
+
+
+@functools.cache
+def vocabulary() -> Vocabulary:
+    return with_rules(declared(), RULES)
+
+
+def promtool(name: str = "promtool") -> Path:
+    return find(binaries()[name], os.environ, print)
+
+
+def identifier(rule: Rule) -> str:
+    """A name for a test's parameter, which does not change when lines move."""
+    which = rule.labels.get("severity") or rule.labels.get("escalation_level") or rule.labels.get("slo")
+    return rule.name if which is None or "{{" in which else f"{rule.name}-{which}"

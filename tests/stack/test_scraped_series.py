@@ -1,0 +1,27 @@
+"""The exporters show what `trust_otel/semconv/scraped.yaml` says that rules may read."""
+
+import httpx
+
+from tests.stack.conftest import eventually
+from tests.stack.postgresql import needs_postgresql
+from tests.stack.test_monitoring_components import machines, stack  # noqa: F401 - fixtures
+from trust_otel.semconv.scraped import missing, read_scraped
+from trust_otel.stack import Addresses, PrometheusClient
+
+pytestmark = needs_postgresql
+
+_METRICS = read_scraped()
+_JOBS = {metric.job for metric in _METRICS.values() if metric.job is not None}
+
+
+def test_every_scraped_metric_has_the_declared_labels(prometheus: PrometheusClient) -> None:
+    eventually(lambda: missing(prometheus, _JOBS), [])
+
+
+def test_every_scraped_metric_is_of_the_declared_type(prometheus: PrometheusClient, addresses: Addresses) -> None:
+    eventually(lambda: missing(prometheus, _JOBS), [])
+    answer = httpx.get(f"{addresses.prometheus}/api/v1/metadata", trust_env=False).json()["data"]
+    shown = {name: {entry["type"] for entry in answer[name]} for name in _METRICS.keys() & answer.keys()}
+    # Prometheus says nothing of its own series, and nothing of what has not appeared yet.
+    assert {name for name, metric in _METRICS.items() if metric.job and not metric.after} <= shown.keys()
+    assert {name: kinds for name, kinds in shown.items() if kinds != {_METRICS[name].kind}} == {}

@@ -1,0 +1,74 @@
+"""Which unit tests prove an alert."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from monitoring.checks.proofs import read_scenes, unproven
+from monitoring.checks.rules import rules_in
+
+_CRITICAL, _WARNING, _WATCHDOG = rules_in(
+    """
+    groups:
+      - name: a
+        rules:
+          - {alert: Full, expr: a > 1, labels: {severity: critical, service: "{{ $labels.x }}"}}
+          - {alert: Full, expr: a > 2, labels: {severity: warning}}
+          - {alert: TrustWatchdog, expr: vector(1), labels: {severity: info}}
+    """,
+    "a.yml",
+)
+_DISK = {"severity": "critical", "service": "x"}
+_OTHER = {"severity": "critical", "service": "y"}
+
+
+def _unproven(tmp_path: Path, *scenes: dict[str, list[dict[str, str]]], interval: str = "10s") -> str | None:
+    tests = [
+        {
+            "name": "a",
+            "alert_rule_test": [
+                {"eval_time": time, "alertname": "Full", "exp_alerts": [{"exp_labels": labels} for labels in expected]}
+                for time, expected in scene.items()
+            ],
+        }
+        for scene in scenes
+    ]
+    file = tmp_path / "Full.yml"
+    file.write_text(yaml.safe_dump({"evaluation_interval": interval, "tests": tests}))
+    return unproven(_CRITICAL, read_scenes(file))
+
+
+def test_silent_firing_silent_is_a_proof(tmp_path: Path) -> None:
+    assert _unproven(tmp_path, {"4m": [], "5m": [_DISK], "20m": []}) is None
+
+
+def test_it_holds_for_one_alert_while_another_goes_on(tmp_path: Path) -> None:
+    assert _unproven(tmp_path, {"4m": [_OTHER], "5m": [_DISK, _OTHER], "20m": [_OTHER]}) is None
+
+
+@pytest.mark.parametrize(
+    ("scenes", "said"),
+    [
+        ([{"4m": []}], "no test expects it"),
+        ([{"5m": [{"severity": "warning"}]}], "no test expects it"),
+        ([{"5m": [_DISK], "20m": []}], "up to a minute before"),
+        ([{"3m59s": [], "5m": [_DISK], "20m": []}], "up to a minute before"),
+        ([{"4m": [], "5m": [_DISK]}], "after it has fired"),
+        ([{"4m": [], "5m": [_DISK]}, {"5m": [_DISK], "20m": []}], "after it has fired"),
+    ],
+)
+def test_what_is_lacking_is_told(tmp_path: Path, scenes: list[dict[str, list[dict[str, str]]]], said: str) -> None:
+    assert said in (_unproven(tmp_path, *scenes) or "")
+
+
+def test_a_longer_evaluation_interval_takes_the_place_of_the_minute(tmp_path: Path) -> None:
+    assert _unproven(tmp_path, {"0m": [], "5m": [_DISK], "20m": []}, interval="5m") is None
+
+
+def test_an_alert_that_always_fires_is_only_expected(tmp_path: Path) -> None:
+    file = tmp_path / "a.yml"
+    case = {"eval_time": "0s", "alertname": "TrustWatchdog", "exp_alerts": [{"exp_labels": {"severity": "info"}}]}
+    file.write_text(yaml.safe_dump({"tests": [{"name": "a", "alert_rule_test": [case]}]}))
+    assert unproven(_WATCHDOG, read_scenes(file)) is None
+    assert unproven(_WARNING, read_scenes(file)) == "no test expects it"

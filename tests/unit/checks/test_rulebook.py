@@ -1,0 +1,136 @@
+"""Checks of recording rules and of all rules together, and the comments that silence them."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from monitoring.checks.queries import Finding
+from monitoring.checks.recordings import RECORDING_CHECKS, SET_CHECKS
+from monitoring.checks.rulebook import CHECKS, check_rules
+from monitoring.checks.rules import rules_in, with_rules
+from tests.unit.checks.known import VOCABULARY
+
+_LABELS = "deployment_environment_name, service_namespace, service_name"
+
+
+def _findings(content: str, readers: frozenset[str] = frozenset()) -> list[Finding]:
+    rules = rules_in(content, "a.yml")
+    found = check_rules(rules, with_rules(VOCABULARY, rules), readers)
+    return [finding for findings in found.values() for finding in findings]
+
+
+def _file(*rules: str, head: str = "") -> str:
+    return "\n".join(["groups:", "  - name: a", head, "    rules:", *(f"      - {rule}" for rule in rules)])
+
+
+def _record(name: str, expression: str) -> str:
+    return f"{{record: '{name}', expr: '{expression}'}}"
+
+
+@pytest.mark.parametrize(
+    ("name", "expression", "said"),
+    [
+        ("requests", f"sum by ({_LABELS}) (rate(requests_total[5m]))", "level:metric:operations"),
+        ("service:requests", f"sum by ({_LABELS}) (rate(requests_total[5m]))", "level:metric:operations"),
+        ("cluster:requests:rate5m", "sum(rate(requests_total[5m]))", "level cluster"),
+        (
+            "service:requests:rate5m_all",
+            "sum by (service_name) (rate(requests_total[5m]))",
+            "no label service_namespace",
+        ),
+        ("service:sessions:sum", "sum without () (sessions)", "still has service_instance_id"),
+        ("service:requests:rate1m", f"sum by ({_LABELS}) (rate(requests_total[5m]))", "does not look over 1m"),
+    ],
+)
+def test_names_say_what_is_recorded(name: str, expression: str, said: str) -> None:
+    found = [finding for finding in _findings(_file(_record(name, expression))) if finding.check == "name"]
+    assert any(said in finding.message for finding in found), found
+
+
+def test_a_good_recording_rule_passes() -> None:
+    content = _file(
+        _record("service_instance:requests:rate5m", "sum without (code, method) (rate(requests_total[5m]))"),
+        _record("service:requests:rate5m", f"sum by ({_LABELS}) (service_instance:requests:rate5m)"),
+    )
+    assert _findings(content, frozenset({"service:requests:rate5m"})) == []
+
+
+def test_what_nobody_reads_is_found() -> None:
+    content = _file(_record("service:requests:rate5m", f"sum by ({_LABELS}) (rate(requests_total[5m]))"))
+    assert [finding.check for finding in _findings(content)] == ["unused"]
+    assert _findings(content, frozenset({"service:requests:rate5m"})) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("sum by (method) (requests_total)", "sum by (method) (sessions or requests_total)", True),
+        ("sum by (method) (requests_total)", "sum by (code) (requests_total)", False),
+        ("max by (code) (requests_total)", "min by (code) (requests_total)", True),
+        ('requests_total{method="GET"}', 'requests_total{method="POST"}', False),
+        ('requests_total{code="500"}', 'requests_total{code=~"5.."}', True),
+    ],
+)
+def test_rules_of_one_name_give_different_labels(first: str, second: str, same: bool) -> None:
+    found = _findings(_file(_record("a:a:a", first), _record("a:a:a", second)))
+    assert ("duplicate" in {finding.check for finding in found}) == same
+
+
+def test_labels_of_the_rules_keep_them_apart() -> None:
+    rule = "{{alert: A, expr: sessions > 1, labels: {{severity: {}}}}}"
+    apart = _findings(_file(rule.format("critical"), rule.format("warning")))
+    together = _findings(_file(rule.format("critical"), rule.format("critical")))
+    assert "duplicate" not in {finding.check for finding in apart}
+    assert "duplicate" in {finding.check for finding in together}
+
+
+@pytest.mark.parametrize(("interval", "slow"), [("2m", False), ("3m", True)])
+def test_a_group_that_runs_too_seldom_is_found(interval: str, slow: bool) -> None:
+    found = _findings(_file(_record("a:a:a", "sum(sessions)"), head=f"    interval: {interval}"))
+    assert ("interval" in {finding.check for finding in found}) == slow
+
+
+def test_groups_have_names_of_their_own() -> None:
+    one = rules_in(_file(_record("a:a:a", "sum(sessions)")), "one.yml")
+    two = rules_in(_file(_record("b:b:b", "sum(sessions)")), "two.yml")
+    found = check_rules([*one, *two], VOCABULARY)
+    assert [finding.check for finding in found[two[0]]].count("group") == 1
+    assert "group" not in {finding.check for finding in check_rules(one, VOCABULARY)[one[0]]}
+
+
+def test_a_comment_with_a_reason_silences_one_check_of_one_rule() -> None:
+    rule = "record: a\n        expr: sum(sessions)  # check:name the name that the product always had"
+    assert [finding.check for finding in _findings(_file(rule, _record("b", "sum(sessions)")))] == [
+        "unused",
+        "name",
+        "unused",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("comment", "said"),
+    [
+        ("check:name", "needs a reason"),
+        ("check:nam because", "no check is called nam"),
+        ("check:rate because", "finds nothing here"),
+    ],
+)
+def test_a_comment_that_silences_nothing_is_found(comment: str, said: str) -> None:
+    found = _findings(_file(f"record: a\n        expr: sum(sessions)  # {comment}"))
+    assert any(said in finding.message for finding in found if finding.check == "silence"), found
+
+
+def test_a_rule_that_cannot_be_understood_has_that_finding_only() -> None:
+    found = _findings(_file("{alert: A, expr: nothing > 1}"))
+    assert [finding.check for finding in found] == ["series"]
+
+
+def test_every_check_has_a_name_of_its_own() -> None:
+    assert len(set(CHECKS)) == len(CHECKS)
+    assert set(RECORDING_CHECKS) | set(SET_CHECKS) <= set(CHECKS)
+
+
+def test_the_documentation_has_every_check() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "rule-checks.md").read_text()
+    assert re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE) == list(CHECKS)

@@ -1,0 +1,54 @@
+"""What templates of alerts read."""
+
+import pytest
+
+from monitoring.checks.templates import Template
+
+
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [
+        ("no template", set()),
+        ("{{ $labels.a }} and {{$labels.b}}", {"a", "b"}),
+        ("{{- if $labels.a -}} x {{ else if $labels.b }} y {{ end }}", {"a", "b"}),
+        ('{{ if eq $labels.a "Ready" }}x{{ end }}', {"a"}),
+        ('{{ or $labels.a "none" }}', {"a"}),
+    ],
+)
+def test_labels(content: str, labels: set[str]) -> None:
+    assert Template(content).labels == labels
+
+
+@pytest.mark.parametrize(
+    ("content", "formats"),
+    [
+        ("{{ $labels.a }}", []),
+        ("{{ $value }}", [()]),
+        ("{{ $value | humanizePercentage }}", [("humanizePercentage",)]),
+        ('{{ $value | printf "%.0f" }}', [("printf",)]),
+        ('{{ printf "%.1f" $value }} {{ $value }}', [("printf",), ()]),
+        ("{{ if gt $value 3.0 }}many{{ end }}", []),
+        ("{{ with $value }}at {{ . | humanizeTimestamp }}{{ end }}", [("humanizeTimestamp",)]),
+        ("{{ with $labels.a }}{{ . }}{{ end }}", []),
+    ],
+)
+def test_formats_of_the_value(content: str, formats: list[tuple[str, ...]]) -> None:
+    assert Template(content).formats_of_value == formats
+
+
+def test_queries() -> None:
+    template = Template('{{ with query "up{job=\\"a\\"} > 0" }}{{ . | first | value }}{{ end }}{{ query `b` }}')
+    assert template.queries == ['up{job="a"} > 0', "b"]
+    assert not template.unknown
+
+
+@pytest.mark.parametrize(
+    ("content", "unknown"),
+    [
+        ("{{ $label.a }}", ["$label"]),
+        ("{{ range $labels }}{{ end }}", ["$labels as a whole"]),
+        ('{{ printf "up{x=%q}" $labels.x | query }}', ["a query that is put together"]),
+    ],
+)
+def test_what_cannot_be_checked_is_named(content: str, unknown: list[str]) -> None:
+    assert Template(content).unknown == unknown
