@@ -57,6 +57,14 @@ def _some(fault: str, call: Callable[[Callers], object], times: int) -> Happenin
 
 
 @contextmanager
+def _few_bad_answers(scene: Scene) -> Iterator[None]:
+    for fault, times in (("answers-broken", 10), ("answers-slow", 100)):
+        with _some(fault, Callers.ask_prices, times)(scene):
+            pass
+    yield
+
+
+@contextmanager
 def _slow_answers(scene: Scene) -> Iterator[None]:
     with scene.archive.fault("answers-slow"), ExitStack() as callers:
         for _ in range(_WAITING):
@@ -435,14 +443,12 @@ _POD = {"namespace": "trust", "container": "trust-service"}
 ROUNDS: tuple[tuple[Trial, ...], ...] = (
     (
         Trial(
-            "a few of thousands of requests fail",
-            _some("answers-broken", Callers.ask_prices, 10),
-            (Expected("TrustAvailabilityBudgetBurn", "warning", labels=_BURN),),
-        ),
-        Trial(
-            "100 of thousands of requests take 3 s",
-            _some("answers-slow", Callers.ask_prices, 100),
-            (Expected("TrustLatencyBudgetBurn", "warning", labels=_BURN),),
+            "of thousands of requests 10 fail, and then 100 take 3 s",
+            _few_bad_answers,
+            (
+                Expected("TrustAvailabilityBudgetBurn", "warning", labels=_BURN),
+                Expected("TrustLatencyBudgetBurn", "warning", labels=_BURN),
+            ),
         ),
         Trial(
             "a few certificates cannot be judged",

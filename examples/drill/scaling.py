@@ -12,8 +12,8 @@ from trust_otel.stack.files import prometheus_files
 
 _UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = r"(\d+)(ms|[smhdw])"
-# Ranges and offsets. Recorded names such as `rate5m` are names, and stay.
-_IN_EXPRESSION = re.compile(rf"(\[|offset\s+){_DURATION}")
+# Ranges, steps of subqueries, and offsets. Recorded names such as `rate5m` are names, and stay.
+_IN_EXPRESSION = re.compile(rf"(\[|(?<=\w):(?=\d+[a-z]+\])|offset\s+){_DURATION}")
 _FIELDS = frozenset({"for", "keep_firing_for", "interval", "scrape_interval", "evaluation_interval"})
 
 

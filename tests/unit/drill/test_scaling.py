@@ -29,11 +29,9 @@ def test_what_is_no_duration_is_named() -> None:
 
 
 def test_ranges_and_offsets_are_divided_and_names_and_numbers_are_not() -> None:
-    expression = 'service:x:rate5m > 5 and rate(x{le="5"}[5m] offset 1w) > 2 * 86400'
-    assert (
-        scaled_expression(expression, 10)
-        == 'service:x:rate5m > 5 and rate(x{le="5"}[30000ms] offset 60480000ms) > 2 * 86400'
-    )
+    expression = 'max_over_time(service:x:rate5m[1h:1m]) > 5 and rate(x{le="5"}[5m] offset 1w) > 2 * 86400'
+    faster = 'max_over_time(service:x:rate5m[360000ms:6000ms]) > 5 and rate(x{le="5"}[30000ms] offset 60480000ms)'
+    assert scaled_expression(expression, 10) == f"{faster} > 2 * 86400"
 
 
 @pytest.fixture
