@@ -22,6 +22,8 @@ from trust_otel.stack import StackError
 from trust_otel.stack.commands import ending_signals_as_interrupt
 
 _FOLDER = Path(".trust-otel/drill")
+# Where there is no terminal whose width counts.
+_WIDTH = 160
 
 
 @click.command()
@@ -43,7 +45,7 @@ def drill(
     one factor. What is not of the drill is left alone, but for memory: one fault takes 88 % of it for some seconds.
     """
     rounds = _chosen(only) if faults else []
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     began = time.monotonic()
 
     def progress(line: str) -> None:

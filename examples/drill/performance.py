@@ -14,6 +14,7 @@ from examples.drill.trial import ESCALATION_CHANNELS, Expected, Trial
 
 # Longer than the slowest alert takes, which needs a replica to lag by half a minute of real time.
 _PATIENCE_SECONDS: dict[Status, float] = {"firing": 300.0, "resolved": 500.0}
+_SETTLE_SECONDS = 20.0
 _WATCHDOG = "TrustWatchdog"
 
 
@@ -90,6 +91,8 @@ def perform(
 
 
 def _noise(scene: Scene, seconds: float, on_progress: Callable[[str], None]) -> list[str]:
+    # A Prometheus finds its targets a few seconds after its start, which are minutes where time runs so fast.
+    time.sleep(_SETTLE_SECONDS)
     on_progress(f"quiet for {seconds:.0f} s: no alert may fire")
     began = time.time()
     time.sleep(seconds)

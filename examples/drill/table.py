@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from examples.drill.performance import Report, Result
 
-_PICTURE_WIDTH = 150
+_PICTURE_WIDTH = 170
 
 
 def table(report: Report) -> Table:
@@ -77,20 +78,25 @@ def draw(report: Report, path: Path) -> None:
 
 def _row(result: Result) -> tuple[Text | str, ...]:
     expected = result.expected
-    receivers = Text(", ".join(sorted(expected.channels - result.missing)))
+    receivers = Text(_named(expected.channels - result.missing))
     for words, channels in (
         ("not told: ", result.missing),
         ("wrong: ", result.wrong),
         ("not over: ", result.unresolved),
     ):
         if channels:
-            receivers.append(f" {words}{', '.join(sorted(channels))}", style="bold red")
+            receivers.append(f" {words}{_named(channels)}", style="bold red")
     receivers.append(result.error and f" {result.error}", style="bold red")
     style = {"critical": "red", "warning": "yellow"}.get(expected.severity, "cyan")
     name = Text(expected.alert).append(f" {expected.severity}", style=style)
     if expected.level:
         name.append(f", {expected.level}", style="dim")
     return name, result.fault, _seconds(result.fired_seconds), receivers, _seconds(result.resolved_seconds)
+
+
+def _named(channels: Iterable[str]) -> str:
+    """Mailboxes without the domain, which is the same for all."""
+    return ", ".join(sorted(channel.partition("@")[0] for channel in channels))
 
 
 def _seconds(seconds: float | None) -> Text | str:

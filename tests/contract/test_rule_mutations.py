@@ -11,8 +11,31 @@ from tests.contract.rule_files import ALERTS, RULES, UNIT_TESTS, identifier, pro
 
 _INSTANCES = "service:trust_otel_instances:count"
 _A_DAY = "that a service is missed for a day is a choice; a test over two days costs more than it proves"
+_ZERO = "only what is multiplied by 0 changes"
+_DAYS = "the window of one side alone is told apart by a scene of days, which costs more than it proves"
+_RATIO = "service:slo_errors_per_event:ratio_rate"
+
+
+def _window(series: str, window: str, *others: str) -> list[str]:
+    return [f"{series}[{window}]  ->  {series}[{other}]" for other in others]
+
+
+_ERRORS, _EVENTS = "service:slo_errors:rate5m", "service:slo_events:rate5m"
 _UNNOTICED = {
-    ("TrustServiceDown-critical", f"{_INSTANCES}[1d]  ->  {_INSTANCES}[{other}]"): _A_DAY for other in ("2d", "12h")
+    (rule, change): reason
+    for rule, reason, changes in (
+        ("TrustServiceDown-critical", _A_DAY, _window(_INSTANCES, "1d", "2d", "12h")),
+        (
+            "service:slo_errors:rate5m-availability",
+            _ZERO,
+            _window("http_server_request_duration_seconds_count", "5m", "10m", "2m30s"),
+        ),
+        (f"{_RATIO}1h", _DAYS, _window(_ERRORS, "1h", "2h")),
+        (f"{_RATIO}2h", _DAYS, _window(_ERRORS, "2h", "1h")),
+        (f"{_RATIO}1d", _DAYS, [*_window(_ERRORS, "1d", "2d"), *_window(_EVENTS, "1d", "2d")]),
+        (f"{_RATIO}3d", _DAYS, [*_window(_ERRORS, "3d", "1d12h", "6d"), *_window(_EVENTS, "3d", "1d12h", "6d")]),
+    )
+    for change in changes
 }
 """Changes that the unit tests need not notice: the rule's identifier and the change, with the reason."""
 

@@ -232,7 +232,7 @@ ACTS = {
     "certificate.validate.expired": Act(0.4, _validate_expired),
     "certificate.validate.revoked": Act(0.4, _validate_revoked),
     "certificate.validate.forged": Act(0.1, _validate_forged, alarming=True),
-    "certificate.validate.untrusted": Act(0.2, _validate_untrusted),
-    "certificate.validate.malformed": Act(0.2, _validate_malformed),
-    "certificate.validate.wrong_type": Act(0.2, _validate_for_wrong_purpose),
+    "certificate.validate.untrusted": Act(0.2, _validate_untrusted, alarming=True),
+    "certificate.validate.malformed": Act(0.2, _validate_malformed, alarming=True),
+    "certificate.validate.wrong_type": Act(0.2, _validate_for_wrong_purpose, alarming=True),
 }

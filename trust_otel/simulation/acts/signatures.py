@@ -94,5 +94,5 @@ ACTS = {
     "signature.sign.weak": Act(0.2, _sign_weakly, alarming=True),
     "signature.sign.denied": Act(0.3, _sign_without_right),
     "signature.verify": Act(4, _verify),
-    "signature.verify.altered": Act(0.2, _verify_altered),
+    "signature.verify.altered": Act(0.2, _verify_altered, alarming=True),
 }
