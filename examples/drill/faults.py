@@ -58,7 +58,7 @@ def _some(fault: str, call: Callable[[Callers], object], times: int) -> Happenin
 
 @contextmanager
 def _few_bad_answers(scene: Scene) -> Iterator[None]:
-    for fault, times in (("answers-broken", 10), ("answers-slow", 100)):
+    for fault, times in (("answers-broken", 10), ("answers-slow", 200)):
         with _some(fault, Callers.ask_prices, times)(scene):
             pass
     yield
@@ -443,7 +443,7 @@ _POD = {"namespace": "trust", "container": "trust-service"}
 ROUNDS: tuple[tuple[Trial, ...], ...] = (
     (
         Trial(
-            "of thousands of requests 10 fail, and then 100 take 3 s",
+            "of thousands of requests 10 fail, and then 200 take 3 s",
             _few_bad_answers,
             (
                 Expected("TrustAvailabilityBudgetBurn", "warning", labels=_BURN),
