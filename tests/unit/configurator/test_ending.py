@@ -116,10 +116,11 @@ def test_a_handler_that_the_program_sets_stays_in_charge(launcher: Launcher) -> 
     assert exported["trust.otel.instance.up"] == [0]
 
 
-def test_what_was_printed_and_logged_is_not_lost(launcher: Launcher) -> None:
-    program = _COUNT_AND + "print('ready', flush=True)\nsys.stdout.write('left in the buffer')\ntime.sleep(60)\n"
-    with _started(launcher, program) as process:
-        assert "left in the buffer" in _ended_by(process, signal.SIGTERM)
+def test_what_was_printed_is_not_lost(launcher: Launcher) -> None:
+    end = "import os\nprint('left in the buffer')\nos.kill(os.getpid(), signal.SIGTERM)\n"
+    with _started(launcher, _COUNT_AND + end) as process:
+        assert "left in the buffer" in process.communicate(timeout=30)[0]
+        assert process.returncode == -signal.SIGTERM
 
 
 def test_a_telemetry_that_is_turned_off_leaves_the_signal_alone(launcher: Launcher) -> None:
