@@ -42,6 +42,8 @@ _EXPORT = "15s"
 # In data points: full within seconds when nothing leaves it, and never while it does.
 _QUEUE_SIZE = 60_000
 _INSTANCES = 2
+# Validations a second: so many that in the seconds that are minutes here chance does not make one in ten a refusal.
+_MACHINE_RATE = 20.0
 # So many callers of the archive, each with so many requests a second, that a few errors soon are a small share.
 _ARCHIVE_CALLERS, _ARCHIVE_RATE = 2, 40.0
 # By then half an hour (divided) is full of traffic, and can be compared with yesterday.
@@ -128,6 +130,7 @@ def scene(folder: Path, factor: float, on_progress: Callable[[str], None]) -> It
         traffic = Traffic(service)
         running.callback(traffic.stop)
         traffic.start()
+        running.enter_context(again_and_again(callers.validate, _MACHINE_RATE))
         for _ in range(_ARCHIVE_CALLERS):
             running.enter_context(again_and_again(archive_callers.ask_prices, _ARCHIVE_RATE))
             running.enter_context(again_and_again(archive_callers.validate, _ARCHIVE_RATE))
