@@ -17,7 +17,8 @@ demo: .venv/ready ## Start stack, service and traffic, and watch the numbers arr
 	@$(RUN)/python -m examples.demo $(if $(FOR),--for $(FOR)) $(if $(REPORT),--report $(REPORT))
 
 drill: .venv/ready ## Prove every alert: let its fault happen, see who is told, and that it is over (12 minutes)
-	@$(RUN)/python -m examples.drill $(if $(QUIET),--quiet $(QUIET)) $(if $(REPORT),--report $(REPORT)) $(if $(PICTURE),--picture $(PICTURE))
+	@# It starts programs while gRPC calls are under way, and gRPC would complain of each.
+	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m examples.drill $(if $(QUIET),--quiet $(QUIET)) $(if $(REPORT),--report $(REPORT)) $(if $(PICTURE),--picture $(PICTURE))
 
 test: check ## Run all checks and tests
 	@# What cannot be had on this machine (Debian's packages elsewhere), the tests that need it skip.
