@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 
 from examples.demo.program import ServiceError
-from examples.drill.faults import ROUNDS
 from examples.drill.performance import perform
+from examples.drill.rounds import ROUNDS
 from examples.drill.scene import scene
 from examples.drill.table import as_json, draw, summary, table
 from examples.drill.trial import Trial

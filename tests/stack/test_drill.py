@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from examples.drill.faults import ROUNDS
+from examples.drill.rounds import ROUNDS
 from tests.stack.conftest import processes_of
 from tests.stack.postgresql import needs_postgresql
 

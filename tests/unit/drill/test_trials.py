@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from examples.drill.faults import ROUNDS
 from examples.drill.receivers import Receivers
+from examples.drill.rounds import ROUNDS
 from examples.drill.trial import ESCALATION_CHANNELS
 
 _RULES = Path(__file__).parents[3] / "monitoring" / "prometheus" / "trust-service-alerts.yml"
