@@ -143,7 +143,9 @@ def test_prometheus_tells_both_alertmanagers_and_they_know_each_other(
 
     for url in urls:
         eventually(lambda url=url: "AlwaysFiring" in alerts(url), True)
-    eventually(lambda: prometheus.value("sum(alertmanager_notification_requests_failed_total) > bool 0"), 1.0)
+    # They tell nobody of anything before their start delay, a minute, is over.
+    failed = "sum(alertmanager_notification_requests_failed_total) > bool 0"
+    eventually(lambda: prometheus.value(failed), 1.0, seconds=120)
 
 
 _STAT = {"application_name", "client_addr", "state"}
