@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
+from trust_otel.render.scaling import milliseconds
 from trust_otel.stack.files import prometheus_files
 
-_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = r"(\d+)(ms|[smhdw])"
 # Ranges, steps of subqueries, and offsets. Recorded names such as `rate5m` are names, and stay.
 _IN_EXPRESSION = re.compile(rf"(\[|(?<=\w):(?=\d+[a-z]+\])|offset\s+){_DURATION}")
@@ -36,11 +36,8 @@ def scaled_duration(duration: str, factor: float) -> str:
 
 
 def scaled_seconds(duration: str, factor: float) -> float:
-    """The same in seconds. Raises ValueError when it is no duration with one unit."""
-    match = re.fullmatch(_DURATION, duration)
-    if match is None:
-        raise ValueError(f"{duration!r} is no duration such as 30s or 5m")
-    return max(1, round(int(match[1]) * _UNITS_MS[match[2]] / factor)) / 1000
+    """The same in seconds. Raises ValueError when it is no duration."""
+    return max(1, round(milliseconds(duration) / factor)) / 1000
 
 
 def scaled_expression(expression: str, factor: float) -> str:
