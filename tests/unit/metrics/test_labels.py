@@ -4,7 +4,7 @@ import sys
 import threading
 import tracemalloc
 from dataclasses import replace
-from time import perf_counter
+from time import thread_time
 from types import MappingProxyType
 from typing import Any
 
@@ -159,10 +159,10 @@ def test_ten_megabytes_cost_no_more_than_a_short_value() -> None:
     for text in megabytes:
         hash(text)  # a string keeps its hash; the cost of the first is Python's own
     tracemalloc.start()
-    started = perf_counter()
+    started = thread_time()
     for text in megabytes:
         labels.clean({"http.route": text})
-    seconds = perf_counter() - started
+    seconds = thread_time() - started
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seconds < 0.05

@@ -7,7 +7,7 @@ import ssl
 import string
 import uuid
 from collections.abc import Callable
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from cryptography.hazmat._oid import SignatureAlgorithmOID
@@ -209,7 +209,7 @@ def test_text_of_many_words_is_judged_by_what_stands_in_it() -> None:
 @pytest.mark.parametrize("unit", ["a1", "1.", "0:", "a@", "é", "a-", "//", "eyJ", "+1-", "1111-", "Aa1_"])
 def test_no_text_takes_long(unit: str) -> None:
     text = (unit * 200)[:200]
-    started = perf_counter()
+    started = thread_time()
     for _ in range(20):
         looks_private(text)
-    assert perf_counter() - started < 0.1
+    assert thread_time() - started < 0.1

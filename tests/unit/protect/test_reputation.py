@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import ipaddress
+import itertools
 import json
 import logging
 import os
@@ -550,13 +551,28 @@ class TestThreads:
             thread.join()
         assert misses == [0, 0]
 
-    def test_get_their_turn_while_a_feed_is_read(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        rests: list[float] = []
+    def test_get_their_turn_after_each_millisecond_in_which_a_feed_is_read(
+        self, write: Write, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        entries, rests = 10_000, list[float]()
+        milliseconds = itertools.count(2, 2)
+        monkeypatch.setattr(feed, "perf_counter", lambda: next(milliseconds) / 1000)
         monkeypatch.setattr(feed, "sleep", rests.append)
-        path = write("".join(f"192.0.{number >> 8 & 255}.{number & 255}\n" for number in range(10_000)))
-        begin, busy = time.perf_counter(), time.thread_time()
-        _read(path)
-        assert (time.thread_time() - busy) * 1000 / 10 < len(rests) <= (time.perf_counter() - begin) * 1000
+        _read(write("".join(f"192.0.{number >> 8 & 255}.{number & 255}\n" for number in range(entries))))
+        assert len(rests) >= entries // 32
+        assert set(rests) == {0.001}
+
+    def test_keep_their_turn_while_the_work_has_not_lasted_a_millisecond(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rests: list[float] = []
+        milliseconds = itertools.count(1, 0.6)
+        monkeypatch.setattr(feed, "perf_counter", lambda: next(milliseconds) / 1000)
+        monkeypatch.setattr(feed, "sleep", rests.append)
+        pace = feed.Pace()
+        rested = []
+        for _ in range(6):
+            pace()
+            rested.append(len(rests))
+        assert rested == [0, 1, 1, 2, 2, 3]
 
     @pytest.mark.timeout(30)
     def test_close_ends_a_reading_that_is_under_way(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
