@@ -104,6 +104,8 @@ def _passed_on(expression: Expression) -> tuple[Expression, ...]:
             return (expression.left, expression.right)
         case Binary(operator=operator) if operator in SET_OPERATORS:
             return () if _is_birth(expression) else (expression.left,)
+        case Binary(operator="*") if 0 in (constant(expression.left), constant(expression.right)):
+            return ()
         case Binary() if constant(expression.right) is not None:
             return (expression.left,)
         case Binary() if constant(expression.left) is not None:

@@ -20,6 +20,13 @@ _LEVELS: Mapping[str, frozenset[str]] = {
     "service": frozenset({"deployment_environment_name", "service_namespace", "service_name"}),
     "method": frozenset({"rpc_method"}),
     "instance": frozenset({"service_instance_id"}),
+    "pool": frozenset({"db_client_connection_pool_name"}),
+    "document": frozenset({"trust_document_type"}),
+    "operation": frozenset({"trust_certificate_operation"}),
+    "country": frozenset({"geo_country_iso_code"}),
+    "client": frozenset({"trust_client_name"}),
+    # A scraped target, whose address outlives its restarts.
+    "host": frozenset({"instance"}),
 }
 _OF_INSTANCES = frozenset(
     {"service_instance_id", "service_version", "instance", "job", "k8s_pod_name", "k8s_node_name"}
@@ -39,7 +46,7 @@ def named(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterato
             yield f"level {word}: must be made of {', '.join(_LEVELS)}"
         for label in sorted(_LEVELS.get(word, frozenset()) - set(labels)):
             yield f"level {word}: the result has no label {label}"
-    if "instance" not in words:
+    if not {"instance", "host"} & set(words):
         for label in sorted(_OF_INSTANCES & set(labels)):
             yield f"level {name['level']}: the result still has {label}, which changes with every restart"
     for window in _WINDOW.findall(name["operations"]):

@@ -72,13 +72,14 @@ def is_ratio(expression: Expression, vocabulary: Vocabulary) -> bool:
 def _divides_like_by_like(expression: Binary) -> bool:
     if constant(expression.left) is not None or constant(expression.right) is not None:
         return False
-    sums = [_reads_sum(side) for side in (expression.left, expression.right)]
-    # The _sum of a histogram by its _count is an average.
-    return sums[0] == sums[1]
+    # The _sum of a histogram by its _count is an average, and money or processor time by a number of events a price.
+    return _amounts_read(expression.left) == _amounts_read(expression.right)
 
 
-def _reads_sum(expression: Expression) -> bool:
-    return any(isinstance(part, Selector) and part.name.endswith("_sum") for part in walk(expression))
+def _amounts_read(expression: Expression) -> set[str]:
+    names = {part.name for part in walk(expression) if isinstance(part, Selector)}
+    sums = {"sum" for name in names if name.endswith("_sum")}
+    return sums | {kind for kind in ("_amount", "_cpu_time_seconds") if any(kind in name for name in names)}
 
 
 def can_be_fraction(expression: Expression, vocabulary: Vocabulary) -> bool:

@@ -97,6 +97,7 @@ def test_the_unknown_is_no_guess(source: str) -> None:
         ("requests_total unless used_bytes", "counter"),
         ("requests_total unless requests_total offset 5m", "gauge"),
         ("2 * requests_total", "counter"),
+        ("requests_total * 0", "gauge"),
         ("max(last_over_time(requests_total[5m]))", "counter"),
         ("rate(requests_total[5m])", "gauge"),
         ("count(requests_total)", "gauge"),

@@ -1,0 +1,201 @@
+"""Each check of a dashboard: what it finds in one that is right but for one thing."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitoring.checks.dashboards import CHECKS, check_alert_links, check_dashboard, panel_numbers
+from monitoring.checks.grafana import DashboardFileError, dashboard_in
+from tests.unit.checks.boards import AROUND, FILTERS, KEEPING, UID, board
+
+_OTHER = {"type": "loki", "uid": "logs"}
+_STEPS = "fieldConfig.defaults.thresholds.steps"
+_GREEN, _YELLOW, _RED = ({"color": each, "value": None} for each in ("green", "yellow", "red"))
+
+
+def _at(colour: str, value: float) -> dict[str, Any]:
+    return {"color": colour, "value": value}
+
+
+_SUM = f"sum(sessions{{{FILTERS}}})"
+_RANGED = "panels.1.targets.0.expr"
+_AT_ONCE = "panels.5.targets.0.expr"
+_COLUMN = "panels.2.fieldConfig.overrides.0"
+_ORGANIZE = "panels.2.transformations.1.options"
+_LINK = "panels.1.links.1.url"
+
+_BAD: list[tuple[str, dict[str, Any], str]] = [
+    ("template-datasource", {"templating.list.0.name": "source"}, "the variables are source"),
+    ("template-datasource", {"templating.list.0.query": "loki"}, "type prometheus"),
+    ("template-datasource", {"templating.list.4.options": []}, "no interval with options"),
+    ("template-datasource", {"templating.list.5.hide": 0}, "no hidden constant"),
+    ("template-service", {"templating.list.2.multi": False}, "multi is False"),
+    ("template-service", {"templating.list.1.datasource": _OTHER}, "environment: datasource"),
+    ("template-instance", {"templating.list.3.allValue": None}, "allValue is None"),
+    ("template-instance", {"templating.list.3.label": ""}, "no label"),
+    ("template-label-promql", {"templating.list.1.query.query": "sessions"}, "no label_values()"),
+    ("template-label-promql", {"templating.list.1.query.query": "label_values(session, a)"}, "near: sessions"),
+    ("template-label-promql", {"templating.list.1.query.query": "label_values(sessions, a)"}, "no label a"),
+    ("template-on-time-change-reload", {"templating.list.3.refresh": 1}, "instance is not read again"),
+    ("uneditable-dashboard", {"editable": True}, "not false"),
+    ("uneditable-dashboard", {"editable": None}, "not false"),
+    ("frame", {"uid": "monitoring"}, "has the uid monitoring"),
+    ("frame", {"schemaVersion": 36}, "schemaVersion is 36"),
+    ("frame", {"tags": []}, "tag trust-otel"),
+    ("frame", {"timezone": ""}, "timezone is ''"),
+    ("frame", {"refresh": "1s"}, "refresh is '1s'"),
+    ("frame", {"title": ""}, "title or description"),
+    ("frame", {"id": 7}, "of one Grafana"),
+    ("number", {"panels.2.id": 1}, "several panels have the number 1"),
+    ("number", {"panels.2.title": "Panel 1"}, "the title Panel 1"),
+    ("number", {"panels.7.id": 20}, "the panels 7 of the requirements"),
+    ("number", {"panels.0.id": 8}, "rows have numbers from 100"),
+    ("grid", {"panels.1.gridPos.w": 13}, "outside of the 24 columns"),
+    ("grid", {"panels.1.gridPos.y": 2}, "lies on"),
+    ("grid", {"panels.0.collapsed": True}, "is collapsed"),
+    ("annotation", {"annotations.list.0.enable": False}, "no annotation is called Deployments"),
+    ("annotation", {"annotations.list.0.datasource": _OTHER}, "not ${datasource}"),
+    ("annotation", {"annotations.list.0.titleFormat": "{{release}}"}, "no label release"),
+    ("annotation", {"annotations.list.0.tagKeys": "version,release"}, "no label release"),
+    ("annotation", {"annotations.list.1.expr": 'ALERTS{alertstate="fires"}'}, "never 'fires'"),
+    ("dashboard-link", {"links": []}, "no link to the dashboards"),
+    ("dashboard-link", {"links.0.keepTime": False}, "does not keep time"),
+    ("panel-datasource", {"panels.1.datasource": _OTHER}, "not ${datasource}"),
+    ("panel-datasource", {"panels.1.targets.0.datasource": _OTHER}, "A: the data source"),
+    ("panel-title-description", {"panels.0.title": ""}, "title is missing"),
+    ("panel-title-description", {"panels.7.description": "It shows all of them."}, "has no **What to do:**"),
+    ("panel-title-description", {"panels.1.description": "Sessions. **What to do:** Ask who it was."}, "it means"),
+    ("panel-title-description", {"panels.1.description": "How many there are. **What to do:**"}, "what to do"),
+    (
+        "panel-title-description",
+        {"panels.1.description": "How many there are. **What to do:** Ask who opened them"},
+        "middle",
+    ),
+    ("panel-units", {"panels.3.fieldConfig.defaults.unit": None}, "no unit"),
+    ("panel-units", {"panels.4.fieldConfig.defaults.unit": "parsec"}, "no unit 'parsec'"),
+    ("panel-units", {"panels.2.fieldConfig.overrides.1.properties.0.value": "percents"}, "no unit 'percents'"),
+    ("panel-no-targets", {"panels.3.targets": []}, "no query"),
+    ("no-value", {"panels.1.fieldConfig.defaults.noValue": None}, "noValue says ''"),
+    ("no-value", {"panels.1.fieldConfig.defaults.noValue": "Sorry, no data."}, "no data"),
+    ("no-value", {"panels.1.fieldConfig.defaults.noValue": "N/A"}, "N/A"),
+    ("threshold", {f"panels.1.{_STEPS}": [_at("green", 0)]}, "without a value"),
+    ("threshold", {f"panels.1.{_STEPS}": [_GREEN, _at("yellow", 100), _at("red", 100)]}, "do not rise"),
+    ("threshold", {f"panels.1.{_STEPS}": [_GREEN, _at("green", 100)]}, "of one colour"),
+    ("threshold", {f"panels.1.{_STEPS}": [_GREEN, _at("red", 50), _at("yellow", 100)]}, "better after"),
+    ("threshold-alert", {f"panels.1.{_STEPS}": [_GREEN, _at("red", 101)]}, "no threshold of 101"),
+    ("runbook", {"panels.1.links": []}, "TrustSessionsMany leads here"),
+    ("link", {_LINK: f"/d/{UID}?viewPanel=8&{KEEPING}"}, "has no panel 8"),
+    ("link", {_LINK: f"/d/{UID}?viewPanel=one&{KEEPING}"}, "is no number"),
+    ("link", {_LINK: f"/d/other?viewPanel=1&{KEEPING}"}, "no dashboard other"),
+    ("link", {_LINK: f"/d/{UID}?viewPanel=2"}, "does not keep ${__url_time_range}"),
+    ("link", {_LINK: f"/d/{UID}?viewPanel=2&{KEEPING}&var-a=${{region}}"}, "no variable region"),
+    ("link", {_LINK: "https://example.org/"}, "neither a panel"),
+    ("link", {_LINK: "${runbooks}/TrustSessionsFew"}, "no runbook"),
+    ("link", {f"{_COLUMN}.properties.1.value.0.url": f"/d/{UID}?{KEEPING}&a=${{__data.fields.Verb}}"}, "column is"),
+    ("link", {f"{_COLUMN}.properties.1.value.0.url": f"/d/{UID}?{KEEPING}&a=${{__field.labels.verb}}"}, "label verb"),
+    ("target-promql", {_AT_ONCE: f"sum(session{{{FILTERS}}})"}, "series: no metric"),
+    ("target-promql", {_AT_ONCE: '{job="a"} |= "error"'}, "syntax: not PromQL"),
+    ("target-promql", {_RANGED: f"sum(rate(requests_total{{{FILTERS}}}[$__window]))"}, "syntax: not PromQL"),
+    ("target-promql", {"panels.2.targets.1.refId": "A"}, "one refId"),
+    ("target-resolution", {"panels.1.targets.0.instant": True}, "exactly one"),
+    ("target-resolution", {"panels.1.targets.0.interval": "15s"}, "must be $interval"),
+    ("target-resolution", {"panels.4.targets.0.range": False, "panels.4.targets.0.instant": True}, "asked at once"),
+    ("target-resolution", {"panels.2.targets.0.format": None}, "is table"),
+    ("target-rate-interval", {_RANGED: f"sum(rate(requests_total{{{FILTERS}}}[5m]))"}, "$__rate_interval"),
+    ("target-rate-interval", {_RANGED: f"sum(increase(requests_total{{{FILTERS}}}[$__range]))"}, "looks back"),
+    ("target-service", {_AT_ONCE: 'sum(sessions{service_name=~"$service"})'}, "lacks deployment_environment_name"),
+    ("target-service", {_AT_ONCE: "sum(service:requests:rate5m)"}, 'lacks service_name=~"$service"'),
+    ("target-instance", {_AT_ONCE: 'sum(sessions{service_instance_id="$instance"})'}, "lacks service_instance_id"),
+    ("target-counter-agg", {_AT_ONCE: f"sum(requests_total{{{FILTERS}}})"}, "a counter without"),
+    ("target-topk", {_RANGED: f"topk(3, sum by (target) (healthy{{{FILTERS}}}))"}, "topk() in a query over time"),
+    ("legend", {"panels.1.targets.0.legendFormat": "{{method}} {{code}}"}, "reads code"),
+    ("legend", {"panels.1.targets.0.legendFormat": "requests"}, "differ in method"),
+    ("legend", {"panels.5.targets.0.legendFormat": ""}, "without a legend"),
+    ("legend", {"panels.5.targets": [{"refId": r, "expr": _SUM, "legendFormat": "a"} for r in "AB"]}, "two queries"),
+    ("table", {f"{_ORGANIZE}.renameByName.code": "Code"}, "renameByName: no column is called code"),
+    ("table", {f"{_ORGANIZE}.excludeByName": {}}, "the column Time has no heading"),
+    ("table", {f"{_ORGANIZE}.renameByName.method": None}, "the column method has no heading"),
+    ("table", {"panels.2.targets.0.expr": f"sessions{{{FILTERS}}}"}, "the column __name__ has no heading"),
+    ("table", {"panels.2.targets.0.expr": f"sum by (target) (healthy{{{FILTERS}}})"}, "rows fall apart"),
+    ("table", {"panels.2.options.sortBy.0.displayName": "Value #A"}, "sorted by Value #A"),
+    ("override", {f"{_COLUMN}.matcher.options": "method"}, "matches no field"),
+    ("override", {f"{_COLUMN}.matcher.id": "byValue"}, "do not know the matcher"),
+    ("override", {"panels.1.fieldConfig.overrides.0.matcher.options": "GET"}, "matches no field"),
+    ("map", {"panels.3.options.layers": []}, "no layer"),
+    ("map", {"panels.3.options.layers.0.location.lookup": "region"}, "the field region"),
+    ("map", {"panels.3.options.layers.0.config.style.color.field": "Value #A"}, "the field Value #A"),
+    ("mapping", {"panels.4.fieldConfig.defaults.mappings": []}, "without words"),
+    ("mapping", {"panels.4.fieldConfig.defaults.mappings.0.options.2": {"text": "odd"}}, "words for 2"),
+    ("mapping", {"panels.4.fieldConfig.defaults.mappings.0.options.up": {"text": "odd"}}, "is a number"),
+    ("mapping", {f"{_COLUMN}.properties.0.value.0.options.PUT": {"text": "odd"}}, "never 'PUT'"),
+    ("share", {"panels.2.fieldConfig.overrides.1.properties.0.value": "short"}, "not percentunit"),
+]
+
+_GOOD: list[dict[str, Any]] = [
+    {},
+    {"timezone": "utc"},
+    {"panels.1.fieldConfig.defaults.unit": "suffix: signatures"},
+    # Too few and too many are bad, and the middle is good.
+    {f"panels.1.{_STEPS}": [_RED, _at("yellow", 5), _at("green", 10), _at("red", 100)]},
+    {f"panels.1.{_STEPS}": [_RED, _at("dark-green", 100)]},
+    # The limit is in the query; or divided there, as the thresholds are.
+    {f"panels.1.{_STEPS}": [_GREEN, _at("red", 1)], _RANGED: f"count(sessions{{{FILTERS}}} > 100)"}
+    | {"panels.1.fieldConfig.overrides": [], "panels.1.targets.0.legendFormat": "many"},
+    {f"panels.1.{_STEPS}": [_GREEN, _at("red", 10)], _RANGED: f"sum(sessions{{{FILTERS}}}) / 10"}
+    | {"panels.1.fieldConfig.overrides": [], "panels.1.targets.0.legendFormat": "tens"},
+    # A counter times 0 fills in what has not been counted.
+    {_AT_ONCE: f"sum(increase(requests_total{{{FILTERS}}}[5m])) or sum(requests_total{{{FILTERS}}}) * 0"},
+    {_AT_ONCE: f"sum(increase(requests_total{{{FILTERS}}}[$__range])) / $__range_s"},
+    {_AT_ONCE: f'sum(label_replace(sessions{{{FILTERS}}}, "a", "$1", "service_name", "(.*)"))'},
+    {_AT_ONCE: "count(ALERTS)"},
+    # Of rare events, a long window; what two kinds of events have to do with each other is no share.
+    {_RANGED: f"sum by (method) (rate(requests_total{{{FILTERS}}}[30m]))"},
+    {_AT_ONCE: f"sum(sessions{{{FILTERS}}}) / (sum(visitors{{{FILTERS}}}) > 0)"},
+    {_AT_ONCE: f"max(topk(3, sessions{{{FILTERS}}}))"},
+    {f"{_COLUMN}.properties.1.value.0.url": "${runbooks}/${__value.raw}"},
+    {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byFrameRefID", "options": "A"}},
+    {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byRegexp", "options": "/requests$/"}},
+    {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byType", "options": "number"}},
+]
+
+
+@pytest.mark.parametrize(("check", "changes", "message"), _BAD)
+def test_what_is_wrong_is_found(check: str, changes: dict[str, Any], message: str) -> None:
+    assert any(
+        message in finding.message for finding in check_dashboard(board(changes), AROUND) if finding.check == check
+    )
+
+
+@pytest.mark.parametrize("changes", _GOOD)
+def test_what_is_right_passes(changes: dict[str, Any]) -> None:
+    assert [str(finding) for finding in check_dashboard(board(changes), AROUND)] == []
+
+
+def test_every_check_has_an_example() -> None:
+    assert {check for check, _, _ in _BAD} == set(CHECKS)
+
+
+def test_panels_of_rows_are_judged_too() -> None:
+    inner = {"id": 21, "type": "stat", "title": "Hidden", "gridPos": {"x": 0, "y": 9, "w": 4, "h": 4}}
+    found = check_dashboard(board({"panels.0.panels": [inner]}), AROUND)
+    assert "panel-no-targets" in {finding.check for finding in found if "panel 21" in finding.message}
+
+
+def test_an_alert_leads_to_a_panel_and_not_to_a_row() -> None:
+    numbers = panel_numbers([board()])
+    assert check_alert_links(AROUND.alerts, numbers) == []
+    moved = panel_numbers([board({"panels.1.type": "row"})])
+    assert ["has no panel 1" in finding.message for finding in check_alert_links(AROUND.alerts, moved)] == [True]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"uid": "a", "panels": [{"id": 1}]}'])
+def test_what_is_no_dashboard_is_said_with_its_name(content: str) -> None:
+    with pytest.raises(DashboardFileError, match=r"some\.json"):
+        dashboard_in(content, "some.json")
+
+
+def test_every_check_is_documented() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "dashboard-checks.md").read_text()
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == list(CHECKS)
