@@ -8,7 +8,7 @@ RUN := .venv/bin
 NEXT := .venv-next
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test check generate bench evidence stack clean
+.PHONY: help demo drill test check generate pictures bench evidence stack clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,18 +33,24 @@ check: .venv/ready ## Check format, lint and types
 	@$(RUN)/ruff format --check -q .
 	@$(RUN)/ruff check -q .
 	@$(RUN)/mypy
+	@$(RUN)/mypy --python-version 3.11 -p monitoring.dashboards
 
 generate: .venv/ready ## Make the generated files anew
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
 	@$(RUN)/python -m trust_otel.render.pages
+	@$(RUN)/python -m monitoring.dashboards
 	@examples/trust_service/generate-stubs $(RUN)/python
 	@$(RUN)/python examples/trust_service/generate-countries
+
+pictures: .venv/ready ## Photograph the dashboards in Chromium, over a running service and in three outages (15 minutes)
+	@$(RUN)/python -m examples.pictures $(if $(FOR),--for $(FOR))
 
 bench: .venv/ready ## Compare the cost with the peers', as ratios
 	@$(RUN)/python -m benchmarks
 
-evidence: .venv/ready ## Show how well attacks are found, and what it costs (50 minutes)
+evidence: .venv/ready ## Show how well attacks are found, what it costs, and how long panels take (1 hour)
+	@$(RUN)/python -m benchmarks.dashboards
 	@$(RUN)/python -m benchmarks.lookups
 	@$(RUN)/python -m benchmarks.detectors
 	@$(RUN)/python -m benchmarks.offenders

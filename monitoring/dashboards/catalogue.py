@@ -1,0 +1,54 @@
+"""The page of the documentation that lists every panel."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel, RowPanel
+
+_INTRODUCTION: Final = """\
+# Dashboards: every panel
+
+Generated from `monitoring/dashboards/` by `make generate`. The files that Grafana takes lie in `monitoring/grafana/`;
+how they get there, and who sees them, is in [Grafana](grafana.md). Without Grafana, `make demo` shows them in a
+[preview](preview.md).
+
+All dashboards share their variables: data source, environment, service, instance, and resolution. Panels that read a
+recording rule show whole services and ignore the instance. Thresholds are those of the alerts: they are read from the
+rules when the dashboards are made. The number of a panel is in its link: `/d/trust-service-operational?viewPanel=4`.
+What a change of a panel must pass is in [dashboard checks](dashboard-checks.md).
+"""
+
+
+def page(dashboards: list[Dashboard]) -> str:
+    """The page, in Markdown."""
+    return "\n".join([_INTRODUCTION, *(line for each in dashboards for line in _section(each))])
+
+
+def _section(dashboard: Dashboard) -> list[str]:
+    lines = [f"## {dashboard.title}", "", f"`{dashboard.uid}`. {dashboard.description}", ""]
+    for panel in dashboard.panels or []:
+        if isinstance(panel, RowPanel):
+            lines += [f"### {panel.title}", "", "| | panel | what it shows | what to do |", "|---|---|---|---|"]
+        else:
+            lines.append(_row(panel))
+    return [*_with_gaps(lines), ""]
+
+
+def _row(panel: Panel) -> str:
+    meaning, _, action = (panel.description or "").partition("**What to do:** ")
+    return f"| {panel.id_val} | {panel.title} | {_cell(meaning)} | {_cell(action)} |"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _with_gaps(lines: list[str]) -> list[str]:
+    """An empty line before each heading that follows a table."""
+    spaced: list[str] = []
+    for line in lines:
+        if line.startswith("###") and spaced and spaced[-1]:
+            spaced.append("")
+        spaced.append(line)
+    return spaced

@@ -1,0 +1,31 @@
+"""The texts of the files that are made: the dashboards, and the page about them."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from monitoring.dashboards import business, catalogue, monitoring, operational, security
+
+_MODULES: Final = (operational, security, business, monitoring)
+
+
+def render() -> dict[str, str]:
+    """The text of each dashboard by the name of its file."""
+    return {f"{each.uid}.json": _as_json(each) for each in _built()}
+
+
+def render_catalogue() -> str:
+    """The text of docs/dashboards.md."""
+    return catalogue.page(_built())
+
+
+def _built() -> list[Dashboard]:
+    return [module.dashboard().build() for module in _MODULES]
+
+
+def _as_json(dashboard: Dashboard) -> str:
+    return json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,32 @@
+"""The monitoring dashboard: whether what watches the services works itself."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard as builders
+
+from monitoring.dashboards.frame import MONITORING, new_dashboard
+from monitoring.dashboards.monitoring import deciding, pipeline, readers, storage
+
+
+def dashboard() -> builders.Dashboard:
+    """The dashboard with its panels."""
+    frame = new_dashboard(
+        MONITORING,
+        "Trust service: monitoring",
+        "Does everything arrive, is it judged, is somebody told, and who looks? For platform engineers.",
+    )
+    collection = (pipeline.targets(), pipeline.queue(), pipeline.points(), pipeline.freshness(), pipeline.sources())
+    alerts = (deciding.watchdog(), deciding.rules(), deciding.groups(), deciding.notifications(), deciding.alerts())
+    cost = (storage.memory(), storage.cpu(), storage.ingestion(), storage.disk(), storage.queries())
+    sections = {
+        "Collection": collection,
+        "Alerts": alerts,
+        "Cardinality": (storage.cardinality(), storage.lost(), storage.samples()),
+        "Cost": cost,
+        "Grafana": (readers.users(), readers.views(), readers.data_source()),
+    }
+    for number, (title, panels) in enumerate(sections.items(), start=100):
+        frame = frame.with_row(builders.Row(title).id(number))
+        for panel in panels:
+            frame = frame.with_panel(panel)
+    return frame

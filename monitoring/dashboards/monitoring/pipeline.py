@@ -1,0 +1,154 @@
+"""Whether measurements arrive: targets, Collector, freshness, sources."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from grafana_foundation_sdk.builders import bargauge, table, timeseries
+
+from monitoring.dashboards.limits import UP, limit, rising
+from monitoring.dashboards.panels import UP_OR_DOWN, About, Column, Signal, bars, rows, trend
+from monitoring.dashboards.queries import series
+from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
+
+_SOURCE: Final = ("service_name", "trust_otel_source_kind", "trust_otel_source_name")
+_QUEUE_LIMIT = limit("TrustCollectorQueueFilling", "otelcol_exporter_queue_size")
+# Four exports, as long as rules wait.
+_STALE_SECONDS = 60
+_SCRAPE_TIMEOUT = 5
+
+
+def targets() -> table.Panel:
+    """1."""
+    return rows(
+        About(
+            1,
+            "Targets",
+            "Everything that Prometheus scrapes. Services push to the Collector and are not among them.",
+            "Down: does the process run, and does the network let Prometheus through? Near the time-out (5 s): it is "
+            "about "
+            "to be missed.",
+            "Prometheus scrapes nothing, not even itself.",
+            alerts=("TrustMonitoringTargetDown",),
+        ),
+        {"job": "Job", "instance": "Target"},
+        (
+            Column("State", "max by (job, instance) (up)", "none", levels=UP, words=UP_OR_DOWN),
+            Column(
+                "Scrape takes",
+                "max by (job, instance) (scrape_duration_seconds)",
+                "s",
+                levels=rising(yellow=_SCRAPE_TIMEOUT / 5, red=_SCRAPE_TIMEOUT),
+            ),
+            Column("Samples", "max by (job, instance) (scrape_samples_scraped)", "short"),
+        ),
+        sort="Scrape takes",
+        width=12,
+        height=9,
+    )
+
+
+def queue() -> timeseries.Panel:
+    """2."""
+    return trend(
+        About(
+            2,
+            "Collector queue",
+            "How full the queue of each exporter is. It is on disk, and empty while Prometheus takes what it is given.",
+            "It fills: Prometheus is down, slow, or refuses. At 100 % data is lost; there are hours until then.",
+            "No Collector is scraped.",
+            alerts=("TrustCollectorQueueFilling", "TrustCollectorCannotDeliver"),
+        ),
+        "percentunit",
+        (
+            Signal(
+                "{{instance}} {{exporter}}",
+                "max by (instance, exporter) (otelcol_exporter_queue_size)"
+                " / max by (instance, exporter) (otelcol_exporter_queue_capacity)",
+            ),
+        ),
+        levels=rising(red=_QUEUE_LIMIT),
+        most=1,
+        height=9,
+    )
+
+
+def points() -> timeseries.Panel:
+    """3."""
+    lost = (
+        ("refused", "otelcol_receiver_refused_metric_points_total"),
+        ("dropped: Prometheus refused", "otelcol_exporter_send_failed_metric_points_total"),
+        ("dropped: queue full", "otelcol_exporter_enqueue_failed_metric_points_total"),
+    )
+    return trend(
+        About(
+            3,
+            "Refused and dropped data",
+            "Data points that the Collector accepted and delivered, and those that it refused or dropped, which must "
+            "be none.",
+            "Refused: the Collector is short of memory; services try again for a while. Dropped: gone for good; its "
+            "log says why.",
+            "No Collector is scraped.",
+            alerts=("TrustCollectorRefusesData", "TrustCollectorDropsData"),
+        ),
+        "cps",
+        (
+            Signal("accepted", _rate("otelcol_receiver_accepted_metric_points_total"), colour="green"),
+            Signal("delivered", _rate("otelcol_exporter_sent_metric_points_total"), colour="blue"),
+            *(Signal(name, _rate(metric), colour="red") for name, metric in lost),
+        ),
+    )
+
+
+def _rate(metric: str) -> str:
+    # Some of them begin with their first event.
+    return f'sum(rate({metric}[$__rate_interval])) or sum(up{{job="otel-collector"}}) * 0'
+
+
+def freshness() -> bargauge.Panel:
+    """How old the newest sample of each service is."""
+    return bars(
+        About(
+            20,
+            "Age of the newest data",
+            "Seconds since each service was last heard of, over all of its instances. Services export every 15 s.",
+            "Old for all: the Collector or the way to Prometheus. Old for one: the service, or its way to the "
+            "Collector.",
+            "No service has been heard of.",
+        ),
+        "s",
+        (Signal("{{service_name}}", f"time() - max by (service_name) (timestamp({series(TRUST_OTEL_INSTANCE_UP)}))"),),
+        levels=rising(yellow=_STALE_SECONDS / 2, red=_STALE_SECONDS),
+        width=12,
+    )
+
+
+def sources() -> table.Panel:
+    """7."""
+    keys = ", ".join(_SOURCE)
+    return rows(
+        About(
+            7,
+            "Age of sources",
+            "Files and endpoints that services read: certificates, revocation lists, feeds, databases of countries.",
+            "Unreadable: `trust-otel doctor` on the service's machine says why. Old: whoever provides it has stopped.",
+            "No service reads a file or an endpoint.",
+            alerts=("TrustSourceUnreadable", "TrustCertificateInventoryStale"),
+        ),
+        {
+            "service_name": "Service",
+            "trust_otel_source_kind": "Kind",
+            "trust_otel_source_name": "Source",
+        },
+        (
+            Column(
+                "State",
+                f"min by ({keys}) ({series(TRUST_OTEL_SOURCE_UP)})",
+                "none",
+                levels=UP,
+                words={"1": ("read", "green"), "0": ("unreadable", "red")},
+            ),
+            Column("Last read", f"time() - max by ({keys}) ({series(TRUST_OTEL_SOURCE_LAST_READ)})", "s"),
+        ),
+        sort="Last read",
+    )

@@ -1,0 +1,583 @@
+"""Panels: each function makes one kind of them from signals, with everything that all panels need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    gauge,
+    geomap,
+    piechart,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
+from grafana_foundation_sdk.builders import dashboard as builders
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.models import piechart as piechart_models
+from grafana_foundation_sdk.models.common import (
+    AxisPlacement,
+    BarGaugeDisplayMode,
+    BarGaugeNamePlacement,
+    BigValueColorMode,
+    BigValueGraphMode,
+    FrameGeometrySourceMode,
+    GraphThresholdsStyleMode,
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    StackingMode,
+    TableCellHeight,
+    TooltipDisplayMode,
+    VisibilityMode,
+    VizOrientation,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardLink,
+    DashboardLinkType,
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColorModeId,
+    ValueMap,
+    ValueMapping,
+    ValueMappingResult,
+)
+from grafana_foundation_sdk.models.geomap import MapCenterID
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from monitoring.dashboards.frame import SOURCE, runbook_url
+from monitoring.dashboards.limits import FINE, PLAIN, Levels
+
+Words = Mapping[str, tuple[str, str]]
+"""What a value means, and its colour."""
+
+UP_OR_DOWN: Final[Words] = {"1": ("up", "green"), "0": ("down", "red")}
+
+_GRAPH_HEIGHT = 8
+_LEAST_WIDTH = 60
+"""Of a table's column, in pixels; by default 150, with which half a screen shows four."""
+_LEAST_KEY_WIDTH = 130
+"""On a phone the numbers are found by scrolling, and what they are of can be read."""
+TEXT_COLOUR: Final = "text"
+"""For words that are neither good nor bad."""
+
+Panel = TypeVar(
+    "Panel",
+    bargauge.Panel,
+    gauge.Panel,
+    geomap.Panel,
+    piechart.Panel,
+    stat.Panel,
+    statetimeline.Panel,
+    table.Panel,
+    timeseries.Panel,
+)
+
+
+@dataclass(frozen=True)
+class About:
+    """What a panel tells its reader.
+
+    Attributes:
+        number: Its id, which alerts link to: the number of the requirement, or from 20 on.
+        title: Heading.
+        meaning: What it shows.
+        action: What to do when it is not as it should be.
+        nothing: What it means that there is no data.
+        alerts: The alerts that watch the same, whose runbooks it links to.
+        links: Further addresses by their text, as `frame.panel_url` gives them.
+    """
+
+    number: int
+    title: str
+    meaning: str
+    action: str
+    nothing: str
+    alerts: tuple[str, ...] = ()
+    links: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One query of a panel.
+
+    Attributes:
+        name: Of the line, bar or column; `{{label}}` stands for a label's value.
+        query: PromQL.
+        unit: Grafana's id of a unit, where it is not the panel's; a line has its axis on the right then.
+        dashed: Whether the line is only to be compared with.
+        exemplars: Whether to show traces; for histograms.
+        colour: Of its lines, where they have a meaning; in shades of it if it names several.
+    """
+
+    name: str
+    query: str
+    unit: str | None = None
+    dashed: bool = False
+    exemplars: bool = False
+    colour: str | None = None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers in a table.
+
+    Attributes:
+        name: Heading.
+        query: PromQL; its labels are the keys of the table.
+        unit: Grafana's id of a unit.
+        levels: Colours of the cell; none without.
+        words: Texts instead of numbers.
+        link: Address that a cell leads to.
+        width: In pixels; by default what is left.
+    """
+
+    name: str
+    query: str
+    unit: str = "short"
+    levels: Levels | None = None
+    words: Words | None = None
+    link: str | None = None
+    width: int | None = None
+
+
+def trend(
+    about: About,
+    unit: str,
+    signals: Sequence[Signal],
+    *,
+    levels: Levels | None = None,
+    stacked: bool = False,
+    least: float | None = 0,
+    most: float | None = None,
+    width: int = 12,
+    height: int = _GRAPH_HEIGHT,
+) -> timeseries.Panel:
+    """Lines over time; `levels` are drawn as lines at which it becomes bad."""
+    panel = _described(timeseries.Panel(), about, unit, width, height)
+    panel = (
+        panel.line_width(2)
+        .fill_opacity(40 if stacked else 8)
+        .show_points(VisibilityMode.NEVER)
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(LegendDisplayMode.TABLE)
+            .placement(LegendPlacement.BOTTOM)
+            .show_legend(True)
+            .calcs(["lastNotNull", "max"])
+        )
+        .color_scheme(builders.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
+    )
+    if stacked:
+        panel = panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
+    if least is not None:
+        panel = panel.min(least)
+    if most is not None:
+        panel = panel.max(most)
+    if levels is not None:
+        panel = panel.thresholds(levels.config()).thresholds_style(
+            common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
+        )
+    for ref, signal in _referenced(signals):
+        panel = panel.with_target(_over_time(ref, signal))
+        properties = _line(signal)
+        if properties:
+            panel = panel.override_by_query(ref, properties)
+    return panel
+
+
+def _line(signal: Signal) -> list[DynamicConfigValue]:
+    properties = []
+    if signal.unit is not None:
+        properties += [
+            DynamicConfigValue("unit", signal.unit),
+            DynamicConfigValue("custom.axisPlacement", AxisPlacement.RIGHT),
+        ]
+    if signal.unit == "percentunit":
+        properties.append(DynamicConfigValue("max", 1))
+    if signal.colour is not None:
+        mode = FieldColorModeId.SHADES if "{{" in signal.name else FieldColorModeId.FIXED
+        properties.append(DynamicConfigValue("color", {"mode": mode, "fixedColor": signal.colour}))
+    if signal.dashed:
+        properties += [
+            DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 8]}),
+            DynamicConfigValue("custom.fillOpacity", 0),
+        ]
+    return properties
+
+
+def number(
+    about: About,
+    unit: str,
+    signals: Sequence[Signal],
+    *,
+    levels: Levels = PLAIN,
+    words: Words | None = None,
+    sparkline: bool = True,
+    link: str | None = None,
+    width: int = 4,
+    height: int = 4,
+) -> stat.Panel:
+    """Big numbers, with their course behind them if `sparkline`; `link` is the address that they lead to."""
+    panel = _described(stat.Panel(), about, unit, width, height)
+    if link is not None:
+        panel = panel.data_links([builders.DashboardLink("Open").type(DashboardLinkType.LINK).url(link)])
+    panel = (
+        panel.thresholds(levels.config())
+        .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        .color_mode(BigValueColorMode.BACKGROUND if levels not in (PLAIN, FINE) else BigValueColorMode.VALUE)
+        .graph_mode(BigValueGraphMode.AREA if sparkline else BigValueGraphMode.NONE)
+        .reduce_options(_last())
+        .mappings(_mappings(words))
+    )
+    for ref, signal in _referenced(signals):
+        panel = panel.with_target(_over_time(ref, signal) if sparkline else _at_once(ref, signal))
+        if signal.unit is not None:
+            panel = panel.override_by_query(ref, [DynamicConfigValue("unit", signal.unit)])
+    return panel
+
+
+def dial(
+    about: About,
+    unit: str,
+    signals: Sequence[Signal],
+    *,
+    levels: Levels,
+    least: float = 0,
+    most: float = 1,
+    width: int = 6,
+    height: int = _GRAPH_HEIGHT,
+) -> gauge.Panel:
+    """Numbers with a least and a most, each as a dial."""
+    panel = _described(gauge.Panel(), about, unit, width, height)
+    panel = (
+        panel.thresholds(levels.config())
+        .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        .min(least)
+        .max(most)
+        .show_threshold_markers(True)
+        .reduce_options(_last())
+    )
+    for ref, signal in _referenced(signals):
+        panel = panel.with_target(_at_once(ref, signal))
+    return panel
+
+
+def bars(
+    about: About,
+    unit: str,
+    signals: Sequence[Signal],
+    *,
+    levels: Levels = PLAIN,
+    width: int = 6,
+    height: int = _GRAPH_HEIGHT,
+) -> bargauge.Panel:
+    """A bar for each series, as it is at the end of the time shown."""
+    panel = _described(bargauge.Panel(), about, unit, width, height)
+    panel = (
+        panel.thresholds(levels.config())
+        .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        .min(0)
+        .orientation(VizOrientation.HORIZONTAL)
+        .display_mode(BarGaugeDisplayMode.BASIC)
+        .name_placement(BarGaugeNamePlacement.LEFT)
+        .reduce_options(_last())
+    )
+    for ref, signal in _referenced(signals):
+        panel = panel.with_target(_at_once(ref, signal))
+    return panel
+
+
+def pie(
+    about: About, unit: str, signals: Sequence[Signal], *, width: int = 6, height: int = _GRAPH_HEIGHT
+) -> piechart.Panel:
+    """Parts of a whole."""
+    panel = _described(piechart.Panel(), about, unit, width, height)
+    panel = (
+        panel.pie_type(piechart_models.PieChartType.DONUT)
+        .color_scheme(builders.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
+        .reduce_options(_last())
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
+        .legend(
+            piechart.PieChartLegendOptions()
+            .display_mode(LegendDisplayMode.TABLE)
+            .placement(LegendPlacement.RIGHT)
+            .show_legend(True)
+            .values([piechart_models.PieChartLegendValues.VALUE, piechart_models.PieChartLegendValues.PERCENT])
+        )
+    )
+    for ref, signal in _referenced(signals):
+        panel = panel.with_target(_at_once(ref, signal))
+    return panel
+
+
+def states(
+    about: About,
+    signals: Sequence[Signal],
+    *,
+    words: Words = UP_OR_DOWN,
+    width: int = 12,
+    height: int = _GRAPH_HEIGHT,
+) -> statetimeline.Panel:
+    """How long which state lasted; the values of the series are the keys of `words`."""
+    panel = _described(statetimeline.Panel(), about, "none", width, height)
+    panel = (
+        panel.mappings(_mappings(words))
+        .thresholds(FINE.config())
+        .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        .show_value(VisibilityMode.NEVER)
+        .merge_values(True)
+        .row_height(0.8)
+        .fill_opacity(80)
+        .line_width(0)
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(LegendDisplayMode.LIST)
+            .placement(LegendPlacement.BOTTOM)
+            .show_legend(True)
+        )
+    )
+    for ref, signal in _referenced(signals):
+        panel = panel.with_target(_over_time(ref, signal))
+    return panel
+
+
+def rows(
+    about: About,
+    keys: Mapping[str, str],
+    columns: Sequence[Column],
+    *,
+    sort: str | None = None,
+    key_links: Mapping[str, str] | None = None,
+    key_words: Mapping[str, Words] | None = None,
+    key_widths: Mapping[str, int] | None = None,
+    width: int = 24,
+    height: int = _GRAPH_HEIGHT,
+) -> table.Panel:
+    """A table with a row for each set of the key labels.
+
+    Args:
+        keys: Labels that every query of the columns has, and their headings.
+        sort: Heading of the column whose greatest values come first.
+        key_links: Addresses by the heading of a key.
+        key_words: Texts and colours by the heading of a key.
+        key_widths: Pixels by the heading of a key; by default what is left.
+    """
+    panel = _described(table.Panel(), about, "short", width, height)
+    panel = panel.show_header(True).cell_height(TableCellHeight.SM).min_width(_LEAST_WIDTH).thresholds(FINE.config())
+    if sort is not None:
+        panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
+    names = {f"Value #{_letter(index)}": column.name for index, column in enumerate(columns)}
+    if len(columns) == 1:
+        names = {"Value": columns[0].name}
+    for ref, column in zip(_LETTERS, columns, strict=False):
+        panel = panel.with_target(_at_once(ref, Signal("", column.query)).format(PromQueryFormat.TABLE))
+        panel = panel.override_by_name(column.name, _cell(column))
+    for heading in keys.values():
+        panel = panel.override_by_name(
+            heading,
+            _key_cell((key_links or {}).get(heading), (key_words or {}).get(heading), (key_widths or {}).get(heading)),
+        )
+    order = {name: index for index, name in enumerate((*keys, *names))}
+    return panel.transformations(
+        [
+            DataTransformerConfig("merge", options={}),
+            DataTransformerConfig(
+                "organize",
+                options={"excludeByName": {"Time": True}, "indexByName": order, "renameByName": {**keys, **names}},
+            ),
+        ]
+    )
+
+
+def _cell(column: Column) -> list[DynamicConfigValue]:
+    properties = [
+        DynamicConfigValue("unit", column.unit),
+        DynamicConfigValue("mappings", [*_as_json(column.words), _NOTHING_TO_SAY]),
+        DynamicConfigValue("custom.align", "right"),
+    ]
+    if column.levels is not None:
+        properties += [
+            DynamicConfigValue(
+                "thresholds",
+                {"mode": "absolute", "steps": [step.to_json() for step in column.levels.thresholds()]},
+            ),
+            DynamicConfigValue("color", {"mode": "thresholds"}),
+        ]
+    if column.levels is not None or column.words is not None:
+        properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-background", "mode": "basic"}))
+    if column.link is not None:
+        properties.append(_link(column.link))
+    if column.width is not None:
+        properties.append(DynamicConfigValue("custom.width", column.width))
+    return properties
+
+
+# A quantile of nothing is NaN, and a row may lack a column.
+_NOTHING_TO_SAY: Final = {
+    "type": "special",
+    "options": {"match": "null+nan", "result": {"text": "-", "color": "transparent", "index": 99}},
+}
+
+
+def _as_json(words: Words | None) -> list[dict[str, object]]:
+    return [mapping.to_json() for mapping in _mappings(words)]
+
+
+def _key_cell(link: str | None, words: Words | None, width: int | None) -> list[DynamicConfigValue]:
+    properties = []
+    if link is not None:
+        properties.append(_link(link))
+    if words is not None:
+        properties.append(DynamicConfigValue("mappings", _as_json(words)))
+        if any(colour != TEXT_COLOUR for _, colour in words.values()):
+            properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+    properties.append(
+        DynamicConfigValue("custom.minWidth", _LEAST_KEY_WIDTH)
+        if width is None
+        else DynamicConfigValue("custom.width", width)
+    )
+    return properties
+
+
+def _link(url: str) -> DynamicConfigValue:
+    return DynamicConfigValue("links", [{"title": "Open", "url": url, "targetBlank": False}])
+
+
+def world(
+    about: About, unit: str, signal: Signal, country: str, *, levels: Levels = PLAIN, width: int = 12, height: int = 10
+) -> geomap.Panel:
+    """A marker for each country; `country` is the label with its ISO 3166-1 alpha-2 code."""
+    panel = _described(geomap.Panel(), about, unit, width, height)
+    marker = {
+        "showLegend": True,
+        "style": {
+            "color": {"field": "Value"},
+            "opacity": 0.6,
+            "size": {"field": "Value", "fixed": 6, "min": 4, "max": 24},
+            "symbol": {"fixed": "img/icons/marker/circle.svg", "mode": "fixed"},
+        },
+    }
+    return (
+        panel.thresholds(levels.config())
+        .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        .view(geomap_view())
+        .basemap(common.MapLayerOptions().type("default").name("Map"))
+        .layers(
+            [
+                common.MapLayerOptions()
+                .type("markers")
+                .name(about.title)
+                .config(marker)
+                .tooltip(True)
+                .location(
+                    common.FrameGeometrySource()
+                    .mode(FrameGeometrySourceMode.LOOKUP)
+                    .lookup(country)
+                    .gazetteer("public/gazetteer/countries.json")
+                )
+            ]
+        )
+        .with_target(_at_once("A", signal).format(PromQueryFormat.TABLE))
+    )
+
+
+def geomap_view() -> geomap.MapViewConfig:
+    """The whole world."""
+    return geomap.MapViewConfig().id(MapCenterID.ZERO).lat(20).lon(0).zoom(1).all_layers(True)
+
+
+def firing_alerts(about: About, *, width: int = 12, height: int = _GRAPH_HEIGHT) -> builders.Panel:
+    """Grafana's own list of alerts that fire or are about to, of the Prometheus that is chosen."""
+    return (
+        builders.Panel()
+        .type("alertlist")
+        .id(about.number)
+        .title(about.title)
+        .description(_description(about))
+        .datasource(SOURCE)
+        .links(_links(about))
+        .options(
+            {
+                "alertName": "Trust",
+                "dashboardAlerts": False,
+                "datasource": "${datasource}",
+                "groupMode": "default",
+                "maxItems": 20,
+                "sortOrder": 3,
+                "stateFilter": {"error": True, "firing": True, "noData": False, "normal": False, "pending": True},
+                "viewMode": "list",
+            }
+        )
+        .span(width)
+        .height(height)
+    )
+
+
+def _described(panel: Panel, about: About, unit: str, width: int, height: int) -> Panel:
+    return (
+        panel.id(about.number)
+        .title(about.title)
+        .description(_description(about))
+        .datasource(SOURCE)
+        .unit(unit)
+        .no_value(about.nothing)
+        .links(_links(about))
+        .span(width)
+        .height(height)
+    )
+
+
+def _description(about: About) -> str:
+    return f"{about.meaning}\n\n**What to do:** {about.action}"
+
+
+def _links(about: About) -> list[Builder[DashboardLink]]:
+    runbooks = {f"Runbook: {alert}": runbook_url(alert) for alert in about.alerts}
+    urls = {**runbooks, **(about.links or {})}
+    return [builders.DashboardLink(text).type(DashboardLinkType.LINK).url(url) for text, url in urls.items()]
+
+
+def _over_time(ref: str, signal: Signal) -> prometheus.Dataquery:
+    query = _query(ref, signal).range().interval("$interval")
+    return query.exemplar(True) if signal.exemplars else query
+
+
+def _at_once(ref: str, signal: Signal) -> prometheus.Dataquery:
+    return _query(ref, signal).instant()
+
+
+def _query(ref: str, signal: Signal) -> prometheus.Dataquery:
+    return prometheus.Dataquery().ref_id(ref).datasource(SOURCE).expr(signal.query).legend_format(signal.name)
+
+
+def _last() -> common.ReduceDataOptions:
+    return common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
+
+
+def _mappings(words: Words | None) -> list[ValueMapping]:
+    if words is None:
+        return []
+    results = {
+        value: ValueMappingResult(text=text, color=colour, index=index)
+        for index, (value, (text, colour)) in enumerate(words.items())
+    }
+    return [ValueMap(results)]
+
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _letter(index: int) -> str:
+    return _LETTERS[index]
+
+
+def _referenced(signals: Iterable[Signal]) -> Iterable[tuple[str, Signal]]:
+    return zip(_LETTERS, signals, strict=False)

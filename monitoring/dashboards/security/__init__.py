@@ -1,0 +1,34 @@
+"""The security dashboard: for analysts of a security operations centre and compliance officers."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders import dashboard as builders
+
+from monitoring.dashboards.frame import SECURITY, new_dashboard
+from monitoring.dashboards.security.logins import attempts, failing_addresses, failures, methods, second_factors
+from monitoring.dashboards.security.now import at_a_glance, events, incidents, suspicious_activity
+from monitoring.dashboards.security.origins import countries, feeds, threats, world_map
+from monitoring.dashboards.security.records import audit, audit_events, compliance, failed_checks
+from monitoring.dashboards.security.refusals import denials, rate_limiting
+
+
+def dashboard() -> builders.Dashboard:
+    """The dashboard with its panels."""
+    frame = new_dashboard(
+        SECURITY,
+        "Trust service: security",
+        "Who attacks, how, and from where; and is everything recorded and within the rules? For security analysts and "
+        "compliance officers.",
+    )
+    sections = (
+        ("Now", (*at_a_glance(), events(), suspicious_activity(), incidents())),
+        ("Logins", (attempts(), methods(), failing_addresses(), failures(), second_factors())),
+        ("Origins and threats", (world_map(), countries(), threats(), feeds())),
+        ("Refused requests", (rate_limiting(), denials())),
+        ("Audit and compliance", (audit(), audit_events(), compliance(), failed_checks())),
+    )
+    for number, (title, panels) in enumerate(sections, start=100):
+        frame = frame.with_row(builders.Row(title).id(number))
+        for panel in panels:
+            frame = frame.with_panel(panel)
+    return frame

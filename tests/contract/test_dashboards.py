@@ -1,0 +1,87 @@
+"""Every dashboard against the checks, its sources, and what alerts link to."""
+
+import functools
+import importlib
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from monitoring.checks.dashboards import CHECKS, REQUIRED_PANELS, check_alert_links, check_dashboard, panel_numbers
+from monitoring.checks.grafana import Dashboard, read_dashboard
+from monitoring.checks.panels import Surroundings
+from monitoring.checks.promql import Selector, walk
+from monitoring.checks.queries import Finding
+from monitoring.checks.rules import Rule
+from monitoring.checks.variables import with_filters
+from tests.contract.rule_files import ALERTS, RULES, identifier, vocabulary
+
+MONITORING = Path(__file__).parents[2] / "monitoring"
+FOLDER = MONITORING / "grafana"
+RUNBOOKS = frozenset(page.stem for page in (MONITORING / "runbooks").glob("Trust*.md"))
+
+
+@functools.cache
+def dashboards() -> dict[str, Dashboard]:
+    return {file.stem: read_dashboard(file) for file in sorted(FOLDER.glob("*.json"))}
+
+
+@functools.cache
+def units() -> frozenset[str]:
+    """The ids of Grafana's units, which its own library writes down as types."""
+    try:
+        models = importlib.import_module("grafana_foundation_sdk.models.units")
+    except ImportError:
+        # It needs Python 3.11; without it, the check knows no units.
+        return frozenset()
+    return frozenset(value for each in models.__annotations__.values() for value in get_args(each))
+
+
+@functools.cache
+def findings(uid: str) -> list[Finding]:
+    around = Surroundings(vocabulary(), ALERTS, panel_numbers(dashboards().values()), RUNBOOKS, units())
+    return check_dashboard(dashboards()[uid], around)
+
+
+def test_there_are_the_four_dashboards_and_no_others() -> None:
+    assert sorted(dashboards()) == sorted(REQUIRED_PANELS)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("uid", REQUIRED_PANELS)
+def test_the_checks_find_nothing(uid: str, check: str) -> None:
+    assert uid in dashboards(), f"monitoring/grafana/{uid}.json is missing; `make generate` writes it"
+    assert [finding.message for finding in findings(uid) if finding.check == check] == []
+
+
+def test_each_alert_leads_to_a_panel() -> None:
+    assert check_alert_links(ALERTS, panel_numbers(dashboards().values())) == []
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if any(silence.check == "unused" for silence in rule.silences)], ids=identifier
+)
+def test_what_is_recorded_for_a_dashboard_is_read_by_it(rule: Rule) -> None:
+    (reason,) = (silence.reason for silence in rule.silences if silence.check == "unused")
+    named = re.findall(r"operational|security|business|monitoring", reason)
+    assert named, f"{reason!r} names no dashboard"
+    assert [each for each in named if rule.name not in series_read_by(f"trust-service-{each}")] == []
+
+
+@functools.cache
+def series_read_by(uid: str) -> frozenset[str]:
+    assert uid in dashboards(), f"monitoring/grafana/{uid}.json is missing; `make generate` writes it"
+    queries = [with_filters(target.source) for panel in dashboards()[uid].panels for target in panel.targets]
+    return frozenset(part.name for query in queries for part in walk(query) if isinstance(part, Selector))
+
+
+def test_the_files_are_what_their_sources_make() -> None:
+    pytest.importorskip("grafana_foundation_sdk", reason="needs Python 3.11")
+    from monitoring.dashboards.files import render
+
+    written = {file.name: file.read_text(encoding="utf-8") for file in FOLDER.glob("*.json")}
+    made = render()
+    # Names first: the difference of two whole dashboards is nothing to read.
+    assert sorted(written) == sorted(made)
+    assert [name for name, text in made.items() if written[name] != text] == [], "run `make generate`"
