@@ -14,6 +14,7 @@ except ImportError:
 
 from trust_otel import settings_table
 from trust_otel.doctor import examine
+from trust_otel.grafana.commands import grafana
 from trust_otel.incidents.commands import incidents, review
 from trust_otel.render.command import render
 from trust_otel.semconv import catalogue
@@ -83,6 +84,7 @@ main.add_command(stack)
 main.add_command(simulate)
 main.add_command(incidents)
 main.add_command(review)
+main.add_command(grafana)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,11 @@ def prometheus_config() -> Path:
     return project_file("monitoring/prometheus/prometheus.yml")
 
 
+def access_file() -> Path:
+    """Who sees what in Grafana."""
+    return project_file("monitoring/provisioning/access.yml")
+
+
 def go_module(name: str) -> tuple[Path, Path]:
     """The pinned go.mod and go.sum that a component is built through."""
     folder = _PACKAGE / "go" / name

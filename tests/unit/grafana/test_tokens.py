@@ -1,0 +1,86 @@
+"""Tokens are written for their owner alone, shown nowhere, and end."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.unit.grafana.conftest import Run
+from tests.unit.grafana.grafanas import FakeGrafana, token
+
+ACCOUNT = "dashboards-reader"
+
+
+@pytest.fixture
+def grafana() -> FakeGrafana:
+    return FakeGrafana(accounts={5: {"name": ACCOUNT, "role": "Viewer", "isDisabled": False}})
+
+
+def test_a_token_is_written_and_not_shown(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "reader"
+    path.parent.mkdir()
+    result = run("token", ACCOUNT, "--expires", "90d", "--output", str(path))
+    assert result.exit_code == 0, result.output
+    key = path.read_text()
+    assert key.startswith("glsa_key-of-dashboards-reader-")
+    assert key.strip() not in result.output
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["reader"]
+
+
+def test_a_second_token_replaces_the_file_and_names_the_one_that_still_holds(
+    grafana: FakeGrafana, run: Run, tmp_path: Path
+) -> None:
+    grafana.tokens[5] = [token(1, "ended", "2025-01-01T00:00:00Z", expired=True)]
+    path = tmp_path / "reader"
+    run("token", ACCOUNT, "--expires", "1d", "--output", str(path))
+    first = path.read_text()
+    path.chmod(0o644)
+    result = run("token", ACCOUNT, "--expires", "1d", "--output", str(path))
+    assert path.read_text() != first
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert first.strip().removeprefix("glsa_key-of-") in result.output
+    assert "ended" not in result.output
+
+
+@pytest.mark.parametrize("lifetime", ["0d", "0s", "59s", "91d", "never", "-1d", ""])
+def test_a_token_that_does_not_end_in_time_is_refused(
+    grafana: FakeGrafana, run: Run, tmp_path: Path, lifetime: str
+) -> None:
+    result = run("token", ACCOUNT, f"--expires={lifetime}", "--output", str(tmp_path / "reader"))
+    assert result.exit_code == 2
+    assert not grafana.writes
+
+
+def test_without_a_lifetime_there_is_no_token(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+    assert run("token", ACCOUNT, "--output", str(tmp_path / "reader")).exit_code == 2
+    assert not grafana.writes
+
+
+def test_a_file_that_cannot_be_written_costs_no_token(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+    result = run("token", ACCOUNT, "--expires", "1d", "--output", str(tmp_path / "none" / "reader"))
+    assert result.exit_code == 1
+    assert "cannot be written (No such file or directory)" in result.output
+    assert not grafana.writes
+
+
+def test_a_refusal_leaves_the_old_token_in_place(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "reader"
+    path.parent.mkdir()
+    path.write_text("old")
+    grafana.refuse = lambda method, _: (400, {"message": "too long"}) if method == "POST" else None
+    result = run("token", ACCOUNT, "--expires", "1d", "--output", str(path))
+    assert result.exit_code == 1
+    assert "400 (too long)" in result.output
+    assert path.read_text() == "old"
+    assert [each.name for each in path.parent.iterdir()] == ["reader"]
+
+
+def test_accounts_that_are_unknown_or_disabled_get_none(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+    output = str(tmp_path / "reader")
+    assert "`trust-otel grafana access` makes" in run("token", "x", "--expires", "1d", "--output", output).output
+    grafana.accounts[5]["isDisabled"] = True
+    assert "is disabled" in run("token", ACCOUNT, "--expires", "1d", "--output", output).output
+    assert not grafana.writes
