@@ -199,6 +199,8 @@ def _line(signal: Signal) -> list[DynamicConfigValue]:
         properties += [
             DynamicConfigValue("unit", signal.unit),
             DynamicConfigValue("custom.axisPlacement", AxisPlacement.RIGHT),
+            # The limit is one of the left axis.
+            DynamicConfigValue("custom.thresholdsStyle", {"mode": GraphThresholdsStyleMode.OFF}),
         ]
     if signal.unit == "percentunit":
         properties.append(DynamicConfigValue("max", 1))
@@ -495,7 +497,7 @@ def geomap_view() -> geomap.MapViewConfig:
 
 
 def firing_alerts(about: About, *, width: int = 12, height: int = _GRAPH_HEIGHT) -> builders.Panel:
-    """Grafana's own list of alerts that fire or are about to, of the Prometheus that is chosen."""
+    """Grafana's own list of alerts that fire, of the Prometheus that is chosen."""
     return (
         builders.Panel()
         .type("alertlist")
@@ -512,7 +514,7 @@ def firing_alerts(about: About, *, width: int = 12, height: int = _GRAPH_HEIGHT)
                 "groupMode": "default",
                 "maxItems": 20,
                 "sortOrder": 3,
-                "stateFilter": {"error": True, "firing": True, "noData": False, "normal": False, "pending": True},
+                "stateFilter": {"error": True, "firing": True, "noData": False, "normal": False, "pending": False},
                 "viewMode": "list",
             }
         )

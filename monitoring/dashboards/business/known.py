@@ -7,8 +7,6 @@ from typing import Final
 from monitoring.dashboards.queries import SHOWN, recorded, total
 
 CURRENCY: Final = "trust_currency"
-EUR: Final = f'{CURRENCY}="EUR"'
-OTHERS: Final = f'{CURRENCY}!="EUR"'
 SUCCESS: Final = 'trust_outcome="success"'
 FAILED: Final = 'trust_outcome!="success"'
 

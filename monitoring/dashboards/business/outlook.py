@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import stat, timeseries
+from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 
 from monitoring.dashboards.business.known import (
     COSTS,
     CURRENCY,
     DOCUMENTS,
-    EUR,
-    OTHERS,
     REVENUE_BY_COUNTRY,
     amount,
     hourly,
 )
 from monitoring.dashboards.limits import falling, rising
-from monitoring.dashboards.panels import About, Signal, number, trend
-from monitoring.dashboards.queries import rate, recorded, scraped, total
-from trust_otel.semconv.metrics import PROCESS_CPU_TIME, TRUST_DOCUMENT_PROCESSING_DURATION
+from monitoring.dashboards.panels import About, Signal, bars, number, trend
+from monitoring.dashboards.queries import recorded, scraped, series, total
+from trust_otel.semconv.metrics import PROCESS_CPU_TIME
 
 _REVENUE: Final = "service:trust_revenue_amount"
 _VOLUME: Final = "service:trust_document_processing"
@@ -41,8 +39,7 @@ def revenue() -> stat.Panel:
     """B10, in sums."""
     signals = []
     for text, days in (("24 hours", 1), ("7 days", 7), ("30 days", 30)):
-        signals.append(Signal(f"{text} EUR", _expected(_REVENUE, days, EUR, by=(CURRENCY,)), "currencyEUR"))
-        signals.append(Signal(f"{text} {{{{trust_currency}}}}", _expected(_REVENUE, days, OTHERS, by=(CURRENCY,))))
+        signals.append(Signal(f"{text} {{{{trust_currency}}}}", _expected(_REVENUE, days, by=(CURRENCY,))))
     return number(
         About(
             10,
@@ -101,13 +98,10 @@ def documents() -> stat.Panel:
     )
 
 
-def cost_per_document() -> stat.Panel:
+def cost_per_document() -> bargauge.Panel:
     """Cost per transaction."""
-
-    def per_document(which: str) -> str:
-        return f"{amount(COSTS, which, by=(CURRENCY,))} / on () group_left () ({amount(DOCUMENTS)} > 0)"
-
-    return number(
+    query = f"{amount(COSTS, by=(CURRENCY,))} / on () group_left () ({amount(DOCUMENTS)} > 0)"
+    return bars(
         About(
             25,
             "Cost per transaction",
@@ -116,27 +110,27 @@ def cost_per_document() -> stat.Panel:
             "No document or no cost in the time shown.",
         ),
         "short",
-        [Signal("EUR", per_document(EUR), "currencyEUR"), Signal("{{trust_currency}}", per_document(OTHERS))],
-        sparkline=False,
+        [Signal("{{trust_currency}}", query)],
         width=5,
-        height=8,
     )
 
 
 def documents_per_cpu_second() -> timeseries.Panel:
     """Resource efficiency."""
-    documents = total(rate(TRUST_DOCUMENT_PROCESSING_DURATION, part="_count"))
+    documents = total(recorded("service:trust_document_processing:rate30m"))
+    processors = total(f"rate({series(PROCESS_CPU_TIME)}[30m])")
     return trend(
         About(
             26,
             "Resource efficiency",
-            "Documents for each second of processor time that the services use. More is better; in quiet hours it "
+            "Documents for each second of processor time that the services used, over half an hour. More is better; "
+            "in quiet hours it "
             "falls, because a service works a little without documents, too.",
             "Falling at the same volume: ask operations what was deployed then.",
             "The services do not say how much processor time they use.",
         ),
         "short",
-        [Signal("Documents per CPU second", f"{documents} / ({total(rate(PROCESS_CPU_TIME))} > 0)")],
+        [Signal("Documents per CPU second", f"{documents} / ({processors} > 0)")],
         width=6,
     )
 

@@ -8,10 +8,8 @@ from monitoring.dashboards.business.known import (
     CURRENCY,
     DOCUMENTS,
     DOCUMENTS_BY_COUNTRY,
-    EUR,
     FEES,
     OPERATIONS,
-    OTHERS,
     REVENUE_BY_CLIENT,
     REVENUE_BY_COUNTRY,
     SUCCESS,
@@ -45,10 +43,8 @@ def overview() -> stat.Panel:
         [
             Signal("Documents", count(DOCUMENTS)),
             Signal("Processed well", share(amount(DOCUMENTS, SUCCESS), amount(DOCUMENTS)), "percentunit"),
-            Signal("Revenue EUR", amount(REVENUE_BY_COUNTRY, EUR, by=(CURRENCY,)), "currencyEUR"),
-            Signal("Revenue {{trust_currency}}", amount(REVENUE_BY_COUNTRY, OTHERS, by=(CURRENCY,))),
-            Signal("Fees EUR", amount(FEES, EUR, by=(CURRENCY,)), "currencyEUR"),
-            Signal("Fees {{trust_currency}}", amount(FEES, OTHERS, by=(CURRENCY,))),
+            Signal("Revenue {{trust_currency}}", amount(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
+            Signal("Fees {{trust_currency}}", amount(FEES, by=(CURRENCY,))),
             Signal(
                 "Certificates issued", count(OPERATIONS, 'trust_certificate_operation="issuance"', SUCCESS), "short"
             ),

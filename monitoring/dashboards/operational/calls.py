@@ -22,6 +22,7 @@ from trust_otel.semconv.metrics import (
 
 
 def grpc() -> table.Panel:
+    """O5."""
     keys = ("service_name", "rpc_method", "trust_rpc_type")
 
     def worst(name: str) -> str:
@@ -60,6 +61,7 @@ def grpc() -> table.Panel:
 
 
 def grpc_calls() -> timeseries.Panel:
+    """How calls end."""
     return trend(
         About(
             23,
@@ -81,6 +83,7 @@ def grpc_calls() -> timeseries.Panel:
 
 
 def streams() -> timeseries.Panel:
+    """How much passes in calls."""
     return trend(
         About(
             24,

@@ -40,6 +40,7 @@ _SERVICE_KEYS: Final = {"deployment_environment_name": "Environment", "service_n
 
 
 def health() -> table.Panel:
+    """O1."""
     instances = total(recorded("service:trust_otel_instances:count"), *_BY_SERVICE)
     known = total(f"last_over_time({recorded('service:trust_otel_instances:count')}[1d])", *_BY_SERVICE)
 
@@ -138,6 +139,7 @@ def health() -> table.Panel:
 
 
 def alert_status() -> table.Panel:
+    """O9."""
     return rows(
         About(
             ALERTS,
@@ -173,6 +175,7 @@ def alert_status() -> table.Panel:
 
 
 def alert_list() -> builders.Panel:
+    """Grafana's own list."""
     return firing_alerts(
         About(
             20,

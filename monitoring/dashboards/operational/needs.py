@@ -28,6 +28,7 @@ from trust_otel.semconv.metrics import (
 
 
 def dependencies() -> statetimeline.Panel:
+    """O8."""
     return states(
         About(
             DEPENDENCIES,
@@ -57,6 +58,7 @@ def dependencies() -> statetimeline.Panel:
 
 
 def dependency_checks() -> timeseries.Panel:
+    """Who answers slowly."""
     return trend(
         About(
             25,
@@ -72,6 +74,7 @@ def dependency_checks() -> timeseries.Panel:
 
 
 def pools() -> timeseries.Panel:
+    """O4."""
     pool = "db_client_connection_pool_name"
     return trend(
         About(
@@ -101,6 +104,7 @@ def pools() -> timeseries.Panel:
 
 
 def operations() -> timeseries.Panel:
+    """How fast the database is, as the service sees it."""
     return trend(
         About(
             26,
@@ -124,6 +128,7 @@ def operations() -> timeseries.Panel:
 
 
 def transactions() -> timeseries.Panel:
+    """Whether changes last."""
     return trend(
         About(
             27,
@@ -144,6 +149,7 @@ def transactions() -> timeseries.Panel:
 
 
 def servers() -> table.Panel:
+    """PostgreSQL as it sees itself."""
     return rows(
         About(
             28,
@@ -174,6 +180,7 @@ def servers() -> table.Panel:
 
 
 def caches() -> table.Panel:
+    """Redis as it sees itself."""
     return rows(
         About(
             32,

@@ -25,6 +25,7 @@ _PAGE = 14.4
 
 
 def requests() -> timeseries.Panel:
+    """O2."""
     buckets = total(recorded("service:http_server_request_duration_seconds_bucket:rate2m"), "le")
     return trend(
         About(
@@ -51,6 +52,7 @@ def requests() -> timeseries.Panel:
 
 
 def error_rate() -> timeseries.Panel:
+    """O3."""
     return trend(
         About(
             ERRORS,
@@ -74,6 +76,7 @@ def error_rate() -> timeseries.Panel:
 
 
 def routes() -> table.Panel:
+    """Which route it is."""
     keys = ("service_name", "http_request_method", "http_route")
 
     def count(*matchers: str) -> str:
@@ -116,6 +119,7 @@ def routes() -> table.Panel:
 
 
 def budgets() -> table.Panel:
+    """The objectives."""
     fast = {
         slo: limit(alert, "service:slo_errors_per_event:ratio_rate1h", "critical")
         for slo, alert in (
@@ -152,6 +156,7 @@ def budgets() -> table.Panel:
 
 
 def sessions() -> timeseries.Panel:
+    """O6."""
     return trend(
         About(
             SESSIONS,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import bargauge, statetimeline, timeseries
+from grafana_foundation_sdk.builders import statetimeline, table, timeseries
 
 from monitoring.dashboards.limits import rising
 from monitoring.dashboards.operational.known import MEMORY_LIMIT, OF_KUBERNETES, RESOURCES, RESTART_LIMIT
 from monitoring.dashboards.panels import (
     About,
+    Column,
     Signal,
-    bars,
+    rows,
     states,
     trend,
 )
@@ -27,14 +28,14 @@ _DISKS: Final = 'fstype!~"ramfs|squashfs|iso9660|overlay|tmpfs"'
 
 
 def hosts() -> timeseries.Panel:
+    """O7."""
     return trend(
         About(
             RESOURCES,
             "Resource utilisation of hosts",
             "CPU, memory, and the fullest disk of each host, with the limit of memory as a dashed line.",
             "CPU: is it the service (see below) or a neighbour? Memory: it ends with a process killed; find who "
-            "grows. Disk: the "
-            "runbook says what may be deleted.",
+            "grows. Disk: the runbook says what may be deleted.",
             "No node exporter is scraped.",
             alerts=(
                 "TrustHostMemoryHigh",
@@ -68,6 +69,7 @@ def hosts() -> timeseries.Panel:
 
 
 def processes() -> timeseries.Panel:
+    """O7, by instance."""
     return trend(
         About(
             29,
@@ -87,6 +89,7 @@ def processes() -> timeseries.Panel:
 
 
 def memory() -> timeseries.Panel:
+    """O7, by instance."""
     return trend(
         About(
             30,
@@ -107,6 +110,7 @@ def memory() -> timeseries.Panel:
 
 
 def thread_pools() -> timeseries.Panel:
+    """O7, inside of the process."""
     return trend(
         About(
             31,
@@ -129,6 +133,7 @@ def thread_pools() -> timeseries.Panel:
 
 
 def kubernetes() -> statetimeline.Panel:
+    """O7, where it runs in Kubernetes."""
     return states(
         About(
             33,
@@ -149,24 +154,29 @@ def kubernetes() -> statetimeline.Panel:
     )
 
 
-def restarts() -> bargauge.Panel:
-    return bars(
+def restarts() -> table.Panel:
+    """O7, where it runs in Kubernetes."""
+    return rows(
         About(
             34,
             "Container restarts",
             "Restarts of each container in the last 15 minutes.",
             "`kubectl logs --previous` shows why it ended; OOMKilled means that its memory limit is too low, or that "
-            "it leaks.",
+            "it "
+            "leaks.",
             OF_KUBERNETES,
             alerts=("TrustContainerRestartLoop",),
         ),
-        "none",
+        {"namespace": "Namespace", "pod": "Pod", "container": "Container"},
         (
-            Signal(
-                "{{pod}} {{container}}",
-                "sum by (pod, container) (increase(kube_pod_container_status_restarts_total[15m]))",
+            Column(
+                "Restarts",
+                "sum by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total[15m]))",
+                "none",
+                levels=rising(yellow=1, red=RESTART_LIMIT),
+                width=90,
             ),
         ),
-        levels=rising(yellow=1, red=RESTART_LIMIT),
+        sort="Restarts",
         width=12,
     )
