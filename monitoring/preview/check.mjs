@@ -1,0 +1,266 @@
+// node check.mjs FILE...: whether dashboards are as the types of Grafana want them. It ends with 1 if not.
+//
+// The type Dashboard itself leaves the options of panels open. So each panel becomes a literal that has to satisfy the
+// types of its own kind; what those say with enumerations and identifiers in strings is made strict here.
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+
+const HOME = path.dirname(fileURLToPath(import.meta.url));
+
+const KINDS = {
+  bargauge: { name: 'BarGauge' },
+  gauge: { name: 'Gauge' },
+  geomap: { name: 'Geomap' },
+  piechart: { name: 'PieChart', fields: true },
+  stat: { name: 'Stat' },
+  'state-timeline': { name: 'StateTimeline', fields: true },
+  table: { name: 'Table', fields: true },
+  text: { name: 'Text' },
+  timeseries: { name: 'TimeSeries', fields: true },
+};
+
+const identifier = (kind) => kind.replace(/-/g, '');
+
+const PRELUDE = `
+import type { AnnotationQuery, Dashboard, DashboardLink, FieldConfig, Panel, VariableModel } from '@grafana/schema';
+import type { DataTransformerID, FieldMatcherID, ReducerID } from '@grafana/data';
+${Object.entries(KINDS)
+  .map(([kind, { name }]) => {
+    // By its path: the package does not export it by name.
+    const module = `./node_modules/@grafana/schema/dist/esm/raw/composable/${identifier(kind)}/panelcfg/x/${name}PanelCfg_types.gen`;
+    return `import type * as ${identifier(kind)} from '${module}';`;
+  })
+  .join('\n')}
+
+/** Enumerations as JSON has them. */
+type Json<T> = T extends string
+  ? \`\${T}\`
+  : T extends (infer U)[]
+    ? Json<U>[]
+    : T extends object
+      ? { [K in keyof T]: Json<T[K]> }
+      : T;
+/** JSON may leave out what has a default. */
+type Part<T> = T extends (infer U)[] ? Part<U>[] : T extends object ? { [K in keyof T]?: Part<T[K]> } : T;
+/** Without index signatures, which would allow everything. */
+type Known<T> = { [K in keyof T as string extends K ? never : K]: T[K] };
+
+type Reducer = \`\${ReducerID}\`;
+type Reduced<O> = {
+  [K in keyof O]: K extends 'reduceOptions'
+    ? Omit<NonNullable<O[K]>, 'calcs'> & { calcs: Reducer[] }
+    : K extends 'legend'
+      ? Omit<NonNullable<O[K]>, 'calcs'> & { calcs?: Reducer[] }
+      : O[K];
+};
+
+type Standard = Omit<Known<Json<FieldConfig>>, 'custom'>;
+type Property<C> =
+  | { [K in keyof C & string]: { id: \`custom.\${K}\`; value: NonNullable<C[K]> } }[keyof C & string]
+  | { [K in keyof Standard & string]: { id: K; value: NonNullable<Standard[K]> } }[keyof Standard & string];
+type Fields<C> = {
+  defaults: Standard & { custom?: Json<Part<C>> };
+  overrides: Array<{
+    matcher: { id: \`\${FieldMatcherID}\`; options?: unknown };
+    properties: Array<Property<Required<Json<Part<C>>>>>;
+  }>;
+};
+
+type Source = { type: 'prometheus'; uid: string };
+type Target = {
+  refId: string;
+  datasource: Source;
+  expr: string;
+  range: boolean;
+  instant: boolean;
+  format?: 'table' | 'time_series' | 'heatmap';
+  legendFormat?: string;
+  interval?: string;
+  intervalFactor?: number;
+  exemplar?: boolean;
+  hide?: boolean;
+  editorMode?: 'code' | 'builder';
+};
+type Transformation = { id: \`\${DataTransformerID}\`; options: object; disabled?: boolean; filter?: object };
+type Frame = Omit<Known<Json<Panel>>, 'options' | 'fieldConfig' | 'targets' | 'transformations' | 'datasource'>;
+type Drawn<O, C> = Frame & {
+  options: Reduced<Json<Part<O>>>;
+  fieldConfig: Fields<C>;
+  datasource: Source;
+  targets: Target[];
+  transformations?: Transformation[];
+};
+type Words = Frame & {
+  options: Json<Part<text.Options>>;
+  fieldConfig?: object;
+  datasource?: Source;
+  targets?: never[];
+};
+/** Grafana publishes no types of this one. */
+type Alerts = Frame & {
+  datasource?: Source;
+  fieldConfig?: object;
+  targets?: never[];
+  options: {
+    alertName?: string;
+    alertInstanceLabelFilter?: string;
+    dashboardAlerts?: boolean;
+    datasource?: string;
+    folder?: unknown;
+    groupBy?: string[];
+    groupMode?: 'default' | 'custom';
+    maxItems?: number;
+    showInstances?: boolean;
+    sortOrder?: 1 | 2 | 3 | 4 | 5;
+    stateFilter?: { [state in 'error' | 'firing' | 'noData' | 'normal' | 'pending' | 'recovering']?: boolean };
+    viewMode?: 'list' | 'stat';
+  };
+};
+type Row = {
+  id: number;
+  type: 'row';
+  title: string;
+  collapsed?: boolean;
+  gridPos: object;
+  panels: never[];
+  repeatDirection?: 'h' | 'v';
+};
+
+type Automatic = { auto?: boolean; auto_count?: number; auto_min?: string };
+type Variable = Part<Known<Json<VariableModel>>> & { name: string; type: string } & Automatic;
+type OfPrometheus = { expr?: string; titleFormat?: string; textFormat?: string; tagKeys?: string; step?: string };
+type Annotation = Known<Json<AnnotationQuery>> & OfPrometheus;
+type Outside = Omit<Known<Json<Dashboard>>, 'panels' | 'templating' | 'annotations'> & {
+  templating?: { list?: Variable[] };
+  annotations?: { list?: Annotation[] };
+};
+`;
+
+function typeOf(panel) {
+  switch (panel.type) {
+    case 'row':
+      return 'Row';
+    case 'text':
+      return 'Words';
+    case 'alertlist':
+      return 'Alerts';
+    default: {
+      const kind = KINDS[panel.type];
+      const module = identifier(panel.type);
+      // A kind that is not known to the preview is not known to this check either.
+      return kind
+        ? `Drawn<${module}.Options, ${kind.fields ? `${module}.FieldConfig` : 'Record<never, never>'}>`
+        : 'never';
+    }
+  }
+}
+
+function sourceOf({ panels, ...outside }) {
+  const literals = panels.map(
+    (panel, index) => `export const panel${index} = ${JSON.stringify(panel, null, 1)} satisfies ${typeOf(panel)};\n`,
+  );
+  return `${PRELUDE}export const outside = ${JSON.stringify(outside, null, 1)} satisfies Outside;\n${literals.join('')}`;
+}
+
+function typeErrors(dashboards) {
+  const options = {
+    target: ts.ScriptTarget.ES2022,
+    lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'],
+    module: ts.ModuleKind.ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+    jsx: ts.JsxEmit.ReactJSX,
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    types: [],
+  };
+  const sources = new Map(
+    dashboards.map(({ content }, index) => [path.join(HOME, `dashboard${index}.check.ts`), sourceOf(content)]),
+  );
+  const host = ts.createCompilerHost(options);
+  const { fileExists, readFile, getSourceFile } = host;
+  host.fileExists = (name) => sources.has(name) || fileExists(name);
+  host.readFile = (name) => sources.get(name) ?? readFile(name);
+  host.getSourceFile = (name, version, ...rest) =>
+    sources.has(name)
+      ? ts.createSourceFile(name, sources.get(name), version)
+      : getSourceFile.call(host, name, version, ...rest);
+  const program = ts.createProgram([...sources.keys()], options, host);
+  return ts.getPreEmitDiagnostics(program).map((diagnostic) => {
+    const text = ts.flattenDiagnosticMessageText(diagnostic.messageText, '\n  ');
+    const source = diagnostic.file && sources.get(diagnostic.file.fileName);
+    if (!source) {
+      return `${diagnostic.file?.fileName ?? ''}: ${text}`;
+    }
+    const { name, content } = dashboards[[...sources.keys()].indexOf(diagnostic.file.fileName)];
+    const before = source.slice(0, diagnostic.start).matchAll(/^export const (?:panel(\d+)|outside) = /gm);
+    const index = [...before].at(-1)?.[1];
+    const line = source.slice(0, diagnostic.start).split('\n').length - 1;
+    return `${name}: ${placeOf(content.panels[index])}: ${source.split('\n')[line].trim()}\n  ${text}`;
+  });
+}
+
+function placeOf(panel) {
+  return panel ? `panel ${panel.id} (${panel.title})` : 'the dashboard';
+}
+
+// What the types leave open because it is extensible: units, and the reducers of transformations.
+function valueErrors(dashboards) {
+  const { getValueFormats, fieldReducers } = grafanaData();
+  const units = new Set(getValueFormats().flatMap((category) => category.submenu.map(({ value }) => value)));
+  const isUnit = (unit) => units.has(unit) || /^(suffix|prefix|time|si|count|currency|bool):/.test(unit);
+  const errors = [];
+  for (const { name, content } of dashboards) {
+    for (const panel of content.panels) {
+      const { defaults = {}, overrides = [] } = panel.fieldConfig ?? {};
+      const set = overrides.flatMap(({ properties }) => properties.filter(({ id }) => id === 'unit'));
+      for (const unit of [defaults.unit, ...set.map(({ value }) => value)]) {
+        if (unit !== undefined && !isUnit(unit)) {
+          errors.push(`${name}: ${placeOf(panel)}: there is no unit ${JSON.stringify(unit)}`);
+        }
+      }
+      for (const reducer of (panel.transformations ?? []).flatMap(({ options }) => reducersIn(options))) {
+        if (!fieldReducers.getIfExists(reducer)) {
+          errors.push(`${name}: ${placeOf(panel)}: there is no reducer ${JSON.stringify(reducer)}`);
+        }
+      }
+    }
+  }
+  return errors;
+}
+
+function reducersIn(options) {
+  if (typeof options !== 'object' || options === null) {
+    return [];
+  }
+  return Object.entries(options).flatMap(([key, value]) =>
+    ['reducer', 'reducers', 'aggregations'].includes(key) ? [value].flat() : reducersIn(value),
+  );
+}
+
+function grafanaData() {
+  // The library looks at the browser that it is in, when it is loaded.
+  Object.defineProperty(globalThis, 'navigator', {
+    value: { userAgent: 'node', language: 'en-US', languages: ['en-US'] },
+    configurable: true,
+  });
+  globalThis.window = globalThis;
+  globalThis.document = { createElement: () => ({ getContext: () => null, style: {} }) };
+  return createRequire(import.meta.url)('@grafana/data');
+}
+
+const files = process.argv.slice(2);
+if (files.length === 0) {
+  console.error('usage: npm run check -- FILE...');
+  process.exit(2);
+}
+const dashboards = files.map((file) => ({
+  name: path.basename(file),
+  content: JSON.parse(fs.readFileSync(file, 'utf8')),
+}));
+const errors = [...typeErrors(dashboards), ...valueErrors(dashboards)];
+errors.forEach((error) => console.error(error));
+process.exit(errors.length > 0 ? 1 : 0);

@@ -1,0 +1,137 @@
+// A state timeline: the libraries do not have it. Texts and colours of the states are Grafana's.
+import {
+  DataFrame,
+  DisplayValue,
+  Field,
+  FieldType,
+  dateTimeFormat,
+  formattedValueToString,
+  getFieldDisplayName,
+} from '@grafana/data';
+import { LegendDisplayMode } from '@grafana/schema';
+import { VizLayout, VizLegend, measureText } from '@grafana/ui';
+import { scaleTicks } from './ticks';
+import type { Properties } from './properties';
+
+interface Stretch {
+  from: number;
+  to: number;
+  display: DisplayValue;
+}
+
+const AXIS = 22;
+const FONT = 12;
+
+export function StateTimeline({ panel, data, width, height, theme, timeZone }: Properties) {
+  const options = panel.options ?? {};
+  const [from, to] = [data.range.from.valueOf(), data.range.to.valueOf()];
+  const rows = data.frames.flatMap((frame) =>
+    frame.fields
+      .filter((field) => field.type !== FieldType.time)
+      .map((field) => ({
+        name: getFieldDisplayName(field, frame, data.frames),
+        stretches: stretchesOf(frame, field, to),
+      })),
+  );
+  const longest = Math.max(...rows.map(({ name }) => measureText(name, FONT).width));
+  const left = Math.min(longest + 12, width * 0.4);
+  const x = (time: number) => left + ((width - left) * (Math.max(from, time) - from)) / (to - from);
+  const states = new Map<string, string | undefined>(
+    rows.flatMap(({ stretches }) => stretches.map(({ display }) => [formattedValueToString(display), display.color])),
+  );
+  const legend = options.legend ?? { showLegend: true };
+  return (
+    <VizLayout
+      width={width}
+      height={height}
+      legend={
+        legend.showLegend ? (
+          <VizLayout.Legend placement="bottom">
+            <VizLegend
+              placement="bottom"
+              displayMode={LegendDisplayMode.List}
+              items={[...states].map(([label, color]) => ({ label, color, yAxis: 1 }))}
+            />
+          </VizLayout.Legend>
+        ) : null
+      }
+    >
+      {(_: number, chart: number) => {
+        const pitch = (chart - AXIS) / rows.length;
+        const bar = pitch * (options.rowHeight ?? 0.9);
+        const opacity = (panel.fieldConfig?.defaults.custom?.fillOpacity ?? 70) / 100;
+        return (
+          <svg width={width} height={chart} fontSize={FONT} fill={theme.colors.text.primary}>
+            {rows.map(({ name, stretches }, row) => (
+              <g key={row} transform={`translate(0 ${pitch * row})`}>
+                <text x={left - 8} y={pitch / 2} textAnchor="end" dominantBaseline="central">
+                  {fitted(name, left - 12)}
+                  <title>{name}</title>
+                </text>
+                {stretches.map((stretch, index) => (
+                  <g key={index}>
+                    <rect
+                      x={x(stretch.from)}
+                      width={Math.max(0, x(stretch.to) - x(stretch.from))}
+                      y={(pitch - bar) / 2}
+                      height={bar}
+                      fill={stretch.display.color}
+                      fillOpacity={opacity}
+                    >
+                      <title>{`${name}: ${formattedValueToString(stretch.display)}`}</title>
+                    </rect>
+                    {options.showValue !== 'never' && x(stretch.to) - x(stretch.from) > 30 && (
+                      <text x={x(stretch.from) + 6} y={pitch / 2} dominantBaseline="central">
+                        {fitted(formattedValueToString(stretch.display), x(stretch.to) - x(stretch.from) - 8)}
+                      </text>
+                    )}
+                  </g>
+                ))}
+              </g>
+            ))}
+            {scaleTicks(from, to, (width - left) / 90).map((time) => (
+              <text key={time} x={x(time)} y={chart - 5} textAnchor="middle" fill={theme.colors.text.secondary}>
+                {dateTimeFormat(time, { timeZone, format: to - from > 86_400_000 ? 'MM/DD HH:mm' : 'HH:mm' })}
+              </text>
+            ))}
+          </svg>
+        );
+      }}
+    </VizLayout>
+  );
+}
+
+// A point lasts until the next one, but no longer than points are apart: what is missing stays empty.
+function stretchesOf(frame: DataFrame, field: Field, end: number): Stretch[] {
+  const time = frame.fields.find((each) => each.type === FieldType.time);
+  const display = field.display;
+  if (!time || !display) {
+    return [];
+  }
+  const step = time.config.interval ?? Infinity;
+  const stretches: Stretch[] = [];
+  for (let index = 0; index < frame.length; index++) {
+    const value = field.values[index];
+    if (value == null || Number.isNaN(value)) {
+      continue;
+    }
+    const begin = time.values[index];
+    const next = Math.min(time.values[index + 1] ?? end, begin + step * 1.5);
+    const shown = display(value);
+    const last = stretches.at(-1);
+    if (last && last.to >= begin && last.display.text === shown.text) {
+      last.to = next;
+    } else {
+      stretches.push({ from: begin, to: next, display: shown });
+    }
+  }
+  return stretches;
+}
+
+function fitted(text: string, width: number): string {
+  let length = text.length;
+  while (length > 1 && measureText(text.slice(0, length), FONT).width > width) {
+    length -= 1;
+  }
+  return length < text.length ? `${text.slice(0, length)}…` : text;
+}

@@ -1,0 +1,52 @@
+"""What is told when the preview cannot be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from monitoring.preview import BuildFailed, building
+
+
+@pytest.fixture(autouse=True)
+def _never_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(building, "_BUILT_FROM", tmp_path / "nothing")
+    monkeypatch.setattr(building, "_INSTALLED", tmp_path / "nothing")
+
+
+def _programs(folder: Path, **scripts: str) -> str:
+    for name, script in scripts.items():
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize(("programs", "missing"), [({}, "node"), ({"node": "echo v20.1.0"}, "npm")])
+def test_without_node_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, programs: dict[str, str], missing: str
+) -> None:
+    monkeypatch.setenv("PATH", _programs(tmp_path, **programs))
+    with pytest.raises(BuildFailed, match=rf"{missing} is not installed.*Node\.js 20"):
+        building.built(print)
+
+
+def test_an_old_node_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", _programs(tmp_path, node="echo v18.20.4", npm="exit 0"))
+    with pytest.raises(BuildFailed, match=r"v18\.20\.4.*needs 20"):
+        building.built(print)
+
+
+def test_what_npm_says_is_passed_on_with_what_helps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    npm = "echo 'npm error code ENOTFOUND' >&2; exit 1"
+    monkeypatch.setenv("PATH", _programs(tmp_path, node="echo v20.1.0", npm=npm))
+    said: list[str] = []
+    with pytest.raises(BuildFailed, match=r"(?s)npm ci.*ENOTFOUND.*registry"):
+        building.built(said.append)
+    assert "Downloading" in said[0]
+
+
+def test_nothing_is_built_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (tmp_path / "nothing").write_text(building._digest())
+    assert building.built(print) == building.DIST
