@@ -44,7 +44,7 @@ class Scenes:
             await asyncio.sleep(0.3)
         report = running.result()
         assert missing == {}
-        assert scenario == "pool-exhausted" or (report.unanswered, report.unexpected) == (0, {})
+        assert scenario in ("database-down", "pool-exhausted") or (report.unanswered, report.unexpected) == (0, {})
 
     def eventually(self, query: str, expected: float) -> None:
         eventually(lambda: self._prometheus.value(query), expected)
@@ -96,6 +96,14 @@ def test_an_exhausted_pool_has_requests_waiting_and_giving_up(scenes: Scenes) ->
     scenes.run("pool-exhausted", 15, during={pending: 1})
     scenes.eventually("sum(increase(db_client_connection_timeouts_total[2m])) > bool 0", 1)
     scenes.eventually("sum(db_client_connection_pending_requests)", 0)
+
+
+def test_a_database_that_refuses_connections_is_down_and_comes_back(scenes: Scenes) -> None:
+    up = 'sum(trust_dependency_up{trust_dependency_name="database"})'
+    failed = 'sum(increase(db_client_connection_create_time_seconds_count{error_type!=""}[1m])) > bool 0'
+    scenes.eventually(up, 1)
+    scenes.run("database-down", 20, during={up: 0, failed: 1})
+    scenes.eventually(up, 1)
 
 
 def test_a_lost_audit_record_is_a_gap_between_operations_and_events(scenes: Scenes) -> None:

@@ -39,6 +39,8 @@ class Database:
         )
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine.sync_engine, "connect", _share_sqlite)
+        self._refuses = False
+        event.listen(self._engine.sync_engine, "do_connect", self._refuse)
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
@@ -51,6 +53,19 @@ class Database:
             for _ in range(_IDLE_CONNECTIONS + _MORE_CONNECTIONS):
                 await held.enter_async_context(self._engine.connect())
             await asyncio.sleep(seconds)
+
+    async def refuse_connections(self, seconds: float) -> None:
+        """Let nobody connect for so long, as if no server were there."""
+        self._refuses = True
+        try:
+            await self._engine.dispose()
+            await asyncio.sleep(seconds)
+        finally:
+            self._refuses = False
+
+    def _refuse(self, *_: object) -> None:
+        if self._refuses:
+            raise ConnectionRefusedError("the database refuses connections")
 
     async def open(self) -> None:
         async with self._engine.begin() as connection:

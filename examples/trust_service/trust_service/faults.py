@@ -19,6 +19,7 @@ Fault = Literal[
     "audit-lost",
     "calls-broken",
     "calls-slow",
+    "database-unreachable",
     "pki-unreachable",
     "pool-exhausted",
     "registers-slow",
@@ -119,6 +120,8 @@ class Faults:
             await self.lift(fault)
 
     def _happening(self, fault: Fault) -> Callable[[float], Coroutine[Any, Any, None]]:
+        if fault == "database-unreachable":
+            return self._database.refuse_connections
         if fault == "pool-exhausted":
             return self._database.hold_every_connection
         part, attribute, value = self._states[fault]

@@ -10,6 +10,7 @@ SCENARIOS: dict[str, Scenario] = {
     for scenario in (
         attack.ATTACK,
         faults.AUDIT_GAP,
+        faults.DATABASE_DOWN,
         expiry.EXPIRY,
         faults.POOL_EXHAUSTED,
         business.REVENUE_DROP,

@@ -23,6 +23,11 @@ AUDIT_GAP = Scenario(
     "privileged operations leave no audit record",
     _fault("audit-lost"),
 )
+DATABASE_DOWN = Scenario(
+    "database-down",
+    "the database refuses every connection",
+    _fault("database-unreachable"),
+)
 POOL_EXHAUSTED = Scenario(
     "pool-exhausted",
     "nobody gets a database connection",
