@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +20,17 @@ from examples.demo.report import Report, settle
 from examples.demo.service import ServiceError, TrustService
 from examples.demo.simulated import Simulation
 from examples.demo.sources import EndpointSource, PrometheusSource, Source
+from monitoring.preview import BuildFailed, Preview
 from trust_otel.simulation import SimulationError
 from trust_otel.simulation.command import Duration
-from trust_otel.stack import BinaryUnavailable, Stack, StackError
+from trust_otel.stack import BinaryUnavailable, Inputs, Stack, StackError
+from trust_otel.stack.binaries import find
+from trust_otel.stack.components import COMPONENTS
 from trust_otel.stack.ports import free_ports
+from trust_otel.stack.recipes import binaries
 
 _FOLDER = Path(".trust-otel/demo")
+_ALERTMANAGER = Path(__file__).with_name("alertmanager.yml")
 _EXPORT_MILLISECONDS = "2000"
 _SETTLE_SECONDS = 45.0
 _UNTIL_INTERRUPTED = 7 * 24 * 3600.0
@@ -66,7 +72,7 @@ def _destination(console: Console) -> Iterator[Destination]:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     with ExitStack() as stack:
-        components = stack.enter_context(Stack(_FOLDER / "stack", on_progress=progress))
+        components = stack.enter_context(_stack(progress))
         try:
             addresses = components.up()
         except BinaryUnavailable as unavailable:
@@ -83,9 +89,33 @@ def _destination(console: Console) -> Iterator[Destination]:
                 "prometheus": addresses.prometheus,
                 "collector": addresses.otlp_http,
                 "collector_metrics": addresses.collector_prometheus_exporter,
+                **_dashboards(stack, addresses.prometheus, progress),
             },
             source=PrometheusSource(addresses.prometheus),
         )
+
+
+def _stack(progress: Callable[[str], None]) -> Stack:
+    # Alerts and the host are shown where they can be had; the demo goes on without.
+    names = ["collector", "prometheus"]
+    for name in ("alertmanager", "node-exporter") if sys.platform == "linux" else ("alertmanager",):
+        try:
+            find(binaries()[COMPONENTS[name].binary], os.environ, progress)
+        except BinaryUnavailable as unavailable:
+            progress(f"without {name}: {unavailable}")
+        else:
+            names.append(name)
+    inputs = Inputs(alertmanager_config=_ALERTMANAGER)
+    return Stack(_FOLDER / "stack", components=names, inputs=inputs, on_progress=progress)
+
+
+def _dashboards(stack: ExitStack, prometheus: str, progress: Callable[[str], None]) -> dict[str, str]:
+    try:
+        preview = stack.enter_context(Preview(prometheus, on_progress=progress))
+    except BuildFailed as failed:
+        progress(f"without dashboards: {failed}")
+        return {}
+    return {"dashboards": preview.url}
 
 
 def _embedded() -> Destination:

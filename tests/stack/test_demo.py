@@ -78,9 +78,9 @@ def test_no_process_is_left_however_the_demo_ends(tmp_path: Path, ending: int) -
     for line in demo.stdout:
         if "operations, until Ctrl-C" in line:
             break
-    # Collector and Prometheus with their guardian, the service and the Vault with one each.
+    # The four components of the stack with their guardian, the service and the Vault with one each.
     family = psutil.Process(demo.pid).children(recursive=True)
-    assert len(family) == 7
+    assert len(family) == 9
     time.sleep(3)
     demo.send_signal(ending)
     said, _ = demo.communicate(timeout=90)
