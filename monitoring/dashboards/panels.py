@@ -25,6 +25,7 @@ from grafana_foundation_sdk.models.common import (
     AxisPlacement,
     BarGaugeDisplayMode,
     BarGaugeNamePlacement,
+    BarGaugeSizing,
     BigValueColorMode,
     BigValueGraphMode,
     FrameGeometrySourceMode,
@@ -290,6 +291,10 @@ def bars(
         .orientation(VizOrientation.HORIZONTAL)
         .display_mode(BarGaugeDisplayMode.BASIC)
         .name_placement(BarGaugeNamePlacement.LEFT)
+        .sizing(BarGaugeSizing.MANUAL)
+        .min_viz_height(16)
+        .max_viz_height(28)
+        .text(common.VizTextDisplayOptions().title_size(14).value_size(14))
         .reduce_options(_last())
     )
     for ref, signal in _referenced(signals):

@@ -113,7 +113,7 @@ def _prometheus(start: Start) -> Launch:
             # An alert that was waiting (`for`) goes on waiting after a restart; by default for 10 minutes at least.
             "--rules.alert.for-grace-period=1m",
             # What this is for: see the head of monitoring/prometheus/prometheus.yml.
-            "--enable-feature=created-timestamp-zero-ingestion",
+            "--enable-feature=created-timestamp-zero-ingestion,exemplar-storage",
         ]
     )
 

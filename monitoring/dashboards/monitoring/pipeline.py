@@ -151,4 +151,5 @@ def sources() -> table.Panel:
             Column("Last read", f"time() - max by ({keys}) ({series(TRUST_OTEL_SOURCE_LAST_READ)})", "s"),
         ),
         sort="Last read",
+        key_widths={"Service": 160, "Kind": 120, "Source": 640},
     )

@@ -31,7 +31,7 @@ def cardinality() -> bargauge.Panel:
         (Signal("{{metric}}", f"topk({_GREATEST}, {counts})"),),
         levels=PLAIN,
         width=12,
-        height=12,
+        height=11,
     )
 
 
@@ -63,8 +63,8 @@ def lost() -> timeseries.Panel:
             Signal("folded", f"{total(rate(metrics.TRUST_OTEL_OVERFLOW))} or {heard} * 0"),
             Signal("dropped: {{reason}}", total(rate(metrics.TRUST_OTEL_DROPPED), "reason")),
         ),
-        width=12,
-        height=6,
+        width=6,
+        height=11,
     )
 
 
@@ -80,8 +80,8 @@ def samples() -> timeseries.Panel:
         ),
         "short",
         (Signal("{{job}}", "sum by (job) (scrape_samples_post_metric_relabeling)"),),
-        width=12,
-        height=6,
+        width=6,
+        height=11,
     )
 
 
