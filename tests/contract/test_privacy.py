@@ -49,10 +49,12 @@ TRACES = (
     "erika",
     "mustermann",
     "geheimnis",
-    "4111",
+    "41111111",
+    "4111-1111",
     "70400440532",
     "4915123456789",
-    "131052",
+    "131052-",
+    "-308t",
     "eyjhbgci",
     "dozjgnry",
     "9f86d081884c",
@@ -60,7 +62,7 @@ TRACES = (
     "persons",
     "iban",
 )
-"""Parts of the data, of which none may be found, in small letters."""
+"""Parts of the data, of which none may be found, in small letters. Six digits in a row would be found by chance."""
 
 HARMLESS = "harmless"
 
