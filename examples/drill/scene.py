@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 from examples.demo.program import plain_environment
 from examples.demo.service import TrustService
@@ -24,7 +24,7 @@ from examples.drill.redis import Redis
 from examples.drill.scaling import scaled_seconds, write_scaled
 from trust_otel.render import files as rendering
 from trust_otel.render import scaled
-from trust_otel.simulation import REPUTATION_FEED, SimulationConfig, run_simulation
+from trust_otel.simulation import REPUTATION_FEED, SimulationConfig, SimulationReport, run_simulation
 from trust_otel.simulation.acts import ALL_ACTS, calm_acts
 from trust_otel.stack import Addresses, Inputs, PrometheusClient, Stack
 from trust_otel.stack.state import port_of
@@ -125,7 +125,7 @@ def scene(folder: Path, factor: float, on_progress: Callable[[str], None]) -> It
         service = running.enter_context(_service(folder / "service", SERVICE, telemetry, primary, redis, feed))
         archive = running.enter_context(_service(folder / "archive", ARCHIVE, telemetry))
         callers, archive_callers = running.enter_context(Callers(service)), running.enter_context(Callers(archive))
-        instances = _Instances(folder, telemetry)
+        instances = Instances(folder, telemetry)
         running.callback(instances.end)
         traffic = Traffic(service)
         running.callback(traffic.stop)
@@ -158,19 +158,31 @@ def scene(folder: Path, factor: float, on_progress: Callable[[str], None]) -> It
 
 
 class Traffic:
-    """The simulation's calm traffic, on a thread of its own."""
+    """The simulation's traffic, on a thread of its own.
 
-    def __init__(self, service: TrustService) -> None:
+    Args:
+        service: Whom it calls.
+        calm: Whether it leaves out everything that an alert may rightly follow.
+        scenario: What goes wrong meanwhile.
+        seconds: How long that goes wrong, and the traffic lasts unless it is stopped.
+    """
+
+    def __init__(
+        self, service: TrustService, *, calm: bool = True, scenario: str | None = None, seconds: float = 24 * 3600
+    ) -> None:
         self._config = SimulationConfig(
             url=service.url,
             admin_token=service.admin_token,
             grpc_target=service.grpc_target,
             rate=RATE,
-            duration_seconds=24 * 3600,
-            calm=True,
+            duration_seconds=seconds,
+            calm=calm,
+            scenario=scenario,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
+        self._under_way = Event()
+        self.report: SimulationReport | None = None
 
     def start(self) -> None:
         """Begin, unless it goes on."""
@@ -178,6 +190,10 @@ class Traffic:
             self._loop, self._stop = asyncio.new_event_loop(), asyncio.Event()
             self._thread = Thread(target=self._run, args=(self._loop, self._stop), name="traffic", daemon=True)
             self._thread.start()
+
+    def await_operations(self, timeout: float) -> bool:
+        """Wait until the accounts are made and operations begin; whether they do within so many seconds."""
+        return self._under_way.wait(timeout)
 
     def stop(self) -> None:
         """End, when what is under way has been answered."""
@@ -187,11 +203,11 @@ class Traffic:
             self._thread = None
 
     def _run(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-        loop.run_until_complete(run_simulation(self._config, None, stop))
+        self.report = loop.run_until_complete(run_simulation(self._config, lambda _: self._under_way.set(), stop))
         loop.close()
 
 
-class _Instances:
+class Instances:
     """Instances of a small service, as processes."""
 
     def __init__(self, folder: Path, telemetry: Mapping[str, str]) -> None:

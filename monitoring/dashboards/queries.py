@@ -69,5 +69,10 @@ def share(part: str, whole: str) -> str:
     return f"({part} or {whole} * 0) / ({whole} > 0)"
 
 
+def file_name(expression: str, label: str) -> str:
+    """The same series; where the label holds the path of a file, only the file's name is left of it."""
+    return f'label_replace({expression}, "{label}", "$1", "{label}", ".*/(.+)")'
+
+
 def _selector(name: str, *matchers: str) -> str:
     return f"{name}{{{', '.join(matchers)}}}"

@@ -8,7 +8,7 @@ from grafana_foundation_sdk.builders import bargauge, table, timeseries
 
 from monitoring.dashboards.limits import UP, limit, rising
 from monitoring.dashboards.panels import UP_OR_DOWN, About, Column, Signal, bars, rows, trend
-from monitoring.dashboards.queries import series
+from monitoring.dashboards.queries import file_name, series
 from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
 
 _SOURCE: Final = ("service_name", "trust_otel_source_kind", "trust_otel_source_name")
@@ -143,12 +143,16 @@ def sources() -> table.Panel:
         (
             Column(
                 "State",
-                f"min by ({keys}) ({series(TRUST_OTEL_SOURCE_UP)})",
+                f"min by ({keys}) ({file_name(series(TRUST_OTEL_SOURCE_UP), _SOURCE[-1])})",
                 "none",
                 levels=UP,
                 words={"1": ("read", "green"), "0": ("unreadable", "red")},
             ),
-            Column("Last read", f"time() - max by ({keys}) ({series(TRUST_OTEL_SOURCE_LAST_READ)})", "s"),
+            Column(
+                "Last read",
+                f"time() - max by ({keys}) ({file_name(series(TRUST_OTEL_SOURCE_LAST_READ), _SOURCE[-1])})",
+                "s",
+            ),
         ),
         sort="Last read",
         key_widths={"Service": 160, "Kind": 120, "Source": 640},

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import geomap, table, timeseries
 from monitoring.dashboards.frame import MONITORING, SECURITY, panel_url
 from monitoring.dashboards.limits import NEUTRAL, Levels
 from monitoring.dashboards.panels import UP_OR_DOWN, About, Column, Signal, rows, trend, world
-from monitoring.dashboards.queries import increase, series, share, total
+from monitoring.dashboards.queries import file_name, increase, series, share, total
 from monitoring.dashboards.security.known import (
     ADDRESSES,
     FAILED,
@@ -158,13 +158,16 @@ def feeds() -> table.Panel:
         (
             Column(
                 "State",
-                f"min by ({_SOURCE}) ({series(TRUST_OTEL_SOURCE_UP, _LISTS)})",
+                f"min by ({_SOURCE}) ({file_name(series(TRUST_OTEL_SOURCE_UP, _LISTS), _SOURCE)})",
                 "none",
                 words=UP_OR_DOWN,
                 width=80,
             ),
             Column(
-                "Age", f"time() - min by ({_SOURCE}) ({series(TRUST_OTEL_SOURCE_LAST_READ, _LISTS)})", "s", width=100
+                "Age",
+                f"time() - min by ({_SOURCE}) ({file_name(series(TRUST_OTEL_SOURCE_LAST_READ, _LISTS), _SOURCE)})",
+                "s",
+                width=100,
             ),
             Column("Matches in a day", counted(of_feeds), "none", width=140),
         ),

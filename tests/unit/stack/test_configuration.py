@@ -65,6 +65,7 @@ def test_every_job_has_its_own_targets_and_alertmanagers_are_both_scraped_and_no
         "prometheus": ["targets/prometheus*.json"],
         "otel-collector": ["targets/collector*.json"],
         "alertmanager": ["targets/alertmanager*.json"],
+        "grafana": ["targets/grafana*.json"],
         "trust-service": ["targets/trust-service*.json"],
         "node": ["targets/node*.json"],
         "postgres": ["targets/postgres*.json"],
