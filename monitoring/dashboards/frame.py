@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Final, Generic, TypeVar
 
 from grafana_foundation_sdk.builders import dashboard as builders
@@ -11,6 +12,7 @@ from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
     DashboardLinkType,
     DataSourceRef,
+    Panel,
     VariableHide,
     VariableModel,
     VariableOption,
@@ -29,6 +31,9 @@ OPERATIONAL: Final = "trust-service-operational"
 SECURITY: Final = "trust-service-security"
 BUSINESS: Final = "trust-service-business"
 MONITORING: Final = "trust-service-monitoring"
+
+# Panels have the numbers below.
+_FIRST_ROW = 100
 
 _HEARTBEAT = TRUST_OTEL_INSTANCE_UP.prometheus_name
 _IN_ENVIRONMENT = 'deployment_environment_name=~"$environment"'
@@ -64,6 +69,15 @@ def new_dashboard(uid: str, title: str, description: str, shown: str = "now-1h")
         frame = frame.with_variable(variable)
     for annotation in _ANNOTATIONS:
         frame = frame.annotation(_Ready(annotation))
+    return frame
+
+
+def fill(frame: builders.Dashboard, sections: Mapping[str, Sequence[Builder[Panel]]]) -> builders.Dashboard:
+    """Add a row for each section, under its title, with its panels."""
+    for number, (title, panels) in enumerate(sections.items(), start=_FIRST_ROW):
+        frame = frame.with_row(builders.Row(title).id(number))
+        for panel in panels:
+            frame = frame.with_panel(panel)
     return frame
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from monitoring.dashboards.business import outlook, promises, turnover
-from monitoring.dashboards.frame import BUSINESS, new_dashboard
+from monitoring.dashboards.frame import BUSINESS, fill, new_dashboard
 
 
 def dashboard() -> builders.Dashboard:
@@ -19,22 +19,20 @@ def dashboard() -> builders.Dashboard:
         "Documents, revenue, agreements and customers, and what the next days will bring.",
         shown="now-24h",
     )
-    sections = {
-        "Overview": (turnover.overview(), turnover.pace(), turnover.volume(), turnover.types()),
-        "Revenue": (turnover.revenue_by_country(), turnover.revenue_by_client()),
-        "Expected": (outlook.revenue(), outlook.revenue_course(), outlook.documents()),
-        "Agreements and customers": (promises.agreements(), promises.satisfaction(), promises.scores()),
-        "Certificates": (promises.certificates(), promises.certificate_failures()),
-        "Use": (turnover.world_map(), promises.duration()),
-        "Costs and capacity": (
-            outlook.cost_per_document(),
-            outlook.documents_per_cpu_second(),
-            outlook.capacity(),
-            outlook.days_left(),
-        ),
-    }
-    for identity, (title, panels) in enumerate(sections.items(), start=100):
-        whole = whole.with_row(builders.Row(title).id(identity))
-        for panel in panels:
-            whole = whole.with_panel(panel)
-    return whole
+    return fill(
+        whole,
+        {
+            "Overview": (turnover.overview(), turnover.pace(), turnover.volume(), turnover.types()),
+            "Revenue": (turnover.revenue_by_country(), turnover.revenue_by_client()),
+            "Expected": (outlook.revenue(), outlook.revenue_course(), outlook.documents()),
+            "Agreements and customers": (promises.agreements(), promises.satisfaction(), promises.scores()),
+            "Certificates": (promises.certificates(), promises.certificate_failures()),
+            "Use": (turnover.world_map(), promises.duration()),
+            "Costs and capacity": (
+                outlook.cost_per_document(),
+                outlook.documents_per_cpu_second(),
+                outlook.capacity(),
+                outlook.days_left(),
+            ),
+        },
+    )

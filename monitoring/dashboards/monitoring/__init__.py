@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.frame import MONITORING, new_dashboard
+from monitoring.dashboards.frame import MONITORING, fill, new_dashboard
 from monitoring.dashboards.monitoring import deciding, pipeline, readers, storage
 
 
@@ -18,15 +18,13 @@ def dashboard() -> builders.Dashboard:
     collection = (pipeline.targets(), pipeline.queue(), pipeline.points(), pipeline.freshness(), pipeline.sources())
     alerts = (deciding.watchdog(), deciding.rules(), deciding.groups(), deciding.notifications(), deciding.alerts())
     cost = (storage.memory(), storage.cpu(), storage.ingestion(), storage.disk(), storage.queries())
-    sections = {
-        "Collection": collection,
-        "Alerts": alerts,
-        "Cardinality": (storage.cardinality(), storage.lost(), storage.samples()),
-        "Cost": cost,
-        "Grafana": (readers.users(), readers.views(), readers.data_source()),
-    }
-    for number, (title, panels) in enumerate(sections.items(), start=100):
-        frame = frame.with_row(builders.Row(title).id(number))
-        for panel in panels:
-            frame = frame.with_panel(panel)
-    return frame
+    return fill(
+        frame,
+        {
+            "Collection": collection,
+            "Alerts": alerts,
+            "Cardinality": (storage.cardinality(), storage.lost(), storage.samples()),
+            "Cost": cost,
+            "Grafana": (readers.users(), readers.views(), readers.data_source()),
+        },
+    )

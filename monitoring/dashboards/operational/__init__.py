@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.frame import OPERATIONAL, new_dashboard
+from monitoring.dashboards.frame import OPERATIONAL, fill, new_dashboard
 from monitoring.dashboards.operational.calls import grpc, grpc_calls, streams
 from monitoring.dashboards.operational.health import alert_list, alert_status, health
 from monitoring.dashboards.operational.needs import (
@@ -27,16 +27,14 @@ def dashboard() -> builders.Dashboard:
         "Trust service: operations",
         "Is the service well, and if not, where does it hurt? For platform engineers and whoever is on call.",
     )
-    sections = (
-        ("Health", (health(), alert_status(), alert_list())),
-        ("Requests", (requests(), error_rate(), routes(), budgets())),
-        ("gRPC", (grpc(), grpc_calls(), streams())),
-        ("Dependencies", (dependencies(), dependency_checks(), sessions())),
-        ("Database and cache", (pools(), operations(), transactions(), servers(), caches())),
-        ("Resources", (hosts(), processes(), memory(), thread_pools(), kubernetes(), restarts())),
+    return fill(
+        frame,
+        {
+            "Health": (health(), alert_status(), alert_list()),
+            "Requests": (requests(), error_rate(), routes(), budgets()),
+            "gRPC": (grpc(), grpc_calls(), streams()),
+            "Dependencies": (dependencies(), dependency_checks(), sessions()),
+            "Database and cache": (pools(), operations(), transactions(), servers(), caches()),
+            "Resources": (hosts(), processes(), memory(), thread_pools(), kubernetes(), restarts()),
+        },
     )
-    for number, (title, panels) in enumerate(sections, start=100):
-        frame = frame.with_row(builders.Row(title).id(number))
-        for panel in panels:
-            frame = frame.with_panel(panel)
-    return frame

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.frame import SECURITY, new_dashboard
+from monitoring.dashboards.frame import SECURITY, fill, new_dashboard
 from monitoring.dashboards.security.logins import attempts, failing_addresses, failures, methods, second_factors
 from monitoring.dashboards.security.now import at_a_glance, events, incidents, suspicious_activity
 from monitoring.dashboards.security.origins import countries, feeds, threats, world_map
@@ -20,15 +20,13 @@ def dashboard() -> builders.Dashboard:
         "Who attacks, how, and from where; and is everything recorded and within the rules? For security analysts and "
         "compliance officers.",
     )
-    sections = (
-        ("Now", (*at_a_glance(), events(), suspicious_activity(), incidents())),
-        ("Logins", (attempts(), methods(), failing_addresses(), failures(), second_factors())),
-        ("Origins and threats", (world_map(), countries(), threats(), feeds())),
-        ("Refused requests", (rate_limiting(), denials())),
-        ("Audit and compliance", (audit(), audit_events(), compliance(), failed_checks())),
+    return fill(
+        frame,
+        {
+            "Now": (*at_a_glance(), events(), suspicious_activity(), incidents()),
+            "Logins": (attempts(), methods(), failing_addresses(), failures(), second_factors()),
+            "Origins and threats": (world_map(), countries(), threats(), feeds()),
+            "Refused requests": (rate_limiting(), denials()),
+            "Audit and compliance": (audit(), audit_events(), compliance(), failed_checks()),
+        },
     )
-    for number, (title, panels) in enumerate(sections, start=100):
-        frame = frame.with_row(builders.Row(title).id(number))
-        for panel in panels:
-            frame = frame.with_panel(panel)
-    return frame
