@@ -38,7 +38,7 @@ _WIDTHS = {"desktop": DESKTOP, "phone": PHONE}
 # Somewhat longer than it takes until what is wrong is red.
 _SCENARIO_SECONDS = 60.0
 # The business dashboard shows what the service has done before, which the others have not seen.
-_BUSINESS_SPAN: Final = {"from": "now-24h", "to": "now"}
+_BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
 
 
 @click.command()

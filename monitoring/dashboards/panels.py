@@ -61,6 +61,7 @@ Words = Mapping[str, tuple[str, str]]
 UP_OR_DOWN: Final[Words] = {"1": ("up", "green"), "0": ("down", "red")}
 
 _GRAPH_HEIGHT = 8
+_SMALL_SHARE = 0.1
 _LEAST_WIDTH = 60
 """Of a table's column, in pixels; by default 150, with which half a screen shows four."""
 _LEAST_KEY_WIDTH = 130
@@ -182,6 +183,9 @@ def trend(
         panel = panel.min(least)
     if most is not None:
         panel = panel.max(most)
+    elif unit == "percentunit":
+        # Otherwise the axis of a share that is 0 all the time goes to 10,000 %.
+        panel = panel.axis_soft_max(_SMALL_SHARE if levels is None else levels.steps[-1][0] * 1.2)
     if levels is not None:
         panel = panel.thresholds(levels.config()).thresholds_style(
             common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
