@@ -50,10 +50,10 @@ bench: .venv/ready ## Compare the cost with the peers', as ratios
 	@$(RUN)/python -m benchmarks
 
 evidence: .venv/ready ## Show how well attacks are found, what it costs, and how long panels take (1 hour)
-	@$(RUN)/python -m benchmarks.dashboards
 	@$(RUN)/python -m benchmarks.lookups
 	@$(RUN)/python -m benchmarks.detectors
 	@$(RUN)/python -m benchmarks.offenders
+	@$(RUN)/python -m benchmarks.dashboards
 
 stack: .venv/ready ## Start Collector and Prometheus, until Ctrl-C
 	@$(RUN)/trust-otel stack up

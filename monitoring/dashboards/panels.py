@@ -385,10 +385,11 @@ def rows(
     panel = panel.show_header(True).cell_height(TableCellHeight.SM).min_width(_LEAST_WIDTH).thresholds(FINE.config())
     if sort is not None:
         panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
-    names = {f"Value #{_letter(index)}": column.name for index, column in enumerate(columns)}
+    referenced = list(zip(_LETTERS, columns, strict=False))
+    names = {f"Value #{ref}": column.name for ref, column in referenced}
     if len(columns) == 1:
         names = {"Value": columns[0].name}
-    for ref, column in zip(_LETTERS, columns, strict=False):
+    for ref, column in referenced:
         panel = panel.with_target(_at_once(ref, Signal("", column.query)).format(PromQueryFormat.TABLE))
         panel = panel.override_by_name(column.name, _cell(column))
     for heading in keys.values():
@@ -479,7 +480,7 @@ def world(
     return (
         panel.thresholds(levels.config())
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
-        .view(geomap_view())
+        .view(_whole_world())
         .basemap(common.MapLayerOptions().type("default").name("Map"))
         .layers(
             [
@@ -500,8 +501,7 @@ def world(
     )
 
 
-def geomap_view() -> geomap.MapViewConfig:
-    """The whole world."""
+def _whole_world() -> geomap.MapViewConfig:
     return geomap.MapViewConfig().id(MapCenterID.ZERO).lat(20).lon(0).zoom(1).all_layers(True)
 
 
@@ -584,10 +584,6 @@ def _mappings(words: Words | None) -> list[ValueMapping]:
 
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-
-
-def _letter(index: int) -> str:
-    return _LETTERS[index]
 
 
 def _referenced(signals: Iterable[Signal]) -> Iterable[tuple[str, Signal]]:
