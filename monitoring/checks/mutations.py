@@ -164,11 +164,16 @@ def _needed(test_file: Path, rules: Sequence[Rule]) -> list[Rule]:
     """The rules that the test file looks at, and what they read: the rest only costs time."""
     scenes = read_scenes(test_file)
     names = {moment.alert for scene in scenes for moment in scene.moments}
-    expressions = [rule.expression() for rule in rules if rule.is_alert and rule.name in names]
-    read = _read([*expressions, *(parse(query) for scene in scenes for query in scene.queries)], rules)
-    if "ALERTS" in read:
-        return list(rules)
-    return [rule for rule in rules if rule.name in (names if rule.is_alert else read)]
+    queries = [parse(query) for scene in scenes for query in scene.queries]
+
+    def read() -> set[str]:
+        alerts = [rule.expression() for rule in rules if rule.is_alert and rule.name in names]
+        return _read([*alerts, *queries], rules)
+
+    if "ALERTS" in read():
+        names = {rule.name for rule in rules if rule.is_alert}
+    needed = {True: names, False: read()}
+    return [rule for rule in rules if rule.name in needed[rule.is_alert]]
 
 
 def _read(expressions: Iterable[Expression], rules: Sequence[Rule]) -> set[str]:
