@@ -29,6 +29,11 @@ from trust_otel.simulation.samples import UNTRUSTED_CERTIFICATE, forged
 GUESSER, _IMPATIENT, _REPLAYER = "203.0.113.22", "203.0.113.23", "192.0.2.5"
 # Who waits three seconds asks every three seconds; together they make a good part of the requests.
 _WAITING = 30
+# More than the rules ask for (ten); and of all requests until they are counted, at most four minutes of them, above one
+# in a thousand.
+FEW = 14
+# Fewer than the service has connections to its database.
+_READERS = 6
 
 
 def fault(name: str, *, archive: bool = False) -> Happening:
@@ -58,7 +63,7 @@ def some(fault: str, call: Callable[[Callers], object], times: int) -> Happening
 
 @contextmanager
 def few_bad_answers(scene: Scene) -> Iterator[None]:
-    for fault, times in (("answers-broken", 10), ("answers-slow", 200)):
+    for fault, times in (("answers-broken", FEW), ("answers-slow", 150)):
         with some(fault, Callers.ask_prices, times)(scene):
             pass
     yield
@@ -261,7 +266,10 @@ def locked_table(scene: Scene) -> Iterator[None]:
             connection.execute("LOCK TABLE documents IN ACCESS EXCLUSIVE MODE")
             time.sleep(0.8)
 
-    with again_and_again(lock, 4):
+    # Without readers of its own, chance decides whether anybody waits.
+    with again_and_again(lock, 4), ExitStack() as readers:
+        for _ in range(_READERS):
+            readers.enter_context(again_and_again(scene.callers.rate_document, 5))
         yield
 
 

@@ -19,7 +19,7 @@ _POD = {"namespace": "trust", "container": "trust-service"}
 ROUNDS: tuple[tuple[Trial, ...], ...] = (
     (
         Trial(
-            "of thousands of requests 10 fail, and then 200 take 3 s",
+            "of thousands of requests 14 fail, and then 150 take 3 s",
             faults.few_bad_answers,
             (
                 Expected("TrustAvailabilityBudgetBurn", "warning", labels=_BURN),
@@ -28,7 +28,7 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
         ),
         Trial(
             "a few certificates cannot be judged",
-            faults.some("revocation-unknown", Callers.validate, 10),
+            faults.some("revocation-unknown", Callers.validate, faults.FEW),
             (Expected("TrustValidationBudgetBurn", "warning", labels=_BURN),),
         ),
         Trial(
