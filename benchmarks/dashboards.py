@@ -32,6 +32,7 @@ from rich.table import Table
 
 from examples.demo.service import TrustService
 from monitoring.checks.grafana import Target, read_dashboard
+from monitoring.checks.variables import as_sent
 from trust_otel.simulation import SimulationConfig, run_simulation
 from trust_otel.stack import Addresses, Stack
 from trust_otel.stack.binaries import find
@@ -46,12 +47,6 @@ _LIMIT_SECONDS: Final = 0.2
 # A recording rule that reads another's result finds it only once that is stored: rules are three levels deep.
 _LEVELS: Final = 3
 _DASHBOARDS = Path(__file__).parents[1] / "monitoring" / "grafana"
-_MACROS: Final = {
-    "$__rate_interval": "60s",
-    "$__range": f"{_SHOWN}s",
-    "$interval": f"{_STEP}s",
-    **{f"${name}": ".*" for name in ("environment", "service", "instance")},
-}
 
 
 @dataclass(frozen=True)
@@ -234,7 +229,7 @@ def _timed(prometheus: str, now: int) -> Iterator[Timing]:
 
 
 def _once(prometheus: str, target: Target, now: int) -> tuple[float, int]:
-    query = re.sub(r"\$\w+", lambda macro: _MACROS.get(macro[0], macro[0]), target.source)
+    query = as_sent(target.source, seconds=_SHOWN, step_seconds=_STEP)
     parameters: dict[str, str | int] = {"query": query, "time": now}
     if target.ranged:
         parameters = {"query": query, "start": now - _SHOWN, "end": now, "step": _STEP}

@@ -33,11 +33,31 @@ def variables_in(text: str) -> Iterator[str]:
 
 def filled(source: str) -> str:
     """A query with a value for each variable that a query may have; others stay, and are no PromQL."""
-    return _VARIABLE.sub(lambda found: _VALUES.get(found["braced"] or found["plain"], found[0]), source)
+    return _replaced(source, _VALUES)
 
 
 def with_filters(source: str) -> Expression:
     """The query as parsed, with the variables of matchers as they are written. Raises PromqlError."""
-    kept = {name: f"${name}" for name in FILTERS}
-    values = {**_VALUES, **kept}
-    return parse(_VARIABLE.sub(lambda found: values.get(found["braced"] or found["plain"], found[0]), source))
+    return parse(_replaced(source, {**_VALUES, **{name: f"${name}" for name in FILTERS}}))
+
+
+def as_sent(source: str, *, seconds: float, step_seconds: int, service: str = ".*") -> str:
+    """The query as Grafana sends it to show so many seconds with so many between two points, in every environment."""
+    shown, step = f"{seconds:.0f}", f"{step_seconds}s"
+    return _replaced(
+        source,
+        {
+            **dict.fromkeys(FILTERS, ".*"),
+            "service": service,
+            "interval": step,
+            "__interval": step,
+            # Four points, so that a rate has its two samples though one scrape is missed.
+            "__rate_interval": f"{4 * step_seconds}s",
+            "__range": f"{shown}s",
+            "__range_s": shown,
+        },
+    )
+
+
+def _replaced(source: str, values: Mapping[str, str]) -> str:
+    return _VARIABLE.sub(lambda found: values.get(found["braced"] or found["plain"], found[0]), source)

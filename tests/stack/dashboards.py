@@ -14,12 +14,12 @@ from typing import Any
 
 import httpx
 
+from monitoring.checks.variables import as_sent
+
 FILES = sorted((Path(__file__).parents[2] / "monitoring" / "grafana").glob("*.json"))
 
-# The distance of two points of a service, and the window of a rate that Grafana makes of it.
+# The distance of two points of a service.
 STEP_SECONDS = 15
-_RATE_SECONDS = 4 * STEP_SECONDS
-_VARIABLE = re.compile(r"\$\{(\w+)(?::\w+)?\}|\$(\w+)")
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?) ?(Mil|Bil|K|M|B|)\b(%?)")
 _MAGNITUDES = {"": 1.0, "K": 1e3, "M": 1e6, "Mil": 1e6, "B": 1e9, "Bil": 1e9}
 # Generous: what a dashboard may cost is measured elsewhere, on a machine that does nothing else.
@@ -102,20 +102,7 @@ class Query:
 
     def promql(self, seconds: float, service: str = ".*") -> str:
         """The query as Grafana sends it, for so many seconds up to now."""
-        now = time.time()
-        values = {
-            "environment": ".*",
-            "service": service,
-            "instance": ".*",
-            "interval": f"{STEP_SECONDS}s",
-            "__interval": f"{STEP_SECONDS}s",
-            "__rate_interval": f"{_RATE_SECONDS}s",
-            "__range": f"{round(seconds)}s",
-            "__range_s": str(round(seconds)),
-            "__from": str(round((now - seconds) * 1000)),
-            "__to": str(round(now * 1000)),
-        }
-        return _VARIABLE.sub(lambda found: values.get(found[1] or found[2], found[0]), self.expression)
+        return as_sent(self.expression, seconds=seconds, step_seconds=STEP_SECONDS, service=service)
 
     def is_red(self, value: float) -> bool:
         """Whether Grafana shows the value in red, or a line beyond a red threshold."""

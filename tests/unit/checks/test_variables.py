@@ -3,7 +3,7 @@
 import pytest
 
 from monitoring.checks.promql import PromqlError, Selector, parse
-from monitoring.checks.variables import filled, variables_in, with_filters
+from monitoring.checks.variables import as_sent, filled, variables_in, with_filters
 
 
 def test_variables_are_named_however_they_are_written() -> None:
@@ -24,6 +24,16 @@ def test_filters_can_be_kept_as_they_are_written() -> None:
     expression = with_filters('a{service_name=~"$service"}')
     assert isinstance(expression, Selector)
     assert expression.matchers[0].value == "$service"
+
+
+def test_a_query_is_sent_for_what_is_shown_in_every_environment() -> None:
+    sent = as_sent(
+        'rate(a{service_name=~"$service", deployment_environment_name=~"$environment"}[$__rate_interval]) * $__range_s',
+        seconds=3600,
+        step_seconds=15,
+        service="signer",
+    )
+    assert sent == 'rate(a{service_name=~"signer", deployment_environment_name=~".*"}[60s]) * 3600'
 
 
 def test_unknown_variables_stay_and_are_no_promql() -> None:
