@@ -127,7 +127,7 @@ RECENT: Mapping[str, Hourly | Share] = {
 """Queries of rates over five minutes or more, in which less than five minutes are, and what they must give."""
 
 OVER_TIME: Mapping[str, tuple[Caused, bool]] = {
-    "operational 2D": (Caused(metrics.HTTP_SERVER_REQUEST_DURATION), True),
+    "operational 2E": (Caused(metrics.HTTP_SERVER_REQUEST_DURATION), True),
     "operational 24A": (Caused(metrics.TRUST_RPC_SERVER_MESSAGES), False),
 }
 """Queries that give rates, what they must add up to, and whether probes have their share in it."""

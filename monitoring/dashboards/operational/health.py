@@ -47,9 +47,9 @@ def health() -> table.Panel:
     def or_none(query: str) -> str:
         return f"{query} or {known} * 0"
 
-    def firing(severity: str) -> str:
-        alerts = recorded("ALERTS", 'alertname=~"Trust.+"', 'alertstate="firing"', f'severity="{severity}"')
-        return f"count by ({', '.join(_BY_SERVICE)}) ({alerts})"
+    def alerting(severity: str, state: str) -> str:
+        alerts = recorded("ALERTS", 'alertname=~"Trust.+"', f'alertstate="{state}"', f'severity="{severity}"')
+        return f"clamp_max(count by ({', '.join(_BY_SERVICE)}) ({alerts}), 1)"
 
     def worst(name: str) -> str:
         return f"max by ({', '.join(_BY_SERVICE)}) ({recorded(name)})"
@@ -77,9 +77,18 @@ def health() -> table.Panel:
         (
             Column(
                 "State",
-                or_none(f"clamp_max({firing('critical')}, 1) * 2 or clamp_max({firing('warning')}, 1)"),
-                levels=rising(yellow=1, red=2),
-                words={"0": ("healthy", "green"), "1": ("warning", "yellow"), "2": ("critical", "red")},
+                or_none(
+                    f"{alerting('critical', 'firing')} * 3 or {alerting('critical', 'pending')} * 2"
+                    f" or {alerting('warning', 'firing')}"
+                ),
+                levels=rising(yellow=1, red=3),
+                words={
+                    "0": ("healthy", "green"),
+                    "1": ("warning", "yellow"),
+                    # In the first minutes of an outage no alert fires yet.
+                    "2": ("critical soon", "orange"),
+                    "3": ("critical", "red"),
+                },
                 link=panel_url(OPERATIONAL, ALERTS),
             ),
             Column("Instances", or_none(instances), "none", levels=falling(red=1), width=90),
