@@ -43,7 +43,12 @@ _BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
 
 @click.command()
 @click.option(
-    "--for", "seconds", type=Duration(), default="6m", show_default=True, help="How long before the pictures."
+    "--for",
+    "seconds",
+    type=Duration(),
+    default="6m",
+    show_default=True,
+    help="How long before the pictures. In less, panels that show hours have no point yet.",
 )
 @click.option(
     "--folder", type=click.Path(file_okay=False, path_type=Path), default=_PICTURES, show_default=True, help="Where to."

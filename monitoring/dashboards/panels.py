@@ -66,6 +66,8 @@ _LEAST_WIDTH = 60
 """Of a table's column, in pixels; by default 150, with which half a screen shows four."""
 _LEAST_KEY_WIDTH = 130
 """On a phone the numbers are found by scrolling, and what they are of can be read."""
+_MANY = 6
+"""Signals of one panel, with which their names become too small to read."""
 TEXT_COLOUR: Final = "text"
 """For words that are neither good nor bad."""
 
@@ -244,6 +246,9 @@ def number(
         .reduce_options(_last())
         .mappings(_mappings(words))
     )
+    if len(signals) > _MANY:
+        # By itself Grafana makes all names as small as the longest needs.
+        panel = panel.text(common.VizTextDisplayOptions().title_size(13))
     for ref, signal in _referenced(signals):
         panel = panel.with_target(_over_time(ref, signal) if sparkline else _at_once(ref, signal))
         if signal.unit is not None:
@@ -283,10 +288,11 @@ def bars(
     signals: Sequence[Signal],
     *,
     levels: Levels = PLAIN,
+    names_above: bool = False,
     width: int = 6,
     height: int = _GRAPH_HEIGHT,
 ) -> bargauge.Panel:
-    """A bar for each series, as it is at the end of the time shown."""
+    """A bar for each series, as it is at the end of the time shown. Grafana cuts long names beside a bar."""
     panel = _described(bargauge.Panel(), about, unit, width, height)
     panel = (
         panel.thresholds(levels.config())
@@ -294,7 +300,7 @@ def bars(
         .min(0)
         .orientation(VizOrientation.HORIZONTAL)
         .display_mode(BarGaugeDisplayMode.BASIC)
-        .name_placement(BarGaugeNamePlacement.LEFT)
+        .name_placement(BarGaugeNamePlacement.TOP if names_above else BarGaugeNamePlacement.LEFT)
         .sizing(BarGaugeSizing.MANUAL)
         .min_viz_height(16)
         .max_viz_height(28)

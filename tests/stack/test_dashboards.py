@@ -82,6 +82,7 @@ _RIGHTLY_ZERO = {
     "security 28C": "there is room for every address that fails",
     "security 8C": "no audit record is missing",
     "security 32B": "no audit record is missing",
+    "monitoring 1A": "every target is up",
     "monitoring 3C": "the Collector refuses nothing",
     "monitoring 3D": "the Collector delivers everything",
     "monitoring 3E": "the Collector's queue takes everything",
@@ -91,6 +92,7 @@ _RIGHTLY_ZERO = {
     "monitoring 23B": "nobody has silenced anything",
     "monitoring 24A": "every label has few values",
     "monitoring 28C": "no sample comes too late",
+    "monitoring 36A": "the storage is whole",
 }
 """Queries that give only zeros while nothing goes wrong, and why."""
 

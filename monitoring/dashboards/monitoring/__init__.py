@@ -15,9 +15,23 @@ def dashboard() -> builders.Dashboard:
         "Trust service: monitoring",
         "Does everything arrive, is it judged, is somebody told, and who looks? For platform engineers.",
     )
-    collection = (pipeline.targets(), pipeline.queue(), pipeline.points(), pipeline.freshness(), pipeline.sources())
-    alerts = (deciding.watchdog(), deciding.rules(), deciding.groups(), deciding.notifications(), deciding.alerts())
-    cost = (storage.memory(), storage.cpu(), storage.ingestion(), storage.disk(), storage.queries())
+    collection = (
+        *(pipeline.targets(), pipeline.targets_over_time()),
+        *(pipeline.queue(), pipeline.points(), pipeline.freshness()),
+        pipeline.sources(),
+    )
+    alerts = (
+        deciding.watchdog(),
+        deciding.rules(),
+        deciding.groups(),
+        deciding.notifications(),
+        deciding.delivery(),
+        deciding.alerts(),
+    )
+    cost = (
+        *(storage.memory(), storage.cpu(), storage.ingestion()),
+        *(storage.disk(), storage.retention(), storage.storage_failures(), storage.queries()),
+    )
     return fill(
         frame,
         {

@@ -107,7 +107,47 @@ def notifications() -> timeseries.Panel:
                 colour="red",
             ),
         ),
-        width=12,
+        width=10,
+    )
+
+
+def delivery() -> stat.Panel:
+    """How well people are told."""
+
+    def sent(series: str) -> str:
+        return f"sum(increase(alertmanager_{series}[$__range]))"
+
+    return number(
+        About(
+            34,
+            "Delivery",
+            "Notifications of the time shown that arrived, the mean time that a channel took to accept one, and how "
+            "many Alertmanagers share the work.",
+            "Not all arrived: see which channel fails, beside. One Alertmanager where there should be two: the other "
+            "is down, or they cannot reach each other and both notify.",
+            "No Alertmanager is scraped.",
+            alerts=("TrustNotificationsFailing",),
+        ),
+        "percentunit",
+        (
+            Signal(
+                "delivered",
+                f"1 - {sent('notifications_failed_total')} / ({sent('notifications_total')} > 0)"
+                " or sum(alertmanager_notifications_total) * 0 + 1",
+            ),
+            Signal(
+                "mean time",
+                f"{sent('notification_latency_seconds_sum')} / ({sent('notification_latency_seconds_count')} > 0)",
+                "s",
+            ),
+            Signal(
+                "Alertmanagers",
+                "min(alertmanager_cluster_members) or count(alertmanager_config_last_reload_successful)",
+                "none",
+            ),
+        ),
+        sparkline=False,
+        height=8,
     )
 
 
@@ -128,5 +168,5 @@ def alerts() -> timeseries.Panel:
             Signal("{{state}}", 'max by (state) (alertmanager_alerts{state=~"active|suppressed"})'),
             Signal("silences", 'max(alertmanager_silences{state="active"})', dashed=True),
         ),
-        width=12,
+        width=10,
     )

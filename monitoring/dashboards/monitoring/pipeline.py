@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import bargauge, table, timeseries
+from grafana_foundation_sdk.builders import bargauge, statetimeline, table, timeseries
 
-from monitoring.dashboards.limits import UP, limit, rising
-from monitoring.dashboards.panels import UP_OR_DOWN, About, Column, Signal, bars, rows, trend
+from monitoring.dashboards.limits import NONE_ALLOWED, UP, limit, rising
+from monitoring.dashboards.panels import About, Column, Signal, bars, rows, states, trend
 from monitoring.dashboards.queries import file_name, series
 from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
 
@@ -16,6 +16,9 @@ _QUEUE_LIMIT = limit("TrustCollectorQueueFilling", "otelcol_exporter_queue_size"
 # Four exports, as long as rules wait.
 _STALE_SECONDS = 60
 _SCRAPE_TIMEOUT = 5
+_HEARD = f"timestamp({series(TRUST_OTEL_INSTANCE_UP)})"
+# The second half keeps a service in sight that has been silent for more than five minutes.
+_NEWEST: Final = f"max by (service_name) ({_HEARD}) or max by (service_name) (max_over_time({_HEARD}[1h:1m]))"
 
 
 def targets() -> table.Panel:
@@ -33,7 +36,14 @@ def targets() -> table.Panel:
         ),
         {"job": "Job", "instance": "Target"},
         (
-            Column("State", "max by (job, instance) (up)", "none", levels=UP, words=UP_OR_DOWN),
+            # Turned round, so that what is down comes first: a refused scrape takes no time and would come last.
+            Column(
+                "State",
+                "1 - max by (job, instance) (up)",
+                "none",
+                levels=NONE_ALLOWED,
+                words={"0": ("up", "green"), "1": ("down", "red")},
+            ),
             Column(
                 "Scrape takes",
                 "max by (job, instance) (scrape_duration_seconds)",
@@ -42,8 +52,25 @@ def targets() -> table.Panel:
             ),
             Column("Samples", "max by (job, instance) (scrape_samples_scraped)", "short"),
         ),
-        sort="Scrape takes",
+        sort="State",
         width=12,
+        height=9,
+    )
+
+
+def targets_over_time() -> statetimeline.Panel:
+    """Since when one is down."""
+    return states(
+        About(
+            37,
+            "Targets over time",
+            "Whether all targets of a job could be scraped.",
+            "Several at the same time: the network or Prometheus itself. One again and again: its process restarts, or "
+            "its scrape comes close to the time-out.",
+            "Prometheus scrapes nothing, not even itself.",
+            alerts=("TrustMonitoringTargetDown",),
+        ),
+        (Signal("{{job}}", "min by (job) (up)"),),
         height=9,
     )
 
@@ -69,7 +96,7 @@ def queue() -> timeseries.Panel:
         ),
         levels=rising(red=_QUEUE_LIMIT),
         most=1,
-        height=9,
+        width=8,
     )
 
 
@@ -94,9 +121,10 @@ def points() -> timeseries.Panel:
         "cps",
         (
             Signal("accepted", _rate("otelcol_receiver_accepted_metric_points_total"), colour="green"),
-            Signal("delivered", _rate("otelcol_exporter_sent_metric_points_total"), colour="blue"),
+            Signal("delivered", _rate('otelcol_exporter_sent_metric_points_total{exporter=~"otlp.*"}'), colour="blue"),
             *(Signal(name, _rate(metric), colour="red") for name, metric in lost),
         ),
+        width=8,
     )
 
 
@@ -117,9 +145,10 @@ def freshness() -> bargauge.Panel:
             "No service has been heard of.",
         ),
         "s",
-        (Signal("{{service_name}}", f"time() - max by (service_name) (timestamp({series(TRUST_OTEL_INSTANCE_UP)}))"),),
+        (Signal("{{service_name}}", f"time() - ({_NEWEST})"),),
         levels=rising(yellow=_STALE_SECONDS / 2, red=_STALE_SECONDS),
-        width=12,
+        names_above=True,
+        width=8,
     )
 
 

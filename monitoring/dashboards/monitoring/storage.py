@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import bargauge, timeseries
+from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 
-from monitoring.dashboards.limits import PLAIN
-from monitoring.dashboards.panels import About, Signal, bars, trend
+from monitoring.dashboards.frame import MONITORING, panel_url
+from monitoring.dashboards.limits import NONE_ALLOWED, PLAIN
+from monitoring.dashboards.panels import About, Signal, bars, number, trend
 from monitoring.dashboards.queries import rate, series, total
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 
 _GREATEST = 15
+_FAILURES = ("wal_corruptions", "wal_writes_failed", "compactions_failed")
 
 
 def cardinality() -> bargauge.Panel:
@@ -25,7 +27,7 @@ def cardinality() -> bargauge.Panel:
             "A metric that grows without end: its labels are driven by clients. The limits stop it (see what was "
             "folded, beside).",
             "No service has been heard of.",
-            alerts=("TrustCardinalityOverflow",),
+            links={"What was folded": panel_url(MONITORING, 24)},
         ),
         "short",
         (Signal("{{metric}}", f"topk({_GREATEST}, {counts})"),),
@@ -53,14 +55,17 @@ def lost() -> timeseries.Panel:
             "Folded and dropped by services",
             "Measurements whose labels were folded together because a limit was reached, and those that were not "
             "kept, by reason.",
-            "Folded: which metric it is stands in the alert; look for a label with client data. Dropped: the "
-            "service's log says why, once.",
+            "Folded: look for a label of the metric that a client can fill. Dropped: the service's log says why, once.",
             "No service has been heard of in this time.",
             alerts=("TrustCardinalityOverflow",),
         ),
         "cps",
         (
-            Signal("folded", f"{total(rate(metrics.TRUST_OTEL_OVERFLOW))} or {heard} * 0"),
+            Signal(
+                "folded: {{metric}}",
+                f"{total(rate(metrics.TRUST_OTEL_OVERFLOW), 'metric')} > 0"
+                f' or label_replace({heard} * 0, "metric", "none", "", "")',
+            ),
             Signal("dropped: {{reason}}", total(rate(metrics.TRUST_OTEL_DROPPED), "reason")),
         ),
         width=6,
@@ -169,6 +174,50 @@ def disk() -> timeseries.Panel:
             Signal("recent chunks", "sum(prometheus_tsdb_head_chunks_storage_size_bytes)"),
         ),
         stacked=True,
+        width=8,
+    )
+
+
+def retention() -> stat.Panel:
+    """How far one can look back."""
+    return number(
+        About(
+            35,
+            "Retention",
+            "Age of the oldest sample, and the age at which samples are deleted.",
+            "The oldest stays younger than the limit: the volume's limit deletes sooner, or Prometheus began again.",
+            "Prometheus is not scraped.",
+        ),
+        "s",
+        (
+            Signal("oldest", "time() - min(prometheus_tsdb_lowest_timestamp_seconds)"),
+            Signal("limit", "max(prometheus_tsdb_retention_limit_seconds)"),
+        ),
+        sparkline=False,
+        height=8,
+    )
+
+
+def storage_failures() -> stat.Panel:
+    """What may have been lost after it arrived."""
+    return number(
+        About(
+            36,
+            "Storage failures",
+            "Times that Prometheus, in the time shown, found its write-ahead log corrupt, could not write it, or could "
+            "not compact blocks.",
+            "Its log names the file. Is the volume full, or broken? What follows a corruption in the log is lost.",
+            "Prometheus is not scraped.",
+        ),
+        "none",
+        (
+            Signal(
+                "failures", " + ".join(f"sum(increase(prometheus_tsdb_{name}_total[$__range]))" for name in _FAILURES)
+            ),
+        ),
+        levels=NONE_ALLOWED,
+        sparkline=False,
+        height=8,
     )
 
 
@@ -185,4 +234,5 @@ def queries() -> timeseries.Panel:
         ),
         "s",
         (Signal("{{slice}}", 'max by (slice) (prometheus_engine_query_duration_seconds{quantile="0.99"})'),),
+        width=8,
     )
