@@ -68,6 +68,8 @@ _LEAST_KEY_WIDTH = 130
 """On a phone the numbers are found by scrolling, and what they are of can be read."""
 _MANY = 6
 """Signals of one panel, with which their names become too small to read."""
+_NAME_HEIGHT = 24
+"""Of a bar's name above it, in pixels."""
 TEXT_COLOUR: Final = "text"
 """For words that are neither good nor bad."""
 
@@ -302,8 +304,8 @@ def bars(
         .display_mode(BarGaugeDisplayMode.BASIC)
         .name_placement(BarGaugeNamePlacement.TOP if names_above else BarGaugeNamePlacement.LEFT)
         .sizing(BarGaugeSizing.MANUAL)
-        .min_viz_height(16)
-        .max_viz_height(28)
+        .min_viz_height(_NAME_HEIGHT + 16 if names_above else 16)
+        .max_viz_height(_NAME_HEIGHT + 28 if names_above else 28)
         .text(common.VizTextDisplayOptions().title_size(14).value_size(14))
         .reduce_options(_last())
     )

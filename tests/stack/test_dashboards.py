@@ -100,6 +100,7 @@ _MOMENTARY = {
     "operational 4A": "connections are used for milliseconds",
     "operational 5D": "calls take milliseconds",
     "operational 28C": "the standby is mostly up to date",
+    "security 22A": "who fails often does so in bursts",
     "business 5A": "agreements are mostly kept",
     "monitoring 2A": "a queue is mostly empty",
     "monitoring 29C": "what is in memory is written to a file when it is full",

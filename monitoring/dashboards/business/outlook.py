@@ -111,6 +111,7 @@ def cost_per_document() -> bargauge.Panel:
         ),
         "short",
         [Signal("{{trust_currency}}", query)],
+        names_above=True,
         width=5,
     )
 
