@@ -166,14 +166,15 @@ def _needed(test_file: Path, rules: Sequence[Rule]) -> list[Rule]:
     names = {moment.alert for scene in scenes for moment in scene.moments}
     queries = [parse(query) for scene in scenes for query in scene.queries]
 
-    def read() -> set[str]:
-        alerts = [rule.expression() for rule in rules if rule.is_alert and rule.name in names]
-        return _read([*alerts, *queries], rules)
+    def read_by(alerts: set[str]) -> set[str]:
+        expressions = [rule.expression() for rule in rules if rule.is_alert and rule.name in alerts]
+        return _read([*expressions, *queries], rules)
 
-    if "ALERTS" in read():
+    read = read_by(names)
+    if "ALERTS" in read:
         names = {rule.name for rule in rules if rule.is_alert}
-    needed = {True: names, False: read()}
-    return [rule for rule in rules if rule.name in needed[rule.is_alert]]
+        read = read_by(names)
+    return [rule for rule in rules if rule.name in (names if rule.is_alert else read)]
 
 
 def _read(expressions: Iterable[Expression], rules: Sequence[Rule]) -> set[str]:

@@ -69,6 +69,11 @@ def share(part: str, whole: str) -> str:
     return f"({part} or {whole} * 0) / ({whole} > 0)"
 
 
+def named(query: str, label: str, value: str) -> str:
+    """The query with one label more."""
+    return f'label_replace({query}, "{label}", "{value}", "", "")'
+
+
 def file_name(expression: str, label: str) -> str:
     """The same series; where the label holds the path of a file, only the file's name is left of it."""
     return f'label_replace({expression}, "{label}", "$1", "{label}", ".*/(.+)")'

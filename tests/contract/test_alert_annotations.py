@@ -10,8 +10,14 @@ from tests.contract.rule_files import ALERTS, identifier
 _ESCALATION = "TrustEscalation"
 _RUNBOOKS = "https://runbooks.marty.com"
 _DASHBOARD = re.compile(
-    r"https://grafana\.marty\.com/d/trust-service-(operational|security|business|monitoring)\?viewPanel=[1-9][0-9]?"
+    r"https://grafana\.marty\.com/d/trust-service-(?P<dashboard>operational|security|business|monitoring)"
+    r"\?viewPanel=(?P<panel>[1-9][0-9]?)"
 )
+_PANELS = {"operational": 9, "security": 10, "business": 10, "monitoring": 9}
+"""How many panels the requirements number: O1 to O9, S1 to S10, B1 to B10; those of the pipeline are ours."""
+_FURTHER_PANELS = {("monitoring", 24)}
+"""What was folded: the numbered panel of cardinality does not show it."""
+
 _REQUIREMENTS = {
     "A1": {"TrustServiceDown", "TrustServiceInstanceDown"},
     "A2": {"TrustServiceHighErrorRate"},
@@ -52,8 +58,11 @@ def test_the_runbook_is_that_of_the_alert(alert: Rule) -> None:
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=identifier)
-def test_the_dashboard_is_one_of_ours(alert: Rule) -> None:
-    assert _DASHBOARD.fullmatch(alert.annotations["dashboard_url"])
+def test_the_dashboard_is_one_of_ours_and_has_the_panel(alert: Rule) -> None:
+    address = _DASHBOARD.fullmatch(alert.annotations["dashboard_url"])
+    assert address is not None
+    dashboard, panel = address["dashboard"], int(address["panel"])
+    assert panel <= _PANELS[dashboard] or (dashboard, panel) in _FURTHER_PANELS
 
 
 @pytest.mark.parametrize(("requirement", "names"), _REQUIREMENTS.items(), ids=_REQUIREMENTS)

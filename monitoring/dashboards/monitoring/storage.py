@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 from monitoring.dashboards.frame import MONITORING, panel_url
 from monitoring.dashboards.limits import NONE_ALLOWED, PLAIN
 from monitoring.dashboards.panels import About, Signal, bars, number, trend
-from monitoring.dashboards.queries import rate, series, total
+from monitoring.dashboards.queries import named, rate, series, total
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 
@@ -43,12 +43,13 @@ def _count(metric: Metric) -> str:
         number = f"count({series(metric, part='_count')}) * {len(metric.buckets) + 3}"
     else:
         number = f"count({series(metric)})"
-    return f'label_replace({number}, "metric", "{metric.prometheus_name}", "", "")'
+    return named(number, "metric", metric.prometheus_name)
 
 
 def lost() -> timeseries.Panel:
     """What the services themselves did not keep."""
     heard = total(series(metrics.TRUST_OTEL_INSTANCE_UP))
+    folded = total(rate(metrics.TRUST_OTEL_OVERFLOW), "metric")
     return trend(
         About(
             24,
@@ -63,8 +64,7 @@ def lost() -> timeseries.Panel:
         (
             Signal(
                 "folded: {{metric}}",
-                f"{total(rate(metrics.TRUST_OTEL_OVERFLOW), 'metric')} > 0"
-                f' or label_replace({heard} * 0, "metric", "none", "", "")',
+                f"{folded} > 0 or {named(f'{heard} * 0', 'metric', 'none')}",
             ),
             Signal("dropped: {{reason}}", total(rate(metrics.TRUST_OTEL_DROPPED), "reason")),
         ),

@@ -6,7 +6,7 @@ from typing import Final
 
 from monitoring.dashboards.limits import GREEN, YELLOW, Levels, limit
 from monitoring.dashboards.panels import TEXT_COLOUR, Words
-from monitoring.dashboards.queries import increase, recorded, series, total
+from monitoring.dashboards.queries import increase, named, recorded, series, total
 from trust_otel.semconv.metrics import (
     TRUST_OTEL_INSTANCE_UP,
     TRUST_SECURITY_AUTH_FAILURES,
@@ -60,11 +60,6 @@ UNHEARD: Final = "No service has been heard of. Does it export, and does the Col
 def counted(query: str, *others: str) -> str:
     """Events as whole numbers, which increase() does not give; the first of the queries that has an answer."""
     return " or ".join((f"round({query})", *others))
-
-
-def named(query: str, label: str, value: str) -> str:
-    """The query with one label more."""
-    return f'label_replace({query}, "{label}", "{value}", "", "")'
 
 
 def failing(over: str, *by: str) -> str:

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import stat, table, timeseries
 from monitoring.dashboards.frame import OPERATIONAL, SECURITY, panel_url
 from monitoring.dashboards.limits import NEUTRAL, NONE_ALLOWED, Levels, rising
 from monitoring.dashboards.panels import About, Column, Signal, number, rows, trend
-from monitoring.dashboards.queries import increase, recorded, series, total
+from monitoring.dashboards.queries import increase, named, recorded, series, total
 from monitoring.dashboards.security.known import (
     ADDRESSES,
     AUDIT,
@@ -34,7 +34,6 @@ from monitoring.dashboards.security.known import (
     WITH_CREDENTIALS,
     counted,
     failing,
-    named,
     no_row,
     unrecorded,
 )

@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import geomap, table, timeseries
 from monitoring.dashboards.frame import MONITORING, SECURITY, panel_url
 from monitoring.dashboards.limits import NEUTRAL, Levels
 from monitoring.dashboards.panels import UP_OR_DOWN, About, Column, Signal, rows, trend, world
-from monitoring.dashboards.queries import file_name, increase, series, share, total
+from monitoring.dashboards.queries import file_name, increase, named, series, share, total
 from monitoring.dashboards.security.known import (
     ADDRESSES,
     FAILED,
@@ -18,7 +18,6 @@ from monitoring.dashboards.security.known import (
     UNHEARD,
     WITH_CREDENTIALS,
     counted,
-    named,
     no_row,
 )
 from trust_otel.semconv.metrics import (
