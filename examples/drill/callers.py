@@ -21,8 +21,8 @@ _STOP_SECONDS = 15
 
 
 @contextmanager
-def again_and_again(call: Callable[[], object], per_second: float) -> Iterator[None]:
-    """Call on a thread of its own while the block is open, whatever becomes of the calls."""
+def again_and_again(call: Callable[[], object], per_second: float, callers: int = 1) -> Iterator[None]:
+    """Call on threads of their own, each so often, while the block is open, whatever becomes of the calls."""
     stopped = threading.Event()
 
     def run() -> None:
@@ -30,13 +30,15 @@ def again_and_again(call: Callable[[], object], per_second: float) -> Iterator[N
             with suppress(httpx.HTTPError, grpc.RpcError):
                 call()
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
+    threads = [threading.Thread(target=run, daemon=True) for _ in range(callers)]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stopped.set()
-        thread.join(_STOP_SECONDS)
+        for thread in threads:
+            thread.join(_STOP_SECONDS)
 
 
 class Callers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -71,9 +71,7 @@ def few_bad_answers(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def slow_answers(scene: Scene) -> Iterator[None]:
-    with scene.archive.fault("answers-slow"), ExitStack() as callers:
-        for _ in range(_WAITING):
-            callers.enter_context(again_and_again(scene.archive.ask_prices, 5))
+    with scene.archive.fault("answers-slow"), again_and_again(scene.archive.ask_prices, 5, _WAITING):
         yield
 
 
@@ -239,9 +237,7 @@ def calls(fault: str, *, stream: bool = False) -> Happening:
     def happen(scene: Scene) -> Iterator[None]:
         caller = scene.archive
         call = caller.validate_stream if stream else caller.validate
-        with caller.fault(fault), ExitStack() as callers:
-            for _ in range(4):
-                callers.enter_context(again_and_again(call, 5))
+        with caller.fault(fault), again_and_again(call, 5, callers=4):
             yield
 
     return happen
@@ -267,9 +263,7 @@ def locked_table(scene: Scene) -> Iterator[None]:
             time.sleep(0.8)
 
     # Without readers of its own, chance decides whether anybody waits.
-    with again_and_again(lock, 4), ExitStack() as readers:
-        for _ in range(_READERS):
-            readers.enter_context(again_and_again(scene.callers.rate_document, 5))
+    with again_and_again(lock, 4), again_and_again(scene.callers.rate_document, 5, _READERS):
         yield
 
 

@@ -133,9 +133,8 @@ def scene(folder: Path, factor: float, on_progress: Callable[[str], None]) -> It
         running.callback(traffic.stop)
         traffic.start()
         running.enter_context(again_and_again(callers.validate, _MACHINE_RATE))
-        for _ in range(_ARCHIVE_CALLERS):
-            running.enter_context(again_and_again(archive_callers.ask_prices, _ARCHIVE_RATE))
-            running.enter_context(again_and_again(archive_callers.validate, _ARCHIVE_RATE))
+        for call in (archive_callers.ask_prices, archive_callers.validate):
+            running.enter_context(again_and_again(call, _ARCHIVE_RATE, _ARCHIVE_CALLERS))
         yield Scene(
             factor=factor,
             folder=folder,
