@@ -7,18 +7,18 @@ mounted application is not counted again. FastAPI's own metrics, the same under 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from functools import partial
 from inspect import signature
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
-from opentelemetry.instrumentation.utils import unwrap
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
-from wrapt import wrap_function_wrapper
 
 from trust_otel import settings
 from trust_otel.instrumentation.executors import WorkerThreads
+from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import TrustServiceMetrics, get_metrics
 from trust_otel.metrics.http import HttpRequest
 from trust_otel.metrics.operation import error_type
@@ -43,6 +43,9 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
     `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; the process's own by default.
     """
 
+    _patches: Patches
+    _workers: WorkerThreads
+
     def instrumentation_dependencies(self) -> Collection[str]:
         """What must be installed for this to work."""
         return ("starlette >= 0.40",)
@@ -53,29 +56,27 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         metrics.observe_executors(workers.states)
         proxies = TrustedProxies(settings.value("TRUST_OTEL_TRUSTED_PROXIES"))
 
-        async def call(wrapped: Application, _instance: object, args: Any, kwargs: Any) -> None:
-            scope, receive, send = _asgi(*args, **kwargs)
-            if scope["type"] != "http" or _EXCHANGE in scope:
-                await wrapped(scope, receive, send)
-            else:
-                workers.watch()
-                await _Exchange(metrics, proxies, scope).measure(wrapped, receive, send)
+        def measured_application(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+            async def __call__(self: Starlette, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
+                if not patches.active or scope["type"] != "http" or _EXCHANGE in scope:
+                    await application(self, scope, receive, send)
+                else:
+                    workers.watch()
+                    await _Exchange(metrics, proxies, scope).measure(partial(application, self), receive, send)
 
-        wrap_function_wrapper(Starlette, "__call__", call)
+            return __call__
+
+        self._patches = patches = Patches()
+        patches.replace(Starlette, "__call__", measured_application)
         for kind in _route_kinds():
-            wrap_function_wrapper(kind, "handle", _note_route)
-        wrap_function_wrapper(Mount, "handle", _note_mount)
+            patches.replace(kind, "handle", _noting_route)
+        patches.replace(Mount, "handle", _noting_mount)
         for application in _applications_with_own_metrics():
-            wrap_function_wrapper(application, "__init__", _without_own_metrics)
+            patches.replace(application, "__init__", _without_own_metrics)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._workers.forget()
-        unwrap(Starlette, "__call__")
-        for kind in _route_kinds():
-            unwrap(kind, "handle")
-        unwrap(Mount, "handle")
-        for application in _applications_with_own_metrics():
-            unwrap(application, "__init__")
+        self._patches.restore()
 
 
 class _Exchange(Request):
@@ -173,10 +174,6 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
     return next((text.decode("latin-1") for name, text in scope.get("headers", ()) if name == wanted), None)
 
 
-def _asgi(scope: Scope, receive: Receive, send: Send) -> tuple[Scope, Receive, Send]:
-    return scope, receive, send
-
-
 def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     for name, text in headers:
         if name == b"content-length":
@@ -184,28 +181,28 @@ def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     return None
 
 
-async def _note_route(wrapped: Any, instance: BaseRoute, args: Any, kwargs: Any) -> None:
-    scope = _scope(*args, **kwargs)
-    exchange: _Exchange | None = scope.get(_EXCHANGE)
-    if exchange is not None:
-        exchange.route = exchange.mounted_at + _template(instance, scope)
-        exchange.path_known = True
-    await wrapped(*args, **kwargs)
+def _noting_route(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def handle(self: Route, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: _Exchange | None = scope.get(_EXCHANGE)
+        if exchange is not None:
+            exchange.route = exchange.mounted_at + _template(self, scope)
+            exchange.path_known = True
+        await original(self, scope, receive, send)
+
+    return handle
 
 
-async def _note_mount(wrapped: Any, instance: Mount, args: Any, kwargs: Any) -> None:
-    scope = _scope(*args, **kwargs)
-    exchange: _Exchange | None = scope.get(_EXCHANGE)
-    if exchange is not None:
-        exchange.mounted_at += _template(instance, scope).removesuffix("/{path}")
-        exchange.route = exchange.mounted_at + "/{path}"
-        # What other applications answer with 404 may be a path of theirs.
-        exchange.path_known = not (instance.routes or isinstance(instance.app, StaticFiles))
-    await wrapped(*args, **kwargs)
+def _noting_mount(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    async def handle(self: Mount, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange: _Exchange | None = scope.get(_EXCHANGE)
+        if exchange is not None:
+            exchange.mounted_at += _template(self, scope).removesuffix("/{path}")
+            exchange.route = exchange.mounted_at + "/{path}"
+            # What other applications answer with 404 may be a path of theirs.
+            exchange.path_known = not (self.routes or isinstance(self.app, StaticFiles))
+        await original(self, scope, receive, send)
 
-
-def _scope(scope: Scope, *_: object, **__: object) -> Scope:
-    return scope
+    return handle
 
 
 def _template(route: Any, scope: Scope) -> str:
@@ -238,6 +235,9 @@ def _applications_with_own_metrics() -> list[type]:
     return [FastAPI] if "telemetry" in signature(FastAPI.__init__).parameters else []
 
 
-def _without_own_metrics(wrapped: Any, _instance: object, args: Any, kwargs: Any) -> None:
-    kwargs["telemetry"] = {**(kwargs.get("telemetry") or {}), "metrics": False}
-    wrapped(*args, **kwargs)
+def _without_own_metrics(original: Callable[..., None]) -> Callable[..., None]:
+    def __init__(*args: Any, **kwargs: Any) -> None:  # noqa: N807
+        kwargs["telemetry"] = {**(kwargs.get("telemetry") or {}), "metrics": False}
+        original(*args, **kwargs)
+
+    return __init__
