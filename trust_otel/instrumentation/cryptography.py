@@ -10,13 +10,15 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timezone
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
-from wrapt import register_post_import_hook, wrap_function_wrapper
+from wrapt import register_post_import_hook
 
 from trust_otel.instrumentation.certificate_types import certificate_type
+from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import TrustServiceMetrics, get_metrics
 from trust_otel.metrics.certificate import CertificateOperation
 
@@ -74,16 +76,13 @@ class _Hooks:
 
     def __init__(self, metrics: TrustServiceMetrics) -> None:
         self._metrics = metrics
-        self._removed = False
-        self._wrapped: list[tuple[type, str, Any]] = []
+        self._patches = Patches()
 
     def add(self, module: ModuleType) -> None:
         """Wrap the entry points of a module; what this version of it lacks is left out."""
-        for entry in () if self._removed else _ENTRY_POINTS[module.__name__]:
+        for entry in _ENTRY_POINTS[module.__name__] if self._patches.active else ():
             try:
-                owner = getattr(module, entry.owner)
-                wrap_function_wrapper(owner, entry.method, self._measured(entry))
-                self._wrapped.append((owner, entry.method, vars(owner)[entry.method]))
+                self._patches.replace(getattr(module, entry.owner), entry.method, partial(self._measured, entry))
             except Exception as error:
                 _logger.debug(
                     "trust-otel: %s.%s.%s is not measured: %s", module.__name__, entry.owner, entry.method, error
@@ -91,21 +90,17 @@ class _Hooks:
 
     def remove(self) -> None:
         """Leave every method as it was."""
-        self._removed = True
-        for owner, name, ours in self._wrapped:
-            # Another instrumentation may have wrapped ours in turn.
-            if vars(owner)[name] is ours:
-                setattr(owner, name, ours.__wrapped__)
+        self._patches.restore()
 
-    def _measured(self, entry: _EntryPoint) -> Callable[..., Any]:
-        def call(wrapped: Callable[..., Any], instance: Any, args: Any, kwargs: Any) -> Any:
-            if self._removed or CertificateOperation.any_running():
-                return wrapped(*args, **kwargs)
+    def _measured(self, entry: _EntryPoint, original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not self._patches.active or CertificateOperation.any_running():
+                return original(*args, **kwargs)
             with self._metrics.certificate_operation(entry.operation) as operation:
                 try:
-                    result = wrapped(*args, **kwargs)
+                    result = original(*args, **kwargs)
                 except Exception as error:
-                    reason = self._safe(entry.refusal, error, instance, *args, **kwargs)
+                    reason = self._safe(entry.refusal, error, *args, **kwargs)
                     if reason is not None:
                         operation.fail(reason)
                     raise

@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet, ref
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
-from wrapt import wrap_function_wrapper
 
+from trust_otel.instrumentation.contained import contained
+from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import TrustServiceMetrics, get_metrics
 from trust_otel.metrics.certificate import carry_operations
 from trust_otel.metrics.executor import ExecutorState
@@ -35,8 +37,8 @@ class ExecutorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
     `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; the process's own by default.
     """
 
+    _patches: Patches
     _pools: ThreadPools
-    _wrapped: list[tuple[str, Any]]
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Nothing: it is in the standard library."""
@@ -46,21 +48,14 @@ class ExecutorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
         metrics: TrustServiceMetrics = kwargs.get("metrics") or get_metrics()
         self._pools = pools = ThreadPools(metrics)
         metrics.observe_executors(pools.states)
-        self._wrapped = []
-        self._wrap("__init__", pools.make)
-        self._wrap("submit", pools.submit)
-        self._wrap("shutdown", pools.shutdown)
+        self._patches = Patches()
+        self._patches.replace(ThreadPoolExecutor, "__init__", pools.watching_init)
+        self._patches.replace(ThreadPoolExecutor, "submit", pools.noting_submit)
+        self._patches.replace(ThreadPoolExecutor, "shutdown", pools.noting_shutdown)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._pools.forget()
-        for name, ours in self._wrapped:
-            # Another instrumentation may have wrapped ours in turn.
-            if vars(ThreadPoolExecutor)[name] is ours:
-                setattr(ThreadPoolExecutor, name, ours.__wrapped__)
-
-    def _wrap(self, name: str, wrapper: Callable[..., Any]) -> None:
-        wrap_function_wrapper(ThreadPoolExecutor, name, wrapper)
-        self._wrapped.append((name, vars(ThreadPoolExecutor)[name]))
+        self._patches.restore()
 
 
 class ThreadPools:
@@ -72,40 +67,39 @@ class ThreadPools:
         self._pools: dict[int, _Pool] = {}
         _all.add(self)
 
-    def make(self, wrapped: Callable[..., None], executor: ThreadPoolExecutor, args: Any, kwargs: Any) -> None:
-        """In place of `ThreadPoolExecutor.__init__`."""
-        wrapped(*args, **kwargs)
-        if self._watching:
-            try:
-                self._watch(executor, *args, **kwargs)
-            except Exception:
-                self._metrics.count_internal_error()
+    def watching_init(self, original: Callable[..., None]) -> Callable[..., None]:
+        """What stands in for `ThreadPoolExecutor.__init__`."""
+        pools = self
 
-    def submit(
-        self, wrapped: Callable[..., Future[Any]], executor: ThreadPoolExecutor, args: Any, kwargs: Any
-    ) -> Future[Any]:
-        """In place of `ThreadPoolExecutor.submit`."""
-        if not args:
-            return wrapped(*args, **kwargs)
-        function, *rest = args
-        carried = carry_operations(function)
-        if carried is not function and _pickles(executor):
-            carried = function
-        future = wrapped(carried, *rest, **kwargs)
-        pool = self._pools.get(id(executor))
-        if pool is not None:
-            try:
-                pool.note(future)
-            except Exception:
-                self._metrics.count_internal_error()
-        return future
+        def __init__(*args: Any, **kwargs: Any) -> None:  # noqa: N807
+            original(*args, **kwargs)
+            if pools._watching:
+                pools._watch_made(args, kwargs)
 
-    def shutdown(self, wrapped: Callable[..., None], executor: ThreadPoolExecutor, args: Any, kwargs: Any) -> None:
-        """In place of `ThreadPoolExecutor.shutdown`."""
-        pool = self._pools.get(id(executor))
-        if pool is not None:
-            pool.closed = True
-        wrapped(*args, **kwargs)
+        return __init__
+
+    def noting_submit(self, original: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
+        """What stands in for `ThreadPoolExecutor.submit`."""
+        pools = self
+
+        def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+            future = original(self, _carried(self, fn), *args, **kwargs)
+            pools._note(self, future)
+            return future
+
+        return submit
+
+    def noting_shutdown(self, original: Callable[..., None]) -> Callable[..., None]:
+        """What stands in for `ThreadPoolExecutor.shutdown`."""
+        pools = self
+
+        def shutdown(*args: Any, **kwargs: Any) -> None:
+            pool = pools._pools.get(id(args[0] if args else kwargs.get("self")))
+            if pool is not None:
+                pool.closed = True
+            original(*args, **kwargs)
+
+        return shutdown
 
     def states(self) -> Iterable[ExecutorState]:
         """What the threads do now, by pool."""
@@ -120,6 +114,18 @@ class ThreadPools:
         """Begin anew in a child process, which has none of its parent's threads."""
         for pool in tuple(self._pools.values()):
             pool.unfinished.clear()
+
+    @contained
+    def _note(self, executor: ThreadPoolExecutor, future: Future[Any]) -> None:
+        pool = self._pools.get(id(executor))
+        if pool is not None:
+            pool.note(future)
+
+    @contained
+    def _watch_made(self, args: Any, kwargs: Any) -> None:
+        arguments = dict(kwargs)
+        executor, *rest = args or (arguments.pop("self"),)
+        self._watch(executor, *rest, **arguments)
 
     def _watch(
         self,
@@ -187,6 +193,11 @@ def _default_max_workers() -> int:
     return min(32, (count() or 1) + 4)
 
 
+def _carried(executor: ThreadPoolExecutor, function: Callable[..., Any]) -> Callable[..., Any]:
+    carried = carry_operations(function)
+    return function if carried is not function and _pickles(executor) else carried
+
+
 def _pickles(executor: ThreadPoolExecutor) -> bool:
     """Whether it pickles what it is given, as does `InterpreterPoolExecutor` of Python 3.14."""
     return any(kind.__module__ == "concurrent.futures.interpreter" for kind in type(executor).__mro__)
@@ -211,7 +222,9 @@ class WorkerThreads:
 
     def watch(self) -> None:
         """Note the limiter of the running event loop."""
-        self._limiters.add(self._current_limiter())
+        # Where no event loop runs that AnyIO knows, there are no worker threads either.
+        with suppress(Exception):
+            self._limiters.add(self._current_limiter())
 
     def forget(self) -> None:
         """Watch none of them any more."""

@@ -7,7 +7,6 @@ mounted application is not counted again. FastAPI's own metrics, the same under 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
-from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -17,19 +16,19 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from trust_otel import settings
+from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.executors import WorkerThreads
 from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import TrustServiceMetrics, get_metrics
 from trust_otel.metrics.http import HttpRequest
 from trust_otel.metrics.operation import error_type
-from trust_otel.metrics.request import Request, answering, authentication_method
+from trust_otel.metrics.request import Request, answering, authentication_method, stop_answering
 from trust_otel.protect.addresses import TrustedProxies
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _EXCHANGE = "trust_otel.exchange"
 
@@ -56,13 +55,32 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         metrics.observe_executors(workers.states)
         proxies = TrustedProxies(settings.value("TRUST_OTEL_TRUSTED_PROXIES"))
 
+        def begin(scope: Scope) -> _Exchange | None:
+            try:
+                if not patches.active or scope["type"] != "http" or _EXCHANGE in scope:
+                    return None
+                exchange = _Exchange(metrics, proxies, scope)
+                exchange.enter()
+            except Exception:
+                metrics.count_internal_error()
+                return None
+            workers.watch()
+            return exchange
+
         def measured_application(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
             async def __call__(self: Starlette, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-                if not patches.active or scope["type"] != "http" or _EXCHANGE in scope:
-                    await application(self, scope, receive, send)
-                else:
-                    workers.watch()
-                    await _Exchange(metrics, proxies, scope).measure(partial(application, self), receive, send)
+                exchange = begin(scope)
+                if exchange is None:
+                    return await application(self, scope, receive, send)
+                try:
+                    return await application(
+                        self, scope, exchange.counted_receive(receive), exchange.counted_send(send)
+                    )
+                except BaseException as error:
+                    exchange.fail(error)
+                    raise
+                finally:
+                    exchange.leave(scope)
 
             return __call__
 
@@ -72,7 +90,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
             patches.replace(kind, "handle", _noting_route)
         patches.replace(Mount, "handle", _noting_mount)
         for application in _applications_with_own_metrics():
-            patches.replace(application, "__init__", _without_own_metrics)
+            patches.replace(application, "setup", _without_own_metrics)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._workers.forget()
@@ -83,7 +101,6 @@ class _Exchange(Request):
     """A request and its response."""
 
     def __init__(self, metrics: TrustServiceMetrics, proxies: TrustedProxies, scope: Scope) -> None:
-        scope[_EXCHANGE] = self
         self.mounted_at = ""
         self.route: str | None = None
         self.path_known = False
@@ -98,6 +115,11 @@ class _Exchange(Request):
         self._request: HttpRequest | None = metrics.http_request(
             method=scope["method"], scheme=scope.get("scheme", "http"), protocol_version=scope.get("http_version")
         )
+        scope[_EXCHANGE] = self
+
+    def __deepcopy__(self, memo: object) -> _Exchange:
+        # A copy of the scope is of the same request.
+        return self
 
     def find_client_address(self) -> str | None:
         peer = self._scope.get("client")
@@ -111,28 +133,60 @@ class _Exchange(Request):
         tls = (self._scope.get("extensions") or {}).get("tls") or {}
         return "certificate" if tls.get("client_cert_chain") else None
 
-    async def measure(self, application: Application, receive: Receive, send: Send) -> None:
-        async def counted_receive() -> Message:
+    def enter(self) -> None:
+        """Make this the request that the current context answers."""
+        self._metrics.request_began(self)
+        self._token = answering.set(self)
+
+    def fail(self, error: BaseException) -> None:
+        """Note the exception that the application raised."""
+        self._finish(error_type(error))
+
+    def leave(self, scope: Scope) -> None:
+        """Note that the application returned or raised."""
+        stop_answering(self._token)
+        scope.pop(_EXCHANGE, None)
+        self._finish(None if self._complete else "incomplete_response")
+
+    def counted_receive(self, receive: Receive) -> Receive:
+        """The server's `receive`, with the bytes counted."""
+
+        async def counted() -> Message:
             message = await receive()
-            self._received += len(message.get("body", b""))
+            self._note_received(message)
             return message
 
-        async def counted_send(message: Message) -> None:
+        return counted
+
+    def counted_send(self, send: Send) -> Send:
+        """The server's `send`, with status and bytes noted."""
+
+        async def counted(message: Message) -> None:
             await send(message)
-            self._note(message)
+            self._note_sent(message)
 
-        self._metrics.request_began(self)
-        token = answering.set(self)
-        try:
-            await application(self._scope, counted_receive, counted_send)
-        except BaseException as error:
-            self._finish(error_type(error))
-            raise
-        finally:
-            answering.reset(token)
-            self._finish(None if self._complete else "incomplete_response")
+        return counted
 
-    def _note(self, message: Message) -> None:
+    @contained
+    def note_route(self, route: Route, scope: Scope) -> None:
+        """Note the route that matched."""
+        self.route = self.mounted_at + _template(route, scope)
+        self.path_known = True
+
+    @contained
+    def note_mount(self, mount: Mount, scope: Scope) -> None:
+        """Note the mount that matched."""
+        self.mounted_at += _template(mount, scope).removesuffix("/{path}")
+        self.route = self.mounted_at + "/{path}"
+        # What other applications answer with 404 may be a path of theirs.
+        self.path_known = not (mount.routes or isinstance(mount.app, StaticFiles))
+
+    @contained
+    def _note_received(self, message: Message) -> None:
+        self._received += len(message.get("body", b""))
+
+    @contained
+    def _note_sent(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
             self._status = message["status"]
@@ -148,6 +202,7 @@ class _Exchange(Request):
         if self._complete and self._status is not None and self._status < 500:
             self._finish(None)
 
+    @contained
     def _finish(self, failure: str | None) -> None:
         request, self._request = self._request, None
         if request is None:
@@ -183,26 +238,30 @@ def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
 
 def _noting_route(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def handle(self: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange: _Exchange | None = scope.get(_EXCHANGE)
+        exchange = _exchange(scope)
         if exchange is not None:
-            exchange.route = exchange.mounted_at + _template(self, scope)
-            exchange.path_known = True
-        await original(self, scope, receive, send)
+            exchange.note_route(self, scope)
+        return await original(self, scope, receive, send)
 
     return handle
 
 
 def _noting_mount(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def handle(self: Mount, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange: _Exchange | None = scope.get(_EXCHANGE)
+        exchange = _exchange(scope)
         if exchange is not None:
-            exchange.mounted_at += _template(self, scope).removesuffix("/{path}")
-            exchange.route = exchange.mounted_at + "/{path}"
-            # What other applications answer with 404 may be a path of theirs.
-            exchange.path_known = not (self.routes or isinstance(self.app, StaticFiles))
-        await original(self, scope, receive, send)
+            exchange.note_mount(self, scope)
+        return await original(self, scope, receive, send)
 
     return handle
+
+
+def _exchange(scope: Scope) -> _Exchange | None:
+    try:
+        exchange: _Exchange | None = scope.get(_EXCHANGE)
+    except Exception:  # no mapping: the original says so in its own words
+        return None
+    return exchange
 
 
 def _template(route: Any, scope: Scope) -> str:
@@ -236,8 +295,16 @@ def _applications_with_own_metrics() -> list[type]:
 
 
 def _without_own_metrics(original: Callable[..., None]) -> Callable[..., None]:
-    def __init__(*args: Any, **kwargs: Any) -> None:  # noqa: N807
-        kwargs["telemetry"] = {**(kwargs.get("telemetry") or {}), "metrics": False}
-        original(*args, **kwargs)
+    """FastAPI's `setup`, by which its constructor ends.
 
-    return __init__
+    The constructor has a public parameter for this, but with a wrapper around it, the warnings of FastAPI would name
+    our line in place of the service's.
+    """
+
+    def setup(self: Any) -> None:
+        original(self)
+        own = getattr(self, "_telemetry", None)
+        if isinstance(own, dict):
+            own["metrics"] = False
+
+    return setup

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from functools import wraps
+from contextlib import suppress
+from functools import update_wrapper
 from inspect import signature
-from typing import Any
+from types import FunctionType
+from typing import Any, TypeVar
+
+from wrapt import BoundFunctionWrapper, FunctionWrapper
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Patches:
     """The replacements that one instrumentor made.
 
-    A replacement is a plain function with the name, documentation and signature of the original, so that callers,
-    servers and other instrumentations that inspect it see no difference.
+    Callers, servers and other instrumentations that inspect a replacement, or call it with wrong arguments, must see no
+    difference from the original.
 
     Attributes:
         active: Whether the replacements measure. One that cannot be removed, because another instrumentation wrapped
@@ -32,11 +39,11 @@ class Patches:
         defined = vars(owner)[name]
         # Not `defined`: a wrapper that another instrumentation put there finds its instance only when bound.
         original = getattr(owner, name)
-        replacement = wraps(original)(measured(original))
-        # `inspect.getfullargspec` does not follow `__wrapped__`.
-        replacement.__signature__ = signature(original)  # type: ignore[attr-defined]
-        setattr(owner, name, replacement)
-        self._replaced.append((owner, name, defined, replacement))
+        replacement = _replacement(original, measured(original))
+        for place in (owner, _defining_module(original)):
+            if vars(place).get(name) is defined:
+                setattr(place, name, replacement)
+                self._replaced.append((place, name, defined, replacement))
 
     def restore(self) -> None:
         """Put the originals back, except beneath the wrapper of another instrumentation."""
@@ -45,3 +52,57 @@ class Patches:
             owner, name, defined, replacement = self._replaced.pop()
             if vars(owner).get(name) is replacement:
                 setattr(owner, name, defined)
+
+
+def imitates(original: Callable[..., Any]) -> Callable[[_Function], _Function]:
+    """Decorate a function that stands in for another: it gets that one's name, documentation and signature."""
+
+    def decorate(function: _Function) -> _Function:
+        update_wrapper(function, original)
+        # `inspect.getfullargspec` does not follow `__wrapped__`. Some signatures cannot be determined.
+        with suppress(Exception):
+            function.__signature__ = signature(original)  # type: ignore[attr-defined]
+        return function
+
+    return decorate
+
+
+def _defining_module(function: Callable[..., Any]) -> Any:
+    """The module by whose name a function is pickled; another may make it public."""
+    return sys.modules.get(getattr(function, "__module__", None) or "", sys)
+
+
+def _replacement(original: Callable[..., Any], measured: Callable[..., Any]) -> Callable[..., Any]:
+    # A wrapper of another instrumentation has the class of the function that it wraps.
+    if isinstance(original, FunctionType):
+        return imitates(original)(measured)
+
+    def call(_wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return measured(*args, **kwargs) if instance is None else measured(instance, *args, **kwargs)
+
+    return _CompiledMethod(original, call)
+
+
+class _CopiedByName:
+    """Copies and pickles as a method that is not written in Python does."""
+
+    __wrapped__: Any
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__wrapped__.__reduce_ex__(protocol)
+
+    def __copy__(self) -> _CopiedByName:
+        return self
+
+    def __deepcopy__(self, memo: object) -> _CopiedByName:
+        return self
+
+
+class _BoundCompiledMethod(_CopiedByName, BoundFunctionWrapper):  # type: ignore[type-arg]  # generic in the stubs only
+    pass
+
+
+class _CompiledMethod(_CopiedByName, FunctionWrapper):  # type: ignore[type-arg]  # generic in the stubs only
+    """Stands in for a method that is not written in Python, which `inspect` tells from a function."""
+
+    __bound_function_wrapper__ = _BoundCompiledMethod

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from trust_otel.metrics.instruments import Distribution, Instruments, Sum
 from trust_otel.metrics.operation import error_type as type_of_error
-from trust_otel.metrics.request import Request, answering, authentication_method, current_request
+from trust_otel.metrics.request import Request, answering, authentication_method, current_request, stop_answering
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
 from trust_otel.semconv.metrics import (
@@ -101,7 +101,7 @@ class HttpMetrics(SecurityMetrics):
             status, failure = _status_of_error(error), _failure(error)
             raise
         finally:
-            answering.reset(token)
+            stop_answering(token)
             measured.finish(route=route, status_code=status, error_type=failure)
             self.request_answered(request, status, place=route)
             request.ended = True

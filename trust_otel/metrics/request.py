@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+from contextlib import suppress
+from contextvars import ContextVar, Token
 from typing import Final
 
 # RFC 9110, section 11; RFC 7617 (Basic), 7616 (Digest), 6750 (Bearer), 9449 (DPoP), 4559 (Negotiate).
@@ -58,6 +59,13 @@ class Request:
 
 answering: Final[ContextVar[Request | None]] = ContextVar("trust_otel_request", default=None)
 """The request whose context this is, also after its end."""
+
+
+def stop_answering(token: Token[Request | None]) -> None:
+    """Make the request before it the one that the context answers."""
+    # A coroutine that nobody awaits any more is closed in another context, in which nothing was set.
+    with suppress(ValueError):
+        answering.reset(token)
 
 
 def current_request() -> Request | None:

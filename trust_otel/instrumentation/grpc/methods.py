@@ -6,11 +6,13 @@ A client can send any name, and an interceptor may answer to it before anyone ha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import update_wrapper
 from typing import Any
 
 import grpc
 
-from trust_otel.instrumentation.grpc.calls import Proxy, rpc_type
+from trust_otel.instrumentation.grpc.calls import rpc_type
+from trust_otel.instrumentation.patches import imitates
 
 OTHER = "_OTHER"
 
@@ -52,26 +54,26 @@ class Methods:
         return next((found for service in self._services if (found := service.service(details)) is not None), None)
 
 
-class WatchedServer(Proxy):
-    """A server, sync or aio, that tells which methods it is given."""
+def watch(server: Any, methods: Methods) -> None:
+    """Learn the methods that a server, sync or aio, is given from now on.
 
-    def __init__(self, server: Any, methods: Methods) -> None:
-        super().__init__(server)
-        self._self_methods = methods
+    The server's class becomes a subclass of what it was, so that the service gets the very object that gRPC made.
+    """
+    kind = type(server)
 
-    def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        """Pass handlers on."""
-        handlers = tuple(generic_rpc_handlers)
-        self.__wrapped__.add_generic_rpc_handlers(handlers)
-        self._self_methods.add_generic(handlers)
+    class Watched(kind):  # type: ignore[misc, valid-type]
+        @imitates(kind.add_generic_rpc_handlers)
+        def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+            handlers = tuple(generic_rpc_handlers)
+            super().add_generic_rpc_handlers(handlers)
+            methods.add_generic(handlers)
 
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self.__wrapped__, name)
-        if name != "add_registered_method_handlers":  # which older servers do not have
-            return attribute
+        if hasattr(kind, "add_registered_method_handlers"):  # which older servers do not have
 
-        def add(service_name: str, method_handlers: dict[str, Any]) -> None:
-            attribute(service_name, method_handlers)
-            self._self_methods.add_registered(service_name, method_handlers)
+            @imitates(kind.add_registered_method_handlers)
+            def add_registered_method_handlers(self, service_name: str, method_handlers: dict[str, Any]) -> None:
+                super().add_registered_method_handlers(service_name, method_handlers)
+                methods.add_registered(service_name, method_handlers)
 
-        return add
+    update_wrapper(Watched, kind, updated=())
+    server.__class__ = Watched

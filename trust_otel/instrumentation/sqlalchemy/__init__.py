@@ -10,8 +10,8 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from sqlalchemy import event
 from sqlalchemy.engine import Engine, Transaction
 from sqlalchemy.pool import Pool
-from wrapt import wrap_function_wrapper
 
+from trust_otel.instrumentation.patches import Patches
 from trust_otel.instrumentation.sqlalchemy.pools import Pools
 from trust_otel.instrumentation.sqlalchemy.statements import Databases, Statements
 from trust_otel.instrumentation.sqlalchemy.transactions import Transactions
@@ -26,7 +26,7 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
     """
 
     _listening: list[tuple[Any, str, Callable[..., Any]]]
-    _wrapped: list[tuple[type, str, Any]]
+    _patches: Patches
     _pools: Pools
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -39,9 +39,9 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
         statements, transactions = Statements(metrics, databases), Transactions(metrics, databases)
         pools = self._pools = Pools(metrics, databases)
         _observe(metrics, pools)
-        self._wrapped = []
-        self._wrap(Engine, "raw_connection", pools.raw_connection)
-        self._wrap(Transaction, "commit", transactions.commit)
+        self._patches = Patches()
+        self._patches.replace(Engine, "raw_connection", pools.measured_raw_connection)
+        self._patches.replace(Transaction, "commit", transactions.measured_commit)
         self._listening = [
             (Engine, "before_cursor_execute", statements.before),
             (Engine, "after_cursor_execute", statements.after),
@@ -63,17 +63,10 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
     def _uninstrument(self, **kwargs: Any) -> None:
         for target, name, listener in self._listening:
             event.remove(target, name, listener)
-        for owner, name, ours in self._wrapped:
-            # Another instrumentation may have wrapped ours in turn.
-            if owner.__dict__[name] is ours:
-                setattr(owner, name, ours.__wrapped__)
+        self._patches.restore()
         self._pools.stop()
         for metrics in _observed:
             _observed[metrics] = None
-
-    def _wrap(self, owner: type, name: str, wrapper: Callable[..., Any]) -> None:
-        wrap_function_wrapper(owner, name, wrapper)
-        self._wrapped.append((owner, name, owner.__dict__[name]))
 
 
 # Instruments cannot be given back: each metrics object asks once, for whatever is listened to at the time.

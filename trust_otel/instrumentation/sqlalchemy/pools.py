@@ -22,7 +22,7 @@ from sqlalchemy.pool import (
     StaticPool,
 )
 
-from trust_otel.instrumentation.sqlalchemy.contained import contained
+from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.sqlalchemy.names import error_class
 from trust_otel.instrumentation.sqlalchemy.statements import Databases
 from trust_otel.metrics import TrustServiceMetrics
@@ -49,24 +49,26 @@ class Pools:
         """Record nothing more, should something still lead here."""
         self._stopped = True
 
-    def raw_connection(
-        self, wrapped: Callable[..., Any], engine: Engine, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        """Stands around `Engine.raw_connection`, through which every connection of an engine comes."""
-        outer = _requested.get()
-        request = _Request(engine.dialect)
-        self._begin(request, engine)
-        _requested.set(request)
-        try:
-            connection = wrapped(*args, **kwargs)
-        except BaseException as error:
-            self._failed(request, error)
-            raise
-        finally:
-            _requested.set(outer)
-            self._end(request)
-        self._succeeded(request)
-        return connection
+    def measured_raw_connection(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """What stands in for `Engine.raw_connection`, through which every connection of an engine comes."""
+        pools = self
+
+        def raw_connection(self: Engine) -> Any:
+            request = _Request()
+            pools._begin(request, self)
+            token = _requested.set(request)
+            try:
+                connection = original(self)
+            except BaseException as error:
+                pools._failed(request, error)
+                raise
+            finally:
+                _requested.reset(token)
+                pools._end(request)
+            pools._succeeded(request)
+            return connection
+
+        return raw_connection
 
     @contained
     def connecting(self, dialect: Dialect, record: Any, arguments: Any, parameters: Any) -> None:
@@ -116,6 +118,7 @@ class Pools:
 
     @contained
     def _begin(self, request: _Request, engine: Engine) -> None:
+        request.dialect = engine.dialect
         if not self._stopped:
             request.watched = self._watch(engine)
             request.watched.pending.add(request)
@@ -133,7 +136,7 @@ class Pools:
 
     @contained
     def _failed(self, request: _Request, error: BaseException) -> None:
-        if request.watched is None:
+        if request.watched is None or request.dialect is None:
             return
         if isinstance(error, PoolTimeoutError):
             self._metrics.record_connection_timeout(request.watched.name)
@@ -202,8 +205,8 @@ class _Request:
 
     __slots__ = ("connecting_since", "dialect", "since", "watched")
 
-    def __init__(self, dialect: Dialect) -> None:
-        self.dialect = dialect
+    def __init__(self) -> None:
+        self.dialect: Dialect | None = None
         self.since = perf_counter()
         self.watched: _Watched | None = None
         self.connecting_since: float | None = None

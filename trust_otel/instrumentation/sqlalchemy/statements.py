@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 
-from trust_otel.instrumentation.sqlalchemy.contained import contained
+from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.sqlalchemy.names import Database, error_class, operation_name
 from trust_otel.metrics import TrustServiceMetrics
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sqlalchemy.engine import Connection, Transaction
 
-from trust_otel.instrumentation.sqlalchemy.contained import contained
+from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.sqlalchemy.statements import Databases
 from trust_otel.metrics import TrustServiceMetrics
 
@@ -29,21 +29,23 @@ class Transactions:
         self._metrics = metrics
         self._databases = databases
 
-    def commit(
-        self, wrapped: Callable[..., None], transaction: Transaction, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
-        """Stands around `Transaction.commit`."""
-        announced: list[Connection] = []
-        outer = _committing.get()
-        _committing.set(announced)
-        outcome: Outcome = "rollback"
-        try:
-            wrapped(*args, **kwargs)
-            outcome = "commit"
-        finally:
-            _committing.set(outer)
-            for connection in announced:
-                self._record(connection, outcome)
+    def measured_commit(self, original: Callable[..., None]) -> Callable[..., None]:
+        """What stands in for `Transaction.commit`."""
+        record = self._record
+
+        def commit(self: Transaction) -> None:
+            announced: list[Connection] = []
+            token = _committing.set(announced)
+            outcome: Outcome = "rollback"
+            try:
+                original(self)
+                outcome = "commit"
+            finally:
+                _committing.reset(token)
+                for connection in announced:
+                    record(connection, outcome)
+
+        return commit
 
     @contained
     def commit_announced(self, conn: Connection, *_two_phase: Any) -> None:

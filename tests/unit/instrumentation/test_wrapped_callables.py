@@ -1,0 +1,458 @@
+"""Whatever the instrumentors replace looks and fails like the original."""
+
+import copy
+import gc
+import inspect
+import json
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+import wrapt
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.x509 import ocsp, verification
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from sqlalchemy import create_engine
+from sqlalchemy.engine import Engine, Transaction
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
+from trust_otel.instrumentation.executors import ExecutorInstrumentor
+from trust_otel.instrumentation.grpc import GrpcInstrumentor
+from trust_otel.instrumentation.http import HttpInstrumentor
+from trust_otel.instrumentation.sqlalchemy import SqlAlchemyInstrumentor
+
+INSTRUMENTORS: tuple[type[BaseInstrumentor], ...] = (
+    HttpInstrumentor,
+    GrpcInstrumentor,
+    SqlAlchemyInstrumentor,
+    ExecutorInstrumentor,
+    CryptographyInstrumentor,
+)
+
+
+def _modules(function: Any) -> tuple[Any, Any]:
+    """The module that makes a function of `grpc.aio` public, and the one that defines it."""
+    return grpc.aio, sys.modules[function.__module__]
+
+
+REPLACED: list[tuple[Any, str]] = [
+    (Starlette, "__call__"),
+    (Route, "handle"),
+    (Mount, "handle"),
+    *([(APIRoute, "handle")] if "handle" in vars(APIRoute) else []),
+    *([(FastAPI, "setup")] if "telemetry" in inspect.signature(FastAPI.__init__).parameters else []),
+    (grpc, "server"),
+    (grpc, "insecure_channel"),
+    (grpc, "secure_channel"),
+    *((module, "server") for module in _modules(grpc.aio.server)),
+    *((module, "insecure_channel") for module in _modules(grpc.aio.insecure_channel)),
+    *((module, "secure_channel") for module in _modules(grpc.aio.secure_channel)),
+    (Engine, "raw_connection"),
+    (Transaction, "commit"),
+    (ThreadPoolExecutor, "__init__"),
+    (ThreadPoolExecutor, "submit"),
+    (ThreadPoolExecutor, "shutdown"),
+    (x509.CertificateBuilder, "sign"),
+    (x509.CertificateSigningRequestBuilder, "sign"),
+    (x509.CertificateRevocationListBuilder, "sign"),
+    (x509.Certificate, "verify_directly_issued_by"),
+    (ocsp.OCSPResponseBuilder, "sign"),
+    (verification.ServerVerifier, "verify"),
+    (verification.ClientVerifier, "verify"),
+    (pkcs7.PKCS7SignatureBuilder, "sign"),
+]
+
+
+def _named(owner: Any, name: str) -> str:
+    return f"{owner.__module__}.{owner.__qualname__}.{name}" if inspect.isclass(owner) else f"{owner.__name__}.{name}"
+
+
+ORIGINALS = {(owner, name): vars(owner)[name] for owner, name in REPLACED}
+
+every_replacement = pytest.mark.parametrize(
+    ("owner", "name"), REPLACED, ids=[_named(owner, name) for owner, name in REPLACED]
+)
+
+
+@pytest.fixture
+def instrumented(recording: Any) -> Iterator[Any]:
+    """A recording that every instrumentor reports to."""
+    for instrumentor in INSTRUMENTORS:
+        instrumentor().instrument(metrics=recording.metrics, skip_dep_check=True)
+    yield recording
+    for instrumentor in INSTRUMENTORS:
+        instrumentor().uninstrument()
+
+
+# Everything that the libraries define, before and after the program is instrumented as `opentelemetry-instrument` does.
+_CHANGES = """
+import inspect, json, sys
+import anyio, asyncio, cryptography.hazmat.primitives.serialization.pkcs7, cryptography.x509.ocsp
+import cryptography.x509.verification, fastapi, grpc, grpc.aio, sqlalchemy, sqlalchemy.ext.asyncio, sqlalchemy.orm
+import starlette.testclient, concurrent.futures.thread, concurrent.futures.process, threading
+LIBRARIES = {"anyio", "asyncio", "concurrent", "cryptography", "fastapi", "grpc", "sqlalchemy", "starlette"}
+
+def defined():
+    found = {}
+    for path, module in list(sys.modules.items()):
+        if path.partition(".")[0] in LIBRARIES:
+            for name, value in list(vars(module).items()):
+                if callable(value):
+                    found[f"{path}.{name}"] = value
+                if inspect.isclass(value) and value.__module__.partition(".")[0] in LIBRARIES:
+                    for attribute, method in list(vars(value).items()):
+                        if callable(method) or isinstance(method, (property, staticmethod, classmethod)):
+                            found[f"{value.__module__}.{value.__qualname__}.{attribute}"] = method
+    return found
+
+before = defined()
+from opentelemetry.instrumentation.auto_instrumentation import initialize
+initialize()
+after = defined()
+print(json.dumps([name for name, value in before.items() if after[name] is not value]))
+"""
+
+
+def test_nothing_is_replaced_that_is_not_checked_here() -> None:
+    program = subprocess.run(
+        [sys.executable, "-c", _CHANGES],
+        env={"OTEL_METRICS_EXPORTER": "none", "OTEL_PYTHON_DISTRO": "trust_distro"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert program.returncode == 0, program.stderr
+    assert set(json.loads(program.stdout)) == {_named(owner, name) for owner, name in REPLACED}, program.stderr
+
+
+@every_replacement
+def test_inspection_gives_the_same(owner: Any, name: str) -> None:
+    original = _inspected(getattr(owner, name))
+    with _instrumented():
+        replacement = getattr(owner, name)
+        assert vars(owner)[name] is not ORIGINALS[owner, name]
+        assert _inspected(replacement) == original
+        assert inspect.unwrap(replacement) is ORIGINALS[owner, name]
+
+
+@every_replacement
+def test_wrong_calls_fail_in_the_same_way(owner: Any, name: str) -> None:
+    original = [_outcome(getattr(owner, name), *call) for call in _WRONG_CALLS]
+    with _instrumented():
+        assert [_outcome(getattr(owner, name), *call) for call in _WRONG_CALLS] == original
+
+
+@every_replacement
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda function: pickle.loads(pickle.dumps(function))])
+def test_copies_and_pickles_lead_to_the_replacement(owner: Any, name: str, copied: Any) -> None:
+    original = getattr(owner, name)
+    try:
+        expected: type[Exception] | None = None if copied(original) is original else AssertionError
+    except Exception as error:  # what is not made in a module that can be imported
+        expected = type(error)
+    with _instrumented():
+        replacement = getattr(owner, name)
+        if expected is not None:
+            with pytest.raises(expected):
+                copied(replacement)
+        else:
+            made = copied(replacement)
+            assert made == replacement
+            assert type(made) is type(replacement)
+
+
+@every_replacement
+def test_uninstrumenting_puts_the_original_back(owner: Any, name: str) -> None:
+    with _instrumented():
+        pass
+    assert vars(owner)[name] is ORIGINALS[owner, name]
+
+
+@every_replacement
+def test_a_wrapper_around_ours_is_not_removed(owner: Any, name: str) -> None:
+    with _instrumented():
+        _wrap(owner, name)
+        theirs = vars(owner)[name]
+    try:
+        assert vars(owner)[name] is theirs
+    finally:
+        setattr(owner, name, ORIGINALS[owner, name])
+
+
+@every_replacement
+def test_a_wrapper_beneath_ours_is_kept_and_looks_the_same(owner: Any, name: str) -> None:
+    original = _inspected(getattr(owner, name))
+    wrong = [_outcome(getattr(owner, name), *call) for call in _WRONG_CALLS]
+    _wrap(owner, name)
+    theirs = vars(owner)[name]
+    try:
+        with _instrumented():
+            assert _inspected(getattr(owner, name)) == original
+            assert [_outcome(getattr(owner, name), *call) for call in _WRONG_CALLS] == wrong
+        assert vars(owner)[name] is theirs
+    finally:
+        setattr(owner, name, ORIGINALS[owner, name])
+
+
+def test_instrumenting_twice_changes_nothing_more(instrumented: Any) -> None:
+    replaced = {(owner, name): vars(owner)[name] for owner, name in REPLACED}
+    for instrumentor in INSTRUMENTORS:
+        instrumentor().instrument(metrics=instrumented.metrics, skip_dep_check=True)
+    assert all(vars(owner)[name] is replaced[owner, name] for owner, name in REPLACED)
+
+
+class TestCalls:
+    """Calls in every form that Python has, and the errors that come out of them."""
+
+    async def test_an_application_is_called_by_keyword_and_unbound(self, instrumented: Any) -> None:
+        sent: list[Any] = []
+        application = Starlette(routes=[Route("/", _refuse)])
+        for call in (
+            application,
+            partial(Starlette.__call__, application),
+            partial(Starlette.__call__, self=application),
+        ):
+            with pytest.raises(_Refused) as caught:
+                await call(scope=_scope(), receive=_receive, send=partial(_append, sent))
+            assert caught.value is REFUSAL
+            assert caught.value.__cause__ is CAUSE
+            assert caught.value.__context__ is None
+
+    @pytest.mark.parametrize("call", ["application", "route", "mount"])
+    async def test_an_error_has_one_frame_more_for_each_replacement(self, call: str) -> None:
+        route = Route("/", _refuse)
+        callee: Any = {
+            "application": Starlette(routes=[route]),
+            "route": route.handle,
+            "mount": Mount("/", routes=[route]).handle,
+        }[call]
+        plain = await _frames(callee)
+        with _instrumented():
+            callee = getattr(callee, "__self__", callee)
+            callee = callee if call == "application" else callee.handle
+            assert await _frames(callee) <= plain + {"application": 2, "route": 1, "mount": 2}[call]
+
+    async def test_the_context_is_left_as_it_was(self, instrumented: Any) -> None:
+        before = dict(copy_context())
+        with pytest.raises(_Refused):
+            await Starlette(routes=[Route("/", _refuse)])(_scope(), _receive, partial(_append, []))
+        engine = create_engine("sqlite://")
+        with engine.begin() as connection:
+            connection.exec_driver_sql("select 1")
+        assert dict(copy_context()) == before
+
+    async def test_a_scope_that_makes_no_sense_reaches_the_application(self, instrumented: Any) -> None:
+        for scope in ({}, {"type": "http"}, {"type": "other"}, None, 5):
+            original = await _awaited(ORIGINALS[Starlette, "__call__"], Starlette(), scope)
+            assert await _awaited(Starlette.__call__, Starlette(), scope) == original
+
+    async def test_messages_that_make_no_sense_reach_the_server(self, instrumented: Any) -> None:
+        messages = [
+            {"type": "http.response.start"},
+            {"type": "http.response.body", "body": None},
+            {"type": "http.response.body", "body": 5},
+            {"type": "unheard.of"},
+        ]
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            for message in messages:
+                await send(message)
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": None}
+
+        sent: list[Any] = []
+        await Starlette(routes=[Mount("/", application)])(_scope(), receive, partial(_append, sent))
+        assert sent == messages
+
+    async def test_a_scope_may_be_copied_and_used_again(self, instrumented: Any) -> None:
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            copy.deepcopy({name: value for name, value in scope.items() if name.startswith("trust_otel")})
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body"})
+
+        scope = _scope()
+        for _ in range(2):
+            await Starlette(routes=[Mount("/", application)])(scope, _receive, partial(_append, []))
+        assert not any(name.startswith("trust_otel") for name in scope)
+        assert instrumented.value("http.server.active_requests") == 0
+        assert instrumented.value("http.server.request.duration") == 2
+
+    async def test_an_abandoned_request_ends_in_silence(
+        self, instrumented: Any, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+
+        def begin() -> Any:
+            call = Starlette(routes=[Mount("/", application)])(_scope(), _Never(), partial(_append, []))
+            call.send(None)
+            return call
+
+        call = copy_context().run(begin)
+        call.close()
+        del call
+        gc.collect()
+        assert not list(recwarn)
+
+    def test_a_subclass_may_have_another_signature(self, instrumented: Any) -> None:
+        class OldStyle(Starlette):
+            def __call__(self, scope: Any) -> Any:  # type: ignore[override]
+                return partial(super().__call__, scope)
+
+        assert not inspect.iscoroutinefunction(OldStyle().__call__)
+        call = OldStyle()(_scope())(_receive, partial(_append, []))
+        assert inspect.iscoroutine(call)
+        call.close()
+
+    def test_a_pool_takes_what_the_standard_library_takes(self, instrumented: Any) -> None:
+        pool = ThreadPoolExecutor.__new__(ThreadPoolExecutor)
+        ThreadPoolExecutor.__init__(self=pool, max_workers=1)
+        assert ThreadPoolExecutor.submit(pool, dict, self=1, fn=2).result() == {"self": 1, "fn": 2}
+        ThreadPoolExecutor.shutdown(self=pool, cancel_futures=True)
+        with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown") as caught:
+            pool.submit(dict)
+        assert len(caught.traceback) == 3  # this one, the replacement and the original
+
+    def test_warnings_of_the_library_name_the_line_of_the_service(self, instrumented: Any) -> None:
+        with pytest.warns(Warning, match="root_path") as caught:
+            FastAPI(root_path="/behind")
+        assert caught[0].filename == __file__
+
+
+CAUSE = LookupError("cause")
+
+
+class _Refused(Exception):  # noqa: N818 - no error
+    pass
+
+
+REFUSAL = _Refused("refused")
+
+
+async def _refuse(request: Any) -> Any:
+    raise REFUSAL from CAUSE
+
+
+class _Never:
+    """A `receive` whose message never comes."""
+
+    def __call__(self) -> Any:
+        return self
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+async def _receive() -> Any:
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
+async def _append(sent: list[Any], message: Any) -> None:
+    sent.append(message)
+
+
+def _scope() -> dict[str, Any]:
+    return {"type": "http", "method": "GET", "path": "/", "root_path": "", "query_string": b"", "headers": []}
+
+
+async def _frames(callee: Callable[..., Any]) -> int:
+    REFUSAL.__traceback__ = None
+    with pytest.raises(_Refused) as caught:
+        await callee(_scope(), _receive, partial(_append, []))
+    return len(caught.traceback)
+
+
+async def _awaited(function: Any, application: Any, scope: Any) -> tuple[str, str]:
+    try:
+        return "returned", repr(await function(application, scope, _receive, partial(_append, [])))
+    except Exception as error:
+        return type(error).__name__, str(error)
+
+
+class _instrumented:  # noqa: N801 - used as a function
+    """A block within which everything is instrumented."""
+
+    def __enter__(self) -> None:
+        for instrumentor in INSTRUMENTORS:
+            instrumentor().instrument(skip_dep_check=True)
+
+    def __exit__(self, *error: object) -> None:
+        for instrumentor in INSTRUMENTORS:
+            instrumentor().uninstrument()
+
+
+def _wrap(owner: Any, name: str) -> None:
+    def call(wrapped: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        return wrapped(*args, **kwargs)
+
+    wrapt.wrap_function_wrapper(owner, name, call)
+
+
+_WRONG_CALLS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
+    ((), {}),
+    ((5,), {}),
+    ((5, 5), {}),
+    ((5, 5, 5, 5, 5), {}),
+    ((5,) * 12, {}),
+    ((), {"unheard_of": 5}),
+    ((5,), {"unheard_of": 5}),
+    ((5,), {"handlers": 5}),
+    ((5,), {"interceptors": 5}),
+    ((5, ()), {"handlers": ()}),
+)
+
+
+def _outcome(function: Any, args: Any, kwargs: Any) -> tuple[str, str]:
+    """What a call gives at once, without being awaited."""
+    try:
+        result = function(*args, **kwargs)
+    except Exception as error:
+        return type(error).__name__, str(error)
+    if inspect.iscoroutine(result):
+        result.close()
+    return "returned", type(result).__name__
+
+
+def _inspected(function: Any) -> dict[str, Any]:
+    kinds = {
+        name: test(function) for name, test in inspect.getmembers(inspect) if name.startswith("is") and name in _KINDS
+    }
+    return {
+        **kinds,
+        **{name: getattr(function, name, None) for name in ("__name__", "__qualname__", "__module__", "__doc__")},
+        "plain function": isinstance(function, FunctionType),
+        "signature": inspect.signature(function),
+        "arguments": inspect.getfullargspec(function),
+        "documentation": inspect.getdoc(function),
+        "source": inspect.getsource(function) if inspect.isfunction(function) else None,
+    }
+
+
+_KINDS = {
+    "isasyncgenfunction",
+    "isbuiltin",
+    "isclass",
+    "iscoroutinefunction",
+    "isfunction",
+    "isgeneratorfunction",
+    "ismethod",
+    "ismethoddescriptor",
+    "isroutine",
+}
