@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -174,7 +174,7 @@ class CertificateOperation(Operation):
         )
 
     @contextmanager
-    def _outside(self) -> Iterator[None]:
+    def outside(self) -> Iterator[None]:
         self._leave_context()
         try:
             yield
@@ -182,10 +182,15 @@ class CertificateOperation(Operation):
             self._enter_context()
 
     def _enter_context(self) -> None:
-        _operations.set((*_operations.get(), self))
+        self._entered = (*_operations.get(), self)
+        self._token = _operations.set(self._entered)
 
     def _leave_context(self) -> None:
-        # No token: a generator may end in another context than it began in, and not in order.
+        if self._entered == (self,) and _operations.get() is self._entered:
+            with suppress(ValueError):  # it is a copy of the context in which it began
+                _operations.reset(self._token)
+                return
+        # A generator may end in another context than it began in, and not in order.
         _operations.set(tuple(other for other in _operations.get() if other is not self and other._running))
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import wraps
-from inspect import iscoroutinefunction
 from time import perf_counter
-from typing import Any, TypeVar, cast
+from types import TracebackType
+from typing import Any, TypeVar
 
+from trust_otel.metrics.decorated import decorated
 from trust_otel.metrics.instruments import Distribution, Instruments, Sum
 from trust_otel.metrics.operation import error_type as type_of_error
 from trust_otel.metrics.request import Request, answering, authentication_method, current_request, stop_answering
@@ -51,7 +51,7 @@ class HttpMetrics(SecurityMetrics):
     def http_request_metrics(
         self, *, route: str | None = None, method: str | None = None
     ) -> Callable[[_Handler], _Handler]:
-        """Decorate a handler, a function or a coroutine, that no instrumentation sees.
+        """Decorate a handler, sync or async, that no instrumentation sees; a generator is one that streams.
 
         Within a request that is measured already, by the instrumentation or by an outer decorator, it does nothing.
 
@@ -63,48 +63,9 @@ class HttpMetrics(SecurityMetrics):
         def decorate(handler: _Handler) -> _Handler:
             name = route if route is not None else getattr(handler, "__name__", "handler")
 
-            if iscoroutinefunction(handler):
-
-                @wraps(handler)
-                async def measured(*args: Any, **kwargs: Any) -> Any:
-                    with self._answering(name, method, args) as answers:
-                        answers.append(await handler(*args, **kwargs))
-                    return answers[0]
-
-            else:
-
-                @wraps(handler)
-                def measured(*args: Any, **kwargs: Any) -> Any:
-                    with self._answering(name, method, args) as answers:
-                        answers.append(handler(*args, **kwargs))
-                    return answers[0]
-
-            return cast(_Handler, measured)
+            return decorated(handler, lambda args, kwargs: _HandlerCall(self, name, method, (*args, *kwargs.values())))
 
         return decorate
-
-    @contextmanager
-    def _answering(self, route: str, method: str | None, arguments: tuple[Any, ...]) -> Iterator[list[Any]]:
-        """Measure one call of a handler, whose answer goes into the list."""
-        answers: list[Any] = []
-        if current_request() is not None:
-            yield answers
-            return
-        request = _HandlerCall(arguments)
-        token = answering.set(request)
-        measured = self.http_request(method=_method_of(arguments) if method is None else method)
-        status, failure = 200, None
-        try:
-            yield answers
-            status = _status_of(answers[0]) or 200
-        except BaseException as error:
-            status, failure = _status_of_error(error), _failure(error)
-            raise
-        finally:
-            stop_answering(token)
-            measured.finish(route=route, status_code=status, error_type=failure)
-            self.request_answered(request, status, place=route)
-            request.ended = True
 
 
 class HttpRequest:
@@ -180,8 +141,50 @@ class HttpRequest:
 class _HandlerCall(Request):
     """A call of a handler, of whose request only the arguments tell."""
 
-    def __init__(self, arguments: tuple[Any, ...]) -> None:
+    def __init__(self, metrics: HttpMetrics, route: str, method: str | None, arguments: tuple[Any, ...]) -> None:
+        self._metrics = metrics
+        self._route = route
+        self._method = method
         self._arguments = arguments
+        self._status = 200
+        self._measured: HttpRequest | None = None
+
+    def __enter__(self) -> _HandlerCall:
+        if current_request() is None:
+            self._token = answering.set(self)
+            method = _method_of(self._arguments) if self._method is None else self._method
+            self._measured = self._metrics.http_request(method=method)
+        return self
+
+    def answered(self, result: object) -> None:
+        """Note the status of what the handler returned."""
+        self._status = _status_of(result) or 200
+
+    @contextmanager
+    def outside(self) -> Iterator[None]:
+        """What is between two items of a streaming handler."""
+        if self._measured is None:
+            yield
+            return
+        stop_answering(self._token)
+        try:
+            yield
+        finally:
+            self._token = answering.set(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._measured is None:
+            return
+        stop_answering(self._token)
+        failure = None
+        # A stream that is closed before its end was answered all the same.
+        if error is not None and not isinstance(error, GeneratorExit):
+            self._status, failure = _status_of_error(error), _failure(error)
+        self._measured.finish(route=self._route, status_code=self._status, error_type=failure)
+        self._metrics.request_answered(self, self._status, place=self._route)
+        self.ended = True
 
     def authentication_method(self) -> str | None:
         for argument in self._arguments:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from copy import copy
-from functools import partial, wraps
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from time import perf_counter
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
+from trust_otel.metrics.decorated import decorated
 from trust_otel.semconv.attributes import ERROR_TYPE
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -47,7 +46,10 @@ class Operation(ABC):
     def _end(self, seconds: float, outcome: str, reason: str | None) -> None:
         """Record the end."""
 
-    def _outside(self) -> AbstractContextManager[None]:
+    def answered(self, result: object) -> None:  # noqa: B027 - only some operations are told by their result
+        """Note what a decorated function returned, which says nothing of the outcome."""
+
+    def outside(self) -> AbstractContextManager[None]:
         """Surrounds what the caller of a generator does between two items, which is no part of the operation."""
         return nullcontext()
 
@@ -78,61 +80,4 @@ class Operation(ABC):
 
     def __call__(self, function: _Function) -> _Function:
         """Decorate a function, a coroutine function or a generator of either kind; calls may overlap."""
-        for is_kind, measured in (
-            (iscoroutinefunction, self._coroutine),
-            (isasyncgenfunction, self._asynchronous_generator),
-            (isgeneratorfunction, self._generator),
-        ):
-            if is_kind(function) or is_kind(type(function).__call__):
-                return cast(_Function, wraps(function)(measured(function)))
-        return cast(_Function, wraps(function)(self._function(function)))
-
-    def _function(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def measured(*args: Any, **kwargs: Any) -> Any:
-            with copy(self):
-                return function(*args, **kwargs)
-
-        return measured
-
-    def _coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        async def measured(*args: Any, **kwargs: Any) -> Any:
-            with copy(self):
-                return await function(*args, **kwargs)
-
-        return measured
-
-    def _generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def measured(*args: Any, **kwargs: Any) -> Any:
-            with copy(self) as operation:
-                return (yield from operation._stepped(function(*args, **kwargs)))
-
-        return measured
-
-    def _stepped(self, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        """The generator, as `yield from` would run it (PEP 380)."""
-        step: Callable[[], Any] = partial(next, generator)
-        while True:
-            try:
-                item = step()
-            except StopIteration as stop:
-                return stop.value
-            try:
-                with self._outside():
-                    sent = yield item
-            except GeneratorExit:
-                generator.close()
-                raise
-            except BaseException as error:
-                step = partial(generator.throw, error)
-            else:
-                step = partial(generator.send, sent)
-
-    def _asynchronous_generator(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        async def measured(*args: Any, **kwargs: Any) -> Any:
-            with copy(self) as operation:
-                async with aclosing(function(*args, **kwargs)) as items:
-                    async for item in items:
-                        with operation._outside():
-                            yield item
-
-        return measured
+        return decorated(function, lambda _args, _kwargs: copy(self))
