@@ -20,6 +20,7 @@ from trust_otel import settings
 from trust_otel.sdk.ending import end_in_good_order
 from trust_otel.sdk.export_log import quieten
 from trust_otel.sdk.periodic import PeriodicReader
+from trust_otel.sdk.resource import unique_in_process
 from trust_otel.sdk.text import valid_text
 from trust_otel.sdk.upstream import configure_from_file, configure_spans_and_logs
 from trust_otel.semconv.definitions import Metric
@@ -56,7 +57,7 @@ def make_resource(auto_instrumentation_version: str | None = None) -> Resource:
         attributes["telemetry.auto.version"] = auto_instrumentation_version
     found = Resource.create(attributes)
     valid = {name: valid_text(value) if isinstance(value, str) else value for name, value in found.attributes.items()}
-    resource = Resource(valid, found.schema_url)
+    resource = unique_in_process(Resource(valid, found.schema_url))
     if str(resource.attributes.get("service.name", "")).startswith(_UNNAMED_SERVICE):
         _logger.warning("trust-otel: the service has no name; set OTEL_SERVICE_NAME, or services cannot be told apart")
     return resource

@@ -6,6 +6,8 @@ Spans and log records are set up by the SDK's own functions, so that every varia
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import wraps
 from os import environ
 from typing import Any, cast
 
@@ -21,16 +23,31 @@ from opentelemetry.propagators.textmap import (
 )
 from opentelemetry.sdk.resources import Resource
 
+from trust_otel.sdk.resource import unique_in_process
+
 _logger = logging.getLogger(__name__)
 
 
 def configure_from_file() -> None:
-    """Let the declarative file of OTEL_CONFIG_FILE decide."""
+    """Set up the SDK from the declarative file that OTEL_CONFIG_FILE names."""
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
+    _make_file_resource_unique()
     configurator: Any = type("FileConfigurator", (_OTelSDKConfigurator,), {})
     configurator().configure()
     _repair_propagation()
+
+
+def _make_file_resource_unique() -> None:
+    """Give the resource of a declarative file a `service.instance.id` that differs in every process."""
+    try:
+        from opentelemetry.configuration import _sdk as module
+    except ImportError:
+        return  # file configuration is not installed, which the SDK reports
+    sdk: Any = module
+    create: Callable[..., Resource] | None = getattr(sdk, "create_resource", None)
+    if create is not None and not hasattr(create, "__wrapped__"):
+        sdk.create_resource = wraps(create)(lambda config: unique_in_process(create(config)))
 
 
 def configure_spans_and_logs(resource: Resource) -> None:

@@ -1,7 +1,12 @@
 """The resource: who sends."""
 
+import re
+from types import SimpleNamespace
+from uuid import UUID
+
 import pytest
-from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.resources import Resource, ResourceDetector
+from opentelemetry.util import _importlib_metadata
 
 from trust_otel import __version__
 from trust_otel.configurator import make_resource
@@ -38,14 +43,27 @@ def test_resource_says_who_made_the_telemetry(monkeypatch: pytest.MonkeyPatch) -
     assert attributes["telemetry.sdk.language"] == "python"
 
 
-def test_every_process_has_an_identity_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_without_a_given_id_has_a_generated_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "signer")
-    assert _made().attributes["service.instance.id"]
+    assert UUID(str(_made().attributes["service.instance.id"]))
 
 
-def test_identity_that_the_user_gives_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_id_is_kept_and_gets_a_suffix_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=signer,service.instance.id=pod-7")
-    assert _made().attributes["service.instance.id"] == "pod-7"
+    made = str(_made().attributes["service.instance.id"])
+    assert re.fullmatch("pod-7-[0-9a-f]{12}", made)
+    assert _made().attributes["service.instance.id"] == made
+
+
+def test_id_of_a_detector_gets_a_suffix_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Detector(ResourceDetector):
+        def detect(self) -> Resource:
+            return Resource({"service.instance.id": "detected"})
+
+    entry_point = SimpleNamespace(load=lambda: Detector)
+    monkeypatch.setattr(_importlib_metadata, "entry_points", lambda **_: [entry_point])
+    monkeypatch.setenv("OTEL_EXPERIMENTAL_RESOURCE_DETECTORS", "service_instance,detected")
+    assert re.fullmatch("detected-[0-9a-f]{12}", str(_made().attributes["service.instance.id"]))
 
 
 @pytest.mark.parametrize("variables", [{}, {"OTEL_SERVICE_NAME": ""}, {"OTEL_RESOURCE_ATTRIBUTES": "service.name="}])
