@@ -9,7 +9,6 @@ from os import environ
 from typing import Any
 
 from opentelemetry import metrics
-from opentelemetry.sdk._configuration import _BaseConfigurator
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
@@ -32,10 +31,14 @@ _logger = logging.getLogger(__name__)
 _UNNAMED_SERVICE = "unknown_service"
 
 
-class TrustConfigurator(_BaseConfigurator):
-    """Sets up the SDK from the environment."""
+class TrustConfigurator:
+    """Sets up the SDK from the environment.
 
-    def _configure(self, **kwargs: Any) -> None:
+    Not a subclass of the SDK's own, whose module imports all of the SDK, also its parts for spans and logs.
+    """
+
+    def configure(self, **kwargs: Any) -> None:
+        """Set up what the environment asks for; upstream's launcher calls this."""
         if settings.value("OTEL_SDK_DISABLED"):
             return
         end_in_good_order()

@@ -1,17 +1,24 @@
-"""Metrics without code: what `opentelemetry-instrument` loads.
+"""Metrics without code: the instrumentors that `opentelemetry-instrument` loads.
 
-The entry points lead here rather than to the classes. Beside another distro, whose upstream instrumentations record
-the same metrics, ours stay out, so that nothing counts twice.
+The entry points lead to functions rather than to classes, for two reasons. When another distro was chosen, its upstream
+instrumentations record the same metrics, so ours stay out and nothing counts twice. And a library is instrumented once
+the program imports it: a program that does not use a library does not pay for its import.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from wrapt import register_post_import_hook
 
 from trust_otel import distro, settings
+
+_logger = logging.getLogger(__name__)
 
 
 class _Inert:
@@ -21,54 +28,97 @@ class _Inert:
         """Do nothing."""
 
 
-def load_http() -> BaseInstrumentor | _Inert:
+class _OnImport:
+    """Instruments a library when the program imports it, or at once if it is imported already.
+
+    Args:
+        library: The module whose import is awaited.
+        module: Module of the instrumentor, in this package.
+        name: Its class.
+        more: Methods of the instrumentor to call with other modules, once these are imported.
+    """
+
+    def __init__(self, library: str, module: str, name: str, more: Mapping[str, str]) -> None:
+        self._library = library
+        self._module = module
+        self._name = name
+        self._more = more
+
+    def instrument(self, **kwargs: Any) -> None:
+        """Wait for the imports."""
+        register_post_import_hook(lambda _: self._call("instrument", **kwargs), self._library)
+        for library, method in self._more.items():
+            register_post_import_hook(partial(self._call, method), library)
+
+    def _call(self, method: str, *args: Any, **kwargs: Any) -> None:
+        # An exception here would fail the program's import.
+        try:
+            getattr(_instrumentor(self._module, self._name), method)(*args, **kwargs)
+        except Exception:
+            _logger.exception("trust-otel: %s is not measured", self._library)
+
+
+_Loaded: TypeAlias = "BaseInstrumentor | _OnImport | _Inert"
+
+
+def load_http() -> _Loaded:
     """Instrumentor of Starlette and FastAPI."""
-    return _load("http", "HttpInstrumentor")
+    # FastAPI imports Starlette before it is complete itself.
+    return _on_import("starlette.applications", "http", "HttpInstrumentor", fastapi="instrument_fastapi")
 
 
-def load_grpc() -> BaseInstrumentor | _Inert:
+def load_grpc() -> _Loaded:
     """Instrumentor of gRPC servers and clients."""
-    return _load("grpc", "GrpcInstrumentor")
+    return _on_import("grpc", "grpc", "GrpcInstrumentor")
 
 
-def load_sqlalchemy() -> BaseInstrumentor | _Inert:
+def load_sqlalchemy() -> _Loaded:
     """Instrumentor of SQLAlchemy engines."""
-    return _load("sqlalchemy", "SqlAlchemyInstrumentor")
+    return _on_import("sqlalchemy", "sqlalchemy", "SqlAlchemyInstrumentor")
 
 
-def load_executors() -> BaseInstrumentor | _Inert:
+def load_executors() -> _Loaded:
     """Instrumentor of `concurrent.futures.ThreadPoolExecutor`."""
     return _load("executors", "ExecutorInstrumentor")
 
 
-def load_cryptography() -> BaseInstrumentor | _Inert:
+def load_cryptography() -> _Loaded:
     """Instrumentor of the X.509 operations of `cryptography`."""
     return _load("cryptography", "CryptographyInstrumentor")
 
 
-def load_certificates() -> BaseInstrumentor | _Inert:
+def load_certificates() -> _Loaded:
     """Watcher of the certificates that TRUST_OTEL_CERTIFICATES names."""
     return _load("certificates", "CertificateInstrumentor", "TRUST_OTEL_CERTIFICATES")
 
 
-def load_dependencies() -> BaseInstrumentor | _Inert:
+def load_dependencies() -> _Loaded:
     """Prober of what TRUST_OTEL_DEPENDENCIES names."""
     return _load("dependencies", "DependencyInstrumentor", "TRUST_OTEL_DEPENDENCIES")
 
 
-def load_security() -> BaseInstrumentor | _Inert:
+def load_security() -> _Loaded:
     """Reader of what TRUST_OTEL_GEOIP_DATABASE and TRUST_OTEL_REPUTATION_FEEDS name."""
     return _load("security", "SecurityInstrumentor", "TRUST_OTEL_GEOIP_DATABASE", "TRUST_OTEL_REPUTATION_FEEDS")
 
 
-def load_agreements() -> BaseInstrumentor | _Inert:
+def load_agreements() -> _Loaded:
     """Reader of the service level agreements that TRUST_OTEL_SLA_FILE names."""
     return _load("agreements", "AgreementInstrumentor", "TRUST_OTEL_SLA_FILE")
 
 
-def _load(module: str, name: str, *wanted_by: str) -> BaseInstrumentor | _Inert:
+def _load(module: str, name: str, *wanted_by: str) -> _Loaded:
     """The instrumentor, if this distro was chosen and, where settings want it, one of them is set."""
     if not distro.chosen() or (wanted_by and not any(settings.value(setting) for setting in wanted_by)):
         return _Inert()
+    return _instrumentor(module, name)
+
+
+def _on_import(library: str, module: str, name: str, **more: str) -> _Loaded:
+    """The instrumentor of a library, if this distro was chosen."""
+    return _OnImport(library, module, name, more) if distro.chosen() else _Inert()
+
+
+def _instrumentor(module: str, name: str) -> BaseInstrumentor:
     instrumentor: BaseInstrumentor = getattr(import_module(f"{__name__}.{module}"), name)()
     return instrumentor

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from inspect import signature
+from types import ModuleType
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from wrapt import register_post_import_hook
 
 from trust_otel import settings
 from trust_otel.instrumentation.contained import contained
@@ -44,6 +46,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
 
     _patches: Patches
     _workers: WorkerThreads
+    _fastapi = False
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """What must be installed for this to work."""
@@ -86,11 +89,20 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
 
         self._patches = patches = Patches()
         patches.replace(Starlette, "__call__", measured_application)
-        for kind in _route_kinds():
-            patches.replace(kind, "handle", _noting_route)
+        patches.replace(Route, "handle", _noting_route)
         patches.replace(Mount, "handle", _noting_mount)
+        self._fastapi = False
+        register_post_import_hook(self.instrument_fastapi, "fastapi")
+
+    def instrument_fastapi(self, fastapi: ModuleType) -> None:
+        """Instrument FastAPI once its import is complete; it imports Starlette before."""
+        if not self._patches.active or self._fastapi or not hasattr(fastapi, "FastAPI"):
+            return
+        self._fastapi = True
+        for kind in _fastapi_routes():
+            self._patches.replace(kind, "handle", _noting_route)
         for application in _applications_with_own_metrics():
-            patches.replace(application, "setup", _without_own_metrics)
+            self._patches.replace(application, "setup", _without_own_metrics)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._workers.forget()
@@ -276,21 +288,17 @@ def _template(route: Any, scope: Scope) -> str:
     return str(route.path)
 
 
-def _route_kinds() -> list[type[BaseRoute]]:
-    """The classes whose `handle` serves a route; FastAPI's has its own in some versions."""
-    try:
-        from fastapi.routing import APIRoute
-    except ImportError:
-        return [Route]
-    return [Route, APIRoute] if "handle" in vars(APIRoute) else [Route]
+def _fastapi_routes() -> list[type[BaseRoute]]:
+    """FastAPI's class of routes, in the versions in which it has a `handle` of its own."""
+    from fastapi.routing import APIRoute
+
+    return [APIRoute] if "handle" in vars(APIRoute) else []
 
 
 def _applications_with_own_metrics() -> list[type]:
     """FastAPI, from the version on that records metrics by itself."""
-    try:
-        from fastapi import FastAPI
-    except ImportError:
-        return []
+    from fastapi import FastAPI
+
     return [FastAPI] if "telemetry" in signature(FastAPI.__init__).parameters else []
 
 

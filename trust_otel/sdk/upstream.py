@@ -23,6 +23,7 @@ from opentelemetry.propagators.textmap import (
 )
 from opentelemetry.sdk.resources import Resource
 
+from trust_otel import settings
 from trust_otel.sdk.resource import unique_in_process
 
 _logger = logging.getLogger(__name__)
@@ -53,6 +54,10 @@ def _make_file_resource_unique() -> None:
 def configure_spans_and_logs(resource: Resource) -> None:
     """Set up what OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER ask for; nothing when they ask for nothing."""
     try:
+        if not settings.value("OTEL_TRACES_EXPORTER") and not settings.value("OTEL_LOGS_EXPORTER"):
+            _repair_propagation()
+            return
+        # Imported here: it imports all of the SDK.
         from opentelemetry.sdk import _configuration as sdk
 
         span_exporters, _, log_exporters = sdk._import_exporters(
