@@ -14,13 +14,16 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
 
-from trust_otel import settings
-from trust_otel.semconv.metrics import ALL as ALL_METRICS
+from trust_otel import helper_processes, settings
 
 _logger = logging.getLogger(__name__)
 
 _chosen = False
+_idle = False
+_forked = False
+_disabled_instrumentations: str | None = None
 
+_DISABLED_INSTRUMENTATIONS = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
 
 DISTRO_NAME = "trust_distro"
@@ -71,6 +74,9 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
     def _configure(self, **kwargs: Any) -> None:
         global _chosen
         _chosen = True
+        if _is_helper():
+            _stay_idle()
+            return
         try:
             prepare(environ)
         except StrictRefusal as refusal:
@@ -80,6 +86,8 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             os._exit(_CONFIGURATION_ERROR)
         for line in conflicts(environ):
             _logger.warning("trust-otel: %s", line)
+        if settings.value("OTEL_SDK_DISABLED"):
+            _stay_idle()
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load an upstream instrumentor, or ours in its place."""
@@ -91,6 +99,73 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             super().load_instrumentor(entry_point, **kwargs)
         elif spans_wanted(environ):
             entry_point.load()().instrument(meter_provider=NoOpMeterProvider(), **kwargs)
+
+
+class _NoConfigurator:
+    """What is loaded in place of the configurator where no SDK is wanted."""
+
+    def configure(self, **kwargs: Any) -> None:
+        """Do nothing."""
+
+
+def load_configurator() -> Any:
+    """The configurator, whose module imports the SDK, unless no SDK is wanted."""
+    if _idle:
+        return _NoConfigurator()
+    from trust_otel.configurator import TrustConfigurator
+
+    return TrustConfigurator()
+
+
+def _is_helper() -> bool:
+    """Whether this process runs none of the program's code."""
+    if helper_processes.is_tool():
+        # What a tool starts helps the tool.
+        environ["OTEL_SDK_DISABLED"] = "true"
+        return True
+    if helper_processes.is_fork_server() and not _forked:
+        helper_processes.at_fork(before=_import_sdk, in_child=_initialize_in_child)
+        return True
+    return helper_processes.is_resource_tracker()
+
+
+def _import_sdk() -> None:
+    """Import what every child of a fork server needs, once for all of them."""
+    try:
+        from trust_otel import configurator
+
+        for exporter in settings.value("OTEL_METRICS_EXPORTER"):
+            if exporter != "prometheus":
+                configurator._exporter_class(exporter)
+    except Exception:
+        _logger.debug("trust-otel: the SDK could not be imported in the fork server", exc_info=True)
+
+
+def _initialize_in_child() -> None:
+    """Set up in a child of a fork server what the launcher sets up in a process of the program."""
+    global _forked
+    _forked = True
+    from opentelemetry.instrumentation.auto_instrumentation import initialize
+
+    initialize()
+
+
+def _stay_idle() -> None:
+    """Have the launcher set up no SDK, and skip all instrumentors without checking what each of them depends on."""
+    global _idle, _disabled_instrumentations
+    _idle, _disabled_instrumentations = True, environ.get(_DISABLED_INSTRUMENTATIONS)
+    environ[_DISABLED_INSTRUMENTATIONS] = "*"
+    environ.setdefault("OTEL_PYTHON_CONFIGURATOR", CONFIGURATOR_NAME)
+
+
+def _end_idling() -> None:
+    """Restore the variable for the processes that this one starts; the launcher has read it."""
+    global _idle
+    _idle = False
+    if _disabled_instrumentations is None:
+        environ.pop(_DISABLED_INSTRUMENTATIONS, None)
+    else:
+        environ[_DISABLED_INSTRUMENTATIONS] = _disabled_instrumentations
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
@@ -151,7 +226,9 @@ def conflicts(environment: Mapping[str, str]) -> list[str]:
 
 
 def warn_unless_chosen() -> None:
-    """Runs before the instrumentors of any distro: says so when another one took our place."""
+    """Run before the instrumentors of any distro; log a warning when another distro was loaded instead of ours."""
+    if _idle:
+        _end_idling()
     if not _chosen:
         _logger.warning(
             "trust-otel: another distro was loaded in its place, so it records nothing by itself; "
@@ -162,6 +239,8 @@ def warn_unless_chosen() -> None:
 
 def _load_system_metrics(entry_point: EntryPoint, **kwargs: Any) -> None:
     """Load the process and runtime metrics that the vocabulary declares, and no others."""
+    from trust_otel.semconv.metrics import ALL as ALL_METRICS
+
     modes: dict[str, list[str] | None] = {"process.cpu.time": ["user", "system"]}
     names = [name for name in ALL_METRICS if name.startswith(("process.", "cpython."))]
     entry_point.load()(config={name: modes.get(name) for name in names}).instrument(**kwargs)

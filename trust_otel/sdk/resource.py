@@ -8,23 +8,19 @@ from opentelemetry.sdk.resources import Attributes, Resource, ServiceInstanceIdR
 
 INSTANCE_ID = "service.instance.id"
 
-
-def _random() -> str:
-    # Not the process id: containers that are given the same id usually have the same process ids too.
-    return os.urandom(6).hex()
+_made: tuple[int, str] = (0, "")
 
 
-_process = _random()
+def _suffix() -> str:
+    """Random digits that this process keeps, and a forked process does not share.
 
-
-def _renew() -> None:
-    global _process
-    _process = _random()
-
-
-if hasattr(os, "register_at_fork"):
-    # Registered before any provider is made, so it runs before the provider updates its resource in the child.
-    os.register_at_fork(after_in_child=_renew)
+    Not the process id itself: containers that are given the same id usually have the same process ids too.
+    """
+    global _made
+    process = os.getpid()
+    if _made[0] != process:
+        _made = process, os.urandom(6).hex()
+    return _made[1]
 
 
 def unique_in_process(resource: Resource) -> Resource:
@@ -51,13 +47,13 @@ class _InstanceResource(Resource):
     """
 
     def __init__(self, attributes: Attributes, schema_url: str, given: str) -> None:
-        super().__init__({**attributes, INSTANCE_ID: f"{given}-{_process}"}, schema_url)
+        super().__init__({**attributes, INSTANCE_ID: f"{given}-{_suffix()}"}, schema_url)
         self._given = given
-        self._made_in = _process
+        self._suffix = _suffix()
 
     def merge(self, other: Resource) -> Resource:
         """Merge as any resource; in a child process, the result has the given id with the digits of the child."""
         merged = super().merge(other)
-        if self._made_in == _process:
+        if self._suffix == _suffix():
             return merged
         return _InstanceResource(merged.attributes, merged.schema_url, self._given)
