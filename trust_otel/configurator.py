@@ -21,7 +21,7 @@ from trust_otel.sdk.export_log import quieten
 from trust_otel.sdk.periodic import PeriodicReader
 from trust_otel.sdk.resource import unique_in_process
 from trust_otel.sdk.text import valid_text
-from trust_otel.sdk.upstream import configure_from_file, configure_spans_and_logs
+from trust_otel.sdk.upstream import configure_from_file, configure_spans_and_logs, count_from_zero_in_children
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.version import __version__
@@ -42,6 +42,7 @@ class TrustConfigurator:
         if settings.value("OTEL_SDK_DISABLED"):
             return
         end_in_good_order()
+        count_from_zero_in_children()
         if environ.get("OTEL_CONFIG_FILE"):
             configure_from_file()
             return

@@ -239,8 +239,11 @@ def warn_unless_chosen() -> None:
 
 def _load_system_metrics(entry_point: EntryPoint, **kwargs: Any) -> None:
     """Load the process and runtime metrics that the vocabulary declares, and no others."""
+    from trust_otel.sdk.upstream import measure_children_themselves
     from trust_otel.semconv.metrics import ALL as ALL_METRICS
 
     modes: dict[str, list[str] | None] = {"process.cpu.time": ["user", "system"]}
     names = [name for name in ALL_METRICS if name.startswith(("process.", "cpython."))]
-    entry_point.load()(config={name: modes.get(name) for name in names}).instrument(**kwargs)
+    instrumentor = entry_point.load()(config={name: modes.get(name) for name in names})
+    instrumentor.instrument(**kwargs)
+    measure_children_themselves(instrumentor)

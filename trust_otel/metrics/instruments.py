@@ -5,6 +5,7 @@ Nothing here raises into the caller. What cannot be recorded is counted in `trus
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -59,6 +60,13 @@ class Sum:
         """Callback of the instrument."""
         return [Observation(cell.value, cell.labels) for cell in self._sums.cells()]
 
+    def restart_in_child(self) -> None:
+        """Add up from 0 in a forked process: the parent exports what was added before."""
+        self._lock = threading.RLock()
+        self._sums.restart_in_child()
+        for cell in self._sums.cells():
+            cell.value = 0
+
 
 Judge = Callable[[Labels], Callable[[float], None] | None]
 """Gives what each amount under some labels is to be passed to; `None` when they are none of its concern."""
@@ -86,6 +94,10 @@ class Distribution:
                     self._judge(number, series)
         except Exception:
             self._loss.count("internal_error")
+
+    def restart_in_child(self) -> None:
+        """Go on in a forked process; the buckets are the SDK's."""
+        self._labels.restart_in_child()
 
     def judge_by(self, judges: tuple[Judge, ...]) -> None:
         """Pass each amount on to these from now on, and to no others."""
@@ -130,6 +142,10 @@ class Table:
     def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Callback of the instrument."""
         return [Observation(cell.value, cell.labels) for cell in self._rows.cells()]
+
+    def restart_in_child(self) -> None:
+        """Keep the rows in a forked process."""
+        self._rows.restart_in_child()
 
 
 class _Cell:
@@ -234,6 +250,13 @@ class Instruments:
             self.loss.watch(metric.name)
             self._create_observable(metric, lambda _options: self._collected(metric, callbacks, combine))
 
+    def restart_in_child(self) -> None:
+        """Count from 0 in a forked process."""
+        self._lock = threading.RLock()
+        self.loss.restart_in_child()
+        for made in self._made.values():
+            made.restart_in_child()
+
     def _collected(
         self, metric: Metric, callbacks: Iterable[Observations], combine: Callable[[float, float], float]
     ) -> Iterable[Observation]:
@@ -291,6 +314,18 @@ def shared_instruments(limits: Limits, provider: MeterProvider | None) -> Instru
         if not _shared_global:
             _shared_global.append(Instruments(limits))
         return _shared_global[0]
+
+
+def _restart_in_child() -> None:
+    """A forked process has an identity of its own, under which the counts of its parent would be counted again."""
+    global _shared_lock
+    _shared_lock = threading.RLock()
+    for instruments in (*_shared_global, *_shared.values()):
+        instruments.restart_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_in_child)
 
 
 _Made = TypeVar("_Made", Sum, Distribution, Table)

@@ -85,6 +85,10 @@ class LabelSets(Generic[Cell]):
         with self._lock:
             return list(self._cells.values())
 
+    def restart_in_child(self) -> None:
+        """Renew the lock in a forked process: a thread that only the parent has may hold it."""
+        self._lock = threading.RLock()
+
     def _admit(self, raw: tuple[tuple[str, object], ...]) -> Cell:
         with self._lock:
             labels, overflowed = self._clean(raw)

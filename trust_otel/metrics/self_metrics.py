@@ -35,6 +35,12 @@ class Loss:
         with self._lock:
             self._overflowed[metric] += 1
 
+    def restart_in_child(self) -> None:
+        """Count from 0 in a forked process."""
+        self._lock = threading.RLock()
+        self._dropped = Counter(dict.fromkeys(self._dropped, 0))
+        self._overflowed = Counter(dict.fromkeys(self._overflowed, 0))
+
     def observe_dropped(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Callback of `trust.otel.dropped`."""
         with self._lock:

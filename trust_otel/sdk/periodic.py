@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from time import time_ns
 from typing import Any, cast
@@ -45,9 +46,13 @@ class SeriesStarts:
     def __init__(self) -> None:
         self._starts: dict[_SeriesKey, int] = {}
         self._collected: int | None = None
+        self._process = os.getpid()
 
     def applied(self, data: MetricsData) -> MetricsData:
         """A copy of the data with the start of each series put right."""
+        if self._process != os.getpid():
+            # The series of a forked process are not those of its parent.
+            self._process, self._starts, self._collected = os.getpid(), {}, None
         seen: dict[_SeriesKey, int] = {}
         resources = [
             ResourceMetrics(

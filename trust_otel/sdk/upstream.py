@@ -6,11 +6,14 @@ Spans and log records are set up by the SDK's own functions, so that every varia
 from __future__ import annotations
 
 import logging
+import os
+import threading
 from collections.abc import Callable
 from functools import wraps
 from os import environ
 from typing import Any, cast
 
+from opentelemetry import metrics
 from opentelemetry.context import Context, get_current
 from opentelemetry.propagate import get_global_textmap, set_global_textmap
 from opentelemetry.propagators.textmap import (
@@ -37,6 +40,42 @@ def configure_from_file() -> None:
     configurator: Any = type("FileConfigurator", (_OTelSDKConfigurator,), {})
     configurator().configure()
     _repair_propagation()
+
+
+def count_from_zero_in_children() -> None:
+    """Have forked processes count from 0.
+
+    The SDK copies its sums and buckets into a child process, which exports them under an identity of its own, so that
+    what the parent counted before is counted again.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_counts)
+
+
+def _forget_counts() -> None:
+    consumer: Any = getattr(metrics.get_meter_provider(), "_measurement_consumer", None)
+    try:
+        for storage in consumer._reader_storages.values() if consumer else ():
+            # Renewed, because a thread that only the parent has may hold them.
+            consumer._lock, storage._lock = threading.Lock(), threading.RLock()
+            storage._instrument_view_instrument_matches.clear()
+    except AttributeError:
+        _logger.debug(
+            "trust-otel: this version of the SDK keeps the parent's counts in forked processes", exc_info=True
+        )
+
+
+def measure_children_themselves(system_metrics: Any) -> None:
+    """Have OpenTelemetry's instrumentor of system metrics measure a forked process, and not its parent once more."""
+
+    def measure_this_process() -> None:
+        try:
+            system_metrics._proc = type(system_metrics._proc)()
+        except Exception:
+            _logger.debug("trust-otel: the process metrics of a forked process are its parent's", exc_info=True)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=measure_this_process)
 
 
 def _make_file_resource_unique() -> None:

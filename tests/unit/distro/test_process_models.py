@@ -1,9 +1,11 @@
-"""Each process of a service has a `service.instance.id` of its own, however it was started."""
+"""Each process of a service has a `service.instance.id` and counts of its own, however it was started."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -107,3 +109,86 @@ def test_declarative_file_without_an_id_gets_one(launched: Launched, tmp_path: P
     (tmp_path / "otel.yaml").write_text("\n".join(line for line in _FILE.splitlines() if "instance.id" not in line))
     found = _instances(launched, tmp_path, _SUBPROCESS, OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"))
     assert len(set(found)) == 3
+
+
+_COUNTING = """
+import os
+from opentelemetry import metrics
+from trust_otel import get_metrics
+
+counter = metrics.get_meter("test").create_counter("works")
+provider = metrics.get_meter_provider()
+
+def work(times):
+    for _ in range(times):
+        counter.add(1)
+        get_metrics().record_audit_event("read")
+        with get_metrics().certificate_operation("validation"):
+            pass
+
+work(5)
+{before_fork}
+if not os.fork():
+    work(1)
+    provider.force_flush()
+    if not os.fork():
+        work(2)
+        provider.force_flush()
+        os._exit(0)
+    os.wait()
+    os._exit(0)
+os.wait()
+work(1)
+"""
+
+
+@pytest.mark.parametrize("before_fork", ["", "provider.force_flush()"])
+def test_forked_process_counts_from_zero(launched: Launched, before_fork: str) -> None:
+    done = launched(_COUNTING.format(before_fork=before_fork), OTEL_METRICS_EXPORTER="console")
+    assert (done.returncode, done.stderr) == (0, "")
+    counts: dict[str, dict[str, int]] = {}
+    for document in _documents(done.stdout):
+        (resource,) = document["resource_metrics"]
+        of_instance = counts.setdefault(resource["resource"]["attributes"]["service.instance.id"], {})
+        for scope in resource["scope_metrics"]:
+            for metric in scope["metrics"]:
+                if metric["name"] in ("works", "trust.audit.events", "trust.certificate.operation.duration"):
+                    points = metric["data"]["data_points"]
+                    of_instance[metric["name"]] = sum(point.get("value", point.get("count")) for point in points)
+    assert sorted(tuple(of_instance.values()) for of_instance in counts.values()) == [(1,) * 3, (2,) * 3, (6,) * 3]
+
+
+_BUSY = """
+import os, time
+from opentelemetry import metrics
+
+while time.process_time() < 3:
+    pass
+if not os.fork():
+    metrics.get_meter_provider().force_flush()
+    os._exit(0)
+os.wait()
+os._exit(0)
+"""
+
+
+def test_process_metrics_of_a_forked_process_are_its_own(launched: Launched) -> None:
+    done = launched(_BUSY, OTEL_METRICS_EXPORTER="console", OTEL_METRIC_EXPORT_INTERVAL="600000")
+    (document,) = _documents(done.stdout)
+    seconds = [
+        point["value"]
+        for scope in document["resource_metrics"][0]["scope_metrics"]
+        for metric in scope["metrics"]
+        if metric["name"] == "process.cpu.time"
+        for point in metric["data"]["data_points"]
+    ]
+    assert 0 <= sum(seconds) < 2
+
+
+def _documents(output: str) -> list[dict[str, Any]]:
+    """The JSON documents that the console exporter wrote."""
+    decoder, found, position = json.JSONDecoder(), [], 0
+    while (position := output.find("{\n", position)) >= 0:
+        document, position = decoder.raw_decode(output, position)
+        found.append(document)
+    return found
