@@ -87,7 +87,7 @@ class Process:
             self._process = subprocess.Popen(
                 self._command, cwd=self.log.parent, env=self._environment, stdout=log, stderr=log
             )
-        eventually(lambda: status(self._health) is not None, True)
+        eventually(lambda: status(self._health) is not None, True, 120)
 
     def kill(self) -> None:
         """kill -9."""
@@ -397,7 +397,7 @@ def test_postgresql_that_goes_away_and_comes_back(started: Start) -> None:
         alertmanager.tell(DOWN, starts_at=began)
         eventually(receiver.open, ["TrustServiceDown"])
         postgresql.stop()
-        assert status(f"{receiver.url}/healthz") == 503
+        eventually(lambda: status(f"{receiver.url}/healthz"), 503)
         alertmanager.tell(SLOW, starts_at=began)
         eventually(lambda: "unexpected status code 503" in alertmanager.log.read_text(), True)
         done = receiver.command("incidents", "ack", "1", "--by", "ann")
@@ -409,6 +409,6 @@ def test_postgresql_that_goes_away_and_comes_back(started: Start) -> None:
         assert status(f"{receiver.url}/healthz") == 503
         postgresql.start()
         eventually(receiver.open, ["TrustDatabaseSlowQueries", "TrustServiceDown"])
-        assert status(f"{receiver.url}/healthz") == 200
+        eventually(lambda: status(f"{receiver.url}/healthz"), 200)
         assert receiver.command("incidents", "ack", "1", "--by", "ann").returncode == 0
         assert "trust@" in receiver.log.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import threading
@@ -14,7 +15,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from trust_otel.incidents.tables import SCHEMA_VERSION, metadata, schema
+from trust_otel.incidents.tables import SCHEMA_VERSION, heartbeat, metadata, schema
+
+_logger = logging.getLogger(__name__)
 
 _WAIT_SECONDS = 5
 _STATEMENT_MILLISECONDS = 8_000
@@ -33,7 +36,15 @@ class DatabaseUrlError(ValueError):
 
 
 class DatabaseAwayError(RuntimeError):
-    """The database did not do what it was asked; the same may succeed later."""
+    """The database did not do what it was asked; the same may succeed later.
+
+    Attributes:
+        reason: The same for everybody: without addresses, names and paths.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class SchemaTooNewError(DatabaseAwayError):
@@ -56,6 +67,8 @@ class Database:
         self._writing = self._engine.execution_options(**{_IMMEDIATE: True})
         self._ready = False
         self._preparing = threading.Lock()
+        self._file = Path(str(self._url.database)) if self._url.get_backend_name() == "sqlite" else None
+        self._inode: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         return self._url.render_as_string(hide_password=True)
@@ -91,25 +104,34 @@ class Database:
         except SQLAlchemyError as error:
             # Whatever went wrong, the tables may be gone or others when it is back.
             self._ready = False
-            raise DatabaseAwayError(_reason(error)) from error
+            raise DatabaseAwayError(_message(error), _reason(error)) from error
         except OSError as error:
             raise DatabaseAwayError(f"{type(error).__name__}: {error.strerror}") from error
 
     def _prepare(self) -> None:
-        if self._ready:
+        if self._ready and not self._replaced():
             return
         with self._preparing:
-            if self._url.get_backend_name() == "sqlite":
-                _make_file(Path(str(self._url.database)))
+            if self._replaced():
+                _logger.error(
+                    "trust-otel: %s was deleted or replaced: its incidents are lost, the file is made anew", self
+                )
+                self._engine.dispose()
+                self._inode = None
+            if self._file is not None:
+                self._inode = _make_file(self._file)
             with self._engine.begin() as connection:
                 there = _has_tables(connection)
             if not there:
                 with self._writing.begin() as connection:
                     _await_turn(connection)
                     if not _has_tables(connection):
-                        metadata.create_all(connection)
-                        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+                        _create_tables(connection)
             self._ready = True
+
+    def _replaced(self) -> bool:
+        """Whether the open file is no longer the one at its path: what is written to it would be lost."""
+        return self._file is not None and self._inode is not None and _inode(self._file) != self._inode
 
 
 def _checked(text_of_url: str) -> URL:
@@ -176,14 +198,28 @@ def _await_turn(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
 
 
-def _make_file(path: Path) -> None:
-    """Make the file, and for nobody else's eyes: it holds addresses of clients."""
+def _make_file(path: Path) -> tuple[int, int]:
+    """Make the file, and for nobody else's eyes: it holds addresses of clients. Its device and inode."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        found = os.fstat(file)
+    finally:
+        os.close(file)
+    return found.st_dev, found.st_ino
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _has_tables(connection: Connection) -> bool:
-    if not inspect(connection).has_table(schema.name):
+    there = inspect(connection)
+    if not there.has_table(schema.name):
         return False
     version: Any = connection.execute(select(schema.c.version)).scalar_one()
     if version > SCHEMA_VERSION:
@@ -191,10 +227,27 @@ def _has_tables(connection: Connection) -> bool:
             f"its tables have version {version}, this trust-otel knows {SCHEMA_VERSION}: use a newer trust-otel, or "
             "another database"
         )
-    return True
+    # Older releases of the same version did not have it.
+    return there.has_table(heartbeat.name)
+
+
+def _create_tables(connection: Connection) -> None:
+    is_new = not inspect(connection).has_table(schema.name)
+    metadata.create_all(connection)
+    if is_new:
+        connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+
+
+def _cause(error: SQLAlchemyError) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _message(error: SQLAlchemyError) -> str:
+    cause = _cause(error)
+    lines = str(cause).strip().splitlines()
+    return f"{type(cause).__name__}: {lines[0] if lines else 'no reason given'}"
 
 
 def _reason(error: SQLAlchemyError) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    lines = str(cause).strip().splitlines()
-    return f"{type(cause).__name__}: {lines[0] if lines else 'no reason given'}"
+    # What SQLite says is a fixed text. PostgreSQL names hosts and users, but its errors have telling names.
+    return _message(error) if isinstance(_cause(error), sqlite3.OperationalError) else type(_cause(error)).__name__

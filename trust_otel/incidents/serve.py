@@ -14,6 +14,7 @@ import uvicorn
 from trust_otel.background import Periodic
 from trust_otel.incidents.acknowledgement import Desk
 from trust_otel.incidents.alertmanager import Alertmanager, AlertmanagerUrlError
+from trust_otel.incidents.connections import ConnectionLimits, connections_for_this_process, protocol
 from trust_otel.incidents.database import Database, DatabaseAwayError, DatabaseUrlError, SchemaTooNewError
 from trust_otel.incidents.server import App
 from trust_otel.incidents.store import Store
@@ -22,8 +23,8 @@ from trust_otel.incidents.watch import SECONDS, Watch
 
 _logger = logging.getLogger(__name__)
 
-_MOST_CONNECTIONS = 256
 _RETENTION_SECONDS = 3600.0
+_BACKLOG = 256
 
 
 class OptionsError(ValueError):
@@ -75,20 +76,20 @@ def serve(options: Options) -> None:
     desk = Desk(store, alertmanager)
     state = _watched(store, alertmanager, desk)
     Periodic("trust-otel-incidents-keep", _RETENTION_SECONDS, lambda: _forget(store, options.keep)).start()
-    app = App(store, desk, deliver, operate, state)
+    connections = connections_for_this_process()
     uvicorn.run(
-        app.asgi(),
+        ConnectionLimits(App(store, desk, deliver, operate, state).asgi(), connections),
         host=options.host,
         port=options.port,
-        http="h11",
+        http=protocol(connections),
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        # Who finds no room is told 503, and Alertmanager tries again.
-        limit_concurrency=_MOST_CONNECTIONS,
+        # As many connections are accepted at a time, before any of them is read.
+        backlog=_BACKLOG,
         timeout_graceful_shutdown=10,
     )
 

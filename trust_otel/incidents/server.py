@@ -14,13 +14,15 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from trust_otel.incidents import incident, records
 from trust_otel.incidents.acknowledgement import Desk
 from trust_otel.incidents.alertmanager import AlertmanagerError
+from trust_otel.incidents.connections import authorized
 from trust_otel.incidents.database import DatabaseAwayError
+from trust_otel.incidents.health import Health
 from trust_otel.incidents.payload import PayloadError, parse, storable
 from trust_otel.incidents.store import AlreadyResolvedError, NoSuchIncidentError, Store
 from trust_otel.incidents.times import format_time, parse_duration, parse_time
@@ -29,6 +31,16 @@ from trust_otel.incidents.tokens import TokenFile
 _logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+class _Json(Response):
+    """JSON in ASCII: characters that control or reorder a terminal's text are escaped, and lose nothing."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
 
 LARGEST_DELIVERY = 16 * 1024 * 1024
 """Bytes: ten thousand alerts, which is more than an Alertmanager should put into one notification."""
@@ -62,12 +74,13 @@ class App:
         self._alertmanager = alertmanager
         self._deliver = deliver
         self._operate = operate
+        self._health = Health(store.check)
 
     def asgi(self) -> Starlette:
         """The same for an ASGI server."""
         return Starlette(
             routes=[
-                Route("/healthz", self._health),
+                Route("/healthz", self._healthz),
                 Route("/webhook", self._webhook, methods=["POST"]),
                 Route("/incidents", self._list),
                 Route("/incidents/{number:int}", self._show),
@@ -78,9 +91,11 @@ class App:
             exception_handlers=_HANDLERS,
         )
 
-    async def _health(self, request: Request) -> Response:
-        await _in_thread(self._store.check)
-        return JSONResponse({"database": "up", "alertmanager": self._alertmanager()})
+    async def _healthz(self, request: Request) -> Response:
+        problem = await self._health.problem()
+        if problem is not None:
+            return _Json({"error": problem, "database": "away"}, status_code=503)
+        return _Json({"database": "up", "alertmanager": self._alertmanager()})
 
     async def _webhook(self, request: Request) -> Response:
         _allow(request, self._deliver, but_not=self._operate)
@@ -93,19 +108,19 @@ class App:
                 notification.truncated,
             )
         _logger.info("trust-otel: delivered by %s: %s", notification.receiver, dict(outcome))
-        return JSONResponse(dict(outcome))
+        return _Json(dict(outcome))
 
     async def _list(self, request: Request) -> Response:
         _allow(request, self._operate, but_not=self._deliver)
         limit = _number(request.query_params.get("limit", "100"), "limit", _MOST_LISTED)
         only_open = request.query_params.get("open", "false") == "true"
         found, more = await _in_thread(partial(self._store.incidents, only_open=only_open, limit=limit))
-        return JSONResponse({"incidents": [incident.to_json(one) for one in found], "more": more})
+        return _Json({"incidents": [incident.to_json(one) for one in found], "more": more})
 
     async def _show(self, request: Request) -> Response:
         _allow(request, self._operate, but_not=self._deliver)
         found, timeline = await _in_thread(self._store.incident, _which(request))
-        return JSONResponse({**incident.to_json(found), "timeline": [incident.to_json(event) for event in timeline]})
+        return _Json({**incident.to_json(found), "timeline": [incident.to_json(event) for event in timeline]})
 
     async def _acknowledge(self, request: Request) -> Response:
         _allow(request, self._operate, but_not=self._deliver)
@@ -114,20 +129,20 @@ class App:
         comment = _said(content, "comment", _LONGEST_TEXT, default="")
         duration = _duration(_said(content, "for", _LONGEST_NAME, default="2h"))
         until = await _in_thread(self._desk.acknowledge, _which(request), person, comment, duration)
-        return JSONResponse({"silenced_until": None if until is None else format_time(until)})
+        return _Json({"silenced_until": None if until is None else format_time(until)})
 
     async def _note(self, request: Request) -> Response:
         _allow(request, self._operate, but_not=self._deliver)
         content = await _content(request)
         person, text = _said(content, "by", _LONGEST_NAME), _said(content, "text", _LONGEST_TEXT)
         await _in_thread(self._store.note, _which(request), person, text)
-        return JSONResponse({}, status_code=201)
+        return _Json({}, status_code=201)
 
     async def _records(self, request: Request) -> Response:
         _allow(request, self._operate, but_not=self._deliver)
         start, end = (_moment(request, name) for name in ("from", "until"))
         found = await _in_thread(self._store.records, start, end)
-        return JSONResponse({"records": [records.to_json(record) for record in found]})
+        return _Json({"records": [records.to_json(record) for record in found]})
 
 
 def _allow(request: Request, tokens: TokenFile, *, but_not: TokenFile) -> None:
@@ -140,6 +155,9 @@ def _allow(request: Request, tokens: TokenFile, *, but_not: TokenFile) -> None:
         if known:
             raise HTTPException(403, "this token is for the other half of the interface: deliver, or operate")
         raise HTTPException(401, "the bearer token is not known here", {"WWW-Authenticate": "Bearer"})
+    if not authorized(request.scope):
+        # Alertmanager tries again.
+        raise HTTPException(503, "too many requests at the same time, try again", {"Retry-After": "1"})
 
 
 async def _body(request: Request, largest: int) -> bytes:
@@ -218,29 +236,29 @@ async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
 
 def _answer(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def answer(_: Request, error: Exception) -> Response:
-        return JSONResponse({"error": str(error)}, status_code=status)
+        return _Json({"error": str(error)}, status_code=status)
 
     return answer
 
 
 async def _refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker
-    return JSONResponse({"error": error.detail}, status_code=error.status_code, headers=error.headers)
+    return _Json({"error": error.detail}, status_code=error.status_code, headers=error.headers)
 
 
 async def _malformed(_: Request, error: Exception) -> Response:
     _logger.error("trust-otel: a notification is refused: %s", error)
-    return JSONResponse({"error": str(error)}, status_code=400)
+    return _Json({"error": str(error)}, status_code=400)
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
     _logger.error("trust-otel: the database did not answer to %s: %s", request.url.path, error)
-    return JSONResponse({"error": "the database is away, try again", "database": "away"}, status_code=503)
+    return _Json({"error": "the database is away, try again", "database": "away"}, status_code=503)
 
 
 async def _too_slow(request: Request, _: Exception) -> Response:
     _logger.error("trust-otel: %s took longer than %d s", request.url.path, _WORK_SECONDS)
-    return JSONResponse({"error": f"no answer within {_WORK_SECONDS} s, try again"}, status_code=503)
+    return _Json({"error": f"no answer within {_WORK_SECONDS} s, try again"}, status_code=503)
 
 
 _HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {

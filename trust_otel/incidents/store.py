@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, delete, func, insert, or_, select, update
 
 from trust_otel.incidents import deliveries, observations
 from trust_otel.incidents.alertmanager import View
@@ -17,7 +17,7 @@ from trust_otel.incidents.incident import NOTE, NOTIFIED, OPENED, SEVERITIES, Ev
 from trust_otel.incidents.journal import Entry, Journal
 from trust_otel.incidents.payload import Notification
 from trust_otel.incidents.records import Note, Record
-from trust_otel.incidents.tables import events, incidents, notifications
+from trust_otel.incidents.tables import events, heartbeat, incidents, notifications
 from trust_otel.incidents.times import format_time, utc_now
 
 
@@ -45,9 +45,11 @@ class Store:
         self._clock = clock
 
     def check(self) -> None:
-        """Ask the database something."""
-        with self._database.read() as connection:
-            connection.execute(select(incidents.c.id).limit(1))
+        """Write to the database, one row that is always the same one."""
+        now = self._clock()
+        with self._database.write() as connection:
+            if connection.execute(update(heartbeat).values(at=now)).rowcount == 0:
+                connection.execute(insert(heartbeat).values(id=1, at=now))
 
     def deliver(self, notification: Notification) -> Counter[str]:
         """Record a notification of Alertmanager; what has become of its alerts."""

@@ -51,6 +51,14 @@ schema = Table(
     Column("version", Integer, nullable=False),
 )
 
+# One row, written to see whether the database can be written to.
+heartbeat = Table(
+    "trust_incidents_heartbeat",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("at", Moment, nullable=False),
+)
+
 incidents = Table(
     "trust_incidents",
     metadata,

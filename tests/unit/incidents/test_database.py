@@ -154,6 +154,44 @@ def test_tables_that_are_gone_are_made_again(database: Database, store: Store, d
     assert deliver(alert()) == {"opened": 1}
 
 
+def test_a_file_that_is_deleted_or_replaced_is_not_written_to_any_more(
+    store: Store, deliver: Deliver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    deliver(alert())
+    for file in tmp_path.glob("incidents.db*"):
+        file.unlink()
+    assert deliver(alert()) == {"opened": 1}
+    assert "was deleted or replaced" in caplog.text
+    with sqlite3.connect(tmp_path / "incidents.db") as other:
+        assert other.execute("SELECT count(*) FROM trust_incidents").fetchone() == (1,)
+    other.close()
+
+
+def test_a_database_that_cannot_be_written_to_fails_the_check(
+    database: Database, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.check()
+    with database.read() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")
+    with pytest.raises(DatabaseAwayError, match="readonly database") as failed:
+        store.check()
+    assert failed.value.reason == "OperationalError: attempt to write a readonly database"
+
+
+def test_a_database_of_a_release_without_the_heartbeat_gets_it(
+    database: Database, store: Store, tmp_path: Path
+) -> None:
+    store.check()
+    with database.write() as connection:
+        connection.exec_driver_sql("DROP TABLE trust_incidents_heartbeat")
+    again = Database(f"sqlite:///{tmp_path / 'incidents.db'}")
+    for _ in range(2):
+        Store(again).check()
+    with again.read() as connection:
+        assert connection.execute(text(f"SELECT count(*) FROM {schema.name}")).scalar_one() == 1
+    again.close()
+
+
 def test_old_resolved_incidents_are_forgotten_with_all_that_belongs_to_them(
     database: Database, store: Store, clock: Clock, deliver: Deliver
 ) -> None:

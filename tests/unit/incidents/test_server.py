@@ -14,10 +14,12 @@ import pytest
 
 from tests.unit.incidents.alertmanagers import Answers
 from tests.unit.incidents.notifications import NIGHT, Clock, alert, payload
+from trust_otel.incidents import health as health_module
 from trust_otel.incidents import server
 from trust_otel.incidents.acknowledgement import Desk
 from trust_otel.incidents.alertmanager import Alertmanager
-from trust_otel.incidents.database import Database
+from trust_otel.incidents.database import Database, DatabaseAwayError
+from trust_otel.incidents.health import Health
 from trust_otel.incidents.payload import parse
 from trust_otel.incidents.server import App
 from trust_otel.incidents.store import Store
@@ -191,8 +193,13 @@ async def called(
 
 
 async def test_while_the_database_is_away_alertmanager_is_to_try_again(
-    client: httpx.AsyncClient, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    client: httpx.AsyncClient,
+    database: Database,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(health_module, "_FRESH_SECONDS", 0.0)
     file = tmp_path / "incidents.db"
     file.mkdir()
     answer = await client.post("/webhook", content=payload(alert()), headers=DELIVERER)
@@ -214,10 +221,34 @@ async def test_a_database_that_hangs_does_not_hang_the_answer(
 ) -> None:
     release = threading.Event()
     monkeypatch.setattr(server, "_WORK_SECONDS", 0.1)
-    monkeypatch.setattr(store, "check", lambda: release.wait(10))
-    answer = await client.get("/healthz")
+    monkeypatch.setattr(store, "incident", lambda number: release.wait(10))
+    answer = await client.get("/incidents/1", headers=OPERATOR)
     release.set()
     assert (answer.status_code, answer.json()) == (503, {"error": "no answer within 0.1 s, try again"})
+
+
+async def test_a_write_that_hangs_is_unhealthy_and_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health_module, "_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(health_module, "_FRESH_SECONDS", 0.0)
+    release, writes = threading.Event(), []
+
+    def write() -> None:
+        writes.append(release.wait(10))
+
+    health = Health(write)
+    for _ in range(3):
+        assert await health.problem() == "the database did not answer within 0.1 s"
+    release.set()
+    monkeypatch.setattr(health_module, "_WAIT_SECONDS", 10)
+    assert await health.problem() is None
+    assert writes == [True]
+
+
+async def test_a_reason_names_no_host_and_no_user() -> None:
+    def write() -> None:
+        raise DatabaseAwayError('OperationalError: connection to "10.0.0.7" failed for user "ann"', "OperationalError")
+
+    assert await Health(write).problem() == "the database cannot be written to: OperationalError"
 
 
 async def test_alerts_that_alertmanager_has_left_out_are_logged(
