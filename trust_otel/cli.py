@@ -6,6 +6,7 @@ import json
 import sys
 from dataclasses import asdict
 from os import environ
+from typing import Any
 
 try:
     import click
@@ -17,6 +18,7 @@ from trust_otel.doctor import examine
 from trust_otel.grafana.commands import grafana
 from trust_otel.incidents.commands import incidents, review
 from trust_otel.render.command import render
+from trust_otel.sdk.text import visible_text
 from trust_otel.semconv import catalogue
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.simulation.command import simulate
@@ -24,7 +26,19 @@ from trust_otel.stack.commands import stack
 from trust_otel.version import __version__
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands whose errors, which may quote what a server has answered, cannot steer the terminal."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError:
+            raise
+        except click.ClickException as error:
+            raise click.ClickException(visible_text(error.format_message(), keep="\n")) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Exact, bounded metrics for trust services, and the stack that carries them to Prometheus."""
@@ -73,7 +87,8 @@ def doctor(as_json: bool) -> None:
         findings.append(finding)
         if not as_json:
             state = "BAD " if finding.problem else "ok  "
-            click.echo(f"{state}{finding.subject:<15}{finding.name}: {finding.problem or finding.detail or 'good'}")
+            line = f"{state}{finding.subject:<15}{finding.name}: {finding.problem or finding.detail or 'good'}"
+            click.echo(visible_text(line))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     sys.exit(any(finding.problem for finding in findings))

@@ -21,6 +21,7 @@ from trust_otel.grafana.review import Review
 from trust_otel.grafana.review import review as review_of
 from trust_otel.grafana.tokens import LONGEST, SHORTEST, write_token
 from trust_otel.incidents.times import parse_duration
+from trust_otel.sdk.text import visible_text
 from trust_otel.stack.files import access_file
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -110,12 +111,12 @@ def access(path: Path, dry_run: bool, review: bool, as_json: bool, **connection:
         wanted = read_access(path)
         if review:
             found = review_of(server, wanted)
-            click.echo(json.dumps(asdict(found), indent=2) if as_json else _text(found))
+            click.echo(json.dumps(asdict(found), indent=2) if as_json else visible_text(_text(found), keep="\n"))
             raise SystemExit(bool(found.findings))
         changes = 0
         for change in bring_about(server, wanted, dry_run=dry_run):
             changes += 1
-            click.echo(f"would change: {change}" if dry_run else change)
+            click.echo(visible_text(f"would change: {change}" if dry_run else change))
         if not changes:
             click.echo("nothing to change")
 
@@ -140,7 +141,7 @@ def token(account: str, lifetime: timedelta, output: Path, **connection: Any) ->
         others = write_token(server, account, lifetime, output, now)
     click.echo(f"{output}: token of {account} until {now + lifetime:%Y-%m-%d %H:%M} UTC")
     if others:
-        click.echo(f"still valid, delete in Grafana what is not used any more: {', '.join(others)}")
+        click.echo(f"still valid, delete in Grafana what is not used any more: {visible_text(', '.join(others))}")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from trust_otel.incidents.alertmanager import Alertmanager, AlertmanagerError
 from trust_otel.incidents.store import AlreadyResolvedError, Store
 from trust_otel.incidents.times import utc_now
+from trust_otel.sdk.text import visible_text
 
 _logger = logging.getLogger(__name__)
 
@@ -47,7 +48,10 @@ class Desk:
         now = self._clock()
         until = now + duration
         reason = f"incident {number}" + (f": {comment}" if comment else "")
-        silence = self._alertmanager.silence(incident.labels, person, reason, now, until)
+        # The incident keeps what was written; amtool prints a silence as it is.
+        silence = self._alertmanager.silence(
+            incident.labels, visible_text(person), visible_text(reason, keep="\n"), now, until
+        )
         try:
             replaced = self._store.acknowledge(number, person, comment, until=until, silence_id=silence)
         except Exception:

@@ -13,6 +13,7 @@ from trust_otel.incidents import review_page
 from trust_otel.incidents.incident import Event, Incident
 from trust_otel.incidents.review import Review
 from trust_otel.incidents.times import format_duration
+from trust_otel.sdk.text import visible_text
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 _SHOWN = ("summary", "description", "runbook_url", "dashboard_url")
@@ -53,7 +54,9 @@ def print_incident(console: Console, found: Incident, timeline: Sequence[Event],
     for event in timeline:
         who = f" {event.person}" if event.person else ""
         said = f": {event.text}" if event.text else ""
-        console.print(_text(f"{_second(event.at)} UTC  {event.kind}{who}{said}"))
+        # Further lines of a note must not look like events.
+        line = f"{_second(event.at)} UTC  {event.kind}{who}{said}".replace("\n", "\n    ")
+        console.print(_text(line))
 
 
 def print_review(console: Console, review: Review) -> None:
@@ -97,5 +100,5 @@ def _second(moment: datetime) -> str:
 
 
 def _text(text: str, style: str = "") -> Text:
-    # Labels come from outside: what would steer the terminal is shown instead.
-    return Text("".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text), style)
+    # Labels and notes come from outside.
+    return Text(visible_text(text, keep="\n\t"), style)

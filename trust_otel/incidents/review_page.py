@@ -10,6 +10,7 @@ from trust_otel.incidents.periods import MONTH, QUARTER, WEEK
 from trust_otel.incidents.review import Page, Review, RuleNumbers
 from trust_otel.incidents.summary import LEVELS, Summary, Times
 from trust_otel.incidents.times import format_duration
+from trust_otel.sdk.text import visible_text
 
 _MOST_ROWS = 15
 _MANY = 0.5
@@ -64,9 +65,9 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    # A line break or a bar would end a cell; what is in brackets or stars is somebody's text, not a form of ours.
-    plain = " ".join(text.split())
-    for character in "\\|<*[`":
+    # A line break or a bar would end a cell; brackets, stars and entities are somebody's text, not markup.
+    plain = visible_text(" ".join(text.split()))
+    for character in "\\|<*[`~&":
         plain = plain.replace(character, f"\\{character}")
     return plain
 

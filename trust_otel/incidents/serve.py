@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from textwrap import indent
+from typing import Any
 
 import uvicorn
 
@@ -20,11 +22,13 @@ from trust_otel.incidents.server import App
 from trust_otel.incidents.store import Store
 from trust_otel.incidents.tokens import TokenFile, TokenFileError
 from trust_otel.incidents.watch import SECONDS, Watch
+from trust_otel.sdk.text import visible_text
 
 _logger = logging.getLogger(__name__)
 
 _RETENTION_SECONDS = 3600.0
 _BACKLOG = 256
+_REPEAT_SECONDS = 60.0
 
 
 class OptionsError(ValueError):
@@ -95,9 +99,37 @@ def serve(options: Options) -> None:
 
 
 def _log_to_stderr() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     # It logs addresses with the password in them.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_OnceAMinute())
+
+
+class _OneLine(logging.Formatter):
+    """A line for each record, whatever is in it; the lines of a traceback are indented."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that it overrides
+        return visible_text(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name that it overrides
+        return indent(visible_text(super().formatException(ei), keep="\n"), "    ")
+
+
+class _OnceAMinute(logging.Filter):
+    """Passes each text once a minute: uvicorn logs a line for each malformed request, which needs no token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = str(record.msg)
+        if record.exc_info is None and record.created - self._logged_at.get(text, 0.0) < _REPEAT_SECONDS:
+            return False
+        self._logged_at[text] = record.created
+        return True
 
 
 def _look_at(store: Store, database: Database) -> None:

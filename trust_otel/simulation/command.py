@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
+from trust_otel.sdk.text import visible_text
+
 from .errors import SimulationError
 from .run import Progress, SimulationConfig, SimulationReport, run_simulation
 from .scenarios import SCENARIOS
@@ -152,4 +154,4 @@ def _print(report: SimulationReport, console: Console) -> None:
     console.print(table)
     console.print(f"{report.skipped} operations skipped, {report.unanswered} requests unanswered")
     for answer, times in report.unexpected.items():
-        console.print(f"unexpected, {times} times: {answer}", markup=False)
+        console.print(f"unexpected, {times} times: {visible_text(answer)}", markup=False)

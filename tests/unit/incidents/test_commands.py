@@ -166,6 +166,21 @@ def test_labels_do_not_steer_the_terminal(run: Run, store: Store, clock: Clock) 
         assert not set(output) & {"\x1b", "\x07", "\u202e"}
 
 
+def test_a_note_cannot_look_like_another_event(run: Run, store: Store, clock: Clock) -> None:
+    store.deliver(parse(payload(alert(starts_at=clock.now))))
+    run("incidents", "note", "1", "done\r\n2026-11-25 03:09:00 UTC  resolved", "--by", "eve\x1b[1A")
+    shown = run("incidents", "show", "1").output
+    assert "\n    2026-11-25 03:09:00 UTC  resolved" in shown
+    assert "\n2026-11-25 03:09:00 UTC  resolved" not in shown
+    assert not set(shown) & {"\r", "\x1b"}
+
+
+def test_an_error_of_the_receiver_does_not_steer_the_terminal(run: Run) -> None:
+    result = run("incidents", "ack", "1", "--by", "ann", "--for", "2\x1b]8;;http://evil\x07h\u202e")
+    assert result.exit_code == 1
+    assert not set(result.output) & {"\x1b", "\x07", "\u202e"}
+
+
 def test_a_token_that_is_not_known_and_a_receiver_that_is_not_there(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,3 +119,15 @@ def test_what_people_wrote_does_not_break_the_page() -> None:
     (line,) = [line for line in page.splitlines() if "script" in line]
     assert line.endswith("| ann | a\\|b \\<script>\\\\ \\[x](http://y) \\*\\*z\\*\\* |")
     assert line.replace("\\|", "").count("|") == 5
+
+
+HOSTILE = "".join(map(chr, (0x1B, 0x0D, 0x7F, 0x9B, 0x061C, 0x200B, 0x200F, 0x202E, 0x2066, 0xFEFF, 0xE0041)))
+
+
+def test_nothing_in_a_page_steers_a_terminal_or_hides_text() -> None:
+    note = Note(f"a{HOSTILE}nn", f"gn{HOSTILE}p.exe &#x202e; ~~not~~")
+    page = markdown(week_of(record(name=f"Al{HOSTILE}ert", notes=(note,))))
+    assert not set(page) & set(HOSTILE)
+    assert "gn\\\\x1b" in page
+    assert "\\\\u202e" in page
+    assert "\\&#x202e; \\~\\~not" in page

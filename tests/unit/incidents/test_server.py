@@ -373,3 +373,23 @@ async def test_records_are_of_what_was_open_in_the_time_asked_for(
     assert await fingerprints("2026-11-24T00:00:00Z", "2026-11-25T03:00:00Z") == []
     (record,) = store.records(NIGHT, clock.now)
     assert (record.runbook_url, [note.text for note in record.notes]) == ("https://runbooks/a", ["disk full"])
+
+
+async def test_answers_are_ascii_and_lose_nothing(client: httpx.AsyncClient) -> None:
+    name = "S\u00fcd\u202e\x1b[2J\u2028"
+    await client.post("/webhook", content=payload(alert(service=name)), headers=DELIVERER)
+    answer = await client.get("/incidents/1", headers=OPERATOR)
+    assert answer.content.isascii()
+    assert answer.json()["service"] == name
+
+
+async def test_a_silence_shows_all_that_is_in_it(client: httpx.AsyncClient, store: Store, answers: Answers) -> None:
+    store.deliver(parse(payload(alert())))
+    body = {"by": "a\u202enn", "comment": "mine\x1b[2J"}
+    assert (await client.post("/incidents/1/acknowledge", json=body, headers=OPERATOR)).status_code == 200
+    assert (answers.posted[0]["createdBy"], answers.posted[0]["comment"]) == (
+        r"a\u202enn",
+        r"incident 1: mine\x1b[2J",
+    )
+    # The record is what was written.
+    assert store.incident(1)[0].acknowledged_by == "a\u202enn"

@@ -1,0 +1,22 @@
+"""The log of the receiver: a line for each record, whatever is in it."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from trust_otel.incidents.serve import _OneLine
+
+
+def test_a_record_is_one_line_and_a_traceback_cannot_look_like_one() -> None:
+    formatter = _OneLine("%(levelname)s %(message)s")
+    record = logging.LogRecord("x", logging.INFO, "x", 1, "by %s", ("a\nERROR forged\x1b[2J\u202e",), None)
+    assert formatter.format(record) == r"INFO by a\nERROR forged\x1b[2J\u202e"
+    try:
+        raise ValueError("first\nERROR forged\x1b")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, "x", 1, "failed", (), sys.exc_info())
+    head, *lines = formatter.format(record).splitlines()
+    assert head == "ERROR failed"
+    assert all(line.startswith("    ") for line in lines)
+    assert "\x1b" not in "".join(lines)
