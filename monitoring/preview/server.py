@@ -28,6 +28,8 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
+# With any port: it may have been forwarded from another machine.
+_LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 _MOST_OF_A_QUERY = 1_000_000
 _QUERY_TIMEOUT = 60.0
 
@@ -101,6 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if not self._allowed():
+            return
         path = unquote(urlsplit(self.path).path)
         if path.startswith(_API):
             self._prometheus(b"")
@@ -110,11 +114,45 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_file(path)
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("content-length", 0))
-        if length > _MOST_OF_A_QUERY:
+        if not self._allowed():
+            return
+        length = self._length()
+        if length is None or length > _MOST_OF_A_QUERY:
+            self.close_connection = True
             self._send(413, "text/plain", b"The query is too long.")
             return
         self._prometheus(self.rfile.read(length))
+
+    def _length(self) -> int | None:
+        """How long the body is, as far as the client says so."""
+        given = self.headers.get("content-length", "0")
+        return int(given) if given.isascii() and given.isdigit() and "transfer-encoding" not in self.headers else None
+
+    def _allowed(self) -> bool:
+        """Whether the request is for this server and from its own page; answers it otherwise.
+
+        A page of another site may have its name resolve to 127.0.0.1 (DNS rebinding), and any page may send requests.
+        """
+        given = self.headers.get_all("host", [])
+        host = given[0].strip().lower() if len(given) == 1 else ""
+        if _LOOPBACK_HOST.fullmatch(host) is None:
+            self._refuse(421, f"This server is at http://127.0.0.1:{self.server.server_port}, and at no other name.")
+            return False
+        if self.headers.get("origin", f"http://{host}").lower() != f"http://{host}" or self._from_another_site():
+            self._refuse(403, "Pages of other sites may not ask this server.")
+            return False
+        return True
+
+    def _from_another_site(self) -> bool:
+        # A link from another page may lead here: it shows the page, which the other one cannot read.
+        navigation = self.command == "GET" and self.headers.get("sec-fetch-mode") == "navigate"
+        site = self.headers.get("sec-fetch-site", "none")
+        return site not in ("none", "same-origin") and not navigation
+
+    def _refuse(self, status: int, text: str) -> None:
+        # A body may follow that nobody reads.
+        self.close_connection = True
+        self._send_error(status, text)
 
     def _prometheus(self, body: bytes) -> None:
         address = urlsplit(self.path)
@@ -158,6 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("content-type", content_type)
             self.send_header("content-length", str(len(body)))
             self.send_header("cache-control", "no-store")
+            self.send_header("cross-origin-resource-policy", "same-origin")
+            self.send_header("x-frame-options", "DENY")
             self.end_headers()
             self.wfile.write(body)
         except ConnectionError:
