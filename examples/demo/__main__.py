@@ -21,6 +21,7 @@ from examples.demo.service import ServiceError, TrustService
 from examples.demo.simulated import Simulation
 from examples.demo.sources import EndpointSource, PrometheusSource, Source
 from monitoring.preview import BuildFailed, Preview
+from trust_otel.private_files import private_folder
 from trust_otel.simulation import SimulationError
 from trust_otel.simulation.command import Duration
 from trust_otel.stack import BinaryUnavailable, Inputs, Stack, StackError
@@ -54,7 +55,7 @@ def demo(seconds: float | None, report: Path | None, rate: float, seed: int) -> 
     """Watch a real trust service's numbers arrive in a real Prometheus."""
     console = Console()
     shutil.rmtree(_FOLDER, ignore_errors=True)
-    _FOLDER.mkdir(parents=True)
+    private_folder(_FOLDER)
     try:
         with _destination(console) as destination:
             seen = _run(console, destination, seconds, rate, seed)

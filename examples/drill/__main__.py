@@ -17,6 +17,7 @@ from examples.drill.rounds import ROUNDS
 from examples.drill.scene import scene
 from examples.drill.table import as_json, draw, summary, table
 from examples.drill.trial import Trial
+from trust_otel.private_files import private_folder
 from trust_otel.simulation.command import Duration
 from trust_otel.stack import StackError
 from trust_otel.stack.commands import ending_signals_as_interrupt
@@ -52,7 +53,7 @@ def drill(
         console.print(f"{time.monotonic() - began:5.0f} s  {line}", highlight=False, markup=False, soft_wrap=True)
 
     shutil.rmtree(_FOLDER, ignore_errors=True)
-    _FOLDER.mkdir(parents=True)
+    private_folder(_FOLDER)
     try:
         with ending_signals_as_interrupt(), scene(_FOLDER, factor, progress) as running:
             seen = perform(running, rounds, quiet, progress)

@@ -18,6 +18,7 @@ from examples.pictures.palette import reduce_colours
 from examples.pictures.scene import SCENARIOS, Scene, scene
 from monitoring.preview import BuildFailed, Preview
 from monitoring.preview.browser import DESKTOP, PHONE, Browser, BrowserError, dashboard_url
+from trust_otel.private_files import private_folder
 from trust_otel.simulation import SimulationError
 from trust_otel.simulation.command import Duration
 from trust_otel.stack import StackError
@@ -66,7 +67,7 @@ def pictures(seconds: float, folder: Path) -> None:
         console.print(f"{time.monotonic() - began:5.0f} s  {line}", highlight=False, markup=False, soft_wrap=True)
 
     shutil.rmtree(_FOLDER, ignore_errors=True)
-    _FOLDER.mkdir(parents=True)
+    private_folder(_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with ending_signals_as_interrupt(), scene(_FOLDER, progress, calm=True) as running:

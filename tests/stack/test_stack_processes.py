@@ -40,6 +40,21 @@ RESOURCE = {
 }
 
 
+def test_no_website_may_read_metrics_through_a_browser(addresses: Addresses) -> None:
+    """Prometheus allows every origin by default."""
+    for origin in ("http://evil.example", "null", f"{addresses.prometheus}.evil.example"):
+        answer = httpx.get(f"{addresses.prometheus}/api/v1/query?query=up", headers={"Origin": origin})
+        assert answer.status_code == 200
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def test_what_the_components_keep_is_for_nobody_else(stack: Stack) -> None:
+    assert stack.directory.stat().st_mode & 0o077 == 0
+    kept = list((stack.directory / "prometheus" / "data").rglob("*"))
+    assert kept
+    assert [each for each in kept if each.exists() and each.stat().st_mode & 0o077] == []
+
+
 def test_the_logs_of_a_start_have_no_warning(stack: Stack) -> None:
     collector = stack.logs("collector", lines=1000)
     assert "Everything is ready." in collector

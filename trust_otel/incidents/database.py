@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from trust_otel.incidents.tables import SCHEMA_VERSION, heartbeat, metadata, schema
+from trust_otel.private_files import private_folder
 
 _logger = logging.getLogger(__name__)
 
@@ -200,10 +201,13 @@ def _await_turn(connection: Connection) -> None:
 
 def _make_file(path: Path) -> tuple[int, int]:
     """Make the file, and for nobody else's eyes: it holds addresses of clients. Its device and inode."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.exists():
+        private_folder(path.parent)
     file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         found = os.fstat(file)
+        if os.name == "posix" and found.st_mode & 0o077 and found.st_uid == os.geteuid():
+            os.fchmod(file, 0o600)
     finally:
         os.close(file)
     return found.st_dev, found.st_ino

@@ -7,6 +7,7 @@ import logging
 from hashlib import sha256
 from pathlib import Path
 
+from trust_otel.private_files import readable_by_others
 from trust_otel.watched_file import WatchedFile
 
 _logger = logging.getLogger(__name__)
@@ -33,6 +34,10 @@ class TokenFile:
         self._file = WatchedFile(path)
         self._digests = [_digest(token) for token in read_tokens(path)]
         self._file.changed()
+        if readable_by_others(path):
+            _logger.warning(
+                "trust-otel: every user of this machine can read the tokens in %s; set its mode to 0600", path
+            )
 
     def holds(self, token: str) -> bool:
         """Whether it is one of the tokens; takes equally long whichever character differs."""

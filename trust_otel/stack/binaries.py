@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from trust_otel.stack.building import Progress, build, cache_folder, cached, remedies
+from trust_otel.stack.building import Progress, build, cache_folder, cached, remedies, usable
 from trust_otel.stack.errors import BinaryUnavailable
 from trust_otel.stack.recipes import Binary
 
@@ -30,7 +30,7 @@ def find(binary: Binary, environ: Mapping[str, str], on_progress: Progress) -> P
         return installed
     cache = cache_folder(environ)
     ready = cached(binary, cache)
-    return ready if ready.exists() else build(binary, cache, environ, on_progress)
+    return ready if usable(ready) else build(binary, cache, environ, on_progress)
 
 
 def compatible(found: Version, pinned: Version) -> bool:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from trust_otel.private_files import ForeignFolderError, changeable_by_others, open_private, private_folder
 from trust_otel.stack.errors import BinaryUnavailable, BuildError
 from trust_otel.stack.locks import exclusive
 from trust_otel.stack.recipes import Binary, Step
@@ -51,13 +52,27 @@ def build(binary: Binary, cache: Path, environ: Mapping[str, str], on_progress: 
         )
     target = cached(binary, cache)
     lock = cache / "locks" / f"{binary.name}.lock"
+    _prepare(cache)
     with exclusive(
         lock,
         lambda: on_progress(f"{binary.title}: waiting for another process that has begun to {tool.verb} it"),
     ):
-        if not target.exists():
+        if not usable(target):
             _build(binary, target, cache, environ, on_progress)
     return target
+
+
+def usable(executable: Path) -> bool:
+    """Whether the executable is in the cache, and nobody else can have put it there or changed it."""
+    return executable.is_file() and not changeable_by_others(executable)
+
+
+def _prepare(cache: Path) -> None:
+    try:
+        for folder in (cache, *(cache / name for name in ("bin", "locks", "logs", "build"))):
+            private_folder(folder, 0o755)
+    except ForeignFolderError as error:
+        raise BinaryUnavailable(f"{error} with XDG_CACHE_HOME") from error
 
 
 def remedies(binary: Binary) -> str:
@@ -71,14 +86,12 @@ def remedies(binary: Binary) -> str:
 
 def _build(binary: Binary, target: Path, cache: Path, environ: Mapping[str, str], on_progress: Progress) -> None:
     log = cache / "logs" / f"{binary.name}.log"
-    for folder in (target.parent, log.parent, cache / "build"):
-        folder.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f"{binary.name}-", dir=cache / "build"))
     started = time.monotonic()
     try:
         for file in binary.recipe.files:
             shutil.copy(file, work)
-        with log.open("w") as output:
+        with open(log, "w", opener=open_private) as output:
             for step in binary.recipe.steps:
                 _run(
                     binary,
@@ -128,6 +141,7 @@ def _run(
         stdout=output,
         stderr=output,
         start_new_session=True,
+        umask=0o022,
     )
     try:
         while True:

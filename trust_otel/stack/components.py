@@ -1,5 +1,6 @@
 """How each component is started, and how to ask whether it is well."""
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -109,6 +110,8 @@ def _prometheus(start: Start) -> Launch:
             f"--web.listen-address={LOOPBACK}:{port_of(url)}",
             # In the links of alerts; the default is the name of the machine.
             f"--web.external-url={url}",
+            # By default every website may read all metrics through the browser of a user of this machine.
+            f"--web.cors.origin={re.escape(url)}",
             "--web.enable-otlp-receiver",
             # An alert that was waiting (`for`) goes on waiting after a restart; by default for 10 minutes at least.
             "--rules.alert.for-grace-period=1m",

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 
+from trust_otel.private_files import ForeignFolderError, private_folder
 from trust_otel.stack import processes, targets
 from trust_otel.stack.binaries import find
 from trust_otel.stack.components import COMPONENTS, Component, Start
@@ -93,7 +94,10 @@ class Stack:
         the last lines of the component's log; then nothing that this call has started is left
         running.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
+        try:
+            private_folder(self.directory)
+        except ForeignFolderError as error:
+            raise ComponentError(str(error)) from error
         executables = {component.name: self._find(component) for component in self._components}
         with self._locked():
             state = self._usable_state()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from trust_otel.private_files import open_private
 from trust_otel.stack.state import ProcessRecord
 
 # Two readings of one process' start differ by rounding at most; a recycled pid is seconds away.
@@ -18,9 +19,12 @@ _POLL_SECONDS = 0.02
 def start(
     command: list[str], *, environment: Mapping[str, str], directory: Path, log: Path
 ) -> "subprocess.Popen[bytes]":
-    """Start a process that writes to the end of `log`. Raises OSError when it cannot be started."""
+    """Start a process that writes to the end of `log`, and whose files are its owner's alone.
+
+    Raises OSError when it cannot be started.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with open(log, "ab", opener=open_private) as output:
         return subprocess.Popen(  # noqa: S603 - a component of the stack
             command,
             cwd=directory,
@@ -31,6 +35,7 @@ def start(
             # A Ctrl-C in the terminal goes to the whole foreground group: components are stopped in
             # order instead.
             start_new_session=True,
+            umask=0o077,
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from trust_otel.private_files import changeable_by_others, open_private
 from trust_otel.stack.ports import LOOPBACK, all_free, free_ports
 
 # What else may listen: the components that a stack has only when they are asked for, and the ports on which the
@@ -107,6 +108,9 @@ class State:
 def load(path: Path) -> State | None:
     """The state in the file; None when there is none, or when it is not one of this version's."""
     try:
+        if changeable_by_others(path):
+            # Its process ids are not to be trusted with a signal.
+            return None
         content = json.loads(path.read_text())
         addresses = Addresses(**content["addresses"])
         if set(addresses.optional) != set(OPTIONAL):
@@ -122,7 +126,8 @@ def load(path: Path) -> State | None:
 def save(path: Path, state: State) -> None:
     """Replace the file at once: a reader sees the old content or the new, never half of it."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(_plain(state), indent=2) + "\n")
+    with open(temporary, "w", opener=open_private) as file:
+        file.write(json.dumps(_plain(state), indent=2) + "\n")
     temporary.replace(path)
 
 

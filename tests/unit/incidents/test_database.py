@@ -36,11 +36,21 @@ def test_the_file_is_for_nobody_else(store: Store, deliver: Deliver, tmp_path: P
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("incidents.db*")} == {0o600}
 
 
+def test_a_file_that_others_could_read_is_for_nobody_else_any_more(tmp_path: Path) -> None:
+    (tmp_path / "incidents.db").touch()
+    (tmp_path / "incidents.db").chmod(0o666)
+    database = Database(f"sqlite:///{tmp_path / 'incidents.db'}")
+    Store(database).check()
+    assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("incidents.db*")} == {0o600}
+    database.close()
+
+
 def test_its_folder_is_made(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'a' / 'b' / 'incidents.db'}")
     Store(database).check()
     database.close()
     assert (tmp_path / "a" / "b" / "incidents.db").exists()
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
 
 
 def test_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

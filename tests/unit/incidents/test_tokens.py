@@ -65,3 +65,14 @@ def test_a_file_without_a_usable_token_is_refused_with_the_remedy(
     assert said in str(refused.value)
     assert "openssl rand -hex 32" in str(refused.value)
     assert "fifteen" not in str(refused.value)
+
+
+def test_a_file_that_every_user_can_read_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "token").write_text("0123456789abcdef")
+    (tmp_path / "token").chmod(0o600)
+    TokenFile(tmp_path / "token")
+    assert caplog.text == ""
+    (tmp_path / "token").chmod(0o644)
+    TokenFile(tmp_path / "token")
+    assert "can read the tokens in" in caplog.text
+    assert "0123456789abcdef" not in caplog.text

@@ -1,4 +1,6 @@
 import multiprocessing
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,6 +136,29 @@ def test_what_is_nowhere_is_built_once(tmp_path: Path, thing: Binary, environ: d
     assert lines[0] == "The Thing 3.12.0: compiling"
     assert lines[-1].startswith("The Thing 3.12.0: built in ")
     assert list((tmp_path / "cache" / "trust-otel" / "build").iterdir()) == []
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_nobody_else_can_change_what_is_built(
+    tmp_path: Path, thing: Binary, environ: dict[str, str], umask: int
+) -> None:
+    builds = with_go(tmp_path)
+    cache = tmp_path / "cache" / "trust-otel"
+    # As an earlier release left it.
+    (cache / "bin").mkdir(parents=True)
+    (cache / "bin").chmod(0o777)
+    before = os.umask(umask)
+    try:
+        built = find(thing, environ, silent)
+    finally:
+        os.umask(before)
+    found = [cache, *cache.rglob("*")]
+    assert [each for each in found if stat.S_IMODE(each.stat().st_mode) & 0o022] == []
+    # One that others could change is built again.
+    built.chmod(0o777)
+    assert find(thing, environ, silent) == built
+    assert stat.S_IMODE(built.stat().st_mode) & 0o022 == 0
+    assert builds.read_text() == "built\n" * 2
 
 
 def test_two_processes_do_not_build_the_same_thing_twice(

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.stack.conftest import script
-from trust_otel.stack import ComponentError, Stack
+from trust_otel.stack import ComponentError, Stack, processes
 from trust_otel.stack.processes import running
 from trust_otel.stack.state import State, load, port_of, save
 
@@ -171,3 +172,50 @@ Stack(pathlib.Path({str(tmp_path)!r}), environ={fake_binaries!r}, detached=True)
     finally:
         stack.down()
     assert [component.running for component in stack.status()] == [False, False]
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_what_a_stack_keeps_is_for_nobody_else(tmp_path: Path, fake_binaries: dict[str, str], umask: int) -> None:
+    folder = tmp_path / "state" / "stack"
+    before = os.umask(umask)
+    try:
+        with Stack(folder, environ=fake_binaries) as stack:
+            stack.up()
+            assert {stat.S_IMODE(each.stat().st_mode) for each in (folder.parent, folder)} == {0o700}
+            for name in ("stack.json", "stack.lock", "logs/collector.log"):
+                assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600, name
+            # Made by an earlier release.
+            folder.chmod(0o777)
+            stack.up()
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+
+
+def test_components_make_private_files(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        processes.start(
+            ["/bin/sh", "-c", "mkdir data; touch data/file"],
+            environment={**os.environ},
+            directory=tmp_path,
+            log=tmp_path / "log",
+        ).wait(30)
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("data", "data/file")] == [0o700, 0o600]
+
+
+def test_a_folder_of_another_user_is_refused(
+    tmp_path: Path, fake_binaries: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(ComponentError, match="belongs to another user"):
+        Stack(tmp_path / "run", environ=fake_binaries).up()
+
+
+def test_processes_that_somebody_else_wrote_down_get_no_signal(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
+    with Stack(tmp_path, environ=fake_binaries) as stack:
+        stack.up()
+        (tmp_path / "stack.json").chmod(0o666)
+        assert stack.status() == []
