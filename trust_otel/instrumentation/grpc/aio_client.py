@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
+from inspect import Signature, signature
 from typing import Any
 from weakref import proxy
 
 import grpc.aio
+from wrapt import FunctionWrapper
 
 from trust_otel.instrumentation.grpc.calls import Proxy, Recording, RpcType
 from trust_otel.instrumentation.grpc.client_calls import ClientCall, begin
@@ -27,31 +29,46 @@ class MeasuredAioChannel(Proxy):
         super().__init__(channel)
         self._self_recording = recording
 
-    def unary_unary(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._self_callable("unary", self.__wrapped__.unary_unary, method, args, kwargs)
+    @property
+    def unary_unary(self) -> Any:
+        return self._self_measured(self.__wrapped__.unary_unary, "unary")
 
-    def stream_unary(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._self_callable("client_stream", self.__wrapped__.stream_unary, method, args, kwargs)
+    @property
+    def stream_unary(self) -> Any:
+        return self._self_measured(self.__wrapped__.stream_unary, "client_stream")
 
-    def unary_stream(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._self_callable("server_stream", self.__wrapped__.unary_stream, method, args, kwargs)
+    @property
+    def unary_stream(self) -> Any:
+        return self._self_measured(self.__wrapped__.unary_stream, "server_stream")
 
-    def stream_stream(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._self_callable("bidi_stream", self.__wrapped__.stream_stream, method, args, kwargs)
+    @property
+    def stream_stream(self) -> Any:
+        return self._self_measured(self.__wrapped__.stream_stream, "bidi_stream")
 
     async def __aenter__(self) -> MeasuredAioChannel:
         await self.__wrapped__.__aenter__()
         return self
 
-    def _self_callable(self, kind: RpcType, make: Callable[..., Any], method: Any, args: Any, kwargs: Any) -> Any:
-        def bound(serializer: Any = None, deserializer: Any = None, *rest: Any, **options: Any) -> _Callable:
-            serializer = options.pop("request_serializer", serializer)
-            deserializer = options.pop("response_deserializer", deserializer)
+    def _self_measured(self, make: Any, kind: RpcType) -> Any:
+        def measured(
+            callable_: Any,
+            method: Any,
+            request_serializer: Any = None,
+            response_deserializer: Any = None,
+            *rest: Any,
+            **options: Any,
+        ) -> _Callable:
+            def again(serializer: _Convert | None, deserializer: _Convert | None) -> Any:
+                return make(method, serializer, deserializer, *rest, **options)
+
             return _Callable(
-                partial(make, method, *rest, **options), self._self_recording, method, kind, serializer, deserializer
+                callable_, again, self._self_recording, method, kind, request_serializer, response_deserializer
             )
 
-        return bound(*args, **kwargs)
+        def made(_make: Any, _instance: object, args: Any, kwargs: Any) -> _Callable:
+            return measured(make(*args, **kwargs), *args, **kwargs)
+
+        return FunctionWrapper(make, made)
 
 
 class _Callable(Proxy):
@@ -59,20 +76,25 @@ class _Callable(Proxy):
 
     def __init__(
         self,
-        make: Callable[..., Any],
+        callable_: Any,
+        make: Callable[[_Convert | None, _Convert | None], Any],
         recording: Recording,
         method: Any,
         kind: RpcType,
         serializer: _Convert | None,
         deserializer: _Convert | None,
     ) -> None:
-        super().__init__(make(request_serializer=serializer, response_deserializer=deserializer))
+        super().__init__(callable_)
         self._self_make = make
         self._self_recording = recording
         self._self_method = method
         self._self_type = kind
         self._self_serializer = serializer
         self._self_deserializer = deserializer
+
+    @property
+    def __signature__(self) -> Signature:
+        return signature(self.__wrapped__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         call = begin(self._self_recording, self._self_method, self._self_type)
@@ -95,7 +117,7 @@ class _Callable(Proxy):
             serializer = _then(serializer, call.taken)
         if kind != "client_stream":
             deserializer = _then(deserializer, call.answered)
-        return self._self_make(request_serializer=serializer, response_deserializer=deserializer)
+        return self._self_make(serializer, deserializer)
 
 
 def _then(convert: _Convert | None, count: Callable[[], None]) -> _Convert:

@@ -7,13 +7,16 @@ and raises at other moments, than the channel that the service asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from inspect import Signature, signature
 from typing import Any
 from weakref import ref
 
 import grpc
+from wrapt import FunctionWrapper
 
 from trust_otel.instrumentation.grpc.calls import Proxy, Recording, RpcType
 from trust_otel.instrumentation.grpc.client_calls import ClientCall, begin
+from trust_otel.instrumentation.patches import imitates
 
 
 class MeasuredChannel(Proxy):
@@ -23,21 +26,28 @@ class MeasuredChannel(Proxy):
         super().__init__(channel)
         self._self_recording = recording
 
-    def unary_unary(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        callable_ = self.__wrapped__.unary_unary(method, *args, **kwargs)
-        return _OneResponse(callable_, self._self_recording, method, "unary")
+    @property
+    def unary_unary(self) -> Any:
+        return self._self_measured(self.__wrapped__.unary_unary, _OneResponse, "unary")
 
-    def stream_unary(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        callable_ = self.__wrapped__.stream_unary(method, *args, **kwargs)
-        return _OneResponse(callable_, self._self_recording, method, "client_stream")
+    @property
+    def stream_unary(self) -> Any:
+        return self._self_measured(self.__wrapped__.stream_unary, _OneResponse, "client_stream")
 
-    def unary_stream(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        callable_ = self.__wrapped__.unary_stream(method, *args, **kwargs)
-        return _ManyResponses(callable_, self._self_recording, method, "server_stream")
+    @property
+    def unary_stream(self) -> Any:
+        return self._self_measured(self.__wrapped__.unary_stream, _ManyResponses, "server_stream")
 
-    def stream_stream(self, method: Any, *args: Any, **kwargs: Any) -> Any:
-        callable_ = self.__wrapped__.stream_stream(method, *args, **kwargs)
-        return _ManyResponses(callable_, self._self_recording, method, "bidi_stream")
+    @property
+    def stream_stream(self) -> Any:
+        return self._self_measured(self.__wrapped__.stream_stream, _ManyResponses, "bidi_stream")
+
+    def _self_measured(self, make: Any, kind: type[_Callable], rpc_type: RpcType) -> Any:
+        def made(_make: Any, _instance: object, args: Any, kwargs: Any) -> _Callable:
+            callable_ = make(*args, **kwargs)
+            return kind(callable_, self._self_recording, args[0] if args else kwargs["method"], rpc_type)
+
+        return FunctionWrapper(make, made)
 
     def __enter__(self) -> MeasuredChannel:
         self.__wrapped__.__enter__()
@@ -53,6 +63,10 @@ class _Callable(Proxy):
         self._self_method = method
         self._self_type = rpc_type
         self._self_request_streaming = rpc_type in ("client_stream", "bidi_stream")
+
+    @property
+    def __signature__(self) -> Signature:
+        return signature(self.__wrapped__)
 
     def _self_begin(self) -> ClientCall | None:
         return begin(self._self_recording, self._self_method, self._self_type)
@@ -71,14 +85,23 @@ class _OneResponse(_Callable):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._self_blocking(self.__wrapped__, args, kwargs)
 
-    def with_call(self, *args: Any, **kwargs: Any) -> Any:
-        return self._self_blocking(self.__wrapped__.with_call, args, kwargs)
+    @property
+    def with_call(self) -> Any:
+        return FunctionWrapper(
+            self.__wrapped__.with_call, lambda function, _, args, kwargs: self._self_blocking(function, args, kwargs)
+        )
 
-    def future(self, *args: Any, **kwargs: Any) -> Any:
+    @property
+    def future(self) -> Any:
+        return FunctionWrapper(
+            self.__wrapped__.future, lambda function, _, args, kwargs: self._self_started(function, args, kwargs)
+        )
+
+    def _self_started(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         call = self._self_begin()
         if call is None:
-            return self.__wrapped__.future(*args, **kwargs)
-        return _observed(self._self_make(self.__wrapped__.future, call, args, kwargs), call)
+            return function(*args, **kwargs)
+        return _observed(self._self_make(function, call, args, kwargs), call)
 
     def _self_blocking(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         call = self._self_begin()
@@ -104,6 +127,17 @@ def _observed(running: Any, call: ClientCall) -> Any:
     return _iterated(running, call)
 
 
+def _learning(original: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of a call, from which the service may learn that the call ended."""
+    name = original.__name__
+
+    @imitates(original)
+    def ask(self: _Running, *args: Any, **kwargs: Any) -> Any:
+        return self._self_learn(getattr(self.__wrapped__, name), *args, **kwargs)
+
+    return ask
+
+
 class _Running(Proxy):
     """A call that runs: a future, an iterator of responses, or both.
 
@@ -123,27 +157,15 @@ class _Running(Proxy):
         if not running.add_callback(ended):
             ended()
 
-    def result(self, *args: Any, **kwargs: Any) -> Any:
-        return self._self_learn(self.__wrapped__.result, *args, **kwargs)
+    result = _learning(grpc.Future.result)
+    exception = _learning(grpc.Future.exception)
+    traceback = _learning(grpc.Future.traceback)
+    code = _learning(grpc.Call.code)
+    details = _learning(grpc.Call.details)
+    trailing_metadata = _learning(grpc.Call.trailing_metadata)
+    cancel = _learning(grpc.RpcContext.cancel)
 
-    def exception(self, *args: Any, **kwargs: Any) -> Any:
-        return self._self_learn(self.__wrapped__.exception, *args, **kwargs)
-
-    def traceback(self, *args: Any, **kwargs: Any) -> Any:
-        return self._self_learn(self.__wrapped__.traceback, *args, **kwargs)
-
-    def code(self) -> Any:
-        return self._self_learn(self.__wrapped__.code)
-
-    def details(self) -> Any:
-        return self._self_learn(self.__wrapped__.details)
-
-    def trailing_metadata(self) -> Any:
-        return self._self_learn(self.__wrapped__.trailing_metadata)
-
-    def cancel(self) -> Any:
-        return self._self_learn(self.__wrapped__.cancel)
-
+    @imitates(grpc.Future.add_done_callback)
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
         self.__wrapped__.add_done_callback(lambda _running: fn(self))
 

@@ -6,7 +6,6 @@ A client can send any name, and an interceptor may answer to it before anyone ha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import update_wrapper
 from typing import Any
 
 import grpc
@@ -75,5 +74,6 @@ def watch(server: Any, methods: Methods) -> None:
                 super().add_registered_method_handlers(service_name, method_handlers)
                 methods.add_registered(service_name, method_handlers)
 
-    update_wrapper(Watched, kind, updated=())
+    for name in ("__name__", "__qualname__", "__module__", "__doc__"):
+        setattr(Watched, name, getattr(kind, name))
     server.__class__ = Watched

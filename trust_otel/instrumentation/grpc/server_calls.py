@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
 
 import grpc
+from wrapt import FunctionWrapper
 
 from trust_otel.instrumentation.grpc.calls import Call, status_name
 from trust_otel.instrumentation.grpc.methods import OTHER
@@ -126,7 +128,18 @@ class MeasuredHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # gener
             _noting(handler.response_serializer or _as_it_is, call, failed_status), call
         )
         self.unary_unary = self.unary_stream = self.stream_unary = self.stream_stream = None
-        setattr(self, behavior_name(handler), behavior)
+        name = behavior_name(handler)
+        # To whoever inspects it, the service's function: of the same kind, with the attributes that tell the server how
+        # to call it.
+        standing_in = FunctionWrapper(getattr(handler, name), lambda _, __, args, kwargs: behavior(*args, **kwargs))
+        setattr(self, name, standing_in)
+
+    def _replace(self, **changes: Any) -> MeasuredHandler:
+        """A changed copy, which interceptors make of a handler of gRPC in this way."""
+        replaced = copy(self)
+        for name, value in changes.items():
+            setattr(replaced, "_request_streaming" if name == "request_streaming" else name, value)
+        return replaced
 
     @property
     def request_streaming(self) -> bool:  # type: ignore[override]  # gRPC only reads it

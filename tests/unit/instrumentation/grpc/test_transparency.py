@@ -1,0 +1,210 @@
+"""Servers, channels and handlers that are measured look and fail like those of gRPC."""
+
+import inspect
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from trust_otel.instrumentation.grpc import GrpcInstrumentor
+from trust_otel.instrumentation.grpc.aio_server import AioServerInterceptor
+from trust_otel.instrumentation.grpc.calls import Recording
+from trust_otel.instrumentation.grpc.methods import Methods
+from trust_otel.instrumentation.grpc.server import ServerInterceptor
+from trust_otel.protect.addresses import TrustedProxies
+
+KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+
+_WRONG_CALLS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
+    ((), {}),
+    ((1,) * 12, {}),
+    (("/service/method",), {"method": "/service/method"}),
+    (("/service/method", str.encode), {"request_serializer": str.encode}),
+    (("/service/method",), {"unheard_of": 1}),
+    ((), {"unheard_of": 1}),
+)
+
+
+def _described(function: Any, calls: Any = _WRONG_CALLS) -> dict[str, Any]:
+    return {
+        "signature": inspect.signature(function),
+        "names": [getattr(function, name, None) for name in ("__name__", "__qualname__", "__module__", "__doc__")],
+        "kinds": [
+            test(function)
+            for test in (
+                inspect.isfunction,
+                inspect.ismethod,
+                inspect.iscoroutinefunction,
+                inspect.isgeneratorfunction,
+                inspect.isasyncgenfunction,
+            )
+        ],
+        "wrong calls": [_outcome(function, *call) for call in calls],
+    }
+
+
+def _outcome(function: Any, args: Any, kwargs: Any) -> tuple[str, str]:
+    try:
+        function(*args, **kwargs)
+    except TypeError as error:
+        return "failed", str(error)
+    except Exception as error:
+        return "failed", type(error).__name__
+    return "returned", ""
+
+
+def _described_channel(channel: Any) -> dict[str, Any]:
+    described: dict[str, Any] = {"channel": isinstance(channel, (grpc.Channel, grpc.aio.Channel))}
+    for kind in KINDS:
+        described[kind] = _described(getattr(channel, kind))
+        callable_ = getattr(channel, kind)(
+            "/service/method", request_serializer=str.encode, response_deserializer=bytes.decode
+        )
+        described[f"{kind} callable"] = (
+            inspect.signature(callable_),
+            [_outcome(callable_, *call) for call in (((), {}), ((1,) * 12, {}), ((1,), {"unheard_of": 1}))],
+        )
+        for name in ("with_call", "future"):
+            if hasattr(callable_, name):
+                described[f"{kind} {name}"] = _described(getattr(callable_, name))
+    return described
+
+
+def test_sync_channels_are_like_those_of_grpc(instrumentor: GrpcInstrumentor) -> None:
+    with grpc.insecure_channel("localhost:1") as channel:
+        measured = _described_channel(channel)
+    instrumentor.uninstrument()
+    with grpc.insecure_channel("localhost:1") as channel:
+        assert measured == _described_channel(channel)
+
+
+async def test_aio_channels_are_like_those_of_grpc(instrumentor: GrpcInstrumentor) -> None:
+    async with grpc.aio.insecure_channel("localhost:1") as channel:
+        measured = _described_channel(channel)
+    instrumentor.uninstrument()
+    async with grpc.aio.insecure_channel("localhost:1") as channel:
+        assert measured == _described_channel(channel)
+
+
+async def test_aio_callables_may_be_made_with_positional_arguments(instrumentor: GrpcInstrumentor) -> None:
+    async with grpc.aio.insecure_channel("localhost:1") as channel:
+        call = channel.unary_stream("/service/method", str.encode, bytes.decode, False)("message")  # type: ignore[call-arg]
+        call.cancel()
+
+
+def _described_server(server: Any) -> dict[str, Any]:
+    kind = type(server)
+    return {
+        "kind": (kind.__name__, kind.__qualname__, kind.__module__, kind.__doc__),
+        "server": isinstance(server, (grpc.Server, grpc.aio.Server)),
+        "attributes": dir(server),
+        "methods": [
+            _described(getattr(server, name)) for name in ("add_generic_rpc_handlers", "add_registered_method_handlers")
+        ],
+    }
+
+
+@pytest.mark.parametrize("module", [grpc, grpc.aio], ids=["sync", "aio"])
+async def test_servers_are_those_of_grpc(instrumentor: GrpcInstrumentor, module: Any) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        measured = module.server(pool)
+        described = _described_server(measured)
+        instrumentor.uninstrument()
+        original = module.server(pool)
+        assert isinstance(measured, type(original))
+        assert described == _described_server(original)
+        if module is grpc.aio:
+            await measured.stop(None)
+            await original.stop(None)
+
+
+class Servicer:
+    """A service whose methods are of every kind."""
+
+    def plain(self, request: Any, context: Any) -> Any:
+        """Documentation."""
+
+    def generator(self, request: Any, context: Any) -> Any:
+        """Documentation."""
+        yield
+
+    async def coroutine(self, request: Any, context: Any) -> Any:
+        """Documentation."""
+
+    async def stream(self, request: Any, context: Any) -> Any:
+        """Documentation."""
+        yield
+
+
+class Callable_:  # noqa: N801 - not typing's
+    """An object in place of a function."""
+
+    experimental_non_blocking = False
+
+    def __call__(self, request: Any, context: Any) -> Any:
+        pass
+
+
+def non_blocking(request: Any, context: Any, send: Any) -> None:
+    """Documentation."""
+
+
+non_blocking.experimental_non_blocking = True  # type: ignore[attr-defined]
+non_blocking.experimental_thread_pool = None  # type: ignore[attr-defined]
+
+MAKERS: dict[str, Callable[[Any], Any]] = {
+    "unary_unary": grpc.unary_unary_rpc_method_handler,
+    "unary_stream": grpc.unary_stream_rpc_method_handler,
+    "stream_unary": grpc.stream_unary_rpc_method_handler,
+    "stream_stream": grpc.stream_stream_rpc_method_handler,
+}
+
+
+class Details(grpc.HandlerCallDetails):
+    method = "/service/method"
+    invocation_metadata = ()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("side", ["sync", "aio"])
+@pytest.mark.parametrize(
+    "behavior",
+    [
+        Servicer().plain,
+        Servicer().generator,
+        Servicer().coroutine,
+        Servicer().stream,
+        Servicer.plain,
+        non_blocking,
+        Callable_(),
+    ],
+    ids=["plain", "generator", "coroutine", "stream", "function", "non-blocking", "object"],
+)
+async def test_handlers_are_like_those_of_the_service(metrics: Any, behavior: Any, side: str, kind: str) -> None:
+    handler = MAKERS[kind](behavior)
+    recording = Recording(metrics, TrustedProxies(()))
+    if side == "sync":
+        measured = ServerInterceptor(recording, Methods()).intercept_service(lambda _: handler, Details())
+    else:
+
+        async def continuation(_: Any) -> Any:
+            return handler
+
+        measured = await AioServerInterceptor(recording, Methods()).intercept_service(continuation, Details())
+
+    standing_in = getattr(measured, kind)
+    assert _described(standing_in, calls=()) == _described(behavior, calls=())
+    assert inspect.unwrap(standing_in) == behavior
+    for name in ("experimental_non_blocking", "experimental_thread_pool"):
+        assert getattr(standing_in, name, "none") == getattr(behavior, name, "none")
+    assert [getattr(measured, name) is None for name in KINDS] == [getattr(handler, name) is None for name in KINDS]
+    assert (measured.request_streaming, measured.response_streaming) == (
+        handler.request_streaming,
+        handler.response_streaming,
+    )
+    changed = measured._replace(request_streaming=False, **{kind: behavior})
+    assert (changed.request_streaming, getattr(changed, kind)) == (False, behavior)
+    assert isinstance(changed, grpc.RpcMethodHandler)
