@@ -12,9 +12,10 @@ from monitoring.checks.inference import vector_labels
 from monitoring.checks.panels import PANEL_CHECKS, SOURCE, Surroundings, missing_panel
 from monitoring.checks.promql import PromqlError, parse
 from monitoring.checks.queries import Finding, check_query
+from monitoring.checks.rendering import RENDERING_CHECKS, loads_from_internet
 from monitoring.checks.rules import Rule
 from monitoring.checks.targets import QUERY_CHECKS_OF_PANELS
-from monitoring.checks.variables import filled
+from monitoring.checks.variables import BUILT_IN, filled, variables_in
 from monitoring.checks.vocabulary import UnknownSeriesError
 
 DashboardCheck = Callable[[Dashboard, Surroundings], Iterator[str]]
@@ -44,7 +45,7 @@ def check_dashboard(dashboard: Dashboard, around: Surroundings) -> list[Finding]
     """Everything that is wrong with a dashboard."""
     found = [Finding(name, each) for name, check in DASHBOARD_CHECKS.items() for each in check(dashboard, around)]
     for panel in dashboard.panels:
-        for name, of_panel in PANEL_CHECKS.items():
+        for name, of_panel in (*PANEL_CHECKS.items(), *RENDERING_CHECKS.items()):
             found += [Finding(name, f"{panel}: {each}") for each in of_panel(panel, dashboard, around)]
         for name, of_queries in QUERY_CHECKS_OF_PANELS.items():
             found += [Finding(name, f"{panel}: {each}") for each in of_queries(panel, around.vocabulary)]
@@ -199,6 +200,8 @@ def drawn_events(dashboard: Dashboard, around: Surroundings) -> Iterator[str]:
         if annotation.get("datasource") != SOURCE:
             yield f"{name}: the data source is not ${{datasource}}"
         texts = f"{annotation.get('titleFormat', '')} {annotation.get('textFormat', '')}"
+        if loads_from_internet(texts):
+            yield f"{name}: its text loads from the internet: {texts}"
         tags = [tag for tag in str(annotation.get("tagKeys", "")).split(",") if tag]
         expression = str(annotation.get("expr", ""))
         yield from (f"{name}: {each}" for each in _unreadable(expression, [*placeholders(texts), *tags], around))
@@ -217,7 +220,11 @@ def _unreadable(source: str, labels: list[str], around: Surroundings) -> Iterato
 
 
 def dashboard_links(dashboard: Dashboard, _: Surroundings) -> Iterator[str]:
-    """All dashboards link to each other, and keep time and variables."""
+    """All dashboards link to each other, and keep time and variables; each link names only variables that are there."""
+    own = {str(variable["name"]) for variable in dashboard.variables}
+    for link in dashboard.json.get("links", []):
+        unknown = set(variables_in(str(link.get("url") or ""))) - own - BUILT_IN
+        yield from (f"the link {link.get('title')} names the variable {name}" for name in sorted(unknown))
     for link in dashboard.json.get("links", []):
         if link.get("type") == "dashboards" and TAG in link.get("tags", []):
             if not (link.get("includeVars") and link.get("keepTime")):
@@ -239,5 +246,5 @@ DASHBOARD_CHECKS: Mapping[str, DashboardCheck] = {
     "annotation": drawn_events,
     "dashboard-link": dashboard_links,
 }
-CHECKS = (*DASHBOARD_CHECKS, *PANEL_CHECKS, *QUERY_CHECKS_OF_PANELS)
+CHECKS = (*DASHBOARD_CHECKS, *PANEL_CHECKS, *RENDERING_CHECKS, *QUERY_CHECKS_OF_PANELS)
 """The names of all checks of a dashboard."""

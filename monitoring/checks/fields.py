@@ -120,9 +120,17 @@ def _hits(override: Override, name: str, target: Target) -> bool:
         case "byFrameRefID":
             return bool(override.options == target.ref)
         case "byRegexp":
-            return re.search(str(override.options).strip("/"), name) is not None
+            return _regex(str(override.options)).search(name) is not None
         case _:
             return False
+
+
+def _regex(pattern: str) -> re.Pattern[str]:
+    """As Grafana reads it: between slashes it may match a part of a name, without them it matches all of it."""
+    found = re.fullmatch(r"/(.*)/([a-z]*)", pattern, re.DOTALL)
+    if found is None:
+        return re.compile(f"^{pattern}$")
+    return re.compile(found[1], re.IGNORECASE if "i" in found[2] else 0)
 
 
 def _can_be(legend: str, name: str) -> bool:

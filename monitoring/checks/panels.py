@@ -27,6 +27,7 @@ class Surroundings:
         panels: The numbers of the panels of every dashboard, by uid.
         runbooks: The alerts that have a page.
         units: The ids of Grafana's units; empty where they are not known here.
+        sources: The names of the provisioned data sources; empty where they are not known here.
     """
 
     vocabulary: Vocabulary
@@ -34,6 +35,7 @@ class Surroundings:
     panels: Mapping[str, frozenset[int]]
     runbooks: frozenset[str]
     units: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
 
 
 PanelCheck = Callable[[Panel, Dashboard, Surroundings], Iterator[str]]

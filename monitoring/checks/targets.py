@@ -192,7 +192,8 @@ def map_fields(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
 
 def value_mappings(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
     """A mapping is for values that the field can have; a timeline of states says what its values mean."""
-    if panel.kind == "state-timeline" and not panel.defaults.get("mappings"):
+    by_threshold = panel.defaults.get("color", {}).get("mode") == "thresholds"
+    if panel.kind == "state-timeline" and not panel.defaults.get("mappings") and not by_threshold:
         yield "a timeline of states without words for its values"
     for override, mappings in panel.properties("mappings"):
         targets = panel.targets if override is None else changed_targets(panel, override, vocabulary)

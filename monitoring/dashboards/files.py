@@ -6,7 +6,7 @@ import json
 from typing import Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import Dashboard
+from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from monitoring.dashboards import business, catalogue, monitoring, operational, security
 
@@ -24,7 +24,12 @@ def render_catalogue() -> str:
 
 
 def _built() -> list[Dashboard]:
-    return [module.dashboard().build() for module in _MODULES]
+    dashboards = [module.dashboard().build() for module in _MODULES]
+    for panel in (panel for dashboard in dashboards for panel in dashboard.panels or []):
+        # The SDK sets a direction for every panel, also for one that is not repeated.
+        if isinstance(panel, Panel) and panel.repeat is None:
+            panel.repeat_direction = None
+    return dashboards
 
 
 def _as_json(dashboard: Dashboard) -> str:

@@ -42,9 +42,12 @@ from grafana_foundation_sdk.models.common import (
 from grafana_foundation_sdk.models.dashboard import (
     DashboardLink,
     DashboardLinkType,
+    DashboardSpecialValueMapOptions,
     DataTransformerConfig,
     DynamicConfigValue,
     FieldColorModeId,
+    SpecialValueMap,
+    SpecialValueMatch,
     ValueMap,
     ValueMapping,
     ValueMappingResult,
@@ -345,12 +348,13 @@ def states(
     width: int = 12,
     height: int = _GRAPH_HEIGHT,
 ) -> statetimeline.Panel:
-    """How long which state lasted; the values of the series are the keys of `words`."""
+    """How long each state lasted; the values of the series are the keys of `words`."""
     panel = _described(statetimeline.Panel(), about, "none", width, height)
     panel = (
-        panel.mappings(_mappings(words))
-        .thresholds(FINE.config())
-        .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
+        # A gap has no text, or the legend would list the panel's text for no data as one more state.
+        panel.mappings([*_mappings(words), _absent("", "transparent")])
+        # With colours by thresholds, Grafana merges values by threshold and ignores the mappings.
+        .color_scheme(builders.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
         .show_value(VisibilityMode.NEVER)
         .merge_values(True)
         .row_height(0.8)
@@ -489,7 +493,7 @@ def world(
         panel.thresholds(levels.config())
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
         .view(_whole_world())
-        .basemap(common.MapLayerOptions().type("default").name("Map"))
+        .basemap(common.MapLayerOptions().type("geojson").name("Countries").config(_COUNTRIES))
         .layers(
             [
                 common.MapLayerOptions()
@@ -509,12 +513,23 @@ def world(
     )
 
 
+# Outlines that Grafana serves itself. Its default base map loads tiles from the internet in each viewer's browser.
+_COUNTRIES: Final = {
+    "src": "public/maps/countries.geojson",
+    "rules": [],
+    "style": {"color": {"fixed": "text"}, "opacity": 0.2},
+}
+
+
 def _whole_world() -> geomap.MapViewConfig:
     return geomap.MapViewConfig().id(MapCenterID.ZERO).lat(20).lon(0).zoom(1).all_layers(True)
 
 
 def firing_alerts(about: About, *, width: int = 12, height: int = _GRAPH_HEIGHT) -> builders.Panel:
-    """Grafana's own list of alerts that fire, of the Prometheus that is chosen."""
+    """Grafana's own list of firing alerts, of all its data sources.
+
+    It has no `datasource`: Grafana compares that option with the names of data sources and replaces no variable in it.
+    """
     return (
         builders.Panel()
         .type("alertlist")
@@ -527,7 +542,6 @@ def firing_alerts(about: About, *, width: int = 12, height: int = _GRAPH_HEIGHT)
             {
                 "alertName": "Trust",
                 "dashboardAlerts": False,
-                "datasource": "${datasource}",
                 "groupMode": "default",
                 "maxItems": 20,
                 "sortOrder": 3,
@@ -589,6 +603,12 @@ def _mappings(words: Words | None) -> list[ValueMapping]:
         for index, (value, (text, colour)) in enumerate(words.items())
     }
     return [ValueMap(results)]
+
+
+def _absent(text: str, colour: str) -> SpecialValueMap:
+    """What to show where there is no value."""
+    result = ValueMappingResult(text=text, color=colour, index=99)
+    return SpecialValueMap(DashboardSpecialValueMapOptions(match=SpecialValueMatch.NULL_AND_NAN, result=result))
 
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

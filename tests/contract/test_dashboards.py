@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import yaml
 
 from monitoring.checks.dashboards import CHECKS, REQUIRED_PANELS, check_alert_links, check_dashboard, panel_numbers
 from monitoring.checks.grafana import Dashboard, read_dashboard
@@ -39,8 +40,16 @@ def units() -> frozenset[str]:
 
 
 @functools.cache
+def sources() -> frozenset[str]:
+    """The names of the provisioned data sources."""
+    files = [MONITORING / "provisioning" / name for name in ("datasources/trust-service.yml", "optional/traces.yml")]
+    return frozenset(each["name"] for file in files for each in yaml.safe_load(file.read_text())["datasources"])
+
+
+@functools.cache
 def findings(uid: str) -> list[Finding]:
-    around = Surroundings(vocabulary(), ALERTS, panel_numbers(dashboards().values()), RUNBOOKS, units())
+    numbers = panel_numbers(dashboards().values())
+    around = Surroundings(vocabulary(), ALERTS, numbers, RUNBOOKS, units(), sources())
     return check_dashboard(dashboards()[uid], around)
 
 

@@ -45,6 +45,7 @@ AROUND = Surroundings(
     panels={UID: frozenset(range(1, 8))},
     runbooks=frozenset({"TrustSessionsMany"}),
     units=frozenset({"short", "percentunit", "reqps"}),
+    sources=frozenset({"Prometheus"}),
 )
 
 
@@ -109,16 +110,27 @@ def _table() -> dict[str, Any]:
 def _map() -> dict[str, Any]:
     panel = _panel(3, "geomap", _target("A", f"sum by (country) (visitors{{{FILTERS}}})", table=True))
     style = {"color": {"field": "Value"}, "opacity": 0.5}
-    panel["options"] = {"layers": [{"config": {"style": style}, "location": {"lookup": "country"}}]}
+    countries = {"type": "geojson", "config": {"src": "public/maps/countries.geojson"}}
+    markers = {"type": "markers", "config": {"style": style}, "location": {"lookup": "country"}}
+    panel["options"] = {"basemap": countries, "layers": [markers]}
     return panel
 
 
 def _states() -> dict[str, Any]:
     query = f"min by (target) (healthy{{{FILTERS}}})"
     panel = _panel(4, "state-timeline", _target("A", query, "{{target}}", ranged=True))
-    options = {"1": {"text": "up"}, "0": {"text": "down"}}
-    panel["fieldConfig"]["defaults"]["mappings"] = [{"type": "value", "options": options}]
+    words = {"1": {"text": "up", "color": "green"}, "0": {"text": "down", "color": "red"}}
+    missing = {"match": "null+nan", "result": {"text": ""}}
+    panel["fieldConfig"]["defaults"]["color"] = {"mode": "palette-classic"}
+    panel["fieldConfig"]["defaults"]["mappings"] = [
+        {"type": "value", "options": words},
+        {"type": "special", "options": missing},
+    ]
     return panel
+
+
+def _alerts() -> dict[str, Any]:
+    return _panel(20, "alertlist", options={"alertName": "Trust", "stateFilter": {"firing": True}})
 
 
 def _variables() -> list[dict[str, Any]]:
@@ -168,6 +180,7 @@ _BOARD: Mapping[str, Any] = {
         _states(),
         *(_panel(n, "stat", _target("A", f"sum(sessions{{{FILTERS}}})", "sessions")) for n in (5, 6)),
         _panel(7, "text"),
+        {**_alerts(), "gridPos": {"x": 0, "y": 5, "w": 12, "h": 1}},
     ],
 }
 

@@ -25,6 +25,14 @@ _AT_ONCE = "panels.5.targets.0.expr"
 _COLUMN = "panels.2.fieldConfig.overrides.0"
 _ORGANIZE = "panels.2.transformations.1.options"
 _LINK = "panels.1.links.1.url"
+_STATES = "panels.4.fieldConfig.defaults"
+_ALERTS = "panels.8.options"
+_BY_THRESHOLDS: dict[str, Any] = {f"{_STATES}.color": {"mode": "thresholds"}, f"{_STATES}.mappings": []}
+_THRESHOLDS_BY_OVERRIDE = {
+    "matcher": {"id": "byFrameRefID", "options": "A"},
+    "properties": [{"id": "color", "value": {"mode": "thresholds"}}],
+}
+_COLOURED = {"id": "thresholds", "value": {"mode": "absolute", "steps": [_RED, _at("green", 1)]}}
 
 _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("template-datasource", {"templating.list.0.name": "source"}, "the variables are source"),
@@ -60,6 +68,8 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("annotation", {"annotations.list.0.titleFormat": "{{release}}"}, "no label release"),
     ("annotation", {"annotations.list.0.tagKeys": "version,release"}, "no label release"),
     ("annotation", {"annotations.list.1.expr": 'ALERTS{alertstate="fires"}'}, "never 'fires'"),
+    ("annotation", {"annotations.list.0.textFormat": "<img src=https://example.org/a.png>"}, "loads from the internet"),
+    ("dashboard-link", {"links.0.url": "/d/other?var-a=$region"}, "the variable region"),
     ("dashboard-link", {"links": []}, "no link to the dashboards"),
     ("dashboard-link", {"links.0.keepTime": False}, "does not keep time"),
     ("panel-datasource", {"panels.1.datasource": _OTHER}, "not ${datasource}"),
@@ -95,6 +105,36 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("link", {_LINK: "${runbooks}/TrustSessionsFew"}, "no runbook"),
     ("link", {f"{_COLUMN}.properties.1.value.0.url": f"/d/{UID}?{KEEPING}&a=${{__data.fields.Verb}}"}, "column is"),
     ("link", {f"{_COLUMN}.properties.1.value.0.url": f"/d/{UID}?{KEEPING}&a=${{__field.labels.verb}}"}, "label verb"),
+    ("state-colour", {f"{_STATES}.color": {"mode": "thresholds"}}, "the mappings are ignored"),
+    ("state-colour", {f"{_STATES}.color": {"mode": "thresholds"}}, "single threshold"),
+    ("state-colour", {f"{_STATES}.mappings.0.options.0": {"text": "down"}}, "the state 0 has no colour"),
+    ("state-colour", {f"{_STATES}.mappings.1.options.result.text": "-"}, "null+nan"),
+    ("state-colour", {f"{_STATES}.mappings.1.options.match": "empty"}, "null+nan"),
+    ("state-colour", {"panels.4.type": "status-history", f"{_STATES}.mappings.1.options.match": "empty"}, "null+nan"),
+    ("state-colour", {"panels.4.fieldConfig.overrides": [_THRESHOLDS_BY_OVERRIDE]}, "the mappings are ignored"),
+    ("cell-colour", {f"{_COLUMN}.properties.0.value.0.options.GET.color": "red"}, "Method: colours are ignored"),
+    ("cell-colour", {f"{_COLUMN}.properties": [_COLOURED]}, "Method: colours are ignored in a cell of type auto"),
+    ("alert-list", {f"{_ALERTS}.datasource": "${datasource}"}, "none is called ${datasource}"),
+    ("alert-list", {f"{_ALERTS}.datasource": "prometheus"}, "the provisioned ones are Prometheus"),
+    ("alert-list", {f"{_ALERTS}.stateFilter.firing": False}, "leaves out firing alerts"),
+    ("alert-list", {f"{_ALERTS}.dashboardAlerts": True}, "belong to no dashboard"),
+    ("repeat", {"panels.1.repeatDirection": "h"}, "repeatDirection without repeat"),
+    ("repeat", {"panels.0.maxPerRow": 2}, "maxPerRow without repeat"),
+    ("repeat", {"panels.0.repeat": "region"}, "no such variable"),
+    ("repeat", {"panels.1.repeat": "interval"}, "a single value"),
+    ("plain-option", {"panels.4.options": {"legend": {"title": "$service"}}}, "replaces no variable"),
+    ("plain-option", {"panels.1.fieldConfig.defaults.noValue": "Nothing from $service."}, "replaces no variable"),
+    ("plain-option", {f"{_COLUMN}.properties.0.value.0.options.GET.text": "${service}"}, "replaces no variable"),
+    ("plain-option", {"panels.1.title": "Requests of $region"}, "the variable region"),
+    ("plain-option", {f"{_ALERTS}.alertInstanceLabelFilter": '{service="$region"}'}, "the variable region"),
+    ("offline", {"panels.3.options.basemap": None}, "default loads tiles"),
+    ("offline", {"panels.3.options.basemap.type": "carto"}, "carto loads tiles"),
+    ("offline", {"panels.3.options.basemap.config.src": "https://example.org/a.json"}, "src loads from the internet"),
+    ("offline", {"panels.3.options.basemap.config.src": "maps/a.json"}, "no src below public/"),
+    ("offline", {"panels.3.options.layers.0.type": "xyz"}, "a layer of type xyz"),
+    ("offline", {"panels.7.type": "news"}, "a panel of type news"),
+    ("offline", {"panels.7.options": {"content": "<img src='//example.org/a.png'>"}}, "content loads"),
+    ("offline", {"panels.1.description": "How many ![there](http://example.org/a.png)"}, "description loads"),
     ("target-promql", {_AT_ONCE: f"sum(session{{{FILTERS}}})"}, "series: no metric"),
     ("target-promql", {_AT_ONCE: '{job="a"} |= "error"'}, "syntax: not PromQL"),
     ("target-promql", {_RANGED: f"sum(rate(requests_total{{{FILTERS}}}[$__window]))"}, "syntax: not PromQL"),
@@ -121,6 +161,11 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("table", {"panels.2.targets.0.expr": f"sum by (target) (healthy{{{FILTERS}}})"}, "rows fall apart"),
     ("table", {"panels.2.options.sortBy.0.displayName": "Value #A"}, "sorted by Value #A"),
     ("override", {f"{_COLUMN}.matcher.options": "method"}, "matches no field"),
+    (
+        "override",
+        {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byRegexp", "options": "requests"}},
+        "matches no field",
+    ),
     ("override", {f"{_COLUMN}.matcher.id": "byValue"}, "do not know the matcher"),
     ("override", {"panels.1.fieldConfig.overrides.0.matcher.options": "GET"}, "matches no field"),
     ("map", {"panels.3.options.layers": []}, "no layer"),
@@ -157,6 +202,15 @@ _GOOD: list[dict[str, Any]] = [
     {f"{_COLUMN}.properties.1.value.0.url": "${runbooks}/${__value.raw}"},
     {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byFrameRefID", "options": "A"}},
     {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byRegexp", "options": "/requests$/"}},
+    {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byRegexp", "options": "/REQUESTS/i"}},
+    {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byRegexp", "options": ".* requests"}},
+    {**_BY_THRESHOLDS, f"{_STATES}.thresholds.steps": [_RED, _at("green", 1)]},
+    {f"{_STATES}.color": {"mode": "thresholds"}, "panels.4.options": {"mergeValues": False}},
+    {f"{_ALERTS}.datasource": "Prometheus"},
+    {f"{_ALERTS}.alertInstanceLabelFilter": '{service=~"$service"}'},
+    {"panels.0.repeat": "service"},
+    {"panels.1.repeat": "service", "panels.1.repeatDirection": "h", "panels.1.maxPerRow": 2},
+    {f"{_COLUMN}.properties": [_COLOURED, {"id": "custom.cellOptions", "value": {"type": "color-text"}}]},
     {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byType", "options": "number"}},
 ]
 
