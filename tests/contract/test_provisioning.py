@@ -125,9 +125,11 @@ def test_sources_lead_to_sources_that_exist() -> None:
 @pytest.mark.parametrize("path", sorted(DASHBOARDS.glob("*.json")), ids=lambda path: path.stem)
 def test_dashboards_use_sources_that_exist(path: Path) -> None:
     named = [content for key, content in walk(json.loads(path.read_text())) if key == "datasource"]
-    # The option of a list of alerts has the uid alone.
-    used = {content["uid"] if isinstance(content, dict) else content for content in named}
+    # The option of a list of alerts is a name, and no uid.
+    names = {source["name"] for source in sources().values()}
+    used = {content["uid"] for content in named if isinstance(content, dict)}
     assert used <= {*sources(), *BUILT_IN, "${datasource}"}
+    assert {content for content in named if not isinstance(content, dict)} <= names
 
 
 def test_addresses_come_from_variables_that_have_a_default() -> None:
@@ -186,7 +188,7 @@ def test_no_secret_is_anywhere() -> None:
         f"{section}.{key}": value
         for section in parser.sections()
         for key, value in parser[section].items()
-        if SECRET.search(key) and not key.endswith("_limit")
+        if SECRET.search(key) and not key.endswith(("_limit", "_seconds_to_live"))
     }
     assert secret == {
         "security.admin_password": "$__file{/run/secrets/grafana/admin-password}",
@@ -210,12 +212,47 @@ def test_no_secret_is_anywhere() -> None:
         ("server", "router_logging", "true"),
         ("metrics", "enabled", "true"),
         ("metrics", "disable_total_stats", "false"),
+        ("analytics", "check_for_updates", "false"),
+        ("analytics", "check_for_plugin_updates", "false"),
+        ("analytics", "feedback_links_enabled", "false"),
+        ("news", "news_feed_enabled", "false"),
+        ("plugins", "plugin_admin_enabled", "false"),
+        ("plugins", "preinstall_disabled", "true"),
+        ("security", "content_security_policy", "true"),
         ("unified_alerting", "enabled", "true"),
         ("unified_alerting", "execute_alerts", "false"),
     ],
 )
 def test_the_settings_are_hardened(section: str, key: str, value: str) -> None:
     assert settings()[section][key] == value
+
+
+def test_a_token_that_never_expires_is_refused() -> None:
+    # The limit in days does not apply to a token without an expiry date.
+    assert settings()["auth"]["api_key_max_seconds_to_live"] == str(int(LONGEST.total_seconds()))
+
+
+def test_a_browser_loads_from_grafana_only() -> None:
+    policy = settings()["security"]["content_security_policy_template"].strip('"')
+    directives = {name: set(sources) for name, *sources in map(str.split, policy.rstrip(";").split(";"))}
+    local = {"'self'", "'none'", "'unsafe-eval'", "'unsafe-inline'", "'strict-dynamic'", "$NONCE", "data:", "blob:"}
+    assert set().union(*directives.values()) <= local | {"ws://$ROOT_PATH", "wss://$ROOT_PATH"}
+    assert {"script-src", "style-src", "img-src", "font-src", "connect-src", "media-src"} <= set(directives)
+
+
+def test_a_map_without_a_base_map_of_its_own_shows_outlines_that_grafana_serves() -> None:
+    layer = json.loads(settings()["geomap"]["default_baselayer_config"].strip("`"))
+    assert (layer["type"], layer["config"]["src"]) == ("geojson", "public/maps/countries.geojson")
+
+
+def test_no_setting_has_an_address_on_the_internet() -> None:
+    parser = settings()
+    values = [value for section in parser.sections() for value in parser[section].values()]
+    values += [str(value) for path in FOLDER.rglob("*.yml") for _, value in walk(read(path)) if isinstance(value, str)]
+    values += environment().values()
+    hosts = {host for value in values for host in re.findall(r"https?://([^/:]+)", value)}
+    # Services of the same network, and Grafana itself.
+    assert hosts <= {"prometheus", "alertmanager", "$__env{GRAFANA_DOMAIN}"}
 
 
 def test_grafana_and_the_command_agree_on_the_longest_life_of_a_token() -> None:
