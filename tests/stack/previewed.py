@@ -20,6 +20,7 @@ from trust_otel.stack.ports import LOOPBACK, free_ports
 from trust_otel.stack.recipes import binaries
 
 UID = "every-type"
+FAULTY = "faulty"
 STEP = 15
 SERVICES = ("pki", "portal")
 NOTHING = "Nothing has happened."
@@ -27,6 +28,8 @@ NOTHING = "Nothing has happened."
 # Panels by what they prove.
 GRAPH, STACKED, STAT, GAUGE, BARS, TABLE, PIE, STATES, MAP, TEXT, ALERTS = range(1, 12)
 EMPTY_GRAPH, EMPTY_STAT, EMPTY_TABLE, BROKEN, ODD = range(20, 25)
+# Panels of the faulty dashboard.
+MERGED_STATES, ALERTS_OF_A_VARIABLE, TILES, GREEN_NOTHING = range(30, 34)
 
 Json = dict[str, Any]
 
@@ -61,6 +64,8 @@ def write_dashboard(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for uid, title, panels in ((UID, "Every type of panel", _panels()), ("other", "Another dashboard", [_text(1)])):
         (folder / f"{uid}.json").write_text(json.dumps(_dashboard(uid, title, panels)))
+    faulty = {**_dashboard(FAULTY, "Faults that Grafana shows and does not report", _faulty()), "tags": []}
+    (folder / f"{FAULTY}.json").write_text(json.dumps(faulty))
     return folder
 
 
@@ -323,7 +328,6 @@ def _others() -> list[Json]:
         "reduceOptions": _LAST,
         "legend": {"showLegend": True, "displayMode": "table", "placement": "right", "values": ["value", "percent"]},
     }
-    words = {"1": {"text": "up", "color": "green", "index": 0}, "0": {"text": "down", "color": "red", "index": 1}}
     marker = {
         "type": "markers",
         "name": "Requests",
@@ -336,7 +340,8 @@ def _others() -> list[Json]:
             }
         },
     }
-    world = {"view": {"id": "zero", "lat": 20, "lon": 0, "zoom": 1}, "layers": [marker], "basemap": {"type": "default"}}
+    countries = {"type": "geojson", "config": {"src": "public/maps/countries.geojson", "style": {"opacity": 0.2}}}
+    world = {"view": {"id": "zero", "lat": 20, "lon": 0, "zoom": 1}, "layers": [marker], "basemap": countries}
     alerts = {"alertName": "Trust", "stateFilter": {"firing": True, "pending": True}, "maxItems": 20}
     return [
         _panel(
@@ -355,7 +360,7 @@ def _others() -> list[Json]:
             [_over_time(f"healthy{{{_CHOSEN}}}")],
             at=(0, 22, 12, 8),
             options={"showValue": "auto", "rowHeight": 0.8, "legend": {"showLegend": True, "placement": "bottom"}},
-            defaults={"mappings": [{"type": "value", "options": words}], "color": {"mode": "thresholds"}},
+            defaults={"mappings": [*_WORDS, _NO_TEXT], "color": {"mode": "palette-classic"}},
         ),
         _panel(
             MAP,
@@ -368,6 +373,53 @@ def _others() -> list[Json]:
         ),
         _text(TEXT),
         _panel(ALERTS, "alertlist", "Alerts", [], at=(0, 32, 8, 8), options=alerts),
+    ]
+
+
+_WORDS: list[Json] = [
+    {
+        "type": "value",
+        "options": {
+            "1": {"text": "up", "color": "green", "index": 0},
+            "0": {"text": "down", "color": "red", "index": 1},
+        },
+    }
+]
+_NO_TEXT: Json = {"type": "special", "options": {"match": "null+nan", "result": {"text": "", "index": 99}}}
+
+
+def _faulty() -> list[Json]:
+    green = {"mode": "absolute", "steps": [{"color": "green", "value": None}]}
+    states = {"mergeValues": True, "showValue": "never", "legend": {"showLegend": True, "placement": "bottom"}}
+    alerts = {"alertName": "Trust", "datasource": "${datasource}", "stateFilter": {"firing": True}}
+    return [
+        _panel(
+            MERGED_STATES,
+            "state-timeline",
+            "Health",
+            [_over_time(f"healthy{{{_CHOSEN}}}")],
+            at=(0, 0, 12, 8),
+            options=states,
+            defaults={"mappings": _WORDS, "color": {"mode": "thresholds"}, "thresholds": green},
+        ),
+        _panel(ALERTS_OF_A_VARIABLE, "alertlist", "Alerts", [], at=(12, 0, 12, 8), options=alerts),
+        _panel(
+            TILES,
+            "geomap",
+            "World",
+            [_at_once("sum by (country) (requests_total)", format="table")],
+            at=(0, 8, 12, 8),
+            options={"basemap": {"type": "default"}, "layers": []},
+        ),
+        _panel(
+            GREEN_NOTHING,
+            "stat",
+            "Nothing, in green",
+            [_over_time("there_is_no_such_metric")],
+            at=(12, 8, 12, 8),
+            options={"colorMode": "background", "graphMode": "none", "reduceOptions": _LAST},
+            defaults={"thresholds": green, "color": {"mode": "thresholds"}},
+        ),
     ]
 
 

@@ -19,7 +19,7 @@ import pytest
 from monitoring.preview import Preview
 from monitoring.preview.browser import DESKTOP, PHONE, Browser, BrowserError, PanelState, dashboard_url, look
 from tests.stack import previewed
-from tests.stack.previewed import UID
+from tests.stack.previewed import FAULTY, UID
 from trust_otel.stack.ports import LOOPBACK, free_ports
 
 _MISSING = [name for name in ("node", "npm", "chromium") if shutil.which(name) is None]
@@ -30,6 +30,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 EMPTY = {previewed.EMPTY_GRAPH, previewed.EMPTY_STAT, previewed.EMPTY_TABLE}
+_RGB = re.compile(r"rgb\((\d+), (\d+), (\d+)\)")
 WRONG = {previewed.BROKEN, previewed.ODD}
 
 
@@ -79,6 +80,54 @@ def test_every_type_of_panel_shows_its_data(preview: Preview, browser: Browser) 
     assert "TrustTestFires" in shown[previewed.ALERTS].text
     circles = browser.evaluate("[...document.querySelectorAll('circle title')].map((each) => each.textContent)")
     assert {title.split(":")[0] for title in circles} == {"DE", "FR", "SG", "US"}
+
+
+def test_states_have_the_colours_of_their_mappings(preview: Preview, browser: Browser) -> None:
+    _open(browser, dashboard_url(preview.url, UID, panel=previewed.STATES))
+    assert _drawn_states(browser) == {"up", "down"}
+    assert previewed.NOTHING not in browser.evaluate("document.body.innerText")
+
+
+def test_states_by_threshold_ignore_the_mappings_as_in_grafana(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, FAULTY))
+    assert not _drawn_states(browser) & {"up", "down"}
+    assert not {"up", "down"} & set(panels[previewed.MERGED_STATES].text.split())
+
+
+def _drawn_states(browser: Browser) -> set[str]:
+    titles = browser.evaluate("[...document.querySelectorAll('rect title')].map((each) => each.textContent)")
+    assert titles
+    return {title.split(": ")[1] for title in titles}
+
+
+def test_an_alert_list_knows_its_data_source_by_name_only_as_in_grafana(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, FAULTY))
+    assert panels[previewed.ALERTS_OF_A_VARIABLE].state == "empty"
+    assert "No alerts matching filters" in panels[previewed.ALERTS_OF_A_VARIABLE].text
+
+
+def test_a_map_of_tiles_says_that_they_come_from_the_internet(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, FAULTY))
+    assert "tiles from the internet" in panels[previewed.TILES].text
+    panels = _open(browser, dashboard_url(preview.url, UID))
+    assert "tiles" not in panels[previewed.MAP].text
+
+
+def test_a_number_without_data_has_the_colour_of_the_first_threshold_as_in_grafana(
+    preview: Preview, browser: Browser
+) -> None:
+    panels = _open(browser, dashboard_url(preview.url, FAULTY, panel=previewed.GREEN_NOTHING))
+    assert previewed.NOTHING in panels[previewed.GREEN_NOTHING].text
+    assert _is_green(browser)
+
+
+def _is_green(browser: Browser) -> bool:
+    """Whether something in the page has Grafana's green in its background."""
+    backgrounds = browser.evaluate(
+        "[...document.querySelectorAll('section *')].map((each) => getComputedStyle(each).background)"
+    )
+    colours = [tuple(map(int, found)) for each in backgrounds for found in _RGB.findall(each)]
+    return any(green > 1.4 * red and green > 1.2 * blue for red, green, blue in colours)
 
 
 def test_a_panel_without_data_says_what_that_means(preview: Preview, browser: Browser) -> None:
@@ -228,7 +277,7 @@ def test_the_command_serves_until_it_is_ended(preview: Preview, dashboards: Path
         found = re.search(r"http://\S+", process.stdout.readline())
         assert found is not None
         listed = httpx.get(f"{found[0]}/dashboards.json", trust_env=False).json()
-        assert {dashboard["uid"] for dashboard in listed} == {UID, "other"}
+        assert {dashboard["uid"] for dashboard in listed} == {UID, "other", FAULTY}
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

@@ -125,6 +125,7 @@ const CUSTOM_DEFAULTS: Record<string, object> = {
 const COLOURS: Record<string, FieldColorModeId> = {
   timeseries: FieldColorModeId.PaletteClassic,
   piechart: FieldColorModeId.PaletteClassic,
+  'state-timeline': FieldColorModeId.ContinuousGrYlRd,
 };
 
 const THRESHOLDS: ThresholdsConfig = {

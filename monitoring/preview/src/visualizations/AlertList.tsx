@@ -1,16 +1,33 @@
 import { css } from '@emotion/css';
-import { GrafanaTheme2, dateTime } from '@grafana/data';
+import { GrafanaTheme2, Labels, dateTime } from '@grafana/data';
 import { Icon, useStyles2 } from '@grafana/ui';
 import type { Alert } from '../prometheus';
+import { DATA_SOURCE } from '../variables';
 import type { Properties } from './properties';
 
 /** Those that the panel's options let through, the most recent last. */
 export function chosenAlerts({ panel, data }: Pick<Properties, 'panel' | 'data'>): Alert[] {
-  const { alertName = '', stateFilter = {}, maxItems = 20 } = panel.options ?? {};
+  const { alertName = '', stateFilter = {}, maxItems = 20, ...options } = panel.options ?? {};
+  // Grafana compares the names of data sources as they are: no variable is replaced, and no uid is known. Rules of
+  // Prometheus belong to no dashboard.
+  if ((options.datasource && options.datasource !== DATA_SOURCE) || options.dashboardAlerts) {
+    return [];
+  }
+  const matchers = matchersOf(data.replace(options.alertInstanceLabelFilter ?? ''));
   return data.alerts
     .filter((each) => each.labels.alertname.toLowerCase().includes(data.replace(alertName).toLowerCase()))
     .filter((each) => (each.state === 'firing' ? stateFilter.firing !== false : stateFilter.pending !== false))
+    .filter((each) => matchers.every((matches) => matches(each.labels)))
     .slice(0, maxItems);
+}
+
+/** What `{label="value", ...}` wants of labels. */
+function matchersOf(filter: string): Array<(labels: Labels) => boolean> {
+  return [...filter.matchAll(/(\w+)\s*(=~|!~|!=|=)\s*"?([^",}]*)"?/g)].map(([, label, operator, value]) => (labels) => {
+    const found = labels[label] ?? '';
+    const equal = operator.endsWith('~') ? new RegExp(`^(?:${value})$`).test(found) : found === value;
+    return operator.startsWith('!') ? !equal : equal;
+  });
 }
 
 export function AlertList(properties: Properties) {

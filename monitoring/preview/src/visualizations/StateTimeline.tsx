@@ -3,9 +3,12 @@ import {
   DataFrame,
   DisplayValue,
   Field,
+  FieldColorModeId,
   FieldType,
+  GrafanaTheme2,
   dateTimeFormat,
   formattedValueToString,
+  getActiveThreshold,
   getFieldDisplayName,
 } from '@grafana/data';
 import { LegendDisplayMode } from '@grafana/schema';
@@ -30,14 +33,17 @@ export function StateTimeline({ panel, data, width, height, theme, timeZone }: P
       .filter((field) => field.type !== FieldType.time)
       .map((field) => ({
         name: getFieldDisplayName(field, frame, data.frames),
-        stretches: stretchesOf(frame, field, to),
+        ...statesOf(frame, field, to, displayOf(field, options.mergeValues !== false, theme)),
       })),
   );
   const longest = Math.max(...rows.map(({ name }) => measureText(name, FONT).width));
   const left = Math.min(longest + 12, width * 0.4);
   const x = (time: number) => left + ((width - left) * (Math.max(from, time) - from)) / (to - from);
+  const displays = rows.flatMap(({ stretches, gap }) => [...stretches.map(({ display }) => display), ...gap]);
   const states = new Map<string, string | undefined>(
-    rows.flatMap(({ stretches }) => stretches.map(({ display }) => [formattedValueToString(display), display.color])),
+    displays
+      .map((display): [string, string | undefined] => [formattedValueToString(display), display.color])
+      .filter(([text]) => text !== ''),
   );
   const legend = options.legend ?? { showLegend: true };
   return (
@@ -101,12 +107,34 @@ export function StateTimeline({ panel, data, width, height, theme, timeZone }: P
   );
 }
 
+type Display = (value: unknown) => DisplayValue;
+
+// Grafana merges the values of a field by threshold if its colours come from thresholds: a state is then a range of
+// values, and the mappings are ignored.
+function displayOf(field: Field, merge: boolean, theme: GrafanaTheme2): Display | undefined {
+  const steps = field.config.thresholds?.steps ?? [];
+  if (!merge || field.config.color?.mode !== FieldColorModeId.Thresholds || steps.length === 0) {
+    return field.display;
+  }
+  return (value) => {
+    const active = getActiveThreshold(Number(value), steps);
+    const next = steps[steps.indexOf(active) + 1];
+    const text = active.value === -Infinity ? (next ? `< ${next.value}` : '-∞+') : `${active.value}+`;
+    return { text, numeric: Number(value), color: theme.visualization.getColorByName(active.color) };
+  };
+}
+
+interface States {
+  stretches: Stretch[];
+  /** How a missing value is shown, if there is one: the legend lists it too, unless its text is empty. */
+  gap: DisplayValue[];
+}
+
 // A point lasts until the next one, but no longer than points are apart: what is missing stays empty.
-function stretchesOf(frame: DataFrame, field: Field, end: number): Stretch[] {
+function statesOf(frame: DataFrame, field: Field, end: number, display: Display | undefined): States {
   const time = frame.fields.find((each) => each.type === FieldType.time);
-  const display = field.display;
   if (!time || !display) {
-    return [];
+    return { stretches: [], gap: [] };
   }
   const step = time.config.interval ?? Infinity;
   const stretches: Stretch[] = [];
@@ -125,7 +153,8 @@ function stretchesOf(frame: DataFrame, field: Field, end: number): Stretch[] {
       stretches.push({ from: begin, to: next, display: shown });
     }
   }
-  return stretches;
+  const missing = stretches.some(({ from }, index) => index > 0 && from > stretches[index - 1].to);
+  return { stretches, gap: missing && field.display ? [field.display(null)] : [] };
 }
 
 function fitted(text: string, width: number): string {

@@ -1,17 +1,18 @@
-// A map with a marker for each country. Grafana draws on tiles of a map service; here are outlines only.
-import { DataFrame, FieldType, formattedValueToString, getFieldDisplayName } from '@grafana/data';
+// A map with a marker for each country, on the outlines of countries that Grafana serves. Any other base map consists of
+// tiles from the internet, which the preview does not load.
+import { DataFrame, FieldType, GrafanaTheme2, formattedValueToString, getFieldDisplayName } from '@grafana/data';
 import { geoArea, geoCentroid, geoMercator, geoPath } from 'd3-geo';
 import type { Feature, FeatureCollection, Geometry } from 'geojson';
 import { iso31661Alpha2ToNumeric } from 'iso-3166';
 import { feature } from 'topojson-client';
 import type { GeometryCollection, Topology } from 'topojson-specification';
 import countriesTopology from 'world-atlas/countries-50m.json';
-import landTopology from 'world-atlas/land-110m.json';
 import type { Options } from '../model';
 import type { Properties } from './properties';
 
+const OUTLINES = 'public/maps/';
+
 const countries = collection(countriesTopology as unknown as Topology, 'countries');
-const land = collection(landTopology as unknown as Topology, 'land');
 const centres = new Map(countries.features.map((each) => [String(each.id), centre(each)]));
 
 function collection(topology: Topology, name: string): FeatureCollection {
@@ -37,18 +38,26 @@ export function WorldMap({ panel, data, width, height, theme }: Properties) {
     .center([lon, lat])
     .translate([width / 2, height / 2]);
   const path = geoPath(projection);
+  const outlines = outlinesOf(panel.options?.basemap, theme);
   const markers = (panel.options?.layers ?? [])
     .filter((layer: Options) => layer.type === 'markers')
     .flatMap((layer: Options) => data.frames.flatMap((frame) => markersOf(frame, data.frames, layer)));
   return (
     <svg width={width} height={height} style={{ background: theme.isDark ? '#0e1621' : '#d4dadc' }}>
-      <path d={path(land) ?? undefined} fill={theme.isDark ? '#2b333d' : '#f4f3f0'} />
-      <path
-        d={path(countries) ?? undefined}
-        fill="none"
-        stroke={theme.isDark ? '#4a525c' : '#c9c6c0'}
-        strokeWidth={0.5}
-      />
+      {outlines ? (
+        <path
+          d={path(countries) ?? undefined}
+          fill={outlines.colour}
+          fillOpacity={outlines.opacity}
+          stroke={outlines.colour}
+          strokeOpacity={outlines.opacity}
+          strokeWidth={0.5}
+        />
+      ) : (
+        <text x={8} y={20} fill={theme.colors.warning.text}>
+          The base map consists of tiles from the internet.
+        </text>
+      )}
       {markers.map((marker: Marker) => {
         const [x, y] = projection(marker.at) ?? [0, 0];
         return (
@@ -67,6 +76,15 @@ export function WorldMap({ panel, data, width, height, theme }: Properties) {
       })}
     </svg>
   );
+}
+
+/** How the outlines of countries are drawn; undefined if the base map is another one. */
+function outlinesOf(basemap: Options | undefined, theme: GrafanaTheme2) {
+  if (basemap?.type !== 'geojson' || !String(basemap.config?.src ?? '').startsWith(OUTLINES)) {
+    return undefined;
+  }
+  const { color, opacity = 0.4 } = basemap.config.style ?? {};
+  return { colour: theme.visualization.getColorByName(color?.fixed ?? 'dark-green'), opacity };
 }
 
 interface Marker {
