@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from os import environ
 from typing import Any
 
+from opentelemetry._logs import get_logger_provider
 from opentelemetry.instrumentation.distro import BaseDistro
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
@@ -95,6 +96,8 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             return
         if entry_point.name == "system_metrics":
             _load_system_metrics(entry_point, **kwargs)
+        elif entry_point.name == "logging":
+            _load_logging(entry_point, **kwargs)
         elif entry_point.name not in _SPANS_ONLY:
             super().load_instrumentor(entry_point, **kwargs)
         elif spans_wanted(environ):
@@ -207,6 +210,13 @@ def spans_wanted(environment: Mapping[str, str]) -> bool:
     return bool(settings.value("OTEL_TRACES_EXPORTER", environment))
 
 
+def logs_wanted(environment: Mapping[str, str]) -> bool:
+    """Whether log records are exported: an exporter is named, or a declarative file has set up a provider."""
+    if environment.get("OTEL_CONFIG_FILE"):
+        return hasattr(get_logger_provider(), "force_flush")  # of the SDK, not the placeholder of the API
+    return bool(settings.value("OTEL_LOGS_EXPORTER", environment))
+
+
 def chosen() -> bool:
     """Whether this process was set up by trust-otel, not by another distro beside it."""
     return _chosen
@@ -247,3 +257,15 @@ def _load_system_metrics(entry_point: EntryPoint, **kwargs: Any) -> None:
     instrumentor = entry_point.load()(config={name: modes.get(name) for name in names})
     instrumentor.instrument(**kwargs)
     measure_children_themselves(instrumentor)
+
+
+def _load_logging(entry_point: EntryPoint, **kwargs: Any) -> None:
+    """Load the instrumentor of `logging` for what the settings ask of it, and let the root logger be the service's."""
+    if logs_wanted(environ):
+        # Imported here: it is needed only when log records are exported.
+        from trust_otel.sdk.log_records import root_logger_unchanged
+
+        with root_logger_unchanged():
+            entry_point.load()().instrument(**kwargs)
+    elif environ.get("OTEL_PYTHON_LOG_CORRELATION", "").strip().lower() == "true":
+        entry_point.load()().instrument(enable_log_auto_instrumentation=False, **kwargs)

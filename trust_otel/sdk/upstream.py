@@ -36,9 +36,12 @@ def configure_from_file() -> None:
     """Set up the SDK from the declarative file that OTEL_CONFIG_FILE names."""
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
+    from trust_otel.sdk.log_records import root_logger_unchanged
+
     _make_file_resource_unique()
     configurator: Any = type("FileConfigurator", (_OTelSDKConfigurator,), {})
-    configurator().configure()
+    with root_logger_unchanged():
+        configurator().configure()
     _repair_propagation()
 
 
@@ -115,13 +118,16 @@ def configure_spans_and_logs(resource: Resource) -> None:
                 tracer_configurator=sdk._import_tracer_configurator(sdk._get_tracer_configurator()),
             )
         if log_exporters:
+            from trust_otel.sdk.log_records import root_logger_unchanged
+
             handler = environ.get("OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED", "false").strip().lower()
-            sdk._init_logging(
-                log_exporters,
-                resource,
-                handler == "true",
-                logger_configurator=sdk._import_logger_configurator(sdk._get_logger_configurator()),
-            )
+            with root_logger_unchanged():
+                sdk._init_logging(
+                    log_exporters,
+                    resource,
+                    handler == "true",
+                    logger_configurator=sdk._import_logger_configurator(sdk._get_logger_configurator()),
+                )
         _repair_propagation()
     except Exception:  # a bad value of upstream's own variables, or a version of the SDK that is not known
         _logger.exception("trust-otel: spans and logs could not be set up and may stay off; metrics work")
