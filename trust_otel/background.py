@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from random import uniform
 from weakref import WeakSet
 
 _logger = logging.getLogger(__name__)
 
 _JITTER = 0.1
+_MASKS = hasattr(signal, "pthread_sigmask")
+
+
+@contextmanager
+def signals_blocked() -> Iterator[None]:
+    """Let threads that start here leave every signal to the program's own threads.
+
+    A program that blocks a signal and waits for it with `signal.sigwait` or a signalfd would not receive it if another
+    thread did not block it.
+    """
+    mask = block_signals()
+    try:
+        yield
+    finally:
+        restore_signals(mask)
+
+
+def block_signals() -> set[int] | None:
+    """Block every signal in this thread; returns the mask until then."""
+    # Windows has no masks.
+    return signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()) if _MASKS else None
+
+
+def restore_signals(mask: set[int] | None) -> None:
+    """Set the mask that `block_signals` returned."""
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class Periodic:
@@ -40,7 +69,8 @@ class Periodic:
             self._stopped = threading.Event()
             self._thread = threading.Thread(target=self._run, args=(self._stopped,), name=self._name, daemon=True)
             _running.add(self)
-            self._thread.start()
+            with signals_blocked():
+                self._thread.start()
 
     def stop(self, seconds: float = 5) -> None:
         """End; waits up to these seconds for the run under way."""

@@ -16,10 +16,12 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.util._importlib_metadata import entry_points
 
 from trust_otel import settings
-from trust_otel.sdk.ending import end_in_good_order
+from trust_otel.background import signals_blocked
 from trust_otel.sdk.export_log import quieten
 from trust_otel.sdk.periodic import PeriodicReader
 from trust_otel.sdk.resource import unique_in_process
+from trust_otel.sdk.shutdown import SETTING as SHUTDOWN_TIMEOUT
+from trust_otel.sdk.shutdown import shut_down_at_end
 from trust_otel.sdk.text import valid_text
 from trust_otel.sdk.upstream import configure_from_file, configure_spans_and_logs, count_from_zero_in_children
 from trust_otel.semconv.definitions import Metric
@@ -41,17 +43,23 @@ class TrustConfigurator:
         """Set up what the environment asks for; upstream's launcher calls this."""
         if settings.value("OTEL_SDK_DISABLED"):
             return
-        end_in_good_order()
         count_from_zero_in_children()
-        if environ.get("OTEL_CONFIG_FILE"):
-            configure_from_file()
-            return
-        resource = make_resource(kwargs.get("auto_instrumentation_version"))
-        quieten()
-        readers = make_readers(settings.value("OTEL_METRICS_EXPORTER"))
-        if readers:
-            metrics.set_meter_provider(MeterProvider(readers, resource, views=make_views(ALL_METRICS.values())))
-        configure_spans_and_logs(resource)
+        with signals_blocked():
+            if environ.get("OTEL_CONFIG_FILE"):
+                configure_from_file()
+            else:
+                configure_from_environment(kwargs.get("auto_instrumentation_version"))
+            shut_down_at_end(settings.value(SHUTDOWN_TIMEOUT))
+
+
+def configure_from_environment(auto_instrumentation_version: str | None) -> None:
+    """Set up metrics, spans and log records as the variables say."""
+    resource = make_resource(auto_instrumentation_version)
+    quieten()
+    readers = make_readers(settings.value("OTEL_METRICS_EXPORTER"))
+    if readers:
+        metrics.set_meter_provider(MeterProvider(readers, resource, views=make_views(ALL_METRICS.values())))
+    configure_spans_and_logs(resource)
 
 
 def make_resource(auto_instrumentation_version: str | None = None) -> Resource:

@@ -297,6 +297,13 @@ SETTINGS: tuple[Setting, ...] = (
         "TOML file with service level agreements that are judged as measurements are recorded.",
         str,
     ),
+    Setting(
+        "TRUST_OTEL_SHUTDOWN_TIMEOUT",
+        "5",
+        "Seconds that the last export of metrics, spans and log records together may take when the process ends; "
+        "what is not exported by then is lost, and the log says so.",
+        _seconds,
+    ),
     Setting("OTEL_SDK_DISABLED", "false", "Turn all telemetry off.", _boolean),
     Setting(
         "OTEL_METRICS_EXPORTER",

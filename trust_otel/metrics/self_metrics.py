@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
+from trust_otel.sdk import shutdown
 from trust_otel.semconv.attributes import METRIC, REASON
 
 
@@ -55,16 +56,15 @@ class Loss:
 
 
 class Life:
-    """Whether the process runs, or has begun to end in good order.
+    """Whether the process runs, or has begun to end in order.
 
-    An alert misses an instance whose last word was 1, and not one that was asked to go. To be told at the last export,
-    it must be made after the provider, which exports for the last time when the interpreter ends.
+    An alert fires for an instance whose last value was 1, and not for one that ended in order. It must be created after
+    the provider, whose last export then has the value 0, also where the program has set up a provider itself.
     """
 
     def __init__(self) -> None:
-        self._ending = threading.Event()
-        atexit.register(self._ending.set)
+        atexit.register(shutdown.begun.set)
 
     def observe(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Callback of `trust.otel.instance.up`."""
-        return [Observation(0 if self._ending.is_set() else 1)]
+        return [Observation(0 if shutdown.begun.is_set() else 1)]

@@ -31,6 +31,11 @@ from trust_otel.sdk.resource import unique_in_process
 
 _logger = logging.getLogger(__name__)
 
+_TELEMETRY = ("opentelemetry.", "trust_otel.")
+
+_RETRY_EVENTS = {"_shutdown_event", "_shutdown_in_progress"}
+"""What the OTLP exporters, over HTTP and gRPC, wait for between two attempts."""
+
 
 def configure_from_file() -> None:
     """Set up the SDK from the declarative file that OTEL_CONFIG_FILE names."""
@@ -131,6 +136,42 @@ def configure_spans_and_logs(resource: Resource) -> None:
         _repair_propagation()
     except Exception:  # a bad value of upstream's own variables, or a version of the SDK that is not known
         _logger.exception("trust-otel: spans and logs could not be set up and may stay off; metrics work")
+
+
+def installed_providers() -> dict[str, Any]:
+    """The SDK's providers that are set as the global ones and still run, by what they export."""
+    from opentelemetry import _logs, metrics, trace
+
+    providers: dict[str, Any] = {
+        "metrics": metrics.get_meter_provider(),
+        "spans": trace.get_tracer_provider(),
+        "log records": _logs.get_logger_provider(),
+    }
+    # The API's own providers have nothing to shut down.
+    return {signal: provider for signal, provider in providers.items() if hasattr(provider, "shutdown")}
+
+
+def stop_retrying(provider: object) -> None:
+    """Let each exporter of a provider end its attempts at the first failure; an attempt that succeeds still counts."""
+    seen: set[int] = set()
+    left = [provider]
+    while left:
+        current = left.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        if isinstance(current, (list, tuple)):
+            left.extend(current)
+        elif type(current).__module__.startswith(_TELEMETRY):
+            held = _attributes(current)
+            left.extend(held.values())
+            if type(current).__module__.startswith("opentelemetry.exporter."):
+                for name in _RETRY_EVENTS & held.keys():
+                    held[name].set()
+
+
+def _attributes(holder: object) -> dict[str, Any]:
+    return getattr(holder, "__dict__", {})
 
 
 def _repair_propagation() -> None:

@@ -116,13 +116,6 @@ def test_a_handler_that_the_program_sets_stays_in_charge(launcher: Launcher) -> 
     assert exported["trust.otel.instance.up"] == [0]
 
 
-def test_what_was_printed_is_not_lost(launcher: Launcher) -> None:
-    end = "import os\nprint('left in the buffer')\nos.kill(os.getpid(), signal.SIGTERM)\n"
-    with _started(launcher, _COUNT_AND + end) as process:
-        assert "left in the buffer" in process.communicate(timeout=30)[0]
-        assert process.returncode == -signal.SIGTERM
-
-
 def test_a_telemetry_that_is_turned_off_leaves_the_signal_alone(launcher: Launcher) -> None:
     program = "import signal, time\nprint(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)\n"
     with _started(launcher, program, OTEL_SDK_DISABLED="true") as process:

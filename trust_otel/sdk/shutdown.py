@@ -1,0 +1,159 @@
+"""The end of a process: the last export of metrics, spans and log records, within one deadline.
+
+It runs once in every process that ends in order: at the end of the program, at the end of a child process of
+multiprocessing or billiard, which end without `atexit`, and before SIGTERM ends the process by its default action.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Any
+
+from trust_otel.background import block_signals, restore_signals
+from trust_otel.sdk import sigterm
+from trust_otel.sdk.upstream import installed_providers, stop_retrying
+
+_logger = logging.getLogger(__name__)
+
+SETTING = "TRUST_OTEL_SHUTDOWN_TIMEOUT"
+
+begun = threading.Event()
+"""Set when the process has begun to end in order."""
+
+# After the finalizers of the program, which may still record.
+_LAST = -100
+
+_CANCEL_SECONDS = 0.2
+
+
+class Shutdown:
+    """Shuts providers down side by side, once.
+
+    Args:
+        providers: The SDK's providers, by what they export.
+        seconds: Deadline for all of them together.
+    """
+
+    def __init__(self, providers: Mapping[str, Any], seconds: float) -> None:
+        self._providers = providers
+        self._seconds = seconds
+        self._prepare()
+
+    def _prepare(self) -> None:
+        # The threads start now: from Python 3.12 on, none can start once the interpreter ends.
+        self._tasks = {signal: _Task(signal, provider.shutdown) for signal, provider in self._providers.items()}
+        self._first = threading.Lock()
+        self._finished = threading.Event()
+
+    def restart_after_fork(self) -> None:
+        """Prepare a child process, which has none of its parent's threads."""
+        begun.clear()
+        self._prepare()
+
+    def __call__(self) -> None:
+        """Export for the last time; whoever calls later waits for the first caller."""
+        if not self._first.acquire(blocking=False):
+            self._finished.wait(self._seconds)
+            return
+        deadline = monotonic() + self._seconds
+        begun.set()
+        for provider in self._providers.values():
+            stop_retrying(provider)
+        for task in self._tasks.values():
+            task.begin()
+        late = [signal for signal, task in self._tasks.items() if not task.finished(deadline - monotonic())]
+        if late:
+            _logger.warning(
+                "trust-otel: the last export did not finish within %s=%g seconds; the %s that were not exported yet "
+                "are lost. Check that the Collector is up and answers, or allow more time",
+                SETTING,
+                self._seconds,
+                ", ".join(late),
+            )
+        self._finished.set()
+
+
+class _Task:
+    """A thread that waits to shut one provider down."""
+
+    def __init__(self, name: str, shut_down: Callable[[], None]) -> None:
+        self._name = name
+        self._shut_down = shut_down
+        self._asked = threading.Event()
+        self._finished = threading.Event()
+        threading.Thread(target=self._run, name=f"trust-otel-shutdown-{name}", daemon=True).start()
+
+    def begin(self) -> None:
+        self._asked.set()
+
+    def finished(self, seconds: float) -> bool:
+        return self._finished.wait(max(0.0, seconds))
+
+    def _run(self) -> None:
+        self._asked.wait()
+        try:
+            self._shut_down()
+        except Exception:
+            _logger.exception("trust-otel: the last export of %s failed", self._name)
+        finally:
+            self._finished.set()
+
+
+def shut_down_at_end(seconds: float) -> None:
+    """Have every way in which this process may end in order run the last export of the providers that are set up."""
+    providers = installed_providers()
+    for provider in providers.values():
+        # They would come one after the other, each with a deadline of its own.
+        atexit.unregister(provider.shutdown)
+    shutdown = Shutdown(providers, seconds)
+    on_sigterm = sigterm.install(shutdown, seconds)
+    atexit.register(_at_exit, shutdown, on_sigterm)
+    if hasattr(os, "register_at_fork"):
+        _cover_forks(shutdown, on_sigterm)
+
+
+def _at_exit(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
+    if on_sigterm is not None and not on_sigterm.received:
+        on_sigterm.uninstall()
+    shutdown()
+    if on_sigterm is not None and on_sigterm.received:
+        on_sigterm.wait_for_end()
+
+
+def _cover_forks(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
+    forking = threading.local()
+
+    def before() -> None:
+        # The child must not receive a signal before it has a handler of its own, nor pass it on to its parent.
+        forking.mask = block_signals()
+
+    def after() -> None:
+        restore_signals(forking.mask)
+
+    def in_child() -> None:
+        try:
+            shutdown.restart_after_fork()
+            if on_sigterm is not None:
+                on_sigterm.restart_after_fork()
+            _cover_end_of_child(shutdown, on_sigterm)
+        finally:
+            after()
+
+    os.register_at_fork(before=before, after_in_parent=after, after_in_child=in_child)
+
+
+def _cover_end_of_child(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
+    """Child processes of multiprocessing and billiard run their finalizers, and nothing else, when they end."""
+    for name in ("multiprocessing.util", "billiard.util"):
+        util: Any = sys.modules.get(name)
+        if util is not None:
+            # It drops all finalizers first and calls this afterwards.
+            util.register_after_fork(
+                shutdown, lambda _, util=util: util.Finalize(None, _at_exit, (shutdown, on_sigterm), exitpriority=_LAST)
+            )
