@@ -1,7 +1,8 @@
 """The end of a process: the last export of metrics, spans and log records, within one deadline.
 
 It runs once in every process that ends in order: at the end of the program, at the end of a child process of
-multiprocessing or billiard, which end without `atexit`, and before SIGTERM ends the process by its default action.
+multiprocessing, which ends without `atexit`, and before SIGTERM ends the process by its default action. `os._exit` is
+not patched: its callers expect that nothing else runs.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from time import monotonic
 from typing import Any
 
 from trust_otel.background import block_signals, restore_signals
 from trust_otel.sdk import sigterm
-from trust_otel.sdk.upstream import installed_providers, stop_retrying
+from trust_otel.sdk.upstream import installed_providers, is_shut_down, stop_retrying
 
 _logger = logging.getLogger(__name__)
 
@@ -28,8 +29,6 @@ begun = threading.Event()
 
 # After the finalizers of the program, which may still record.
 _LAST = -100
-
-_CANCEL_SECONDS = 0.2
 
 
 class Shutdown:
@@ -47,7 +46,7 @@ class Shutdown:
 
     def _prepare(self) -> None:
         # The threads start now: from Python 3.12 on, none can start once the interpreter ends.
-        self._tasks = {signal: _Task(signal, provider.shutdown) for signal, provider in self._providers.items()}
+        self._tasks = {signal: _Task(signal, provider) for signal, provider in self._providers.items()}
         self._first = threading.Lock()
         self._finished = threading.Event()
 
@@ -82,9 +81,9 @@ class Shutdown:
 class _Task:
     """A thread that waits to shut one provider down."""
 
-    def __init__(self, name: str, shut_down: Callable[[], None]) -> None:
+    def __init__(self, name: str, provider: Any) -> None:
         self._name = name
-        self._shut_down = shut_down
+        self._provider = provider
         self._asked = threading.Event()
         self._finished = threading.Event()
         threading.Thread(target=self._run, name=f"trust-otel-shutdown-{name}", daemon=True).start()
@@ -98,7 +97,8 @@ class _Task:
     def _run(self) -> None:
         self._asked.wait()
         try:
-            self._shut_down()
+            if not is_shut_down(self._provider):
+                self._provider.shutdown()
         except Exception:
             _logger.exception("trust-otel: the last export of %s failed", self._name)
         finally:
@@ -138,9 +138,9 @@ def _cover_forks(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None)
 
     def in_child() -> None:
         try:
-            shutdown.restart_after_fork()
             if on_sigterm is not None:
                 on_sigterm.restart_after_fork()
+            shutdown.restart_after_fork()
             _cover_end_of_child(shutdown, on_sigterm)
         finally:
             after()
@@ -149,11 +149,10 @@ def _cover_forks(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None)
 
 
 def _cover_end_of_child(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
-    """Child processes of multiprocessing and billiard run their finalizers, and nothing else, when they end."""
-    for name in ("multiprocessing.util", "billiard.util"):
-        util: Any = sys.modules.get(name)
-        if util is not None:
-            # It drops all finalizers first and calls this afterwards.
-            util.register_after_fork(
-                shutdown, lambda _, util=util: util.Finalize(None, _at_exit, (shutdown, on_sigterm), exitpriority=_LAST)
-            )
+    """Child processes of multiprocessing run their finalizers, not `atexit`, when they end."""
+    util: Any = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        # It drops all finalizers after the fork and calls this then.
+        util.register_after_fork(
+            shutdown, lambda _: util.Finalize(None, _at_exit, (shutdown, on_sigterm), exitpriority=_LAST)
+        )

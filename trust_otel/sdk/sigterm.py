@@ -70,11 +70,11 @@ class ExportOnSigterm:
 
     def restart_after_fork(self) -> None:
         """Give a child process a pipe and a thread of its own."""
-        installed, self._pipe, self._ending = self.installed, None, threading.Event()
-        if installed:
-            self._register()
-        else:
-            self.install()
+        # First: until then SIGTERM in the child would end its parent, whose pipe it has. The pipe is not closed here:
+        # a program that becomes a daemon may have closed it before and use its number.
+        self.uninstall()
+        self._pipe, self._ending = None, threading.Event()
+        self.install()
 
     @property
     def received(self) -> bool:

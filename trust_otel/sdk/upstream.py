@@ -139,7 +139,7 @@ def configure_spans_and_logs(resource: Resource) -> None:
 
 
 def installed_providers() -> dict[str, Any]:
-    """The SDK's providers that are set as the global ones and still run, by what they export."""
+    """The SDK's providers that are set as the global ones, by what they export."""
     from opentelemetry import _logs, metrics, trace
 
     providers: dict[str, Any] = {
@@ -149,6 +149,11 @@ def installed_providers() -> dict[str, Any]:
     }
     # The API's own providers have nothing to shut down.
     return {signal: provider for signal, provider in providers.items() if hasattr(provider, "shutdown")}
+
+
+def is_shut_down(provider: object) -> bool:
+    """Whether the program has shut the provider down itself, which must not happen twice."""
+    return getattr(provider, "_atexit_handler", provider) is None
 
 
 def stop_retrying(provider: object) -> None:
@@ -165,7 +170,7 @@ def stop_retrying(provider: object) -> None:
         elif type(current).__module__.startswith(_TELEMETRY):
             held = _attributes(current)
             left.extend(held.values())
-            if type(current).__module__.startswith("opentelemetry.exporter."):
+            if any(base.__module__.startswith("opentelemetry.exporter.") for base in type(current).__mro__):
                 for name in _RETRY_EVENTS & held.keys():
                     held[name].set()
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from textwrap import dedent
+from time import monotonic, sleep
+from typing import Any
 
 import pytest
 
@@ -43,6 +48,7 @@ def _started(launcher: Launcher, program: str, **environment: str) -> Iterator[s
         [*command, "-c", program],
         env={**bare, "OTEL_METRICS_EXPORTER": "console", "OTEL_METRIC_EXPORT_INTERVAL": _NEVER, **environment},
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
     )
     try:
@@ -97,15 +103,15 @@ def test_a_program_that_comes_to_its_end_says_so(launcher: Launcher) -> None:
 
 
 def test_a_process_that_runs_is_up_and_one_that_is_killed_never_says_otherwise(launcher: Launcher) -> None:
-    with _started(launcher, _COUNT_AND + "time.sleep(1)\n" + _WAIT, OTEL_METRIC_EXPORT_INTERVAL="200") as process:
+    with _started(launcher, _COUNT_AND + "time.sleep(60)\n", OTEL_METRIC_EXPORT_INTERVAL="200") as process:
         assert process.stdout is not None
         output = ""
-        while "ready" not in output:
+        while not ("trust.otel.instance.up" in output and output.endswith("\n}\n")):
             output += process.stdout.readline()
         process.kill()
-        output += process.communicate()[0]
-    whole = output[: output.rindex("\n}\n") + 3]
-    assert _exported(whole.replace("ready\n", ""))["trust.otel.instance.up"] == [1]
+        rest = process.communicate()[0]
+    assert _exported(output)["trust.otel.instance.up"] == [1]
+    assert '"value": 0,\n' not in rest.partition("trust.otel.instance.up")[2].partition("]")[0]
 
 
 def test_a_handler_that_the_program_sets_stays_in_charge(launcher: Launcher) -> None:
@@ -120,3 +126,231 @@ def test_a_telemetry_that_is_turned_off_leaves_the_signal_alone(launcher: Launch
     program = "import signal, time\nprint(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)\n"
     with _started(launcher, program, OTEL_SDK_DISABLED="true") as process:
         assert process.communicate(timeout=30)[0] == "True\n"
+
+
+_AS_WITHOUT = {
+    "thread that is not a daemon": """
+        import threading
+        threading.Thread(target=time.sleep, args=(30,)).start()
+        print("ready", flush=True)
+        time.sleep(30)
+    """,
+    "main thread in native code": """
+        import hashlib
+        print("ready", flush=True)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)
+    """,
+    "what the program sees": """
+        print(signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGTERM, signal.SIG_DFL))
+        print("ready", flush=True)
+        time.sleep(30)
+    """,
+    "handler that calls the one before": """
+        before = signal.signal(
+            signal.SIGTERM, lambda *arguments: before(*arguments) if callable(before) else sys.exit(7)
+        )
+        print("ready", flush=True)
+        time.sleep(30)
+    """,
+    "cleaning up that the signal skips": """
+        print("ready", flush=True)
+        try:
+            time.sleep(30)
+        finally:
+            print("cleaned up")
+    """,
+    "sigwait": """
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        print("ready", flush=True)
+        print(signal.sigwait([signal.SIGTERM]))
+    """,
+    "ignored": """
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("ready", flush=True)
+        time.sleep(1)
+        print("runs on")
+    """,
+    "asyncio": """
+        import asyncio
+        async def main():
+            terminated = asyncio.Event()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminated.set)
+            print("ready", flush=True)
+            await terminated.wait()
+        asyncio.run(main())
+        print("ended")
+    """,
+    "default action, sent by the program to itself": """
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        print("ready", flush=True)
+        signal.raise_signal(signal.SIGTERM)
+        print("after", flush=True)
+    """,
+    "native handler that calls the one before": """
+        import ctypes
+        library = ctypes.CDLL(None)
+        library.signal.restype = ctypes.c_void_p
+        library.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+        before = library.signal(signal.SIGTERM, ctypes.cast(library.abs, ctypes.c_void_p))
+        if before:
+            ctypes.CFUNCTYPE(None, ctypes.c_int)(before)(signal.SIGTERM)
+        print("ready", flush=True)
+        time.sleep(2)
+        print("ended in order")
+    """,
+    "child that is terminated": """
+        import multiprocessing
+        child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
+        child.start()
+        child.terminate()
+        child.join()
+        print(child.exitcode, "ready", flush=True)
+    """,
+}
+"""Programs that get SIGTERM once they have printed a line."""
+
+
+@pytest.mark.parametrize("program", _AS_WITHOUT.values(), ids=_AS_WITHOUT)
+def test_a_program_ends_as_without_telemetry(launcher: Launcher, program: str) -> None:
+    program = "import signal, sys, time\n" + dedent(program)
+
+    def ended(**environment: str) -> tuple[str, int]:
+        with _started(launcher, program, **environment) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            process.send_signal(signal.SIGTERM)
+            return line + process.communicate(timeout=25)[0], process.returncode
+
+    # Nothing listens on port 9: the last export fails at once.
+    nowhere = {"OTEL_METRICS_EXPORTER": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+    assert ended(**nowhere) == ended(OTEL_SDK_DISABLED="true")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_process_exports_what_is_left(launched: Callable[..., Any], method: str) -> None:
+    program = f"""
+import multiprocessing
+from trust_otel import get_metrics
+
+def work():
+    get_metrics().record_audit_event("read")
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("{method}").Process(target=work)
+    child.start()
+    child.join()
+"""
+    ended = launched(program, OTEL_METRICS_EXPORTER="console", OTEL_METRIC_EXPORT_INTERVAL=_NEVER)
+    assert ended.returncode == 0, ended.stderr
+    # The program itself records nothing and exports after its child.
+    child = ended.stdout[: ended.stdout.rindex("\n{\n") + 1]
+    assert _exported(child)["trust.audit.events"] == [1]
+    assert _exported(child)["trust.otel.instance.up"] == [0]
+
+
+def _answer_never(connection: socket.socket) -> None:
+    threading.Event().wait()
+
+
+def _answer_byte_by_byte(connection: socket.socket) -> None:
+    connection.recv(65_536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    for _ in range(1000):
+        connection.sendall(b".")
+        sleep(0.5)
+
+
+@contextmanager
+def _collector(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    connections = []
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connections.append(server.accept()[0])
+                threading.Thread(target=run, args=connections[-1:], daemon=True).start()
+
+    def run(connection: socket.socket) -> None:
+        with suppress(OSError):
+            answer(connection)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            for connection in connections:
+                connection.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "protocol"),
+    [(_answer_never, "http/protobuf"), (_answer_byte_by_byte, "http/protobuf"), (_answer_never, "grpc")],
+)
+@pytest.mark.parametrize("sent", [None, signal.SIGTERM], ids=["end of program", "SIGTERM"])
+def test_a_collector_that_hangs_holds_no_process_up(
+    launcher: Launcher, answer: Callable[[socket.socket], None], protocol: str, sent: int | None
+) -> None:
+    # What the exporter allows itself is longer than the test.
+    patience = {"OTEL_EXPORTER_OTLP_TIMEOUT": "300", "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
+    everything = dict.fromkeys(("OTEL_METRICS_EXPORTER", "OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER"), "otlp")
+    span = "from opentelemetry.trace import get_tracer\nget_tracer('test').start_span('test').end()\n"
+    program = _COUNT_AND + span + (_WAIT if sent else "print('ready', flush=True)\n")
+    with (
+        _collector(answer) as address,
+        _started(
+            launcher,
+            program,
+            OTEL_EXPORTER_OTLP_ENDPOINT=address,
+            TRUST_OTEL_SHUTDOWN_TIMEOUT="1",
+            **everything,
+            **patience,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        if sent:
+            process.send_signal(sent)
+        log = process.communicate(timeout=30)[1]
+    assert process.returncode == -(sent or 0)
+    assert "the last export did not finish within TRUST_OTEL_SHUTDOWN_TIMEOUT=1 seconds; the metrics, spans" in log
+
+
+def test_a_second_signal_ends_the_process_at_once(launcher: Launcher) -> None:
+    with (
+        _collector(_answer_never) as address,
+        _started(
+            launcher,
+            _COUNT_AND + _WAIT,
+            OTEL_METRICS_EXPORTER="otlp",
+            OTEL_EXPORTER_OTLP_ENDPOINT=address,
+            TRUST_OTEL_SHUTDOWN_TIMEOUT="300",
+            OTEL_EXPORTER_OTLP_TIMEOUT="300",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        sleep(3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=30)[1] == ""
+        assert process.returncode == -signal.SIGTERM
+
+
+def test_without_a_collector_a_program_ends_without_further_attempts(launcher: Launcher) -> None:
+    with _started(
+        launcher,
+        _COUNT_AND + "print('ready', flush=True)\n",
+        OTEL_METRICS_EXPORTER="otlp",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
+        TRUST_OTEL_SHUTDOWN_TIMEOUT="300",
+        OTEL_EXPORTER_OTLP_TIMEOUT="300",
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        begun = monotonic()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    # Six attempts with growing pauses take 31 seconds.
+    assert monotonic() - begun < 20

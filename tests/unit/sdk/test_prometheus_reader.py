@@ -38,9 +38,9 @@ class Endpoint:
 
 
 @pytest.fixture(autouse=True)
-def _quick_shutdown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server looks every half second whether it shall stop."""
-    monkeypatch.setattr(BaseServer.serve_forever, "__defaults__", (0.01,))
+def _no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shutdown that waited for the server's next look at its flag would not return."""
+    monkeypatch.setattr(BaseServer.serve_forever, "__defaults__", (3600,))
 
 
 @pytest.fixture
