@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from random import uniform
 from weakref import WeakSet
 
+from trust_otel.shown import place_of
+
 _logger = logging.getLogger(__name__)
 
 _JITTER = 0.1
@@ -90,9 +92,9 @@ class Periodic:
             try:
                 self._task()
                 self._failing = False
-            except Exception:
+            except Exception as error:
                 if not self._failing:
-                    _logger.exception("trust-otel: %s failed; it is tried again", self._name)
+                    _logger.error("trust-otel: %s failed (%s); it is tried again", self._name, place_of(error))
                 self._failing = True
             stopped.wait(self._seconds * uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
 

@@ -13,11 +13,11 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.util._importlib_metadata import entry_points
 
 from trust_otel import settings
 from trust_otel.background import signals_blocked
 from trust_otel.sdk.export_log import quieten
+from trust_otel.sdk.otlp import checked, exporter_class
 from trust_otel.sdk.periodic import PeriodicReader
 from trust_otel.sdk.resource import unique_in_process
 from trust_otel.sdk.shutdown import SETTING as SHUTDOWN_TIMEOUT
@@ -26,6 +26,7 @@ from trust_otel.sdk.text import valid_text
 from trust_otel.sdk.upstream import configure_from_file, configure_spans_and_logs, count_from_zero_in_children
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
+from trust_otel.shown import place_of
 from trust_otel.version import __version__
 
 _logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class TrustConfigurator:
         if settings.value("OTEL_SDK_DISABLED"):
             return
         count_from_zero_in_children()
+        quieten()
         with signals_blocked():
             if environ.get("OTEL_CONFIG_FILE"):
                 configure_from_file()
@@ -55,7 +57,6 @@ class TrustConfigurator:
 def configure_from_environment(auto_instrumentation_version: str | None) -> None:
     """Set up metrics, spans and log records as the variables say."""
     resource = make_resource(auto_instrumentation_version)
-    quieten()
     readers = make_readers(settings.value("OTEL_METRICS_EXPORTER"))
     if readers:
         metrics.set_meter_provider(MeterProvider(readers, resource, views=make_views(ALL_METRICS.values())))
@@ -100,10 +101,10 @@ def _reader(exporter: str) -> MetricReader | None:
     try:
         if exporter == "prometheus":
             return _prometheus_reader()
-        made = _exporter_class(exporter)()
+        made = checked(exporter_class("metrics", exporter)())
         return made if isinstance(made, MetricReader) else PeriodicReader(made)
-    except Exception:
-        _logger.exception("trust-otel: metrics do not go to %r, which could not start", exporter)
+    except Exception as error:
+        _logger.error("trust-otel: metrics do not go to %r, which could not start: %s", exporter, place_of(error))
         return None
 
 
@@ -124,12 +125,3 @@ def _prometheus_reader() -> MetricReader | None:
             error,
         )
         return None
-
-
-def _exporter_class(exporter: str) -> Any:
-    if exporter == "otlp":
-        protocol = settings.value("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL") or settings.value(
-            "OTEL_EXPORTER_OTLP_PROTOCOL"
-        )
-        exporter = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
-    return next(iter(entry_points(group="opentelemetry_metrics_exporter", name=exporter))).load()

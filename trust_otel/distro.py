@@ -135,11 +135,12 @@ def _is_helper() -> bool:
 def _import_sdk() -> None:
     """Import what every child of a fork server needs, once for all of them."""
     try:
-        from trust_otel import configurator
+        from trust_otel import configurator  # noqa: F401 - imports the SDK
+        from trust_otel.sdk.otlp import exporter_class
 
         for exporter in settings.value("OTEL_METRICS_EXPORTER"):
             if exporter != "prometheus":
-                configurator._exporter_class(exporter)
+                exporter_class("metrics", exporter)
     except Exception:
         _logger.debug("trust-otel: the SDK could not be imported in the fork server", exc_info=True)
 
@@ -185,18 +186,27 @@ def prepare(environment: MutableMapping[str, str]) -> None:
         _logger.warning("trust-otel: %s; %s", problem, problem.consequence)
     for line in unknown:
         _logger.warning("trust-otel: %s", line)
+    fill_in(environment, problems)
+
+
+def fill_in(environment: MutableMapping[str, str], problems: Iterable[settings.Problem]) -> None:
+    """Put what is usable in place of bad values, and defaults where the user left something open."""
+    bad = {problem.name: problem for problem in problems}
     for name in [*DEFAULTS, *settings.names()]:
         # Upstream code reads these variables too, and stops at one that is bad, empty or in capitals.
         if name in environment:
-            _normalise(environment, name, bad=any(problem.name == name for problem in problems))
+            _normalise(environment, name, bad.get(name))
     wanted = _WITH_CONFIG_FILE if environment.get("OTEL_CONFIG_FILE") else DEFAULTS
     for name in wanted:
         environment.setdefault(name, DEFAULTS[name])
 
 
-def _normalise(environment: MutableMapping[str, str], name: str, *, bad: bool) -> None:
-    if bad or not environment[name]:
+def _normalise(environment: MutableMapping[str, str], name: str, problem: settings.Problem | None) -> None:
+    text = (problem.replacement or "") if problem else environment[name]
+    if not text:
         del environment[name]
+    elif problem:
+        environment[name] = text
     elif name in settings.names():
         meant = settings.value(name, environment)
         if isinstance(meant, str):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from trust_otel import distro, settings
+from trust_otel.shown import place_of
+
+_ENDPOINT_SECONDS: Final = 5.0
+"""How long an endpoint may take to answer."""
 
 
 @dataclass(frozen=True)
@@ -15,8 +21,8 @@ class Finding:
     """What one check found.
 
     Attributes:
-        subject: What was looked at: `setting`, `distro`, `certificates`, `dependency`, `geoip`, `reputation`, `sla`
-            or `client address`.
+        subject: What was looked at: `setting`, `distro`, `endpoint`, `certificates`, `dependency`, `geoip`,
+            `reputation`, `sla` or `client address`.
         name: Which one, without credentials.
         problem: What is wrong and what helps; `None` when all is well.
         detail: What is there, for the reader.
@@ -51,6 +57,37 @@ def _conflicts(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("distro", "conflict", line)
     if not lines:
         yield Finding("distro", distro.DISTRO_NAME, None, "the only one")
+
+
+def _endpoints(environment: Mapping[str, str]) -> Iterator[Finding]:
+    if environment.get("OTEL_CONFIG_FILE") or settings.value("OTEL_SDK_DISABLED", environment):
+        return
+    from trust_otel.sdk import otlp
+
+    prepared = dict(environment)
+    distro.fill_in(prepared, settings.check(environment))
+    for signal in otlp.SIGNALS:
+        for exporter in settings.value(f"OTEL_{signal.upper()}_EXPORTER", environment):
+            if exporter in otlp.EXPORTERS:
+                began = monotonic()
+                problem = _endpoint_problem(signal, exporter, prepared)
+                yield Finding("endpoint", signal, problem, f"accepted, {(monotonic() - began) * 1000:.0f} ms")
+
+
+def _endpoint_problem(signal: str, exporter: str, environment: Mapping[str, str]) -> str | None:
+    from trust_otel.sdk import otlp
+
+    before = dict(os.environ)
+    try:
+        # Upstream's exporters read their settings from there.
+        os.environ.clear()
+        os.environ.update(environment)
+        return otlp.send_nothing(signal, exporter, _ENDPOINT_SECONDS)
+    except Exception as error:  # a setting that only upstream reads
+        return f"the exporter cannot be made: {place_of(error)}"
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _certificates(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -118,12 +155,13 @@ def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
         return
     from trust_otel.protect.addresses import read_key
 
-    yield Finding("client address", path, _problem_of(lambda: read_key(path)))
+    yield Finding("client address", "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE", _problem_of(lambda: read_key(path)))
 
 
 _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _settings,
     _conflicts,
+    _endpoints,
     _certificates,
     _dependencies,
     _geoip,
@@ -136,7 +174,10 @@ _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
 def _problem_of(read: Callable[[], Any]) -> str | None:
     try:
         read()
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        # Its text holds the path, and the setting may hold a secret instead of one.
+        return error.strerror or type(error).__name__
+    except ValueError as error:
         return str(error)
     return None
 

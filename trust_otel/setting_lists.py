@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from typing import Final, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
 
 Network = IPv4Network | IPv6Network
+
+_Entry = TypeVar("_Entry")
 
 CLIENT_ADDRESS_FORMS: Final = ("full", "truncated", "hashed", "off")
 
@@ -25,6 +28,14 @@ CERTIFICATE_SCHEMES: Final = (
     "ocsp+https",
     "kubernetes",
 )
+
+# A URL that was written without its slashes, libpq's keywords, or an address with credentials, is no path.
+_NO_PATH: Final = re.compile(r"[a-z][a-z0-9+]+:|[^/]*[@\s]", re.IGNORECASE)
+_NAME: Final = re.compile(r"\w[\w.-]{0,127}")
+_NO_SOURCE_NAME: Final = re.compile(r"[@:;&%]")
+_HEADER: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+")
+# Upstream drops a header whose value holds another character.
+_HEADER_VALUE: Final = re.compile(r"[\x20\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 
 _ROOTED: Final = re.compile(r"/|[a-z0-9+]+://", re.IGNORECASE)
 _NAMESPACE: Final = re.compile(r"[a-z0-9-]*/?")
@@ -88,7 +99,7 @@ class Dependency:
 
 def certificate_sources(text: str) -> tuple[CertificateSource, ...]:
     """Sources of certificates, as `source` or `name=source`, separated by commas."""
-    return tuple(_certificate_source(entry) for entry in _entries(text))
+    return _parsed(text, _certificate_source)
 
 
 def _certificate_source(entry: str) -> CertificateSource:
@@ -100,6 +111,11 @@ def _certificate_source(entry: str) -> CertificateSource:
         raise BadValueError(f"use a path, or one of {', '.join(f'{scheme}://' for scheme in CERTIFICATE_SCHEMES)}")
     if not source.location or source.name == "":
         raise BadValueError("write each entry as `source` or `name=source`")
+    # The name becomes a label: credentials in an entry without a name must not.
+    if source.name is not None and _NO_SOURCE_NAME.search(source.name):
+        raise BadValueError("the name before the `=` holds a character that a name must not have")
+    if source.scheme is None and _NO_PATH.match(source.location):
+        raise BadValueError("write a path (./... if its name holds such characters) or a URL with its ://")
     if source.scheme == "kubernetes":
         if not _NAMESPACE.fullmatch(source.location.partition("://")[2]):
             raise BadValueError("write kubernetes:// with the name of a namespace, or with nothing for the pod's own")
@@ -110,7 +126,7 @@ def _certificate_source(entry: str) -> CertificateSource:
 
 def dependencies(text: str) -> tuple[Dependency, ...]:
     """Dependencies, as `name=url` or `name:type=url`, separated by commas."""
-    found = tuple(_dependency(entry) for entry in _entries(text))
+    found = _parsed(text, _dependency)
     _refuse_twice(dependency.name for dependency in found)
     if len(found) > _MOST_DEPENDENCIES:
         raise BadValueError(f"name at most {_MOST_DEPENDENCIES}, since each is checked on a thread of its own")
@@ -120,13 +136,14 @@ def dependencies(text: str) -> tuple[Dependency, ...]:
 def _dependency(entry: str) -> Dependency:
     label, separator, url = entry.partition("=")
     name, _, explicit = (part.strip() for part in label.partition(":"))
-    if not separator or not name:
+    # The name becomes a label: credentials in an entry without a name must not.
+    if not separator or not _NAME.fullmatch(name):
         raise BadValueError("write each entry as `name=url`, such as vault=https://vault:8200/v1/sys/health")
+    if explicit and explicit not in _DEPENDENCY_TYPES:
+        raise BadValueError(f"the type between the name and `=` must be one of {', '.join(_DEPENDENCY_TYPES)}")
     parts = urlsplit(_check_url(url.strip()))
     if parts.scheme not in _TYPES_BY_SCHEME:
         raise BadValueError(f"use one of {', '.join(f'{scheme}://' for scheme in _TYPES_BY_SCHEME)}")
-    if explicit and explicit not in _DEPENDENCY_TYPES:
-        raise BadValueError(f"the type after `{name}:` must be one of {', '.join(_DEPENDENCY_TYPES)}")
     _check_parts(parts)
     return Dependency(name, explicit or _dependency_type(name, parts.scheme, parts.path), url.strip())
 
@@ -159,18 +176,6 @@ def networks(text: str) -> tuple[Network, ...]:
         raise BadValueError("set it to addresses and networks such as 10.0.0.0/8,2001:db8::1") from error
 
 
-def named_paths(text: str) -> tuple[tuple[str, str], ...]:
-    """Pairs of a name and a path, as `name=path`, separated by commas."""
-    pairs = []
-    for entry in _entries(text):
-        name, _, path = (part.strip() for part in entry.partition("="))
-        if not name or not path:
-            raise BadValueError("write each entry as `name=path`, such as blocklist=/etc/blocklist.txt")
-        pairs.append((name, path))
-    _refuse_twice(name for name, _ in pairs)
-    return tuple(pairs)
-
-
 def detectors(text: str) -> frozenset[str]:
     """Names of detectors, separated by commas; `none` for none of them."""
     names = frozenset(_entries(text))
@@ -179,6 +184,83 @@ def detectors(text: str) -> frozenset[str]:
     if not names or names - set(DETECTORS):
         raise BadValueError(f"set it to `none`, or to some of {', '.join(DETECTORS)}")
     return names
+
+
+def headers(text: str) -> tuple[str, ...]:
+    """Headers of OTLP requests, as `name=value`, separated by commas."""
+    return _parsed(text, _header)
+
+
+def usable_headers(text: str) -> str:
+    """The headers that can be sent."""
+    return _usable(text, _header)
+
+
+def _header(entry: str) -> str:
+    name, separator, value = (part.strip() for part in entry.partition("="))
+    if not separator or not _HEADER.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+        raise BadValueError("write each header as `name=value`, commas, semicolons, quotes and backslashes as %xx")
+    if not unquote(value).isprintable():
+        raise BadValueError("the value holds a character that cannot be sent")
+    return entry
+
+
+def resource_attributes(text: str) -> tuple[str, ...]:
+    """Attributes of the resource, as `key=value`, separated by commas."""
+    return _parsed(text, _resource_attribute)
+
+
+def usable_resource_attributes(text: str) -> str:
+    """The attributes that can be read."""
+    return _usable(text, _resource_attribute)
+
+
+def _resource_attribute(entry: str) -> str:
+    key, separator, _ = entry.partition("=")
+    if not separator or not key.strip():
+        raise BadValueError("write each attribute as `key=value`, a comma within a value as %2C")
+    return entry
+
+
+def path(text: str) -> str:
+    """A path of a file."""
+    if "://" in text or "-----" in text or not text.isprintable():
+        raise BadValueError("set it to the path of a file, not to a URL or to the content of the file")
+    return text
+
+
+def named_paths(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of a name and a path, as `name=path`, separated by commas."""
+    pairs = _parsed(text, _named_path)
+    _refuse_twice(name for name, _ in pairs)
+    return pairs
+
+
+def _named_path(entry: str) -> tuple[str, str]:
+    name, _, file = (part.strip() for part in entry.partition("="))
+    if not _NAME.fullmatch(name) or not file:
+        raise BadValueError("write each entry as `name=path`, such as blocklist=/etc/blocklist.txt")
+    return name, path(file)
+
+
+def _parsed(text: str, parse: Callable[[str], _Entry]) -> tuple[_Entry, ...]:
+    """Each entry of a list; of a bad one the error gives the position only, since its text may hold a secret."""
+    found = []
+    for position, entry in enumerate(_entries(text), start=1):
+        try:
+            found.append(parse(entry))
+        except BadValueError as error:
+            raise BadValueError(f"entry {position}: {error}") from None
+    return tuple(found)
+
+
+def _usable(text: str, parse: Callable[[str], object]) -> str:
+    good = []
+    for entry in _entries(text):
+        with suppress(BadValueError):
+            parse(entry)
+            good.append(entry)
+    return ",".join(good)
 
 
 def _entries(text: str) -> list[str]:
@@ -193,12 +275,15 @@ def _check_url(url: str) -> str:
         usable = False
     if not usable:
         raise BadValueError("each URL needs a host, and a port from 1 to 65535 if any")
+    # Of a password with a slash, a part would be taken for the host.
+    if "@" in parts.path:
+        raise BadValueError("write a slash in user and password, and an @ in the path of a URL, as %xx")
     return url
 
 
 def _refuse_twice(names: Iterable[str]) -> None:
     seen: set[str] = set()
-    for name in names:
+    for position, name in enumerate(names, start=1):
         if name in seen:
-            raise BadValueError(f"the name {name!r} stands there twice")
+            raise BadValueError(f"entry {position}: its name is that of an earlier entry")
         seen.add(name)

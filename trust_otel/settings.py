@@ -6,9 +6,8 @@ here keep their meaning; they are checked because a bad one would silently cost 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isfinite
 from os import environ
@@ -24,18 +23,19 @@ from trust_otel.setting_lists import (
     certificate_sources,
     dependencies,
     detectors,
+    headers,
     named_paths,
     networks,
+    path,
+    resource_attributes,
+    usable_headers,
+    usable_resource_attributes,
 )
 
 STRICT = "TRUST_OTEL_STRICT"
 
 _SHOWN = 200
 """Most characters of a bad value that stand in the log."""
-
-# Up to the last @ of an entry, since a password that was not quoted may hold any character.
-_USER_INFO = re.compile(r"//(?:(?!,[\w:.-]+=)\S)*@")
-_PASSWORD_PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&\s,]*", re.IGNORECASE)
 
 _GRPC_SCHEMES = ("dns", "ipv4", "ipv6", "unix", "unix-abstract")
 
@@ -48,13 +48,17 @@ class Setting:
         name: The variable.
         default: What holds when it is not set, written as it would be set; `None` for nothing.
         help: One sentence for the reader of the table.
-        parse: Turns the text into the value.
+        parse: Turns the text into the value; its errors never quote the text.
+        secret: Whether the value may hold a secret, by intent or by mistake; it is then shown nowhere.
+        usable: Gives the part of a bad value that is used all the same; `None` when a bad value is not used at all.
     """
 
     name: str
     default: str | None
     help: str
     parse: Callable[[str], Any]
+    secret: bool = False
+    usable: Callable[[str], str] | None = None
 
     @property
     def own(self) -> bool:
@@ -64,23 +68,35 @@ class Setting:
 
 @dataclass(frozen=True)
 class Problem:
-    """A bad value; `str(problem)` names variable, value and remedy."""
+    """A bad value; `str(problem)` names the variable, the remedy, and the value unless it may hold a secret."""
 
-    name: str
-    value: str
+    setting: Setting
+    value: str = field(repr=False)
     remedy: str
-    default: str | None
+
+    @property
+    def name(self) -> str:
+        """The variable."""
+        return self.setting.name
 
     def __str__(self) -> str:
-        # First without passwords: what is cut may end within one.
-        text = without_password(self.value)
-        shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+        if self.setting.secret:
+            return f"{self.name} is not usable: {self.remedy} (the value is not shown, since it may hold a secret)"
+        shown = self.value if len(self.value) <= _SHOWN else f"{self.value[:_SHOWN]}..."
         return f"{self.name}={shown!r} is not usable: {self.remedy}"
+
+    @property
+    def replacement(self) -> str | None:
+        """What the variable is set to instead."""
+        return self.setting.usable(self.value) if self.setting.usable else None
 
     @property
     def consequence(self) -> str:
         """What holds instead."""
-        return "leaving it unset" if self.default is None else f"using the default {self.default!r}"
+        if self.replacement:
+            return "using its other entries"
+        default = self.setting.default
+        return "leaving it unset" if default is None else f"using the default {default!r}"
 
 
 @dataclass(frozen=True)
@@ -97,11 +113,6 @@ class Limits:
     client_address_form: str
     client_address_key_file: str | None
     slow_seconds: float
-
-
-def without_password(text: str) -> str:
-    """The text with `***` in place of user and password of an address, and of a parameter `password`."""
-    return _PASSWORD_PARAMETER.sub(r"\1***", _USER_INFO.sub("//***@", text))
 
 
 def _boolean(text: str) -> bool:
@@ -181,6 +192,18 @@ _protocol = _one_of("http/protobuf", "grpc")
 _milliseconds = _integer(1, 86_400_000, " of milliseconds")
 _port = _integer(0, 65_535)
 
+
+def _otlp(
+    name: str, text: str, of_one: str, parse: Callable[[str], Any], usable: Callable[[str], str] | None = None
+) -> list[Setting]:
+    """A variable of the OTLP exporters, for all signals and for each, that may hold a secret."""
+    made = [Setting(f"OTEL_EXPORTER_OTLP_{name}", None, f"{text}.", parse, secret=True, usable=usable)]
+    for signal, of in (("METRICS", "metrics"), ("TRACES", "spans"), ("LOGS", "log records")):
+        meaning = f"The same for {of} only{of_one}."
+        made.append(Setting(f"OTEL_EXPORTER_OTLP_{signal}_{name}", None, meaning, parse, secret=True, usable=usable))
+    return made
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(STRICT, "false", "Refuse to start when any value is bad, and name all of them.", _boolean),
     Setting(
@@ -233,6 +256,7 @@ SETTINGS: tuple[Setting, ...] = (
         "Certificates to watch: files, globs, folders, `https://host:port`, `tls+postgres://host:port`, "
         "`kubernetes://namespace`, CRLs, OCSP responders; separated by commas, each as it is or as `name=source`.",
         certificate_sources,
+        secret=True,
     ),
     Setting(
         "TRUST_OTEL_CERTIFICATE_INTERVAL",
@@ -244,7 +268,8 @@ SETTINGS: tuple[Setting, ...] = (
         "TRUST_OTEL_CERTIFICATE_PASSWORD_FILE",
         None,
         "File with the password of the PKCS#12 files among the certificates.",
-        str,
+        path,
+        secret=True,
     ),
     Setting(
         "TRUST_OTEL_DEPENDENCIES",
@@ -252,6 +277,7 @@ SETTINGS: tuple[Setting, ...] = (
         "What the service needs, checked in the background: `vault=https://...,db=postgresql://...,"
         "cache=redis://...,peer=grpc://...`; `name:type=url` where the type is not plain.",
         dependencies,
+        secret=True,
     ),
     Setting("TRUST_OTEL_DEPENDENCY_INTERVAL", "15", "Seconds between two checks of a dependency.", _seconds),
     Setting("TRUST_OTEL_DEPENDENCY_TIMEOUT", "5", "Seconds that a check of a dependency may take.", _seconds),
@@ -265,13 +291,15 @@ SETTINGS: tuple[Setting, ...] = (
         "TRUST_OTEL_GEOIP_DATABASE",
         None,
         "Database in MaxMind's format that gives the country of an address; read again when it is replaced.",
-        str,
+        path,
+        secret=True,
     ),
     Setting(
         "TRUST_OTEL_REPUTATION_FEEDS",
         "",
         "Lists of bad addresses, as `name=path` separated by commas: plain lists, CSV or STIX 2.1.",
         named_paths,
+        secret=True,
     ),
     Setting(
         "TRUST_OTEL_DETECTORS",
@@ -289,13 +317,23 @@ SETTINGS: tuple[Setting, ...] = (
         "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE",
         None,
         "File with the key of the hash (32 bytes or more); without it, each process has one of its own.",
-        str,
+        path,
+        secret=True,
     ),
     Setting(
         "TRUST_OTEL_SLA_FILE",
         None,
         "TOML file with service level agreements that are judged as measurements are recorded.",
-        str,
+        path,
+        secret=True,
+    ),
+    Setting(
+        "OTEL_RESOURCE_ATTRIBUTES",
+        None,
+        "Attributes of every metric, span and log record, as `key=value` separated by commas.",
+        resource_attributes,
+        secret=True,
+        usable=usable_resource_attributes,
     ),
     Setting(
         "TRUST_OTEL_SHUTDOWN_TIMEOUT",
@@ -313,8 +351,11 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("OTEL_TRACES_EXPORTER", "none", "Where spans go; `otlp` turns them on.", _exporters("traces")),
     Setting("OTEL_LOGS_EXPORTER", "none", "Where log records go; `otlp` turns them on.", _exporters("logs")),
-    Setting("OTEL_EXPORTER_OTLP_ENDPOINT", None, "Address of the Collector, such as http://localhost:4318.", _address),
-    Setting("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", None, "Address for metrics only, path included.", _address),
+    *_otlp("ENDPOINT", "Address of the Collector, such as http://localhost:4318", ", path included", _address),
+    *_otlp("HEADERS", "Headers of each export, as `name=value` separated by commas", "", headers, usable_headers),
+    *_otlp("CERTIFICATE", "File of the authority's certificate that the Collector's is checked with", "", path),
+    *_otlp("CLIENT_CERTIFICATE", "File of the certificate that the service shows to the Collector", "", path),
+    *_otlp("CLIENT_KEY", "File of the key of that certificate", "", path),
     Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "`http/protobuf` or `grpc`.", _protocol),
     Setting("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", None, "Protocol for metrics only.", _protocol),
     Setting("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", None, "Protocol for spans only.", _protocol),
@@ -341,21 +382,26 @@ def names() -> frozenset[str]:
 
 def check(environment: Mapping[str, str], settings: Iterable[Setting] = SETTINGS) -> list[Problem]:
     """Find every bad value in an environment, in the order of the table."""
-    found = (_problem(setting, environment.get(setting.name)) for setting in settings)
-    return [problem for problem in found if problem] + _without_scheme(environment, settings)
+    known = tuple(settings)
+    found = (_problem(setting, environment.get(setting.name)) for setting in known)
+    return [problem for problem in found if problem] + _unfit_addresses(environment, known)
 
 
-def _without_scheme(environment: Mapping[str, str], settings: Iterable[Setting]) -> list[Problem]:
-    """Addresses in gRPC's form, without a scheme, that HTTP is to use."""
+def _unfit_addresses(environment: Mapping[str, str], settings: Iterable[Setting]) -> list[Problem]:
+    """Addresses that do not suit their protocol."""
     protocols = [environment.get(f"OTEL_EXPORTER_OTLP_{which}PROTOCOL") for which in ("METRICS_", "")]
-    if any(protocol and protocol.strip().lower() == "grpc" for protocol in protocols):
-        return []
-    addresses = (setting for setting in settings if setting.parse is _address)
-    return [
-        Problem(setting.name, text, f"set it to http://{text.strip()}, or the protocol to grpc", setting.default)
-        for setting in addresses
-        if (text := environment.get(setting.name)) and "://" not in text and not _problem(setting, text)
-    ]
+    grpc = any(protocol and protocol.strip().lower() == "grpc" for protocol in protocols)
+    problems = []
+    for setting in settings:
+        text = environment.get(setting.name)
+        if setting.parse is not _address or not text or _problem(setting, text):
+            continue
+        if not grpc and "://" not in text:
+            problems.append(Problem(setting, text, "begin it with http://, or set the protocol to grpc"))
+        elif grpc and "@" in text:
+            remedy = "gRPC takes no user and password in an address: send them by OTEL_EXPORTER_OTLP_HEADERS"
+            problems.append(Problem(setting, text, remedy))
+    return problems
 
 
 def _problem(setting: Setting, text: str | None) -> Problem | None:
@@ -364,7 +410,7 @@ def _problem(setting: Setting, text: str | None) -> Problem | None:
     try:
         setting.parse(text)
     except BadValueError as bad:
-        return Problem(setting.name, text, str(bad), setting.default)
+        return Problem(setting, text, str(bad))
     return None
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trust_otel.settings import SETTINGS, Setting, check, without_password
+from trust_otel.settings import SETTINGS, Setting, check
+
+HIDDEN = "***"
 
 _HEADER = """# Settings
 
@@ -16,6 +18,9 @@ value counts as unset.
 
 With `OTEL_CONFIG_FILE` the declarative file decides about resource, views, readers and exporters; the settings of
 trust-otel itself and its instrumentation work all the same.
+
+Values marked † may hold a secret, such as a password in a URL. They are never shown: not in the log, not by `trust-otel
+doctor` or `trust-otel settings`, not in a series. An error gives the position of the bad entry instead.
 """
 
 
@@ -29,13 +34,16 @@ def settings_page() -> str:
 
 
 def settings_json(environment: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The settings as JSON: `[{"name", "default", "help", "set", "usable"}]`; `set` is the text in the environment."""
+    """The settings as JSON: `[{"name", "default", "help", "set", "usable"}]`; `set` is the text in the environment.
+
+    Of a value that may hold a secret, `set` says only that there is one.
+    """
     return [
         {
             "name": setting.name,
             "default": setting.default,
             "help": setting.help,
-            "set": without_password(environment.get(setting.name, "")) or None,
+            "set": _shown(setting, environment.get(setting.name)),
             "usable": not check(environment, [setting]),
         }
         for setting in SETTINGS
@@ -48,8 +56,16 @@ def settings_text(environment: Mapping[str, str]) -> str:
 
 
 def _table(settings: list[Setting]) -> list[str]:
-    rows = [f"| `{setting.name}` | {_default(setting)} | {setting.help} |" for setting in settings]
+    rows = [f"| `{setting.name}`{_mark(setting)} | {_default(setting)} | {setting.help} |" for setting in settings]
     return ["| variable | default | meaning |", "|---|---|---|", *rows]
+
+
+def _mark(setting: Setting) -> str:
+    return " †" if setting.secret else ""
+
+
+def _shown(setting: Setting, text: str | None) -> str | None:
+    return HIDDEN if text and setting.secret else text or None
 
 
 def _default(setting: Setting) -> str:
@@ -62,5 +78,7 @@ def _entry(setting: Setting, environment: Mapping[str, str]) -> str:
         state = f"default {setting.default}" if setting.default else "not set"
     else:
         problems = check(environment, [setting])
-        state = f"set to {without_password(text)!r}" + (f" - BAD: {problems[0].remedy}" if problems else "")
+        state = ("set, not shown" if setting.secret else f"set to {text!r}") + (
+            f" - BAD: {problems[0].remedy}" if problems else ""
+        )
     return f"{setting.name}\n    {setting.help}\n    {state}"

@@ -30,6 +30,10 @@ class _Healthy(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        self.do_GET()
+
     def log_message(self, *_: object) -> None:
         """Keep the test's output clean."""
 
@@ -71,6 +75,7 @@ def good(tmp_path: Path, server: str) -> dict[str, str]:
         "TRUST_OTEL_GEOIP_DATABASE": str(tmp_path / "countries.mmdb"),
         "TRUST_OTEL_SLA_FILE": str(tmp_path / "sla.toml"),
         "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE": str(tmp_path / "key"),
+        "OTEL_EXPORTER_OTLP_ENDPOINT": server,
         "OTEL_PYTHON_DISTRO": "trust_distro",
     }
 
@@ -90,14 +95,16 @@ def test_what_is_good_is_found_good_and_described(good: dict[str, str]) -> None:
 def test_every_source_that_is_bad_is_found_bad(good: dict[str, str]) -> None:
     for name, value in good.items():
         path = Path(value.partition("=")[2] or value)
-        if name != "TRUST_OTEL_DEPENDENCIES" and path.is_absolute():
+        if name.startswith("TRUST_OTEL_") and name != "TRUST_OTEL_DEPENDENCIES" and path.is_absolute():
             path.chmod(0o600)
             path.write_bytes(b"<html>no such thing</html>\n" * 3 if path.name != "key" else b"short")
     good["TRUST_OTEL_DEPENDENCIES"] = "db=postgresql://me:secret@127.0.0.1:1/x"
     good["TRUST_OTEL_DETECTORS"] = "everything"
+    good["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://me:secret@127.0.0.1:1/?key=secret"
     found = list(examine(good))
     assert {finding.subject for finding in found if finding.problem} == {
         "setting",
+        "endpoint",
         "certificates",
         "dependency",
         "geoip",
@@ -109,7 +116,10 @@ def test_every_source_that_is_bad_is_found_bad(good: dict[str, str]) -> None:
 
 
 def test_nothing_is_looked_at_that_no_setting_names() -> None:
-    assert {finding.subject for finding in examine({})} == {"setting", "distro"}
+    assert {finding.subject for finding in examine({"OTEL_METRICS_EXPORTER": "none"})} == {
+        "setting",
+        "distro",
+    }
 
 
 def _run(environment: dict[str, str], *arguments: str) -> Result:

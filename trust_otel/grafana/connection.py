@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from trust_otel.grafana.errors import GrafanaError
+from trust_otel.shown import address_of
 
 _SECONDS = 30.0
 
@@ -48,13 +49,15 @@ def check_url(url: str) -> None:
         host, credentials = parts.hostname, parts.username or parts.password
         _ = parts.port
     except ValueError as error:
-        raise GrafanaError(f"--url cannot be read ({error}); give one such as https://grafana.example.com") from error
+        raise GrafanaError("--url cannot be read; give one such as https://grafana.example.com") from error
     if credentials:
         raise GrafanaError("--url holds a user or a password; leave them out, and put the password into a file")
     if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
-        raise GrafanaError(f"--url {url!r} is no address of Grafana; give one such as https://grafana.example.com")
+        raise GrafanaError("--url is no address of Grafana; give one such as https://grafana.example.com")
     if parts.scheme == "http" and not _is_loopback(host):
-        raise GrafanaError(f"--url {url!r} would send the credentials unencrypted; use https, or a loopback address")
+        raise GrafanaError(
+            f"--url {address_of(url)} would send the credentials unencrypted; use https, or a loopback address"
+        )
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,7 +13,7 @@ import httpx
 
 from trust_otel.incidents.payload import Alert, storable
 from trust_otel.incidents.times import format_time, parse_time
-from trust_otel.settings import without_password
+from trust_otel.shown import address_of
 
 _SECONDS = 5.0
 
@@ -148,11 +148,11 @@ def _check(url: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise AlertmanagerUrlError(f"{without_password(url)!r} is no address such as http://alertmanager:9093")
+        raise AlertmanagerUrlError("write each as an address such as http://alertmanager:9093")
 
 
 def _ask(client: httpx.Client, method: str, path: str, fine: Sequence[int] = (), **more: Any) -> httpx.Response:
-    where = without_password(str(client.base_url).removesuffix("/api/v2/"))
+    where = address_of(str(client.base_url))
     try:
         answer = client.request(method, path, **more)
     except httpx.HTTPError as error:
@@ -168,7 +168,7 @@ def _read(answer: httpx.Response, reader: Callable[[Any], Any]) -> Any:
     try:
         return reader(answer.json())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        where = without_password(str(answer.url))
+        where = address_of(str(answer.url))
         raise AlertmanagerError(f"{where} does not answer as Alertmanager's API (version 2) does") from error
 
 

@@ -14,7 +14,7 @@ from trust_otel.incidents import incident, records
 from trust_otel.incidents.incident import Event, Incident
 from trust_otel.incidents.records import Record
 from trust_otel.incidents.times import format_time, parse_time
-from trust_otel.settings import without_password
+from trust_otel.shown import address_of
 
 _SECONDS = 30.0
 
@@ -33,7 +33,7 @@ class Client:
     """
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
-        self._where = without_password(url)
+        self._where = address_of(url)
         self._client = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
@@ -83,7 +83,7 @@ class Client:
             answer = self._client.request(method, path, **more)
             content = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ClientError(f"no answer from {self._where}: {error or type(error).__name__}") from error
+            raise ClientError(f"no answer from {self._where}: {_reason(error)}") from error
         except ValueError as error:
             raise ClientError(f"{self._where} is no receiver of incidents: its answer is not JSON") from error
         if not isinstance(content, dict):
@@ -91,3 +91,8 @@ class Client:
         if not answer.is_success:
             raise ClientError(str(content.get("error", f"{self._where} answers {answer.status_code}")))
         return content
+
+
+def _reason(error: Exception) -> str:
+    # The text of any other error may quote the address.
+    return str(error) if isinstance(error, httpx.TransportError) and str(error) else type(error).__name__

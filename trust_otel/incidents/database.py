@@ -72,7 +72,9 @@ class Database:
         self._inode: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        # Without user and options, which may hold a password too.
+        place = f"{self._url.host}{f':{self._url.port}' if self._url.port else ''}/" if self._url.host else ""
+        return f"{self._url.get_backend_name()} {place}{self._url.database}"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -7,7 +7,7 @@ import ssl
 
 import httpx
 
-from trust_otel.settings import without_password
+from trust_otel.shown import address_of
 from trust_otel.stack.files import project_file
 
 RULES = "monitoring/prometheus/trust-service-alerts.yml"
@@ -30,7 +30,7 @@ def own_rules() -> frozenset[str]:
 
 def rules_of(prometheus: str, transport: httpx.BaseTransport | None = None) -> frozenset[str]:
     """The alerts that a Prometheus has loaded. Raises RulesError."""
-    where = without_password(prometheus)
+    where = address_of(prometheus)
     try:
         with httpx.Client(transport=transport, trust_env=False, verify=ssl.create_default_context()) as client:
             answer = client.get(f"{prometheus.rstrip('/')}/api/v1/rules", params={"type": "alert"})
@@ -40,6 +40,6 @@ def rules_of(prometheus: str, transport: httpx.BaseTransport | None = None) -> f
         groups = answer.json()["data"]["groups"]
         return frozenset(rule["name"] for group in groups for rule in group["rules"]) - _NEVER_DELIVERED
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise RulesError(f"--prometheus {where} does not tell its rules: {error}") from error
+        raise RulesError(f"--prometheus {where} does not tell its rules: {type(error).__name__}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise RulesError(f"--prometheus {where} does not answer as Prometheus does") from error

@@ -290,7 +290,7 @@ class SecurityMetrics(Family):
                 _logger.error(
                     "trust-otel: TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE cannot be used (%s); client addresses are hashed "
                     "with a key of this process",
-                    error,
+                    (error.strerror or type(error).__name__) if isinstance(error, OSError) else error,
                 )
         return AddressForm(form, key)
 

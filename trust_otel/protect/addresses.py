@@ -121,11 +121,14 @@ def read_key(path: str) -> bytes:
         mode = os.fstat(file.fileno()).st_mode
     if not SHORTEST_KEY <= len(key) <= _LONGEST_KEY:
         raise ValueError(
-            f"{path} is no key: it needs {SHORTEST_KEY} to {_LONGEST_KEY} bytes; "
-            f"make one by `openssl rand -out {path} {SHORTEST_KEY}`"
+            f"the file holds no key: it needs {SHORTEST_KEY} to {_LONGEST_KEY} bytes; "
+            f"make one by `openssl rand -out FILE {SHORTEST_KEY}`"
         )
     if mode & stat.S_IROTH:
-        _logger.warning("trust-otel: every user of this machine can read the key in %s; set its mode to 0400", path)
+        _logger.warning(
+            "trust-otel: every user of this machine can read the file of TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE; "
+            "set its mode to 0400"
+        )
     return key
 
 

@@ -35,11 +35,13 @@ class Kind:
         name: For readers of the table.
         parse: The value as it is written into a file; raises BadValueError, which never shows the value.
         secret: Whether the value goes into a file of its own and appears nowhere else.
+        shown: Whether an error may show a bad value; not where it could hold a secret by mistake.
     """
 
     name: str
     parse: Callable[[str], str]
     secret: bool = False
+    shown: bool = False
 
 
 def _printable(text: str) -> str:
@@ -166,8 +168,8 @@ def _path(text: str) -> str:
 
 
 HOST_PORT = Kind("host:port", _host_port)
-SENDER = Kind("address", _sender)
-EMAILS = Kind("addresses, with commas", _addresses)
+SENDER = Kind("address", _sender, shown=True)
+EMAILS = Kind("addresses, with commas", _addresses, shown=True)
 URL = Kind("URL", _base_url)
 PAGERDUTY_URL = Kind("URL", _pagerduty_url)
 SLACK_URL = Kind("secret URL", _slack_url, secret=True)
@@ -175,5 +177,5 @@ WEBHOOK_URL = Kind("secret URL", _webhook_url, secret=True)
 KEY = Kind("key", _key, secret=True)
 SECRET = Kind("secret", _secret, secret=True)
 TEXT = Kind("text", _text)
-TIMEZONE = Kind("time zone", _timezone)
+TIMEZONE = Kind("time zone", _timezone, shown=True)
 PATH = Kind("path", _path)

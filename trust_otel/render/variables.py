@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from trust_otel.render import kinds
 from trust_otel.render.errors import Problem, RenderError
 from trust_otel.render.kinds import BadValueError, Kind
-from trust_otel.settings import without_password
 
 OFF = "off"
 
@@ -217,11 +216,10 @@ def _is_off(variable: Variable, given: str) -> bool:
 
 
 def _shown(variable: Variable, given: str) -> str:
-    """A bad value, unless it is a secret."""
-    if not given or variable.kind.secret:
+    """A bad value, unless it may hold a secret."""
+    if not given or not variable.kind.shown:
         return ""
-    text = without_password(given)
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
     return f"{shown!r} is not usable; "
 
 

@@ -45,7 +45,7 @@ def _call_handlers(wrapped: Callable[..., None], logger: logging.Logger, args: A
         wrapped(*args, **kwargs)
     finally:
         if _reaches_root(logger):
-            (record,) = (*args, *kwargs.values())
+            record: logging.LogRecord = args[0] if args else kwargs["record"]
             for handler in _exporting:
                 if record.levelno >= handler.level:
                     handler.handle(record)

@@ -13,7 +13,7 @@ from functools import wraps
 from os import environ
 from typing import Any, cast
 
-from opentelemetry import metrics
+from opentelemetry import _logs, metrics, trace
 from opentelemetry.context import Context, get_current
 from opentelemetry.propagate import get_global_textmap, set_global_textmap
 from opentelemetry.propagators.textmap import (
@@ -27,7 +27,9 @@ from opentelemetry.propagators.textmap import (
 from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
+from trust_otel.sdk.otlp import check_all_of, making_checked
 from trust_otel.sdk.resource import unique_in_process
+from trust_otel.shown import place_of
 
 _logger = logging.getLogger(__name__)
 
@@ -38,15 +40,23 @@ _RETRY_EVENTS = {"_shutdown_event", "_shutdown_in_progress"}
 
 
 def configure_from_file() -> None:
-    """Set up the SDK from the declarative file that OTEL_CONFIG_FILE names."""
+    """Set up the SDK from the declarative file that OTEL_CONFIG_FILE names; no telemetry if it cannot be used."""
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
     from trust_otel.sdk.log_records import root_logger_unchanged
 
     _make_file_resource_unique()
+    logging.getLogger("opentelemetry.configuration.file._loader").addFilter(_without_exception)
     configurator: Any = type("FileConfigurator", (_OTelSDKConfigurator,), {})
-    with root_logger_unchanged():
-        configurator().configure()
+    try:
+        with root_logger_unchanged():
+            configurator().configure()
+    except Exception as error:
+        _logger.error(
+            "trust-otel: the file of OTEL_CONFIG_FILE cannot be used, telemetry stays off: %s", _file_problem(error)
+        )
+    for provider in installed_providers().values():
+        check_all_of(provider)
     _repair_propagation()
 
 
@@ -98,6 +108,24 @@ def _make_file_resource_unique() -> None:
         sdk.create_resource = wraps(create)(lambda config: unique_in_process(create(config)))
 
 
+def _without_exception(record: logging.LogRecord) -> bool:
+    """Take the exception out of a record: it quotes the file after the environment was substituted into it."""
+    record.exc_info = record.exc_text = None
+    return True
+
+
+def _file_problem(error: BaseException) -> str:
+    """Where the file is wrong, without what is written there."""
+    cause = error.__cause__
+    # Of jsonschema.
+    if path := getattr(cause, "absolute_path", None):
+        return f"{' -> '.join(map(str, path))} does not match the schema ({getattr(cause, 'validator', '')})"
+    # Of PyYAML.
+    if mark := getattr(cause, "problem_mark", None):
+        return f"line {mark.line + 1}, column {mark.column + 1} is not valid YAML"
+    return place_of(cause or error)
+
+
 def configure_spans_and_logs(resource: Resource) -> None:
     """Set up what OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER ask for; nothing when they ask for nothing."""
     try:
@@ -114,7 +142,7 @@ def configure_spans_and_logs(resource: Resource) -> None:
             # Imported here: spans that are off cost nothing.
             from trust_otel.sdk.redaction import redacting
 
-            exporters: Any = {name: redacting(exporter) for name, exporter in span_exporters.items()}
+            exporters: Any = {name: redacting(making_checked(exporter)) for name, exporter in span_exporters.items()}
             sdk._init_tracing(
                 exporters=exporters,
                 id_generator=sdk._import_id_generator(sdk._get_id_generator()),
@@ -128,20 +156,20 @@ def configure_spans_and_logs(resource: Resource) -> None:
             handler = environ.get("OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED", "false").strip().lower()
             with root_logger_unchanged():
                 sdk._init_logging(
-                    log_exporters,
+                    cast(Any, {name: making_checked(exporter) for name, exporter in log_exporters.items()}),
                     resource,
                     handler == "true",
                     logger_configurator=sdk._import_logger_configurator(sdk._get_logger_configurator()),
                 )
         _repair_propagation()
-    except Exception:  # a bad value of upstream's own variables, or a version of the SDK that is not known
-        _logger.exception("trust-otel: spans and logs could not be set up and may stay off; metrics work")
+    except Exception as error:  # a bad value of upstream's own variables, or a version of the SDK that is not known
+        _logger.error(
+            "trust-otel: spans and logs could not be set up and may stay off; metrics work (%s)", place_of(error)
+        )
 
 
 def installed_providers() -> dict[str, Any]:
     """The SDK's providers that are set as the global ones, by what they export."""
-    from opentelemetry import _logs, metrics, trace
-
     providers: dict[str, Any] = {
         "metrics": metrics.get_meter_provider(),
         "spans": trace.get_tracer_provider(),

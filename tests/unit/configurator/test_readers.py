@@ -89,17 +89,19 @@ def test_exporter_that_cannot_start_is_told_and_the_others_start(
 ) -> None:
     from trust_otel import configurator
 
-    genuine = configurator._exporter_class
+    genuine = configurator.exporter_class
 
-    def broken(name: str) -> Any:
+    def broken(signal: str, name: str) -> Any:
         if name == "otlp":
-            raise RuntimeError("no such library")
-        return genuine(name)
+            raise RuntimeError("no such address: http://u:hunter2@collector")
+        return genuine(signal, name)
 
-    monkeypatch.setattr(configurator, "_exporter_class", broken)
+    monkeypatch.setattr(configurator, "exporter_class", broken)
     readers = make_readers(("otlp", "prometheus"))
     assert [type(reader) for reader in readers] == [PrometheusReader]
     assert "do not go to 'otlp'" in caplog.text
+    assert "RuntimeError at " in caplog.text
+    assert "hunter2" not in caplog.text
     _stop(readers)
 
 

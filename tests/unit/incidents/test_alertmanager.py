@@ -69,8 +69,8 @@ def test_what_any_member_has_is_there_since_the_earliest_begin(order: tuple[str,
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        (Answers(away=True), "Alertmanager at http://***@one:9093/prefix cannot be reached: connection refused"),
-        (Answers(status=400), "Alertmanager at http://***@one:9093/prefix answers 400: it says why"),
+        (Answers(away=True), "Alertmanager at http://one:9093 cannot be reached: connection refused"),
+        (Answers(status=400), "Alertmanager at http://one:9093 answers 400: it says why"),
         (Answers([{"fingerprint": "a1"}]), "does not answer as Alertmanager's API"),
         (Answers({"message": "no"}), "does not answer as Alertmanager's API"),
     ],
@@ -93,5 +93,5 @@ def test_a_silence_that_is_not_there_has_ended() -> None:
 
 @pytest.mark.parametrize("url", ["alertmanager:9093", "ftp://host", "http://", "http://host:port", ""])
 def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(AlertmanagerUrlError, match="is no address such as http://alertmanager:9093"):
+    with pytest.raises(AlertmanagerUrlError, match="an address such as http://alertmanager:9093"):
         Alertmanager([url])

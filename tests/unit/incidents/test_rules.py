@@ -38,5 +38,5 @@ def test_rules_of_a_prometheus() -> None:
 def test_a_prometheus_that_does_not_tell_is_named_without_password(answer: httpx.MockTransport, said: str) -> None:
     with pytest.raises(RulesError) as failed:
         rules_of("http://me:secret-word@prometheus:9090", answer)
-    assert f"--prometheus http://***@prometheus:9090 {said}" in str(failed.value)
+    assert f"--prometheus http://prometheus:9090 {said}" in str(failed.value)
     assert "secret-word" not in str(failed.value)

@@ -155,7 +155,7 @@ class TestKey:
             read_key(str(make(content)))
 
     def test_without_end_is_not_read_to_its_end(self) -> None:
-        with pytest.raises(ValueError, match="is no key"):
+        with pytest.raises(ValueError, match="holds no key"):
             read_key("/dev/zero")
 
     def test_that_is_not_there_is_named(self, tmp_path: Path) -> None:

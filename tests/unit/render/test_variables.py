@@ -3,7 +3,7 @@
 import pytest
 
 from trust_otel.render import RenderError
-from trust_otel.render.variables import BY_NAME, VARIABLES, read
+from trust_otel.render.variables import BY_NAME, VARIABLES, Variable, read
 
 
 def problems(environment: dict[str, str]) -> dict[str, str]:
@@ -79,10 +79,22 @@ def test_a_bad_value_is_named_with_its_remedy(required: dict[str, str], name: st
 
 
 @pytest.mark.parametrize(("name", "value", "remedy"), BAD)
-def test_a_bad_value_is_shown_unless_it_is_secret(required: dict[str, str], name: str, value: str, remedy: str) -> None:
+def test_a_bad_value_is_shown_unless_it_may_hold_a_secret(
+    required: dict[str, str], name: str, value: str, remedy: str
+) -> None:
     text = problems({**required, name: value})[name]
     shown = text.startswith(repr(value[:100])[:-1])
-    assert shown is not BY_NAME[name].kind.secret
+    assert shown is BY_NAME[name].kind.shown
+
+
+@pytest.mark.parametrize("variable", [variable for variable in VARIABLES if not variable.kind.shown])
+@pytest.mark.parametrize(
+    "value", ["smtp://u:hunter2@h:587", "hunter2 ", "https://u:hunter2@h:x/", "https://h/?key=hunter2&x", "u:hunter2@h"]
+)
+def test_no_error_quotes_what_may_be_a_secret(required: dict[str, str], variable: Variable, value: str) -> None:
+    # One that is missing, so that there is an error in any case.
+    found = problems({**required, "SECURITY_EMAIL": "", "SMTP_FROM": "", variable.name: value})
+    assert "hunter2" not in str(found)
 
 
 @pytest.mark.parametrize("name", [variable.name for variable in VARIABLES])

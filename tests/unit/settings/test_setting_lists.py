@@ -6,7 +6,6 @@ from ipaddress import ip_network
 
 import pytest
 
-from trust_otel import settings
 from trust_otel.setting_lists import (
     DETECTORS,
     BadValueError,
@@ -15,8 +14,13 @@ from trust_otel.setting_lists import (
     certificate_sources,
     dependencies,
     detectors,
+    headers,
     named_paths,
     networks,
+    path,
+    resource_attributes,
+    usable_headers,
+    usable_resource_attributes,
 )
 
 
@@ -46,6 +50,12 @@ def test_the_name_of_a_certificate_source_may_be_that_of_a_host() -> None:
 @pytest.mark.parametrize(
     ("text", "remedy"),
     [
+        ("/etc/ca.pem,ftp://example.test", "entry 2: use a path"),
+        ("tls+postgres:user:pw@db.test", "://"),
+        ("db=tls+postgres:user:pw@db.test", "://"),
+        ("host=db.test password=pw", "://"),
+        ("tls+postgres:user:pw@db=1", "a character that a name must not have"),
+        ("crl+https://user:1/w@ca.test/x.crl", "%xx"),
         ("kubernetes://a/b", "namespace"),
         ("kubernetes://../../secrets", "namespace"),
         ("ftp://example.test", "https://"),
@@ -86,10 +96,16 @@ def test_a_dependency_does_not_show_its_credentials() -> None:
     ("text", "remedy"),
     [
         ("https://example.test", "name=url"),
+        ("register=https://example.test,postgresql:user:pw@db.test", "entry 2: .*name=url"),
+        ("postgresql:user:pw@db.test/x?sslmode=disable", "the type between the name and `=`"),
+        ("user pw@db.test?x=http://example.test", "name=url"),
+        ("db=host=db.test password=pw", "host"),
+        ("db=postgresql://user:pw word@db.test", "%xx"),
+        ("db=postgresql://user:1/w@db.test", "%xx"),
         ("=https://example.test", "name=url"),
         ("db=oracle://db.test", "postgresql://"),
         ("db=postgresql://", "host"),
-        ("a=http://x.test,a=http://y.test", "'a' stands there twice"),
+        ("a=http://x.test,a=http://y.test", "entry 2: its name is that of an earlier entry"),
         ("x:planet=http://x.test", "one of vault"),
         ("cache=redis://cache.test/zero", "number"),
         ("cache=redis://cache.test?ssl_cert_reqs=none", "nothing else"),
@@ -108,27 +124,6 @@ def test_fifty_dependencies_may_be_named() -> None:
     assert len(dependencies(",".join(f"a{number}=http://a.test" for number in range(50)))) == 50
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "db=postgresql://user:se/cret@db.test/trust,x=oracle://x",
-        "db=postgresql://user:se,cret@db.test/trust",
-        "db=postgresql://user:@cret@db.test/trust,x=oracle://x",
-        "db=postgresql://db.test/trust?password=cret&sslpassword=cret,x=oracle://x",
-        f"{'a' * 150}=postgresql://{'user' * 10}:{'cret' * 10}@db.test/trust,x=oracle://x",
-    ],
-)
-def test_a_bad_list_is_named_without_its_passwords(text: str) -> None:
-    (problem,) = settings.check({"TRUST_OTEL_DEPENDENCIES": text})
-    assert "cret" not in str(problem)
-    assert "***" in str(problem)
-
-
-def test_entries_of_a_list_stay_readable_without_their_passwords() -> None:
-    text = "ca=https://ca.test/a,db=postgresql://user:secret@db.test/trust,x:pki=http://x.test"
-    assert settings.without_password(text) == text.replace("user:secret", "***")
-
-
 def test_networks_may_be_single_addresses_of_both_families() -> None:
     assert networks("10.0.0.0/8, 192.0.2.1,2001:db8::/32") == (
         ip_network("10.0.0.0/8"),
@@ -144,6 +139,25 @@ def test_named_paths_need_a_name_each() -> None:
     for text in ("/x/y.txt", "a=", "a=/x,a=/y"):
         with pytest.raises(BadValueError):
             named_paths(text)
+
+
+def test_bad_headers_and_attributes_are_named_by_position_and_the_others_are_kept() -> None:
+    for parse, usable, text in (
+        (headers, usable_headers, "a=b%20c, nothing , d=e;f, api-key=x=y,g=%0a"),
+        (resource_attributes, usable_resource_attributes, "a=b%20c, nothing , api-key=x=y"),
+    ):
+        with pytest.raises(BadValueError, match="entry 2: write each"):
+            parse(text)
+        assert usable(text) == "a=b%20c,api-key=x=y"
+        assert parse(usable(text))
+
+
+@pytest.mark.parametrize("text", ["https://download.test/?license_key=pw", "-----BEGIN KEY-----", "a\nb"])
+def test_what_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(BadValueError, match="path of a file"):
+        path(text)
+    with pytest.raises(BadValueError, match=r"entry 1: .*path of a file"):
+        named_paths(f"feed={text}")
 
 
 def test_detectors_are_chosen_by_name_or_none_at_all() -> None:

@@ -63,8 +63,9 @@ def shown_address(host: str, port: int) -> str:
 
 
 def shown_location(location: str) -> str:
-    """A path as it is; a URL without credentials and query, which may hold secrets."""
+    """A path as it is; a URL without credentials and query, and that of a TLS server without its path."""
     if "://" not in location:
         return location
     parts = urlsplit(location)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    path = "" if parts.scheme in ("https", "tls", "tls+postgres") else parts.path
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}"

@@ -1,0 +1,467 @@
+"""Whether an OTLP endpoint accepted an export, and if not, why and what helps.
+
+Upstream's exporters (1.45.1, 1.45.2) count a redirect, a page of a proxy and rejected data points as success, and log
+exceptions whose texts quote the address with its credentials. What is private in them is used in this module only; an
+exporter that is built differently is left as it is.
+
+Source: OpenTelemetry Protocol specification, "OTLP/HTTP Response", "OTLP/gRPC Response" and "Partial Success".
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import ssl
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from http.client import BadStatusLine, RemoteDisconnected
+from socket import gaierror
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from opentelemetry.util._importlib_metadata import entry_points
+
+from trust_otel import settings
+
+_logger = logging.getLogger(__name__)
+
+_Exporter = TypeVar("_Exporter")
+
+SIGNALS: Final = ("metrics", "traces", "logs")
+EXPORTERS: Final = ("otlp", "otlp_proto_http", "otlp_proto_grpc")
+
+_SHOWN: Final = 200
+_HARMLESS_HEADERS: Final = frozenset(("content-encoding", "content-type", "user-agent"))
+_SEPARATORS: Final = re.compile(r"[\s:&=,;]+")
+_SHORTEST_SECRET: Final = 4
+
+_BY_STATUS: Final = {
+    401: "check OTEL_EXPORTER_OTLP_HEADERS",
+    403: "check OTEL_EXPORTER_OTLP_HEADERS",
+    404: "check the path: /v1/metrics, /v1/traces or /v1/logs is appended to OTEL_EXPORTER_OTLP_ENDPOINT, but not to "
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    405: "check the path of OTEL_EXPORTER_OTLP_ENDPOINT",
+    407: "check the credentials in HTTPS_PROXY or HTTP_PROXY",
+    413: "raise the limit of the endpoint, or export more often (OTEL_METRIC_EXPORT_INTERVAL)",
+    415: "the endpoint speaks another protocol: check OTEL_EXPORTER_OTLP_PROTOCOL and the port",
+}
+_GRPC_PORT: Final = (
+    "the endpoint does not speak HTTP/1.1: for gRPC, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc; for TLS, begin the address "
+    "with https://"
+)
+_BY_ERROR: Final = (
+    ((gaierror,), "the name of the host cannot be resolved"),
+    ((ConnectionRefusedError,), "the connection is refused: nothing listens there"),
+    ((TimeoutError,), "no answer in time"),
+    ((RemoteDisconnected, BadStatusLine), _GRPC_PORT),
+    ((ConnectionError,), "the connection was closed: check that OTEL_EXPORTER_OTLP_PROTOCOL suits the port"),
+    ((UnicodeError,), "a header cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS"),
+)
+_BY_NAME: Final = {
+    "ConnectTimeout": "no answer in time",
+    "ConnectTimeoutError": "no answer in time",
+    "ReadTimeout": "no answer in time",
+    "ReadTimeoutError": "no answer in time",
+    "NameResolutionError": "the name of the host cannot be resolved",
+    "InvalidHeader": "a header cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS",
+    "InvalidURL": "the address cannot be used: check OTEL_EXPORTER_OTLP_ENDPOINT",
+    "InvalidSchema": "the address cannot be used: check OTEL_EXPORTER_OTLP_ENDPOINT",
+    "ProxyError": "the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached, or refuses",
+}
+# What gRPC says of UNAVAILABLE. The first that matches counts.
+_BY_GRPC_TEXT: Final = (
+    ("Failed parsing HTTP/2", "the endpoint does not speak gRPC: check OTEL_EXPORTER_OTLP_PROTOCOL and the port"),
+    ("http1.x server", "the endpoint speaks HTTP/1.1: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
+    ("DNS", "the name of the host cannot be resolved"),
+    ("resolv", "the name of the host cannot be resolved"),
+    ("CERTIFICATE_VERIFY_FAILED", "TLS: the certificate is not trusted: set OTEL_EXPORTER_OTLP_CERTIFICATE"),
+    ("Hostname Verification", "TLS: the certificate is of another host"),
+    ("WRONG_VERSION_NUMBER", "the endpoint does not speak TLS: begin the address with http://"),
+    ("handshake", "TLS: the handshake failed"),
+    ("refused", "the connection is refused: nothing listens there"),
+    ("Trying to connect", "the endpoint does not speak gRPC: check the port and OTEL_EXPORTER_OTLP_PROTOCOL"),
+    (
+        "Socket closed",
+        "the connection was closed: check that OTEL_EXPORTER_OTLP_PROTOCOL suits the port, and https:// where it "
+        "speaks TLS",
+    ),
+)
+_BY_CODE: Final = {
+    "UNAUTHENTICATED": "check OTEL_EXPORTER_OTLP_HEADERS",
+    "PERMISSION_DENIED": "check OTEL_EXPORTER_OTLP_HEADERS",
+    "UNIMPLEMENTED": "the endpoint does not take this signal over gRPC: check OTEL_EXPORTER_OTLP_PROTOCOL and the port",
+    "DEADLINE_EXCEEDED": "no answer in time",
+    "RESOURCE_EXHAUSTED": "the endpoint is overloaded, or the export is larger than it takes",
+}
+
+
+class ExportError(Exception):
+    """The endpoint did not accept an export; the text holds no value of a setting."""
+
+
+class _Result(Protocol):
+    """Upstream's `BaseHTTPResult`."""
+
+    @property
+    def status_code(self) -> int | None: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def error(self) -> Exception | None: ...
+    def headers(self) -> Mapping[str, str]: ...
+    def content(self) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """A result without an answer of the protocol."""
+
+    error: ExportError
+    status_code: int | None = None
+    reason: str | None = None
+
+    def headers(self) -> Mapping[str, str]:
+        return {}
+
+    def content(self) -> bytes:
+        return b""
+
+
+class _ConnectionFailedError(ExportError):
+    """No answer; the next attempt may succeed."""
+
+
+def checked(exporter: _Exporter) -> _Exporter:
+    """The same exporter; if it is one of upstream's for OTLP, it checks every answer."""
+    made: Any = exporter
+    client: Any = getattr(made, "_client", None)
+    if hasattr(client, "_transport"):
+        _keep_silent("urllib3.connectionpool", "urllib3.util.retry")
+        client._transport = _CheckedTransport(client._transport, _secrets(client._headers.items(), client._endpoint))
+    elif hasattr(made, "_initialize_channel_and_stub"):
+        _check_grpc(made)
+    return exporter
+
+
+def making_checked(make: Callable[..., _Exporter]) -> Callable[..., _Exporter]:
+    """A function that makes exporters, for one that makes them checked."""
+    return lambda *args, **kwargs: checked(make(*args, **kwargs))
+
+
+def check_all_of(provider: object) -> None:
+    """Let every OTLP exporter of a provider of the SDK check its answers."""
+    seen: set[int] = set()
+    waiting: list[Any] = [provider]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, (list, tuple)):
+            waiting += one
+        elif type(one).__module__.startswith("opentelemetry.exporter.otlp."):
+            checked(one)
+        elif type(one).__module__.startswith(("opentelemetry.sdk.", "trust_otel.sdk.")):
+            waiting += getattr(one, "__dict__", {}).values()
+
+
+def exporter_class(signal: str, exporter: str) -> Any:
+    """The class of an exporter.
+
+    Args:
+        signal: `metrics`, `traces` or `logs`.
+        exporter: Its name; `otlp` means what the protocol of the signal says.
+    """
+    if exporter == "otlp":
+        protocol = settings.value(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL") or settings.value(
+            "OTEL_EXPORTER_OTLP_PROTOCOL"
+        )
+        exporter = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+    return next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name=exporter))).load()
+
+
+def send_nothing(signal: str, exporter: str, seconds: float) -> str | None:
+    """Send an export request without data, once; why it is not accepted, or `None` when it is.
+
+    Args:
+        signal: `metrics`, `traces` or `logs`.
+        exporter: One of `EXPORTERS`.
+        seconds: How long the endpoint may take.
+    """
+    made = checked(exporter_class(signal, exporter)())
+    try:
+        if hasattr(made._client, "_transport"):
+            return _http_problem(made._client, seconds)
+        from opentelemetry.sdk.metrics.export import MetricsData
+
+        nothing = made._translate_data(MetricsData([]) if signal == "metrics" else [])
+        made._client.Export(request=nothing, metadata=made._headers, timeout=seconds)
+    except Exception as error:
+        details = getattr(error, "details", None)
+        return str(details()) if callable(details) else reason(error)
+    finally:
+        made.shutdown()
+    return None
+
+
+def _http_problem(client: Any, seconds: float) -> str | None:
+    result: _Result = client._transport.request(
+        "POST", client._endpoint, headers=client._headers, data=client._compress(b""), timeout=seconds
+    )
+    if result.error is not None:
+        return str(result.error)
+    if result.status_code is not None and result.status_code >= 400:
+        return f"the endpoint answers {result.status_code} {result.reason}"
+    return None
+
+
+class _CheckedTransport:
+    """Sends over another transport; whatever is not a success of the protocol is an error without an answer.
+
+    Args:
+        transport: Upstream's `BaseHTTPTransport`.
+        secrets: What the texts of the endpoint must not quote.
+    """
+
+    def __init__(self, transport: Any, secrets: Collection[str]) -> None:
+        self._transport = transport
+        self._secrets = secrets
+
+    def request(self, method: str, url: str, **more: Any) -> _Result:
+        with _silent():
+            result: _Result = self._transport.request(method, url, **more)
+        if result.error is not None:
+            connection = self._transport.is_connection_error(result.error)
+            kind = _ConnectionFailedError if connection else ExportError
+            return _Failure(kind(reason(result.error)))
+        status = result.status_code or 0
+        if status >= 400:
+            remedy = _BY_STATUS.get(status)
+            text = _phrase(status) + (f" ({remedy})" if remedy else "")
+            return replace(result, reason=text)  # type: ignore[type-var]  # a dataclass
+        problem = _redirect(result) if status >= 300 else self._problem(result)
+        return result if problem is None else _Failure(ExportError(problem))
+
+    def _problem(self, result: _Result) -> str | None:
+        """Why an answer of 2xx is none of the protocol; reports what the endpoint has rejected."""
+        content = result.content()
+        kind = result.headers().get("content-type", "").partition(";")[0].strip().lower()
+        if not content:
+            return None
+        try:
+            if kind == "application/json":
+                rejected, message = _from_json(json.loads(content))
+            elif kind in ("application/x-protobuf", "application/protobuf", "application/octet-stream", ""):
+                rejected, message = _from_protobuf(content)
+            else:
+                raise ValueError
+        except Exception:
+            return (
+                f"the endpoint answers {result.status_code}, but with {_printable(kind) or 'something'} instead of an "
+                "OTLP response: something other than a Collector listens there, such as a proxy or a login page; check "
+                "OTEL_EXPORTER_OTLP_ENDPOINT"
+            )
+        _report_rejected(rejected, message, self._secrets)
+        return None
+
+    def is_connection_error(self, error: Exception | None) -> bool:
+        return isinstance(error, _ConnectionFailedError)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def _redirect(result: _Result) -> str:
+    try:
+        host = urlsplit(result.headers().get("location", "")).hostname
+    except ValueError:
+        host = None
+    return (
+        f"the endpoint answers {result.status_code} {_phrase(result.status_code or 0)}, a redirect"
+        + (f" to {host}" if host else "")
+        + ", which OTLP does not follow: set OTEL_EXPORTER_OTLP_ENDPOINT to the address of the Collector itself"
+    )
+
+
+def _from_json(response: Any) -> tuple[int, str]:
+    partial = response.get("partialSuccess") or {}
+    rejected = next((value for name, value in partial.items() if name.startswith("rejected")), 0)
+    return int(rejected), str(partial.get("errorMessage", ""))
+
+
+def _from_protobuf(content: bytes) -> tuple[int, str]:
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+
+    # The responses of the three signals have the same fields with the same numbers.
+    partial = ExportMetricsServiceResponse.FromString(content).partial_success
+    return partial.rejected_data_points, partial.error_message
+
+
+def _report_rejected(rejected: int, message: str, secrets: Collection[str]) -> None:
+    if rejected or message:
+        _logger.warning(
+            "trust-otel: the OTLP endpoint rejected %d data points, spans or log records of an export: %s",
+            rejected,
+            _foreign_text(message, secrets) or "it gives no reason",
+        )
+
+
+def _check_grpc(exporter: Any) -> None:
+    initialize, endpoint = exporter._initialize_channel_and_stub, exporter._endpoint
+
+    def initialize_checked() -> None:
+        exporter._endpoint = endpoint
+        initialize()
+        _put_stub(exporter)
+
+    # Upstream calls it again after a failure.
+    exporter._initialize_channel_and_stub = initialize_checked
+    _put_stub(exporter)
+
+
+def _put_stub(exporter: Any) -> None:
+    exporter._client = _CheckedStub(exporter._client, _secrets(exporter._headers, ""))
+    # Upstream logs it.
+    exporter._endpoint = "the OTLP endpoint"
+
+
+class _CheckedStub:
+    """Calls the stub of a service of OTLP; errors are explained, and what the endpoint rejected is reported."""
+
+    def __init__(self, stub: Any, secrets: Collection[str]) -> None:
+        self._stub = stub
+        self._secrets = secrets
+
+    def Export(self, **arguments: Any) -> Any:  # noqa: N802 - a method of the service
+        try:
+            response = self._stub.Export(**arguments)
+        except Exception as error:
+            raise _explained(error, self._secrets) from None
+        partial = response.partial_success
+        rejected = next((value for field, value in partial.ListFields() if field.name.startswith("rejected")), 0)
+        _report_rejected(rejected, partial.error_message, self._secrets)
+        return response
+
+
+def _explained(error: Any, secrets: Collection[str]) -> Exception:
+    """The same error without a text that may hold a header or the address."""
+    from grpc import RpcError, StatusCode
+
+    if isinstance(error, RpcError):
+        code, trailing = error.code(), error.trailing_metadata() or ()
+        details = _grpc_reason(code.name, str(error.details() or ""), secrets)
+    else:
+        code, trailing = StatusCode.INTERNAL, ()
+        details = f"{type(error).__qualname__}: the call cannot be made: check OTEL_EXPORTER_OTLP_HEADERS"
+
+    class ExplainedRpcError(RpcError):
+        def code(self) -> Any:
+            return code
+
+        def details(self) -> str:
+            return details
+
+        def trailing_metadata(self) -> Any:
+            return trailing
+
+    return ExplainedRpcError(details)
+
+
+def _grpc_reason(code: str, text: str, secrets: Collection[str]) -> str:
+    explained = next((reason for part, reason in _BY_GRPC_TEXT if part in text), None)
+    return explained or f"{code}: {_BY_CODE.get(code) or _foreign_text(text, secrets) or 'no reason given'}"
+
+
+def reason(error: BaseException) -> str:
+    """Why nothing came back; never the text of the exception, which may hold what a setting holds."""
+    causes = list(_causes(error))
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return _tls_reason(cause)
+    for kinds, text in _BY_ERROR:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return text
+    for cause in causes:
+        if type(cause).__name__ in _BY_NAME:
+            return _BY_NAME[type(cause).__name__]
+    if any(isinstance(cause, OSError) and "TLS" in str(cause) for cause in causes):
+        return "a certificate file cannot be read: check OTEL_EXPORTER_OTLP_CERTIFICATE and those of the client"
+    return type(error).__qualname__
+
+
+def _tls_reason(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: {error.verify_message}: set OTEL_EXPORTER_OTLP_CERTIFICATE to the authority's certificate"
+    if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
+        return "the endpoint does not speak TLS: begin the address with http://"
+    return f"TLS: {error.reason or 'the handshake failed'}"
+
+
+def _causes(error: object) -> Iterator[BaseException]:
+    """The exception and all that it wraps: requests and urllib3 hand them on as arguments."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+
+
+def _secrets(headers: Iterable[tuple[str, str]], address: str) -> frozenset[str]:
+    """What an endpoint is sent and may quote: values of headers, user, password and query of the address."""
+    sent = [value for name, value in headers if name.lower() not in _HARMLESS_HEADERS]
+    with suppress(ValueError):
+        parts = urlsplit(address)
+        sent += [parts.netloc.rpartition("@")[0], parts.query]
+    pieces = _SEPARATORS.split(" ".join(sent))
+    return frozenset(form for piece in pieces for form in (piece, unquote(piece)) if len(form) >= _SHORTEST_SECRET)
+
+
+def _foreign_text(text: str, secrets: Collection[str]) -> str:
+    """What an endpoint says, unless it quotes what it was sent."""
+    if any(secret in text for secret in secrets):
+        return "its text is not shown, because it quotes a header or the address"
+    return _printable(text)[:_SHOWN]
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text).strip()
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "(unknown status)"
+
+
+_exporting: ContextVar[bool] = ContextVar("trust_otel_exporting", default=False)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Within, the HTTP library logs nothing: its debug messages hold the path and query of the address."""
+    token = _exporting.set(True)
+    try:
+        yield
+    finally:
+        _exporting.reset(token)
+
+
+class _Silence(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _exporting.get()
+
+
+_silence = _Silence()
+
+
+def _keep_silent(*loggers: str) -> None:
+    for name in loggers:
+        logging.getLogger(name).addFilter(_silence)
