@@ -165,7 +165,10 @@ class _Exchange(Request):
 
         async def counted() -> Message:
             message = await receive()
-            self._note_received(message)
+            try:
+                self._received += len(message.get("body", b""))
+            except Exception:
+                self._metrics.count_internal_error()
             return message
 
         return counted
@@ -175,7 +178,10 @@ class _Exchange(Request):
 
         async def counted(message: Message) -> None:
             await send(message)
-            self._note_sent(message)
+            try:
+                self._note(message)
+            except Exception:
+                self._metrics.count_internal_error()
 
         return counted
 
@@ -193,12 +199,7 @@ class _Exchange(Request):
         # What other applications answer with 404 may be a path of theirs.
         self.path_known = not (mount.routes or isinstance(mount.app, StaticFiles))
 
-    @contained
-    def _note_received(self, message: Message) -> None:
-        self._received += len(message.get("body", b""))
-
-    @contained
-    def _note_sent(self, message: Message) -> None:
+    def _note(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
             self._status = message["status"]

@@ -58,7 +58,8 @@ def _measured_server(
     recording: Recording, interceptor: _Interceptor, original: Callable[..., Any]
 ) -> Callable[..., Any]:
     def server(*args: Any, **kwargs: Any) -> Any:
-        if recording.metrics is None:
+        metrics = recording.metrics
+        if metrics is None:
             return original(*args, **kwargs)
         methods = Methods()
         positional, named = list(args), dict(kwargs)
@@ -69,7 +70,10 @@ def _measured_server(
             return original(*args, **kwargs)
         made = original(*positional, **named)
         methods.add_generic(handlers)
-        watch(made, methods)
+        try:
+            watch(made, methods)
+        except Exception:  # another instrumentation gave something of its own: methods added later have no name
+            metrics.count_internal_error()
         return made
 
     return server

@@ -19,6 +19,9 @@ from trust_otel.instrumentation.grpc.server_calls import (
 )
 from trust_otel.metrics.request import answering
 
+# Attributes of the service's function that tell the server how to call it.
+_CALLING_CONVENTIONS = ("experimental_non_blocking", "experimental_thread_pool")
+
 
 class ServerInterceptor(grpc.ServerInterceptor):
     """Measures every call. Has to come first, so that it sees what other interceptors refuse."""
@@ -100,6 +103,9 @@ def _measured(handler: Any, call: _SyncCall) -> Callable[..., Any]:
         call.answered()
         return response
 
+    for name in _CALLING_CONVENTIONS:
+        if hasattr(behavior, name):
+            setattr(measured, name, getattr(behavior, name))
     return measured
 
 

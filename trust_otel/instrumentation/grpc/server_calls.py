@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from copy import copy
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE, CO_GENERATOR
 from time import perf_counter
 from typing import Any
 from urllib.parse import unquote
@@ -21,6 +22,8 @@ from trust_otel.protect.addresses import TrustedProxies
 # A client counts its deadline from before the call arrives and sends it rounded up, by at most a hundredth.
 _DEADLINE_SHARE = 0.01
 _DEADLINE_SECONDS = 0.01
+
+_KINDS = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
 
 
 class ServedRequest(Request):
@@ -129,10 +132,7 @@ class MeasuredHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # gener
         )
         self.unary_unary = self.unary_stream = self.stream_unary = self.stream_stream = None
         name = behavior_name(handler)
-        # To whoever inspects it, the service's function: of the same kind, with the attributes that tell the server how
-        # to call it.
-        standing_in = FunctionWrapper(getattr(handler, name), lambda _, __, args, kwargs: behavior(*args, **kwargs))
-        setattr(self, name, standing_in)
+        setattr(self, name, _standing_in(getattr(handler, name), behavior))
 
     def _replace(self, **changes: Any) -> MeasuredHandler:
         """A changed copy, which interceptors make of a handler of gRPC in this way."""
@@ -184,6 +184,20 @@ def behavior_name(handler: Any) -> str:
 def known_status(code: Any) -> str:
     """Status of a handler that ended normally."""
     return "OK" if code is None else status_name(code)
+
+
+def _standing_in(behavior: Any, measured: Any) -> Any:
+    """What the server calls in place of the service's function, which it is to whoever inspects it."""
+    code = getattr(behavior, "__code__", None)
+    if code is not None and (code.co_flags ^ measured.__code__.co_flags) & _KINDS:
+        return FunctionWrapper(behavior, lambda _behavior, _instance, args, kwargs: measured(*args, **kwargs))
+    # One by one: `functools.update_wrapper` costs as much as half a call.
+    measured.__wrapped__ = behavior
+    measured.__name__ = getattr(behavior, "__name__", measured.__name__)
+    measured.__qualname__ = getattr(behavior, "__qualname__", measured.__qualname__)
+    measured.__module__ = behavior.__module__
+    measured.__doc__ = behavior.__doc__
+    return measured
 
 
 def _as_it_is(message: Any) -> Any:

@@ -28,7 +28,7 @@ _WRONG_CALLS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
 )
 
 
-def _described(function: Any, calls: Any = _WRONG_CALLS) -> dict[str, Any]:
+def _described(function: Any) -> dict[str, Any]:
     return {
         "signature": inspect.signature(function),
         "names": [getattr(function, name, None) for name in ("__name__", "__qualname__", "__module__", "__doc__")],
@@ -42,7 +42,7 @@ def _described(function: Any, calls: Any = _WRONG_CALLS) -> dict[str, Any]:
                 inspect.isasyncgenfunction,
             )
         ],
-        "wrong calls": [_outcome(function, *call) for call in calls],
+        "wrong calls": [_outcome(function, *call) for call in _WRONG_CALLS],
     }
 
 
@@ -121,6 +121,26 @@ async def test_servers_are_those_of_grpc(instrumentor: GrpcInstrumentor, module:
             await original.stop(None)
 
 
+def test_a_server_that_cannot_be_watched_reaches_the_service(
+    metrics_and_recorded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Foreign:
+        __slots__ = ()
+
+    foreign = Foreign()
+    metrics, _recorded = metrics_and_recorded
+    lost: list[bool] = []
+    monkeypatch.setattr(grpc, "server", lambda *args, **kwargs: foreign)
+    monkeypatch.setattr(metrics, "count_internal_error", lambda: lost.append(True))
+    instrumentor = GrpcInstrumentor()
+    instrumentor.instrument(metrics=metrics)
+    try:
+        assert grpc.server(ThreadPoolExecutor(1)) is foreign
+    finally:
+        instrumentor.uninstrument()
+    assert lost == [True]
+
+
 class Servicer:
     """A service whose methods are of every kind."""
 
@@ -196,9 +216,14 @@ async def test_handlers_are_like_those_of_the_service(metrics: Any, behavior: An
         measured = await AioServerInterceptor(recording, Methods()).intercept_service(continuation, Details())
 
     standing_in = getattr(measured, kind)
-    assert _described(standing_in, calls=()) == _described(behavior, calls=())
+    names = [getattr(behavior, name, None) for name in ("__name__", "__module__", "__doc__")]
+    if names[0] is not None:
+        assert [getattr(standing_in, name) for name in ("__name__", "__module__", "__doc__")] == names
+    assert inspect.signature(standing_in) == inspect.signature(behavior)
     assert inspect.unwrap(standing_in) == behavior
-    for name in ("experimental_non_blocking", "experimental_thread_pool"):
+    for test in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        assert test(standing_in) == test(behavior)
+    for name in ("experimental_non_blocking", "experimental_thread_pool") if side == "sync" else ():
         assert getattr(standing_in, name, "none") == getattr(behavior, name, "none")
     assert [getattr(measured, name) is None for name in KINDS] == [getattr(handler, name) is None for name in KINDS]
     assert (measured.request_streaming, measured.response_streaming) == (
