@@ -58,7 +58,7 @@ def _served(command: list[str], folder: Path, **variables: str) -> Iterator[subp
 
 
 def _request(url: str) -> None:
-    eventually(lambda: _answers(url), True, 120)
+    eventually(lambda: _answers(url), True, 180)
     # A connection each, so that both workers get some.
     with httpx.Client(trust_env=False, headers={"connection": "close"}) as client:
         for number in range(_REQUESTS):
