@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -108,6 +109,8 @@ class _Task:
 def shut_down_at_end(seconds: float) -> None:
     """Have every way in which this process may end in order run the last export of the providers that are set up."""
     providers = installed_providers()
+    if not providers:
+        return
     for provider in providers.values():
         # They would come one after the other, each with a deadline of its own.
         atexit.unregister(provider.shutdown)
@@ -121,7 +124,9 @@ def shut_down_at_end(seconds: float) -> None:
 def _at_exit(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
     if on_sigterm is not None and not on_sigterm.received:
         on_sigterm.uninstall()
-    shutdown()
+    # Ctrl+C ends the wait.
+    with suppress(KeyboardInterrupt):
+        shutdown()
     if on_sigterm is not None and on_sigterm.received:
         on_sigterm.wait_for_end()
 

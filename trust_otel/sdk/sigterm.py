@@ -3,7 +3,7 @@
 By default SIGTERM ends Python at once, and what was recorded since the last export is lost. A handler of our own would
 prevent this but change what the program sees: `signal.getsignal` would return it, a program that chains to the handler
 before its own would call it, native code that chains to it would too, and it would never run while the main thread is
-in native code. Blocking the signal for `sigwait` is no way out either, since child processes inherit the mask.
+in native code. Blocking the signal and waiting for it in a thread does not work: child processes inherit the mask.
 
 `faulthandler.register` sets a handler in C that Python code does not see. It only writes to a pipe; a thread reads
 the pipe, exports, restores the default action and sends the signal again. The handler is in place only while the action

@@ -318,12 +318,13 @@ def test_a_collector_that_hangs_holds_no_process_up(
     assert "the last export did not finish within TRUST_OTEL_SHUTDOWN_TIMEOUT=1 seconds; the metrics, spans" in log
 
 
-def test_a_second_signal_ends_the_process_at_once(launcher: Launcher) -> None:
+@pytest.mark.parametrize("program", [_WAIT, "print('ready', flush=True)\n"], ids=["SIGTERM", "end of program"])
+def test_a_further_signal_ends_the_last_export_at_once(launcher: Launcher, program: str) -> None:
     with (
         _collector(_answer_never) as address,
         _started(
             launcher,
-            _COUNT_AND + _WAIT,
+            _COUNT_AND + program,
             OTEL_METRICS_EXPORTER="otlp",
             OTEL_EXPORTER_OTLP_ENDPOINT=address,
             TRUST_OTEL_SHUTDOWN_TIMEOUT="300",
@@ -332,7 +333,8 @@ def test_a_second_signal_ends_the_process_at_once(launcher: Launcher) -> None:
     ):
         assert process.stdout is not None
         process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
+        if program == _WAIT:
+            process.send_signal(signal.SIGTERM)
         sleep(3)
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)
