@@ -21,7 +21,7 @@ def service(addresses: Addresses, tmp_path: Path) -> Iterator[TrustService]:
 
 def _own(truth: dict[str, float], service_id: str) -> dict[str, float]:
     """The same totals, of this test's service only."""
-    label = f'service_instance_id="{service_id}"'
+    label = f'service_instance_id=~"{service_id}-.+"'
     return {
         selection.replace("{", f"{{{label},", 1) if "{" in selection else f"{selection[:-1]}{{{label}}})": total
         for selection, total in truth.items()
