@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -105,6 +106,40 @@ def test_more_connections_than_the_limit_from_many_addresses(receiver: Receiver)
             attacks.enter_context(attack(httpx.URL(receiver.url), HEAD, 50, f"127.0.0.{number}"))
         assert answered(receiver, OTHERS) == [200, 200, 200]
         assert answered(receiver, ATTACKER) == [200, 200, 200]
+
+
+def test_few_open_files_are_enough(tmp_path: Path) -> None:
+    limited = Receiver(tmp_path, f"sqlite:///{tmp_path / 'incidents.db'}")
+    limited._command = ["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", *limited._command]
+    try:
+        limited.start()
+        stop = threading.Event()
+        connecting = threading.Thread(target=connect_until, args=(stop, httpx.URL(limited.url)))
+        connecting.start()
+        try:
+            assert answered(limited, OTHERS) == [200, 200, 200]
+            assert answered(limited, ATTACKER) == [200, 200, 200]
+        finally:
+            stop.set()
+            connecting.join()
+        assert "out of system resource" not in limited.log.read_text()
+    finally:
+        limited.stop()
+        print(limited.log.read_text()[-5000:])
+
+
+def connect_until(stop: threading.Event, url: httpx.URL) -> None:
+    """Open connections that send half a header, at most 3,000."""
+    with ExitStack() as opened:
+        for _ in range(3000):
+            if stop.is_set():
+                return
+            connection = opened.enter_context(socket.socket())
+            connection.settimeout(5)
+            with suppress(OSError):
+                connection.bind((ATTACKER, 0))
+                connection.connect((url.host, url.port))
+                connection.send(HEAD)
 
 
 def test_many_deliveries_at_once_are_all_taken(receiver: Receiver) -> None:

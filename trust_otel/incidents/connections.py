@@ -214,18 +214,17 @@ def protocol(connections: Connections) -> type[H11Protocol]:
     return LimitedProtocol
 
 
-def connections_for_this_process() -> Connections:
-    """Connections within the limit of open files, which is raised if it may be."""
+def open_files() -> int:
+    """How many files this process may have open; the limit is raised if that is allowed and of use."""
     if sys.platform == "win32":
-        return Connections()
+        return _OPEN_FILES
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-        soft = wanted
-    return Connections(waiting=WAITING if soft == resource.RLIM_INFINITY else min(WAITING, soft // 4))
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return most
 
 
 def _client(host: str) -> str:

@@ -16,7 +16,7 @@ import uvicorn
 from trust_otel.background import Periodic
 from trust_otel.incidents.acknowledgement import Desk
 from trust_otel.incidents.alertmanager import Alertmanager, AlertmanagerUrlError
-from trust_otel.incidents.connections import ConnectionLimits, connections_for_this_process, protocol
+from trust_otel.incidents.connections import AUTHORIZED, WAITING, ConnectionLimits, Connections, open_files, protocol
 from trust_otel.incidents.database import Database, DatabaseAwayError, DatabaseUrlError, SchemaTooNewError
 from trust_otel.incidents.server import App
 from trust_otel.incidents.store import Store
@@ -80,7 +80,8 @@ def serve(options: Options) -> None:
     desk = Desk(store, alertmanager)
     state = _watched(store, alertmanager, desk)
     Periodic("trust-otel-incidents-keep", _RETENTION_SECONDS, lambda: _forget(store, options.keep)).start()
-    connections = connections_for_this_process()
+    files = open_files()
+    connections = Connections(waiting=min(WAITING, files // 4), authorized=min(AUTHORIZED, files // 4))
     uvicorn.run(
         ConnectionLimits(App(store, desk, deliver, operate, state).asgi(), connections),
         host=options.host,
@@ -92,8 +93,8 @@ def serve(options: Options) -> None:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        # As many connections are accepted at a time, before any of them is read.
-        backlog=_BACKLOG,
+        # As many connections are accepted at a time, up to three times before any of them is read.
+        backlog=min(_BACKLOG, files // 8),
         timeout_graceful_shutdown=10,
     )
 
@@ -104,7 +105,8 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     # It logs addresses with the password in them.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").addFilter(_OnceAMinute())
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).addFilter(_OnceAMinute())
 
 
 class _OneLine(logging.Formatter):
@@ -118,17 +120,17 @@ class _OneLine(logging.Formatter):
 
 
 class _OnceAMinute(logging.Filter):
-    """Passes each text once a minute: uvicorn logs a line for each malformed request, which needs no token."""
+    """Passes each text once a minute: a line for each malformed request, which needs no token, would fill the disk."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._logged_at: dict[str, float] = {}
+        self._logged_at: dict[tuple[str, object], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = str(record.msg)
-        if record.exc_info is None and record.created - self._logged_at.get(text, 0.0) < _REPEAT_SECONDS:
+        kind = (str(record.msg), record.exc_info[0] if record.exc_info else None)
+        if record.created - self._logged_at.get(kind, 0.0) < _REPEAT_SECONDS:
             return False
-        self._logged_at[text] = record.created
+        self._logged_at[kind] = record.created
         return True
 
 

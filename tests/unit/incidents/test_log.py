@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from trust_otel.incidents.serve import _OneLine
+from trust_otel.incidents.serve import _OnceAMinute, _OneLine
 
 
 def test_a_record_is_one_line_and_a_traceback_cannot_look_like_one() -> None:
@@ -20,3 +20,14 @@ def test_a_record_is_one_line_and_a_traceback_cannot_look_like_one() -> None:
     assert head == "ERROR failed"
     assert all(line.startswith("    ") for line in lines)
     assert "\x1b" not in "".join(lines)
+
+
+def test_what_is_logged_for_each_request_is_logged_once_a_minute() -> None:
+    once = _OnceAMinute()
+    passed = []
+    for seconds, message in ((0, "invalid"), (1, "invalid"), (2, "other"), (59, "invalid"), (61, "invalid")):
+        record = logging.LogRecord("x", logging.WARNING, "x", 1, message, (), None)
+        record.created = 1_000_000.0 + seconds
+        if once.filter(record):
+            passed.append((seconds, message))
+    assert passed == [(0, "invalid"), (2, "other"), (61, "invalid")]
