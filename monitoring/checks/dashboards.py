@@ -6,15 +6,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from monitoring.checks.absence import fillers, nothing_is_good
 from monitoring.checks.fields import placeholders
 from monitoring.checks.grafana import Dashboard, Panel
 from monitoring.checks.inference import vector_labels
-from monitoring.checks.panels import PANEL_CHECKS, SOURCE, Surroundings, missing_panel
+from monitoring.checks.panels import PANEL_CHECKS, SOURCE, PanelCheck, Surroundings, missing_panel
 from monitoring.checks.promql import PromqlError, parse
 from monitoring.checks.queries import Finding, check_query
 from monitoring.checks.rendering import RENDERING_CHECKS, loads_from_internet
 from monitoring.checks.rules import Rule
-from monitoring.checks.targets import QUERY_CHECKS_OF_PANELS
+from monitoring.checks.targets import QUERY_CHECKS_OF_PANELS, PanelQueryCheck
 from monitoring.checks.variables import BUILT_IN, filled, variables_in
 from monitoring.checks.vocabulary import UnknownSeriesError
 
@@ -45,9 +46,9 @@ def check_dashboard(dashboard: Dashboard, around: Surroundings) -> list[Finding]
     """Everything that is wrong with a dashboard."""
     found = [Finding(name, each) for name, check in DASHBOARD_CHECKS.items() for each in check(dashboard, around)]
     for panel in dashboard.panels:
-        for name, of_panel in (*PANEL_CHECKS.items(), *RENDERING_CHECKS.items()):
+        for name, of_panel in _PANEL_CHECKS.items():
             found += [Finding(name, f"{panel}: {each}") for each in of_panel(panel, dashboard, around)]
-        for name, of_queries in QUERY_CHECKS_OF_PANELS.items():
+        for name, of_queries in _QUERY_CHECKS.items():
             found += [Finding(name, f"{panel}: {each}") for each in of_queries(panel, around.vocabulary)]
     return found
 
@@ -246,5 +247,7 @@ DASHBOARD_CHECKS: Mapping[str, DashboardCheck] = {
     "annotation": drawn_events,
     "dashboard-link": dashboard_links,
 }
-CHECKS = (*DASHBOARD_CHECKS, *PANEL_CHECKS, *RENDERING_CHECKS, *QUERY_CHECKS_OF_PANELS)
+_PANEL_CHECKS: Mapping[str, PanelCheck] = {**PANEL_CHECKS, **RENDERING_CHECKS, "nothing-good": nothing_is_good}
+_QUERY_CHECKS: Mapping[str, PanelQueryCheck] = {**QUERY_CHECKS_OF_PANELS, "filler": fillers}
+CHECKS = (*DASHBOARD_CHECKS, *_PANEL_CHECKS, *_QUERY_CHECKS)
 """The names of all checks of a dashboard."""

@@ -18,6 +18,8 @@ GREEN: Final = "green"
 YELLOW: Final = "yellow"
 RED: Final = "red"
 NEUTRAL: Final = "blue"
+UNMEASURED: Final = "#808080"
+"""For what has never been measured, and is neither good nor bad."""
 
 _RULES = Path(__file__).parents[1] / "prometheus" / "trust-service-alerts.yml"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from grafana_foundation_sdk.builders import (
@@ -56,7 +56,7 @@ from grafana_foundation_sdk.models.geomap import MapCenterID
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 from monitoring.dashboards.frame import SOURCE, runbook_url
-from monitoring.dashboards.limits import FINE, PLAIN, Levels
+from monitoring.dashboards.limits import FINE, PLAIN, UNMEASURED, Levels
 
 Words = Mapping[str, tuple[str, str]]
 """What a value means, and its colour."""
@@ -73,6 +73,8 @@ _MANY = 6
 """Signals of one panel, with which their names become too small to read."""
 _NAME_HEIGHT = 24
 """Of a bar's name above it, in pixels."""
+NOT_MEASURED: Final = "Not measured"
+"""In place of a number that is not there; the panel's description says why."""
 TEXT_COLOUR: Final = "text"
 """For words that are neither good nor bad."""
 
@@ -234,13 +236,20 @@ def number(
     *,
     levels: Levels = PLAIN,
     words: Words | None = None,
+    missing: tuple[str, str] = (NOT_MEASURED, UNMEASURED),
     sparkline: bool = True,
     link: str | None = None,
     width: int = 4,
     height: int = 4,
 ) -> stat.Panel:
-    """Big numbers, with their course behind them if `sparkline`; `link` is the address that they lead to."""
-    panel = _described(stat.Panel(), about, unit, width, height)
+    """Big numbers.
+
+    Args:
+        missing: Text and colour where there is no number; by default Grafana takes the colour of the first threshold.
+        sparkline: Whether to show the course behind each number.
+        link: Address that the numbers lead to.
+    """
+    panel = _described(stat.Panel(), _explained(about), unit, width, height)
     if link is not None:
         panel = panel.data_links([builders.DashboardLink("Open").type(DashboardLinkType.LINK).url(link)])
     panel = (
@@ -249,7 +258,7 @@ def number(
         .color_mode(BigValueColorMode.BACKGROUND if levels not in (PLAIN, FINE) else BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.AREA if sparkline else BigValueGraphMode.NONE)
         .reduce_options(_last())
-        .mappings(_mappings(words))
+        .mappings([*_mappings(words), _absent(*missing)])
     )
     if len(signals) > _MANY:
         # By itself Grafana makes all names as small as the longest needs.
@@ -273,9 +282,10 @@ def dial(
     height: int = _GRAPH_HEIGHT,
 ) -> gauge.Panel:
     """Numbers with a least and a most, each as a dial."""
-    panel = _described(gauge.Panel(), about, unit, width, height)
+    panel = _described(gauge.Panel(), _explained(about), unit, width, height)
     panel = (
         panel.thresholds(levels.config())
+        .mappings([_absent(NOT_MEASURED, UNMEASURED)])
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
         .min(least)
         .max(most)
@@ -298,9 +308,10 @@ def bars(
     height: int = _GRAPH_HEIGHT,
 ) -> bargauge.Panel:
     """A bar for each series, as it is at the end of the time shown. Grafana cuts long names beside a bar."""
-    panel = _described(bargauge.Panel(), about, unit, width, height)
+    panel = _described(bargauge.Panel(), _explained(about), unit, width, height)
     panel = (
         panel.thresholds(levels.config())
+        .mappings([_absent(NOT_MEASURED, UNMEASURED)])
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
         .min(0)
         .orientation(VizOrientation.HORIZONTAL)
@@ -566,6 +577,11 @@ def _described(panel: Panel, about: About, unit: str, width: int, height: int) -
         .span(width)
         .height(height)
     )
+
+
+def _explained(about: About) -> About:
+    """With the reason for missing data in the description: these panels show a short text in place of a number."""
+    return replace(about, meaning=f"{about.meaning}\n\n**Without a number:** {about.nothing}")
 
 
 def _description(about: About) -> str:

@@ -51,6 +51,11 @@ def total(expression: str, *by: str) -> str:
     return f"sum by ({', '.join(by)}) ({expression})" if by else f"sum({expression})"
 
 
+def measured(metric: Metric, *matchers: str, by: tuple[str, ...] = (), part: Part = "") -> str:
+    """0 where the metric has been recorded, nothing where it has never been; follows `or` after what counts events."""
+    return f"{total(series(metric, *matchers, part=part), *by)} * 0"
+
+
 def quantile(q: float, metric: Metric, *matchers: str, by: tuple[str, ...] = (), over: str = RATE) -> str:
     """A quantile of a histogram, in its unit."""
     buckets = f"rate({series(metric, *matchers, part='_bucket')}[{over}])"

@@ -167,9 +167,9 @@ def days_left() -> stat.Panel:
             28,
             "Capacity planning",
             "Days until everything is in use, if it goes on growing as within the last week. A year or more is shown "
-            "as 'enough', and so is what does not grow or has no week behind it.",
+            "as 'sufficient', and so is what does not grow.",
             "Below 30 days: order or set up more.",
-            "No service reports a limited number of connections, and no host its processors.",
+            "Not measured for a week yet: a limited number of connections, or the processors of a host.",
         ),
         "none",
         [
@@ -177,7 +177,7 @@ def days_left() -> stat.Panel:
             Signal("Processors", _days_left(scraped(_CPU))),
         ],
         levels=falling(red=7, yellow=30),
-        words={str(_FAR): ("enough", "green")},
+        words={str(_FAR): ("sufficient", "green")},
         sparkline=False,
         width=5,
         height=8,
@@ -188,4 +188,5 @@ def _days_left(used: str) -> str:
     """The fewest of all, at most a year."""
     grown = f"(deriv({used}[1w]) > 0 and {used} offset 1w)"
     days = f"clamp_max(clamp_min(1 - {used}, 0) / {grown} / {_DAY}, {_FAR})"
-    return f"min({days} or {used} * 0 + {_FAR})"
+    # Without a week behind it, nothing is known of its growth.
+    return f"min({days} or ({used} and {used} offset 1w) * 0 + {_FAR})"

@@ -57,7 +57,7 @@ def _broken_now(objective: str) -> str:
     events = total(recorded("service:trust_sla_events:rate30m"), *_AGREEMENT)
     many = f"{total(increase(TRUST_SLA_EVENTS, FAILED, over='30m'), *_AGREEMENT)} >= {_MANY_MISSES:g}"
     broken = f"{share_now} / ({events} > 0) > on ({by}) 1 - {objective} and on ({by}) {many}"
-    return f"({broken}) * 0 + 1 or on ({by}) {objective} * 0"
+    return f"({broken}) * 0 + 1 or on ({by}) {events} * 0"
 
 
 def _missed_share(over: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 
 from monitoring.dashboards.frame import OPERATIONAL, panel_url
-from monitoring.dashboards.limits import falling, rising
+from monitoring.dashboards.limits import RED, falling, rising
 from monitoring.dashboards.panels import About, Signal, bars, number, trend
 
 
@@ -23,6 +23,7 @@ def watchdog() -> stat.Panel:
         (Signal("watchdog", 'count(ALERTS{alertname="TrustWatchdog", alertstate="firing"})'),),
         levels=falling(red=1),
         words={"1": ("fires", "green")},
+        missing=("Silent", RED),
         sparkline=False,
         width=4,
         height=8,
@@ -132,8 +133,7 @@ def delivery() -> stat.Panel:
         (
             Signal(
                 "delivered",
-                f"1 - {sent('notifications_failed_total')} / ({sent('notifications_total')} > 0)"
-                " or sum(alertmanager_notifications_total) * 0 + 1",
+                f"1 - {sent('notifications_failed_total')} / ({sent('notifications_total')} > 0)",
             ),
             Signal(
                 "mean time",

@@ -129,8 +129,8 @@ def points() -> timeseries.Panel:
 
 
 def _rate(metric: str) -> str:
-    # Some of them begin with their first event.
-    return f'sum(rate({metric}[$__rate_interval])) or sum(up{{job="otel-collector"}}) * 0'
+    # Some of them begin with their first event: until then 0 where the Collector is scraped.
+    return f'sum(rate({metric}[$__rate_interval])) or sum(up{{job="otel-collector"}} == 1) * 0'
 
 
 def freshness() -> bargauge.Panel:

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 from monitoring.dashboards.frame import MONITORING, panel_url
 from monitoring.dashboards.limits import NONE_ALLOWED, PLAIN
 from monitoring.dashboards.panels import About, Signal, bars, number, trend
-from monitoring.dashboards.queries import named, rate, series, total
+from monitoring.dashboards.queries import measured, named, rate, series, total
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 
@@ -48,7 +48,7 @@ def _count(metric: Metric) -> str:
 
 def lost() -> timeseries.Panel:
     """What the services themselves did not keep."""
-    heard = total(series(metrics.TRUST_OTEL_INSTANCE_UP))
+    nothing = named(measured(metrics.TRUST_OTEL_OVERFLOW), "metric", "none")
     folded = total(rate(metrics.TRUST_OTEL_OVERFLOW), "metric")
     return trend(
         About(
@@ -64,7 +64,7 @@ def lost() -> timeseries.Panel:
         (
             Signal(
                 "folded: {{metric}}",
-                f"{folded} > 0 or {named(f'{heard} * 0', 'metric', 'none')}",
+                f"{folded} > 0 or {nothing}",
             ),
             Signal("dropped: {{reason}}", total(rate(metrics.TRUST_OTEL_DROPPED), "reason")),
         ),

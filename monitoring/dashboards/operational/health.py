@@ -28,7 +28,7 @@ from monitoring.dashboards.panels import (
     firing_alerts,
     rows,
 )
-from monitoring.dashboards.queries import recorded, series, total
+from monitoring.dashboards.queries import measured, recorded, scraped, series, total
 from trust_otel.semconv.metrics import (
     DB_CLIENT_CONNECTION_PENDING_REQUESTS,
     TRUST_CERTIFICATE_NOT_AFTER,
@@ -36,6 +36,8 @@ from trust_otel.semconv.metrics import (
 )
 
 _BY_SERVICE: Final = ("deployment_environment_name", "service_name")
+_WATCHDOG: Final = 'alertname="TrustWatchdog"'
+_FIRING: Final = 'alertstate="firing"'
 _SERVICE_KEYS: Final = {"deployment_environment_name": "Environment", "service_name": "Service"}
 
 
@@ -43,9 +45,8 @@ def health() -> table.Panel:
     """O1."""
     instances = total(recorded("service:trust_otel_instances:count"), *_BY_SERVICE)
     known = total(f"last_over_time({recorded('service:trust_otel_instances:count')}[1d])", *_BY_SERVICE)
-
-    def or_none(query: str) -> str:
-        return f"{query} or {known} * 0"
+    # No alert fires: that is good news only where rules are evaluated.
+    healthy = f"{known} * 0 and on () {scraped('ALERTS', _WATCHDOG, _FIRING)}"
 
     def alerting(severity: str, state: str) -> str:
         alerts = recorded("ALERTS", 'alertname=~"Trust.+"', f'alertstate="{state}"', f'severity="{severity}"')
@@ -62,9 +63,8 @@ def health() -> table.Panel:
             "Each service, from its alerts to its certificates: requests that wait for a database connection, "
             "dependencies "
             "that are down, and the time until the next certificate ends. A cell leads to the panel that explains it.",
-            "Begin with the red cells, from left to right: a cause often stands left of its symptoms. A service that "
-            "has not "
-            "been heard of for a day disappears.",
+            "Begin with the red cells, from left to right: a cause often stands left of its symptoms. A dash stands "
+            "for what the service does not measure. A service that has not been heard of for a day disappears.",
             "No service has been heard of. Does it export, and does the Collector deliver?",
             alerts=("TrustServiceDown", "TrustServiceInstanceDown", "TrustCertificateExpiring"),
             links={
@@ -77,10 +77,8 @@ def health() -> table.Panel:
         (
             Column(
                 "State",
-                or_none(
-                    f"{alerting('critical', 'firing')} * 3 or {alerting('critical', 'pending')} * 2"
-                    f" or {alerting('warning', 'firing')}"
-                ),
+                f"{alerting('critical', 'firing')} * 3 or {alerting('critical', 'pending')} * 2"
+                f" or {alerting('warning', 'firing')} or {healthy}",
                 levels=rising(yellow=1, red=3),
                 words={
                     "0": ("healthy", "green"),
@@ -91,16 +89,16 @@ def health() -> table.Panel:
                 },
                 link=panel_url(OPERATIONAL, ALERTS),
             ),
-            Column("Instances", or_none(instances), "none", levels=falling(red=1), width=90),
+            Column("Instances", f"{instances} or {known} * 0", "none", levels=falling(red=1), width=90),
             Column(
                 "Requests",
-                or_none(worst("service:http_server_requests:rate2m")),
+                worst("service:http_server_requests:rate2m"),
                 "reqps",
                 link=panel_url(OPERATIONAL, HTTP),
             ),
             Column(
                 "Errors",
-                or_none(worst("service:http_server_errors_per_request:ratio_rate2m")),
+                worst("service:http_server_errors_per_request:ratio_rate2m"),
                 "percentunit",
                 levels=rising(yellow=ERROR_LIMIT / 5, red=ERROR_LIMIT),
                 link=panel_url(OPERATIONAL, ERRORS),
@@ -114,21 +112,21 @@ def health() -> table.Panel:
             ),
             Column(
                 "gRPC errors",
-                or_none(worst("service_method:rpc_server_errors_per_call:ratio_rate2m")),
+                worst("service_method:rpc_server_errors_per_call:ratio_rate2m"),
                 "percentunit",
                 levels=rising(yellow=GRPC_ERROR_LIMIT / 5, red=GRPC_ERROR_LIMIT),
                 link=panel_url(OPERATIONAL, GRPC),
             ),
             Column(
                 "Pool waiting",
-                or_none(total(series(DB_CLIENT_CONNECTION_PENDING_REQUESTS), *_BY_SERVICE)),
+                total(series(DB_CLIENT_CONNECTION_PENDING_REQUESTS), *_BY_SERVICE),
                 "none",
                 levels=NONE_ALLOWED,
                 link=panel_url(OPERATIONAL, DATABASE),
             ),
             Column(
                 "Needs down",
-                or_none(f"count by ({', '.join(_BY_SERVICE)}) ({down})"),
+                f"count by ({', '.join(_BY_SERVICE)}) ({down}) or {measured(TRUST_DEPENDENCY_UP, by=_BY_SERVICE)}",
                 "none",
                 levels=NONE_ALLOWED,
                 link=panel_url(OPERATIONAL, DEPENDENCIES),

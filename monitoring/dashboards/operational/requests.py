@@ -70,7 +70,7 @@ def error_rate() -> timeseries.Panel:
             Signal(
                 "{{service_name}}",
                 f"max by (service_name) ({recorded('service:http_server_errors_per_request:ratio_rate2m')}"
-                f" or {recorded('service:trust_otel_instances:count')} * 0)",
+                f" or {recorded('service:http_server_requests:rate2m')} * 0)",
             ),
         ),
         levels=rising(red=ERROR_LIMIT),

@@ -6,10 +6,15 @@ from typing import Final
 
 from monitoring.dashboards.limits import GREEN, YELLOW, Levels, limit
 from monitoring.dashboards.panels import TEXT_COLOUR, Words
-from monitoring.dashboards.queries import increase, named, recorded, series, total
+from monitoring.dashboards.queries import increase, measured, named, recorded, series, total
+from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import (
+    HTTP_SERVER_REQUEST_DURATION,
+    TRUST_AUTH_ATTEMPTS,
+    TRUST_AUTH_MFA_CHALLENGES,
     TRUST_OTEL_INSTANCE_UP,
     TRUST_SECURITY_AUTH_FAILURES,
+    TRUST_SECURITY_INCIDENTS,
     TRUST_SECURITY_RATE_LIMITED,
 )
 
@@ -30,8 +35,8 @@ FAILED: Final = 'trust_outcome!="success"'
 # The first request of a browser has no credentials, and is no failed login.
 WITH_CREDENTIALS: Final = 'trust_auth_method!="none"'
 
-HEARD: Final = f"{total(series(TRUST_OTEL_INSTANCE_UP))} * 0"
-"""0 as long as a service is heard of: a counter that was never raised has no series."""
+UNMEASURED: Final = f"{total(series(TRUST_OTEL_INSTANCE_UP))} * NaN"
+"""No number as long as a service is heard of: a row for what it does not measure."""
 
 NO_SEVERITY: Final = "none"
 SEVERITIES: Final[Words] = {
@@ -41,8 +46,19 @@ SEVERITIES: Final[Words] = {
     "info": ("info", "blue"),
     NO_SEVERITY: ("-", TEXT_COLOUR),
 }
-DETECTED: Final = ("credential_stuffing", "password_spraying", "impossible_travel", "path_scanning", "mfa_fatigue")
-"""Kinds of incidents that the detectors raise; services add theirs."""
+_REQUESTED: Final = measured(HTTP_SERVER_REQUEST_DURATION, part="_count")
+_ATTEMPTED: Final = measured(TRUST_AUTH_ATTEMPTS)
+_CHALLENGED: Final = measured(TRUST_AUTH_MFA_CHALLENGES)
+DETECTED: Final = {
+    "credential_stuffing": _ATTEMPTED,
+    "password_spraying": _ATTEMPTED,
+    "impossible_travel": _ATTEMPTED,
+    "path_scanning": _REQUESTED,
+    "mfa_fatigue": _CHALLENGED,
+}
+"""Kinds of incidents of the detectors, and 0 where what the detector watches is recorded; services add theirs."""
+WATCHED: Final = (measured(TRUST_SECURITY_INCIDENTS), _REQUESTED, _ATTEMPTED, _CHALLENGED)
+"""0 where incidents are recorded, or anything that a detector watches."""
 INCIDENT_WORDS: Final[Words] = {
     "credential_stuffing": ("Credential stuffing", TEXT_COLOUR),
     "password_spraying": ("Password spraying", TEXT_COLOUR),
@@ -54,7 +70,17 @@ INCIDENT_WORDS: Final[Words] = {
     "forged_certificate": ("Forged certificate", TEXT_COLOUR),
 }
 
-UNHEARD: Final = "No service has been heard of. Does it export, and does the Collector deliver?"
+NO_LOGINS: Final = "Not measured: no service records logins. record_auth_attempt() counts them."
+NO_SECOND_FACTORS: Final = "Not measured: no service records second factors. record_mfa_challenge() counts them."
+NO_DETECTION: Final = "Not measured: no service records requests, logins, second factors or incidents."
+NO_REFUSALS: Final = "Not measured: no rate limit has ever refused a request, or none is recorded."
+NO_DECISIONS: Final = "Not measured: no service records access decisions or gRPC calls."
+NO_FEEDS: Final = "Not measured: no reputation feed is read. TRUST_OTEL_REPUTATION_FEEDS names them."
+NO_OPERATIONS: Final = (
+    "Not measured: no service records privileged operations. Does it wrap them in privileged_operation()?"
+)
+NO_CHECKS: Final = "Not measured: no service records compliance checks. record_compliance_check() counts them."
+NOTHING: Final = "Not measured: no service records anything about security, or no rules are evaluated."
 
 
 def counted(query: str, *others: str) -> str:
@@ -67,9 +93,14 @@ def failing(over: str, *by: str) -> str:
     return total(increase(TRUST_SECURITY_AUTH_FAILURES, 'client_address!="_other"', over=over), *by)
 
 
-def no_row(label: str, value: str = "none yet") -> str:
-    """What follows `or`, so that there is a row or line as long as nothing happened."""
-    return f"on () {named(HEARD, label, value)}"
+def no_row(label: str, value: str, zero: str) -> str:
+    """What follows `or`: a row or line of this name as long as `zero` is there and nothing happened."""
+    return f"on () {named(zero, label, value)}"
+
+
+def known(metric: Metric, *by: str) -> str:
+    """0 for each value of the labels that the metric has been recorded with."""
+    return measured(metric, by=by)
 
 
 def unrecorded(*by: str) -> str:

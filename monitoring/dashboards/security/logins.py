@@ -15,15 +15,16 @@ from monitoring.dashboards.security.known import (
     BRUTE_FORCE_LIMIT,
     BURST_LIMIT,
     FAILED,
-    HEARD,
     LOGINS,
+    NO_LOGINS,
+    NO_SECOND_FACTORS,
     ORIGINS,
     SECOND_FACTORS,
     THREATS,
-    UNHEARD,
     WITH_CREDENTIALS,
     counted,
     failing,
+    known,
     no_row,
 )
 from trust_otel.semconv.metrics import (
@@ -54,7 +55,7 @@ def attempts() -> timeseries.Panel:
             "could tell, as when the directory is away. Requests without credentials do not count.",
             "The share jumps: compare with failing addresses and countries. It jumps for one method only, and from "
             "everywhere: that method is broken (see by method).",
-            UNHEARD,
+            NO_LOGINS,
             links={
                 "Failing addresses": panel_url(SECURITY, ADDRESSES),
                 "Countries": panel_url(SECURITY, ORIGINS),
@@ -63,12 +64,10 @@ def attempts() -> timeseries.Panel:
         "cpm",
         (
             *(
-                Signal(name, f"{outcome(name)} or {HEARD}", colour=colour)
+                Signal(name, f"{outcome(name)} or {known(TRUST_AUTH_ATTEMPTS)}", colour=colour)
                 for name, colour in (("success", "green"), ("failure", "red"), ("error", "purple"))
             ),
-            Signal(
-                "share that failed", f"{share(failed, tried)} or {HEARD}", "percentunit", dashed=True, colour="orange"
-            ),
+            Signal("share that failed", share(failed, tried), "percentunit", dashed=True, colour="orange"),
         ),
         height=9,
     )
@@ -81,7 +80,7 @@ def methods() -> table.Panel:
         return total(increase(TRUST_AUTH_ATTEMPTS, *matchers), _METHOD)
 
     def outcome(name: str) -> str:
-        return counted(count(f'trust_outcome="{name}"'), f"{count()} * 0", no_row(_METHOD))
+        return counted(count(f'trust_outcome="{name}"'), f"{count()} * 0")
 
     return rows(
         About(
@@ -89,14 +88,14 @@ def methods() -> table.Panel:
             "Authentication by method",
             "Attempts in the time shown, by how the caller proved who it is.",
             "A method that fails more than the others: attacked, or broken. `none` are requests without credentials.",
-            UNHEARD,
+            NO_LOGINS,
         ),
         {_METHOD: "Method"},
         (
             Column("Succeeded", outcome("success"), "short", width=100),
             Column("Failed", outcome("failure"), "short", width=100),
             Column("Undecided", outcome("error"), "short", width=100),
-            Column("Share failed", f"{share(count(FAILED), count())} or {no_row(_METHOD)}", "percentunit", width=110),
+            Column("Share failed", share(count(FAILED), count()), "percentunit", width=110),
         ),
         sort="Failed",
         width=12,
@@ -113,7 +112,7 @@ def failing_addresses() -> table.Panel:
     def shown(over: str) -> str:
         return counted(f"({failing(over, *keys)} and {worst})")
 
-    nobody = no_row("client_address", _NOBODY)
+    nobody = no_row("client_address", _NOBODY, known(TRUST_AUTH_ATTEMPTS))
     return rows(
         About(
             ADDRESSES,
@@ -122,7 +121,7 @@ def failing_addresses() -> table.Panel:
             f"several times within an hour. Limits: {BURST_LIMIT - 1:g} in a minute, {BRUTE_FORCE_LIMIT - 1:g} in an "
             "hour.",
             "Block an address in red. If it is a proxy or an office, find the account that fails behind it first.",
-            UNHEARD,
+            NO_LOGINS,
             alerts=("TrustBruteForceFromAddress", "TrustAuthFailuresFromAddress"),
             links={"Threat feeds": panel_url(SECURITY, THREATS)},
         ),
@@ -153,7 +152,7 @@ def failures() -> timeseries.Panel:
     """All failures, those of addresses in the table, and those for which the table has no room."""
 
     def in_a_minute(query: str) -> str:
-        return f"{total(query)} * 60 or {HEARD}"
+        return f"{total(query)} * 60 or {known(TRUST_AUTH_ATTEMPTS)}"
 
     return trend(
         About(
@@ -163,7 +162,7 @@ def failures() -> timeseries.Panel:
             "which there was no room (`_other`), which no alert of an address sees.",
             "Few addresses make most of it: block them. All rises and they do not: an attack from many addresses; "
             "look at countries and threat feeds. No room: raise TRUST_OTEL_OFFENDER_CAPACITY or _THRESHOLD.",
-            UNHEARD,
+            NO_LOGINS,
             links={"Countries": panel_url(SECURITY, ORIGINS)},
         ),
         "cpm",
@@ -196,7 +195,7 @@ def second_factors() -> timeseries.Panel:
             "(right axis).",
             "Many failures of one method: it is broken, or clocks are wrong (TOTP). Many refused pushes: MFA "
             "fatigue; ask the owners. A share that rises with failed logins: passwords are known to somebody.",
-            UNHEARD,
+            NO_SECOND_FACTORS,
             links={"Suspicious activity": panel_url(SECURITY, 5)},
         ),
         "cpm",
@@ -204,7 +203,7 @@ def second_factors() -> timeseries.Panel:
             *(
                 Signal(
                     "{{" + _MFA_METHOD + "}} " + words,
-                    f"({by_method(matcher)} or {by_method()} * 0) * 60 or {no_row(_MFA_METHOD)}",
+                    f"({by_method(matcher)} or {by_method()} * 0) * 60",
                     colour=colour,
                 )
                 for words, matcher, colour in (
@@ -214,7 +213,7 @@ def second_factors() -> timeseries.Panel:
             ),
             Signal(
                 "share that failed",
-                f"{share(failed, total(rate(TRUST_AUTH_MFA_CHALLENGES)))} or {HEARD}",
+                share(failed, total(rate(TRUST_AUTH_MFA_CHALLENGES))),
                 "percentunit",
                 dashed=True,
                 colour="orange",

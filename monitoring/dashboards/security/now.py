@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import stat, table, timeseries
 from monitoring.dashboards.frame import OPERATIONAL, SECURITY, panel_url
 from monitoring.dashboards.limits import NEUTRAL, NONE_ALLOWED, Levels, rising
 from monitoring.dashboards.panels import About, Column, Signal, number, rows, trend
-from monitoring.dashboards.queries import increase, named, recorded, series, total
+from monitoring.dashboards.queries import increase, named, recorded, scraped, series, total
 from monitoring.dashboards.security.known import (
     ADDRESSES,
     AUDIT,
@@ -19,21 +19,28 @@ from monitoring.dashboards.security.known import (
     DETECTED,
     EVENTS,
     FAILED,
-    HEARD,
     INCIDENT_WORDS,
     INCIDENTS,
     LOGINS,
+    NO_CHECKS,
+    NO_DETECTION,
+    NO_LOGINS,
+    NO_OPERATIONS,
+    NO_REFUSALS,
     NO_SEVERITY,
+    NOTHING,
     RATE_LIMIT_LIMIT,
     REFUSALS,
     SECOND_FACTORS,
     SEVERITIES,
     THREATS,
-    UNHEARD,
+    UNMEASURED,
     WARN_OF_ANY,
+    WATCHED,
     WITH_CREDENTIALS,
     counted,
     failing,
+    known,
     no_row,
     unrecorded,
 )
@@ -67,6 +74,9 @@ _OTHER_EVENTS: Final[tuple[tuple[str, Metric, tuple[str, ...], int], ...]] = (
 )
 
 
+_EVENTS: Final = (TRUST_SECURITY_INCIDENTS, *dict.fromkeys(metric for _, metric, _, _ in _OTHER_EVENTS))
+
+
 def at_a_glance() -> tuple[stat.Panel, ...]:
     """A number for each question that the alerts ask."""
     return (_state(), _critical_incidents(), _attackers(), _refused(), _records_missing(), _violations())
@@ -78,19 +88,23 @@ def _state() -> stat.Panel:
         return f"count({alerts})"
 
     critical, warning = firing("critical"), firing("warning")
+    # Nothing fires: that is good news only where rules are evaluated, over something that is measured.
+    watchdog = scraped("ALERTS", 'alertname="TrustWatchdog"', 'alertstate="firing"')
+    recorded_events = " or ".join(total(series(metric)) for metric in _EVENTS)
+    calm = f"(count({watchdog}) * 0 and ({recorded_events}))"
     return number(
         About(
             20,
             "State",
             "The worst alert of the security and compliance teams that fires.",
             "Open the alerts, and the runbook of the worst.",
-            UNHEARD,
+            NOTHING,
             links={"Alerts": panel_url(OPERATIONAL, 9), "Events": panel_url(SECURITY, EVENTS)},
         ),
         "none",
-        (Signal("State", f"clamp_max({critical}, 1) * 2 or clamp_max({warning}, 1) or {HEARD}"),),
+        (Signal("State", f"clamp_max({critical}, 1) * 2 or clamp_max({warning}, 1) or {calm}"),),
         levels=rising(yellow=1, red=2),
-        words={"0": ("calm", "green"), "1": ("warning", "yellow"), "2": ("critical", "red")},
+        words={"0": ("OK", "green"), "1": ("warning", "yellow"), "2": ("critical", "red")},
         sparkline=False,
         link=panel_url(OPERATIONAL, 9),
     )
@@ -103,7 +117,7 @@ def _critical_incidents() -> stat.Panel:
             "Critical incidents",
             "Incidents of severity critical in the last 10 minutes.",
             "See which kind it is in the table of suspicious activity, and follow the runbook.",
-            UNHEARD,
+            NO_DETECTION,
             alerts=("TrustSuspiciousActivity",),
             links={"Suspicious activity": panel_url(SECURITY, INCIDENTS)},
         ),
@@ -111,7 +125,7 @@ def _critical_incidents() -> stat.Panel:
         (
             Signal(
                 "Critical incidents",
-                counted(total(increase(TRUST_SECURITY_INCIDENTS, _CRITICAL, over=_ALERT_WINDOW)), HEARD),
+                counted(total(increase(TRUST_SECURITY_INCIDENTS, _CRITICAL, over=_ALERT_WINDOW)), *WATCHED),
             ),
         ),
         levels=NONE_ALLOWED,
@@ -128,12 +142,12 @@ def _attackers() -> stat.Panel:
             "Attacking addresses",
             f"Addresses with {BURST_LIMIT:g} failed logins or more in a minute, or {BRUTE_FORCE_LIMIT:g} in an hour.",
             "See which they are in the table of addresses, and block them.",
-            UNHEARD,
+            NO_LOGINS,
             alerts=("TrustBruteForceFromAddress", "TrustAuthFailuresFromAddress"),
             links={"Addresses": panel_url(SECURITY, ADDRESSES)},
         ),
         "none",
-        (Signal("Attacking addresses", f"count({brute_force} or {burst}) or {HEARD}"),),
+        (Signal("Attacking addresses", f"count({brute_force} or {burst}) or {known(TRUST_AUTH_ATTEMPTS)}"),),
         levels=NONE_ALLOWED,
         # An hour of every address at each point would be slow.
         sparkline=False,
@@ -155,12 +169,12 @@ def _refused() -> stat.Panel:
             f"Requests that one rate limit refused in 5 minutes, of the limit that refused most; "
             f"{RATE_LIMIT_LIMIT:g} are too many.",
             "Many clients are refused: the limit may be too tight. One client: an attack, or a client gone wild.",
-            UNHEARD,
+            NO_REFUSALS,
             alerts=("TrustExcessiveRateLimiting",),
             links={"Rate limiting": panel_url(SECURITY, REFUSALS)},
         ),
         "none",
-        (Signal("Refused", counted(f"max({refusals})", HEARD)),),
+        (Signal("Refused", counted(f"max({refusals})", known(TRUST_SECURITY_RATE_LIMITED))),),
         levels=rising(yellow=RATE_LIMIT_LIMIT / 2, red=RATE_LIMIT_LIMIT),
         link=panel_url(SECURITY, REFUSALS),
     )
@@ -173,12 +187,12 @@ def _records_missing() -> stat.Panel:
             "Audit records missing",
             "Privileged operations that have left no record in the audit log for 5 minutes.",
             "Treat the log as incomplete from the first one on: find out who did it from other logs.",
-            "No privileged operation has been counted. Does the service wrap them in privileged_operation()?",
+            NO_OPERATIONS,
             alerts=("TrustAuditRecordsMissing",),
             links={"Audit log": panel_url(SECURITY, AUDIT)},
         ),
         "none",
-        (Signal("Missing", f"{unrecorded()} or {HEARD}"),),
+        (Signal("Missing", unrecorded()),),
         levels=NONE_ALLOWED,
         link=panel_url(SECURITY, AUDIT),
     )
@@ -191,12 +205,17 @@ def _violations() -> stat.Panel:
             "Compliance violations",
             "Checks of any control that did not pass in the last 15 minutes.",
             "Each is a case for the compliance officer. The table of controls says which it is.",
-            UNHEARD,
+            NO_CHECKS,
             alerts=("TrustComplianceFailure",),
             links={"Compliance": panel_url(SECURITY, COMPLIANCE)},
         ),
         "none",
-        (Signal("Failed", counted(total(increase(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m")), HEARD)),),
+        (
+            Signal(
+                "Failed",
+                counted(total(increase(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m")), known(TRUST_COMPLIANCE_CHECKS)),
+            ),
+        ),
         levels=WARN_OF_ANY,
         link=panel_url(SECURITY, COMPLIANCE),
     )
@@ -210,9 +229,9 @@ def events() -> table.Panel:
             EVENTS,
             "Real-time security events",
             "What happened in the last minute, 5 minutes and hour. Incidents come first, the worst on top, and "
-            "appear with the first of their kind.",
+            "appear with the first of their kind. A dash stands for what no service records.",
             "Read from the top. The name of an event leads to the panel that explains it.",
-            UNHEARD,
+            "No service has been heard of. Does it export, and does the Collector deliver?",
             links={"Alerts": panel_url(OPERATIONAL, 9)},
         ),
         {"event": "Event", "trust_severity": "Severity", "panel": "Panel"},
@@ -234,7 +253,7 @@ _SOME: Final = Levels("transparent", ((1, NEUTRAL),))
 
 def _happened(over: str) -> str:
     others = (
-        _as_event(f"({total(increase(metric, *matchers, over=over))} or {HEARD})", event, panel)
+        _as_event(f"({total(increase(metric, *matchers, over=over))} or {known(metric)} or {UNMEASURED})", event, panel)
         for event, metric, matchers, panel in _OTHER_EVENTS
     )
     severities = ('="critical"', '="warning"', '=~"info|_other"')
@@ -253,11 +272,11 @@ def _raised(severity: str, over: str) -> str:
 
 def suspicious_activity() -> table.Panel:
     """Incidents by kind, coloured by their severity."""
-    known = total(series(TRUST_SECURITY_INCIDENTS), _TYPE)
 
     def found(over: str, *matchers: str) -> str:
         query = total(increase(TRUST_SECURITY_INCIDENTS, *matchers, over=over), _TYPE)
-        return counted(query, f"{known} * 0", *(named(HEARD, _TYPE, kind) for kind in DETECTED))
+        detected = (named(watched, _TYPE, kind) for kind, watched in DETECTED.items())
+        return counted(query, known(TRUST_SECURITY_INCIDENTS, _TYPE), *detected)
 
     def recent(severities: str) -> str:
         return found(_ALERT_WINDOW, f"trust_severity{severities}")
@@ -271,7 +290,7 @@ def suspicious_activity() -> table.Panel:
             "Critical: act now, by the runbook. Stuffing and scanning: block the address. Spraying and MFA fatigue: "
             "ask the owners of the accounts, and change what was guessed. Impossible travel: ask first, half of them "
             "are VPNs.",
-            UNHEARD,
+            NO_DETECTION,
             alerts=("TrustSuspiciousActivity",),
             links={"Failing addresses": panel_url(SECURITY, ADDRESSES), "Threat feeds": panel_url(SECURITY, THREATS)},
         ),
@@ -300,11 +319,11 @@ def incidents() -> timeseries.Panel:
             "Incidents of each kind within 5 minutes.",
             "One kind alone: an attack of that pattern. Several that begin together: one attacker who tries "
             "everything; begin with failing addresses.",
-            UNHEARD,
+            NO_DETECTION,
             alerts=("TrustSuspiciousActivity",),
         ),
         "none",
-        (Signal("{{" + _TYPE + "}}", counted(found, no_row(_TYPE))),),
+        (Signal("{{" + _TYPE + "}}", counted(found, *(no_row(_TYPE, "none", each) for each in WATCHED))),),
         width=24,
         height=9,
     )

@@ -13,12 +13,11 @@ from monitoring.dashboards.queries import file_name, increase, named, series, sh
 from monitoring.dashboards.security.known import (
     ADDRESSES,
     FAILED,
+    NO_FEEDS,
     ORIGINS,
     THREATS,
-    UNHEARD,
     WITH_CREDENTIALS,
     counted,
-    no_row,
 )
 from trust_otel.semconv.metrics import (
     TRUST_AUTH_ATTEMPTS,
@@ -31,6 +30,7 @@ _COUNTRY: Final = "geo_country_iso_code"
 _KNOWN_COUNTRY: Final = f'{_COUNTRY}!=""'
 _FEED: Final = "trust_threat_feed"
 _SOURCE: Final = "trust_otel_source_name"
+_REPUTATION: Final = 'trust_otel_source_kind="reputation"'
 _LISTS: Final = 'trust_otel_source_kind=~"reputation|geoip"'
 
 
@@ -71,7 +71,11 @@ def world_map() -> geomap.Panel:
 def countries() -> table.Panel:
     """The same as numbers, with what succeeded."""
     tried = _attempts()
-    everywhere = f"({tried} or {_threats()}) * 0 or {no_row(_COUNTRY)}"
+    everywhere = f"({tried} or {_threats()}) * 0"
+    # A country with threats only has 0 logins where logins are recorded, and the other way round.
+    no_logins = f"{everywhere} and on () {total(series(TRUST_AUTH_ATTEMPTS))}"
+    feeds = f"({total(series(TRUST_SECURITY_THREAT_MATCHES))} or {total(series(TRUST_OTEL_SOURCE_UP, _REPUTATION))})"
+    no_threats = f"{everywhere} and on () {feeds}"
     return rows(
         About(
             29,
@@ -82,18 +86,18 @@ def countries() -> table.Panel:
         ),
         {_COUNTRY: "Country"},
         (
-            Column("Logins", counted(_attempts('trust_outcome="success"'), everywhere), "none", width=90),
+            Column("Logins", counted(_attempts('trust_outcome="success"'), no_logins), "none", width=90),
             Column(
                 "Failed",
-                counted(_attempts(FAILED), everywhere),
+                counted(_attempts(FAILED), no_logins),
                 "none",
                 levels=Levels("transparent", ((1, NEUTRAL),)),
                 width=90,
             ),
-            Column("Share failed", f"{share(_attempts(FAILED), tried)} or {everywhere}", "percentunit", width=110),
+            Column("Share failed", share(_attempts(FAILED), tried), "percentunit", width=110),
             Column(
                 "Threats",
-                counted(_threats(), everywhere),
+                counted(_threats(), no_threats),
                 "none",
                 levels=Levels("transparent", ((1, "orange"),)),
                 width=90,
@@ -116,7 +120,7 @@ def threats() -> timeseries.Panel:
             "Requests within 5 minutes from addresses that a reputation feed lists, by feed.",
             "A feed that suddenly matches much: an attack from known addresses, or a feed that lists too much. Compare "
             "with failed logins of the same country before blocking.",
-            UNHEARD,
+            NO_FEEDS,
             links={
                 "Failing addresses": panel_url(SECURITY, ADDRESSES),
                 "Are the feeds read?": panel_url(MONITORING, 7),
@@ -126,13 +130,10 @@ def threats() -> timeseries.Panel:
         (
             Signal(
                 "{{" + _FEED + "}}",
-                counted(matches, f"sum by ({_FEED}) ({feeds}) * 0", no_row(_FEED)),
+                counted(matches, f"sum by ({_FEED}) ({feeds}) * 0"),
             ),
         ),
     )
-
-
-_REPUTATION: Final = 'trust_otel_source_kind="reputation"'
 
 
 def feeds() -> table.Panel:

@@ -7,15 +7,14 @@ from grafana_foundation_sdk.builders import timeseries
 from monitoring.dashboards.frame import SECURITY, panel_url
 from monitoring.dashboards.limits import rising
 from monitoring.dashboards.panels import About, Signal, trend
-from monitoring.dashboards.queries import increase, total
+from monitoring.dashboards.queries import increase, measured, total
 from monitoring.dashboards.security.known import (
     ADDRESSES,
-    HEARD,
+    NO_DECISIONS,
     RATE_LIMIT_LIMIT,
     REFUSALS,
-    UNHEARD,
     counted,
-    no_row,
+    known,
 )
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
@@ -31,7 +30,10 @@ def rate_limiting() -> timeseries.Panel:
 
     def answers(code: str) -> str:
         matcher = f'http_response_status_code="{code}"'
-        return counted(total(increase(HTTP_SERVER_REQUEST_DURATION, matcher, part="_count", over="5m")), HEARD)
+        return counted(
+            total(increase(HTTP_SERVER_REQUEST_DURATION, matcher, part="_count", over="5m")),
+            measured(HTTP_SERVER_REQUEST_DURATION, part="_count"),
+        )
 
     return trend(
         About(
@@ -41,7 +43,7 @@ def rate_limiting() -> timeseries.Panel:
             "and the answers that clients got, 429 (too many) and 403 (not allowed).",
             "One limit refuses much: see whether few addresses are behind it. Then it does its work. If it refuses "
             "users, raise it.",
-            UNHEARD,
+            "Not measured: no service records HTTP requests, and no rate limit has refused one.",
             alerts=("TrustExcessiveRateLimiting",),
             links={"Failing addresses": panel_url(SECURITY, ADDRESSES)},
         ),
@@ -49,7 +51,7 @@ def rate_limiting() -> timeseries.Panel:
         (
             Signal(
                 "limit {{trust_rate_limit_name}}",
-                counted(limits, no_row("trust_rate_limit_name")),
+                counted(limits, known(TRUST_SECURITY_RATE_LIMITED, "trust_rate_limit_name")),
             ),
             Signal("HTTP 429", answers("429")),
             Signal("HTTP 403", answers("403")),
@@ -76,11 +78,11 @@ def denials() -> timeseries.Panel:
             "rights or their number.",
             "One kind rises: somebody looks for what he may not see, or rights were changed by mistake. See the "
             "audit log.",
-            UNHEARD,
+            NO_DECISIONS,
         ),
         "none",
         (
-            Signal("{{" + resource + "}}", counted(denied, no_row(resource))),
-            Signal("gRPC, refused", counted(total(calls), HEARD)),
+            Signal("{{" + resource + "}}", counted(denied, known(TRUST_AUTHZ_DECISIONS, resource))),
+            Signal("gRPC, refused", counted(total(calls), measured(RPC_SERVER_CALL_DURATION, part="_count"))),
         ),
     )

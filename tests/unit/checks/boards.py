@@ -129,6 +129,13 @@ def _states() -> dict[str, Any]:
     return panel
 
 
+def _number(number: int) -> dict[str, Any]:
+    panel = _panel(number, "stat", _target("A", f"sum(sessions{{{FILTERS}}})", "sessions"))
+    missing = {"match": "null+nan", "result": {"text": "Not measured", "color": "#808080"}}
+    panel["fieldConfig"]["defaults"]["mappings"] = [{"type": "special", "options": missing}]
+    return panel
+
+
 def _alerts() -> dict[str, Any]:
     return _panel(20, "alertlist", options={"alertName": "Trust", "stateFilter": {"firing": True}})
 
@@ -178,7 +185,7 @@ _BOARD: Mapping[str, Any] = {
         _table(),
         _map(),
         _states(),
-        *(_panel(n, "stat", _target("A", f"sum(sessions{{{FILTERS}}})", "sessions")) for n in (5, 6)),
+        *(_number(n) for n in (5, 6)),
         _panel(7, "text"),
         {**_alerts(), "gridPos": {"x": 0, "y": 5, "w": 12, "h": 1}},
     ],

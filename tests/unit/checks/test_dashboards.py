@@ -19,6 +19,9 @@ def _at(colour: str, value: float) -> dict[str, Any]:
     return {"color": colour, "value": value}
 
 
+_EVENTS = f"sum(increase(requests_total{{{FILTERS}}}[5m]))"
+_RECORDED = 'service_name=~"$service"'
+_NULL = "panels.5.fieldConfig.defaults.mappings.0.options"
 _SUM = f"sum(sessions{{{FILTERS}}})"
 _RANGED = "panels.1.targets.0.expr"
 _AT_ONCE = "panels.5.targets.0.expr"
@@ -175,6 +178,16 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("mapping", {"panels.4.fieldConfig.defaults.mappings.0.options.2": {"text": "odd"}}, "words for 2"),
     ("mapping", {"panels.4.fieldConfig.defaults.mappings.0.options.up": {"text": "odd"}}, "is a number"),
     ("mapping", {f"{_COLUMN}.properties.0.value.0.options.PUT": {"text": "odd"}}, "never 'PUT'"),
+    ("nothing-good", {"panels.5.fieldConfig.defaults.mappings": []}, "without data it is green"),
+    ("nothing-good", {f"{_NULL}.match": "empty"}, "without data it is green"),
+    ("nothing-good", {f"{_NULL}.result.color": "dark-green"}, "without data it is dark-green"),
+    ("nothing-good", {"panels.6.fieldConfig.defaults.mappings": [], "panels.6.type": "bargauge"}, "is green"),
+    ("filler", {_AT_ONCE: f"{_EVENTS} or vector(0)"}, "vector(0"),
+    ("filler", {_AT_ONCE: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * 0"}, "where it is not measured"),
+    ("filler", {_AT_ONCE: f"{_EVENTS} or 0 * sum(sessions{{{FILTERS}}})"}, "where it is not measured"),
+    ("filler", {_AT_ONCE: f"{_EVENTS} or group(sessions{{{FILTERS}}})"}, "where it is not measured"),
+    ("filler", {_AT_ONCE: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * 0 + 365"}, "where it is not measured"),
+    ("filler", {_AT_ONCE: f"1 - ({_EVENTS} or sum(sessions{{{FILTERS}}}) * 0)"}, "where it is not measured"),
     ("share", {"panels.2.fieldConfig.overrides.1.properties.0.value": "short"}, "not percentunit"),
 ]
 
@@ -190,6 +203,11 @@ _GOOD: list[dict[str, Any]] = [
     | {"panels.1.fieldConfig.overrides": [], "panels.1.targets.0.legendFormat": "many"},
     {f"panels.1.{_STEPS}": [_GREEN, _at("red", 10)], _RANGED: f"sum(sessions{{{FILTERS}}}) / 10"}
     | {"panels.1.fieldConfig.overrides": [], "panels.1.targets.0.legendFormat": "tens"},
+    # What has no number is said to have none, and an exporter that is up has counted nothing yet.
+    {_AT_ONCE: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * NaN"},
+    {_AT_ONCE: f"{_EVENTS} or sum(healthy{{{FILTERS}}})"},
+    {_AT_ONCE: f"sum(service:requests:rate5m{{{_RECORDED}}}) or sum(requests_total{{{FILTERS}}}) * 0"},
+    {"panels.5.fieldConfig.defaults.thresholds.steps": [_RED, _at("green", 1)], f"{_NULL}.match": "nan"},
     # A counter times 0 fills in what has not been counted.
     {_AT_ONCE: f"sum(increase(requests_total{{{FILTERS}}}[5m])) or sum(requests_total{{{FILTERS}}}) * 0"},
     {_AT_ONCE: f"sum(increase(requests_total{{{FILTERS}}}[$__range])) / $__range_s"},
