@@ -349,6 +349,20 @@ def stopped(component: str) -> Happening:
 
 
 @contextmanager
+def damaged_queue(scene: Scene) -> Iterator[None]:
+    queue = scene.stack.directory / "collector" / "queue"
+    scene.stack.stop("collector")
+    for file in queue.glob("exporter_*"):
+        file.write_bytes(bytes(file.stat().st_size))
+    scene.stack.start("collector")
+    try:
+        yield
+    finally:
+        for damaged in queue.glob("*.damaged-*"):
+            damaged.unlink()
+
+
+@contextmanager
 def cut_link(scene: Scene) -> Iterator[None]:
     scene.link.cut()
     try:

@@ -332,4 +332,11 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             (Expected("TrustMonitoringTargetDown", "critical", labels={"service": "monitoring"}),),
         ),
     ),
+    (
+        Trial(
+            "the Collector's queue file is damaged",
+            faults.damaged_queue,
+            (Expected("TrustCollectorQueueDamaged", "warning", labels={"service": "monitoring"}),),
+        ),
+    ),
 )

@@ -65,6 +65,7 @@ EXPECTED = {
     ("TrustMonitoringTargetDown", "warning"): PLATFORM_WARNING,
     ("TrustCollectorCannotDeliver", "critical"): PLATFORM_CRITICAL,
     ("TrustCollectorQueueFilling", "warning"): PLATFORM_WARNING,
+    ("TrustCollectorQueueDamaged", "warning"): PLATFORM_WARNING,
     ("TrustCollectorRefusesData", "warning"): PLATFORM_WARNING,
     ("TrustCollectorDropsData", "critical"): PLATFORM_CRITICAL,
     ("TrustRuleEvaluationFailures", "critical"): PLATFORM_CRITICAL,

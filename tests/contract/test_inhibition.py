@@ -24,6 +24,7 @@ OF_ITSELF = {"TrustCardinalityOverflow", "TrustCertificateInventoryStale", "Trus
 # Their service is called "monitoring", so they never are of the service that is down.
 PIPELINE = {
     *("TrustMonitoringTargetDown", "TrustCollectorCannotDeliver", "TrustCollectorQueueFilling"),
+    "TrustCollectorQueueDamaged",
     *(
         "TrustCollectorRefusesData",
         "TrustCollectorDropsData",

@@ -91,6 +91,8 @@ def _build(binary: Binary, target: Path, cache: Path, environ: Mapping[str, str]
     try:
         for file in binary.recipe.files:
             shutil.copy(file, work)
+        for folder in binary.recipe.folders:
+            shutil.copytree(folder, work / folder.name)
         with open(log, "w", opener=open_private) as output:
             for step in binary.recipe.steps:
                 _run(

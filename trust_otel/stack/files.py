@@ -25,6 +25,11 @@ def collector_manifest() -> Path:
     return project_file("collector/builder.yaml")
 
 
+def collector_extension() -> Path:
+    """The folder of our own extension of the Collector, which the manifest names beside itself."""
+    return project_file("collector/queuecheck/go.mod").parent
+
+
 def collector_config() -> Path:
     """The Collector's configuration for the local stack."""
     return project_file("collector/local.yaml")

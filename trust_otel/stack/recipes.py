@@ -1,6 +1,6 @@
 """The executables of the stack: pinned versions, and the Go builds or Debian packages that they come from.
 
-A recipe is data. Its steps run in an empty folder that holds copies of its files, and leave the
+A recipe is data. Its steps run in an empty folder that holds copies of its files and folders, and leave the
 executable in `bin/`.
 """
 
@@ -46,6 +46,7 @@ class Recipe:
     executable: str
     steps: tuple[Step, ...]
     files: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
     tool: Tool = GO
 
     def fingerprint(self) -> str:
@@ -53,7 +54,7 @@ class Recipe:
         digest = hashlib.sha256(f"{platform.system()} {platform.machine()}".encode())
         for step in self.steps:
             digest.update(repr(step.command).encode())
-        for file in self.files:
+        for file in (*self.files, *(file for folder in self.folders for file in sorted(folder.iterdir()))):
             digest.update(file.read_bytes())
         return digest.hexdigest()[:12]
 
@@ -122,12 +123,14 @@ def _collector() -> Binary:
             ),
         ),
         files=(files.collector_manifest(),),
+        folders=(files.collector_extension(),),
     )
     return Binary(
         "collector",
         "OpenTelemetry Collector",
         version,
-        ("otelcol-trust", "otelcol-contrib"),
+        # Not otelcol-contrib: it has no queue_check.
+        ("otelcol-trust",),
         recipe,
     )
 

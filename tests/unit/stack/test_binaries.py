@@ -255,6 +255,22 @@ def test_a_changed_file_or_command_means_another_executable(tmp_path: Path) -> N
     assert len({first, second, Recipe("thing", (Step("compiling", ("go", "install")),), (file,)).fingerprint()}) == 3
 
 
+def test_a_changed_file_of_a_folder_means_another_executable_and_the_build_gets_the_folder(
+    tmp_path: Path, thing: Binary, environ: dict[str, str]
+) -> None:
+    folder = tmp_path / "extension"
+    folder.mkdir()
+    (folder / "extension.go").write_text("one")
+    script(tmp_path / "path" / "go", "#!/bin/sh\nmkdir bin && cp extension/extension.go bin/thing\n")
+    made = replace(thing, recipe=replace(thing.recipe, folders=(folder,)))
+    first = find(made, environ, silent)
+    assert first.read_text() == "one"
+    (folder / "extension.go").write_text("two")
+    second = find(made, environ, silent)
+    assert second != first
+    assert second.read_text() == "two"
+
+
 def test_every_binary_has_a_variable_of_its_own() -> None:
     assert {binary.variable for binary in binaries().values()} == {
         "TRUST_OTEL_COLLECTOR_BINARY",
