@@ -49,7 +49,7 @@ _IDENTIFYING = frozenset(
     | {"trust_audit_action", "trust_otel_source_kind", "trust_otel_source_name", "metric", "slo"}
     | {"rpc_method", "trust_rpc_type", "db_client_connection_pool_name", "db_system_name", "db_namespace"}
     | {"instance", "job", "node", "condition", "namespace", "pod", "container", "mountpoint", "device", "fstype"}
-    | {"exporter", "receiver", "integration", "rule_group"}
+    | {"exporter", "receiver", "integration", "rule_group", "delivery"}
 )
 """What may tell two alerts apart: what routes, inhibitions and people read, and nothing that changes with a restart."""
 

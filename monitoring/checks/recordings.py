@@ -24,6 +24,7 @@ _LEVELS: Mapping[str, frozenset[str]] = {
     "document": frozenset({"trust_document_type"}),
     "operation": frozenset({"trust_certificate_operation"}),
     "country": frozenset({"geo_country_iso_code"}),
+    "delivery": frozenset({"delivery"}),
     "client": frozenset({"trust_client_name"}),
     # A scraped target, whose address outlives its restarts.
     "host": frozenset({"instance"}),

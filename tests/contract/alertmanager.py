@@ -48,7 +48,12 @@ ENVIRONMENT = {
 
 # Values of the labels of the rule files that are templates.
 _SERVICE = "payments"
-_VALUES = {"service_name": _SERVICE, "service_namespace": "trust", "deployment_environment_name": "production"}
+_VALUES = {
+    "service_name": _SERVICE,
+    "service_namespace": "trust",
+    "deployment_environment_name": "production",
+    "delivery": "push",
+}
 
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"(.*)"')
 

@@ -9,7 +9,7 @@ from monitoring.checks.proofs import read_scenes, unproven
 from monitoring.checks.rules import Rule
 from tests.contract.rule_files import ALERTS, RULES, UNIT_TESTS, identifier, promtool
 
-_INSTANCES = "service:trust_otel_instances:count"
+_INSTANCES = "service_delivery:trust_otel_instances:count"
 _A_DAY = "that a service is missed for a day is a choice; a test over two days costs more than it proves"
 _ZERO = "only what is multiplied by 0 changes"
 _DAYS = "the window of one side alone is told apart by a scene of days, which costs more than it proves"
@@ -25,6 +25,7 @@ _UNNOTICED = {
     (rule, change): reason
     for rule, reason, changes in (
         ("TrustServiceDown-critical", _A_DAY, _window(_INSTANCES, "1d", "2d", "12h")),
+        ("TrustMonitoringTargetDown-critical", _A_DAY, _window('up{job="otel-collector"}', "1d", "2d", "12h")),
         (
             "service:slo_errors:rate5m-availability",
             _ZERO,
