@@ -42,10 +42,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def receiver(folder: Path) -> Iterator[Receiver]:
     running = Receiver(folder, f"sqlite:///{folder / 'data' / 'incidents.db'}")
-    running.start()
-    yield running
-    running.stop()
-    print(running.log.read_text()[-5000:])
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        print(running.log.read_text()[-5000:])
 
 
 @contextmanager
