@@ -13,6 +13,8 @@ _INSTANCES = "service_delivery:trust_otel_instances:count"
 _A_DAY = "that a service is missed for a day is a choice; a test over two days costs more than it proves"
 _ZERO = "only what is multiplied by 0 changes"
 _DAYS = "the window of one side alone is told apart by a scene of days, which costs more than it proves"
+_LAST = "the alert compares with the last value within a day, which the window does not change"
+_SAME_SCRAPE = "a scraped heartbeat comes with a sample of `up` at the same time"
 _RATIO = "service:slo_errors_per_event:ratio_rate"
 
 
@@ -26,6 +28,15 @@ _UNNOTICED = {
     for rule, reason, changes in (
         ("TrustServiceDown-critical", _A_DAY, _window(_INSTANCES, "1d", "2d", "12h")),
         ("TrustMonitoringTargetDown-critical", _A_DAY, _window('up{job="otel-collector"}', "1d", "2d", "12h")),
+        (
+            _INSTANCES,
+            _LAST,
+            [
+                *_window("trust_otel_instance_up", "45s", "1m30s", "22s500ms"),
+                *_window("up", "45s", "1m30s", "22s500ms"),
+            ],
+        ),
+        ("TrustServiceInstanceDown-warning", _SAME_SCRAPE, _window("up", "15m", "30m")),
         (
             "service:slo_errors:rate5m-availability",
             _ZERO,
