@@ -125,7 +125,7 @@ def _geoip(environment: Mapping[str, str]) -> Iterator[Finding]:
     countries = Countries(path)
     problem = _problem_of(countries.read_if_changed)
     countries.close()
-    yield Finding("geoip", path, problem)
+    yield Finding("geoip", "TRUST_OTEL_GEOIP_DATABASE", problem)
 
 
 def _reputation(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -146,7 +146,7 @@ def _agreements(environment: Mapping[str, str]) -> Iterator[Finding]:
         return
     from trust_otel.metrics.agreements import read_agreements
 
-    yield Finding("sla", path, _problem_of(lambda: read_agreements(path)))
+    yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_agreements(path)))
 
 
 def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -31,6 +31,9 @@ CERTIFICATE_SCHEMES: Final = (
 
 # A URL that was written without its slashes, libpq's keywords, or an address with credentials, is no path.
 _NO_PATH: Final = re.compile(r"[a-z][a-z0-9+]+:|[^/]*[@\s]", re.IGNORECASE)
+# In a relative path, no character of a URL or of credentials, unless it begins with a dot and a slash.
+_FIXED_PATH: Final = re.compile(r"/|\.\.?/|~|[a-z]:[\\/]", re.IGNORECASE)
+_RELATIVE_PATH: Final = re.compile(r"[\w.+][\w./+-]*")
 _NAME: Final = re.compile(r"\w[\w.-]{0,127}")
 _NO_SOURCE_NAME: Final = re.compile(r"[@:;&%]")
 _HEADER: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+")
@@ -224,7 +227,7 @@ def _resource_attribute(entry: str) -> str:
 
 def path(text: str) -> str:
     """A path of a file."""
-    if "://" in text or "-----" in text or not text.isprintable():
+    if "://" in text or not text.isprintable() or not (_FIXED_PATH.match(text) or _RELATIVE_PATH.fullmatch(text)):
         raise BadValueError("set it to the path of a file, not to a URL or to the content of the file")
     return text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ _WRITERS = 7_283_640_115
 
 # Whatever SQLAlchemy's own default is.
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+_HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]+")
 
 _IMMEDIATE = "trust_otel_immediate"
 
@@ -72,9 +75,11 @@ class Database:
         self._inode: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        # Without user and options, which may hold a password too.
-        place = f"{self._url.host}{f':{self._url.port}' if self._url.port else ''}/" if self._url.host else ""
-        return f"{self._url.get_backend_name()} {place}{self._url.database}"
+        # Without user and options, which may hold a password, and a host only if it is no part of one.
+        backend, host, port = self._url.get_backend_name(), self._url.host, self._url.port
+        if backend == "sqlite":
+            return f"sqlite {self._url.database}"
+        return f"{backend} at {host}{f':{port}' if port else ''}" if host and _HOST.fullmatch(host) else backend
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -145,7 +150,8 @@ def _checked(text_of_url: str) -> URL:
         raise DatabaseUrlError("it is no URL: write sqlite:///path, or postgresql://user:password@host/name") from error
     backend = url.drivername.partition("+")[0]
     if backend not in _DRIVERS:
-        raise DatabaseUrlError(f"{backend} is not supported: write sqlite:///path, or postgresql://...")
+        # Not its name, which a malformed URL may take from a password.
+        raise DatabaseUrlError("such a database is not supported: write sqlite:///path, or postgresql://...")
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
         raise DatabaseUrlError("a database in memory forgets everything: write sqlite:///path")
     return url.set(drivername=_DRIVERS[backend])

@@ -75,6 +75,7 @@ _BY_NAME: Final = {
 # What gRPC says of UNAVAILABLE. The first that matches counts.
 _BY_GRPC_TEXT: Final = (
     ("Failed parsing HTTP/2", "the endpoint does not speak gRPC: check OTEL_EXPORTER_OTLP_PROTOCOL and the port"),
+    ("Invalid metadata", "a header cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS"),
     ("http1.x server", "the endpoint speaks HTTP/1.1: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
     ("DNS", "the name of the host cannot be resolved"),
     ("resolv", "the name of the host cannot be resolved"),

@@ -191,9 +191,9 @@ def test_a_token_that_is_not_known_and_a_receiver_that_is_not_there(
     assert "none cannot be read (FileNotFoundError)" in result.stderr
     (port,) = free_ports(1)
     result = run("incidents", "list", "--url", f"http://me:secret-word@127.0.0.1:{port}")
-    assert result.stderr.startswith(f"Error: no answer from http://***@127.0.0.1:{port}: ")
+    assert result.stderr.startswith(f"Error: no answer from http://127.0.0.1:{port}: ")
     result = run("incidents", "list", "--url", "nonsense")
-    assert (result.exit_code, "no answer from nonsense" in result.stderr) == (1, True)
+    assert (result.exit_code, "no answer from (an address" in result.stderr) == (1, True)
 
 
 def test_a_review_of_what_happened(run: Run, started: None) -> None:
@@ -234,9 +234,9 @@ def test_a_review_that_cannot_be_made_says_why(run: Run, arguments: tuple[str, .
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"--database": "mysql://user:secret-word@host/x"}, "--database: mysql is not supported"),
+        ({"--database": "mysql://user:secret-word@host/x"}, "--database: such a database is not supported"),
         ({"--token-file": "missing"}, "a token file: missing cannot be read (FileNotFoundError): write one with"),
-        ({"--alertmanager": "alertmanager"}, "--alertmanager: 'alertmanager' is no address such as"),
+        ({"--alertmanager": "alertmanager"}, "--alertmanager: write each as an address such as"),
         ({"--listen": "9099"}, "'9099' is no address and port such as 127.0.0.1:9099"),
         ({"--keep": "forever"}, "'forever' is no duration such as 30m, 2h or 1d"),
     ],

@@ -120,7 +120,10 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(setting.name, raising=False)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"authorization=Bearer%20{_SECRET}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
-    # Upstream and trust-otel drop a message that was logged a moment ago.
+    # Upstream, when it is imported, and trust-otel add filters that drop a message that was logged a moment ago.
+    for signal in SIGNALS:
+        exporter_class(signal, "otlp_proto_http")
+        exporter_class(signal, "otlp_proto_grpc")
     for name in LOGGERS:
         monkeypatch.setattr(logging.getLogger(name), "filters", [])
 
