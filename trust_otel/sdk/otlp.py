@@ -43,7 +43,7 @@ _BY_STATUS: Final = {
     401: "check OTEL_EXPORTER_OTLP_HEADERS",
     403: "check OTEL_EXPORTER_OTLP_HEADERS",
     404: "check the path: /v1/metrics, /v1/traces or /v1/logs is appended to OTEL_EXPORTER_OTLP_ENDPOINT, but not to "
-    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT; a Collector without a pipeline for the signal answers 404, too",
     405: "check the path of OTEL_EXPORTER_OTLP_ENDPOINT",
     407: "check the credentials in HTTPS_PROXY or HTTP_PROXY",
     413: "raise the limit of the endpoint, or export more often (OTEL_METRIC_EXPORT_INTERVAL)",
@@ -94,7 +94,8 @@ _BY_GRPC_TEXT: Final = (
 _BY_CODE: Final = {
     "UNAUTHENTICATED": "check OTEL_EXPORTER_OTLP_HEADERS",
     "PERMISSION_DENIED": "check OTEL_EXPORTER_OTLP_HEADERS",
-    "UNIMPLEMENTED": "the endpoint does not take this signal over gRPC: check OTEL_EXPORTER_OTLP_PROTOCOL and the port",
+    "UNIMPLEMENTED": "the endpoint does not take this signal: check OTEL_EXPORTER_OTLP_PROTOCOL, the port, and that "
+    "the Collector has a pipeline for it",
     "DEADLINE_EXCEEDED": "no answer in time",
     "RESOURCE_EXHAUSTED": "the endpoint is overloaded, or the export is larger than it takes",
 }
