@@ -49,11 +49,12 @@ pictures: .venv/ready ## Photograph the dashboards in Chromium, over a running s
 bench: .venv/ready ## Compare the cost with the peers', as ratios
 	@$(RUN)/python -m benchmarks
 
-evidence: .venv/ready ## Show how well attacks are found, what it costs, and how long panels take (1 hour)
+evidence: .venv/ready ## Show how well attacks are found, what it costs, how long panels take, and how long servers take to end (1 hour)
 	@$(RUN)/python -m benchmarks.lookups
 	@$(RUN)/python -m benchmarks.detectors
 	@$(RUN)/python -m benchmarks.offenders
 	@$(RUN)/python -m benchmarks.dashboards
+	@$(RUN)/python -m benchmarks.servers
 
 stack: .venv/ready ## Start Collector and Prometheus, until Ctrl-C
 	@$(RUN)/trust-otel stack up

@@ -1,0 +1,57 @@
+"""A server under trust-otel does what it does without it, and every request is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from benchmarks.servers.cells import CELLS, Cell
+from benchmarks.servers.running import Run, log_lines, run, tracebacks
+
+# Below the 10 s after which `docker stop` kills. `python -m benchmarks.servers` measures what the difference really is.
+_SECONDS_MORE = 8.0
+
+# Two at a time, each with and without trust-otel: four servers beside each other.
+_AT_A_TIME = 2
+
+Pair = tuple[Run, Run]
+
+
+@pytest.fixture(scope="module")
+def pairs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Cell], Pair]]:
+    """A run without and one with trust-otel of each selected cell, started ahead of the test that asks for it."""
+    chosen = [
+        item.callspec.params["cell"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
+    ]
+
+    def start(cell: Cell, *, instrumented: bool) -> Run:
+        return run(cell, tmp_path_factory.mktemp("server"), instrumented=instrumented)
+
+    with ThreadPoolExecutor(2 * _AT_A_TIME) as pool:
+        started: dict[Cell, tuple[Future[Run], Future[Run]]] = {
+            cell: (pool.submit(start, cell, instrumented=False), pool.submit(start, cell, instrumented=True))
+            for cell in chosen
+        }
+        try:
+            yield lambda cell: (started[cell][0].result(), started[cell][1].result())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_a_server_answers_logs_and_ends_as_without_trust_otel(cell: Cell, pairs: Callable[[Cell], Pair]) -> None:
+    plain, instrumented = pairs(cell)
+    print(f"--- without\n{plain.log}\n--- with\n{instrumented.log}")
+
+    assert instrumented.answers == plain.answers
+    assert instrumented.status == plain.status
+    assert instrumented.processes_left == plain.processes_left
+    assert instrumented.seconds_to_end < max(plain.seconds_to_end + _SECONDS_MORE, 5 * plain.seconds_to_end)
+    assert tracebacks(instrumented) == tracebacks(plain)
+    assert log_lines(instrumented) == log_lines(plain)
+    assert instrumented.counted == (instrumented.sent if cell.measured else 0)
