@@ -53,5 +53,7 @@ def test_a_server_answers_logs_and_ends_as_without_trust_otel(cell: Cell, pairs:
     assert instrumented.processes_left == plain.processes_left
     assert instrumented.seconds_to_end < max(plain.seconds_to_end + _SECONDS_MORE, 5 * plain.seconds_to_end)
     assert tracebacks(instrumented) == tracebacks(plain)
-    assert log_lines(instrumented) == log_lines(plain)
+    if not cell.to_all:
+        # Where worker and parent get the signal at once, their log depends on which of them is faster.
+        assert log_lines(instrumented) == log_lines(plain)
     assert instrumented.counted == (instrumented.sent if cell.measured else 0)
