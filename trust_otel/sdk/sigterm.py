@@ -101,11 +101,12 @@ class ExportOnSigterm:
             os.read(pipe, _READ_SIZE)
             if self.installed:
                 ending.set()
-        # A second SIGTERM does not wait for the last export.
-        self.uninstall()
+        # A second SIGTERM must not cut the last export short, which has a deadline: where every process of a service
+        # gets the signal, as from systemd, the workers get another one from their parent.
         try:
             self._shut_down()
         finally:
+            self.uninstall()
             os.kill(os.getpid(), signal.SIGTERM)
 
 
