@@ -22,6 +22,14 @@ _REMEDIES: Final = MappingProxyType(
     }
 )
 
+_REMEDIES_BY_MESSAGE: Final = MappingProxyType(
+    {
+        "Failed to create service account": "if somebody else created it at the same time, run the command again",
+        "Failed to create permission": "a team or service account was deleted meanwhile; run the command again",
+        "invalid role specified": "the role None needs Grafana 10.2 or later; use Viewer in access.yml",
+    }
+)
+
 
 @dataclass(frozen=True)
 class Team:
@@ -110,7 +118,10 @@ class Grafana:
         return [Token(each["id"], each["name"], each["expiration"], each["hasExpired"]) for each in found]
 
     def create_token(self, account: int, name: str, seconds: int) -> str:
-        """A new token that lives as long."""
+        """A new token that expires after so many seconds, at least one."""
+        if seconds < 1:
+            # Grafana takes 0 for a token that never expires.
+            raise GrafanaError(f"token {name}: a lifetime of {seconds} s is refused; give at least one second")
         body = {"name": name, "secondsToLive": seconds}
         return str(self._ask("POST", f"/api/serviceaccounts/{account}/tokens", json=body)["key"])
 
@@ -160,14 +171,22 @@ def _permissions(kind: str, uid: str) -> str:
 
 
 def _refusal(method: str, path: str, answer: httpx.Response) -> GrafanaError:
-    try:
-        said = str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
-        said = answer.reason_phrase
+    said = _said(answer)
     text = f"Grafana answers {answer.status_code} ({said}) to {method} {path}"
-    remedy = _REMEDIES.get(answer.status_code)
+    remedy = _REMEDIES_BY_MESSAGE.get(said) or _REMEDIES.get(answer.status_code)
     kind = NotFoundError if answer.status_code == 404 else GrafanaError
     return kind(f"{text}: {remedy}" if remedy else text)
+
+
+def _said(answer: httpx.Response) -> str:
+    """Grafana's message: a field of an object, or a bare string."""
+    try:
+        content = answer.json()
+    except ValueError:
+        return answer.reason_phrase
+    if isinstance(content, Mapping):
+        content = content.get("message")
+    return content if isinstance(content, str) and content else answer.reason_phrase
 
 
 def _grant(item: Mapping[str, Any]) -> Grant:

@@ -49,6 +49,9 @@ class FakeGrafana:
         dashboards: Folder, and items of permission beyond those of the folder, of each dashboard, by uid.
         writes: Method and path of every request that changes something, in order.
         refuse: Answer instead, to whichever request it gives one for.
+        token_day_limit: `[service_accounts] token_expiration_day_limit`, which tokens without expiry evade.
+        token_max_seconds: `[auth] api_key_max_seconds_to_live`; None where it is not set.
+        knows_role_none: False before Grafana 10.2.
         reached: Set when the write arrives that `stall_at` counts to (from 1), which then is never answered.
         stall_after: Whether that write takes effect before it stalls.
     """
@@ -66,9 +69,13 @@ class FakeGrafana:
     refuse: Callable[[str, str], Answer | None] = lambda method, path: None
     stall_at: int = 0
     stall_after: bool = False
+    token_day_limit: int = 90
+    token_max_seconds: int | None = 90 * 86400
+    knows_role_none: bool = True
     reached: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     next_id: int = 10
+    asked_by_password: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def content(self) -> dict[str, Any]:
@@ -127,19 +134,20 @@ def _teams(grafana: FakeGrafana, _: re.Match[str], query: Any) -> Answer:
 
 
 def _create_team(grafana: FakeGrafana, _: re.Match[str], body: Any) -> Answer:
-    if set(body) != {"name"} or not isinstance(body["name"], str):
+    if not isinstance(body.get("name"), str):
         return 400, {"message": "bad request data"}
     if body["name"] in grafana.teams.values():
         return 409, {"message": "Team name taken"}
     number = grafana.new_id()
     grafana.teams[number] = body["name"]
+    if grafana.asked_by_password:
+        grafana.members[number] = ["admin"]
     return 200, {"message": "Team created", "teamId": number, "uid": f"team{number}"}
 
 
 def _members(grafana: FakeGrafana, match: re.Match[str], _: Any) -> Answer:
     number = int(match[1])
-    if number not in grafana.teams:
-        return 404, {"message": "Team not found"}
+    # Of an unknown team, too.
     return 200, [
         {"orgId": 1, "teamId": number, "userId": 2, "email": "", "login": login, "avatarUrl": ""}
         for login in grafana.members.get(number, [])
@@ -152,26 +160,25 @@ def _accounts(grafana: FakeGrafana, _: re.Match[str], query: Any) -> Answer:
 
 
 def _account(number: int, account: dict[str, Any]) -> dict[str, Any]:
-    return {"id": number, "login": f"sa-1-{account['name']}", "orgId": 1, "tokens": 0, "avatarUrl": "", **account}
+    return {"id": number, "login": f"sa-{account['name']}", "orgId": 1, "tokens": 0, "avatarUrl": "", **account}
 
 
 def _create_account(grafana: FakeGrafana, _: re.Match[str], body: Any) -> Answer:
-    if set(body) != {"name", "role", "isDisabled"} or body["role"] not in ("None", "Viewer", "Editor", "Admin"):
-        return 400, {"message": "Bad request data"}
+    roles = ("Viewer", "Editor", "Admin", *(("None",) if grafana.knows_role_none else ()))
+    if body["role"] not in roles:
+        return 400, {"message": "invalid role specified"}
     if any(account["name"] == body["name"] for account in grafana.accounts.values()):
-        return 400, {"message": "service account already exists"}
+        return 400, {"message": "Failed to create service account"}
     number = grafana.new_id()
-    grafana.accounts[number] = dict(body)
+    grafana.accounts[number] = {key: body[key] for key in ("name", "role", "isDisabled")}
     return 201, _account(number, grafana.accounts[number]) | {"teams": []}
 
 
 def _patch_account(grafana: FakeGrafana, match: re.Match[str], body: Any) -> Answer:
     account = grafana.accounts.get(int(match[1]))
     if account is None:
-        return 404, {"message": "service account not found"}
-    if set(body) != {"name", "role"}:
-        return 400, {"message": "Bad request data"}
-    account.update(body)
+        return 404, {"message": "Failed to retrieve service account"}
+    account.update({key: body[key] for key in ("name", "role") if key in body})
     return 200, {"message": "Service account updated", "id": int(match[1]), "name": account["name"]}
 
 
@@ -182,15 +189,29 @@ def _tokens(grafana: FakeGrafana, match: re.Match[str], _: Any) -> Answer:
 def _create_token(grafana: FakeGrafana, match: re.Match[str], body: Any) -> Answer:
     number = int(match[1])
     if number not in grafana.accounts:
-        return 404, {"message": "service account not found"}
-    if set(body) != {"name", "secondsToLive"} or not 0 < body["secondsToLive"] <= 90 * 86400:
-        return 400, {"message": "Number of seconds before expiration should be set"}
+        return 404, {"message": "Failed to retrieve service account"}
+    seconds = int(body.get("secondsToLive") or 0)
+    refusal = _token_refusal(grafana, seconds)
+    if refusal is not None:
+        return refusal
     existing = grafana.tokens.setdefault(number, [])
     if any(token["name"] == body["name"] for token in existing):
         return 409, {"message": "service account token with given name already exists in the organization"}
-    expires = datetime.now(timezone.utc) + timedelta(seconds=body["secondsToLive"])
-    existing.append(token(grafana.new_id(), body["name"], f"{expires:%Y-%m-%dT%H:%M:%SZ}"))
+    expires = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    existing.append(token(grafana.new_id(), body["name"], f"{expires:%Y-%m-%dT%H:%M:%SZ}" if seconds else None))
     return 200, {"id": existing[-1]["id"], "name": body["name"], "key": f"glsa_key-of-{body['name']}"}
+
+
+def _token_refusal(grafana: FakeGrafana, seconds: int) -> Answer | None:
+    if grafana.token_max_seconds is not None:
+        if seconds == 0:
+            return 400, {"message": "Number of seconds before expiration should be set"}
+        if seconds > grafana.token_max_seconds:
+            return 400, {"message": "Number of seconds before expiration is greater than the global limit"}
+    if seconds > grafana.token_day_limit * 86400:
+        # A bare string in JSON, and no object.
+        return 400, json.dumps("The expiration date input exceeds the limit for service account access tokens")
+    return None
 
 
 def token(number: int, name: str, expiration: str | None, *, expired: bool = False) -> dict[str, Any]:
@@ -223,9 +244,8 @@ def _permissions(grafana: FakeGrafana, match: re.Match[str], _: Any) -> Answer:
 def _dashboard_permissions(grafana: FakeGrafana, match: re.Match[str], _: Any) -> Answer:
     if match[1] not in grafana.dashboards:
         return 404, {"message": "Dashboard not found"}
-    folder, items = grafana.dashboards[match[1]]
-    inherited = [{**item, "inherited": True} for item in grafana.folders[folder]]
-    return 200, _listed([*items, *inherited], match[1])
+    # Those of its folder are not listed.
+    return 200, _listed(grafana.dashboards[match[1]][1], match[1])
 
 
 def _listed(items: list[dict[str, Any]], uid: str) -> list[dict[str, Any]]:
@@ -247,26 +267,36 @@ def _listed(items: list[dict[str, Any]], uid: str) -> list[dict[str, Any]]:
 
 def _set_permissions(grafana: FakeGrafana, match: re.Match[str], body: Any) -> Answer:
     if match[1] not in grafana.folders:
-        return 404, {"message": "folder not found"}
-    if set(body) != {"items"} or not all(_is_item(grafana, item) for item in body["items"]):
-        return 400, {"message": "bad request data"}
-    grafana.folders[match[1]] = body["items"]
-    return 200, {"message": "Folder permissions updated"}
+        return 404, {"message": "folder not found", "status": "not-found"}
+    items = _items(grafana, body)
+    if items is None:
+        return 500, {"message": "Failed to create permission"}
+    grafana.folders[match[1]] = items
+    return 200, {"message": "Dashboard permissions updated"}
 
 
 def _set_dashboard_permissions(grafana: FakeGrafana, match: re.Match[str], body: Any) -> Answer:
     if match[1] not in grafana.dashboards:
         return 404, {"message": "Dashboard not found"}
-    if set(body) != {"items"} or not all(_is_item(grafana, item) for item in body["items"]):
-        return 400, {"message": "bad request data"}
-    grafana.dashboards[match[1]] = (grafana.dashboards[match[1]][0], body["items"])
+    items = _items(grafana, body)
+    if items is None:
+        return 500, {"message": "Failed to create permission"}
+    grafana.dashboards[match[1]] = (grafana.dashboards[match[1]][0], items)
     return 200, {"message": "Dashboard permissions updated"}
 
 
-def _is_item(grafana: FakeGrafana, item: dict[str, Any]) -> bool:
+def _items(grafana: FakeGrafana, body: Any) -> list[dict[str, Any]] | None:
+    """The permissions as they are kept; None where one is for a team or user that is unknown."""
     known = {"teamId": grafana.teams, "userId": grafana.accounts}
-    kinds = set(item) - {"permission"}
-    return len(kinds) == 1 and item["permission"] in (1, 2, 4) and item[(kind := kinds.pop())] in known.get(kind, ())
+    kept = []
+    for item in body["items"]:
+        kinds = [kind for kind in ("teamId", "userId", "role") if kind in item]
+        if any(item[kind] not in known.get(kind, (item[kind],)) for kind in kinds):
+            return None
+        # An unknown level is accepted, and grants nothing.
+        if item["permission"] in (1, 2, 4):
+            kept.append({key: item[key] for key in (*kinds, "permission")})
+    return kept
 
 
 _ROUTES: list[tuple[str, str, Callable[[FakeGrafana, re.Match[str], Any], Answer]]] = [
@@ -306,9 +336,11 @@ def listening(grafana: FakeGrafana, encryption: ssl.SSLContext | None = None) ->
 def _refusal(credentials: str | None, content: bytes, content_type: str | None) -> Answer | None:
     basic = "Basic " + base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
     if credentials == OF_A_VIEWER:
-        return 403, {"message": "You'll need additional permissions to perform this action."}
+        needed = "You'll need additional permissions to perform this action. Permissions needed: teams:create"
+        return 403, {"accessErrorId": "ACE0000000001", "message": needed, "title": "Access denied"}
     if credentials not in (f"Bearer {TOKEN}", basic):
-        return 401, {"message": "Unauthorized"}
+        by_key = (credentials or "").startswith("Bearer ")
+        return 401, {"message": "invalid API key" if by_key else "invalid username or password"}
     if content and content_type != "application/json":
         return 415, {"message": "Unsupported media type"}
     return None
@@ -327,6 +359,7 @@ def _handler(grafana: FakeGrafana) -> type[BaseHTTPRequestHandler]:
         def _answer(self, body: Any) -> None:
             writes = self.command != "GET"
             with grafana.lock:
+                grafana.asked_by_password = str(self.headers.get("Authorization")).startswith("Basic ")
                 if writes:
                     grafana.writes.append(f"{self.command} {self.path}")
                 stalls = writes and len(grafana.writes) == grafana.stall_at

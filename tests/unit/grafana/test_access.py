@@ -298,3 +298,26 @@ def test_a_review_finds_what_is_not_as_the_file_says(grafana: FakeGrafana, run: 
 def test_options_that_contradict_are_refused(run: Run) -> None:
     assert run("access", "--review", "--dry-run").exit_code == 2
     assert run("access", "--json").exit_code == 2
+
+
+def test_an_administrator_who_created_a_team_is_no_member_that_counts(
+    grafana: FakeGrafana, run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "password"
+    path.write_text(PASSWORD)
+    by_password = {"GRAFANA_TOKEN_FILE": None, "GRAFANA_ADMIN_PASSWORD_FILE": str(path)}
+    run("access", **by_password)
+    assert all(members == ["admin"] for members in grafana.members.values())
+    assert "team platform has no members beside administrators" in run("access", "--review", **by_password).output
+
+
+def test_a_server_without_the_role_none_is_named_with_the_remedy(grafana: FakeGrafana, run: Run) -> None:
+    grafana.knows_role_none = False
+    assert "the role None needs Grafana 10.2 or later" in run("access").output
+
+
+def test_a_team_that_was_deleted_meanwhile_is_named_with_the_remedy(grafana: FakeGrafana, run: Run) -> None:
+    grafana.refuse = lambda method, path: (
+        (500, {"message": "Failed to create permission"}) if (method, path[:13]) == ("POST", "/api/folders/") else None
+    )
+    assert "deleted meanwhile; run the command again" in run("access").output

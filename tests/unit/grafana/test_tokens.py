@@ -5,10 +5,13 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.unit.grafana.conftest import Run
-from tests.unit.grafana.grafanas import FakeGrafana, token
+from tests.unit.grafana.grafanas import TOKEN, FakeGrafana, token
+from trust_otel.grafana.client import Grafana
+from trust_otel.grafana.errors import GrafanaError
 
 ACCOUNT = "dashboards-reader"
 
@@ -84,3 +87,24 @@ def test_accounts_that_are_unknown_or_disabled_get_none(grafana: FakeGrafana, ru
     grafana.accounts[5]["isDisabled"] = True
     assert "is disabled" in run("token", ACCOUNT, "--expires", "1d", "--output", output).output
     assert not grafana.writes
+
+
+def test_no_token_is_made_without_expiry(url: str, grafana: FakeGrafana) -> None:
+    # Without api_key_max_seconds_to_live, Grafana accepts it whatever the limit in days.
+    grafana.token_max_seconds = None
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False) as client:
+        with pytest.raises(GrafanaError, match="a lifetime of 0 s is refused"):
+            Grafana(client).create_token(5, "forever", 0)
+        assert not grafana.writes
+        body = {"name": "forever", "secondsToLive": 0}
+        assert client.post("/api/serviceaccounts/5/tokens", json=body).is_success
+        assert Grafana(client).tokens(5)[0].expiration is None
+        grafana.token_max_seconds = 60
+        assert client.post("/api/serviceaccounts/5/tokens", json=body).status_code == 400
+
+
+def test_a_refusal_that_is_a_bare_string_is_reported(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+    grafana.token_day_limit = 30
+    result = run("token", ACCOUNT, "--expires", "60d", "--output", str(tmp_path / "reader"))
+    assert result.exit_code == 1
+    assert "400 (The expiration date input exceeds the limit" in result.output
