@@ -6,7 +6,7 @@ import json
 import math
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from os import environ
 from pathlib import Path
@@ -38,12 +38,22 @@ Json = dict[str, Any]
 def prometheus(folder: Path) -> Iterator[str]:
     """The address of a Prometheus that has the last hour of `SERVICES`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "history.txt").write_text(_history())
-    promtool = find(binaries()["promtool"], environ, print)
-    create = [promtool, "tsdb", "create-blocks-from", "openmetrics", folder / "history.txt", folder / "data"]
-    subprocess.run(create, check=True, capture_output=True, timeout=60)
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(_CONFIGURATION))
     (folder / "rules.yml").write_text(yaml.safe_dump(_RULES))
+    with prometheus_of(folder, _history(), [folder / "rules.yml"]) as url:
+        yield url
+
+
+@contextmanager
+def prometheus_of(folder: Path, history: str, rule_files: Sequence[Path] = ()) -> Iterator[str]:
+    """The address of a Prometheus that has this history, in the format of OpenMetrics, and evaluates these rules."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if history:
+        (folder / "history.txt").write_text(history)
+        promtool = find(binaries()["promtool"], environ, print)
+        create = [promtool, "tsdb", "create-blocks-from", "openmetrics", folder / "history.txt", folder / "data"]
+        subprocess.run(create, check=True, capture_output=True, timeout=60)
+    configuration = {"global": {"evaluation_interval": "1s"}, "rule_files": [str(each) for each in rule_files]}
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
     (port,) = free_ports(1)
     url = f"http://{LOOPBACK}:{port}"
     flags = [
@@ -69,7 +79,6 @@ def write_dashboard(folder: Path) -> Path:
     return folder
 
 
-_CONFIGURATION: Json = {"global": {"evaluation_interval": "1s"}, "rule_files": ["rules.yml"]}
 _RULES: Json = {
     "groups": [
         {
