@@ -141,7 +141,7 @@ def test_a_peer_that_does_not_shake_hands_is_a_problem(watch: Any, listen: Any, 
 
 def test_nobody_there_is_a_problem_without_credentials(watch: Any) -> None:
     look = watch("https://user:secret@127.0.0.1:1/x?token=secret").look()
-    assert look.reports[0].name == "https://127.0.0.1:1/x"
+    assert look.reports[0].name == "https://127.0.0.1:1"
     assert problem(look) == "Connection refused"
 
 
