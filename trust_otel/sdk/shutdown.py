@@ -122,13 +122,15 @@ def shut_down_at_end(seconds: float) -> None:
 
 
 def _at_exit(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
-    if on_sigterm is not None and not on_sigterm.received:
-        on_sigterm.uninstall()
     # Ctrl+C ends the wait.
     with suppress(KeyboardInterrupt):
         shutdown()
-    if on_sigterm is not None and on_sigterm.received:
+    if on_sigterm is None:
+        return
+    if on_sigterm.received:
         on_sigterm.wait_for_end()
+    # The thread that receives the signal does not outlive the interpreter.
+    on_sigterm.uninstall()
 
 
 def _cover_forks(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:

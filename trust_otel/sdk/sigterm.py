@@ -30,6 +30,7 @@ _logger = logging.getLogger(__name__)
 
 _DEFAULT_ACTION = 0
 _READ_SIZE = 65_536
+_LOWEST_NUMBER = 500
 
 
 class ExportOnSigterm:
@@ -87,7 +88,7 @@ class ExportOnSigterm:
 
     def _register(self) -> None:
         if self._pipe is None:
-            self._pipe = os.pipe()
+            self._pipe = _pipe_with_high_numbers()
             os.set_blocking(self._pipe[1], False)
             thread = threading.Thread(
                 target=self._watch, args=(self._pipe[0], self._ending), name="trust-otel-sigterm", daemon=True
@@ -96,9 +97,17 @@ class ExportOnSigterm:
                 thread.start()
         faulthandler.register(signal.SIGTERM, file=self._pipe[1], all_threads=False, chain=False)
 
+    def _replace_pipe(self) -> None:
+        self.uninstall()
+        self._pipe = None
+        with suppress(OSError, RuntimeError):
+            self.install()
+
     def _watch(self, pipe: int, ending: threading.Event) -> None:
         while not ending.is_set():
-            os.read(pipe, _READ_SIZE)
+            if not _read(pipe):
+                self._replace_pipe()
+                return
             if self.installed:
                 ending.set()
         # A second SIGTERM must not cut the last export short, which has a deadline: where every process of a service
@@ -108,6 +117,34 @@ class ExportOnSigterm:
         finally:
             self.uninstall()
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _pipe_with_high_numbers() -> tuple[int, int]:
+    """The two ends of a pipe.
+
+    The handler writes to a number. A program that closes every descriptor, as a daemon does, uses the low numbers again
+    at once, and the high ones never.
+    """
+    import fcntl
+    import resource
+
+    ends = os.pipe()
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    lowest = min(_LOWEST_NUMBER, limit // 2) if limit != resource.RLIM_INFINITY else _LOWEST_NUMBER
+    try:
+        read, write = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, lowest) for end in ends)
+    finally:
+        for end in ends:
+            os.close(end)
+    return read, write
+
+
+def _read(pipe: int) -> bytes:
+    """What the handler has written; nothing if the program has closed the pipe."""
+    try:
+        return os.read(pipe, _READ_SIZE)
+    except OSError:
+        return b""
 
 
 def install(shut_down: Callable[[], None], seconds: float) -> ExportOnSigterm | None:
