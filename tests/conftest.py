@@ -1,6 +1,7 @@
 """What many tests share: a recording of one's own, and programs started by the launcher."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from trust_otel import TrustServiceMetrics, settings
 from trust_otel.configurator import make_views
 from trust_otel.semconv.metrics import ALL
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _programs_end_at_ctrl_c() -> None:
+    """Programs inherit it if SIGINT is ignored, as in a job that a shell runs in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Recording:
