@@ -384,7 +384,7 @@ def test_no_token_stands_in_any_log(started: Start) -> None:
     eventually(receiver.open, ["TrustServiceDown"])
     receiver.command("incidents", "ack", "1", "--by", "ann")
     log = receiver.log.read_text()
-    assert "incidents are kept in sqlite:///" in log
+    assert "incidents are kept in sqlite /" in log
     assert DELIVER not in log
     assert OPERATE not in log
 
@@ -411,4 +411,4 @@ def test_postgresql_that_goes_away_and_comes_back(started: Start) -> None:
         eventually(receiver.open, ["TrustDatabaseSlowQueries", "TrustServiceDown"])
         eventually(lambda: status(f"{receiver.url}/healthz"), 200)
         assert receiver.command("incidents", "ack", "1", "--by", "ann").returncode == 0
-        assert "trust@" in receiver.log.read_text()
+        assert f"incidents are kept in postgresql at {LOOPBACK}:{postgresql.port}" in receiver.log.read_text()
