@@ -6,6 +6,9 @@ UV := .venv-uv/bin/uv
 RUN := .venv/bin
 # A name for the second environment, with the newer of the two supported lines of the SDK and of SQLAlchemy.
 NEXT := .venv-next
+# What can differ there: what uses the SDK or SQLAlchemy.
+NEXT_TESTS := $(addprefix tests/unit/,configurator distro example incidents instrumentation metrics sdk) \
+	tests/contract/test_privacy.py tests/contract/test_promoted_attributes.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo drill test check generate pictures bench evidence stack clean
@@ -26,7 +29,7 @@ test: check ## Run all checks and tests
 	@$(RUN)/pytest
 	@echo "The same on the newer lines of the SDK and of SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
-	@$(NEXT)/bin/pytest tests/unit tests/contract/test_privacy.py tests/contract/test_promoted_attributes.py
+	@$(NEXT)/bin/pytest $(NEXT_TESTS)
 
 check: .venv/ready ## Check format, lint and types
 	@echo "Checking format, lint and types ..."
