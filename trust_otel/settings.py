@@ -6,6 +6,7 @@ here keep their meaning; they are checked because a bad one would silently cost 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -35,7 +36,10 @@ from trust_otel.setting_lists import (
 STRICT = "TRUST_OTEL_STRICT"
 
 _SHOWN = 200
-"""Most characters of a bad value that stand in the log."""
+"""Most characters of a bad value that are logged."""
+
+# In a number or a choice, it can only be pasted by mistake, and may have a password in it.
+_ADDRESS = re.compile(r"[@=?&]|//")
 
 _GRPC_SCHEMES = ("dns", "ipv4", "ipv6", "unix", "unix-abstract")
 
@@ -80,7 +84,7 @@ class Problem:
         return self.setting.name
 
     def __str__(self) -> str:
-        if self.setting.secret:
+        if self.setting.secret or _ADDRESS.search(self.value):
             return f"{self.name} is not usable: {self.remedy} (the value is not shown, since it may hold a secret)"
         shown = self.value if len(self.value) <= _SHOWN else f"{self.value[:_SHOWN]}..."
         return f"{self.name}={shown!r} is not usable: {self.remedy}"

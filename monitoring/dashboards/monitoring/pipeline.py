@@ -84,7 +84,7 @@ def queue() -> timeseries.Panel:
             "How full the queue of each exporter is. It is on disk, and empty while Prometheus takes what it is given.",
             "It fills: Prometheus is down, slow, or refuses. At 100 % data is lost; there are hours until then.",
             "No Collector is scraped.",
-            alerts=("TrustCollectorQueueFilling", "TrustCollectorCannotDeliver"),
+            alerts=("TrustCollectorQueueFilling", "TrustCollectorCannotDeliver", "TrustCollectorQueueDamaged"),
         ),
         "percentunit",
         (
