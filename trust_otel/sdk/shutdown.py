@@ -17,6 +17,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from trust_otel import helper_processes
 from trust_otel.background import block_signals, restore_signals
 from trust_otel.sdk import sigterm
 from trust_otel.sdk.upstream import installed_providers, is_shut_down, stop_retrying
@@ -119,6 +120,9 @@ def shut_down_at_end(seconds: float) -> None:
     atexit.register(_at_exit, shutdown, on_sigterm)
     if hasattr(os, "register_at_fork"):
         _cover_forks(shutdown, on_sigterm)
+    if helper_processes.is_fork_server():
+        # A child of the server, which has no SDK itself: the fork that the child comes from is over.
+        _cover_end_of_child(shutdown, on_sigterm)
 
 
 def _at_exit(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:

@@ -1,6 +1,5 @@
 """Processes of the standard library that run none of the program's code are left alone."""
 
-import json
 import os
 import re
 import subprocess
@@ -94,14 +93,12 @@ def test_program_that_is_named_like_a_tool_has_the_sdk(launcher: Launcher, tmp_p
 
 
 _FORK_SERVER = """
-import json, multiprocessing, os, sys, threading
+import multiprocessing, os
 
 def work(name):
     from opentelemetry import metrics
     metrics.get_meter("test").create_counter("works").add(1)
-    metrics.get_meter_provider().force_flush()
-    said = {"threads": threading.active_count(), "disabled": os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS")}
-    print("SAID", json.dumps(said), flush=True)
+    print("DISABLED", os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"), flush=True)
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("forkserver")
@@ -129,8 +126,7 @@ def test_fork_server_has_no_threads_but_its_children_are_measured(launched: Laun
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "SERVER THREADS 1\n" in done.stdout
-    said = [json.loads(line) for line in re.findall("^SAID (.*)$", done.stdout, re.MULTILINE)]
-    assert said == 2 * [{"threads": 2, "disabled": "trust_grpc"}]
+    assert done.stdout.count("DISABLED trust_grpc\n") == 2
     # Both children, and the main process at its end, each under its own id.
     assert len(set(re.findall(r'"service.instance.id": "(pod-7-[0-9a-f]{12})"', done.stdout))) == 3
     assert done.stdout.count('"name": "works"') == 2
