@@ -10,6 +10,9 @@ NEXT := .venv-next
 NEXT_TESTS := $(addprefix tests/unit/,configurator distro example incidents instrumentation metrics sdk) \
 	tests/contract/test_privacy.py tests/contract/test_promoted_attributes.py
 
+# Tests that start no part of the stack run on two processors.
+BESIDE := -n 2 --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help demo drill test check generate pictures bench evidence stack clean
 
@@ -26,10 +29,11 @@ drill: .venv/ready ## Prove every alert: let its fault happen, see who is told, 
 test: check ## Run all checks and tests
 	@# What cannot be had on this machine (Debian's packages elsewhere), the tests that need it skip.
 	-@$(RUN)/trust-otel stack build
-	@$(RUN)/pytest
+	@$(RUN)/pytest $(BESIDE) tests/unit tests/contract
+	@$(RUN)/pytest tests/stack
 	@echo "The same on the newer lines of the SDK and of SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
-	@$(NEXT)/bin/pytest $(NEXT_TESTS)
+	@$(NEXT)/bin/pytest $(BESIDE) $(NEXT_TESTS)
 
 check: .venv/ready ## Check format, lint and types
 	@echo "Checking format, lint and types ..."
