@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from trust_otel import TrustServiceMetrics, settings
 from trust_otel.configurator import make_views
+from trust_otel.sdk.text import valid_text
 from trust_otel.semconv.metrics import ALL
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test logs may hold lone surrogates, which pytest-xdist cannot send."""
+    report = yield
+    report.sections = [(name, valid_text(content)) for name, content in report.sections]
+    return report
 
 
 @pytest.fixture(scope="session", autouse=True)
