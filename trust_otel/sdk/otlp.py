@@ -156,6 +156,13 @@ def making_checked(make: Callable[..., _Exporter]) -> Callable[..., _Exporter]:
 
 def check_all_of(provider: object) -> None:
     """Let every OTLP exporter of a provider of the SDK check its answers."""
+    for part in list(parts_of(provider)):
+        if type(part).__module__.startswith("opentelemetry.exporter.otlp."):
+            checked(part)
+
+
+def parts_of(provider: object) -> Iterator[Any]:
+    """A provider of the SDK and what it holds: processors, readers, exporters and their parts."""
     seen: set[int] = set()
     waiting: list[Any] = [provider]
     while waiting:
@@ -165,9 +172,8 @@ def check_all_of(provider: object) -> None:
         seen.add(id(one))
         if isinstance(one, (list, tuple)):
             waiting += one
-        elif type(one).__module__.startswith("opentelemetry.exporter.otlp."):
-            checked(one)
-        elif type(one).__module__.startswith(("opentelemetry.sdk.", "trust_otel.sdk.")):
+        elif type(one).__module__.startswith(("opentelemetry.", "trust_otel.")):
+            yield one
             waiting += getattr(one, "__dict__", {}).values()
 
 

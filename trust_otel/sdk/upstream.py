@@ -27,13 +27,11 @@ from opentelemetry.propagators.textmap import (
 from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
-from trust_otel.sdk.otlp import check_all_of, making_checked
+from trust_otel.sdk.otlp import check_all_of, making_checked, parts_of
 from trust_otel.sdk.resource import unique_in_process
 from trust_otel.shown import place_of
 
 _logger = logging.getLogger(__name__)
-
-_TELEMETRY = ("opentelemetry.", "trust_otel.")
 
 _RETRY_EVENTS = {"_shutdown_event", "_shutdown_in_progress"}
 """What the OTLP exporters, over HTTP and gRPC, wait for between two attempts."""
@@ -186,25 +184,11 @@ def is_shut_down(provider: object) -> bool:
 
 def stop_retrying(provider: object) -> None:
     """Let each exporter of a provider end its attempts at the first failure; an attempt that succeeds still counts."""
-    seen: set[int] = set()
-    left = [provider]
-    while left:
-        current = left.pop()
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        if isinstance(current, (list, tuple)):
-            left.extend(current)
-        elif type(current).__module__.startswith(_TELEMETRY):
-            held = _attributes(current)
-            left.extend(held.values())
-            if any(base.__module__.startswith("opentelemetry.exporter.") for base in type(current).__mro__):
-                for name in _RETRY_EVENTS & held.keys():
-                    held[name].set()
-
-
-def _attributes(holder: object) -> dict[str, Any]:
-    return getattr(holder, "__dict__", {})
+    for part in parts_of(provider):
+        if any(base.__module__.startswith("opentelemetry.exporter.") for base in type(part).__mro__):
+            held = getattr(part, "__dict__", {})
+            for name in _RETRY_EVENTS & held.keys():
+                held[name].set()
 
 
 def _repair_propagation() -> None:
