@@ -167,6 +167,26 @@ _PROGRAMS = (
     Program("multiprocessing by spawn", _multiprocessing("spawn")),
     Program("multiprocessing by forkserver", _multiprocessing("forkserver")),
     Program(
+        "telemetry after the last export",
+        """
+        import multiprocessing, multiprocessing.util
+        from opentelemetry import metrics
+
+        def late():
+            metrics.get_meter("late").create_counter("late").add(1)
+            print("late", flush=True)
+
+        def child():
+            multiprocessing.util.Finalize(None, late, exitpriority=-200)
+
+        if __name__ == "__main__":
+            process = multiprocessing.get_context("fork").Process(target=child)
+            process.start()
+            process.join()
+            print(process.exitcode)
+        """,
+    ),
+    Program(
         "ProcessPoolExecutor",
         """
         import os

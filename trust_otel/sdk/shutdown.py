@@ -32,6 +32,13 @@ begun = threading.Event()
 # After the finalizers of the program, which may still record.
 _LAST = -100
 
+# Where the SDK complains of what comes after its end, such as a library that the program still imports.
+_SDK_LOGGERS = (
+    "opentelemetry.sdk.metrics._internal",
+    "opentelemetry.sdk.trace.export",
+    "opentelemetry.sdk._logs._internal.export",
+)
+
 
 class Shutdown:
     """Shuts providers down side by side, once.
@@ -116,6 +123,8 @@ def shut_down_at_end(seconds: float) -> None:
         # They would come one after the other, each with a deadline of its own.
         atexit.unregister(provider.shutdown)
     shutdown = Shutdown(providers, seconds)
+    for name in _SDK_LOGGERS:
+        logging.getLogger(name).addFilter(_before_the_end)
     on_sigterm = sigterm.install(shutdown, seconds)
     atexit.register(_at_exit, shutdown, on_sigterm)
     if hasattr(os, "register_at_fork"):
@@ -123,6 +132,11 @@ def shut_down_at_end(seconds: float) -> None:
     if helper_processes.is_fork_server():
         # A child of the server, which has no SDK itself: the fork that the child comes from is over.
         _cover_end_of_child(shutdown, on_sigterm)
+
+
+def _before_the_end(record: logging.LogRecord) -> bool:
+    """Whether the process runs, or the record is about something else than that it has ended."""
+    return not begun.is_set() or "shutdown" not in record.getMessage()
 
 
 def _at_exit(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
