@@ -34,16 +34,18 @@ _OUTCOMES = {"success": 0.95, "failure": 0.05}
 _AGREEMENTS = {"document_processing": _DOCUMENTS, "validation_fast": 3.4, "available": 11.6}
 _MISSED = 0.003
 _POOL_USED, _POOL_GROWTH = 0.05, 0.002
+_CPU_USED, _CPU_GROWTH = 0.4, 0.01
 
 Labels = Mapping[str, str]
 
 
-def make_past(data: Path, labels: Labels, now: float, scratch: Path) -> None:
+def make_past(data: Path, labels: Labels, host: str, now: float, scratch: Path) -> None:
     """Write the series into the storage folder of a Prometheus that does not run, up to a minute before `now`.
 
     Args:
         data: The folder.
         labels: Of the service, as its series have them.
+        host: The instance label of the host that it runs on.
         now: Unix time.
         scratch: Where a file may be written.
     """
@@ -57,6 +59,8 @@ def make_past(data: Path, labels: Labels, now: float, scratch: Path) -> None:
     pool = {**labels, "db_client_connection_pool_name": "postgresql/postgres"}
     used = [(at, _POOL_USED + _POOL_GROWTH * week) for at, week in weeks]
     courses["service_pool:db_client_connections_used:ratio"] = [(pool, used)]
+    busy = [(at, _CPU_USED + _CPU_GROWTH * week) for at, week in weeks]
+    courses["host:node_cpu_busy:ratio_rate5m"] = [({"instance": host}, busy)]
     exports = range(int(now) - _LAST_SECONDS, int(now) - _GAP_SECONDS, _EXPORT_SECONDS)
     for name, more, level in counters():
         counted = [(at, level * (at - exports.start)) for at in exports]

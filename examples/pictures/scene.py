@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import redis as redis_client
 
@@ -113,11 +114,8 @@ def scene(folder: Path, on_progress: Callable[[str], None], *, calm: bool = Fals
         stack = running.enter_context(
             Stack(folder / "stack", components=_COMPONENTS, inputs=inputs, on_progress=on_progress)
         )
-        data = stack.directory / "prometheus" / "data"
-        data.mkdir(parents=True)
-        labels = {"deployment_environment_name": ENVIRONMENT, "service_name": SERVICE}
-        make_past(data, labels, time.time(), folder)
         addresses = stack.up()
+        _write_past(stack, addresses, folder)
         stack.scrape("kube-state-metrics", kubernetes.state_metrics())
         stack.scrape("kubelet", kubernetes.kubelets())
         stack.scrape("grafana", running.enter_context(grafana()))
@@ -140,6 +138,15 @@ def scene(folder: Path, on_progress: Callable[[str], None], *, calm: bool = Fals
         made.start_traffic()
         running.callback(lambda: made._traffic.stop())
         yield made
+
+
+def _write_past(stack: Stack, addresses: Addresses, scratch: Path) -> None:
+    """Give Prometheus a past of what is addressed now."""
+    stack.stop("prometheus")
+    labels = {"deployment_environment_name": ENVIRONMENT, "service_name": SERVICE}
+    host = urlsplit(addresses.optional["node-exporter"]).netloc
+    make_past(stack.directory / "prometheus" / "data", labels, host, time.time(), scratch)
+    stack.start("prometheus")
 
 
 def _alertmanager_config(folder: Path, receivers: Receivers) -> Path:
