@@ -49,7 +49,9 @@ def health() -> table.Panel:
     healthy = f"{known} * 0 and on () {scraped('ALERTS', _WATCHDOG, _FIRING)}"
 
     def alerting(severity: str, state: str) -> str:
-        alerts = recorded("ALERTS", 'alertname=~"Trust.+"', f'alertstate="{state}"', f'severity="{severity}"')
+        alerts = recorded(
+            "ALERTS", 'alertname=~"Trust.+"', 'service_name!=""', f'alertstate="{state}"', f'severity="{severity}"'
+        )
         return f"clamp_max(count by ({', '.join(_BY_SERVICE)}) ({alerts}), 1)"
 
     def worst(name: str) -> str:
