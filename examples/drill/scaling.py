@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,53 @@ from trust_otel.stack.files import prometheus_files
 _DURATION = r"(\d+)(ms|[smhdw])"
 # Ranges, steps of subqueries, and offsets. Recorded names such as `rate5m` are names, and stay.
 _IN_EXPRESSION = re.compile(rf"(\[|(?<=\w):(?=\d+[a-z]+\])|offset\s+){_DURATION}")
+_METRIC_NAME = re.compile(r"[a-zA-Z_][\w:]*")
+# Percent by which the heap grows between two garbage collections. A heap that is small beside the pace of the rules
+# is collected all the time otherwise.
+_GOGC = 400
 _FIELDS = frozenset({"for", "keep_firing_for", "interval", "scrape_interval", "evaluation_interval"})
 
 
 def write_scaled(folder: Path, factor: float) -> None:
     """Write the configuration and the rules with every duration divided by `factor`.
 
-    How long to wait for an answer stays, and so does how late samples may come: neither is part of an alert.
+    How long to wait for an answer stays, and so does how late samples may come: neither is part of an alert. Groups of
+    rules that only dashboards read are left out: evaluated at this pace, they would keep a processor busy for nothing.
     """
     folder.mkdir(parents=True)
-    for file in prometheus_files():
-        tree = _scaled(yaml.safe_load(file.read_text(encoding="utf-8")), factor)
+    trees = {file.name: yaml.safe_load(file.read_text(encoding="utf-8")) for file in prometheus_files()}
+    names = names_read_by_alerts([rule for tree in trees.values() for rule in _rules(tree)])
+    for name, whole in trees.items():
+        tree = _scaled(whole, factor)
         if "global" in tree:
             tree["global"]["scrape_timeout"] = tree["global"]["scrape_interval"]
-        (folder / file.name).write_text(yaml.safe_dump(tree, sort_keys=False, width=200), encoding="utf-8")
+            tree["runtime"] = {"gogc": _GOGC}
+        if "groups" in tree:
+            tree["groups"] = [group for group in tree["groups"] if not names.isdisjoint(map(_name, group["rules"]))]
+        (folder / name).write_text(yaml.safe_dump(tree, sort_keys=False, width=200), encoding="utf-8")
+
+
+def names_read_by_alerts(rules: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The alerts, and the recorded series that they are evaluated from, directly or through other recorded series."""
+    expressions: dict[str, list[str]] = {}
+    for rule in rules:
+        expressions.setdefault(_name(rule), []).append(rule["expr"])
+    names = {rule["alert"] for rule in rules if "alert" in rule}
+    new = names
+    while new:
+        read = {word for name in new for text in expressions[name] for word in _METRIC_NAME.findall(text)}
+        new = (read & expressions.keys()) - names
+        names = names | new
+    return names
+
+
+def _rules(tree: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [rule for group in tree.get("groups", ()) for rule in group["rules"]]
+
+
+def _name(rule: Mapping[str, Any]) -> str:
+    name: str = rule.get("alert") or rule["record"]
+    return name
 
 
 def scaled_duration(duration: str, factor: float) -> str:

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from examples.drill.scaling import scaled_duration, scaled_expression, scaled_seconds, write_scaled
+from examples.drill.scaling import (
+    names_read_by_alerts,
+    scaled_duration,
+    scaled_expression,
+    scaled_seconds,
+    write_scaled,
+)
 from trust_otel.stack.binaries import find
 from trust_otel.stack.recipes import binaries
 
@@ -57,3 +63,20 @@ def test_every_wait_of_the_rules_is_divided(folder: Path) -> None:
                 assert (field in slow) == (field in fast)
                 if field in slow:
                     assert fast[field] == scaled_duration(slow[field], 30)
+
+
+def test_what_an_alert_reads_through_other_records_is_known() -> None:
+    rules = [
+        {"record": "service:requests:rate5m", "expr": "rate(requests_total[5m])"},
+        {"record": "service:errors:ratio", "expr": "errors / on () service:requests:rate5m"},
+        {"record": "service:revenue:rate5m", "expr": "rate(revenue_total[5m])"},
+        {"alert": "TooManyErrors", "expr": "service:errors:ratio{a='service:revenue:rate1h'} > 0.1"},
+    ]
+    assert names_read_by_alerts(rules) == {"service:requests:rate5m", "service:errors:ratio", "TooManyErrors"}
+
+
+def test_rules_that_only_dashboards_read_are_left_out(folder: Path) -> None:
+    recorded = yaml.safe_load((folder / "trust-service-recording.yml").read_text())["groups"]
+    names = {group["name"] for group in recorded}
+    assert "trust-service.recording.kpi" not in names
+    assert "trust-service.recording.http" in names
