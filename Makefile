@@ -7,7 +7,7 @@ RUN := .venv/bin
 # A name for the second environment, with the newer of the two supported lines of the SDK and of SQLAlchemy.
 NEXT := .venv-next
 # What can differ there: what uses the SDK or SQLAlchemy.
-NEXT_TESTS := $(addprefix tests/unit/,configurator distro example incidents instrumentation metrics sdk) \
+NEXT_TESTS := $(addprefix tests/unit/,configurator distro example export incidents instrumentation metrics monitors) \
 	tests/contract/test_privacy.py tests/contract/test_promoted_attributes.py
 
 # Tests that start no part of the stack run on two processors.
@@ -24,13 +24,13 @@ demo: .venv/ready ## Start stack, service and traffic, and watch the numbers arr
 
 drill: .venv/ready ## Prove every alert: let its fault happen, see who is told, and that it is over (12 minutes)
 	@# It starts programs while gRPC calls are under way, and gRPC would complain of each.
-	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m examples.drill $(if $(QUIET),--quiet $(QUIET)) $(if $(REPORT),--report $(REPORT)) $(if $(PICTURE),--picture $(PICTURE))
+	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m testbed.drill $(if $(QUIET),--quiet $(QUIET)) $(if $(REPORT),--report $(REPORT)) $(if $(PICTURE),--picture $(PICTURE))
 
 test: check ## Run all checks and tests
 	@# What cannot be had on this machine (Debian's packages elsewhere), the tests that need it skip.
 	-@$(RUN)/trust-otel stack build
 	@$(RUN)/pytest $(BESIDE) tests/unit tests/contract
-	@$(RUN)/pytest tests/stack
+	@$(RUN)/pytest tests/integration tests/e2e
 	@echo "The same on the newer lines of the SDK and of SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
 	@$(NEXT)/bin/pytest $(BESIDE) $(NEXT_TESTS)
@@ -45,13 +45,13 @@ check: .venv/ready ## Check format, lint and types
 generate: .venv/ready ## Make the generated files anew
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
-	@$(RUN)/python -m trust_otel.render.pages
+	@$(RUN)/python -m trust_ops.alertmanager_config.pages
 	@$(RUN)/python -m monitoring.dashboards
 	@examples/trust_service/generate-stubs $(RUN)/python
 	@$(RUN)/python examples/trust_service/generate-countries
 
 pictures: .venv/ready ## Photograph the dashboards in Chromium, over a running service and in three outages (11 minutes)
-	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m examples.pictures $(if $(FOR),--for $(FOR))
+	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m testbed.screenshots $(if $(FOR),--for $(FOR))
 
 bench: .venv/ready ## Compare the cost with the peers', as ratios
 	@$(RUN)/python -m benchmarks
@@ -69,7 +69,7 @@ stack: .venv/ready ## Start Collector and Prometheus, until Ctrl-C
 clean: ## Remove the environments; the built executables stay in the cache
 	rm -rf .venv .venv-uv $(NEXT)
 
-.venv/ready: pyproject.toml uv.lock $(UV)
+.venv/ready: pyproject.toml trust_ops/pyproject.toml uv.lock $(UV)
 	@echo "Installing the Python packages of uv.lock ..."
 	@$(UV) sync -q --frozen
 	@touch $@

@@ -31,13 +31,13 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.demo.service import TrustService
-from monitoring.checks.grafana import Target, read_dashboard
-from monitoring.checks.variables import as_sent
-from trust_otel.simulation import SimulationConfig, run_simulation
-from trust_otel.stack import Addresses, Stack
-from trust_otel.stack.binaries import find
-from trust_otel.stack.files import project_file
-from trust_otel.stack.recipes import binaries
+from testbed.load_generator import SimulationConfig, run_simulation
+from tools.checks.grafana import Target, read_dashboard
+from tools.checks.variables import as_sent
+from trust_ops.stack import Addresses, Stack
+from trust_ops.stack.binaries import find
+from trust_ops.stack.files import project_file
+from trust_ops.stack.recipes import binaries
 
 _SERIES: Final = 10_000
 _SHOWN: Final = 3600

@@ -22,9 +22,9 @@ from netaddr import IPSet
 from rich.console import Console
 from rich.table import Table
 
-from trust_otel.protect.addresses import AddressForm, TrustedProxies, canonical
-from trust_otel.protect.geo import Countries
-from trust_otel.protect.reputation import Feeds
+from trust_otel.security.client_address import AddressForm, TrustedProxies, canonical
+from trust_otel.security.geo import Countries
+from trust_otel.security.reputation import Feeds
 from trust_otel.setting_lists import networks
 
 _SEED: Final = 7

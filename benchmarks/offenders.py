@@ -35,7 +35,7 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import Final, Protocol
 
-from trust_otel.protect.offenders import Offenders
+from trust_otel.security.heavy_hitters import Offenders
 
 _SEED: Final = 7
 _STEP: Final = 15

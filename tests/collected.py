@@ -8,7 +8,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
-from trust_otel.sdk.prometheus import families
+from trust_otel.export.prometheus import families
 
 
 def points(reader: InMemoryMetricReader, name: str) -> list[Any]:

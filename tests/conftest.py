@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from trust_otel import TrustServiceMetrics, settings
 from trust_otel.configurator import make_views
-from trust_otel.sdk.text import valid_text
 from trust_otel.semconv.metrics import ALL
+from trust_otel.text import valid_text
 
 
 @pytest.hookimpl(wrapper=True)

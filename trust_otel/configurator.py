@@ -16,17 +16,17 @@ from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
 from trust_otel.background import signals_blocked
-from trust_otel.sdk.export_log import quieten
-from trust_otel.sdk.otlp import checked, exporter_class
-from trust_otel.sdk.periodic import PeriodicReader
-from trust_otel.sdk.resource import unique_in_process
-from trust_otel.sdk.shutdown import SETTING as SHUTDOWN_TIMEOUT
-from trust_otel.sdk.shutdown import shut_down_at_end
-from trust_otel.sdk.text import valid_text
-from trust_otel.sdk.upstream import configure_from_file, configure_spans_and_logs, count_from_zero_in_children
+from trust_otel.export.export_log import quieten
+from trust_otel.export.otlp import checked, exporter_class
+from trust_otel.export.periodic import PeriodicReader
+from trust_otel.export.shutdown import SETTING as SHUTDOWN_TIMEOUT
+from trust_otel.export.shutdown import shut_down_at_end
+from trust_otel.resource import unique_in_process
+from trust_otel.sdk_private import configure_from_file, configure_spans_and_logs, count_from_zero_in_children
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.shown import place_of
+from trust_otel.text import valid_text
 from trust_otel.version import __version__
 
 _logger = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ def _reader(exporter: str) -> MetricReader | None:
 
 def _prometheus_reader() -> MetricReader | None:
     # Imported here: a service that pushes needs no HTTP server.
-    from trust_otel.sdk.prometheus import PrometheusReader
+    from trust_otel.export.prometheus import PrometheusReader
 
     host = settings.value("OTEL_EXPORTER_PROMETHEUS_HOST")
     port = settings.value("OTEL_EXPORTER_PROMETHEUS_PORT")

@@ -136,7 +136,7 @@ def _import_sdk() -> None:
     """Import what every child of a fork server needs, once for all of them."""
     try:
         from trust_otel import configurator  # noqa: F401 - imports the SDK
-        from trust_otel.sdk.otlp import exporter_class
+        from trust_otel.export.otlp import exporter_class
 
         for exporter in settings.value("OTEL_METRICS_EXPORTER"):
             if exporter != "prometheus":
@@ -259,7 +259,7 @@ def warn_unless_chosen() -> None:
 
 def _load_system_metrics(entry_point: EntryPoint, **kwargs: Any) -> None:
     """Load the process and runtime metrics that the vocabulary declares, and no others."""
-    from trust_otel.sdk.upstream import measure_children_themselves
+    from trust_otel.sdk_private import measure_children_themselves
     from trust_otel.semconv.metrics import ALL as ALL_METRICS
 
     modes: dict[str, list[str] | None] = {"process.cpu.time": ["user", "system"]}
@@ -273,7 +273,7 @@ def _load_logging(entry_point: EntryPoint, **kwargs: Any) -> None:
     """Load the instrumentor of `logging` for what the settings ask of it, and let the root logger be the service's."""
     if logs_wanted(environ):
         # Imported here: it is needed only when log records are exported.
-        from trust_otel.sdk.log_records import root_logger_unchanged
+        from trust_otel.export.log_records import root_logger_unchanged
 
         with root_logger_unchanged():
             entry_point.load()().instrument(**kwargs)

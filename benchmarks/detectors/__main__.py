@@ -18,7 +18,7 @@ from statistics import median
 from time import process_time
 
 from benchmarks.detectors.scenario import KINDS, Event, Scenario
-from trust_otel.protect.detectors import Detectors
+from trust_otel.security.detectors import Detectors
 
 _REPLICAS = (1, 4, 16)
 _AFTERMATH = 7200.0

@@ -19,7 +19,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
-from trust_otel.protect.detectors.countries import kilometres_between
+from trust_otel.security.detectors.countries import kilometres_between
 
 _LARGEST_KM: Final = 600
 _ROUNDING_KM: Final = 79  # half a degree each way, at the equator

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from trust_otel.protect.detectors.countries import countries, kilometres_apart
+from trust_otel.security.detectors.countries import countries, kilometres_apart
 from trust_otel.setting_lists import DETECTORS
 
 if sys.version_info >= (3, 11):

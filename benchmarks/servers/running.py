@@ -18,7 +18,7 @@ from benchmarks.servers import applications
 from benchmarks.servers.cells import Cell
 from benchmarks.servers.receiver import OtlpReceiver
 from benchmarks.servers.requests import HTTP_REQUESTS, Answer, answers, process_id
-from trust_otel.stack.ports import free_ports
+from trust_ops.stack.ports import free_ports
 
 _START_SECONDS = 120.0
 _END_SECONDS = 60.0

@@ -20,15 +20,15 @@ from examples.demo.report import Report, settle
 from examples.demo.service import ServiceError, TrustService
 from examples.demo.simulated import Simulation
 from examples.demo.sources import EndpointSource, PrometheusSource, Source
-from monitoring.preview import BuildFailed, Preview
-from trust_otel.private_files import private_folder
-from trust_otel.simulation import SimulationError
-from trust_otel.simulation.command import Duration
-from trust_otel.stack import BinaryUnavailable, Inputs, Stack, StackError
-from trust_otel.stack.binaries import find
-from trust_otel.stack.components import COMPONENTS
-from trust_otel.stack.ports import free_ports
-from trust_otel.stack.recipes import binaries
+from testbed.load_generator import SimulationError
+from testbed.load_generator.command import Duration
+from tools.preview import BuildFailed, Preview
+from trust_ops.private_files import private_folder
+from trust_ops.stack import BinaryUnavailable, Inputs, Stack, StackError
+from trust_ops.stack.binaries import find
+from trust_ops.stack.components import COMPONENTS
+from trust_ops.stack.ports import free_ports
+from trust_ops.stack.recipes import binaries
 
 _FOLDER = Path(".trust-otel/demo")
 _ALERTMANAGER = Path(__file__).with_name("alertmanager.yml")

@@ -11,8 +11,8 @@ from types import TracebackType
 
 import httpx
 
-from trust_otel.stack import processes
-from trust_otel.stack.guardian import Guardian
+from trust_ops.stack import processes
+from trust_ops.stack.supervisor import Guardian
 
 _START_SECONDS = 60
 _STOP_SECONDS = 30

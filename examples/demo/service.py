@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from examples.demo.program import Program, ServiceError, plain_environment
-from trust_otel.simulation import CLIENT_NAMES, DOCUMENT_TYPES, REPUTATION_FEED
-from trust_otel.stack.ports import free_ports
+from testbed.load_generator import CLIENT_NAMES, DOCUMENT_TYPES, REPUTATION_FEED
+from trust_ops.stack.ports import free_ports
 
 __all__ = ["ServiceError", "TrustService"]
 

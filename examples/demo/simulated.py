@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 
 from examples.demo.service import TrustService
-from trust_otel.simulation import Progress, SimulationConfig, SimulationReport, run_simulation
+from testbed.load_generator import Progress, SimulationConfig, SimulationReport, run_simulation
 
 
 class Simulation:

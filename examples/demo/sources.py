@@ -12,8 +12,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from examples.demo.measures import WINDOW_SECONDS, Measure, Sample, Scrapes
+from trust_ops.stack.prometheus_api import PrometheusClient, QueryError
 from trust_otel.semconv.definitions import Metric
-from trust_otel.stack.promql import PrometheusClient, QueryError
 
 _SELECTION = re.compile(r"^sum\((?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<matchers>.*)\})?\)$")
 _MATCHER = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')

@@ -8,9 +8,9 @@ from typing import Final
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
-from monitoring.dashboards import business, catalogue, monitoring, operational, security
+from monitoring.dashboards import business, catalogue, meta_monitoring, operational, security
 
-_MODULES: Final = (operational, security, business, monitoring)
+_MODULES: Final = (operational, security, business, meta_monitoring)
 
 
 def render() -> dict[str, str]:

@@ -55,8 +55,8 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.geomap import MapCenterID
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from monitoring.dashboards.frame import SOURCE, runbook_url
-from monitoring.dashboards.limits import FINE, PLAIN, UNMEASURED, Levels
+from monitoring.dashboards.template import SOURCE, runbook_url
+from monitoring.dashboards.thresholds import FINE, PLAIN, UNMEASURED, Levels
 
 Words = Mapping[str, tuple[str, str]]
 """What a value means, and its colour."""

@@ -1,7 +1,7 @@
 """PromQL of the registry's metrics, with the filters of the dashboards' variables.
 
 A metric is named by its constant, so that a metric that is renamed in the registry breaks the build here; labels and
-their values are judged by `monitoring.checks`.
+their values are judged by `tools.checks`.
 """
 
 from __future__ import annotations

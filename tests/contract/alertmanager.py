@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from monitoring.checks.inference import vector_labels
-from monitoring.checks.rules import Rule
 from tests.contract.rule_files import ALERTS, vocabulary
-from trust_otel.render import Rendered, render
-from trust_otel.stack.binaries import find
-from trust_otel.stack.recipes import binaries
+from tools.checks.label_inference import vector_labels
+from tools.checks.rules import Rule
+from trust_ops.alertmanager_config import Rendered, render
+from trust_ops.stack.binaries import find
+from trust_ops.stack.recipes import binaries
 
 ENVIRONMENT = {
     "SMTP_HOST": "mail.trust.test:587",

@@ -4,10 +4,10 @@ import functools
 import os
 from pathlib import Path
 
-from monitoring.checks.rules import Rule, read_rules, with_rules
-from monitoring.checks.vocabulary import Vocabulary, declared
-from trust_otel.stack.binaries import find
-from trust_otel.stack.recipes import binaries
+from tools.checks.rules import Rule, read_rules, with_rules
+from tools.checks.vocabulary import Vocabulary, declared
+from trust_ops.stack.binaries import find
+from trust_ops.stack.recipes import binaries
 
 FOLDER = Path(__file__).parents[2] / "monitoring" / "prometheus"
 FILES = (FOLDER / "trust-service-recording.yml", FOLDER / "trust-service-alerts.yml")

@@ -6,20 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitoring.checks.promql import (
-    Binary,
-    Expression,
-    Number,
-    Range,
-    Selector,
-    Subquery,
-    constant,
-    parts,
-    seconds,
-    walk,
-)
-from monitoring.checks.rules import Rule
-from monitoring.checks.vocabulary import Series
+from tools.checks.promql import Binary, Expression, Number, Range, Selector, Subquery, constant, parts, seconds, walk
+from tools.checks.rules import Rule
+from tools.checks.vocabulary import Series
 
 FOLDER = Path(__file__).parents[2] / "monitoring" / "runbooks"
 INDEX = FOLDER / "README.md"

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from monitoring.checks.rules import Rule
 from tests.contract.rule_files import ALERTS, identifier
+from tools.checks.rules import Rule
 
 _ESCALATION = "TrustEscalation"
 _RUNBOOKS = "https://runbooks.marty.com"

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.contract.alertmanager import Alert, alerts, amtool, channels, receivers, rendered, routes
-from trust_otel.render import write
-from trust_otel.render.files import CONFIGURATION
-from trust_otel.render.scaling import milliseconds
+from trust_ops.alertmanager_config import write
+from trust_ops.alertmanager_config.files import CONFIGURATION
+from trust_ops.alertmanager_config.scaling import milliseconds
 
 SECURITY_CRITICAL = {"incidents", "security-critical", "security-critical-email"}
 SECURITY_WARNING = {"incidents", "security-warning", "security-warning-email"}

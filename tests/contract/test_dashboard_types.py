@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from monitoring.preview.building import HOME, install
-from monitoring.preview.server import DASHBOARDS
+from tools.preview.building import HOME, install
+from tools.preview.server import DASHBOARDS
 
 Json = dict[str, Any]
 Change = Callable[[Json], None]

@@ -9,14 +9,14 @@ from typing import get_args
 import pytest
 import yaml
 
-from monitoring.checks.dashboards import CHECKS, REQUIRED_PANELS, check_alert_links, check_dashboard, panel_numbers
-from monitoring.checks.grafana import Dashboard, read_dashboard
-from monitoring.checks.panels import Surroundings
-from monitoring.checks.promql import Selector, walk
-from monitoring.checks.queries import Finding
-from monitoring.checks.rules import Rule
-from monitoring.checks.variables import with_filters
 from tests.contract.rule_files import ALERTS, RULES, identifier, vocabulary
+from tools.checks.dashboards import CHECKS, REQUIRED_PANELS, check_alert_links, check_dashboard, panel_numbers
+from tools.checks.grafana import Dashboard, read_dashboard
+from tools.checks.panels import Surroundings
+from tools.checks.promql import Selector, walk
+from tools.checks.queries import Finding
+from tools.checks.rules import Rule
+from tools.checks.variables import with_filters
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 FOLDER = MONITORING / "grafana"

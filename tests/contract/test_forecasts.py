@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from monitoring.checks.promtool import passes
 from tests.contract.rule_files import FOLDER, promtool
+from tools.checks.promtool import passes
 
 _LABELS = (
     'deployment_environment_name="production", service_namespace="trust", service_name="signer", trust_currency="EUR"'

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from monitoring.checks.promtool import passes
-from monitoring.checks.variables import as_sent
-from monitoring.dashboards.business.turnover import pace
+from monitoring.dashboards.business.documents_and_revenue import pace
 from tests.contract.rule_files import FOLDER, promtool
+from tools.checks.promtool import passes
+from tools.checks.variables import as_sent
 
 _LABELS = 'deployment_environment_name="production", service_name="signer"'
 _STEP_SECONDS = 15

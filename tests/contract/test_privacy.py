@@ -18,10 +18,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.collected import scraped
 from trust_otel import TrustServiceMetrics, settings
-from trust_otel.metrics.agreements import Agreement
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
 from trust_otel.metrics.request import Request
+from trust_otel.metrics.sla import Agreement
 from trust_otel.semconv import attributes
 from trust_otel.semconv.definitions import Attribute
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.checks.mutations import FailingTestsError, groups_in_any_order, readers, survivors
-from monitoring.checks.promtool import PromtoolError, complaints, passes, write_rules
-from monitoring.checks.rules import Rule, read_rules, rules_in
 from tests.contract.rule_files import promtool as find_promtool
+from tools.checks.mutations import FailingTestsError, groups_in_any_order, readers, survivors
+from tools.checks.promtool import PromtoolError, complaints, passes, write_rules
+from tools.checks.rules import Rule, read_rules, rules_in
 
 _RULES = """
 groups:

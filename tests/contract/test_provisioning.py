@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from trust_ops.grafana.access_file import Place, read_access
+from trust_ops.grafana.tokens import LONGEST
 from trust_otel.distro import DEFAULTS
-from trust_otel.grafana.access_file import Place, read_access
-from trust_otel.grafana.tokens import LONGEST
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 FOLDER = MONITORING / "provisioning"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.checks.mutations import groups_in_any_order, readers, survivors
-from monitoring.checks.proofs import read_scenes, unproven
-from monitoring.checks.rules import Rule
 from tests.contract.rule_files import ALERTS, RULES, UNIT_TESTS, identifier, promtool
+from tools.checks.alert_test_coverage import read_scenes, unproven
+from tools.checks.mutations import groups_in_any_order, readers, survivors
+from tools.checks.rules import Rule
 
 _INSTANCES = "service_delivery:trust_otel_instances:count"
 _A_DAY = "that a service is missed for a day is a choice; a test over two days costs more than it proves"

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from monitoring.checks.inference import vector_labels
-from monitoring.checks.promtool import complaints
-from monitoring.checks.proofs import expected_alerts, read_scenes
-from monitoring.checks.queries import Finding
-from monitoring.checks.rulebook import check_rules
-from monitoring.checks.rules import Rule, result_labels
-from monitoring.checks.vocabulary import PROMETHEUS_CONFIGURATION
 from tests.contract.rule_files import ALERTS, FILES, FOLDER, RULES, UNIT_TESTS, identifier, promtool, vocabulary
+from tools.checks.alert_test_coverage import expected_alerts, read_scenes
+from tools.checks.label_inference import vector_labels
+from tools.checks.promtool import complaints
+from tools.checks.queries import Finding
+from tools.checks.rulebook import check_rules
+from tools.checks.rules import Rule, result_labels
+from tools.checks.vocabulary import PROMETHEUS_CONFIGURATION
 from trust_otel.semconv.scraped import read_scraped
 
 

@@ -12,9 +12,6 @@ from pathlib import Path
 import click
 import pytest
 
-from monitoring.checks.promql import Selector, parse, walk
-from monitoring.checks.queries import check_query
-from monitoring.checks.rules import Rule, rules_in
 from tests.contract.rule_files import ALERTS, FILES, vocabulary
 from tests.contract.rule_files import promtool as binary
 from tests.contract.runbook_pages import (
@@ -29,7 +26,10 @@ from tests.contract.runbook_pages import (
     unsaid_keeping,
     unsaid_numbers,
 )
-from trust_otel.cli import main
+from tools.checks.promql import Selector, parse, walk
+from tools.checks.queries import check_query
+from tools.checks.rules import Rule, rules_in
+from trust_ops.cli import main
 from trust_otel.settings import SETTINGS
 
 # An escalation is about another alert, and sends people to that one's page.

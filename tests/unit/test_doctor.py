@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from trust_ops.cli import main
+from trust_ops.doctor import Finding, examine
 from trust_otel import settings
-from trust_otel.cli import main
-from trust_otel.doctor import Finding, examine
 
 _ENDS = datetime(2091, 5, 1, tzinfo=timezone.utc)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from trust_otel import private_files
-from trust_otel.private_files import (
+from trust_ops import private_files
+from trust_ops.private_files import (
     ForeignFolderError,
     changeable_by_others,
     open_private,

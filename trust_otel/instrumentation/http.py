@@ -25,7 +25,7 @@ from trust_otel.metrics import TrustServiceMetrics, get_metrics
 from trust_otel.metrics.http import HttpRequest
 from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.request import Request, answering, authentication_method, stop_answering
-from trust_otel.protect.addresses import TrustedProxies
+from trust_otel.security.client_address import TrustedProxies
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -13,11 +13,11 @@ from trust_otel.metrics.database import DatabaseMetrics
 from trust_otel.metrics.dependency import DependencyMetrics
 from trust_otel.metrics.executor import ExecutorMetrics
 from trust_otel.metrics.http import HttpMetrics
-from trust_otel.metrics.instruments import shared_instruments
 from trust_otel.metrics.rpc import RpcMetrics
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
 from trust_otel.metrics.source import SourceMetrics
+from trust_otel.recording.instruments import shared_instruments
 
 __all__ = ["TrustServiceMetrics", "get_metrics"]
 

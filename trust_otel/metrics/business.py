@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trust_otel.metrics.family import Family, fail_open, outcome
-from trust_otel.metrics.instruments import Distribution, Instruments, Judge, Sum, finite
-from trust_otel.metrics.labels import Labels
 from trust_otel.metrics.operation import Operation
+from trust_otel.recording.instruments import Distribution, Instruments, Judge, Sum, finite
+from trust_otel.recording.labels import Labels
 from trust_otel.semconv.metrics import (
     TRUST_COST_AMOUNT,
     TRUST_CUSTOMER_SATISFACTION,
@@ -23,7 +23,7 @@ from trust_otel.semconv.metrics import (
 )
 
 if TYPE_CHECKING:
-    from trust_otel.metrics.agreements import Agreement
+    from trust_otel.metrics.sla import Agreement
 
 _logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class BusinessMetrics(Family):
         What a service itself says under their names counts no more, so that no event counts twice.
 
         Args:
-            agreements: As `trust_otel.metrics.agreements.read_agreements` gives them, each name once.
+            agreements: As `trust_otel.metrics.sla.read_agreements` gives them, each name once.
         """
         wanted = {agreement.name: agreement for agreement in agreements}
         for name in self._instruments.agreements - wanted.keys():

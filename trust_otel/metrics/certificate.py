@@ -13,8 +13,8 @@ from time import time
 from typing import ParamSpec, TypeVar
 
 from trust_otel.metrics.family import Family, fail_open
-from trust_otel.metrics.instruments import Distribution, Instruments, Sum, finite
 from trust_otel.metrics.operation import Operation
+from trust_otel.recording.instruments import Distribution, Instruments, Sum, finite
 from trust_otel.semconv.attributes import TRUST_CERTIFICATE_OCSP_STATUS, TRUST_CERTIFICATE_STATUS
 from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_CRL_NEXT_UPDATE,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trust_otel.metrics.family import Family, fail_open
-from trust_otel.metrics.instruments import Instruments, Observations, finite
+from trust_otel.recording.instruments import Instruments, Observations, finite
 from trust_otel.semconv.attributes import TRUST_DB_TRANSACTION_OUTCOME
 from trust_otel.semconv.metrics import (
     DB_CLIENT_CONNECTION_COUNT,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
-from trust_otel.metrics.instruments import Instruments
+from trust_otel.recording.instruments import Instruments
 
 _Parameters = ParamSpec("_Parameters")
 _Family = TypeVar("_Family", bound="Family")

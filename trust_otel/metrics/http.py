@@ -9,10 +9,10 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from trust_otel.metrics.decorated import decorated
-from trust_otel.metrics.instruments import Distribution, Instruments, Sum
 from trust_otel.metrics.operation import error_type as type_of_error
 from trust_otel.metrics.request import Request, answering, authentication_method, current_request, stop_answering
 from trust_otel.metrics.security import SecurityMetrics
+from trust_otel.recording.instruments import Distribution, Instruments, Sum
 from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_ACTIVE_REQUESTS,

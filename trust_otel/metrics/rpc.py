@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Literal
 
 from trust_otel.metrics.family import Family
-from trust_otel.metrics.instruments import Distribution, Instruments, Sum
+from trust_otel.recording.instruments import Distribution, Instruments, Sum
 from trust_otel.semconv.metrics import (
     RPC_CLIENT_CALL_DURATION,
     RPC_SERVER_CALL_DURATION,

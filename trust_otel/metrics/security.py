@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
 from trust_otel.metrics.family import Family, fail_open, outcome
-from trust_otel.metrics.instruments import Instruments, Sum
 from trust_otel.metrics.operation import Operation
 from trust_otel.metrics.request import Request, current_request
 from trust_otel.metrics.self_metrics import Loss
-from trust_otel.protect.addresses import AddressForm, canonical, read_key
-from trust_otel.protect.detectors import Detectors
-from trust_otel.protect.offenders import Offenders
+from trust_otel.recording.instruments import Instruments, Sum
+from trust_otel.security.client_address import AddressForm, canonical, read_key
+from trust_otel.security.detectors import Detectors
+from trust_otel.security.heavy_hitters import Offenders
 from trust_otel.semconv.attributes import TRUST_RATE_LIMIT_NAME
 from trust_otel.semconv.metrics import (
     TRUST_AUDIT_EVENTS,

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from trust_otel.sdk import shutdown
+from trust_otel.export import shutdown
 from trust_otel.semconv.attributes import METRIC, REASON
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trust_otel.metrics.family import Family
-from trust_otel.metrics.instruments import Instruments
+from trust_otel.recording.instruments import Instruments
 from trust_otel.semconv.metrics import TRUST_SESSION_ACTIVE
 
 

@@ -7,7 +7,7 @@ import threading
 from time import time
 
 from trust_otel.metrics.family import Family, fail_open
-from trust_otel.metrics.instruments import Instruments
+from trust_otel.recording.instruments import Instruments
 from trust_otel.semconv.metrics import TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
 
 _logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ class ScrapedError(ValueError):
 
 
 class SeriesClient(Protocol):
-    """Something that knows the series of a Prometheus, such as `trust_otel.stack.PrometheusClient`."""
+    """Something that knows the series of a Prometheus, such as `trust_ops.stack.PrometheusClient`."""
 
     def series(self, match: str) -> list[dict[str, str]]:
         """The labels of every stored series that the selector matches."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.business import outlook, promises, turnover
-from monitoring.dashboards.frame import BUSINESS, fill, new_dashboard
+from monitoring.dashboards.business import documents_and_revenue as turnover
+from monitoring.dashboards.business import forecasts, sla
+from monitoring.dashboards.template import BUSINESS, fill, new_dashboard
 
 
 def dashboard() -> builders.Dashboard:
@@ -22,17 +23,22 @@ def dashboard() -> builders.Dashboard:
     return fill(
         whole,
         {
-            "Overview": (turnover.overview(), turnover.pace(), turnover.volume(), turnover.types()),
+            "Overview": (
+                turnover.overview(),
+                turnover.pace(),
+                turnover.volume(),
+                turnover.types(),
+            ),
             "Revenue": (turnover.revenue_by_country(), turnover.revenue_by_client()),
-            "Expected": (outlook.revenue(), outlook.revenue_course(), outlook.documents()),
-            "Agreements and customers": (promises.agreements(), promises.satisfaction(), promises.scores()),
-            "Certificates": (promises.certificates(), promises.certificate_failures()),
-            "Use": (turnover.world_map(), promises.duration()),
+            "Expected": (forecasts.revenue(), forecasts.revenue_course(), forecasts.documents()),
+            "Agreements and customers": (sla.agreements(), sla.satisfaction(), sla.scores()),
+            "Certificates": (sla.certificates(), sla.certificate_failures()),
+            "Use": (turnover.world_map(), sla.duration()),
             "Costs and capacity": (
-                outlook.cost_per_document(),
-                outlook.documents_per_cpu_second(),
-                outlook.capacity(),
-                outlook.days_left(),
+                forecasts.cost_per_document(),
+                forecasts.documents_per_cpu_second(),
+                forecasts.capacity(),
+                forecasts.days_left(),
             ),
         },
     )

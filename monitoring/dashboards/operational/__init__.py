@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.frame import OPERATIONAL, fill, new_dashboard
-from monitoring.dashboards.operational.calls import grpc, grpc_calls, streams
-from monitoring.dashboards.operational.health import alert_list, alert_status, health
-from monitoring.dashboards.operational.needs import (
+from monitoring.dashboards.operational.dependencies import (
     caches,
     dependencies,
     dependency_checks,
@@ -16,8 +13,11 @@ from monitoring.dashboards.operational.needs import (
     servers,
     transactions,
 )
+from monitoring.dashboards.operational.grpc import grpc, grpc_calls, streams
+from monitoring.dashboards.operational.health import alert_list, alert_status, health
 from monitoring.dashboards.operational.requests import budgets, error_rate, requests, routes, sessions
 from monitoring.dashboards.operational.resources import hosts, kubernetes, memory, processes, restarts, thread_pools
+from monitoring.dashboards.template import OPERATIONAL, fill, new_dashboard
 
 
 def dashboard() -> builders.Dashboard:

@@ -7,9 +7,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import table
 
-from monitoring.dashboards.frame import BUSINESS, MONITORING, OPERATIONAL, SECURITY, panel_url
-from monitoring.dashboards.limits import NONE_ALLOWED, falling, rising
-from monitoring.dashboards.operational.known import (
+from monitoring.dashboards.operational.constants import (
     ALERTS,
     DATABASE,
     DEPENDENCIES,
@@ -29,6 +27,8 @@ from monitoring.dashboards.panels import (
     rows,
 )
 from monitoring.dashboards.queries import measured, recorded, scraped, series, total
+from monitoring.dashboards.template import BUSINESS, MONITORING, OPERATIONAL, SECURITY, panel_url
+from monitoring.dashboards.thresholds import NONE_ALLOWED, falling, rising
 from trust_otel.semconv.metrics import (
     DB_CLIENT_CONNECTION_PENDING_REQUESTS,
     TRUST_CERTIFICATE_NOT_AFTER,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import table, timeseries
 
-from monitoring.dashboards.frame import SECURITY, panel_url
-from monitoring.dashboards.limits import limit, rising
-from monitoring.dashboards.operational.known import ERROR_LIMIT, ERRORS, HTTP, LATENCY_LIMIT, OF_HTTP, SESSIONS
+from monitoring.dashboards.operational.constants import ERROR_LIMIT, ERRORS, HTTP, LATENCY_LIMIT, OF_HTTP, SESSIONS
 from monitoring.dashboards.panels import (
     About,
     Column,
@@ -15,6 +13,8 @@ from monitoring.dashboards.panels import (
     trend,
 )
 from monitoring.dashboards.queries import RATE, quantile, recorded, series, share, total
+from monitoring.dashboards.template import SECURITY, panel_url
+from monitoring.dashboards.thresholds import limit, rising
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_SESSION_ACTIVE,

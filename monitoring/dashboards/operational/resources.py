@@ -6,8 +6,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import statetimeline, table, timeseries
 
-from monitoring.dashboards.limits import rising
-from monitoring.dashboards.operational.known import MEMORY_LIMIT, OF_KUBERNETES, RESOURCES, RESTART_LIMIT
+from monitoring.dashboards.operational.constants import MEMORY_LIMIT, OF_KUBERNETES, RESOURCES, RESTART_LIMIT
 from monitoring.dashboards.panels import (
     About,
     Column,
@@ -17,6 +16,7 @@ from monitoring.dashboards.panels import (
     trend,
 )
 from monitoring.dashboards.queries import rate, scraped, series, total
+from monitoring.dashboards.thresholds import rising
 from trust_otel.semconv.metrics import (
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,

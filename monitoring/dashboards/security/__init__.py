@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.frame import SECURITY, fill, new_dashboard
-from monitoring.dashboards.security.logins import attempts, failing_addresses, failures, methods, second_factors
-from monitoring.dashboards.security.now import at_a_glance, events, incidents, suspicious_activity
-from monitoring.dashboards.security.origins import countries, feeds, threats, world_map
-from monitoring.dashboards.security.records import audit, audit_events, compliance, failed_checks
-from monitoring.dashboards.security.refusals import denials, rate_limiting
+from monitoring.dashboards.security.audit_and_compliance import audit, audit_events, compliance, failed_checks
+from monitoring.dashboards.security.authentication import attempts, failing_addresses, failures, methods, second_factors
+from monitoring.dashboards.security.geography import countries, feeds, threats, world_map
+from monitoring.dashboards.security.overview import at_a_glance, events, incidents, suspicious_activity
+from monitoring.dashboards.security.rate_limiting import denials, rate_limiting
+from monitoring.dashboards.template import SECURITY, fill, new_dashboard
 
 
 def dashboard() -> builders.Dashboard:

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping
 
-from monitoring.checks.promql import parse
-from monitoring.checks.vocabulary import Bounds, Kind, Label, Series, Vocabulary
+from tools.checks.promql import parse
+from tools.checks.vocabulary import Bounds, Kind, Label, Series, Vocabulary
 
 _METHODS = Label(values=frozenset({"GET", "POST"}))
 _CODES = Label(always=False, values=frozenset({"200", "404", "500", "503"}))

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.checks.alerts import ALERT_CHECKS
-from monitoring.checks.queries import Finding
-from monitoring.checks.rulebook import check_rules
-from monitoring.checks.rules import rules_in, with_rules
 from tests.unit.checks.known import VOCABULARY
+from tools.checks.alerts import ALERT_CHECKS
+from tools.checks.queries import Finding
+from tools.checks.rulebook import check_rules
+from tools.checks.rules import rules_in, with_rules
 
 _SERVICE = "deployment_environment_name, service_namespace, service_name"
 _GOOD: dict[str, Any] = {

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from monitoring.checks.bounds import bounds_of, holds
-from monitoring.checks.promql import parse
-from monitoring.checks.vocabulary import Bounds
 from tests.unit.checks.known import VOCABULARY
+from tools.checks.bounds import bounds_of, holds
+from tools.checks.promql import parse
+from tools.checks.vocabulary import Bounds
 
 _ANY = Bounds()
 _AMOUNT = Bounds(low=0)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from monitoring.checks.dashboards import CHECKS, check_alert_links, check_dashboard, panel_numbers
-from monitoring.checks.grafana import DashboardFileError, dashboard_in
-from tests.unit.checks.boards import AROUND, FILTERS, KEEPING, UID, board
+from tests.unit.checks.dashboard_builders import AROUND, FILTERS, KEEPING, UID, board
+from tools.checks.dashboards import CHECKS, check_alert_links, check_dashboard, panel_numbers
+from tools.checks.grafana import DashboardFileError, dashboard_in
 
 _OTHER = {"type": "loki", "uid": "logs"}
 _STEPS = "fieldConfig.defaults.thresholds.steps"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from monitoring.checks.inference import identity, kind_of, labels_of, vector_labels
-from monitoring.checks.promql import PromqlError, parse
-from monitoring.checks.vocabulary import Label, UnknownSeriesError
 from tests.unit.checks.known import VOCABULARY
+from tools.checks.label_inference import identity, kind_of, labels_of, vector_labels
+from tools.checks.promql import PromqlError, parse
+from tools.checks.vocabulary import Label, UnknownSeriesError
 
 _SERVICE = {"service_name", "service_instance_id", "deployment_environment_name", "service_namespace"}
 

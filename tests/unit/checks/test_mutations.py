@@ -1,7 +1,7 @@
 """Which changes of an alert its unit tests must notice."""
 
-from monitoring.checks.mutations import mutants
-from monitoring.checks.rules import rules_in
+from tools.checks.mutations import mutants
+from tools.checks.rules import rules_in
 
 
 def test_every_kind_of_change() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitoring.checks.promql import (
+from tools.checks.promql import (
     Binary,
     Number,
     PromqlError,

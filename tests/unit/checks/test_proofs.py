@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from monitoring.checks.proofs import read_scenes, unproven
-from monitoring.checks.rules import rules_in
+from tools.checks.alert_test_coverage import read_scenes, unproven
+from tools.checks.rules import rules_in
 
 _CRITICAL, _WARNING, _WATCHDOG = rules_in(
     """

@@ -2,8 +2,8 @@
 
 import pytest
 
-from monitoring.checks.queries import QUERY_CHECKS, check_query
 from tests.unit.checks.known import VOCABULARY
+from tools.checks.queries import QUERY_CHECKS, check_query
 
 _BAD = [
     ("syntax", "sum(", "not PromQL"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitoring.checks.regex import alternatives, is_plain, matches
+from tools.checks.regex import alternatives, is_plain, matches
 
 
 @pytest.mark.parametrize(

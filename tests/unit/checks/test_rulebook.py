@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.checks.queries import Finding
-from monitoring.checks.recordings import RECORDING_CHECKS, SET_CHECKS
-from monitoring.checks.rulebook import CHECKS, check_rules
-from monitoring.checks.rules import rules_in, with_rules
 from tests.unit.checks.known import VOCABULARY
+from tools.checks.queries import Finding
+from tools.checks.recordings import RECORDING_CHECKS, SET_CHECKS
+from tools.checks.rulebook import CHECKS, check_rules
+from tools.checks.rules import rules_in, with_rules
 
 _LABELS = "deployment_environment_name, service_namespace, service_name"
 

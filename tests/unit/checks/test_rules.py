@@ -2,11 +2,11 @@
 
 import pytest
 
-from monitoring.checks.inference import vector_labels
-from monitoring.checks.promql import parse
-from monitoring.checks.rules import RuleFileError, Silence, rules_in, with_rules
-from monitoring.checks.vocabulary import Bounds, Label
 from tests.unit.checks.known import VOCABULARY
+from tools.checks.label_inference import vector_labels
+from tools.checks.promql import parse
+from tools.checks.rules import RuleFileError, Silence, rules_in, with_rules
+from tools.checks.vocabulary import Bounds, Label
 
 _FILE = """
 groups:

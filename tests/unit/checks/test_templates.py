@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitoring.checks.templates import Template
+from tools.checks.templates import Template
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from monitoring.checks.promql import PromqlError, Selector, parse
-from monitoring.checks.variables import as_sent, filled, variables_in, with_filters
+from tools.checks.promql import PromqlError, Selector, parse
+from tools.checks.variables import as_sent, filled, variables_in, with_filters
 
 
 def test_variables_are_named_however_they_are_written() -> None:

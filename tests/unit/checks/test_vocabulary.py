@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.checks.vocabulary import Bounds, Label, UnknownSeriesError, declared, spellings_of
+from tools.checks.vocabulary import Bounds, Label, UnknownSeriesError, declared, spellings_of
 
 
 def test_a_histogram_has_three_series() -> None:

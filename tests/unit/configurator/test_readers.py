@@ -21,8 +21,8 @@ from opentelemetry.sdk.resources import Resource
 
 from trust_otel import TrustServiceMetrics, settings
 from trust_otel.configurator import make_readers, make_views
-from trust_otel.sdk.periodic import PeriodicReader
-from trust_otel.sdk.prometheus import PrometheusReader
+from trust_otel.export.periodic import PeriodicReader
+from trust_otel.export.prometheus import PrometheusReader
 from trust_otel.semconv.metrics import ALL
 
 

@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("grafana_foundation_sdk", reason="dashboards are made on Python 3.11 and later")
 
-from monitoring.dashboards.limits import GREEN, RED, YELLOW, NoLimitError, falling, limit, rising
+from monitoring.dashboards.thresholds import GREEN, RED, YELLOW, NoLimitError, falling, limit, rising
 
 
 def test_a_limit_is_the_number_that_the_alert_compares_with() -> None:

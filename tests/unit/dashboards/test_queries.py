@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from monitoring.checks.promql import parse
 from monitoring.dashboards.queries import increase, mean, quantile, rate, recorded, series, share, total
+from tools.checks.promql import parse
 from trust_otel.semconv.metrics import HTTP_SERVER_REQUEST_DURATION, TRUST_SESSION_ACTIVE
 
 SERVICE = 'deployment_environment_name=~"$environment", service_name=~"$service"'

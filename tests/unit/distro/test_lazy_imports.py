@@ -34,15 +34,15 @@ _PARTS = {
     "opentelemetry.instrumentation.sqlalchemy",
     "opentelemetry.sdk._logs",
     "opentelemetry.sdk.trace",
-    "trust_otel.instrumentation.agreements",
-    "trust_otel.instrumentation.certificates",
-    "trust_otel.instrumentation.dependencies",
+    "trust_otel.monitors.sla_file",
+    "trust_otel.monitors.certificates",
+    "trust_otel.monitors.dependencies",
     "trust_otel.instrumentation.grpc",
     "trust_otel.instrumentation.http",
-    "trust_otel.instrumentation.security",
+    "trust_otel.monitors.sources",
     "trust_otel.instrumentation.sqlalchemy",
-    "trust_otel.sdk.prometheus",
-    "trust_otel.sdk.redaction",
+    "trust_otel.export.prometheus",
+    "trust_otel.privacy.redaction",
 }
 """Parts of trust-otel and of OpenTelemetry that not every program needs."""
 

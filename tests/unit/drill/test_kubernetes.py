@@ -8,11 +8,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from examples.drill.kubernetes import Cluster, Kubernetes
-from examples.drill.kubernetes import kubelet as kubelet_page
-from examples.drill.kubernetes import state_metrics as state_page
-from examples.drill.kubernetes.text import Family, Sample, page
-from trust_otel.stack import Target
+from testbed.drill.kubernetes import Cluster, Kubernetes
+from testbed.drill.kubernetes import kubelet as kubelet_page
+from testbed.drill.kubernetes import state_metrics as state_page
+from testbed.drill.kubernetes.text import Family, Sample, page
+from trust_ops.stack import Target
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

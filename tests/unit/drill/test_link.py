@@ -9,7 +9,7 @@ from threading import Thread
 import httpx
 import pytest
 
-from examples.drill.link import Link
+from testbed.drill.tcp_proxy import Link
 
 
 class _Answers(BaseHTTPRequestHandler):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from examples.drill.performance import Report, Result, wrong_receivers
-from examples.drill.receivers import Alert, Delivery, Status
-from examples.drill.table import as_json, summary
-from examples.drill.trial import Expected
+from testbed.drill.receivers import Alert, Delivery, Status
+from testbed.drill.runner import Report, Result, wrong_receivers
+from testbed.drill.table import as_json, summary
+from testbed.drill.trial import Expected
 
 _WARNING = Expected("TrustRevenueDrop", "warning", "business", {"service": "a"})
 _CRITICAL = Expected("TrustServiceDown", "critical", labels={"service": "a"})

@@ -20,9 +20,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from examples.drill.receivers import Delivery, Receivers, Refusal
-from trust_otel.render import render
-from trust_otel.render.variables import VARIABLES
+from testbed.drill.receivers import Delivery, Receivers, Refusal
+from trust_ops.alertmanager_config import render
+from trust_ops.alertmanager_config.variables import VARIABLES
 
 LABELS = {"alertname": "TrustServiceDown", "service": 'a "quoted" service', "severity": "critical", "team": "platform"}
 LINK = "https://alertmanager.trust.test/#/silences/new?filter=" + quote(

@@ -9,15 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from examples.drill.scaling import (
-    names_read_by_alerts,
-    scaled_duration,
-    scaled_expression,
-    scaled_seconds,
-    write_scaled,
-)
-from trust_otel.stack.binaries import find
-from trust_otel.stack.recipes import binaries
+from testbed.drill.scaling import names_read_by_alerts, scaled_duration, scaled_expression, scaled_seconds, write_scaled
+from trust_ops.stack.binaries import find
+from trust_ops.stack.recipes import binaries
 
 
 @pytest.mark.parametrize(("duration", "scaled"), [("5m", "10000ms"), ("10s", "333ms"), ("1d", "2880000ms")])

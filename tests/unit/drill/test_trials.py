@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from examples.drill.receivers import Receivers
-from examples.drill.rounds import ROUNDS
-from examples.drill.trial import ESCALATION_CHANNELS
+from testbed.drill.receivers import Receivers
+from testbed.drill.schedule import ROUNDS
+from testbed.drill.trial import ESCALATION_CHANNELS
 
 _RULES = Path(__file__).parents[3] / "monitoring" / "prometheus" / "trust-service-alerts.yml"
 _EXPECTED = [expected for trials in ROUNDS for trial in trials for expected in trial.alerts]

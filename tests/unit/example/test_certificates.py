@@ -19,7 +19,7 @@ from trust_service.certificate_folder import publish
 from trust_service.signatures import Signer
 from trust_service.validation import find_problem
 
-from trust_otel.simulation.samples import UNTRUSTED_CERTIFICATE, forged
+from testbed.load_generator.samples import UNTRUSTED_CERTIFICATE, forged
 
 
 def _issued(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import maxminddb
 
-from trust_otel.simulation.population import ADDRESSES, LISTED_ADDRESS, NETWORKS, country_of
+from testbed.load_generator.population import ADDRESSES, LISTED_ADDRESS, NETWORKS, country_of
 
 _DATABASE = Path(__file__).parents[3] / "examples" / "trust_service" / "countries.mmdb"
 

@@ -16,7 +16,7 @@ from trust_service.rpc.trust_pb2 import ValidateRequest
 from trust_service.rpc.trust_pb2_grpc import TrustServiceStub
 
 from examples.demo.service import TrustService
-from trust_otel.simulation.samples import UNTRUSTED_CERTIFICATE
+from testbed.load_generator.samples import UNTRUSTED_CERTIFICATE
 
 Administer = Callable[..., httpx.Response]
 

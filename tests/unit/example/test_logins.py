@@ -9,9 +9,8 @@ import pyotp
 import pytest
 
 from examples.demo.service import TrustService
-from trust_otel.simulation import totp
-
-from .conftest import Person, bearer
+from testbed.load_generator import totp
+from tests.unit.example.conftest import Person, bearer
 
 Create = Callable[..., Person]
 LogIn = Callable[..., httpx.Response]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.unit.grafana.grafanas import TOKEN, FakeGrafana, listening
-from trust_otel.cli import main
+from tests.unit.grafana.fake_grafana import TOKEN, FakeGrafana, listening
+from trust_ops.cli import main
 
 Run = Callable[..., Result]
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from tests.unit.grafana.conftest import Run
-from tests.unit.grafana.grafanas import FRESH, OF_A_VIEWER, PASSWORD, FakeGrafana, listening, token
+from tests.unit.grafana.fake_grafana import FRESH, OF_A_VIEWER, PASSWORD, FakeGrafana, listening, token
 
 FILE = Path(__file__).parents[3] / "monitoring/provisioning/access.yml"
 AS_THE_FILE_SAYS = {
@@ -89,7 +89,7 @@ def test_killed_at_a_write_the_next_run_completes_it(token_file: Path, write: in
     grafana = FakeGrafana(stall_at=write, stall_after=stall_after)
     with listening(grafana) as url:
         environment = {**os.environ, "GRAFANA_URL": url, "GRAFANA_TOKEN_FILE": str(token_file)}
-        command = [sys.executable, "-m", "trust_otel.cli", "grafana", "access", "--file", str(FILE)]
+        command = [sys.executable, "-m", "trust_ops.cli", "grafana", "access", "--file", str(FILE)]
         killed = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         try:
             assert grafana.reached.wait(30)

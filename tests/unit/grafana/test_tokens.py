@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from tests.unit.grafana.conftest import Run
-from tests.unit.grafana.grafanas import TOKEN, FakeGrafana, token
-from trust_otel.grafana.client import Grafana
-from trust_otel.grafana.errors import GrafanaError
+from tests.unit.grafana.fake_grafana import TOKEN, FakeGrafana, token
+from trust_ops.grafana.client import Grafana
+from trust_ops.grafana.errors import GrafanaError
 
 ACCOUNT = "dashboards-reader"
 

@@ -1,4 +1,4 @@
-"""An Alertmanager that answers as it is told, for what the real one, in tests/stack, cannot be brought to do."""
+"""An Alertmanager that answers as it is told, for what the real one, in tests/integration, cannot be brought to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from tests.unit.incidents.notifications import NIGHT
-from trust_otel.incidents.times import format_time
+from trust_ops.incidents.times import format_time
 
 
 @dataclass

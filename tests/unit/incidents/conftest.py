@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.incidents.notifications import Clock, payload
-from trust_otel.incidents.database import Database
-from trust_otel.incidents.payload import parse
-from trust_otel.incidents.store import Store
+from trust_ops.incidents.database import Database
+from trust_ops.incidents.payload import parse
+from trust_ops.incidents.store import Store
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import json
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from trust_otel.incidents.store import Store
-from trust_otel.incidents.times import format_time
+from trust_ops.incidents.store import Store
+from trust_ops.incidents.times import format_time
 
 NIGHT = datetime(2026, 11, 25, 3, 0, tzinfo=timezone.utc)
 ZERO = "0001-01-01T00:00:00Z"

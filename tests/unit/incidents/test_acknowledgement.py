@@ -11,11 +11,11 @@ import pytest
 
 from tests.unit.incidents.alertmanagers import Answers, api_alert, api_silence
 from tests.unit.incidents.notifications import NIGHT, Clock, alert, timeline
-from trust_otel.incidents.acknowledgement import Desk
-from trust_otel.incidents.alertmanager import Alertmanager, AlertmanagerError
-from trust_otel.incidents.database import Database, DatabaseAwayError
-from trust_otel.incidents.store import AlreadyResolvedError, NoSuchIncidentError, Store
-from trust_otel.incidents.watch import Watch
+from trust_ops.incidents.acknowledgement import Desk
+from trust_ops.incidents.alertmanager import Alertmanager, AlertmanagerError
+from trust_ops.incidents.alertmanager_poller import Watch
+from trust_ops.incidents.database import Database, DatabaseAwayError
+from trust_ops.incidents.store import AlreadyResolvedError, NoSuchIncidentError, Store
 
 Deliver = Callable[..., dict[str, int]]
 
@@ -170,7 +170,7 @@ def test_an_alertmanager_that_is_away_is_logged_once_and_ends_no_incident(
         answers.alerts = [api_alert()]
         watch.look()
     assert watch.state == "up"
-    said = [record.message for record in caplog.records if record.name == "trust_otel.incidents.watch"]
+    said = [record.message for record in caplog.records if record.name == "trust_ops.incidents.alertmanager_poller"]
     assert [line.split(": ")[1] for line in said] == [
         "acknowledgements in Alertmanager are not seen",
         "acknowledgements in Alertmanager are seen again",

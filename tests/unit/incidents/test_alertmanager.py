@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.incidents.alertmanagers import Answers, api_alert, api_silence
 from tests.unit.incidents.notifications import NIGHT
-from trust_otel.incidents.alertmanager import Alertmanager, AlertmanagerError, AlertmanagerUrlError
+from trust_ops.incidents.alertmanager import Alertmanager, AlertmanagerError, AlertmanagerUrlError
 
 
 def cluster(members: Mapping[str, Answers]) -> Alertmanager:

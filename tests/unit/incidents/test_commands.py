@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,15 +16,15 @@ from click.testing import CliRunner, Result
 
 from tests.unit.incidents.alertmanagers import Answers
 from tests.unit.incidents.notifications import Clock, alert, payload
-from trust_otel.cli import main
-from trust_otel.incidents.acknowledgement import Desk
-from trust_otel.incidents.alertmanager import Alertmanager
-from trust_otel.incidents.payload import parse
-from trust_otel.incidents.server import App
-from trust_otel.incidents.store import Store
-from trust_otel.incidents.times import utc_now
-from trust_otel.incidents.tokens import TokenFile
-from trust_otel.stack.ports import free_ports
+from trust_ops.cli import main
+from trust_ops.incidents.acknowledgement import Desk
+from trust_ops.incidents.alertmanager import Alertmanager
+from trust_ops.incidents.api import App
+from trust_ops.incidents.payload import parse
+from trust_ops.incidents.store import Store
+from trust_ops.incidents.times import utc_now
+from trust_ops.incidents.tokens import TokenFile
+from trust_ops.stack.ports import free_ports
 
 TOKEN = "token-of-the-people-on-call"
 
@@ -265,26 +263,3 @@ def test_serve_refuses_to_start_without_tokens(tmp_path: Path, missing: str) -> 
     result = CliRunner().invoke(main, ["incidents", "serve"], env=variables)
     assert result.exit_code == 2
     assert f"env var: 'TRUST_OTEL_INCIDENTS_{missing}'" in result.stderr
-
-
-def test_the_commands_need_nothing_of_the_extra() -> None:
-    program = """
-import sys
-for name in ("sqlalchemy", "starlette", "uvicorn", "anyio.to_thread"):
-    sys.modules[name] = None
-from click.testing import CliRunner
-from trust_otel.cli import main
-result = CliRunner().invoke(main, ["incidents", "serve", "--token-file", "x", "--operator-token-file", "x"])
-print(result.exit_code, result.stderr, CliRunner().invoke(main, ["review", "--help"]).exit_code)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("1 Error: this needs an extra: pip install 'trust-otel[incidents]'")
-    assert done.stdout.rstrip().endswith(" 0")
-
-
-def test_the_core_does_not_load_it() -> None:
-    program = (
-        "import sys, trust_otel; print(*[name for name in sys.modules if name.startswith('trust_otel.incidents')])"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "\n"

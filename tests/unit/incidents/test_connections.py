@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from trust_otel.incidents import connections as module
-from trust_otel.incidents.connections import Connections
+from trust_ops.incidents import connections as module
+from trust_ops.incidents.connections import Connections
 
 
 class Transport:

@@ -13,11 +13,11 @@ import pytest
 from sqlalchemy import insert, text, update
 
 from tests.unit.incidents.notifications import Clock, alert, payload
-from trust_otel.incidents import database as module
-from trust_otel.incidents.database import Database, DatabaseAwayError, DatabaseUrlError, SchemaTooNewError
-from trust_otel.incidents.payload import parse
-from trust_otel.incidents.store import Store
-from trust_otel.incidents.tables import events, schema
+from trust_ops.incidents import database as module
+from trust_ops.incidents.database import Database, DatabaseAwayError, DatabaseUrlError, SchemaTooNewError
+from trust_ops.incidents.payload import parse
+from trust_ops.incidents.store import Store
+from trust_ops.incidents.tables import events, schema
 
 Deliver = Callable[..., dict[str, int]]
 

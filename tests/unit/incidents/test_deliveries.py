@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.incidents.notifications import NIGHT, Clock, alert, payload, timeline
-from trust_otel.incidents.database import Database
-from trust_otel.incidents.payload import parse
-from trust_otel.incidents.store import Store
+from trust_ops.incidents.database import Database
+from trust_ops.incidents.payload import parse
+from trust_ops.incidents.store import Store
 
 Deliver = Callable[..., dict[str, int]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 
-from trust_otel.incidents.serve import _OnceAMinute, _OneLine
+from trust_ops.incidents.serve import _OnceAMinute, _OneLine
 
 
 def test_a_record_is_one_line_and_a_traceback_cannot_look_like_one() -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tests.unit.incidents.notifications import NIGHT, Clock, alert, payload, timeline
-from trust_otel.incidents.alertmanager import Seen, Silence, View
-from trust_otel.incidents.payload import Alert, parse
-from trust_otel.incidents.store import Store
+from trust_ops.incidents.alertmanager import Seen, Silence, View
+from trust_ops.incidents.payload import Alert, parse
+from trust_ops.incidents.store import Store
 
 Deliver = Callable[..., dict[str, int]]
 

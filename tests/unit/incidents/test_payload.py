@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.incidents.notifications import NIGHT, alert, payload
-from trust_otel.incidents.payload import PayloadError, parse
+from trust_ops.incidents.payload import PayloadError, parse
 
 
 def changed(**changes: Any) -> bytes:

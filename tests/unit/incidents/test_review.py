@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from trust_otel.incidents import periods, records
-from trust_otel.incidents.records import Note, Record
-from trust_otel.incidents.review import Escalation, Flapping, Review, review
-from trust_otel.incidents.summary import Times
+from trust_ops.incidents import records, review_period
+from trust_ops.incidents.records import Note, Record
+from trust_ops.incidents.review import Escalation, Flapping, Review, review
+from trust_ops.incidents.summary import Times
 
-WEEK = periods.span("week", date(2026, 11, 29))
+WEEK = review_period.span("week", date(2026, 11, 29))
 NOON = WEEK.start + timedelta(hours=12)
 LATER = WEEK.end + timedelta(days=3)
 RULES = frozenset({"TrustServiceDown", "TrustSlaViolation", "TrustVaultUnavailable"})
@@ -194,7 +194,7 @@ def test_notes_come_with_their_incident() -> None:
 
 @pytest.mark.parametrize(("period", "parts"), [("week", 1), ("month", 5), ("quarter", 3)])
 def test_parts_add_up_to_the_period(period: str, parts: int) -> None:
-    this = periods.span(period, date(2026, 11, 30))
+    this = review_period.span(period, date(2026, 11, 30))
     random_times = random.Random(2)
     found = [record(this.start + (this.end - this.start) * random_times.random()) for _ in range(200)]
     result = review(found, period, this, RULES, LATER)

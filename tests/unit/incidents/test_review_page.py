@@ -7,14 +7,14 @@ from datetime import date, datetime, timedelta
 import pytest
 
 from tests.unit.incidents.test_review import LATER, NOON, RULES, minutes, record, week_of
-from trust_otel.incidents import periods
-from trust_otel.incidents.records import Note, Record
-from trust_otel.incidents.review import Review, review
-from trust_otel.incidents.review_page import Section, markdown, sections, title
+from trust_ops.incidents import review_period
+from trust_ops.incidents.records import Note, Record
+from trust_ops.incidents.review import Review, review
+from trust_ops.incidents.review_page import Section, markdown, sections, title
 
 
 def of(period: str, *found: Record, now: datetime = LATER, rules: frozenset[str] | None = RULES) -> Review:
-    return review(found, period, periods.span(period, date(2026, 11, 29)), rules, now)
+    return review(found, period, review_period.span(period, date(2026, 11, 29)), rules, now)
 
 
 def section(result: Review, heading: str) -> Section:

@@ -6,8 +6,8 @@ import httpx
 import pytest
 import yaml
 
-from trust_otel.incidents.rules import RULES, RulesError, own_rules, rules_of
-from trust_otel.stack.files import project_file
+from trust_ops.incidents.rules import RULES, RulesError, own_rules, rules_of
+from trust_ops.stack.files import project_file
 
 
 def test_own_rules_are_those_of_the_file_that_can_become_incidents() -> None:

@@ -14,16 +14,16 @@ import pytest
 
 from tests.unit.incidents.alertmanagers import Answers
 from tests.unit.incidents.notifications import NIGHT, Clock, alert, payload
-from trust_otel.incidents import health as health_module
-from trust_otel.incidents import server
-from trust_otel.incidents.acknowledgement import Desk
-from trust_otel.incidents.alertmanager import Alertmanager
-from trust_otel.incidents.database import Database, DatabaseAwayError
-from trust_otel.incidents.health import Health
-from trust_otel.incidents.payload import parse
-from trust_otel.incidents.server import App
-from trust_otel.incidents.store import Store
-from trust_otel.incidents.tokens import TokenFile
+from trust_ops.incidents import api
+from trust_ops.incidents import health as health_module
+from trust_ops.incidents.acknowledgement import Desk
+from trust_ops.incidents.alertmanager import Alertmanager
+from trust_ops.incidents.api import App
+from trust_ops.incidents.database import Database, DatabaseAwayError
+from trust_ops.incidents.health import Health
+from trust_ops.incidents.payload import parse
+from trust_ops.incidents.store import Store
+from trust_ops.incidents.tokens import TokenFile
 
 DELIVER = "token-of-the-alertmanager"
 OPERATE = "token-of-the-people-on-call"
@@ -129,7 +129,7 @@ async def test_no_token_gets_into_the_log(client: httpx.AsyncClient, caplog: pyt
 async def test_a_body_beyond_the_bound_is_refused(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, declared: bool
 ) -> None:
-    monkeypatch.setattr(server, "LARGEST_DELIVERY", 10_000)
+    monkeypatch.setattr(api, "LARGEST_DELIVERY", 10_000)
     sent = 0
 
     async def stream() -> AsyncIterator[bytes]:
@@ -148,14 +148,14 @@ async def test_a_body_that_is_declared_too_large_is_not_even_read(client: httpx.
     async def receive() -> dict[str, Any]:
         raise AssertionError("somebody reads the body")
 
-    length = str(server.LARGEST_DELIVERY + 1).encode()
+    length = str(api.LARGEST_DELIVERY + 1).encode()
     assert await called(client, receive, (b"content-length", length)) == 413
 
 
 async def test_a_body_that_does_not_come_is_to_be_sent_again(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "_BODY_SECONDS", 0.05)
+    monkeypatch.setattr(api, "_BODY_SECONDS", 0.05)
 
     async def stream() -> AsyncIterator[bytes]:
         yield b"{"
@@ -220,7 +220,7 @@ async def test_a_database_that_hangs_does_not_hang_the_answer(
     client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
-    monkeypatch.setattr(server, "_WORK_SECONDS", 0.1)
+    monkeypatch.setattr(api, "_WORK_SECONDS", 0.1)
     monkeypatch.setattr(store, "incident", lambda number: release.wait(10))
     answer = await client.get("/incidents/1", headers=OPERATOR)
     release.set()

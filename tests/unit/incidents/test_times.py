@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.incidents.notifications import NIGHT
-from trust_otel.incidents.times import format_duration, format_time, parse_duration, parse_time
+from trust_ops.incidents.times import format_duration, format_time, parse_duration, parse_time
 
 
 def test_a_time_that_is_written_is_read_again() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trust_otel.incidents.tokens import TokenFile, TokenFileError
+from trust_ops.incidents.tokens import TokenFile, TokenFileError
 
 OLD, NEW = "old-token-of-the-alertmanager", "new-token-of-the-alertmanager"
 

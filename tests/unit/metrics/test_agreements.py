@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trust_otel import TrustServiceMetrics
-from trust_otel.metrics.agreements import Agreement, read_agreements
+from trust_otel.metrics.sla import Agreement, read_agreements
 
 VALIDATION = """
 [agreements.validation_fast]

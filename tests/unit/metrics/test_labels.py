@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from trust_otel import settings
-from trust_otel.metrics import labels as labels_module
-from trust_otel.metrics.labels import LabelSets
 from trust_otel.metrics.self_metrics import Loss
+from trust_otel.recording import labels as labels_module
+from trust_otel.recording.labels import LabelSets
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_AUTH_ATTEMPTS,
@@ -214,7 +214,7 @@ class TestDocumentTypes:
 
 
 class TestPrivateValues:
-    """`trust_otel.protect.private` says what is private; here is what becomes of it."""
+    """`trust_otel.privacy.pii` says what is private; here is what becomes of it."""
 
     @pytest.mark.parametrize("text", ["erika@example.org", "Erika Mustermann", "/u/4111111111111111", "203.0.113.7"])
     def test_private_value_becomes_other_and_is_counted_each_time(self, http: Labels, text: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.preview import BuildFailed, building
+from tools.preview import BuildFailed, building
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from monitoring.preview import Preview, server
+from tools.preview import Preview, server
 
 QUERY = "/prometheus/api/v1/query?query=up"
 

@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from trust_otel import distro, settings, settings_table
-from trust_otel.doctor import examine
-from trust_otel.incidents.alertmanager import Alertmanager, AlertmanagerUrlError
-from trust_otel.incidents.database import Database, DatabaseUrlError
+from trust_ops import settings_table
+from trust_ops.doctor import examine
+from trust_ops.incidents.alertmanager import Alertmanager, AlertmanagerUrlError
+from trust_ops.incidents.database import Database, DatabaseUrlError
+from trust_ops.stack.ports import free_ports
+from trust_otel import distro, settings
 from trust_otel.shown import address_of
-from trust_otel.stack.ports import free_ports
 
 _SECRET_SETTINGS = [setting for setting in settings.SETTINGS if setting.secret]
 _MARK = "HuNtEr2"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from trust_otel import settings_table
+from trust_ops import settings_table
 from trust_otel.settings import SETTINGS
 
 _ROOT = Path(__file__).parents[3]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trust_otel.stack.recipes import binaries
+from trust_ops.stack.recipes import binaries
 
 _FAKE = """\
     #!{python}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.unit.stack.conftest import script
+from trust_ops.stack.binaries import compatible, find
+from trust_ops.stack.building import cache_folder, cached
+from trust_ops.stack.errors import BinaryUnavailable, BuildError
+from trust_ops.stack.recipes import APT, Binary, Recipe, Step, binaries
 from trust_otel.settings import unknown_names
-from trust_otel.stack.binaries import compatible, find
-from trust_otel.stack.building import cache_folder, cached
-from trust_otel.stack.errors import BinaryUnavailable, BuildError
-from trust_otel.stack.recipes import APT, Binary, Recipe, Step, binaries
 
 # Writes a line per build, and an executable where a recipe's last step has to leave it.
 _GO = """\

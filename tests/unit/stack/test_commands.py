@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from trust_otel.stack import Stack
-from trust_otel.stack.commands import stack
-from trust_otel.stack.recipes import binaries
+from trust_ops.stack import Stack
+from trust_ops.stack.commands import stack
+from trust_ops.stack.recipes import binaries
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from trust_otel.stack import Addresses, ComponentError, Inputs, Stack, Target
-from trust_otel.stack.components import COMPONENTS, Launch, Start
-from trust_otel.stack.files import prometheus_files
-from trust_otel.stack.recipes import binaries
-from trust_otel.stack.state import port_of
+from trust_ops.stack import Addresses, ComponentError, Inputs, Stack, Target
+from trust_ops.stack.components import COMPONENTS, Launch, Start
+from trust_ops.stack.files import prometheus_files
+from trust_ops.stack.recipes import binaries
+from trust_ops.stack.state import port_of
 
 INPUTS = Inputs(
     alertmanager_config=Path("/etc/alertmanager.yml"),

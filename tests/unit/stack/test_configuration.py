@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from trust_otel.stack import files
-from trust_otel.stack.recipes import MINIMUM_GO, binaries
+from trust_ops.stack import files
+from trust_ops.stack.recipes import MINIMUM_GO, binaries
 
 
 def read(path: Path) -> Any:

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.stack.conftest import script
-from trust_otel.stack import ComponentError, Stack, processes
-from trust_otel.stack.processes import running
-from trust_otel.stack.state import State, load, port_of, save
+from trust_ops.stack import ComponentError, Stack, processes
+from trust_ops.stack.processes import running
+from trust_ops.stack.state import State, load, port_of, save
 
 
 def records(directory: Path) -> State:
@@ -132,7 +132,7 @@ def test_components_do_not_outlive_the_process_that_started_them(
 ) -> None:
     program = f"""
 import os, pathlib
-from trust_otel.stack import Stack
+from trust_ops.stack import Stack
 stack = Stack(pathlib.Path({str(tmp_path)!r}), environ={fake_binaries!r})
 stack.up()
 os.kill(os.getpid(), {int(ending)})
@@ -162,7 +162,7 @@ def test_components_are_stopped_when_their_folder_was_deleted(tmp_path: Path, fa
 def test_a_detached_stack_stays_until_down(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
     program = f"""
 import pathlib
-from trust_otel.stack import Stack
+from trust_ops.stack import Stack
 Stack(pathlib.Path({str(tmp_path)!r}), environ={fake_binaries!r}, detached=True).up()
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True)

@@ -1,6 +1,6 @@
 import socket
 
-from trust_otel.stack.ports import LOOPBACK, all_free, free_ports
+from trust_ops.stack.ports import LOOPBACK, all_free, free_ports
 
 
 def test_ports_differ_and_are_outside_the_range_of_outgoing_connections() -> None:

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from trust_otel.stack import PrometheusClient, QueryError, Sample
+from trust_ops.stack import PrometheusClient, QueryError, Sample
 
 _ANSWERS = {
     "/api/v1/query": {

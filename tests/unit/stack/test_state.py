@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from trust_otel.stack import processes
-from trust_otel.stack.state import OPTIONAL, Addresses, ProcessRecord, State, load, port_of, save
+from trust_ops.stack import processes
+from trust_ops.stack.state import OPTIONAL, Addresses, ProcessRecord, State, load, port_of, save
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:

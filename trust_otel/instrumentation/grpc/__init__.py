@@ -19,7 +19,7 @@ from trust_otel.instrumentation.grpc.methods import Methods, watch
 from trust_otel.instrumentation.grpc.server import ServerInterceptor
 from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import get_metrics
-from trust_otel.protect.addresses import TrustedProxies
+from trust_otel.security.client_address import TrustedProxies
 
 _Interceptor = type[ServerInterceptor] | type[AioServerInterceptor]
 _Change = Callable[[tuple[Any, ...]], tuple[Any, ...]]

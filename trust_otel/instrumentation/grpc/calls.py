@@ -10,7 +10,7 @@ from wrapt import ObjectProxy
 
 from trust_otel.metrics import TrustServiceMetrics
 from trust_otel.metrics.rpc import Side
-from trust_otel.protect.addresses import TrustedProxies
+from trust_otel.security.client_address import TrustedProxies
 
 if TYPE_CHECKING:
     Proxy = ObjectProxy[Any]

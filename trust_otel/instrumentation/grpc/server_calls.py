@@ -17,7 +17,7 @@ from trust_otel.instrumentation.grpc.methods import OTHER
 from trust_otel.metrics import TrustServiceMetrics
 from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.request import Request, authentication_method
-from trust_otel.protect.addresses import TrustedProxies
+from trust_otel.security.client_address import TrustedProxies
 
 # A client counts its deadline from before the call arrives and sends it rounded up, by at most a hundredth.
 _DEADLINE_SHARE = 0.01

@@ -14,7 +14,7 @@ from trust_otel.instrumentation.grpc.aio_server import AioServerInterceptor
 from trust_otel.instrumentation.grpc.calls import Recording
 from trust_otel.instrumentation.grpc.methods import Methods
 from trust_otel.instrumentation.grpc.server import ServerInterceptor
-from trust_otel.protect.addresses import TrustedProxies
+from trust_otel.security.client_address import TrustedProxies
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 

@@ -1,6 +1,0 @@
-"""Stand-ins for Slack, PagerDuty, a mail server and two webhooks, which check what they get and remember it."""
-
-from examples.drill.receivers.receivers import Receivers
-from examples.drill.receivers.record import Alert, Delivery, Refusal, Status
-
-__all__ = ["Alert", "Delivery", "Receivers", "Refusal", "Status"]

@@ -1,0 +1,329 @@
+"""Everything that a drill needs, running: stack, receivers, services with traffic, and what they depend on."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+
+from examples.demo.program import plain_environment
+from examples.demo.service import TrustService
+from testbed.drill.backfill import backfill
+from testbed.drill.callers import Callers, again_and_again
+from testbed.drill.kubernetes import Kubernetes
+from testbed.drill.postgresql import Cluster, Standby, replicated
+from testbed.drill.receivers import Receivers
+from testbed.drill.redis import Redis
+from testbed.drill.scaling import scaled_seconds, write_scaled
+from testbed.drill.tcp_proxy import Link
+from testbed.load_generator import REPUTATION_FEED, SimulationConfig, SimulationReport, run_simulation
+from testbed.load_generator.operations import ALL_ACTS, calm_acts
+from trust_ops.alertmanager_config import files as rendering
+from trust_ops.alertmanager_config import scaled
+from trust_ops.stack import Addresses, Inputs, PrometheusClient, Stack
+from trust_ops.stack.state import port_of
+
+ENVIRONMENT = "drill"
+SERVICE, ARCHIVE, GATEWAY = "trust-service", "trust-archive", "trust-gateway"
+# Operations a second of the traffic.
+RATE = 10.0
+
+_COMPONENTS = (
+    *("prometheus", "collector", "alertmanager", "node-exporter"),
+    *("postgres-exporter", "postgres-exporter-standby", "redis-exporter"),
+)
+_EXPORT = "15s"
+# In data points: full within seconds when nothing leaves it, and never while it does.
+_QUEUE_SIZE = 60_000
+_INSTANCES = 2
+# Validations a second: so many that in the seconds that are minutes here chance does not make one in ten a refusal.
+_MACHINE_RATE = 20.0
+# So many callers of the archive, each with so many requests a second, that a few errors soon are a small share. The
+# clock decides how many there are, and not the machine: a share must stay above its budget for minutes, and below six
+# times it.
+_ARCHIVE_CALLERS, _ARCHIVE_RATE = 2, 25.0
+# By then half an hour (divided) is full of traffic, and can be compared with yesterday.
+_WARM = "40m"
+_REVENUE_PER_DOCUMENT = 50.0
+_FAULTY_RULES = """
+groups:
+  - name: drill
+    rules:
+      # Two series that differ in `part` alone cannot both lose it.
+      - record: drill:fault:joined
+        expr: label_replace(drill_fault == 1, "part", "", "", "")
+"""
+
+
+@dataclass
+class Scene:
+    """What faults act upon.
+
+    Attributes:
+        factor: How many times faster than in production time runs.
+        folder: Where all logs and data are.
+        gateway: Processes of the instances of the gateway.
+    """
+
+    factor: float
+    folder: Path
+    receivers: Receivers
+    stack: Stack
+    addresses: Addresses
+    prometheus: PrometheusClient
+    link: Link
+    primary: Cluster
+    standby: Standby
+    redis: Redis
+    kubernetes: Kubernetes
+    service: TrustService
+    callers: Callers
+    archive: Callers
+    gateway: list[subprocess.Popen[bytes]]
+    feed: Path
+    start_instance: Callable[[], subprocess.Popen[bytes]]
+    start_traffic: Callable[[], None]
+    stop_traffic: Callable[[], None]
+
+    @property
+    def certificates(self) -> Path:
+        """The folder of certificates that the service watches."""
+        return self.folder / "service" / "certificates"
+
+    def seconds(self, duration: str) -> float:
+        """A duration of the rules, as long as it takes here."""
+        return scaled_seconds(duration, self.factor)
+
+
+@contextmanager
+def scene(folder: Path, factor: float, on_progress: Callable[[str], None]) -> Iterator[Scene]:
+    """Start everything, and end it, whatever happens. Raises what the parts raise when they do not start."""
+    folder = folder.resolve()
+    with ExitStack() as running:
+        on_progress("starting receivers, PostgreSQL with a replica, Redis, Kubernetes' metrics")
+        receivers = running.enter_context(Receivers())
+        primary, standby = running.enter_context(replicated())
+        redis = running.enter_context(Redis(folder))
+        kubernetes = running.enter_context(Kubernetes())
+        link = running.enter_context(Link())
+        _write_configuration(folder, factor, receivers.environment())
+        stack = running.enter_context(_stack(folder, primary, standby, redis, link, on_progress))
+        _make_yesterday(folder, stack.directory / "prometheus" / "data", factor)
+        addresses = stack.up()
+        link.lead_to(port_of(addresses.prometheus))
+        stack.scrape("kube-state-metrics", kubernetes.state_metrics())
+        stack.scrape("kubelet", kubernetes.kubelets())
+        telemetry = _telemetry(addresses, factor)
+        feed = folder / "reputation.txt"
+        feed.write_text("203.0.113.200\n")
+
+        on_progress("starting the services and their traffic")
+        service = running.enter_context(_service(folder / "service", SERVICE, telemetry, primary, redis, feed))
+        archive = running.enter_context(_service(folder / "archive", ARCHIVE, telemetry))
+        callers, archive_callers = running.enter_context(Callers(service)), running.enter_context(Callers(archive))
+        instances = Instances(folder, telemetry)
+        running.callback(instances.end)
+        traffic = Traffic(service)
+        running.callback(traffic.stop)
+        traffic.start()
+        running.enter_context(again_and_again(callers.validate, _MACHINE_RATE))
+        for call in (archive_callers.ask_prices, archive_callers.validate):
+            running.enter_context(again_and_again(call, _ARCHIVE_RATE, _ARCHIVE_CALLERS))
+        yield Scene(
+            factor=factor,
+            folder=folder,
+            receivers=receivers,
+            stack=stack,
+            addresses=addresses,
+            prometheus=running.enter_context(PrometheusClient(addresses.prometheus)),
+            link=link,
+            primary=primary,
+            standby=standby,
+            redis=redis,
+            kubernetes=kubernetes,
+            service=service,
+            callers=callers,
+            archive=archive_callers,
+            gateway=[instances.start() for _ in range(_INSTANCES)],
+            feed=feed,
+            start_instance=instances.start,
+            start_traffic=traffic.start,
+            stop_traffic=traffic.stop,
+        )
+
+
+class Traffic:
+    """The simulation's traffic, on a thread of its own.
+
+    Args:
+        service: Whom it calls.
+        calm: Whether it leaves out everything that an alert may rightly follow.
+        scenario: What goes wrong meanwhile.
+        seconds: How long that goes wrong, and the traffic lasts unless it is stopped.
+    """
+
+    def __init__(
+        self, service: TrustService, *, calm: bool = True, scenario: str | None = None, seconds: float = 24 * 3600
+    ) -> None:
+        self._config = SimulationConfig(
+            url=service.url,
+            admin_token=service.admin_token,
+            grpc_target=service.grpc_target,
+            rate=RATE,
+            duration_seconds=seconds,
+            calm=calm,
+            scenario=scenario,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
+        self._under_way = Event()
+        self.report: SimulationReport | None = None
+
+    def start(self) -> None:
+        """Begin, unless it goes on."""
+        if self._thread is None:
+            self._loop, self._stop = asyncio.new_event_loop(), asyncio.Event()
+            self._thread = Thread(target=self._run, args=(self._loop, self._stop), name="traffic", daemon=True)
+            self._thread.start()
+
+    def await_operations(self, timeout: float) -> bool:
+        """Wait until the accounts are made and operations begin; whether they do within so many seconds."""
+        return self._under_way.wait(timeout)
+
+    def stop(self) -> None:
+        """End, when what is under way has been answered."""
+        if self._thread is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+            self._thread = None
+
+    def _run(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+        self.report = loop.run_until_complete(run_simulation(self._config, lambda _: self._under_way.set(), stop))
+        loop.close()
+
+
+class Instances:
+    """Instances of a small service, as processes."""
+
+    def __init__(self, folder: Path, telemetry: Mapping[str, str]) -> None:
+        self._log = folder / "gateway.log"
+        self._environment = {**plain_environment(), **telemetry, "OTEL_SERVICE_NAME": GATEWAY}
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> subprocess.Popen[bytes]:
+        launcher = Path(sys.executable).with_name("opentelemetry-instrument")
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - a module of this package
+                [str(launcher), sys.executable, "-m", "testbed.drill.instance"],
+                env=self._environment,
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+            )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """They end when their input does."""
+        for process in self._started:
+            if process.stdin is not None:
+                process.stdin.close()
+        for process in self._started:
+            process.wait()
+
+
+def _write_configuration(folder: Path, factor: float, environment: Mapping[str, str]) -> None:
+    prometheus = folder / "configuration" / "prometheus"
+    write_scaled(prometheus, factor)
+    (prometheus / "drill-faults.yml").write_text(_FAULTY_RULES)
+    configuration = prometheus / "prometheus.yml"
+    configuration.write_text(configuration.read_text().replace("rule_files:\n", "rule_files:\n- drill-faults.yml\n"))
+    alertmanager = folder / "configuration" / "alertmanager"
+    rendered = rendering.render(environment, str(alertmanager / rendering.SECRETS))
+    faster = _always_at_work(scaled(rendered.configuration, factor))
+    rendering.write(rendering.Rendered(faster, rendered.texts, rendered.secrets), alertmanager)
+
+
+def _always_at_work(configuration: dict[str, object]) -> dict[str, object]:
+    """Without the hours of the day: a drill may be held at night. tests/integration proves the hours."""
+    return _without(configuration, {"mute_time_intervals", "time_intervals"})  # type: ignore[return-value]
+
+
+def _without(node: object, keys: set[str]) -> object:
+    if isinstance(node, dict):
+        return {key: _without(value, keys) for key, value in node.items() if key not in keys}
+    return [_without(item, keys) for item in node] if isinstance(node, list) else node
+
+
+def _stack(
+    folder: Path, primary: Cluster, standby: Standby, redis: Redis, link: Link, on_progress: Callable[[str], None]
+) -> Stack:
+    configuration = folder / "configuration"
+    inputs = Inputs(
+        prometheus_config=configuration / "prometheus",
+        alertmanager_config=configuration / "alertmanager" / rendering.CONFIGURATION,
+        postgresql=f"{primary.url}?sslmode=disable",
+        postgresql_standby=f"{standby.url}?sslmode=disable",
+        redis=redis.url,
+        collector_sends_to=link.url,
+        collector_queue_size=_QUEUE_SIZE,
+    )
+    return Stack(folder / "stack", components=_COMPONENTS, inputs=inputs, on_progress=on_progress)
+
+
+def _make_yesterday(folder: Path, data: Path, factor: float) -> None:
+    """Yesterday was as today is to be. It begins late, so that nothing is compared before there is half an hour."""
+    acts = calm_acts(ALL_ACTS)
+    documents = sum(
+        act.weight for name, act in acts.items() if name in ("document.submit", "document.submit.unreadable")
+    )
+    rate = RATE * documents / sum(act.weight for act in acts.values())
+    labels = {"deployment_environment_name": ENVIRONMENT, "service_name": SERVICE}
+    now = time.time()
+    day = scaled_seconds("1d", factor)
+    data.mkdir(parents=True)
+    backfill(
+        data,
+        {
+            "service:trust_document_processing:rate30m": (labels, rate),
+            "service:trust_revenue_amount:rate30m": ({**labels, "trust_currency": "EUR"}, rate * _REVENUE_PER_DOCUMENT),
+        },
+        begin=now - day + scaled_seconds(_WARM, factor) + 30,
+        end=now - 60,
+        scratch=folder,
+    )
+
+
+def _telemetry(addresses: Addresses, factor: float) -> dict[str, str]:
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.otlp_http,
+        "OTEL_METRIC_EXPORT_INTERVAL": f"{scaled_seconds(_EXPORT, factor) * 1000:.0f}",
+        "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={ENVIRONMENT}",
+    }
+
+
+def _service(
+    folder: Path,
+    name: str,
+    telemetry: Mapping[str, str],
+    database: Cluster | None = None,
+    cache: Redis | None = None,
+    feed: Path | None = None,
+) -> TrustService:
+    folder.mkdir()
+    settings = {**telemetry, "OTEL_SERVICE_NAME": name}
+    dependencies = []
+    if database is not None:
+        settings["TRUST_SERVICE_DATABASE_URL"] = database.url.replace("postgresql://", "postgresql+asyncpg://")
+    if cache is not None:
+        dependencies.append(f"sessions={cache.url}")
+    if feed is not None:
+        settings["TRUST_OTEL_REPUTATION_FEEDS"] = f"{REPUTATION_FEED}={feed}"
+    return TrustService(folder, settings, dependencies)

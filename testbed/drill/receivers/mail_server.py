@@ -1,0 +1,177 @@
+"""A mail server that wants STARTTLS and a password, and knows every mailbox it takes mail for.
+
+Sources: RFC 5321 (SMTP), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import ssl
+from collections.abc import Collection
+from datetime import datetime, timedelta, timezone
+from ipaddress import ip_address
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from testbed.drill.receivers import mail, shown
+from testbed.drill.receivers.outages import Failure, Outages
+from testbed.drill.receivers.record import Delivery, Record, Refusal
+from testbed.drill.receivers.webhook import status
+from trust_ops.stack.ports import LOOPBACK
+
+_HOST = "localhost"
+_CHANNEL = "email"
+
+# At every login aiosmtpd warns of a deprecated attribute that it sets itself.
+logging.getLogger("mail.log").setLevel(logging.ERROR)
+
+
+class MailServer:
+    """Takes the mail of one user, and delivers a mail once for each mailbox.
+
+    Args:
+        sender: The only address that may send.
+        login: User and password of the only user.
+        mailboxes: The addresses that there are.
+    """
+
+    def __init__(
+        self,
+        sender: str,
+        login: tuple[str, str],
+        mailboxes: Collection[str],
+        record: Record,
+        outages: Outages,
+    ) -> None:
+        self._sender = sender
+        self._login = login
+        self._mailboxes = mailboxes
+        self._record = record
+        self._outages = outages
+
+    def protocol(self, tls: ssl.SSLContext) -> SMTP:
+        """A session; needs a running loop."""
+        return _Session(
+            self,
+            hostname=_HOST,
+            tls_context=tls,
+            require_starttls=True,
+            auth_required=True,
+            authenticator=self._authenticate,
+            loop=asyncio.get_running_loop(),
+        )
+
+    def _authenticate(
+        self, _server: SMTP, _session: Session, _envelope: Envelope, mechanism: str, given: object
+    ) -> AuthResult:
+        wanted = tuple(word.encode() for word in self._login)
+        known = isinstance(given, LoginPassword) and all(
+            hmac.compare_digest(have, want) for have, want in zip((given.login, given.password), wanted, strict=True)
+        )
+        if not known:
+            self._record.complain(_CHANNEL, [f"wrong user or password ({mechanism})"])
+        return AuthResult(success=known, handled=False, auth_data=given)
+
+    async def handle_MAIL(  # noqa: N802 - named by aiosmtpd
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """MAIL FROM."""
+        if address != self._sender:
+            self._record.complain(_CHANNEL, [f"MAIL FROM {address!r}, who may not send"])
+            return "553 5.7.1 Sender address rejected: not owned by user"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 Ok"
+
+    async def handle_RCPT(  # noqa: N802 - named by aiosmtpd
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """RCPT TO."""
+        if address not in self._mailboxes:
+            self._record.complain(_CHANNEL, [f"RCPT TO {address!r}, whom nobody knows here"])
+            return "550 5.1.1 Recipient address rejected: User unknown"
+        failure = self._outages.failure(channel(address))
+        if failure is not None:
+            self._record.refuse(Refusal(channel(address), failure.status))
+            return _failed(failure)
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Ok"
+
+    async def handle_DATA(  # noqa: N802 - named by aiosmtpd
+        self, _server: SMTP, _session: Session, envelope: Envelope
+    ) -> str:
+        """DATA; what hangs hangs here, with the whole mail in hand."""
+        channels = [channel(address) for address in envelope.rcpt_tos]
+        for name in channels:
+            try:
+                failure = await self._outages.pass_through(name)
+            except asyncio.CancelledError:
+                self._record.refuse(Refusal(name, None))
+                raise
+            if failure is not None:
+                self._record.refuse(Refusal(name, failure.status))
+                return _failed(failure)
+        content = envelope.original_content or b""
+        message = mail.parse(content)
+        alerts = shown.in_mail(message)
+        problems = mail.problems(message, content, envelope.mail_from or "", envelope.rcpt_tos)
+        problems += [f"shows only in plain text: {labels}" for labels in shown.only_in_text(message)]
+        self._record.complain(", ".join(channels), problems if alerts else [*problems, "shows no alert"])
+        for name in channels:
+            self._record.deliver(Delivery(name, status(alerts), alerts, content))
+        return "250 2.0.0 Ok: queued"
+
+
+class _Session(SMTP):
+    # Longer than a mail may have them, so that it is this server's owner who hears of it and not only the sender.
+    line_length_limit = 2**20
+    # What every client knows; Alertmanager takes no other prompts.
+    AuthLoginUsernameChallenge = "Username:"
+    AuthLoginPasswordChallenge = "Password:"
+
+
+def channel(address: str) -> str:
+    """The channel of a mailbox."""
+    return f"{_CHANNEL}:{address}"
+
+
+def _failed(failure: Failure) -> str:
+    return f"{failure.status} Requested action not taken"
+
+
+def throw_away_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for loopback: the file that a client trusts, and what a server needs."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _HOST)])
+    now = datetime.now(timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=5))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(_HOST), x509.IPAddress(ip_address(LOOPBACK))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    trusted = folder / "smtp-ca.pem"
+    trusted.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private = folder / "smtp-key.pem"
+    private.touch(mode=0o600)
+    private.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(trusted, private)
+    return trusted, context

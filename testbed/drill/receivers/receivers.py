@@ -1,0 +1,223 @@
+"""All receivers in one process: started together, told apart by their channel."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from types import TracebackType
+
+import uvicorn
+
+from testbed.drill.receivers.mail_server import MailServer, channel, throw_away_certificate
+from testbed.drill.receivers.outages import Outages
+from testbed.drill.receivers.pagerduty import ROUTING_KEY_LENGTH
+from testbed.drill.receivers.record import Delivery, Record, Refusal
+from testbed.drill.receivers.web_server import Access, WebServer
+from trust_ops.stack.ports import LOOPBACK, free_ports
+
+_STOP_SECONDS = 10.0
+# Under a top-level domain that is reserved for tests.
+_SENDER = "alerts@trust.test"
+_USER = "alertmanager"
+_SLACK = ("default", "security", "platform", "business", "escalation")
+_PAGERDUTY = ("security", "platform", "escalation")
+# The variable of each mailbox, and its address.
+_MAILBOXES = {
+    "SECURITY_EMAIL": "security@trust.test",
+    "PLATFORM_EMAIL": "platform@trust.test",
+    "BUSINESS_EMAIL": "business@trust.test",
+    "COMPLIANCE_EMAIL": "compliance@trust.test",
+    "ESCALATION_EMAIL": "escalation@trust.test",
+    "TEAM_LEAD_EMAIL": "team-lead@trust.test",
+    "MANAGER_EMAIL": "manager@trust.test",
+    "EXECUTIVE_EMAIL": "executive@trust.test",
+}
+_INCIDENT, _DEADMAN = "webhook:incident", "webhook:deadman"
+
+
+class Receivers:
+    """Every receiver of the notifications, on free ports of loopback; a context manager.
+
+    `channels` are `slack:` default, security, platform, business, escalation; `pagerduty:` security, platform,
+    escalation; `email:` and an address at trust.test, whose local part is security, platform, business, compliance,
+    escalation, team-lead, manager or executive; `webhook:incident` and `webhook:deadman`.
+
+    A notification counts when the receiver has taken it and said so. What it refused, or what the other side no longer
+    waited for, is a refusal: Alertmanager sends it again, and it does not count twice.
+    """
+
+    def __init__(self) -> None:
+        """Nothing listens yet. Raises OSError when no port is free."""
+        self._web_port, self._mail_port = free_ports(2)
+        self._password = secrets.token_urlsafe(24)
+        slack = {f"/services/{_slack_id('T')}/{_slack_id('B')}/{secrets.token_hex(12)}": name for name in _SLACK}
+        pagerduty = {secrets.token_hex(ROUTING_KEY_LENGTH // 2): name for name in _PAGERDUTY}
+        self._access = Access(
+            slack={path: f"slack:{name}" for path, name in slack.items()},
+            pagerduty={key: f"pagerduty:{name}" for key, name in pagerduty.items()},
+            incident_path=f"/incidents/{secrets.token_hex(8)}",
+            incident_token=secrets.token_urlsafe(24),
+            deadman_path=f"/deadman/{secrets.token_hex(8)}",
+        )
+        self.channels = frozenset(
+            [
+                *self._access.slack.values(),
+                *self._access.pagerduty.values(),
+                *map(channel, _MAILBOXES.values()),
+                _INCIDENT,
+                _DEADMAN,
+            ]
+        )
+        self._record = Record()
+        self._outages = Outages(self.channels)
+        self._running = ExitStack()
+        self._certificate_authority: Path | None = None
+
+    def __enter__(self) -> Receivers:
+        """Start all. Raises OSError when a port has been taken meanwhile."""
+        with ExitStack() as starting:
+            folder = Path(starting.enter_context(TemporaryDirectory(prefix="trust-otel-receivers-")))
+            self._certificate_authority, tls = throw_away_certificate(folder)
+            starting.enter_context(_Servers(self._mail_session(tls), self._mail_port, self._web(), self._web_port))
+            # Before the servers end: what hangs is let go.
+            starting.callback(self._outages.restore_all)
+            self._running = starting.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._running.close()
+
+    def environment(self) -> dict[str, str]:
+        """All variables of `monitoring/.env` that lead notifications here, for `trust-otel render`."""
+        slack = {name: f"http://{LOOPBACK}:{self._web_port}{path}" for path, name in self._access.slack.items()}
+        pagerduty = {name: key for key, name in self._access.pagerduty.items()}
+        return {
+            "SMTP_HOST": f"{LOOPBACK}:{self._mail_port}",
+            "SMTP_FROM": _SENDER,
+            "SMTP_USERNAME": _USER,
+            "SMTP_PASSWORD": self._password,
+            "SMTP_CA_FILE": str(self._certificate_authority),
+            **{f"SLACK_WEBHOOK_{name.upper()}": slack[f"slack:{name}"] for name in _SLACK},
+            **{f"PAGERDUTY_{name.upper()}_KEY": pagerduty[f"pagerduty:{name}"] for name in _PAGERDUTY},
+            "PAGERDUTY_URL": f"http://{LOOPBACK}:{self._web_port}/v2/enqueue",
+            **_MAILBOXES,
+            "INCIDENT_WEBHOOK_URL": f"http://{LOOPBACK}:{self._web_port}{self._access.incident_path}",
+            "INCIDENT_WEBHOOK_TOKEN": self._access.incident_token,
+            "DEADMAN_WEBHOOK_URL": f"http://{LOOPBACK}:{self._web_port}{self._access.deadman_path}",
+            "ONCALL_SECURITY": "the security rota, https://rota.trust.test/security",
+            "ONCALL_PLATFORM": "the platform rota, https://rota.trust.test/platform",
+            "ONCALL_BUSINESS": "the business rota, https://rota.trust.test/business",
+            "ONCALL_COMPLIANCE": "the compliance rota, https://rota.trust.test/compliance",
+            "GRAFANA_URL": "https://grafana.trust.test",
+            "RUNBOOK_URL": "https://runbooks.trust.test",
+            "ALERTMANAGER_URL": "https://alertmanager.trust.test",
+            "BUSINESS_TIMEZONE": "UTC",
+        }
+
+    @property
+    def problems(self) -> list[str]:
+        """What was malformed, or came to where nobody is; a good run has none."""
+        return self._record.problems()
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """Every notification that was taken, in the order they came."""
+        return self._record.deliveries()
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        """Every attempt that was not taken, in the order they came."""
+        return self._record.refusals()
+
+    def wait_for(self, true: Callable[[], object], seconds: float) -> bool:
+        """Wait until `true()`, which is asked again whenever something has come; whether it came true in time."""
+        return self._record.wait_for(true, seconds)
+
+    def fail(self, channel: str, status: int = 500, retry_after: int | None = None) -> None:
+        """Let a channel answer `status` (HTTP; SMTP for `email:`) until it is restored.
+
+        `retry_after` is what it says of when to come again, in seconds. Raises ValueError on an unknown channel.
+        """
+        self._outages.fail(channel, status, retry_after)
+
+    def hang(self, channel: str) -> None:
+        """Let a channel take what comes and not answer until it is restored.
+
+        Raises ValueError on an unknown channel.
+        """
+        self._outages.hang(channel)
+
+    def restore(self, channel: str) -> None:
+        """Let a channel work again. Raises ValueError on an unknown channel."""
+        self._outages.restore(channel)
+
+    def _web(self) -> uvicorn.Config:
+        application = WebServer(self._access, self._record, self._outages).application()
+        # Kept open longer than any test lasts: a connection that ends as it is used would cost a retry.
+        return uvicorn.Config(application, log_level="error", access_log=False, lifespan="off", timeout_keep_alive=3600)
+
+    def _mail_session(self, tls: ssl.SSLContext) -> Callable[[], asyncio.Protocol]:
+        login = (_USER, self._password)
+        server = MailServer(_SENDER, login, set(_MAILBOXES.values()), self._record, self._outages)
+        return lambda: server.protocol(tls)
+
+
+class _Servers:
+    """The mail server and the web server in one loop, in a thread of its own."""
+
+    def __init__(
+        self, mail: Callable[[], asyncio.Protocol], mail_port: int, web: uvicorn.Config, web_port: int
+    ) -> None:
+        self._mail = mail
+        self._mail_port = mail_port
+        self._web = uvicorn.Server(web)
+        self._web_socket = socket.create_server((LOOPBACK, web_port))
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._run, name="receivers", daemon=True)
+
+    def __enter__(self) -> _Servers:
+        try:
+            self._mail_server = self._loop.run_until_complete(
+                self._loop.create_server(self._mail, LOOPBACK, self._mail_port)
+            )
+        except BaseException:
+            self._web_socket.close()
+            self._loop.close()
+            raise
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._web.should_exit = True
+        self._thread.join(_STOP_SECONDS)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._web.serve(sockets=[self._web_socket]))
+        finally:
+            self._mail_server.close()
+            self._loop.run_until_complete(_end_sessions())
+            self._loop.close()
+
+
+async def _end_sessions() -> None:
+    """End the mail sessions that are still open."""
+    sessions = asyncio.all_tasks() - {asyncio.current_task()}
+    for session in sessions:
+        session.cancel()
+    await asyncio.gather(*sessions, return_exceptions=True)
+
+
+def _slack_id(kind: str) -> str:
+    return kind + secrets.token_hex(5).upper()

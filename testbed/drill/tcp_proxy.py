@@ -1,0 +1,93 @@
+"""A line between two components that can be cut: a TCP proxy on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from threading import Thread
+from types import TracebackType
+
+from trust_ops.stack.ports import LOOPBACK, free_ports
+
+_CHUNK = 65536
+
+
+class Link:
+    """Passes connections on to a port of loopback while its block is open.
+
+    While it is cut, connections are closed and new ones refused, as by a firewall that says so.
+    """
+
+    def __init__(self) -> None:
+        (self.port,) = free_ports(1)
+        self._target = 0
+        self._cut = False
+        self._loop = asyncio.new_event_loop()
+        self._connections: set[asyncio.StreamWriter] = set()
+        self._thread = Thread(target=self._run, name="link", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where to connect to."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def __enter__(self) -> Link:
+        self._server = self._loop.run_until_complete(asyncio.start_server(self._pass_on, LOOPBACK, self.port))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def lead_to(self, port: int) -> None:
+        """Where connections go from now on."""
+        self._target = port
+
+    def cut(self) -> None:
+        """Break the line."""
+        self._cut = True
+        self._loop.call_soon_threadsafe(self._close_all)
+
+    def mend(self) -> None:
+        """Let connections pass again."""
+        self._cut = False
+
+    def _run(self) -> None:
+        self._loop.run_forever()
+        self._server.close()
+        self._close_all()
+        for task in asyncio.all_tasks(self._loop):
+            task.cancel()
+        self._loop.run_until_complete(asyncio.sleep(0))
+        self._loop.close()
+
+    def _close_all(self) -> None:
+        for writer in self._connections:
+            writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._cut:
+            writer.close()
+            return
+        try:
+            far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self._target)
+        except OSError:
+            writer.close()
+            return
+        ends = {writer, far_writer}
+        self._connections |= ends
+        try:
+            await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+        finally:
+            self._connections -= ends
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while chunk := await reader.read(_CHUNK):
+            writer.write(chunk)
+            await writer.drain()
+    writer.close()

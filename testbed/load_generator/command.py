@@ -1,0 +1,156 @@
+"""The command line of the load generator."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from importlib import import_module
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from testbed.load_generator.errors import SimulationError
+from testbed.load_generator.run import Progress, SimulationConfig, SimulationReport, run_simulation
+from testbed.load_generator.scenarios import SCENARIOS
+from trust_otel.text import visible_text
+
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, written as 60, 60s, 5m or 1h."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))
+        if match is None:
+            self.fail(f"{value!r} is no duration such as 60, 60s or 5m", param, ctx)
+        return float(match[1]) * _SECONDS[match[2]]
+
+
+_SCENARIOS_HELP = "\b\nScenarios, each of which ends by itself:\n" + "\n".join(
+    f"  {scenario.name:<15} {scenario.help}" for scenario in SCENARIOS.values()
+)
+
+
+@click.command(epilog=_SCENARIOS_HELP)
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Where the service is.")
+@click.option("--grpc-target", help="Where its gRPC interface is, such as 127.0.0.1:50051; without it no gRPC.")
+@click.option(
+    "--admin-token",
+    envvar="TRUST_SERVICE_ADMIN_TOKEN",
+    show_envvar=True,
+    required=True,
+    help="Token of its administration.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True, help="Operations a second."
+)
+@click.option("--duration", type=Duration(), default="60s", show_default=True, help="How long: 60, 60s, 5m, 1h.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same operations.")
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Most operations at a time."
+)
+@click.option(
+    "--scenario",
+    type=click.Choice(sorted(SCENARIOS)),
+    help="Let one of the scenarios below happen meanwhile.",
+)
+@click.option("--calm", is_flag=True, help="Leave out everything that an alert may rightly follow.")
+@click.option("--vault-url", envvar="VAULT_ADDR", show_envvar=True, help="The Vault that `vault-sealed` seals.")
+@click.option("--vault-token", envvar="VAULT_TOKEN", show_envvar=True, help="Its token, and its key to unseal.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def simulate(
+    url: str,
+    grpc_target: str | None,
+    admin_token: str,
+    rate: float,
+    duration: float,
+    seed: int,
+    concurrency: int,
+    scenario: str | None,
+    calm: bool,
+    vault_url: str | None,
+    vault_token: str | None,
+    as_json: bool,
+) -> None:
+    """Drive the example service with realistic traffic, and print the totals that it caused.
+
+    The totals are PromQL selectors, each with the value that Prometheus must show for a freshly started service.
+    """
+    errors = Console(stderr=True)
+    config = SimulationConfig(
+        url=url,
+        admin_token=admin_token,
+        grpc_target=_usable(grpc_target, errors),
+        rate=rate,
+        duration_seconds=duration,
+        seed=seed,
+        concurrency=concurrency,
+        scenario=scenario,
+        calm=calm,
+        vault_url=vault_url,
+        vault_token=vault_token,
+    )
+    try:
+        with _bar(errors) as on_progress:
+            report = asyncio.run(_until_interrupted(config, on_progress))
+    except SimulationError as error:
+        raise click.ClickException(str(error)) from error
+    if as_json:
+        click.echo(json.dumps(asdict(report), indent=2))
+    else:
+        _print(report, Console())
+
+
+async def _until_interrupted(config: SimulationConfig, on_progress: Callable[[Progress], None]) -> SimulationReport:
+    """Let Ctrl-C end the simulation in good order; a second one ends it at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def interrupt() -> None:
+        stop.set()
+        loop.remove_signal_handler(signal.SIGINT)
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    return await run_simulation(config, on_progress, stop)
+
+
+def _usable(grpc_target: str | None, errors: Console) -> str | None:
+    if grpc_target is None:
+        errors.print("gRPC is left out: no --grpc-target")
+        return None
+    try:
+        import_module("testbed.load_generator.machines")
+    except Exception as reason:  # whatever an old grpcio or protobuf thinks of it
+        errors.print(f"gRPC is left out: {reason}")
+        return None
+    return grpc_target
+
+
+@contextmanager
+def _bar(errors: Console) -> Iterator[Callable[[Progress], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Bar(*columns, console=errors) as bar:
+        task = bar.add_task("operations", total=None)
+        yield lambda now: bar.update(task, total=now.planned, completed=now.ended)
+
+
+def _print(report: SimulationReport, console: Console) -> None:
+    table = Table("total", "value", title=f"{report.operations} operations in {report.duration_seconds:.1f} s")
+    uncertain = set(report.uncertain)
+    for selector, value in report.truth.items():
+        table.add_row(selector, f"{value:.12g}" + (" ?" if selector in uncertain else ""))
+    console.print(table)
+    console.print(f"{report.skipped} operations skipped, {report.unanswered} requests unanswered")
+    for answer, times in report.unexpected.items():
+        console.print(f"unexpected, {times} times: {visible_text(answer)}", markup=False)

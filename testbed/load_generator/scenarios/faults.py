@@ -1,0 +1,40 @@
+"""Faults that the example service commits when its administration asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from testbed.load_generator.scenarios.scenario import Scenario, Target
+
+
+def _fault(name: str) -> Callable[[Target, float], Awaitable[None]]:
+    async def perform(target: Target, seconds: float) -> None:
+        await target.administer(
+            "/admin/faults/{fault}", {"seconds": seconds}, action="fault.begin", path=f"/admin/faults/{name}"
+        )
+        await asyncio.sleep(seconds)
+
+    return perform
+
+
+AUDIT_GAP = Scenario(
+    "audit-gap",
+    "privileged operations leave no audit record",
+    _fault("audit-lost"),
+)
+DATABASE_DOWN = Scenario(
+    "database-down",
+    "the database refuses every connection",
+    _fault("database-unreachable"),
+)
+POOL_EXHAUSTED = Scenario(
+    "pool-exhausted",
+    "nobody gets a database connection",
+    _fault("pool-exhausted"),
+)
+SLA_VIOLATION = Scenario(
+    "sla-violation",
+    "the registers of the countries are slow, documents late",
+    _fault("registers-slow"),
+)

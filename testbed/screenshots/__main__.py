@@ -1,0 +1,128 @@
+"""`make pictures`: takes pictures of the dashboards over a whole running stack, in good times and in bad ones."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.console import Console
+
+from examples.demo.program import ServiceError
+from testbed.load_generator import SimulationError
+from testbed.load_generator.command import Duration
+from testbed.screenshots.environment import SCENARIOS, Scene, scene
+from testbed.screenshots.palette import reduce_colours
+from tools.preview import BuildFailed, Preview
+from tools.preview.browser import DESKTOP, PHONE, Browser, BrowserError, dashboard_url
+from trust_ops.private_files import private_folder
+from trust_ops.stack import StackError
+from trust_ops.stack.commands import ending_signals_as_interrupt
+
+_FOLDER = Path(".trust-otel/pictures")
+_PICTURES = Path("docs/pictures")
+
+_UIDS: Final = tuple(f"trust-service-{name}" for name in ("operational", "security", "business", "monitoring"))
+# What to look at in each scenario.
+_CONCERNED: Final = {
+    "database-down": "trust-service-operational",
+    "attack": "trust-service-security",
+    "revenue-drop": "trust-service-business",
+}
+_THEMES = ("dark", "light")
+_WIDTHS = {"desktop": DESKTOP, "phone": PHONE}
+# Somewhat longer than it takes until what is wrong is red.
+_SCENARIO_SECONDS = 60.0
+# The business dashboard shows what the service has done before, which the others have not seen.
+_BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
+
+
+@click.command()
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(),
+    default="6m",
+    show_default=True,
+    help="How long before the pictures. In less, panels that show hours have no point yet.",
+)
+@click.option(
+    "--folder", type=click.Path(file_okay=False, path_type=Path), default=_PICTURES, show_default=True, help="Where to."
+)
+def pictures(seconds: float, folder: Path) -> None:
+    """Take pictures of the four dashboards, light and dark, on desktop and phone, and of three outages.
+
+    Real services, databases, Collector, Prometheus and Alertmanager run on this machine meanwhile. Fails when a panel
+    is empty or shows an error.
+    """
+    console = Console()
+    began = time.monotonic()
+
+    def progress(line: str) -> None:
+        console.print(f"{time.monotonic() - began:5.0f} s  {line}", highlight=False, markup=False, soft_wrap=True)
+
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    private_folder(_FOLDER)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with ending_signals_as_interrupt(), scene(_FOLDER, progress, calm=True) as running:
+            flaws = _take_all(running, seconds, folder, progress)
+    except (StackError, ServiceError, SimulationError, BuildFailed, BrowserError) as error:
+        raise click.ClickException(str(error)) from error
+    for flaw in flaws:
+        progress(flaw)
+    progress(f"The pictures are in {folder}.")
+    if flaws:
+        sys.exit(1)
+
+
+def _take_all(running: Scene, seconds: float, folder: Path, progress: Callable[[str], None]) -> list[str]:
+    with Preview(running.addresses.prometheus, on_progress=progress) as preview, Browser() as browser:
+        camera = _Camera(browser, preview, running.began, folder, progress)
+        progress(f"waiting {seconds:.0f} s, so that graphs have a shape")
+        time.sleep(max(0.0, running.began + seconds - time.time()))
+        flaws = []
+        for uid, theme, device in product(_UIDS, _THEMES, _WIDTHS):
+            flaws += camera.take(uid, f"{uid.removeprefix('trust-service-')}-{theme}-{device}", theme, _WIDTHS[device])
+        running.stop_traffic()
+        for scenario in SCENARIOS:
+            progress(f"{scenario}: waiting {_SCENARIO_SECONDS:.0f} s")
+            with running.suffering(scenario, 2 * _SCENARIO_SECONDS):
+                time.sleep(_SCENARIO_SECONDS)
+                flaws += camera.take(_CONCERNED[scenario], f"outage-{scenario}")
+        return flaws
+
+
+class _Camera:
+    """Takes pictures of dashboards."""
+
+    def __init__(
+        self, browser: Browser, preview: Preview, began: float, folder: Path, progress: Callable[[str], None]
+    ) -> None:
+        self._browser = browser
+        self._preview = preview
+        self._folder = folder
+        self._progress = progress
+        self._span = {"from": f"{began * 1000:.0f}", "to": "now"}
+
+    def take(self, uid: str, name: str, theme: str = "dark", width: int = DESKTOP) -> list[str]:
+        """Take one; what is wrong with its panels."""
+        span = _BUSINESS_SPAN if uid == "trust-service-business" else self._span
+        self._browser.open(dashboard_url(self._preview.url, uid, theme=theme, query=span), width=width)
+        file = self._folder / f"{name}.png"
+        self._browser.picture(file, width=width)
+        panels = self._browser.panels()
+        reduce_colours(self._browser, file)
+        flaws = [f"{name}: {each.title} is {each.state} {each.error or ''}" for each in panels if each.state != "ok"]
+        size = file.stat().st_size / 1000
+        self._progress(f"{file}: {len(panels)} panels, {len(flaws)} not as they should be, {size:.0f} kB")
+        return flaws
+
+
+if __name__ == "__main__":
+    pictures()

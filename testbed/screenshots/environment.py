@@ -1,0 +1,175 @@
+"""Everything that the dashboards read, running as in production and at its pace, with people who use it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import redis as redis_client
+
+from examples.demo.service import TrustService
+from testbed.drill.callers import again_and_again
+from testbed.drill.environment import Instances, Traffic
+from testbed.drill.kubernetes import Kubernetes
+from testbed.drill.postgresql import Cluster, replicated
+from testbed.drill.receivers import Receivers
+from testbed.drill.redis import Redis
+from testbed.load_generator import SimulationReport
+from testbed.screenshots.backfill import make_past
+from testbed.screenshots.grafana import grafana
+from trust_ops.alertmanager_config import files as rendering
+from trust_ops.stack import Addresses, Inputs, Stack
+
+ENVIRONMENT: Final = "pictures"
+SERVICE: Final = "trust-service"
+SCENARIOS: Final = ("database-down", "attack", "revenue-drop")
+
+_COMPONENTS = (
+    *("prometheus", "collector", "alertmanager", "node-exporter"),
+    *("postgres-exporter", "postgres-exporter-standby", "redis-exporter"),
+)
+_INSTANCES = 2
+_START_SECONDS = 30
+_CACHE_RATE = 5.0
+# Every tenth key is one that the cache does not have.
+_CACHED, _ASKED = 90, 100
+
+
+@dataclass
+class Scene:
+    """What runs, and who uses it.
+
+    Attributes:
+        stack: Prometheus and what it reads.
+        addresses: Where its components listen.
+        service: The service with the traffic.
+        primary: Its database.
+        began: Unix time at which the service was started.
+        calm: Whether its users do nothing that an alert may rightly follow.
+    """
+
+    stack: Stack
+    addresses: Addresses
+    service: TrustService
+    primary: Cluster
+    began: float
+    calm: bool
+    _traffic: Traffic = field(init=False)
+
+    def start_traffic(self) -> None:
+        """Let people use the service, unless they do."""
+        self._traffic = Traffic(self.service, calm=self.calm)
+        self._traffic.start()
+
+    def stop_traffic(self) -> SimulationReport:
+        """Let them finish; what they have done and caused since they began."""
+        self._traffic.stop()
+        report = self._traffic.report
+        if report is None:
+            raise RuntimeError(f"the traffic ended with an error; see {self.service.log}")
+        return report
+
+    @contextmanager
+    def suffering(self, scenario: str, seconds: float) -> Iterator[None]:
+        """People use the service while one of `SCENARIOS` happens to it, from entering the block to its end.
+
+        Whoever uses it before must have stopped. After so many seconds a scenario of the simulation is over anyway.
+        """
+        # The database is there to be stopped; nothing has to be pretended.
+        real = scenario == "database-down"
+        self._traffic = Traffic(self.service, calm=self.calm, scenario=None if real else scenario, seconds=seconds)
+        self._traffic.start()
+        with ExitStack() as ending:
+            ending.callback(self._traffic.stop)
+            if not self._traffic.await_operations(_START_SECONDS):
+                raise RuntimeError(f"the traffic does not begin in {_START_SECONDS} s; see {self.service.log}")
+            if real:
+                ending.callback(self.primary.start)
+                self.primary.stop()
+            yield
+
+
+@contextmanager
+def scene(folder: Path, on_progress: Callable[[str], None], *, calm: bool = False) -> Iterator[Scene]:
+    """Start everything, and end it, whatever happens. Raises what the parts raise when they do not start."""
+    folder = folder.resolve()
+    with ExitStack() as running:
+        on_progress("starting PostgreSQL with a replica and Redis, and writing two weeks of history")
+        receivers = running.enter_context(Receivers())
+        primary, standby = running.enter_context(replicated())
+        redis = running.enter_context(Redis(folder))
+        kubernetes = running.enter_context(Kubernetes())
+        inputs = Inputs(
+            alertmanager_config=_alertmanager_config(folder, receivers),
+            postgresql=f"{primary.url}?sslmode=disable",
+            postgresql_standby=f"{standby.url}?sslmode=disable",
+            redis=redis.url,
+        )
+        stack = running.enter_context(
+            Stack(folder / "stack", components=_COMPONENTS, inputs=inputs, on_progress=on_progress)
+        )
+        addresses = stack.up()
+        _write_past(stack, addresses, folder)
+        stack.scrape("kube-state-metrics", kubernetes.state_metrics())
+        stack.scrape("kubelet", kubernetes.kubelets())
+        stack.scrape("grafana", running.enter_context(grafana()))
+
+        on_progress("starting the services and their traffic")
+        telemetry = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.otlp_http,
+            # The default, as in production.
+            "OTEL_METRIC_EXPORT_INTERVAL": "15000",
+            "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={ENVIRONMENT}",
+        }
+        began = time.time()
+        service = running.enter_context(_service(folder / "service", telemetry, primary, redis))
+        instances = Instances(folder, telemetry)
+        running.callback(instances.end)
+        for _ in range(_INSTANCES):
+            instances.start()
+        running.enter_context(again_and_again(_cache_user(redis), _CACHE_RATE))
+        made = Scene(stack, addresses, service, primary, began, calm)
+        made.start_traffic()
+        running.callback(lambda: made._traffic.stop())
+        yield made
+
+
+def _write_past(stack: Stack, addresses: Addresses, scratch: Path) -> None:
+    """Give Prometheus a past of what is addressed now."""
+    stack.stop("prometheus")
+    labels = {"deployment_environment_name": ENVIRONMENT, "service_name": SERVICE}
+    host = urlsplit(addresses.optional["node-exporter"]).netloc
+    make_past(stack.directory / "prometheus" / "data", labels, host, time.time(), scratch)
+    stack.start("prometheus")
+
+
+def _alertmanager_config(folder: Path, receivers: Receivers) -> Path:
+    alertmanager = folder / "alertmanager"
+    rendered = rendering.render(receivers.environment(), str(alertmanager / rendering.SECRETS))
+    rendering.write(rendered, alertmanager)
+    return alertmanager / rendering.CONFIGURATION
+
+
+def _service(folder: Path, telemetry: Mapping[str, str], database: Cluster, cache: Redis) -> TrustService:
+    folder.mkdir()
+    settings = {
+        **telemetry,
+        "OTEL_SERVICE_NAME": SERVICE,
+        "TRUST_SERVICE_DATABASE_URL": database.url.replace("postgresql://", "postgresql+asyncpg://"),
+    }
+    return TrustService(folder, settings, [f"sessions={cache.url}"])
+
+
+def _cache_user(cache: Redis) -> Callable[[], object]:
+    """Somebody who asks the cache for what it mostly has."""
+    client = redis_client.Redis.from_url(cache.url)
+    for number in range(_CACHED):
+        client.set(f"session:{number}", "present")
+    numbers = itertools.cycle(range(0, _ASKED * 7, 7))
+    return lambda: client.get(f"session:{next(numbers) % _ASKED}")

@@ -1,0 +1,90 @@
+"""`make demo` as a newcomer types it, with an end and a report."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from os import environ
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.support.running import eventually, processes_of
+from trust_otel.semconv.metrics import ALL
+
+_ROOT = Path(__file__).parents[2]
+
+
+def _demo(folder: Path, seconds: int, **environment: str) -> tuple[str, dict[str, Any]]:
+    report = folder / "report.json"
+    command = [sys.executable, "-m", "examples.demo", "--for", f"{seconds}s", "--report", str(report)]
+    ended = subprocess.run(
+        command,
+        cwd=folder,
+        env={**environ, "PYTHONPATH": str(_ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout, json.loads(report.read_text())
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("demo")
+    return folder, _demo(folder, 20)[1]
+
+
+def test_every_total_in_prometheus_equals_what_was_caused(demo: tuple[Path, dict[str, Any]]) -> None:
+    _, report = demo
+    assert report["read_from"] == "Prometheus"
+    assert len(report["truth"]) > 150
+    assert report["prometheus"] == report["truth"]
+
+
+def test_every_declared_family_has_series(demo: tuple[Path, dict[str, Any]]) -> None:
+    _, report = demo
+    assert set(report["families"]) == set(ALL)
+    assert [name for name, series in report["families"].items() if series == 0] == []
+
+
+def test_no_process_is_left(demo: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = demo
+    assert processes_of(folder) == []
+
+
+def test_a_machine_without_go_gets_the_services_own_endpoint(tmp_path: Path) -> None:
+    empty = str(tmp_path / "empty")
+    said, report = _demo(tmp_path, 10, PATH=empty, XDG_CACHE_HOME=empty)
+    assert "without Collector and Prometheus" in said
+    assert report["read_from"] == "the in-process endpoint"
+    assert report["prometheus"] == report["truth"]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_process_is_left_however_the_demo_ends(tmp_path: Path, ending: int) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=tmp_path,
+        env={**environ, "PYTHONPATH": str(_ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "operations, until Ctrl-C" in line:
+            break
+    # The four components of the stack with their guardian, the service and the Vault with one each.
+    family = psutil.Process(demo.pid).children(recursive=True)
+    assert len(family) == 9
+    time.sleep(3)
+    demo.send_signal(ending)
+    said, _ = demo.communicate(timeout=90)
+    killed = ending == signal.SIGKILL
+    assert demo.returncode == (-ending if killed else 0)
+    assert ("equal what the simulation caused" in said) == (not killed)
+    eventually(lambda: [process for process in family if process.is_running()], [])

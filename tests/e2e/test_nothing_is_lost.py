@@ -1,0 +1,47 @@
+"""Counts survive the death of the Collector and the absence of Prometheus, while the service goes on."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.demo.service import TrustService
+from tests.support.services import arrived, simulation, telemetry
+from trust_ops.stack import Addresses, Stack
+
+
+@pytest.fixture
+def service(addresses: Addresses, tmp_path: Path) -> Iterator[TrustService]:
+    name = f"service.instance.id={tmp_path.name}"
+    with TrustService(tmp_path, telemetry(addresses, OTEL_RESOURCE_ATTRIBUTES=name)) as running:
+        yield running
+
+
+def _own(truth: dict[str, float], service_id: str) -> dict[str, float]:
+    """The same totals, of this test's service only."""
+    label = f'service_instance_id=~"{service_id}-.+"'
+    return {
+        selection.replace("{", f"{{{label},", 1) if "{" in selection else f"{selection[:-1]}{{{label}}})": total
+        for selection, total in truth.items()
+    }
+
+
+async def _with_interruption(service: TrustService, stack: Stack, component: str, seconds: float) -> dict[str, float]:
+    traffic = asyncio.create_task(simulation(service, seconds=seconds + 10))
+    await asyncio.sleep(4)
+    await asyncio.to_thread(stack.kill, component, signal.SIGKILL)
+    await asyncio.sleep(seconds)
+    await asyncio.to_thread(stack.start, component)
+    report = await traffic
+    assert (report.unanswered, report.unexpected) == (0, {})
+    return report.truth
+
+
+@pytest.mark.parametrize(("component", "seconds"), [("collector", 3), ("prometheus", 60)])
+def test_a_component_killed_in_mid_run_costs_no_count(
+    stack: Stack, addresses: Addresses, service: TrustService, tmp_path: Path, component: str, seconds: float
+) -> None:
+    truth = asyncio.run(_with_interruption(service, stack, component, seconds))
+    assert arrived(addresses, _own(truth, tmp_path.name)).different == []

@@ -1,0 +1,533 @@
+"""The real Alertmanager with the project's configuration: who is told what, when, how often, and that nothing is lost.
+
+Waits and intervals are divided by a factor. All times that have a name here are those of the configuration.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from math import inf
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from testbed.drill.receivers import Delivery, Receivers
+from tests.support.alerting import PEER_TIMEOUT, PUSH_PULL, Alertmanager, Labels, Sender, Site, configured
+from trust_ops.stack.ports import LOOPBACK, free_ports
+
+MINUTE = 60.0
+HOUR = 3600.0
+
+INCIDENT = "webhook:incident"
+DEADMAN = "webhook:deadman"
+
+
+def email(mailbox: str) -> str:
+    return f"email:{mailbox}@trust.test"
+
+
+def alert(name: str, severity: str, team: str, category: str, service: str = "signer") -> Labels:
+    """The labels of an alert."""
+    return {
+        "alertname": name,
+        "severity": severity,
+        "team": team,
+        "category": category,
+        "service": service,
+        "service_namespace": "trust",
+        "deployment_environment_name": "production",
+    }
+
+
+def told(receivers: Receivers, of: Labels, status: str = "firing") -> list[Delivery]:
+    """The notifications that show this alert in this state."""
+    return [
+        delivery
+        for delivery in receivers.deliveries
+        if any(shown.status == status and shown.labels == of for shown in delivery.alerts)
+    ]
+
+
+def times(receivers: Receivers, of: Labels, channel: str, status: str = "firing") -> list[float]:
+    """When a channel was told, in seconds of the monotonic clock."""
+    return [delivery.monotonic for delivery in told(receivers, of, status) if delivery.channel == channel]
+
+
+def channels(receivers: Receivers, of: Labels, status: str = "firing") -> set[str]:
+    """The channels that were told of this alert."""
+    return {delivery.channel for delivery in told(receivers, of, status)}
+
+
+def all_told(receivers: Receivers, whom: Iterable[tuple[Labels, Iterable[str]]], status: str, seconds: float) -> None:
+    """Assert that all these channels are told of these alerts in time, and nobody else of them."""
+    wanted = {frozenset(of.items()): set(names) for of, names in whom}
+
+    def found() -> dict[frozenset[tuple[str, str]], set[str]]:
+        # In one pass, because there are many.
+        reached: dict[frozenset[tuple[str, str]], set[str]] = {of: set() for of in wanted}
+        for delivery in receivers.deliveries:
+            for shown in delivery.alerts:
+                if shown.status == status:
+                    reached.setdefault(frozenset(shown.labels.items()), set()).add(delivery.channel)
+        return {of: reached[of] for of in wanted}
+
+    receivers.wait_for(lambda: all(names >= wanted[of] for of, names in found().items()), seconds)
+    assert {of: names for of, names in found().items() if names != wanted[of]} == {}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Whatever the receivers got must be well-formed. A test that fails shows the logs."""
+    with Site(tmp_path) as made:
+        yield made
+        made.show_logs()
+        assert made.receivers.problems == []
+
+
+class Kind(NamedTuple):
+    """An alert, who is told of it, how often, how often Alertmanager looks, and the factor at which that is watched."""
+
+    alert: Labels
+    channels: set[str]
+    every: float | None
+    look: float
+    factor: float
+
+
+# The shorter intervals at a pace at which they can still be measured.
+KINDS = {
+    "R1 critical security": Kind(
+        alert("TrustBruteForceFromAddress", "critical", "security", "security"),
+        {"pagerduty:security", "slack:security", email("security"), INCIDENT},
+        5 * MINUTE,
+        MINUTE / 2,
+        120,
+    ),
+    "R2 critical system": Kind(
+        alert("TrustGrpcHighErrorRate", "critical", "platform", "grpc"),
+        {"pagerduty:platform", "slack:platform", email("platform"), INCIDENT},
+        30 * MINUTE,
+        MINUTE,
+        120,
+    ),
+    "R3 security warning": Kind(
+        alert("TrustExcessiveRateLimiting", "warning", "security", "security"),
+        {"slack:security", email("security"), INCIDENT},
+        2 * HOUR,
+        5 * MINUTE,
+        720,
+    ),
+    "R3 platform warning": Kind(
+        alert("TrustDatabaseSlowQueries", "warning", "platform", "database"),
+        {"slack:platform", email("platform"), INCIDENT},
+        4 * HOUR,
+        5 * MINUTE,
+        720,
+    ),
+    "R4 business": Kind(
+        alert("TrustRevenueDrop", "warning", "business", "business"),
+        {"slack:business", email("business"), INCIDENT},
+        6 * HOUR,
+        5 * MINUTE,
+        720,
+    ),
+    "compliance": Kind(
+        alert("TrustComplianceFailure", "warning", "compliance", "compliance"),
+        {"slack:business", email("compliance"), INCIDENT},
+        6 * HOUR,
+        5 * MINUTE,
+        720,
+    ),
+    "critical of the business": Kind(
+        alert("TrustSlaViolation", "critical", "business", "business"),
+        {"pagerduty:platform", "slack:platform", email("platform"), "slack:business", email("business"), INCIDENT},
+        None,
+        5 * MINUTE,
+        720,
+    ),
+    "info": Kind(alert("TrustSuspiciousActivity", "info", "security", "security"), {"slack:default"}, None, HOUR, 720),
+    "warning of a team that has no route": Kind(
+        alert("SomethingOdd", "warning", "nobody", "other"), {"slack:default", INCIDENT}, None, HOUR, 720
+    ),
+    "what nobody foresaw": Kind(alert("SomethingElse", "page", "nobody", "other"), {"slack:default"}, None, HOUR, 720),
+}
+
+
+@pytest.fixture(scope="module")
+def kinds_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Every kind of alert has fired, has been repeated, and is over."""
+    with Site(tmp_path_factory.mktemp("kinds")) as site:
+        senders = {factor: site.sender(factor, site.alertmanager(factor)) for factor in (120.0, 720.0)}
+        for kind in KINDS.values():
+            senders[kind.factor].fire(kind.alert)
+        # The longest interval of each pace, twice or once.
+        time.sleep(34)
+        for kind in KINDS.values():
+            senders[kind.factor].resolve(kind.alert)
+        site.receivers.wait_for(
+            lambda: all(channels(site.receivers, kind.alert, "resolved") >= kind.channels for kind in KINDS.values()),
+            10,
+        )
+        yield site
+
+
+@pytest.fixture(autouse=True)
+def shown_logs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that fails shows what Alertmanager has said to it."""
+    yield
+    if "kinds_site" in request.fixturenames:
+        request.getfixturevalue("kinds_site").show_logs()
+
+
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+every_repeated_kind = pytest.mark.parametrize(
+    "kind", [pytest.param(kind, id=name) for name, kind in KINDS.items() if kind.every]
+)
+
+
+@every_kind
+def test_every_kind_of_alert_reaches_its_receivers_and_nobody_else(kind: Kind, kinds_site: Site) -> None:
+    assert channels(kinds_site.receivers, kind.alert) == kind.channels
+    assert kinds_site.receivers.problems == []
+
+
+@every_kind
+def test_the_end_of_an_alert_reaches_all_who_were_told_of_it(kind: Kind, kinds_site: Site) -> None:
+    assert channels(kinds_site.receivers, kind.alert, "resolved") == kind.channels
+    for channel in kind.channels:
+        assert len(times(kinds_site.receivers, kind.alert, channel, "resolved")) == 1
+
+
+@every_repeated_kind
+def test_an_alert_is_repeated_as_often_as_its_kind_demands(kind: Kind, kinds_site: Site) -> None:
+    assert kind.every is not None
+    for channel in kind.channels - {INCIDENT}:
+        moments = times(kinds_site.receivers, kind.alert, channel)
+        waits = [after - before for before, after in pairwise(moments)]
+        shown = f"{channel}: every {[round(wait * kind.factor / MINUTE, 1) for wait in waits]} minutes"
+        print(shown)
+        assert waits, f"{channel}: not repeated"
+        # Told at the first look after the interval; and a second for a busy machine.
+        latest = kind.every + kind.look + kind.factor
+        assert all(0.97 * kind.every < wait * kind.factor < latest for wait in waits), shown
+
+
+LEVELS = {
+    "team-lead": (15 * MINUTE, {"slack:escalation", email("team-lead"), email("escalation")}),
+    "manager": (30 * MINUTE, {email("manager")}),
+    "executives": (60 * MINUTE, {email("executive")}),
+}
+# Manager and executives share a key of PagerDuty.
+LEVEL_CHANNELS = {"slack:escalation", "pagerduty:escalation", email("escalation")} | {
+    email(mailbox) for mailbox in ("team-lead", "manager", "executive")
+}
+
+
+def sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+def test_a_critical_alert_climbs_by_its_own_clock_until_somebody_acknowledges_it_or_it_ends(site: Site) -> None:
+    factor, seconds_late = 120.0, 3.0
+    receivers = site.receivers
+    climbing = alert("TrustPkiUnavailable", "critical", "platform", "dependency", "signer")
+    acknowledged = alert("TrustAuditRecordsMissing", "critical", "security", "audit", "archive")
+    later = alert("TrustSigningFailures", "critical", "platform", "certificate", "validator")
+    short = alert("TrustGrpcHighErrorRate", "critical", "platform", "grpc", "gateway")
+    faults = site.faults()
+    alertmanager = site.alertmanager(factor)
+    prometheus = site.prometheus(faults, [climbing, acknowledged, later, short], factor, alertmanager)
+
+    begun = {id(climbing): (start := faults.begin(climbing, acknowledged, short))}
+    sleep_until(start + 8 * MINUTE / factor)
+    begun[id(later)] = faults.begin(later)
+    sleep_until(start + 10 * MINUTE / factor)
+    faults.end(short)
+    # Both have come to the first level, and one of them is acknowledged there: by the labels that are shown.
+    sleep_until(start + 19 * MINUTE / factor)
+    assert channels(receivers, climbing) >= LEVELS["team-lead"][1]
+    (shown,) = told(receivers, acknowledged)[0].alerts
+    alertmanager.silence(**shown.labels)
+    # The later one comes to its first level while Alertmanager is down. Neither that nor a new configuration starts a
+    # clock anew.
+    sleep_until(start + 22 * MINUTE / factor)
+    alertmanager.kill()
+    sleep_until(start + 24 * MINUTE / factor)
+    alertmanager.start()
+    sleep_until(start + 28 * MINUTE / factor)
+    alertmanager.reload()
+    # Just before the last level. The time in which Prometheus does not run is not counted.
+    sleep_until(start + 58 * MINUTE / factor)
+    prometheus.kill()
+    prometheus.start()
+    not_counted = time.monotonic() - (start + 58 * MINUTE / factor)
+    receivers.wait_for(lambda: email("executive") in channels(receivers, later), 20 * MINUTE / factor)
+
+    late = {}
+    for climber, name in ((climbing, "climbing"), (later, "later")):
+        for level, (due, wanted) in LEVELS.items():
+            for channel in wanted:
+                moments = times(receivers, climber, channel)
+                late[name, level, channel] = [moment - begun[id(climber)] - due / factor for moment in moments]
+    print({key: [round(each, 2) for each in moments] for key, moments in late.items()})
+    for (_, level, _), moments in late.items():
+        allowed = seconds_late + (not_counted if level == "executives" else 0)
+        assert len(moments) == 1, late
+        assert -0.1 < moments[0] < allowed, late
+    assert len(times(receivers, climbing, "pagerduty:escalation")) == 2
+    assert channels(receivers, acknowledged) & LEVEL_CHANNELS == LEVELS["team-lead"][1]
+    assert channels(receivers, short) & LEVEL_CHANNELS == set()
+
+    faults.end(climbing, acknowledged, later)
+    receivers.wait_for(
+        lambda: all(channels(receivers, over, "resolved") >= LEVEL_CHANNELS for over in (climbing, later)), 15
+    )
+    for over in (climbing, later):
+        assert channels(receivers, over, "resolved") & LEVEL_CHANNELS == LEVEL_CHANNELS
+    assert channels(receivers, short, "resolved") & LEVEL_CHANNELS == set()
+    # Whoever is told of an end under a silence is nobody: the one who acknowledged it knows.
+    assert channels(receivers, acknowledged, "resolved") == set()
+
+
+WARNED = {"slack:platform", email("platform"), INCIDENT}
+
+
+def warnings(first: int, end: int) -> list[Labels]:
+    """Warnings about as many services."""
+    return [
+        alert("TrustServiceInstanceDown", "warning", "platform", "availability", f"service-{number}")
+        for number in range(first, end)
+    ]
+
+
+def burst(sender: Sender, alerts: list[Labels], first: Alertmanager) -> float:
+    """Let alerts fire for some seconds, and kill the first Alertmanager three quarters through; when it was dead."""
+    killed = None
+    for begin in range(0, len(alerts), 10):
+        sender.fire(*alerts[begin : begin + 10])
+        time.sleep(0.25)
+        if killed is None and begin >= len(alerts) * 3 / 4:
+            first.kill()
+            killed = time.monotonic()
+    assert killed is not None
+    return killed
+
+
+def told_twice(receivers: Receivers, alerts: list[Labels], factor: float, exposed_from: float = inf) -> int:
+    """How many notifications came twice; only what was told from this time on may.
+
+    Of a repetition, which is due after half an hour at the earliest, there is no talk.
+    """
+    twice = 0
+    for each in alerts:
+        for channel in WARNED:
+            first, *later = times(receivers, each, channel)
+            more = [moment for moment in later if moment - first < 29 * MINUTE / factor]
+            assert len(more) <= 1, f"{channel} was told {1 + len(more)} times of {each['service']}"
+            assert not more or first >= exposed_from, f"{channel} was told twice of {each['service']}"
+            twice += len(more)
+    print(f"{twice} of {len(alerts) * len(WARNED)} notifications came twice")
+    return twice
+
+
+def all_over(receivers: Receivers, sender: Sender, alerts: list[Labels]) -> None:
+    """Let alerts end if they have not, and assert that everybody hears of it once."""
+    sender.resolve(*alerts)
+    all_told(receivers, [(each, WARNED) for each in alerts], "resolved", 30)
+    assert all(len(times(receivers, each, channel, "resolved")) == 1 for each in alerts for channel in WARNED)
+
+
+def test_nothing_is_lost_when_alertmanager_is_killed_in_the_middle_of_a_burst(site: Site) -> None:
+    factor = 60.0
+    alerts = warnings(0, 200)
+    alertmanager = site.alertmanager(factor)
+    sender = site.sender(factor, alertmanager)
+    killed = burst(sender, alerts, alertmanager)
+    alertmanager.start()
+    all_told(site.receivers, [(each, WARNED) for each in alerts], "firing", 20)
+    # What was told since it was written down last is told again: a maintenance interval, and what writing takes.
+    told_twice(site.receivers, alerts, factor, killed - 2.5 * MINUTE / factor)
+    time.sleep(2.5 * MINUTE / factor)
+    # Half of them end while it is down once more.
+    alertmanager.kill()
+    sender.resolve(*alerts[:100])
+    alertmanager.start()
+    all_over(site.receivers, sender, alerts)
+
+
+def test_a_pair_tells_a_burst_once_and_loses_nothing_when_one_of_it_is_killed_in_the_next(site: Site) -> None:
+    factor = 60.0
+    first, _, sender = pair(site, factor)
+    calm, disturbed = warnings(0, 100), warnings(100, 200)
+    sender.fire(*calm)
+    all_told(site.receivers, [(each, WARNED) for each in calm], "firing", 20)
+    time.sleep(PEER_TIMEOUT)
+    assert told_twice(site.receivers, calm, factor) == 0
+    killed = burst(sender, disturbed, first)
+    all_told(site.receivers, [(each, WARNED) for each in disturbed], "firing", 30)
+    # What one has told since the two met last, the other tells again.
+    told_twice(site.receivers, disturbed, factor, killed - 2.5 * PUSH_PULL)
+    assert told_twice(site.receivers, calm, factor) == 0
+    all_over(site.receivers, sender, calm + disturbed)
+
+
+def pair(site: Site, factor: float) -> tuple[Alertmanager, Alertmanager, Sender]:
+    """Two that know of each other, and one that sends to both."""
+    one, other = (f"{LOOPBACK}:{port}" for port in free_ports(2))
+    first = site.alertmanager(factor, [one, other])
+    second = site.alertmanager(factor, [other, one])
+    deadline = time.monotonic() + 30
+    while (first.cluster_size(), second.cluster_size()) != (2, 2):
+        assert time.monotonic() < deadline, "the two do not find each other"
+        time.sleep(0.1)
+    return first, second, site.sender(factor, first, second)
+
+
+def test_a_silence_survives_a_kill_and_is_known_to_the_other_of_a_pair(site: Site) -> None:
+    factor = 60.0
+    quiet = alert("TrustSigningFailures", "critical", "platform", "certificate")
+    first, second, sender = pair(site, factor)
+    silence = first.silence(**quiet)
+    deadline = time.monotonic() + 3
+    while second.active_silences() != {silence}:
+        assert time.monotonic() < deadline, "the other does not know the silence"
+        time.sleep(0.1)
+    # Longer than the interval at which it is written down.
+    time.sleep(2.5 * MINUTE / factor)
+    first.kill()
+    second.kill()
+    first.start()
+    assert first.active_silences() == {silence}
+    sender.fire(quiet)
+    time.sleep(5 * MINUTE / factor)
+    assert told(site.receivers, quiet) == []
+
+
+def test_a_channel_that_is_down_gets_its_notifications_afterwards_and_holds_up_no_other(site: Site) -> None:
+    factor = 120.0
+    receivers = site.receivers
+    sender = site.sender(factor, site.alertmanager(factor))
+    refused = alert("TrustGrpcHighErrorRate", "critical", "platform", "grpc")
+    hung = alert("TrustBruteForceFromAddress", "critical", "security", "security")
+    receivers.fail("slack:platform", 500)
+    receivers.hang(email("security"))
+    start = sender.fire(refused, hung)
+    others = {"pagerduty:platform", email("platform"), INCIDENT}
+    receivers.wait_for(lambda: channels(receivers, refused) >= others, 5)
+    assert channels(receivers, refused) == others
+    assert all(times(receivers, refused, channel)[0] - start < 3 for channel in others)
+    # A mail server that says nothing does not keep the page from being repeated, every five minutes.
+    sleep_until(start + 12 * MINUTE / factor + 1)
+    assert len(times(receivers, hung, "pagerduty:security")) >= 3
+    assert len(times(receivers, hung, "slack:security")) >= 3
+    # Nor from hearing of the end.
+    sender.resolve(hung)
+    all_told(receivers, [(hung, {"pagerduty:security", "slack:security", INCIDENT})], "resolved", 5)
+    all_told(receivers, [(hung, {"pagerduty:security", "slack:security", INCIDENT})], "firing", 0)
+
+    receivers.restore(email("security"))
+    receivers.restore("slack:platform")
+    receivers.wait_for(
+        lambda: (
+            "slack:platform" in channels(receivers, refused)
+            and email("security") in channels(receivers, hung, "resolved")
+        ),
+        15,
+    )
+    assert len(times(receivers, refused, "slack:platform")) == 1
+    assert email("security") in channels(receivers, hung, "resolved")
+    attempts = [refusal for refusal in receivers.refusals if refusal.channel == "slack:platform"]
+    print(f"{len(attempts)} attempts were refused")
+    assert len(attempts) > 1
+
+
+MUTED = [
+    (
+        alert("TrustServiceDown", "critical", "platform", "availability", "one"),
+        alert("TrustServiceHighErrorRate", "critical", "platform", "availability", "one"),
+    ),
+    (
+        alert("TrustDatabaseConnectionsFailed", "critical", "platform", "dependency", "two"),
+        alert("TrustServiceHighLatency", "critical", "platform", "latency", "two"),
+    ),
+    (
+        alert("TrustPkiUnavailable", "critical", "platform", "dependency", "three"),
+        alert("TrustSigningFailures", "critical", "platform", "certificate", "three"),
+    ),
+    (
+        alert("TrustAvailabilityBudgetBurn", "critical", "platform", "slo", "four"),
+        alert("TrustAvailabilityBudgetBurn", "warning", "platform", "slo", "four"),
+    ),
+]
+NOT_MUTED = [
+    # Of another service.
+    (alert("TrustServiceHighErrorRate", "critical", "platform", "availability", "five"), "slack:platform"),
+    # Security, and certificates that may be the cause.
+    (alert("TrustBruteForceFromAddress", "critical", "security", "security", "one"), "slack:security"),
+    (alert("TrustAuditRecordsMissing", "critical", "security", "audit", "one"), "slack:security"),
+    (alert("TrustSuspiciousActivity", "warning", "security", "security", "one"), "slack:security"),
+    (alert("TrustCertificateExpiring", "critical", "platform", "certificate", "one"), "slack:platform"),
+]
+
+
+@pytest.mark.parametrize("cause_first", [True, False], ids=["the cause comes first", "the cause comes last"])
+def test_a_cause_mutes_its_symptoms_and_never_security(site: Site, cause_first: bool) -> None:
+    # So slow that what comes within half a minute comes in time.
+    factor = 20.0
+    receivers = site.receivers
+    sender = site.sender(factor, site.alertmanager(factor))
+    causes, symptoms = [cause for cause, _ in MUTED], [symptom for _, symptom in MUTED]
+    order = [causes, symptoms] if cause_first else [symptoms, causes]
+    sender.fire(*order[0])
+    time.sleep(0.5)
+    sender.fire(*order[1], *(each for each, _ in NOT_MUTED))
+    expected = [(cause, "slack:platform") for cause in causes] + NOT_MUTED
+    receivers.wait_for(lambda: all(channel in channels(receivers, of) for of, channel in expected), 10)
+    time.sleep(1)
+    assert [of for of, channel in expected if channel not in channels(receivers, of)] == []
+    # Incident management waits for no cause: it is told of each alert as it comes.
+    allowed = set() if cause_first else {INCIDENT}
+    assert [(of, found) for of in symptoms if (found := channels(receivers, of)) - allowed] == []
+
+
+def test_a_business_alert_outside_the_hours_is_held_until_they_begin(site: Site, tmp_path: Path) -> None:
+    factor = 120.0
+    receivers = site.receivers
+    night = configured(receivers, factor, tmp_path / "night", at_night=True)
+    alertmanager = site.started(Alertmanager(night, factor, tmp_path / "alertmanager"))
+    sender = site.sender(factor, alertmanager)
+    held = alert("TrustRevenueDrop", "warning", "business", "business")
+    compliance = alert("TrustComplianceFailure", "warning", "compliance", "compliance")
+    sender.fire(held, compliance)
+    # Who has to report a failure within hours is told at night too.
+    all_told(receivers, [(compliance, {"slack:business", email("compliance"), INCIDENT})], "firing", 5)
+    time.sleep(2)
+    assert channels(receivers, held) == {INCIDENT}
+    configured(receivers, factor, tmp_path / "night")
+    alertmanager.reload()
+    all_told(receivers, [(held, {"slack:business", email("business"), INCIDENT})], "firing", 10)
+
+
+def test_the_dead_mans_switch_hears_from_the_watchdog_until_the_sender_stops(site: Site) -> None:
+    factor = 60.0
+    receivers = site.receivers
+    sender = site.sender(factor, site.alertmanager(factor))
+    watchdog = alert("TrustWatchdog", "info", "platform", "watchdog", "monitoring")
+    sender.fire(watchdog)
+    time.sleep(6 * MINUTE / factor)
+    sender.stop()
+    signs = times(receivers, watchdog, "webhook:deadman")
+    waits = [after - before for before, after in pairwise(signs)]
+    print(f"a sign every {[round(wait * factor) for wait in waits]} s")
+    assert max(waits) * factor < 90
+    # Prometheus lets an alert end by itself four minutes after it has sent it last.
+    stopped = time.monotonic()
+    time.sleep(7 * MINUTE / factor)
+    after = [sign - stopped for sign in times(receivers, watchdog, "webhook:deadman") if sign > stopped]
+    assert after
+    assert max(after) < 5 * MINUTE / factor
+    assert channels(receivers, watchdog) == {"webhook:deadman"}
+    assert told(receivers, watchdog, "resolved") == []

@@ -1,0 +1,71 @@
+"""The certificate of a real PostgreSQL server, seen as its clients see it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+
+from tests.unit.monitors.certificates.authority import Authority, key_pem, pem
+from trust_otel.monitors.certificates import SourceReport, check_sources
+from trust_otel.setting_lists import certificate_sources
+
+_MISSING = [name for name in ("initdb", "pg_ctl") if shutil.which(name) is None]
+
+# A developer's machine may lack PostgreSQL; continuous integration may not, and fails where it does.
+pytestmark = pytest.mark.skipif(
+    bool(_MISSING) and "CI" not in os.environ, reason=f"not on this machine: {', '.join(_MISSING)}"
+)
+
+_CERTIFICATE, _KEY = Authority().issue("db.test", days=20)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[int, Path]]:
+    """A throw-away cluster that offers TLS, and its folder. PostgreSQL refuses to run as root."""
+    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    directory = Path(mkdtemp(prefix="trust-otel-postgresql-"))
+    (directory / "server.crt").write_bytes(pem(_CERTIFICATE))
+    (directory / "server.key").write_bytes(key_pem(_KEY))
+    (directory / "server.key").chmod(0o600)
+    if user:
+        for path in (directory, *directory.iterdir()):
+            shutil.chown(path, "postgres", "postgres")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+
+    def run(*command: str) -> None:
+        subprocess.run(command, check=True, cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user)
+
+    data = str(directory / "data")
+    files = f"-c ssl_cert_file={directory}/server.crt -c ssl_key_file={directory}/server.key"
+    options = f"-p {port} -k {directory} -c listen_addresses=127.0.0.1 -c fsync=off -c ssl=on {files}"
+    try:
+        run("initdb", "--auth=trust", "--username=trust", "--no-sync", "--pgdata", data)
+        run("pg_ctl", "start", "-w", "-D", data, "-l", str(directory / "log"), "-o", options)
+        yield port, directory
+    finally:
+        if (directory / "data" / "postmaster.pid").exists():
+            run("pg_ctl", "stop", "-w", "-D", data, "-m", "immediate")
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_the_certificate_of_the_database_is_seen(cluster: tuple[int, Path]) -> None:
+    port, _ = cluster
+    assert check_sources(certificate_sources(f"db=tls+postgres://127.0.0.1:{port}"), None) == [
+        SourceReport("db", None, 1, _CERTIFICATE.not_valid_after_utc.timestamp())
+    ]
+
+
+def test_it_is_asked_for_in_postgresqls_own_way_only(cluster: tuple[int, Path]) -> None:
+    port, _ = cluster
+    (report,) = check_sources(certificate_sources(f"db=tls://127.0.0.1:{port}"), None)
+    assert report.certificates == 0
+    assert report.problem

@@ -1,0 +1,414 @@
+"""The receiver of incidents as a process, told by real Alertmanagers with the project's configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.postgresql import cluster, needs_postgresql
+from tests.support.running import eventually
+from trust_ops.alertmanager_config import render, scaled, write
+from trust_ops.alertmanager_config.files import CONFIGURATION, SECRETS
+from trust_ops.incidents.times import parse_time
+from trust_ops.stack.binaries import find
+from trust_ops.stack.ports import LOOPBACK, free_ports
+from trust_ops.stack.recipes import binaries
+
+DELIVER = "token-of-the-alertmanager"
+OPERATE = "token-of-the-people-on-call"
+
+# Alertmanager's group_interval for incidents becomes 2 s.
+FACTOR = 30.0
+
+# The real program; only what it waits for takes seconds instead of minutes.
+PROGRAM = """
+from datetime import timedelta
+from trust_ops.cli import main
+from trust_ops.incidents import observations, serve
+serve.SECONDS = 0.5
+observations.GONE = timedelta(seconds=3)
+main()
+"""
+
+# Somebody must be named for every channel that the configuration insists on; nobody but the receiver is told.
+VARIABLES = {
+    **dict.fromkeys(("SMTP_HOST", "PAGERDUTY_SECURITY_KEY", "PAGERDUTY_PLATFORM_KEY"), "off"),
+    "PAGERDUTY_ESCALATION_KEY": secrets.token_hex(16),
+    **{
+        f"SLACK_WEBHOOK_{which}": "https://slack.trust.test/services/T0/B0/x"
+        for which in ("DEFAULT", "SECURITY", "PLATFORM", "BUSINESS")
+    },
+}
+
+DOWN = {
+    "alertname": "TrustServiceDown",
+    "severity": "critical",
+    "team": "platform",
+    "service": "issuer",
+    "category": "availability",
+}
+# Of another service, or what is down would inhibit it.
+SLOW = {
+    **DOWN,
+    "alertname": "TrustDatabaseSlowQueries",
+    "severity": "warning",
+    "service": "archive",
+    "category": "database",
+}
+
+
+class Process:
+    """A program that answers at a URL once it is ready; killed, stopped and started again at will."""
+
+    def __init__(
+        self, command: Sequence[str], health: str, log: Path, environment: dict[str, str] | None = None
+    ) -> None:
+        self._command = command
+        self._health = health
+        self.log = log
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self.log.parent, env=self._environment, stdout=log, stderr=log
+            )
+        eventually(lambda: status(self._health) is not None, True, 120)
+
+    def kill(self) -> None:
+        """kill -9."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def stop(self) -> None:
+        """End it, if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+
+def status(url: str) -> int | None:
+    try:
+        return httpx.get(url, trust_env=False).status_code
+    except httpx.TransportError:
+        return None
+
+
+class Alertmanager(Process):
+    """Delivers to a receiver, and to nobody else."""
+
+    def __init__(self, folder: Path, receiver: str) -> None:
+        (port,) = free_ports(1)
+        self.url = f"http://{LOOPBACK}:{port}"
+        folder.mkdir()
+        webhook = {"INCIDENT_WEBHOOK_URL": f"{receiver}/webhook", "INCIDENT_WEBHOOK_TOKEN": DELIVER}
+        rendered = render({**VARIABLES, **webhook}, str(folder / SECRETS))
+        made = scaled(rendered.configuration, FACTOR)
+        made["receivers"] = [
+            each if each["name"] == "incidents" else {"name": each["name"]} for each in made["receivers"]
+        ]
+        write(replace(rendered, configuration=made), folder)
+        command = [
+            *(str(find(binaries()["alertmanager"], os.environ, print)), f"--config.file={folder / CONFIGURATION}"),
+            *(f"--web.listen-address={LOOPBACK}:{port}", f"--storage.path={folder / 'data'}"),
+            "--cluster.listen-address=",
+        ]
+        super().__init__(command, f"{self.url}/-/ready", folder / "log")
+
+    def tell(self, *alerts: dict[str, str], starts_at: datetime, ends_at: datetime | None = None) -> None:
+        """Fire alerts, or say when they have ended."""
+        end = ends_at or datetime.now(timezone.utc) + timedelta(hours=1)
+        body = [
+            {
+                "labels": labels,
+                "annotations": {"summary": "The service is down."},
+                "startsAt": starts_at.isoformat(),
+                "endsAt": end.isoformat(),
+            }
+            for labels in alerts
+        ]
+        httpx.post(f"{self.url}/api/v2/alerts", json=body, trust_env=False).raise_for_status()
+
+    def get(self, what: str) -> list[dict[str, Any]]:
+        answer = httpx.get(f"{self.url}/api/v2/{what}", trust_env=False).raise_for_status()
+        found: list[dict[str, Any]] = answer.json()
+        return found
+
+    def silenced(self) -> list[tuple[str, str]]:
+        """Service and level of every alert that a silence keeps quiet."""
+        return sorted(
+            (alert["labels"]["service"], alert["labels"].get("escalation_level", ""))
+            for alert in self.get("alerts")
+            if alert["status"]["silencedBy"]
+        )
+
+
+class Receiver(Process):
+    """`trust-otel incidents serve`, and the commands that ask it."""
+
+    def __init__(self, folder: Path, database: str) -> None:
+        (port,) = free_ports(1)
+        self.url = f"http://{LOOPBACK}:{port}"
+        self._listen = f"{LOOPBACK}:{port}"
+        self.deliver_tokens, self._operate_tokens = folder / "deliver", folder / "operate"
+        self.deliver_tokens.write_text(DELIVER)
+        self._operate_tokens.write_text(OPERATE)
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("TRUST_OTEL_INCIDENTS_")}
+        self._environment = {
+            **plain,
+            "TRUST_OTEL_INCIDENTS_DATABASE": database,
+            "TRUST_OTEL_INCIDENTS_LISTEN": self._listen,
+            "TRUST_OTEL_INCIDENTS_TOKEN_FILE": str(self.deliver_tokens),
+            "TRUST_OTEL_INCIDENTS_OPERATOR_TOKEN_FILE": str(self._operate_tokens),
+            "TRUST_OTEL_INCIDENTS_URL": self.url,
+        }
+        command = [sys.executable, "-c", PROGRAM, "incidents", "serve"]
+        super().__init__(command, f"{self.url}/healthz", folder / "receiver.log", self._environment)
+
+    def uses(self, *alertmanagers: str) -> None:
+        """Where it makes silences from the next start on."""
+        self._environment["TRUST_OTEL_INCIDENTS_ALERTMANAGER"] = " ".join(alertmanagers)
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of `trust-otel` as somebody on call."""
+        program = str(Path(sys.executable).with_name("trust-otel"))
+        return subprocess.run(
+            [program, *arguments], env=self._environment, capture_output=True, text=True, check=False, timeout=60
+        )
+
+    def incidents(self, *arguments: str) -> list[dict[str, Any]]:
+        """What `list --json` says."""
+        answer = httpx.get(
+            f"{self.url}/incidents?limit=1000&{'&'.join(arguments)}",
+            headers={"Authorization": f"Bearer {OPERATE}"},
+            trust_env=False,
+        )
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["incidents"]
+        return found
+
+    def open(self) -> list[str]:
+        return sorted(one["alertname"] for one in self.incidents("open=true"))
+
+    def timeline(self, number: int) -> list[tuple[str, str | None]]:
+        shown = json.loads(self.command("incidents", "show", str(number), "--json").stdout)
+        return [(event["kind"], event["person"]) for event in shown["timeline"]]
+
+
+Start = Callable[..., tuple[Receiver, Alertmanager]]
+
+
+@pytest.fixture
+def started(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Starts a receiver with its Alertmanager; both are gone afterwards, and their logs printed."""
+    processes: list[Process] = []
+    with ExitStack() as running:
+
+        def start(database: str | None = None) -> tuple[Receiver, Alertmanager]:
+            receiver = Receiver(tmp_path, database or f"sqlite:///{tmp_path / 'incidents.db'}")
+            alertmanager = Alertmanager(tmp_path / "alertmanager", receiver.url)
+            receiver.uses(alertmanager.url)
+            for process in (alertmanager, receiver):
+                processes.append(process)
+                running.callback(process.stop)
+                process.start()
+            return receiver, alertmanager
+
+        yield start
+    for process in processes:
+        print(f"{process.log}:\n{process.log.read_text()[-5000:]}")
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def test_an_alert_from_fire_to_resolution(started: Start) -> None:
+    receiver, alertmanager = started()
+    began = now()
+    alertmanager.tell(DOWN, SLOW, starts_at=began)
+    eventually(receiver.open, ["TrustDatabaseSlowQueries", "TrustServiceDown"])
+    alertmanager.tell(SLOW, starts_at=began, ends_at=(ended := now()))
+    eventually(receiver.open, ["TrustServiceDown"])
+    (slow,) = (one for one in receiver.incidents() if one["alertname"] == "TrustDatabaseSlowQueries")
+    assert abs(parse_time(slow["resolved_at"]) - ended) < timedelta(milliseconds=1)
+    assert abs(parse_time(slow["starts_at"]) - began) < timedelta(milliseconds=1)
+
+
+def test_acknowledging_makes_a_real_silence_that_ends_with_the_alert(started: Start) -> None:
+    receiver, alertmanager = started()
+    began = now()
+    other = {**DOWN, "service": "archive"}
+    escalated = {**DOWN, "escalation_level": "team-lead"}
+    alertmanager.tell(DOWN, other, escalated, starts_at=began)
+    eventually(receiver.open, ["TrustServiceDown", "TrustServiceDown"])
+    number = next(one["id"] for one in receiver.incidents() if one["service"] == "issuer")
+
+    done = receiver.command("incidents", "ack", str(number), "--by", "ann", "--comment", "restarting", "--for", "1h")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"Incident {number} is yours, and silent until" in done.stdout
+    (silence,) = alertmanager.get("silences")
+    assert (silence["createdBy"], silence["comment"]) == ("ann", f"incident {number}: restarting")
+    # This alert and what escalates it, and not the other service's.
+    assert alertmanager.silenced() == [("issuer", ""), ("issuer", "team-lead")]
+    listed = receiver.command("incidents", "list", "--open").stdout
+    assert "ann for 59 min" in listed or "ann for 1 h" in listed
+
+    # Alertmanager tells nobody of the end of what is silenced.
+    alertmanager.tell(DOWN, escalated, starts_at=began, ends_at=now())
+    eventually(lambda: len(receiver.open()), 1)
+    assert receiver.timeline(number)[0:2] == [("opened", None), ("acknowledged", "ann")]
+    assert receiver.timeline(number)[-1] == ("resolved", None)
+    eventually(lambda: alertmanager.get("silences")[0]["status"]["state"], "expired")
+    # So the next one is heard.
+    alertmanager.tell(DOWN, starts_at=now())
+    eventually(lambda: len(receiver.open()), 2)
+    assert receiver.timeline(max(one["id"] for one in receiver.incidents())) == [("opened", None)]
+
+
+def test_a_silence_by_amtool_is_an_acknowledgement_until_it_ends(started: Start) -> None:
+    receiver, alertmanager = started()
+    alertmanager.tell(DOWN, starts_at=now())
+    eventually(receiver.open, ["TrustServiceDown"])
+    amtool = [str(find(binaries()["amtool"], os.environ, print)), f"--alertmanager.url={alertmanager.url}"]
+    made = subprocess.run(
+        [*amtool, "silence", "add", "service=~iss.+", "--author=bob", "--comment=known", "--duration=1h"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    eventually(lambda: receiver.incidents()[0]["acknowledged_by"], "bob")
+    subprocess.run([*amtool, "silence", "expire", made.stdout.strip()], check=True)
+    eventually(lambda: receiver.incidents()[0]["acknowledged_by"], None)
+    kinds = receiver.timeline(1)
+    assert [event for event in kinds if event[0] != "notified"] == [
+        ("opened", None),
+        ("acknowledged", "bob"),
+        ("lapsed", "bob"),
+    ]
+
+
+def test_without_alertmanager_an_acknowledgement_is_refused_and_nothing_recorded(started: Start) -> None:
+    receiver, alertmanager = started()
+    alertmanager.tell(DOWN, starts_at=now())
+    eventually(receiver.open, ["TrustServiceDown"])
+    alertmanager.kill()
+    done = receiver.command("incidents", "ack", "1", "--by", "ann")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"Error: Alertmanager at {alertmanager.url} cannot be reached: ")
+    assert receiver.timeline(1) == [("opened", None)]
+    health = httpx.get(f"{receiver.url}/healthz", trust_env=False)
+    eventually(lambda: httpx.get(f"{receiver.url}/healthz", trust_env=False).json()["alertmanager"], "away")
+    assert health.status_code == 200
+
+
+def test_kills_of_the_receiver_lose_nothing(started: Start) -> None:
+    receiver, alertmanager = started()
+    alerts = [{**DOWN, "instance": str(number)} for number in range(120)]
+    began = now()
+    for number, alert in enumerate(alerts):
+        if number % 60 == 10:
+            receiver.kill()
+        alertmanager.tell(alert, starts_at=began)
+        if number % 60 == 40:
+            receiver.start()
+        time.sleep(0.02)
+    eventually(lambda: len(receiver.open()), 120, 60)
+    receiver.kill()
+    alertmanager.tell(*alerts[:60], starts_at=began, ends_at=now())
+    time.sleep(1)
+    receiver.start()
+    eventually(lambda: len(receiver.open()), 60, 60)
+    found = receiver.incidents()
+    assert sorted(int(one["labels"]["instance"]) for one in found) == list(range(120))
+    assert {int(one["labels"]["instance"]) for one in found if one["resolved_at"] is None} == set(range(60, 120))
+
+
+def test_two_alertmanagers_that_deliver_the_same_make_one_incident(started: Start, tmp_path: Path) -> None:
+    receiver, first = started()
+    second = Alertmanager(tmp_path / "second", receiver.url)
+    receiver.stop()
+    receiver.uses(first.url, second.url)
+    receiver.start()
+    try:
+        second.start()
+        began = now()
+        for alertmanager in (first, second):
+            alertmanager.tell(DOWN, starts_at=began)
+        eventually(lambda: delivered(receiver), 2)
+        assert len(receiver.incidents()) == 1
+        # One of the two is enough to acknowledge.
+        first.kill()
+        done = receiver.command("incidents", "ack", "1", "--by", "ann")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert [silence["createdBy"] for silence in second.get("silences")] == ["ann"]
+    finally:
+        second.stop()
+
+
+def delivered(receiver: Receiver) -> int:
+    return receiver.log.read_text().count("delivered by incidents")
+
+
+def test_a_wrong_token_is_put_right_without_losing_the_alert(started: Start) -> None:
+    receiver, alertmanager = started()
+    receiver.deliver_tokens.write_text("token-that-alertmanager-lacks")
+    alertmanager.tell(DOWN, starts_at=now())
+    eventually(lambda: "unexpected status code 401" in alertmanager.log.read_text(), True)
+    assert receiver.open() == []
+    # Both hold for a while, as when a token is replaced.
+    receiver.deliver_tokens.write_text(f"token-that-alertmanager-lacks\n{DELIVER}\n")
+    eventually(receiver.open, ["TrustServiceDown"])
+
+
+def test_no_token_stands_in_any_log(started: Start) -> None:
+    receiver, alertmanager = started()
+    alertmanager.tell(DOWN, starts_at=now())
+    eventually(receiver.open, ["TrustServiceDown"])
+    receiver.command("incidents", "ack", "1", "--by", "ann")
+    log = receiver.log.read_text()
+    assert "incidents are kept in sqlite /" in log
+    assert DELIVER not in log
+    assert OPERATE not in log
+
+
+@needs_postgresql
+def test_postgresql_that_goes_away_and_comes_back(started: Start) -> None:
+    with cluster() as postgresql:
+        receiver, alertmanager = started(f"postgresql://trust@{LOOPBACK}:{postgresql.port}/postgres")
+        began = now()
+        alertmanager.tell(DOWN, starts_at=began)
+        eventually(receiver.open, ["TrustServiceDown"])
+        postgresql.stop()
+        eventually(lambda: status(f"{receiver.url}/healthz"), 503)
+        alertmanager.tell(SLOW, starts_at=began)
+        eventually(lambda: "unexpected status code 503" in alertmanager.log.read_text(), True)
+        done = receiver.command("incidents", "ack", "1", "--by", "ann")
+        assert (done.returncode, done.stderr) == (1, "Error: the database is away, try again\n")
+        assert alertmanager.get("silences") == []
+        # Also when the receiver starts meanwhile.
+        receiver.kill()
+        receiver.start()
+        assert status(f"{receiver.url}/healthz") == 503
+        postgresql.start()
+        eventually(receiver.open, ["TrustDatabaseSlowQueries", "TrustServiceDown"])
+        eventually(lambda: status(f"{receiver.url}/healthz"), 200)
+        assert receiver.command("incidents", "ack", "1", "--by", "ann").returncode == 0
+        assert f"incidents are kept in postgresql at {LOOPBACK}:{postgresql.port}" in receiver.log.read_text()

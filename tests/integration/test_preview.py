@@ -1,0 +1,293 @@
+"""The preview of the dashboards, in a real browser, with the data of a real Prometheus."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from tests.support import preview_fixture as fixture
+from tests.support.preview_fixture import FAULTY, UID
+from tools.preview import Preview
+from tools.preview.browser import DESKTOP, PHONE, Browser, BrowserError, PanelState, dashboard_url, look
+from trust_ops.stack.ports import LOOPBACK, free_ports
+
+_MISSING = [name for name in ("node", "npm", "chromium") if shutil.which(name) is None]
+
+# A developer's machine may lack them; continuous integration may not, and fails where it does.
+pytestmark = pytest.mark.skipif(
+    bool(_MISSING) and "CI" not in os.environ, reason=f"not on this machine: {', '.join(_MISSING)}"
+)
+
+EMPTY = {fixture.EMPTY_GRAPH, fixture.EMPTY_STAT, fixture.EMPTY_TABLE}
+_RGB = re.compile(r"rgb\((\d+), (\d+), (\d+)\)")
+WRONG = {fixture.BROKEN, fixture.ODD}
+
+
+@pytest.fixture(scope="module")
+def dashboards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fixture.write_dashboard(tmp_path_factory.mktemp("dashboards"))
+
+
+@pytest.fixture(scope="module")
+def preview(tmp_path_factory: pytest.TempPathFactory, dashboards: Path) -> Iterator[Preview]:
+    with (
+        fixture.prometheus(tmp_path_factory.mktemp("prometheus")) as prometheus,
+        Preview(prometheus, dashboards=dashboards, on_progress=print) as running,
+    ):
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with Browser() as running:
+        yield running
+
+
+def _by_number(panels: list[PanelState]) -> dict[int, PanelState]:
+    return {panel.id: panel for panel in panels}
+
+
+def _open(browser: Browser, url: str, width: int = DESKTOP) -> dict[int, PanelState]:
+    """The panels of a page on which nothing has failed."""
+    panels = _by_number(browser.open(url, width=width))
+    assert browser.evaluate("document.body.dataset.failures ?? null") is None
+    return panels
+
+
+def test_every_type_of_panel_shows_its_data(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, UID))
+    shown = {number: panel for number, panel in panels.items() if number < 20}
+    assert len(shown) == 11
+    assert {number: panel.state for number, panel in shown.items()} == dict.fromkeys(shown, "ok")
+    for number in (
+        fixture.GRAPH,
+        fixture.STAT,
+        fixture.GAUGE,
+        fixture.BARS,
+        fixture.TABLE,
+    ):
+        assert "portal" in shown[number].text
+        assert re.search(r"\d+ ms", shown[number].text)
+    assert re.search(r"20(\.0)? req/s", shown[fixture.STACKED].text)
+    assert "40%" in shown[fixture.PIE].text
+    assert {"up", "down"} <= set(shown[fixture.STATES].text.split())
+    assert "Shown for All." in shown[fixture.TEXT].text
+    assert "TrustTestFires" in shown[fixture.ALERTS].text
+    circles = browser.evaluate("[...document.querySelectorAll('circle title')].map((each) => each.textContent)")
+    assert {title.split(":")[0] for title in circles} == {"DE", "FR", "SG", "US"}
+
+
+def test_states_have_the_colours_of_their_mappings(preview: Preview, browser: Browser) -> None:
+    _open(browser, dashboard_url(preview.url, UID, panel=fixture.STATES))
+    assert _drawn_states(browser) == {"up", "down"}
+    assert fixture.NOTHING not in browser.evaluate("document.body.innerText")
+
+
+def test_states_by_threshold_ignore_the_mappings_as_in_grafana(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, FAULTY))
+    assert not _drawn_states(browser) & {"up", "down"}
+    assert not {"up", "down"} & set(panels[fixture.MERGED_STATES].text.split())
+
+
+def _drawn_states(browser: Browser) -> set[str]:
+    titles = browser.evaluate("[...document.querySelectorAll('rect title')].map((each) => each.textContent)")
+    assert titles
+    return {title.split(": ")[1] for title in titles}
+
+
+def test_an_alert_list_knows_its_data_source_by_name_only_as_in_grafana(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, FAULTY))
+    assert panels[fixture.ALERTS_OF_A_VARIABLE].state == "empty"
+    assert "No alerts matching filters" in panels[fixture.ALERTS_OF_A_VARIABLE].text
+
+
+def test_a_map_of_tiles_says_that_they_come_from_the_internet(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, FAULTY))
+    assert "tiles from the internet" in panels[fixture.TILES].text
+    panels = _open(browser, dashboard_url(preview.url, UID))
+    assert "tiles" not in panels[fixture.MAP].text
+
+
+def test_a_number_without_data_has_the_colour_of_the_first_threshold_as_in_grafana(
+    preview: Preview, browser: Browser
+) -> None:
+    panels = _open(browser, dashboard_url(preview.url, FAULTY, panel=fixture.GREEN_NOTHING))
+    assert fixture.NOTHING in panels[fixture.GREEN_NOTHING].text
+    assert _is_green(browser)
+
+
+def _is_green(browser: Browser) -> bool:
+    """Whether something in the page has Grafana's green in its background."""
+    backgrounds = browser.evaluate(
+        "[...document.querySelectorAll('section *')].map((each) => getComputedStyle(each).background)"
+    )
+    colours = [tuple(map(int, found)) for each in backgrounds for found in _RGB.findall(each)]
+    return any(green > 1.4 * red and green > 1.2 * blue for red, green, blue in colours)
+
+
+def test_a_panel_without_data_says_what_that_means(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, UID))
+    assert {number for number, panel in panels.items() if panel.state == "empty"} == EMPTY
+    assert all(fixture.NOTHING in panels[number].text for number in EMPTY)
+
+
+def test_what_cannot_be_shown_is_an_error_that_is_told(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, UID))
+    assert {number for number, panel in panels.items() if panel.state == "error"} == WRONG
+    assert "parse error" in (panels[fixture.BROKEN].error or "")
+    assert "candlestick" in (panels[fixture.ODD].error or "")
+
+
+@pytest.mark.parametrize(("chosen", "shown"), [(["pki"], {"pki"}), (["pki", "portal"], {"pki", "portal"})])
+def test_variables_of_the_address_choose_the_series(
+    preview: Preview, browser: Browser, chosen: list[str], shown: set[str]
+) -> None:
+    panels = _open(browser, dashboard_url(preview.url, UID, query={"var-service": chosen}))
+    assert {service for service in fixture.SERVICES if service in panels[fixture.STACKED].text} == shown
+    assert panels[fixture.GRAPH].title == f"Latency of {' + '.join(chosen)}"
+
+
+def test_variables_offer_what_prometheus_knows_and_choosing_changes_the_panels(
+    preview: Preview, browser: Browser
+) -> None:
+    _open(browser, dashboard_url(preview.url, UID))
+    browser.evaluate(
+        """document.querySelector('[data-variable="service"] input').parentElement
+             .dispatchEvent(new MouseEvent('mousedown', { bubbles: true, button: 0 }))"""
+    )
+    options = """[...document.querySelectorAll('[role="option"]')]"""
+    assert browser.evaluate(f"{options}.map((each) => each.textContent)") == ["pki", "portal"]
+    browser.evaluate(f"{options}.find((each) => each.textContent === 'portal').click()")
+    browser.wait()
+    panels = _by_number(browser.panels())
+    assert panels[fixture.GRAPH].title == "Latency of portal"
+    assert _query(browser)["var-service"] == ["portal"]
+
+
+def test_a_cell_leads_to_another_dashboard_with_its_service_and_the_same_time(
+    preview: Preview, browser: Browser
+) -> None:
+    _open(browser, dashboard_url(preview.url, UID, query={"from": "now-30m", "to": "now"}))
+    browser.evaluate("[...document.querySelectorAll('a')].find((each) => each.textContent === 'portal').click()")
+    browser.wait()
+    assert [panel.title for panel in browser.panels()] == ["Words"]
+    assert browser.evaluate("location.pathname") == "/d/other"
+    query = _query(browser)
+    assert (query["from"], query["to"]) == (["now-30m"], ["now"])
+    assert query["var-environment"] == ["$__all"]
+    assert query["var-service"] == ["portal"]
+    assert "Shown for portal." in browser.panels()[0].text
+
+
+def test_dashboards_are_linked_with_their_variables_and_time(preview: Preview, browser: Browser) -> None:
+    _open(browser, dashboard_url(preview.url, UID, query={"var-service": "pki", "from": "now-15m"}))
+    links = browser.evaluate("[...document.querySelectorAll('nav[aria-label=Links] a')].map((each) => each.href)")
+    assert [urlsplit(link).path for link in links] == ["/d/other"]
+    query = parse_qs(urlsplit(links[0]).query)
+    assert query["var-service"] == ["pki"]
+    assert query["from"] == ["now-15m"]
+
+
+def test_a_panel_has_its_links(preview: Preview, browser: Browser) -> None:
+    _open(browser, dashboard_url(preview.url, UID, panel=fixture.GRAPH))
+    browser.evaluate("document.querySelector('[data-testid=panel-links]').click()")
+    links = "[...document.querySelectorAll('[role=menu] a')].map((each) => [each.textContent, each.href])"
+    assert browser.evaluate(links) == [["Runbook", "https://runbooks.example.com/TrustTestFires"]]
+
+
+def test_one_panel_can_be_shown_alone(preview: Preview, browser: Browser) -> None:
+    assert list(_open(browser, dashboard_url(preview.url, UID, panel=fixture.TABLE))) == [fixture.TABLE]
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_a_phone_shows_one_column_that_needs_no_scrolling_aside(preview: Preview, browser: Browser, theme: str) -> None:
+    panels = _open(browser, dashboard_url(preview.url, UID, theme=theme), width=PHONE)
+    assert len(panels) == 16
+    assert browser.evaluate("document.documentElement.scrollWidth") <= PHONE
+    places = browser.evaluate(
+        """[...document.querySelectorAll('[data-panel-id]')].map((each) => {
+             const { left, width } = each.getBoundingClientRect();
+             return [left, width];
+           })"""
+    )
+    assert len({(left, width) for left, width in places}) == 1
+
+
+def test_a_picture_shows_the_whole_page(preview: Preview, tmp_path: Path) -> None:
+    states = look(preview.url, UID, tmp_path / "phone.png", width=PHONE, theme="light")
+    assert len(states) == 16
+    look(preview.url, UID, tmp_path / "desktop.png")
+    assert _size(tmp_path / "desktop.png")[0] == DESKTOP
+    width, height = _size(tmp_path / "phone.png")
+    assert width == 2 * PHONE
+    assert height > 2 * 3000
+
+
+def _size(png: Path) -> tuple[int, int]:
+    width, height = struct.unpack(">II", png.read_bytes()[16:24])
+    return width, height
+
+
+def test_a_prometheus_that_does_not_answer_is_told(dashboards: Path, browser: Browser) -> None:
+    (port,) = free_ports(1)
+    with Preview(f"http://{LOOPBACK}:{port}", dashboards=dashboards) as preview:
+        browser.open(dashboard_url(preview.url, UID))
+        assert "cannot be reached" in browser.evaluate("document.body.innerText")
+
+
+def test_an_unknown_dashboard_is_told(preview: Preview, browser: Browser) -> None:
+    browser.open(dashboard_url(preview.url, "nowhere"))
+    assert "There is no dashboard nowhere" in browser.evaluate("document.body.innerText")
+
+
+def test_a_page_that_is_not_ready_in_time_is_an_error(preview: Preview, browser: Browser) -> None:
+    with pytest.raises(BrowserError, match="not ready"):
+        browser.open(dashboard_url(preview.url, UID), timeout=0)
+    browser.wait()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/prometheus/api/v1/admin/tsdb/delete_series"),
+        ("GET", "/prometheus/api/v1/status/config"),
+        ("GET", "/prometheus/-/quit"),
+        ("GET", "/prometheus/api/v1/label/../admin/values"),
+        ("GET", "/..%2f..%2fpyproject.toml"),
+        ("POST", "/dashboards.json"),
+    ],
+)
+def test_nothing_but_the_pages_and_what_reads_is_served(preview: Preview, method: str, path: str) -> None:
+    address = urlsplit(preview.url)
+    request = httpx.Request(method, preview.url, extensions={"target": path.encode()})
+    with httpx.Client(trust_env=False) as client:
+        assert client.send(request).status_code == 404, address
+
+
+def test_the_command_serves_until_it_is_ended(preview: Preview, dashboards: Path) -> None:
+    command = [sys.executable, "-m", "tools.preview", "--prometheus", preview.url, "--dashboards", str(dashboards)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found is not None
+        listed = httpx.get(f"{found[0]}/dashboards.json", trust_env=False).json()
+        assert {dashboard["uid"] for dashboard in listed} == {UID, "other", FAULTY}
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
+def _query(browser: Browser) -> dict[str, list[str]]:
+    return parse_qs(urlsplit(browser.evaluate("location.href")).query)

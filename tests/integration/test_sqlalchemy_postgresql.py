@@ -1,0 +1,148 @@
+"""SQLAlchemy on a real PostgreSQL server: two-phase commits, lost connections, refused commits, asyncpg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+sa = pytest.importorskip("sqlalchemy")
+
+from opentelemetry.sdk.metrics import MeterProvider  # noqa: E402
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: E402
+from sqlalchemy.ext.asyncio import create_async_engine  # noqa: E402
+
+from tests.support.postgresql import cluster, needs_postgresql  # noqa: E402
+from trust_otel.instrumentation.sqlalchemy import SqlAlchemyInstrumentor  # noqa: E402
+from trust_otel.metrics import TrustServiceMetrics  # noqa: E402
+
+pytestmark = needs_postgresql
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with cluster() as running:
+        yield running.port
+
+
+@pytest.fixture
+def reader() -> Iterator[InMemoryMetricReader]:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader])
+    instrumentor = SqlAlchemyInstrumentor()
+    instrumentor.instrument(metrics=TrustServiceMetrics(provider))
+    yield reader
+    instrumentor.uninstrument()
+    provider.shutdown()
+
+
+def values(reader: InMemoryMetricReader, metric: str, *labels: str) -> dict[tuple[Any, ...], float]:
+    data = reader.get_metrics_data()
+    assert data is not None
+    return {
+        tuple(point.attributes.get(label) for label in labels): getattr(point, "count", None) or point.value
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for found in scope.metrics
+        if found.name == metric
+        for point in found.data.data_points
+    }
+
+
+def transactions(reader: InMemoryMetricReader) -> dict[tuple[Any, ...], float]:
+    found = values(reader, "trust.db.client.transactions", "trust.db.transaction.outcome")
+    return {outcome: number for outcome, number in found.items() if number}
+
+
+def operations(reader: InMemoryMetricReader) -> dict[tuple[Any, ...], float]:
+    return values(reader, "db.client.operation.duration", "db.operation.name", "error.type")
+
+
+@pytest.fixture
+def engine(port: int, reader: InMemoryMetricReader) -> Iterator[Any]:
+    engine = sa.create_engine(f"postgresql+psycopg://trust@127.0.0.1:{port}/postgres")
+    yield engine
+    engine.dispose()
+
+
+def test_database_is_named_without_address_or_user(engine: Any, reader: InMemoryMetricReader) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("SELECT 1"))
+    assert values(reader, "db.client.operation.duration", "db.system.name", "db.namespace") == {
+        ("postgresql", "postgres"): 1
+    }
+    assert values(reader, "db.client.connection.max", "db.client.connection.pool.name") == {
+        ("postgresql/postgres",): 15
+    }
+
+
+def test_two_phase_transaction_ends_once(engine: Any, reader: InMemoryMetricReader) -> None:
+    with engine.connect() as connection:
+        transaction = connection.begin_twophase()
+        connection.execute(sa.text("SELECT 1"))
+        transaction.prepare()
+        transaction.commit()
+        transaction = connection.begin_twophase()
+        connection.execute(sa.text("SELECT 1"))
+        transaction.rollback()
+    assert transactions(reader) == {("commit",): 1, ("rollback",): 1}
+
+
+def test_lost_connection_is_an_error_and_leaves_the_pool(engine: Any, reader: InMemoryMetricReader) -> None:
+    with engine.connect() as connection:
+        with pytest.raises(sa.exc.OperationalError):
+            connection.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        connection.rollback()
+        assert connection.execute(sa.text("SELECT 1")).scalar() == 1
+    assert operations(reader) == {("SELECT", "sqlalchemy.exc.OperationalError"): 1, ("SELECT", None): 1}
+    state = values(reader, "db.client.connection.count", "db.client.connection.state")
+    assert state == {("idle",): 1, ("used",): 0}
+    assert transactions(reader) == {("rollback",): 2}
+
+
+def test_commit_that_the_database_refuses_is_a_rollback(engine: Any, reader: InMemoryMetricReader) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE TEMPORARY TABLE a (x INTEGER UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
+    with engine.connect() as connection:
+        connection.execute(sa.text("INSERT INTO a VALUES (1), (1)"))
+        with pytest.raises(sa.exc.IntegrityError):
+            connection.commit()
+    assert transactions(reader) == {("commit",): 1, ("rollback",): 1}
+
+
+def test_server_that_is_not_there_is_a_failure_to_connect(reader: InMemoryMetricReader) -> None:
+    engine = sa.create_engine("postgresql+psycopg://trust@127.0.0.1:1/postgres")
+    with pytest.raises(sa.exc.OperationalError):
+        engine.connect()
+    assert values(reader, "db.client.connection.create_time", "error.type") == {("sqlalchemy.exc.OperationalError",): 1}
+
+
+async def test_asyncpg_is_measured_the_same(port: int, reader: InMemoryMetricReader) -> None:
+    pytest.importorskip("asyncpg")
+    engine = create_async_engine(f"postgresql+asyncpg://trust@127.0.0.1:{port}/postgres")
+    async with engine.begin() as connection:
+        await connection.execute(sa.text("CREATE TEMPORARY TABLE a (x INTEGER PRIMARY KEY)"))
+        await connection.execute(sa.text("INSERT INTO a VALUES (1)"))
+    async with engine.connect() as connection:
+        rows = await connection.stream(sa.text("SELECT generate_series(1, 5)"))
+        assert len([row async for row in rows]) == 5
+        with pytest.raises(sa.exc.IntegrityError):
+            await connection.execute(sa.text("INSERT INTO a VALUES (1)"))
+    assert operations(reader) == {
+        ("CREATE", None): 1,
+        ("INSERT", None): 1,
+        ("SELECT", None): 1,
+        ("INSERT", "sqlalchemy.exc.IntegrityError"): 1,
+    }
+    assert transactions(reader) == {("commit",): 1, ("rollback",): 1}
+    await engine.dispose()
+
+
+async def test_asyncpg_that_cannot_connect_says_why(reader: InMemoryMetricReader) -> None:
+    pytest.importorskip("asyncpg")
+    engine = create_async_engine("postgresql+asyncpg://trust@127.0.0.1:1/postgres")
+    with pytest.raises(ConnectionRefusedError):
+        await engine.connect()
+    assert values(reader, "db.client.connection.create_time", "error.type") == {("ConnectionRefusedError",): 1}
+    await engine.dispose()

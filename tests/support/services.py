@@ -1,0 +1,53 @@
+"""The example service under `opentelemetry-instrument`, for tests that watch it from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from examples.demo.report import Report, settle
+from examples.demo.service import TrustService
+from examples.demo.sources import PrometheusSource
+from testbed.load_generator import SimulationConfig, SimulationReport, run_simulation
+from trust_ops.stack import Addresses
+
+SETTLE_SECONDS = 60.0
+
+
+def telemetry(addresses: Addresses, **more: str) -> dict[str, str]:
+    """The variables that send a service's metrics to the stack, every second."""
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.otlp_http,
+        "OTEL_METRIC_EXPORT_INTERVAL": "1000",
+        **more,
+    }
+
+
+def simulated(service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1) -> SimulationReport:
+    """Drive the service; every request must be answered as the simulation expects."""
+    report = asyncio.run(simulation(service, seconds, rate=rate, seed=seed))
+    assert (report.unanswered, report.unexpected) == (0, {})
+    return report
+
+
+def simulation(
+    service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1, scenario: str | None = None
+) -> asyncio.Future[SimulationReport]:
+    """The same as a coroutine, for tests that do something meanwhile."""
+    config = SimulationConfig(
+        url=service.url,
+        admin_token=service.admin_token,
+        grpc_target=service.grpc_target,
+        rate=rate,
+        duration_seconds=seconds,
+        seed=seed,
+        scenario=scenario,
+        vault_url=service.vault_url,
+        vault_token=service.vault_token,
+    )
+    return run_simulation(config)  # type: ignore[return-value]
+
+
+def arrived(addresses: Addresses, truth: Mapping[str, float]) -> Report:
+    """What Prometheus shows, once everything is there or the wait is over."""
+    return settle(PrometheusSource(addresses.prometheus), {}, truth, SETTLE_SECONDS, lambda: None)

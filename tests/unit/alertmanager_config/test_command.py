@@ -1,0 +1,120 @@
+"""`trust-otel render`."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from trust_ops.alertmanager_config.files import CONFIGURATION
+from trust_ops.alertmanager_config.variables import BY_NAME
+from trust_ops.cli import main
+
+
+def env_file(folder: Path, environment: dict[str, str]) -> Path:
+    path = folder / "env"
+    path.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
+    return path
+
+
+def run(*arguments: str | Path, **options: dict[str, str]) -> Result:
+    return CliRunner().invoke(main, ["render", *map(str, arguments)], **options)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in BY_NAME:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_it_writes_to_the_default_folder_and_says_what(tmp_path: Path, required: dict[str, str]) -> None:
+    monitoring = tmp_path / "monitoring"
+    monitoring.mkdir()
+    env_file(monitoring, required).rename(monitoring / ".env")
+    result = run()
+    assert result.exit_code == 0, result.output
+    assert f"monitoring/rendered/{CONFIGURATION}\n" in result.stdout
+    configuration = yaml.safe_load((monitoring / "rendered" / CONFIGURATION).read_text())
+    password = Path(configuration["global"]["smtp_auth_password_file"])
+    assert password == monitoring / "rendered" / "secrets" / "SMTP_PASSWORD"
+    assert password.read_text() == required["SMTP_PASSWORD"]
+
+
+def test_the_environment_serves_instead_of_a_file(tmp_path: Path, required: dict[str, str]) -> None:
+    result = run("--from-environment", "--output", tmp_path / "out", "--secrets-dir", "/etc/secrets", env=required)
+    assert result.exit_code == 0, result.output
+    configuration = yaml.safe_load((tmp_path / "out" / CONFIGURATION).read_text())
+    assert configuration["global"]["smtp_auth_password_file"] == "/etc/secrets/SMTP_PASSWORD"
+
+
+def test_amtool_checks_what_was_written(tmp_path: Path, required: dict[str, str]) -> None:
+    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--check")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("amtool accepts the configuration\n")
+
+
+def test_what_amtool_refuses_is_shown(
+    tmp_path: Path, required: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    false = tmp_path / "amtool"
+    false.write_text("#!/bin/sh\necho it is wrong\nexit 1\n")
+    false.chmod(0o755)
+    monkeypatch.setenv("TRUST_OTEL_AMTOOL_BINARY", str(false))
+    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--check")
+    assert result.exit_code == 1
+    assert "Error: amtool refuses the configuration:\nit is wrong\n" in result.stderr
+
+
+def test_all_that_is_wrong_is_named_and_nothing_is_written(tmp_path: Path, required: dict[str, str]) -> None:
+    bad = {
+        **required,
+        "SMTP_HOST": "mail",
+        "SLACK_WEBHOOK_DEFAULT": "http://hooks.slack.com/hidden",
+        "SECURITY_EMAIL": "",
+    }
+    result = run("--env-file", env_file(tmp_path, bad), "--output", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "nothing was written" in result.stderr
+    for name in ("SMTP_HOST: write host:port", "SLACK_WEBHOOK_DEFAULT: ", "SECURITY_EMAIL: "):
+        assert name in result.stderr
+    assert "hidden" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_earlier_result_stays_when_something_is_wrong(tmp_path: Path, required: dict[str, str]) -> None:
+    out = tmp_path / "out"
+    assert run("--env-file", env_file(tmp_path, required), "--output", out).exit_code == 0
+    before = (out / CONFIGURATION).read_bytes()
+    assert run("--env-file", env_file(tmp_path, {**required, "SMTP_HOST": ""}), "--output", out).exit_code == 1
+    assert (out / CONFIGURATION).read_bytes() == before
+
+
+def test_no_secret_is_printed(tmp_path: Path, required: dict[str, str]) -> None:
+    output = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out").output
+    for name, value in required.items():
+        assert not (BY_NAME[name].kind.secret and value in output)
+
+
+def test_quotes_are_warned_of(tmp_path: Path, required: dict[str, str]) -> None:
+    result = run(
+        "--env-file", env_file(tmp_path, {**required, "SMTP_PASSWORD": '"quoted"'}), "--output", tmp_path / "out"
+    )
+    assert result.exit_code == 0, result.output
+    assert "line 4: the quotes around the value of SMTP_PASSWORD belong to the value" in result.stderr
+    assert (tmp_path / "out" / "secrets" / "SMTP_PASSWORD").read_text() == '"quoted"'
+
+
+def test_a_missing_file_is_named_with_the_way_to_make_it(tmp_path: Path) -> None:
+    result = run()
+    assert result.exit_code == 1
+    assert "monitoring/.env cannot be read" in result.stderr
+    assert "make it from monitoring/.env.example" in result.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, required: dict[str, str]) -> None:
+    (tmp_path / "out").touch()
+    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out" / "in")
+    assert result.exit_code == 1
+    assert "out/in cannot be written" in result.stderr
+    assert "Traceback" not in result.output

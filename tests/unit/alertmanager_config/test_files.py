@@ -1,0 +1,84 @@
+"""What is written, for whose eyes, and that it is written once."""
+
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from trust_ops.alertmanager_config import Rendered, RenderError, render, write
+from trust_ops.alertmanager_config.files import CONFIGURATION, NOTIFICATIONS, RULES
+
+Render = Callable[..., Rendered]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_secrets_are_their_owners_alone(rendered: Render, tmp_path: Path) -> None:
+    folder = tmp_path / "rendered"
+    write(rendered(), folder)
+    assert mode(folder / "secrets") == 0o700
+    assert {mode(path) for path in (folder / "secrets").iterdir()} == {0o600}
+    assert (folder / "secrets" / "SMTP_PASSWORD").read_text() == "correct-horse"
+    assert mode(folder / CONFIGURATION) == 0o644
+
+
+def test_a_folder_of_secrets_that_others_may_read_is_closed(rendered: Render, tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir(mode=0o755)
+    write(rendered(), tmp_path)
+    assert mode(tmp_path / "secrets") == 0o700
+
+
+def test_all_that_is_needed_lies_together(rendered: Render, tmp_path: Path) -> None:
+    written = write(rendered(), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {CONFIGURATION, *NOTIFICATIONS, *RULES, "secrets"}
+    assert set(written) == {path for path in tmp_path.rglob("*") if path.is_file()}
+    # Who waits for it to change finds all else in place.
+    assert written[-1] == tmp_path / CONFIGURATION
+
+
+def test_the_same_again_gives_the_same_bytes(rendered: Render, tmp_path: Path) -> None:
+    write(rendered(), tmp_path)
+    first = content(tmp_path)
+    write(rendered(), tmp_path)
+    assert content(tmp_path) == first
+
+
+def test_a_secret_that_is_not_used_any_more_goes(rendered: Render, tmp_path: Path) -> None:
+    write(rendered(), tmp_path)
+    (tmp_path / "secrets" / "of-somebody-else").touch()
+    write(rendered(PAGERDUTY_SECURITY_KEY="off"), tmp_path)
+    left = {path.name for path in (tmp_path / "secrets").iterdir()}
+    assert "PAGERDUTY_SECURITY_KEY" not in left
+    assert {"PAGERDUTY_PLATFORM_KEY", "of-somebody-else"} <= left
+
+
+def test_a_write_that_fails_leaves_the_old_file_whole(
+    rendered: Render, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(rendered(), tmp_path)
+    before = content(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("trust_ops.alertmanager_config.files.os.fchmod", full)
+    with pytest.raises(OSError, match="no space left"):
+        write(rendered(SMTP_PASSWORD="another"), tmp_path)
+    assert content(tmp_path) == before
+
+
+def test_the_folder_of_secrets_is_a_whole_path(required: dict[str, str]) -> None:
+    with pytest.raises(RenderError, match="folder of secrets: write its whole path"):
+        render(required, "secrets")
+
+
+def test_every_template_of_notifications_is_written() -> None:
+    folder = Path(__file__).parents[3] / "monitoring" / "alertmanager"
+    assert {path.name for path in folder.iterdir()} == {CONFIGURATION, *NOTIFICATIONS}

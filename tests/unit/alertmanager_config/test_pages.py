@@ -1,0 +1,45 @@
+"""The example file and the table of the documentation."""
+
+import pytest
+
+from trust_ops.alertmanager_config import RenderError
+from trust_ops.alertmanager_config.env_file import parse
+from trust_ops.alertmanager_config.pages import EXAMPLE, PAGE, env_example, with_table
+from trust_ops.alertmanager_config.variables import VARIABLES, read
+
+
+def test_the_example_is_fresh() -> None:
+    assert EXAMPLE.read_text() == env_example(), "run `make generate`"
+
+
+def test_the_table_is_fresh() -> None:
+    page = PAGE.read_text()
+    assert page == with_table(page), "run `make generate`"
+
+
+def test_the_example_names_every_variable_once_and_sets_none() -> None:
+    parsed = parse(env_example(), {})
+    assert list(parsed.values) == sorted(
+        (variable.name for variable in VARIABLES),
+        key=lambda name: [variable.optional for variable in VARIABLES if variable.name == name],
+    )
+    assert set(parsed.values.values()) == {""}
+
+
+def test_the_example_cannot_be_deployed_as_it_is() -> None:
+    with pytest.raises(RenderError) as error:
+        read(parse(env_example(), {}).values)
+    assert {problem.subject for problem in error.value.problems} == {
+        variable.name for variable in VARIABLES if not variable.optional
+    }
+
+
+def test_a_page_without_the_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="marks around the table are missing"):
+        with_table("# Alerting\n")
+
+
+def test_a_cell_never_breaks_the_table() -> None:
+    for variable in VARIABLES:
+        assert "|" not in variable.help
+        assert "\n" not in variable.help

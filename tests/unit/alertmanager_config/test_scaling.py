@@ -1,0 +1,59 @@
+"""A copy in which time runs faster."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+
+from trust_ops.alertmanager_config import Rendered, scaled
+from trust_ops.alertmanager_config.scaling import milliseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("30s", 30_000), ("1h55m", 6_900_000), ("250ms", 250), ("0s", 0), ("1d", 86_400_000)]
+)
+def test_durations_are_read_as_alertmanager_reads_them(text: str, expected: int) -> None:
+    assert milliseconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "5", "5 m", "-1s", "1.5h", "m"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no duration"):
+        milliseconds(text)
+
+
+def test_every_wait_and_interval_of_the_routes_is_divided() -> None:
+    configuration = {
+        "route": {
+            "group_wait": "0s",
+            "group_interval": "30s",
+            "receiver": "5m",
+            "routes": [{"repeat_interval": "1h", "routes": [{"group_wait": "15m"}]}],
+        },
+        "receivers": [{"name": "a", "slack_configs": [{"timeout": "10s"}]}],
+    }
+    before = deepcopy(configuration)
+    assert scaled(configuration, 60) == {
+        "route": {
+            "group_wait": "0ms",
+            "group_interval": "500ms",
+            "receiver": "5m",
+            "routes": [{"repeat_interval": "60000ms", "routes": [{"group_wait": "15000ms"}]}],
+        },
+        "receivers": [{"name": "a", "slack_configs": [{"timeout": "10s"}]}],
+    }
+    assert configuration == before
+
+
+def test_an_interval_is_never_nothing() -> None:
+    assert scaled({"route": {"group_interval": "1s"}}, 1e9)["route"]["group_interval"] == "1ms"
+
+
+def test_the_whole_configuration_keeps_its_proportions(rendered: Callable[..., Rendered]) -> None:
+    configuration = rendered().configuration
+    fast = scaled(configuration, 50)
+    routes = zip(configuration["route"]["routes"], fast["route"]["routes"], strict=True)
+    for slow_route, fast_route in routes:
+        for name in ("group_interval", "repeat_interval"):
+            if name in slow_route:
+                assert milliseconds(fast_route[name]) * 50 == milliseconds(slow_route[name])

@@ -1,0 +1,199 @@
+"""Push: when a series begins."""
+
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from opentelemetry.metrics import Observation
+from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    InMemoryMetricReader,
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+)
+
+from trust_otel.export.periodic import PeriodicReader, SeriesStarts
+
+
+class Collected:
+    """Collections with the starts put right, and the original ones beside them."""
+
+    def __init__(self, temporality: AggregationTemporality) -> None:
+        self._reader = InMemoryMetricReader(preferred_temporality=dict.fromkeys((Counter, Histogram), temporality))
+        self.provider = MeterProvider([self._reader], shutdown_on_exit=False)
+        self.meter = self.provider.get_meter("test")
+        self._starts = SeriesStarts()
+
+    def collect(self) -> tuple[MetricsData, MetricsData]:
+        original = self._reader.get_metrics_data()
+        assert original is not None
+        return self._starts.applied(original), original
+
+    def points(self, name: str = "c") -> dict[Any, Any]:
+        """The points of a metric by the value of their attribute `a`."""
+        return _points(self.collect()[0], name)
+
+
+def _points(data: MetricsData, name: str) -> dict[Any, Any]:
+    return {
+        (point.attributes or {}).get("a"): point
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.name == name
+        for point in metric.data.data_points
+    }
+
+
+@pytest.fixture
+def cumulative() -> Iterator[Collected]:
+    collected = Collected(AggregationTemporality.CUMULATIVE)
+    yield collected
+    collected.provider.shutdown()
+
+
+def test_series_of_the_first_collection_begins_when_it_was_made(cumulative: Collected) -> None:
+    before = time.time_ns()
+    cumulative.meter.create_counter("c").add(1)
+    point = cumulative.points()[None]
+    assert before <= point.start_time_unix_nano < point.time_unix_nano
+
+
+def test_later_series_begins_after_the_collection_before(cumulative: Collected) -> None:
+    counter = cumulative.meter.create_counter("c")
+    counter.add(1, {"a": "first"})
+    before = cumulative.points()["first"].time_unix_nano
+    after = time.time_ns()
+    counter.add(1, {"a": "later"})
+    points = cumulative.points()
+    assert before <= points["later"].start_time_unix_nano <= after
+    assert points["later"].start_time_unix_nano < points["later"].time_unix_nano
+    assert points["first"].start_time_unix_nano < before
+
+
+def test_start_stays_the_same_as_long_as_the_series_lasts(cumulative: Collected) -> None:
+    counter = cumulative.meter.create_counter("c")
+    counter.add(1, {"a": "first"})
+    cumulative.collect()
+    counter.add(1, {"a": "later"})
+    starts = {tuple(point.start_time_unix_nano for point in cumulative.points().values()) for _ in range(5)}
+    assert len(starts) == 1
+
+
+def test_series_that_returns_begins_anew(cumulative: Collected) -> None:
+    shown = {"there": True}
+    cumulative.meter.create_counter("other").add(1)
+    cumulative.meter.create_observable_counter("c", [lambda _: [Observation(5, {"a": "x"})] if shown["there"] else []])
+    first = cumulative.points()["x"]
+    shown["there"] = False
+    assert cumulative.points() == {}
+    gone = time.time_ns()
+    shown["there"] = True
+    again = cumulative.points()["x"]
+    assert first.start_time_unix_nano < again.start_time_unix_nano <= gone
+
+
+def test_histogram_is_put_right_like_a_counter(cumulative: Collected) -> None:
+    histogram = cumulative.meter.create_histogram("c")
+    cumulative.meter.create_counter("other").add(1)
+    cumulative.collect()
+    after = time.time_ns()
+    histogram.record(1, {"a": "later"})
+    point = cumulative.points()["later"]
+    assert point.start_time_unix_nano <= after
+    assert (point.count, point.sum) == (1, 1)
+
+
+def test_same_name_and_labels_of_two_libraries_are_two_series(cumulative: Collected) -> None:
+    cumulative.meter.create_counter("c").add(1)
+    start = cumulative.points()[None].start_time_unix_nano
+    cumulative.provider.get_meter("another").create_counter("c").add(1)
+    data, _ = cumulative.collect()
+    starts = sorted(
+        point.start_time_unix_nano
+        for scope in data.resource_metrics[0].scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    )
+    assert starts[0] == start < starts[1]
+
+
+def test_what_may_fall_and_gauges_stay_as_they_are(cumulative: Collected) -> None:
+    counter = cumulative.meter.create_up_down_counter("u")
+    gauge = cumulative.meter.create_gauge("g")
+    for label in ("first", "later"):
+        counter.add(1, {"a": label})
+        gauge.set(1, {"a": label})
+        data, original = cumulative.collect()
+        for name in ("u", "g"):
+            assert _points(data, name) == _points(original, name)
+
+
+def test_delta_stays_as_it_is() -> None:
+    collected = Collected(AggregationTemporality.DELTA)
+    counter = collected.meter.create_counter("c")
+    for label in ("first", "later"):
+        counter.add(1, {"a": label})
+        data, original = collected.collect()
+        assert data == original
+    collected.provider.shutdown()
+
+
+def test_all_else_stays_as_it_is(cumulative: Collected) -> None:
+    cumulative.meter.create_histogram("c", "s", "text").record(3, {"a": "x"})
+    data, original = cumulative.collect()
+    assert data == original
+
+
+def test_attributes_of_any_type_are_told_apart(cumulative: Collected) -> None:
+    counter = cumulative.meter.create_counter("c")
+    for value in (["x"], ("y", "z"), True, 2.5, "text"):
+        counter.add(1, {"a": value, "b": 1})
+    for _ in range(2):
+        assert len(cumulative.points()) == 5
+
+
+def test_no_series_begins_after_it_was_read(cumulative: Collected) -> None:
+    """As when two collections end in the other order than they began."""
+    starts = SeriesStarts()
+    cumulative.meter.create_counter("c").add(1, {"a": "x"})
+    _, earlier = cumulative.collect()
+    starts.applied(MetricsData([]))
+    point = _points(starts.applied(earlier), "c")["x"]
+    assert point.start_time_unix_nano <= point.time_unix_nano
+
+
+class _Exporter(MetricExporter):
+    def __init__(self) -> None:
+        super().__init__()
+        self.exported: list[MetricsData] = []
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        self.exported.append(metrics_data)
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        pass
+
+
+def test_reader_exports_the_starts_that_were_put_right_and_the_last_collection_at_shutdown() -> None:
+    exporter = _Exporter()
+    reader = PeriodicReader(exporter, export_interval_millis=3_600_000)
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    counter = provider.get_meter("m").create_counter("c")
+    for label in ("1", "2", "3"):
+        counter.add(1, {"a": label})
+        provider.force_flush()
+    counter.add(1, {"a": "4"})
+    provider.shutdown()
+    last = _points(exporter.exported[-1], "c")
+    starts = [last[label].start_time_unix_nano for label in ("1", "2", "3", "4")]
+    assert all(earlier < later for earlier, later in pairwise(starts))
+    assert len(exporter.exported) == 4

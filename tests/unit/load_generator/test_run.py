@@ -1,0 +1,196 @@
+"""Simulations of a service that runs, and what its own database says about them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.demo.service import TrustService
+from testbed.load_generator import SimulationConfig, SimulationError, SimulationReport, hostile_requests, run_simulation
+
+
+def _service(folder: Path) -> TrustService:
+    database = f"sqlite+aiosqlite:///{folder / 'trust.db'}"
+    return TrustService(folder, {"OTEL_METRICS_EXPORTER": "none", "TRUST_SERVICE_DATABASE_URL": database})
+
+
+def _config(service: TrustService, **changes: object) -> SimulationConfig:
+    settings: dict[str, object] = {
+        "url": service.url,
+        "admin_token": service.admin_token,
+        "grpc_target": service.grpc_target,
+        "rate": 40,
+        "duration_seconds": 5,
+        "seed": 3,
+    }
+    return SimulationConfig(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrustService]:
+    with _service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[SimulationReport, sqlite3.Connection]:
+    folder = tmp_path_factory.mktemp("simulated")
+    with _service(folder) as service:
+        report = asyncio.run(run_simulation(_config(service)))
+    return report, sqlite3.connect(folder / "trust.db")
+
+
+Simulated = tuple[SimulationReport, sqlite3.Connection]
+
+
+def _sum(report: SimulationReport, *parts: str) -> float:
+    return sum(value for selector, value in report.truth.items() if all(part in selector for part in parts))
+
+
+def test_every_operation_is_answered_as_expected(simulated: Simulated) -> None:
+    report, _ = simulated
+    assert (report.operations, report.skipped) == (200, 0)
+    assert (report.unanswered, report.unexpected, report.uncertain) == (0, {}, [])
+
+
+def test_audit_events_are_the_rows_of_the_audit_log(simulated: Simulated) -> None:
+    report, database = simulated
+    rows = database.execute("SELECT action, success, count(*) FROM audit_events GROUP BY 1, 2").fetchall()
+    outcome = {0: "failure", 1: "success"}
+    expected = {
+        f'sum(trust_audit_events_total{{trust_audit_action="{action}",trust_outcome="{outcome[success]}"}})': number
+        for action, success, number in rows
+    }
+    assert {k: v for k, v in report.truth.items() if "trust_audit_events_total" in k} == expected
+    assert len(expected) >= 9
+
+
+def test_certificates_are_the_rows_that_were_issued_and_revoked(simulated: Simulated) -> None:
+    report, database = simulated
+    operations = "trust_certificate_operation_duration_seconds_count"
+    for kind, issued in database.execute("SELECT certificate_type, count(*) FROM certificates GROUP BY 1"):
+        of_kind = (operations, f'trust_certificate_type="{kind}"', 'trust_outcome="success"')
+        assert _sum(report, *of_kind, '"issuance"') + _sum(report, *of_kind, '"renewal"') == issued
+    ((revoked,),) = database.execute("SELECT count(*) FROM certificates WHERE revoked_at IS NOT NULL")
+    assert _sum(report, operations, '"revocation"', 'trust_outcome="success"') == revoked > 0
+
+
+def test_money_is_what_the_documents_cost(simulated: Simulated) -> None:
+    report, database = simulated
+    rows = database.execute(
+        "SELECT currency, country, client, sum(price), sum(fee), sum(cost) FROM documents"
+        " WHERE digest IS NOT NULL GROUP BY 1, 2, 3"
+    ).fetchall()
+    expected = {}
+    for currency, country, client, *amounts in rows:
+        labels = f'geo_country_iso_code="{country}",trust_client_name="{client}",trust_currency="{currency}"'
+        for family, amount in zip(("revenue", "fee", "cost"), amounts, strict=True):
+            expected[f"sum(trust_{family}_amount_total{{{labels}}})"] = amount / 100
+    assert {k: v for k, v in report.truth.items() if "_amount_total" in k} == expected
+
+
+def test_documents_are_the_rows_that_were_kept(simulated: Simulated) -> None:
+    report, database = simulated
+    for outcome, condition in (("success", "digest IS NOT NULL"), ("failure", "digest IS NULL")):
+        query = f"SELECT document_type, country, count(*) FROM documents WHERE {condition} GROUP BY 1, 2"
+        for document_type, country, number in database.execute(query):
+            labels = (f'"{document_type}"', f'"{country}"', f'trust_outcome="{outcome}"')
+            assert _sum(report, "trust_document_processing_duration_seconds_count", *labels) == number
+
+
+def test_all_four_kinds_of_call_are_in_the_totals(simulated: Simulated) -> None:
+    report, _ = simulated
+    for method in ("Validate", "Sign", "ValidateBatch", "ListCertificates", "ValidateStream"):
+        assert _sum(report, "rpc_server_call_duration_seconds_count", f'TrustService/{method}"', '"OK"') > 0
+
+
+def test_what_a_stopped_service_did_not_answer_is_told_as_uncertain(tmp_path: Path) -> None:
+    async def simulate(service: TrustService) -> SimulationReport:
+        simulation = asyncio.create_task(run_simulation(_config(service, duration_seconds=8)))
+        await asyncio.sleep(6)
+        await asyncio.to_thread(service.stop)
+        return await simulation
+
+    with _service(tmp_path) as service:
+        report = asyncio.run(simulate(service))
+    assert report.unanswered > 0
+    assert report.uncertain
+    assert set(report.uncertain) <= set(report.truth)
+
+
+def test_a_service_that_is_not_there_is_named() -> None:
+    nowhere = SimulationConfig(url="http://127.0.0.1:9", admin_token="token")
+    with pytest.raises(SimulationError, match="PUT /admin/accounts"):
+        asyncio.run(run_simulation(nowhere))
+
+
+def test_a_wrong_admin_token_is_named(service: TrustService) -> None:
+    with pytest.raises(SimulationError, match="401"):
+        asyncio.run(run_simulation(_config(service, admin_token="wrong")))
+
+
+def test_a_second_simulation_of_the_same_service_is_as_exact(service: TrustService) -> None:
+    for _ in range(2):
+        report = asyncio.run(run_simulation(_config(service, duration_seconds=2)))
+        assert (report.unanswered, report.unexpected) == (0, {})
+
+
+def _command(service: TrustService, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", "from testbed.load_generator.command import simulate; simulate()"]
+    return subprocess.Popen(
+        [*command, "--url", service.url, "--rate", "20", "--json", *arguments],
+        env={**os.environ, "TRUST_SERVICE_ADMIN_TOKEN": service.admin_token},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_ctrl_c_ends_the_command_with_the_totals_so_far(service: TrustService) -> None:
+    process = _command(service, "--duration", "10m")
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(6)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    report = json.loads(output)
+    assert report["operations"] > 0
+    assert report["operations"] + report["skipped"] == 12_000
+    assert report["truth"]
+
+
+def test_without_a_grpc_target_the_command_says_so_and_leaves_grpc_out(service: TrustService) -> None:
+    output, errors = _command(service, "--duration", "2s").communicate(timeout=60)
+    assert "gRPC is left out" in errors
+    report = json.loads(output)
+    assert report["operations"] == 40
+    assert not [selector for selector in report["truth"] if "rpc" in selector]
+
+
+def test_without_a_usable_grpcio_the_command_says_so_and_goes_on(
+    service: TrustService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "grpc.py").write_text("raise RuntimeError('too old')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    command = _command(service, "--duration", "2s", "--grpc-target", service.grpc_target)
+    output, errors = command.communicate(timeout=60)
+    assert command.returncode == 0, errors
+    assert "gRPC is left out: too old" in errors
+    assert json.loads(output)["operations"] == 40
+
+
+def test_hostile_requests_are_as_many_as_asked_for_and_repeatable(service: TrustService) -> None:
+    first = asyncio.run(hostile_requests(service.url, 200, seed=5))
+    assert first.total() == 200
+    assert first == asyncio.run(hostile_requests(service.url, 200, seed=5))

@@ -1,0 +1,202 @@
+"""What is read from bytes: every format, told apart by content, and nothing from junk."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import time
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, pkcs7, pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tests.unit.monitors.certificates.authority import NOW, Authority, der, key_pem, pem
+from trust_otel.monitors.certificates.content import Content
+from trust_otel.monitors.certificates.formats import parse
+
+
+def found(content: Content) -> list[x509.Certificate]:
+    return [certificate.x509 for certificate in content.certificates]
+
+
+def test_pem_bundle_with_keys_and_text_around(authority: Authority) -> None:
+    leaf, key = authority.issue()
+    data = b"subject=/CN=x\n" + key_pem(key) + pem(leaf) + b"\n# the root\r\n" + pem(authority.certificate)
+    content = parse(data)
+    assert found(content) == [leaf, authority.certificate]
+    assert content.problem is None
+
+
+def test_pem_with_the_line_ends_of_windows_and_a_mark_at_the_begin(authority: Authority) -> None:
+    data = b"\xef\xbb\xbf" + pem(authority.certificate).replace(b"\n", b"\r\n")
+    assert found(parse(data)) == [authority.certificate]
+
+
+def test_a_certificate_that_stands_twice_counts_once(authority: Authority) -> None:
+    assert found(parse(pem(authority.certificate) * 2)) == [authority.certificate]
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
+def test_pkcs7(authority: Authority, encoding: Encoding) -> None:
+    leaf, _ = authority.issue()
+    data = pkcs7.serialize_certificates([leaf, authority.certificate], encoding)
+    assert set(found(parse(data))) == {leaf, authority.certificate}
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
+def test_revocation_list(authority: Authority, encoding: Encoding) -> None:
+    (one,) = parse(authority.revocation_list().public_bytes(encoding)).lists
+    assert one.next_update == NOW.timestamp() + 24 * 3600
+
+
+def test_der(authority: Authority) -> None:
+    assert found(parse(der(authority.certificate))) == [authority.certificate]
+
+
+@pytest.mark.parametrize(
+    ("encrypted_with", "given"), [(b"secret", b"secret"), (None, None), (None, b"of another file"), (b"", None)]
+)
+def test_pkcs12_by_its_content(authority: Authority, encrypted_with: bytes | None, given: bytes | None) -> None:
+    leaf, key = authority.issue()
+    if encrypted_with == b"":
+        data = _with_empty_password(leaf, key)
+    else:
+        encryption = BestAvailableEncryption(encrypted_with) if encrypted_with else NoEncryption()
+        data = pkcs12.serialize_key_and_certificates(b"x", key, leaf, [authority.certificate], encryption)
+    assert found(parse(data, lambda: given))[0] == leaf
+
+
+def _with_empty_password(certificate: x509.Certificate, key: Any) -> bytes:
+    command = ["openssl", "pkcs12", "-export", "-passout", "pass:"]
+    return subprocess.run(command, input=key_pem(key) + pem(certificate), capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"), [(None, "set TRUST_OTEL_CERTIFICATE_PASSWORD_FILE"), (b"x", "with the pass")]
+)
+def test_pkcs12_that_cannot_be_decrypted_says_what_helps_without_the_password(
+    authority: Authority, given: bytes | None, remedy: str
+) -> None:
+    leaf, key = authority.issue()
+    data = pkcs12.serialize_key_and_certificates(b"x", key, leaf, None, BestAvailableEncryption(b"secret"))
+    content = parse(data, lambda: given)
+    assert content.empty
+    assert content.problem is not None
+    assert remedy in content.problem
+    assert "secret" not in content.problem
+
+
+@pytest.mark.parametrize("magic", [b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce"])
+def test_a_java_key_store_is_named_with_the_way_to_convert_it(magic: bytes) -> None:
+    content = parse(magic + b"\x00\x00\x00\x02" + os.urandom(100))
+    assert "keytool -importkeystore" in (content.problem or "")
+
+
+def test_what_is_no_certificate_is_left_out_in_silence(authority: Authority) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    for data in (
+        b"",
+        b"\x30",
+        b"\x30\x80",
+        key_pem(key),
+        b"text",
+        os.urandom(1000),
+        b"\x30\x82\xff\xff" + os.urandom(99),
+    ):
+        assert parse(data) == Content()
+
+
+def test_a_half_written_bundle_is_a_problem_and_shows_what_is_whole(authority: Authority) -> None:
+    leaf, _ = authority.issue()
+    whole = pem(leaf, authority.certificate)
+    content = parse(whole[:-100])
+    assert found(content) == [leaf]
+    assert "half written" in (content.problem or "")
+
+
+def test_one_broken_certificate_leaves_the_others(authority: Authority) -> None:
+    leaf, _ = authority.issue()
+    broken = b"-----BEGIN CERTIFICATE-----\nMIIBroken\n-----END CERTIFICATE-----\n"
+    content = parse(pem(leaf) + broken + pem(authority.certificate))
+    assert found(content) == [leaf, authority.certificate]
+    assert content.problem
+
+
+def test_any_cut_and_any_flipped_byte_raises_nothing(authority: Authority) -> None:
+    leaf, _ = authority.issue()
+    for whole in (der(leaf), pem(leaf)):
+        for position in range(0, len(whole), 3):
+            parse(whole[:position])
+            parse(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
+
+
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+def test_a_negative_serial_number_hides_no_certificate(authority: Authority) -> None:
+    leaf, _ = authority.issue(serial=5)
+    data = der(leaf).replace(b"\x02\x01\x05", b"\x02\x01\x85", 1)
+    (certificate,) = parse(data).certificates
+    assert certificate.x509.serial_number == -123
+    assert certificate.not_after == leaf.not_valid_after_utc.timestamp()
+
+
+def test_dates_at_and_past_the_end_of_time() -> None:
+    authority = Authority()
+    leaf, _ = authority.issue(end=NOW.replace(year=9999, month=12, day=31, hour=23, minute=59, second=59))
+    data = der(leaf)
+    (certificate,) = parse(data).certificates
+    assert certificate.not_after == 253402300799
+    year_0 = b"-----BEGIN CERTIFICATE-----\n%b-----END CERTIFICATE-----\n" % base64.encodebytes(
+        data.replace(b"9999", b"0000", 1)
+    )
+    assert parse(year_0).empty
+    assert parse(year_0).problem
+
+
+def test_broken_extensions_hide_no_certificate(authority: Authority) -> None:
+    leaf, _ = authority.issue()
+    # The identifier of the purposes is made to be that of the constraints, whose content they are not.
+    data = der(leaf).replace(bytes.fromhex("0603551d25"), bytes.fromhex("0603551d13"))
+    assert data != der(leaf)
+    (certificate,) = parse(data).certificates
+    assert (certificate.type, certificate.not_after) == (None, leaf.not_valid_after_utc.timestamp())
+
+
+def test_the_time_to_read_grows_with_the_size_only() -> None:
+    data = b"-----BEGIN CERTIFICATE-----\n" * 300_000
+    begin = time.process_time()
+    assert parse(data).empty
+    assert time.process_time() - begin < 10
+
+
+_SERVER, _CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
+
+
+@pytest.mark.parametrize(
+    ("purposes", "kind"),
+    [
+        ((_SERVER,), "tls_server"),
+        ((_CLIENT,), "tls_client"),
+        ((_SERVER, _CLIENT), "tls_server"),
+        ((ExtendedKeyUsageOID.CODE_SIGNING,), "code_signing"),
+        ((ExtendedKeyUsageOID.OCSP_SIGNING,), "ocsp_signing"),
+        ((x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36"),), "document_signing"),
+        ((ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.TIME_STAMPING), None),
+        ((x509.ObjectIdentifier("1.2.3.4"),), None),
+        ((_SERVER, x509.ObjectIdentifier("1.2.3.4")), None),
+        ((), None),
+    ],
+)
+def test_type_follows_from_the_purposes(authority: Authority, purposes: tuple[Any, ...], kind: str | None) -> None:
+    leaf, _ = authority.issue(purposes=purposes)
+    (certificate,) = parse(der(leaf)).certificates
+    assert certificate.type == kind
+
+
+def test_an_authority_is_of_the_type_ca() -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    (certificate,) = parse(der(Authority(key=key).certificate)).certificates
+    assert certificate.type == "ca"

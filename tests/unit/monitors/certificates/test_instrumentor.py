@@ -1,0 +1,233 @@
+"""The instrumentor as the launcher loads it: real files and servers, and what the metrics say of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, der, pem, write
+from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
+from trust_otel.monitors.certificates import CertificateInstrumentor, SourceReport, check_sources
+from trust_otel.setting_lists import certificate_sources
+
+NOT_AFTER = "trust.certificate.not_after"
+UP = "trust.otel.source.up"
+
+
+@pytest.fixture
+def start(recording: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Starts the instrumentor with the settings, and waits for its first look."""
+    instrumentor = CertificateInstrumentor()
+
+    def make(*sources: object, interval: float = 0.02) -> Any:
+        monkeypatch.setenv("TRUST_OTEL_CERTIFICATES", ",".join(str(source) for source in sources))
+        monkeypatch.setenv("TRUST_OTEL_CERTIFICATE_INTERVAL", str(interval))
+        instrumentor.instrument(metrics=recording.metrics)
+        eventually(lambda: recording.labels(UP))
+        return instrumentor
+
+    yield make
+    if instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.uninstrument()
+
+
+def eventually(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def shown(recording: Any, metric: str = NOT_AFTER) -> dict[str, float]:
+    return {labels["trust.certificate.name"]: point.value for labels, point in recording.series(metric)}
+
+
+def test_the_metrics_follow_the_files(start: Any, recording: Any, authority: Authority, tmp_path: Path) -> None:
+    leaf, _ = authority.issue(days=10)
+    write(tmp_path / "ca.pem", pem(authority.certificate))
+    write(tmp_path / "a.pem", pem(leaf))
+    start(tmp_path)
+    assert shown(recording).keys() == {"a", "ca"}
+    assert shown(recording)["a"] == (NOW + 10 * DAY).timestamp()
+    assert shown(recording, "trust.certificate.not_before")["a"] == (NOW - DAY).timestamp()
+    assert {labels["trust.certificate.type"] for labels in recording.labels(NOT_AFTER)} == {"ca", "tls_server"}
+    assert recording.value("trust.certificate.inventory", {"trust.certificate.status": "valid"}) == 2
+    assert recording.value(UP, {"trust.otel.source.name": str(tmp_path)}) == 1
+
+    write(tmp_path / "list.crl", pem(authority.revocation_list(leaf)))
+    eventually(lambda: recording.value("trust.certificate.inventory", {"trust.certificate.status": "revoked"}) == 1)
+    ((labels, point),) = recording.series("trust.certificate.crl.next_update")
+    assert (labels, point.value) == ({"trust.certificate.crl.name": "list"}, (NOW + DAY).timestamp())
+
+    (tmp_path / "list.crl").unlink()
+    (tmp_path / "a.pem").rename(tmp_path / "renamed.pem")
+    eventually(lambda: shown(recording).keys() == {"renamed", "ca"})
+    assert recording.series("trust.certificate.crl.next_update") == []
+    assert recording.dropped() == {}
+
+
+def test_the_answers_of_a_responder_are_counted_from_0_on(
+    start: Any, recording: Any, authority: Authority, web_server: Any, tmp_path: Path
+) -> None:
+    responses = "trust.certificate.ocsp.responses"
+    file = write(tmp_path / "both.pem", pem(authority.issue()[0], authority.certificate))
+    server = web_server(lambda request: (200, {}, authority.answer(request.body)))
+    start(file, f"x=ocsp+{server.url}")
+    eventually(lambda: recording.value(responses, {"trust.certificate.ocsp.status": "good"}) >= 2)
+    assert {
+        labels["trust.certificate.ocsp.status"]: point.value > 0 for labels, point in recording.series(responses)
+    } == {
+        "good": True,
+        "revoked": False,
+        "unknown": False,
+        "error": False,
+    }
+
+
+def test_a_problem_is_said_once_and_is_over_when_it_is_mended(
+    start: Any, recording: Any, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "a.pem"
+    start(f"a={file}")
+    eventually(lambda: recording.dropped().get("unreadable_source", 0) >= 3)
+    assert recording.value(UP) == 0
+    assert recording.series("trust.otel.source.last_read") == []
+    write(tmp_path / "new", pem(authority.certificate)).rename(file)
+    eventually(lambda: recording.value(UP) == 1)
+    assert shown(recording).keys() == {"a"}
+    (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warning.message == "trust-otel: certificates a: No such file or directory"
+
+
+def test_the_end_takes_everything_away(
+    start: Any, recording: Any, authority: Authority, web_server: Any, tmp_path: Path
+) -> None:
+    write(tmp_path / "a.pem", pem(authority.certificate))
+    server = web_server(der(authority.revocation_list()))
+    start(tmp_path, f"crl+{server.url}/a.crl").uninstrument()
+    for metric in (NOT_AFTER, "trust.certificate.not_before", "trust.certificate.crl.next_update", UP):
+        assert recording.series(metric) == []
+    assert recording.value("trust.certificate.inventory") == 0
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("trust-otel-certificate")] == []
+
+
+def test_a_look_that_ends_after_the_end_shows_nothing(
+    recording: Any, authority: Authority, listen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reached = threading.Event()
+    monkeypatch.setattr("trust_otel.monitors.certificates._STOP_SECONDS", 0.01)
+    monkeypatch.setattr("trust_otel.monitors.certificates.endpoints.TIMEOUT", 0.5)
+    port = listen(lambda connection: reached.set()).port
+    file = write(tmp_path / "a.pem", pem(authority.certificate))
+    monkeypatch.setenv("TRUST_OTEL_CERTIFICATES", f"{file},tls://127.0.0.1:{port}")
+    instrumentor = CertificateInstrumentor()
+    instrumentor.instrument(metrics=recording.metrics)
+    assert reached.wait(5)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("trust-otel-certificate")]
+    instrumentor.uninstrument()
+    assert threads
+    for thread in threads:
+        thread.join(5)
+    assert recording.series(NOT_AFTER) == recording.series(UP) == []
+
+
+def test_more_certificates_than_names_show_the_first_end_of_the_others(
+    start: Any, recording: Any, authority: Authority, tmp_path: Path
+) -> None:
+    data = pem(authority.certificate)
+    for number in range(600):
+        write(tmp_path / f"{number}.pem", data)
+    start(tmp_path, interval=60)
+    assert len(recording.series(NOT_AFTER)) == 501
+    assert recording.value("trust.certificate.inventory") == 600
+    assert recording.overflowed()[NOT_AFTER] >= 100
+
+
+def test_what_is_read_here_is_no_operation_of_the_service(
+    start: Any, recording: Any, authority: Authority, web_server: Any, tmp_path: Path
+) -> None:
+    leaf, _ = authority.issue()
+    server = web_server(lambda request: (200, {}, authority.answer(request.body)))
+    write(tmp_path / "both.pem", pem(leaf, authority.certificate), pem(authority.revocation_list(leaf)))
+    cryptography = CryptographyInstrumentor()
+    cryptography.instrument(metrics=recording.metrics)
+    try:
+        # The responder's own signature is an operation, so that only the validations tell.
+        start(tmp_path, f"ocsp+{server.url}")
+        eventually(lambda: recording.value("trust.certificate.ocsp.responses") > 0)
+        validations = {"trust.certificate.operation": "validation"}
+        assert recording.series("trust.certificate.operation.duration", validations) == []
+    finally:
+        cryptography.uninstrument()
+
+
+def test_without_cryptography_one_problem_says_what_to_install(
+    recording: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    monkeypatch.setenv("TRUST_OTEL_CERTIFICATES", "/a.pem,/b.pem")
+    instrumentor = CertificateInstrumentor()
+    instrumentor.instrument(metrics=recording.metrics)
+    (record,) = caplog.records
+    assert "pip install 'trust-otel[certificates]'" in record.message
+    assert recording.labels(UP) == [
+        {"trust.otel.source.kind": "certificates", "trust.otel.source.name": "TRUST_OTEL_CERTIFICATES"}
+    ]
+    instrumentor.uninstrument()
+    assert recording.series(UP) == []
+    (report,) = check_sources(certificate_sources("/a.pem,/b.pem"), None)
+    assert "pip install" in (report.problem or "")
+
+
+def test_an_old_cryptography_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cryptography.__version__", "44.0.3")
+    (report,) = check_sources(certificate_sources("/a.pem"), None)
+    assert "45 or later" in (report.problem or "")
+
+
+def test_a_check_reports_every_source_in_the_order_of_the_setting(
+    authority: Authority, web_server: Any, tmp_path: Path
+) -> None:
+    leaf, _ = authority.issue(days=3)
+    file = write(tmp_path / "a.pem", pem(leaf, authority.certificate))
+    server = web_server(lambda request: (200, {}, authority.answer(request.body)))
+    sources = f"x=ocsp+{server.url},/none.pem,tls={file}"
+    assert check_sources(certificate_sources(sources), None) == [
+        SourceReport("x", None),
+        SourceReport("/none.pem", "No such file or directory"),
+        SourceReport("tls", None, 2, (NOW + 3 * DAY).timestamp()),
+    ]
+
+
+def test_a_child_process_watches_by_itself(start: Any, recording: Any, authority: Authority, tmp_path: Path) -> None:
+    write(tmp_path / "a.pem", pem(authority.certificate))
+    start(tmp_path)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            write(tmp_path / "b.pem", pem(authority.certificate))
+            eventually(lambda: shown(recording).keys() == {"a", "b"})
+            status = 0
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_only_the_setting_loads_it(launched: Any, authority: Authority, tmp_path: Path) -> None:
+    file = write(tmp_path / "ca.pem", pem(authority.certificate))
+    program = """
+import sys, threading
+print("cryptography" in sys.modules, "trust-otel-certificates" in [thread.name for thread in threading.enumerate()])
+"""
+    assert launched(program, OTEL_METRICS_EXPORTER="none").stdout == "False False\n"
+    result = launched(program, OTEL_METRICS_EXPORTER="none", TRUST_OTEL_CERTIFICATES=str(file))
+    assert result.stdout == "True True\n", result.stderr

@@ -1,0 +1,224 @@
+"""The background checks: what they record, that none holds up another, and that all of them end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from tests.conftest import Recording
+from tests.unit.monitors.dependencies.conftest import Serve, Server, checked, hang, say
+from trust_otel.monitors.dependencies import DependencyInstrumentor, checks, monitor
+
+ANSWER = say(b"HTTP/1.1 200 OK\r\n\r\n")
+PONG = b"+PONG\r\n"
+
+UP = "trust.dependency.up"
+DURATION = "trust.dependency.check.duration"
+
+Watch = Callable[..., None]
+
+
+@pytest.fixture
+def watch(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    """Starts to check these dependencies without delay and often."""
+    instrumentor = DependencyInstrumentor()
+    monkeypatch.setattr(monitor, "_SETTLING_SECONDS", 0.0)
+
+    def start(entries: str, timeout: float = 5, interval: float = 0.02) -> None:
+        monkeypatch.setenv("TRUST_OTEL_DEPENDENCIES", entries)
+        monkeypatch.setenv("TRUST_OTEL_DEPENDENCY_TIMEOUT", str(timeout))
+        monkeypatch.setenv("TRUST_OTEL_DEPENDENCY_INTERVAL", str(interval))
+        instrumentor.instrument(metrics=recording.metrics)
+
+    yield start
+    instrumentor.uninstrument()
+
+
+def eventually(true: Callable[[], Any], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "did not come true in time"
+        time.sleep(0.01)
+
+
+def up(recording: Recording) -> dict[str, float]:
+    return {labels["trust.dependency.name"]: point.value for labels, point in recording.series(UP)}
+
+
+def test_a_dependency_goes_down_and_comes_back(
+    serve: Serve, watch: Watch, recording: Recording, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "trust_otel")
+    server = serve(ANSWER)
+    watch(f"ca:pki=http://user:secret@127.0.0.1:{server.port}/")
+    eventually(lambda: up(recording) == {"ca": 1})
+    assert recording.labels(UP) == [{"trust.dependency.name": "ca", "trust.dependency.type": "pki"}]
+    server.close()
+    eventually(lambda: up(recording) == {"ca": 0})
+    assert recording.value(DURATION, {"error.type": "connection_refused"}) > 0
+    serve(ANSWER, port=server.port)
+    eventually(lambda: up(recording) == {"ca": 1})
+    assert recording.value(DURATION) > recording.value(DURATION, {"error.type": "connection_refused"})
+    assert [record.getMessage() for record in caplog.records] == [
+        "trust-otel: dependency ca is down: connection_refused",
+        "trust-otel: dependency ca is up again",
+    ]
+    assert recording.dropped() == {}
+
+
+def test_a_dependency_that_hangs_holds_up_no_other_and_is_asked_once_at_a_time(
+    serve: Serve, watch: Watch, recording: Recording
+) -> None:
+    hanging, answering = serve(hang), serve(ANSWER)
+    watch(f"bad=http://127.0.0.1:{hanging.port}/,good=http://127.0.0.1:{answering.port}/", timeout=30)
+    eventually(lambda: answering.connections > 20)
+    assert hanging.connections == 1
+    assert up(recording) == {"good": 1}
+
+
+def test_every_check_that_hangs_is_recorded_as_a_timeout(serve: Serve, watch: Watch, recording: Recording) -> None:
+    watch(f"bad=http://127.0.0.1:{serve(hang).port}/", timeout=0.1)
+    eventually(lambda: recording.value(DURATION, {"error.type": "timeout"}) >= 3)
+    assert up(recording) == {"bad": 0}
+    ((_, durations),) = recording.series(DURATION)
+    assert durations.min >= 0.1
+    assert durations.max < 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "postgresql", "redis", "rediss", "grpc", "grpcs"])
+def test_stopping_ends_the_check_under_way_and_removes_the_series(
+    serve: Serve, watch: Watch, recording: Recording, scheme: str
+) -> None:
+    hanging, answering = serve(hang), serve(ANSWER)
+    watch(f"bad={scheme}://127.0.0.1:{hanging.port},good=http://127.0.0.1:{answering.port}", timeout=60)
+    assert hanging.connected.wait(10)
+    eventually(lambda: up(recording) == {"good": 1})
+    began = time.monotonic()
+    DependencyInstrumentor().uninstrument()
+    assert time.monotonic() - began < 1
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("trust-otel")]
+    assert up(recording) == {}
+    assert recording.value(DURATION, {"trust.dependency.name": "bad"}) == 0
+
+
+def test_no_thread_is_named_after_an_address(serve: Serve, watch: Watch) -> None:
+    server = serve(hang)
+    watch(f"ca=http://user:secret@127.0.0.1:{server.port}/")
+    assert server.connected.wait(10)
+    assert "trust-otel dependency ca" in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_client_library_that_is_missing_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delitem(sys.modules, "trust_otel.monitors.dependencies.http", raising=False)
+    monkeypatch.setitem(sys.modules, "httpcore", None)
+    checks._probe.cache_clear()
+    try:
+        results = [checked("ca=http://user:secret@127.0.0.1/") for _ in range(3)]
+    finally:
+        checks._probe.cache_clear()
+    assert {(result.up, result.error_type) for result in results} == {(False, "client_missing")}
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert "pip install 'trust-otel[dependencies]'" in record.getMessage()
+    assert "secret" not in record.getMessage()
+
+
+def test_only_what_is_named_is_imported(serve: Serve) -> None:
+    program = """
+import sys
+from trust_otel.monitors.dependencies import check
+from trust_otel.setting_lists import Dependency
+assert check(Dependency("cache", "cache", sys.argv[1]), 5).up
+assert not {"httpcore", "httpx", "psycopg", "grpc", "redis"} & set(sys.modules)
+"""
+    address = f"redis://127.0.0.1:{serve(say(PONG)).port}"
+    subprocess.run([sys.executable, "-c", program, address], check=True, timeout=60)
+
+
+_BEGIN = """
+import os, time
+import psutil
+from trust_otel.monitors.dependencies import DependencyInstrumentor, monitor
+
+monitor._SETTLING_SECONDS = 0.0
+
+def wait_for_connections(number):
+    deadline = time.monotonic() + 30
+    while len(psutil.Process().net_connections()) < number:
+        assert time.monotonic() < deadline, "the checks did not begin"
+        time.sleep(0.01)
+
+DependencyInstrumentor().instrument()
+wait_for_connections(4)
+"""
+
+
+def run(program: str, serve: Serve, **variables: str) -> tuple[str, list[Server]]:
+    """What a program prints that has four checks under way, and the servers that these ask."""
+    servers = {scheme: serve(hang) for scheme in ("http", "postgresql", "redis", "grpc")}
+    entries = ",".join(f"{scheme}={scheme}://127.0.0.1:{server.port}" for scheme, server in servers.items())
+    settings = {"TRUST_OTEL_DEPENDENCIES": entries, "TRUST_OTEL_DEPENDENCY_TIMEOUT": "50"}
+    ended = subprocess.run(
+        [sys.executable, "-W", "default", "-c", _BEGIN + program],
+        env={**os.environ, **settings, **variables},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout, list(servers.values())
+
+
+def test_a_process_ends_at_once_with_checks_under_way(serve: Serve) -> None:
+    printed, _ = run("print(time.monotonic())", serve)
+    assert time.monotonic() - float(printed) < 2
+
+
+# gRPC crashes or hangs in a child when a call of its parent was under way at the fork.
+_FORKS = """
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+def call():
+    with grpc.insecure_channel(os.environ["PEER"]) as channel:
+        request = health_pb2.HealthCheckRequest()
+        return health_pb2_grpc.HealthStub(channel).Check(request, timeout=5).status
+
+for _ in range(10):
+    began = time.monotonic()
+    child = os.fork()
+    if child == 0:
+        wait_for_connections(4)
+        os._exit(0 if call() == health_pb2.HealthCheckResponse.SERVING else 3)
+    assert time.monotonic() - began < 0.9, "the fork waited in vain"
+    assert os.waitpid(child, 0)[1] == 0, "the child failed"
+    wait_for_connections(4)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+def test_a_fork_ends_the_checks_under_way_and_both_processes_go_on(serve: Serve) -> None:
+    servicer = health.HealthServicer()
+    servicer.set("", health_pb2.HealthCheckResponse.SERVING)
+    with ThreadPoolExecutor(2) as pool:
+        server = grpc.server(pool)
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        _, asked = run(_FORKS, serve, PEER=f"127.0.0.1:{port}")
+        server.stop(None).wait()
+    # Before the first fork, and after each in the parent and in the child.
+    assert {hanging.connections for hanging in asked} == {21}

@@ -1,0 +1,154 @@
+"""The file of agreements while the service runs."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trust_otel.monitors.sla_file import AgreementFile, AgreementInstrumentor
+
+CONTENT = """
+[agreements.fast]
+metric = "trust.document.processing.duration"
+threshold = 60
+objective = 0.99
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "sla.toml"
+    path.write_text(CONTENT)
+    return path
+
+
+@pytest.fixture
+def instrument(recording: Any, path: Path) -> Iterator[Callable[[], None]]:
+    instrumentor = AgreementInstrumentor()
+    yield lambda: instrumentor.instrument(metrics=recording.metrics, path=str(path))
+    if instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.uninstrument()
+
+
+def process(recording: Any) -> None:
+    with recording.metrics.document_processing("passport"):
+        pass
+
+
+def source_up(recording: Any) -> list[float]:
+    return [point.value for _, point in recording.series("trust.otel.source.up")]
+
+
+def test_first_event_after_the_start_is_judged(recording: Any, instrument: Callable[[], None], path: Path) -> None:
+    instrument()
+    process(recording)
+    labels = {"trust.sla.name": "fast", "trust.outcome": "success"}
+    assert recording.value("trust.sla.events", labels) == 1
+    assert source_up(recording) == [1]
+    assert recording.labels("trust.otel.source.up") == [
+        {"trust.otel.source.kind": "sla", "trust.otel.source.name": str(path)}
+    ]
+
+
+def test_nothing_is_left_after_the_end(recording: Any, path: Path) -> None:
+    instrumentor = AgreementInstrumentor()
+    instrumentor.instrument(metrics=recording.metrics, path=str(path))
+    instrumentor.uninstrument()
+    process(recording)
+    assert recording.value("trust.sla.events") == 0
+    assert recording.series("trust.sla.objective") == []
+    assert recording.series("trust.otel.source.up") == []
+    assert "trust-otel-agreements" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_changed_file_is_read_again_and_an_unchanged_one_is_not(recording: Any, path: Path) -> None:
+    agreements = AgreementFile(str(path), recording.metrics)
+    agreements.read_if_changed()
+    recording.metrics.set_agreements(())
+    agreements.read_if_changed()
+    assert recording.series("trust.sla.objective") == []
+    path.write_text(CONTENT.replace("0.99", "0.5000"))
+    agreements.read_if_changed()
+    assert recording.value("trust.sla.objective") == 0.5
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff", CONTENT.replace("60", "-60").encode()])
+def test_bad_file_changes_nothing_and_is_told(
+    recording: Any, path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    agreements = AgreementFile(str(path), recording.metrics)
+    agreements.read_if_changed()
+    path.write_bytes(content)
+    for _ in range(3):
+        agreements.read_if_changed()
+    process(recording)
+    assert recording.value("trust.sla.events", {"trust.outcome": "success"}) == 1
+    assert recording.value("trust.sla.objective") == 0.99
+    assert source_up(recording) == [0]
+    assert recording.dropped() == {"unreadable_source": 3}
+    (told,) = [each.message for each in caplog.records if each.levelname == "WARNING"]
+    assert str(path) in told
+    path.write_text(CONTENT)
+    agreements.read_if_changed()
+    assert source_up(recording) == [1]
+
+
+def test_file_that_comes_later_is_read(recording: Any, path: Path) -> None:
+    path.unlink()
+    agreements = AgreementFile(str(path), recording.metrics)
+    agreements.read_if_changed()
+    assert source_up(recording) == [0]
+    path.write_text(CONTENT)
+    agreements.read_if_changed()
+    assert source_up(recording) == [1]
+    assert recording.value("trust.sla.objective") == 0.99
+
+
+def test_file_that_goes_leaves_its_agreements(recording: Any, path: Path) -> None:
+    agreements = AgreementFile(str(path), recording.metrics)
+    agreements.read_if_changed()
+    path.unlink()
+    agreements.read_if_changed()
+    assert source_up(recording) == [0]
+    assert recording.value("trust.sla.objective") == 0.99
+
+
+def test_mounted_configuration_that_is_swapped_is_read_again(recording: Any, tmp_path: Path) -> None:
+    """As Kubernetes replaces a ConfigMap: by another target of a symbolic link."""
+    for version, objective in (("1", "0.99"), ("2", "0.95")):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "sla.toml").write_text(CONTENT.replace("0.99", objective))
+    link = tmp_path / "data"
+    link.symlink_to("1")
+    agreements = AgreementFile(str(link / "sla.toml"), recording.metrics)
+    agreements.read_if_changed()
+    (tmp_path / "new").symlink_to("2")
+    os.replace(tmp_path / "new", link)
+    agreements.read_if_changed()
+    assert recording.value("trust.sla.objective") == 0.95
+
+
+def test_service_starts_with_a_file_that_is_bad(
+    recording: Any, instrument: Callable[[], None], path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_text("[agreements.fast]\nmetric = 'x'\n")
+    instrument()
+    process(recording)
+    assert recording.value("trust.sla.events") == 0
+    assert "agreement 'fast'" in caplog.text
+
+
+def test_launched_service_judges_by_the_file(launched: Callable[..., Any], path: Path) -> None:
+    program = """
+import time
+from trust_otel import get_metrics
+with get_metrics().document_processing("passport"):
+    pass
+"""
+    ended = launched(program, TRUST_OTEL_SLA_FILE=str(path), OTEL_METRICS_EXPORTER="console")
+    assert ended.returncode == 0, ended.stderr
+    assert '"trust.sla.events"' in ended.stdout
+    assert '"trust.sla.name": "fast"' in ended.stdout

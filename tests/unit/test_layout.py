@@ -1,0 +1,40 @@
+"""What a service installs knows nothing of what operators, tests and makers use."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[2]
+_OTHERS = {"trust_ops", "testbed", "tools", "monitoring", "examples", "benchmarks", "tests"}
+
+
+def _imported(file: Path) -> set[str]:
+    """The top-level packages that a file imports anywhere, also within functions."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("package", "unknown"),
+    [("trust_otel", _OTHERS), ("trust_ops", _OTHERS - {"trust_ops"})],
+)
+def test_a_wheel_imports_nothing_that_it_does_not_bring(package: str, unknown: set[str]) -> None:
+    files = sorted((_ROOT / package).rglob("*.py"))
+    assert files
+    assert {str(file): names for file in files if (names := _imported(file) & unknown)} == {}
+
+
+def test_the_core_loads_no_command_line() -> None:
+    program = "import sys, trust_otel; print(sorted({'trust_ops', 'click', 'rich'} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,157 @@
+"""Checks that what was never measured does not look good: no zero in its place, and no good colour for nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from tools.checks.fields import expression_of
+from tools.checks.grafana import Dashboard, Panel
+from tools.checks.panels import Surroundings
+from tools.checks.promql import (
+    COMPARISONS,
+    Aggregation,
+    Binary,
+    Call,
+    Expression,
+    Matcher,
+    Selector,
+    constant,
+    text,
+    walk,
+)
+from tools.checks.vocabulary import Vocabulary
+from trust_otel.semconv import metrics
+from trust_otel.semconv.definitions import Metric
+
+# A metric, and others whose presence shows that it is measured although it counts nothing yet.
+_WITNESSES: Final[Mapping[Metric, tuple[Metric, ...]]] = {
+    # The detectors watch requests, logins and second factors.
+    metrics.TRUST_SECURITY_INCIDENTS: (
+        metrics.HTTP_SERVER_REQUEST_DURATION,
+        metrics.TRUST_AUTH_ATTEMPTS,
+        metrics.TRUST_AUTH_MFA_CHALLENGES,
+    ),
+    # Only addresses that fail often have a series.
+    metrics.TRUST_SECURITY_AUTH_FAILURES: (metrics.TRUST_AUTH_ATTEMPTS,),
+    # Each address is looked up in the feeds that are read.
+    metrics.TRUST_SECURITY_THREAT_MATCHES: (metrics.TRUST_OTEL_SOURCE_UP,),
+    # Each operation is to leave a record.
+    metrics.TRUST_AUDIT_EVENTS: (metrics.TRUST_AUDIT_OPERATIONS,),
+}
+_PART = re.compile(r"_(bucket|count|sum)$")
+_SINGLE_VALUES = ("stat", "gauge", "bargauge")
+_GOOD = re.compile(r"(^|-)green$")
+_MISSING = ("null", "null+nan")
+
+
+def fillers(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
+    """A constant after `or` is there only where what it stands for is measured, and not wherever a service is up."""
+    for target in panel.targets:
+        expression = expression_of(target)
+        for part in walk(expression) if expression is not None else ():
+            if isinstance(part, Binary) and part.operator == "or" and _is_constant(part.right):
+                measured = _first(part.left)
+                if not _is_proven(measured, part.right, vocabulary):
+                    yield f"{target.ref}: {text(part.right)} stands for {text(measured)} also where it is not measured"
+
+
+def _first(expression: Expression) -> Expression:
+    """What the fillers stand for: the first operand of a chain of `or`."""
+    while isinstance(expression, Binary) and expression.operator == "or":
+        expression = expression.left
+    return expression
+
+
+def _is_constant(expression: Expression) -> bool:
+    """Whether its values are the same whatever the data; NaN is no value."""
+    value = constant(expression)
+    if value is not None:
+        return not math.isnan(value)
+    match expression:
+        case Call(function="vector"):
+            return True
+        case Call(arguments=(first, *_)):
+            return _is_constant(first)
+        case Aggregation(operation="group"):
+            return True
+        case Aggregation():
+            return _is_constant(expression.argument)
+        case Binary():
+            return _is_constant_binary(expression)
+        case _:
+            return False
+
+
+def _is_constant_binary(expression: Binary) -> bool:
+    left, right = expression.left, expression.right
+    if expression.operator in ("and", "unless", *COMPARISONS):
+        return _is_constant(left)
+    if expression.operator == "*" and 0 in (constant(left), constant(right)):
+        return True
+    return _is_constant(left) and _is_constant(right)
+
+
+def _is_proven(measured: Expression, filler: Expression, vocabulary: Vocabulary) -> bool:
+    signals, read = _metrics_of(measured, vocabulary), _metrics_of(filler, vocabulary)
+    witnesses = {
+        other.prometheus_name
+        for metric, others in _WITNESSES.items()
+        if metric.prometheus_name in signals
+        for other in others
+    }
+    return bool(read & (signals | witnesses)) or _is_scraped(measured, filler, vocabulary)
+
+
+def _metrics_of(expression: Expression, vocabulary: Vocabulary) -> set[str]:
+    """The metrics that an expression reads, through recording rules too, without the parts of histograms."""
+    found: set[str] = set()
+    for part in walk(expression):
+        if isinstance(part, Selector):
+            series = vocabulary.series.get(part.name)
+            recordings = series.recordings if series is not None else ()
+            found |= {name for _, each in recordings for name in _metrics_of(each, vocabulary)} or {
+                _PART.sub("", part.name)
+            }
+    return found
+
+
+def _is_scraped(measured: Expression, filler: Expression, vocabulary: Vocabulary) -> bool:
+    """Whether the filler says that the exporter of these series could be scraped: `up{job="..."} == 1`."""
+    read = [vocabulary.series.get(part.name) for part in walk(measured) if isinstance(part, Selector)]
+    labels = [each.labels.get("job") for each in read if each is not None]
+    jobs = {job for label in labels if label is not None for job in label.values or ()}
+    scraped = (part for part in walk(filler) if isinstance(part, Binary) and part.operator == "==")
+    return any(
+        bool(jobs)
+        and isinstance(each.left, Selector)
+        and each.left.name == "up"
+        and constant(each.right) == 1
+        and {Matcher("job", "=", job) for job in jobs} == set(each.left.matchers)
+        for each in scraped
+    )
+
+
+def nothing_is_good(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
+    """A number that is not there has no good colour: by itself it has that of the first threshold."""
+    if panel.kind not in _SINGLE_VALUES:
+        return
+    for properties in (panel.defaults, *({**panel.defaults, **each.properties} for each in panel.overrides)):
+        colour = colour_of_nothing(properties)
+        if _GOOD.search(colour):
+            yield f"without data it is {colour}; map null+nan to a text and a colour that is neither good nor bad"
+            return
+
+
+def colour_of_nothing(properties: Mapping[str, Any]) -> str:
+    """The colour of a field without a value: of a mapping of null, or of the first threshold."""
+    for mapping in properties.get("mappings", ()):
+        if mapping["type"] == "special" and mapping["options"]["match"] in _MISSING:
+            colour = mapping["options"]["result"].get("color")
+            if colour:
+                return str(colour)
+    steps = properties.get("thresholds", {}).get("steps") or [{"color": "green"}]
+    mode = properties.get("color", {}).get("mode", "thresholds")
+    return str(steps[0]["color"]) if mode == "thresholds" else ""

@@ -1,0 +1,202 @@
+"""Changes of rules that the unit tests must notice."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import yaml
+
+from tools.checks.alert_test_coverage import read_scenes
+from tools.checks.alerts import SEVERITIES
+from tools.checks.promql import (
+    COMPARISONS,
+    SET_OPERATORS,
+    Binary,
+    Call,
+    Expression,
+    Number,
+    Range,
+    Selector,
+    Subquery,
+    constant,
+    parse,
+    text,
+    variants,
+    walk,
+)
+from tools.checks.promtool import passes, write_rules
+from tools.checks.rules import Rule
+
+_TURNED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "!=", "!=": "=="}
+_PROCESSES = 2
+
+
+class FailingTestsError(RuntimeError):
+    """The unit tests fail before anything is changed."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A rule with one change; `change` says which."""
+
+    rule: Rule
+    change: str
+
+
+def mutants(rule: Rule) -> list[Mutant]:
+    """The rule with a threshold or window doubled or halved, a comparison turned, a part dropped, other times, ..."""
+    expression = rule.expression()
+    guards = {part.right for part in walk(expression) if isinstance(part, Binary) and part.operator == "/"}
+    found = [
+        Mutant(replace(rule, source=text(variant.whole)), f"{text(variant.part)}  ->  {text(variant.changed)}")
+        for variant in variants(expression, lambda part: _changes(part, part in guards))
+        # 0 in the place of nothing is for those who look: no alert can tell.
+        if rule.is_alert or not (variant.part == expression and _defaults_to_zero(variant.part, variant.changed))
+    ]
+    if rule.wait:
+        found.append(Mutant(replace(rule, wait=0), "without for"))
+        found.append(Mutant(replace(rule, wait=2 * rule.wait), "for doubled"))
+    if rule.keep_firing:
+        found.append(Mutant(replace(rule, keep_firing=0), "without keep_firing_for"))
+    for name in ("severity", "escalation_level"):
+        if name in rule.labels:
+            other = next(severity for severity in SEVERITIES if severity != rule.labels[name])
+            found.append(Mutant(replace(rule, labels={**rule.labels, name: other}), f"{name}: {other}"))
+    return found
+
+
+def _defaults_to_zero(part: Expression, changed: Expression) -> bool:
+    """Whether `a or b * 0` became `a`."""
+    if not isinstance(part, Binary) or part.operator != "or" or changed != part.left:
+        return False
+    return isinstance(part.right, Binary) and part.right.operator == "*" and constant(part.right.right) == 0
+
+
+def _changes(part: Expression, guards_division: bool) -> Iterator[Expression]:
+    match part:
+        case Binary(operator=operator) if operator in COMPARISONS:
+            yield replace(part, operator=_TURNED[operator])
+            # The 0 in `a / (b > 0)` is no threshold.
+            if not guards_division:
+                yield from (replace(part, left=side) for side in _scaled(part.left))
+                yield from (replace(part, right=side) for side in _scaled(part.right))
+        case Binary(operator=operator) if operator in SET_OPERATORS:
+            yield from (part.left, part.right) if operator == "or" else (part.left,)
+        case Call(function="histogram_quantile"):
+            yield from (replace(part, arguments=(share, part.arguments[1])) for share in _scaled(part.arguments[0]))
+        case Range() | Subquery():
+            yield from (replace(part, seconds=part.seconds * factor) for factor in (2, 0.5))
+        case Selector():
+            for position in range(len(part.matchers)):
+                yield replace(part, matchers=part.matchers[:position] + part.matchers[position + 1 :])
+            if part.offset:
+                yield replace(part, offset=2 * part.offset)
+
+
+def _scaled(side: Expression) -> Iterator[Expression]:
+    """The side of a comparison with each of its numbers doubled and halved; 1 in the place of 0."""
+    value = constant(side)
+    if value is not None:
+        yield from (Number(changed) for changed in ((1.0,) if value == 0 else (value * 2, value / 2)))
+    elif isinstance(side, Binary) and side.operator in ("+", "-", "*", "/") and constant(side.right) != 0:
+        yield from (replace(side, left=changed) for changed in _scaled(side.left))
+        yield from (replace(side, right=changed) for changed in _scaled(side.right))
+
+
+def survivors(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], promtool: Path) -> list[Mutant]:
+    """The mutants of a rule that unit tests do not notice.
+
+    Args:
+        rule: One of the rules.
+        rules: All rules.
+        test_files: Unit tests of the alert, or of those that read the recording rule; each of their groups has a name.
+        promtool: Executable of version 2.55 or newer.
+
+    Raises:
+        PromtoolError: A mutant, or the tests, could not be read.
+        FailingTestsError: The tests fail on the unchanged rules.
+    """
+    needed = {file: _needed(file, rules) for file in test_files}
+    for file, every in needed.items():
+        if not _passes_unchanged(file, tuple(every), promtool):
+            raise FailingTestsError(f"{file.name} fails on the unchanged rules")
+    # The groups that look at the shortest time come first: most mutants do not outlive them.
+    scenes = sorted(((scene, file) for file in test_files for scene in read_scenes(file)), key=lambda pair: pair[0].end)
+
+    def survives(mutant: Mutant) -> bool:
+        for scene, file in scenes:
+            with _beside([mutant.rule if each == rule else each for each in needed[file]], file) as copy:
+                if not passes(promtool, copy, scene.name):
+                    return False
+        return True
+
+    changed = mutants(rule)
+    with ThreadPoolExecutor(_PROCESSES) as pool:
+        return [mutant for mutant, alive in zip(changed, pool.map(survives, changed), strict=True) if alive]
+
+
+@functools.cache
+def _passes_unchanged(test_file: Path, rules: tuple[Rule, ...], promtool: Path) -> bool:
+    with _beside(rules, test_file) as copy:
+        return passes(promtool, copy)
+
+
+def groups_in_any_order(test_file: Path, rules: Sequence[Rule]) -> set[str]:
+    """The groups of rules that promtool evaluates now before, now after the others: those not in `group_eval_order`."""
+    groups = {rule.group for rule in _needed(test_file, rules)}
+    given = yaml.safe_load(test_file.read_text(encoding="utf-8")).get("group_eval_order", ())
+    return groups - set(given) if len(groups) > 1 else set()
+
+
+def readers(record: Rule, rules: Sequence[Rule]) -> list[Rule]:
+    """The alerts that read a recording rule, directly or through others."""
+    return [alert for alert in rules if alert.is_alert and record.name in _read([alert.expression()], rules)]
+
+
+def _needed(test_file: Path, rules: Sequence[Rule]) -> list[Rule]:
+    """The rules that the test file looks at, and what they read: the rest only costs time."""
+    scenes = read_scenes(test_file)
+    names = {moment.alert for scene in scenes for moment in scene.moments}
+    queries = [parse(query) for scene in scenes for query in scene.queries]
+
+    def read_by(alerts: set[str]) -> set[str]:
+        expressions = [rule.expression() for rule in rules if rule.is_alert and rule.name in alerts]
+        return _read([*expressions, *queries], rules)
+
+    read = read_by(names)
+    if "ALERTS" in read:
+        names = {rule.name for rule in rules if rule.is_alert}
+        read = read_by(names)
+    return [rule for rule in rules if rule.name in (names if rule.is_alert else read)]
+
+
+def _read(expressions: Iterable[Expression], rules: Sequence[Rule]) -> set[str]:
+    """The names that the expressions read, through recording rules too."""
+    found: set[str] = set()
+    waiting = list(expressions)
+    while waiting:
+        new = {part.name for part in walk(waiting.pop()) if isinstance(part, Selector)} - found
+        found |= new
+        waiting += [rule.expression() for rule in rules if not rule.is_alert and rule.name in new]
+    return found
+
+
+@contextmanager
+def _beside(rules: Sequence[Rule], test_file: Path) -> Iterator[Path]:
+    """A copy of the test file, where it finds these rules in the files that it names."""
+    with tempfile.TemporaryDirectory(prefix="trust-otel-mutant-") as name:
+        # Two levels down, for a test file names its rules as `../rules.yml`.
+        folder = Path(name, "rules", "tests")
+        folder.mkdir(parents=True)
+        copy = Path(shutil.copy(test_file, folder))
+        for rule_file in yaml.safe_load(test_file.read_text(encoding="utf-8"))["rule_files"]:
+            path = folder / rule_file
+            write_rules([rule for rule in rules if rule.file == path.name], path)
+        yield copy

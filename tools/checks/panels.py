@@ -1,0 +1,288 @@
+"""Checks of one panel: what it says, how it looks, and where it leads."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tools.checks.fields import columns, labels_of_target
+from tools.checks.grafana import Dashboard, Panel
+from tools.checks.promql import COMPARISONS, Binary, Expression, PromqlError, constant, parse, parts
+from tools.checks.rules import Rule
+from tools.checks.variables import BUILT_IN, filled, variables_in
+from tools.checks.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a dashboard refers to.
+
+    Attributes:
+        vocabulary: With what the rules record, and ALERTS.
+        alerts: All alerts.
+        panels: The numbers of the panels of every dashboard, by uid.
+        runbooks: The alerts that have a page.
+        units: The ids of Grafana's units; empty where they are not known here.
+        sources: The names of the provisioned data sources; empty where they are not known here.
+    """
+
+    vocabulary: Vocabulary
+    alerts: tuple[Rule, ...]
+    panels: Mapping[str, frozenset[int]]
+    runbooks: frozenset[str]
+    units: frozenset[str] = frozenset()
+    sources: frozenset[str] = frozenset()
+
+
+PanelCheck = Callable[[Panel, Dashboard, Surroundings], Iterator[str]]
+
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+WHAT_TO_DO = "**What to do:**"
+_FEWEST_WORDS = 4
+_DASHBOARD_URL = re.compile(r"(?:https://grafana\.marty\.com)?/d/(?P<uid>[\w-]+)(?:\?(?P<query>.*))?")
+_RUNBOOK = "${runbooks}/"
+_KEPT = (
+    "${__url_time_range}",
+    *(f"${{{name}:queryparam}}" for name in ("datasource", "environment", "service", "instance")),
+)
+_FIELD = re.compile(r"\$\{__data\.fields(?:\.(?P<dotted>\w+)|\[\"?(?P<quoted>[^\"\]]+)\"?\])\}")
+_LABEL = re.compile(r"\$\{__field\.labels\.(?P<label>\w+)\}")
+_OF_VALUE = "__value"
+_OWN_UNITS = ("currency:", "suffix:", "prefix:", "time:", "si:", "count:", "bool:")
+_NOTHING = re.compile(r"(n/?a|none|-?)\.?|.*\bno data\b.*", re.IGNORECASE)
+_BADNESS = {"green": 0, "yellow": 1, "orange": 2, "red": 3}
+_WITHOUT_PAGE = frozenset({"TrustEscalation"})
+"""An escalation is about another alert, and sends people to that one's page."""
+
+
+def datasource(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
+    """The panel and each of its queries ask the chosen Prometheus (`panel-datasource`; so there is no LogQL either)."""
+    if panel.kind not in ("row", "text") and panel.datasource != SOURCE:
+        yield f"the data source is {dict(panel.datasource)}, not ${{datasource}}"
+    for target in panel.targets:
+        if target.datasource != SOURCE:
+            yield f"{target.ref}: the data source is {dict(target.datasource)}, not ${{datasource}}"
+
+
+def words(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
+    """A title, and a description of two parts: what the panel means, and what to do."""
+    if not panel.title.strip():
+        yield "the title is missing"
+    if panel.kind == "row":
+        return
+    meaning, phrase, action = panel.description.partition(WHAT_TO_DO)
+    if not phrase:
+        yield f"the description has no {WHAT_TO_DO}"
+    for name, part in (("what it means", meaning), ("what to do", action)):
+        if len(part.split()) < _FEWEST_WORDS:
+            yield f"the description does not say {name}"
+        elif not part.strip().endswith((".", "!", "?", "`")):
+            yield f"the description ends in the middle of a sentence: {part.strip()[-30:]!r}"
+
+
+def units(panel: Panel, _: Dashboard, around: Surroundings) -> Iterator[str]:
+    """A unit for all fields of a panel, also of tables, bars, maps and states; each is one of Grafana's."""
+    if panel.has_data and not panel.defaults.get("unit"):
+        yield "no unit"
+    for _override, unit in panel.properties("unit"):
+        own = str(unit).startswith(_OWN_UNITS)
+        if around.units and unit not in around.units and not own:
+            yield f"Grafana has no unit {unit!r}"
+
+
+def targets(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
+    """A panel of data has a query."""
+    if panel.has_data and not panel.targets:
+        yield "no query"
+
+
+def no_value(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
+    """What is said in place of data says what that means, and never `No data`."""
+    if not panel.has_data:
+        return
+    said = str(panel.defaults.get("noValue", "")).strip()
+    if _NOTHING.fullmatch(said):
+        yield f"noValue says {said!r}, and not what it means that there is nothing"
+
+
+def thresholds(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
+    """Thresholds rise from nothing on, and their colours get worse in one direction, or in both from a good middle."""
+    for _override, setting in panel.properties("thresholds"):
+        steps: list[Mapping[str, Any]] = setting["steps"]
+        values = [step.get("value") for step in steps]
+        if not steps or values[0] is not None or None in values[1:]:
+            yield f"the first threshold, and only it, is without a value: {values}"
+            continue
+        rising = [float(step["value"]) for step in steps[1:]]
+        if any(low >= high for low, high in itertools.pairwise(rising)):
+            yield f"thresholds do not rise: {rising}"
+        colours = [str(step["color"]) for step in steps]
+        if any(one == other for one, other in itertools.pairwise(colours)):
+            yield f"neighbouring thresholds of one colour: {', '.join(colours)}"
+        if not _one_valley([_badness(colour) for colour in colours]):
+            yield f"colours get better after they got worse: {', '.join(colours)}"
+
+
+def _badness(colour: str) -> int:
+    return _BADNESS.get(colour.rpartition("-")[2], 0)
+
+
+def _one_valley(levels: list[int]) -> bool:
+    best = levels.index(min(levels))
+    return levels[: best + 1] == sorted(levels[: best + 1], reverse=True) and levels[best:] == sorted(levels[best:])
+
+
+def alert_limits(panel: Panel, _: Dashboard, around: Surroundings) -> Iterator[str]:
+    """A panel of alerts that changes its colour at a number has a number of these alerts, there or in its queries."""
+    rules = [rule for rule in around.alerts if rule.name in claimed(panel)]
+    if any(_compares_series(rule) for rule in rules):
+        # Its limit changes with the data, and a number in it is beside the point.
+        return
+    limits = {limit for rule in rules for limit in compared(rule.source)}
+    steps = {
+        float(step["value"])
+        for _override, setting in panel.properties("thresholds")
+        for step in setting["steps"]
+        if step.get("value") is not None
+    }
+    queries = [filled(target.source) for target in panel.targets]
+    if limits and steps and not any(_is_limit(number, limits, queries) for number in steps):
+        yield f"no threshold of {_numbers(steps)} is one of its alerts, which have {_numbers(limits)}"
+
+
+def _is_limit(step: float, limits: set[float], queries: list[str]) -> bool:
+    # A count of what is over the limit has the limit in its query; and what is divided by a target, as the rate at
+    # which a budget burns, has its limit divided by it too.
+    if any(limit in limits for query in queries for limit in compared(query)):
+        return True
+    return any(math.isclose(step * divisor, limit) for divisor in (1, *_divisors(queries)) for limit in limits)
+
+
+def _compares_series(rule: Rule) -> bool:
+    comparisons = [part for part in _parts([rule.source]) if isinstance(part, Binary) and part.operator in COMPARISONS]
+    return any(constant(each.left) is None and constant(each.right) is None for each in comparisons)
+
+
+def _divisors(queries: list[str]) -> Iterator[float]:
+    for part in _parts(queries):
+        if isinstance(part, Binary) and part.operator == "/" and (value := constant(part.right)) is not None:
+            yield value
+
+
+def compared(query: str) -> Iterator[float]:
+    """The numbers that a query compares something with; where it is `> 0` or `== 0`, also 1, the next whole number."""
+    for part in _parts([query]):
+        if isinstance(part, Binary) and part.operator in COMPARISONS:
+            yield from (value for side in (part.left, part.right) if (value := constant(side)) is not None)
+            if part.operator in (">", "==") and constant(part.right) == 0:
+                yield 1
+
+
+def _parts(queries: list[str]) -> Iterator[Expression]:
+    for query in queries:
+        try:
+            yield from _deciding(parse(query))
+        except PromqlError:
+            # The check of queries says so.
+            continue
+
+
+def _deciding(expression: Expression) -> Iterator[Expression]:
+    """The expression and its parts, less divisors: what they are compared with only guards against 0."""
+    yield expression
+    for part in parts(expression):
+        if not (isinstance(expression, Binary) and expression.operator == "/" and part is expression.right):
+            yield from _deciding(part)
+
+
+def claimed(panel: Panel) -> frozenset[str]:
+    """The alerts whose runbooks a panel links to."""
+    return frozenset(url.removeprefix(_RUNBOOK) for url in panel.links if url.startswith(_RUNBOOK))
+
+
+def _numbers(values: set[float]) -> str:
+    return ", ".join(f"{value:g}" for value in sorted(values))
+
+
+def runbooks(panel: Panel, dashboard: Dashboard, around: Surroundings) -> Iterator[str]:
+    """A panel that an alert sends people to has the link back to the runbook of that alert."""
+    for rule in around.alerts:
+        found = _DASHBOARD_URL.fullmatch(rule.annotations.get("dashboard_url", ""))
+        leads_here = found is not None and (found["uid"], found["query"]) == (
+            dashboard.uid,
+            f"viewPanel={panel.number}",
+        )
+        if leads_here and rule.name not in _WITHOUT_PAGE and rule.name not in claimed(panel):
+            yield f"{rule.name} leads here, and its runbook is not among the links"
+
+
+def links(panel: Panel, dashboard: Dashboard, around: Surroundings) -> Iterator[str]:
+    """A link leads to a panel or a page that is there, keeps time and variables, and reads only what it can read."""
+    own = {str(variable["name"]) for variable in dashboard.variables}
+    for url in (*panel.links, *(url for _override, url in panel.data_links())):
+        yield from broken(url, around)
+        for name in variables_in(url):
+            if name not in own | BUILT_IN and not name.startswith(("__data", "__field", _OF_VALUE)):
+                yield f"{url}: there is no variable {name}"
+    for _override, url in panel.data_links():
+        yield from _unreadable(panel, url, around.vocabulary)
+
+
+def broken(url: str, around: Surroundings) -> Iterator[str]:
+    """What is wrong with where an address leads."""
+    if url.startswith(_RUNBOOK):
+        alert = url.removeprefix(_RUNBOOK)
+        if "${" not in alert and alert not in around.runbooks:
+            yield f"{url}: no runbook is called so"
+        return
+    found = _DASHBOARD_URL.fullmatch(url)
+    if found is None:
+        yield f"{url} is neither a panel of a dashboard nor a runbook"
+        return
+    yield from missing_panel(url, around.panels)
+    lost = [variable for variable in _KEPT if variable not in url]
+    if lost:
+        yield f"{url} does not keep {', '.join(lost)}"
+
+
+def missing_panel(url: str, panels: Mapping[str, frozenset[int]]) -> Iterator[str]:
+    """Whether an address `/d/<uid>?viewPanel=<number>` leads to a panel that is there; a number may be a variable."""
+    found = _DASHBOARD_URL.fullmatch(url)
+    if found is None:
+        yield f"{url} is no panel of a dashboard"
+        return
+    viewed = re.search(r"(?:^|&)viewPanel=([^&]*)", found["query"] or "")
+    if found["uid"] not in panels:
+        yield f"{url}: there is no dashboard {found['uid']}"
+    elif viewed is not None and viewed[1].isdigit() and int(viewed[1]) not in panels[found["uid"]]:
+        yield f"{url}: {found['uid']} has no panel {viewed[1]}"
+    elif viewed is not None and not viewed[1].isdigit() and not viewed[1].startswith("${"):
+        yield f"{url}: {viewed[1]!r} is no number of a panel"
+
+
+def _unreadable(panel: Panel, url: str, vocabulary: Vocabulary) -> Iterator[str]:
+    for found in _FIELD.finditer(url):
+        name = found["dotted"] or found["quoted"]
+        if name not in columns(panel, vocabulary):
+            yield f"{url}: no column is called {name}"
+    for found in _LABEL.finditer(url):
+        if not any(found["label"] in (labels_of_target(each, vocabulary) or {}) for each in panel.targets):
+            yield f"{url}: no query has the label {found['label']}"
+
+
+PANEL_CHECKS: Mapping[str, PanelCheck] = {
+    "panel-datasource": datasource,
+    "panel-title-description": words,
+    "panel-units": units,
+    "panel-no-targets": targets,
+    "no-value": no_value,
+    "threshold": thresholds,
+    "threshold-alert": alert_limits,
+    "runbook": runbooks,
+    "link": links,
+}
+"""By the name of a finding; the first four are those of dashboard-linter, over all types of panels."""

@@ -1,0 +1,81 @@
+"""Runs promtool over rules that are written for it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tools.checks.promql import duration
+from tools.checks.rules import Rule
+
+# In Go a backslash stands before punctuation only.
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+
+_FAILURES = ("got:", ", err: ")
+
+
+class PromtoolError(RuntimeError):
+    """promtool could not do its work; the text is what it said."""
+
+
+def passes(promtool: Path, test_file: Path, scene: str | None = None) -> bool:
+    """Whether the unit tests of the file pass, or those of the groups called `scene`.
+
+    Raises:
+        PromtoolError: They could not even run.
+    """
+    # Only promtool from 2.55 on can choose.
+    chosen = () if scene is None else ("--run", f"^{_PUNCTUATION.sub(_escaped, scene)}$")
+    done = _run(promtool, "test", "rules", *chosen, str(test_file))
+    said = done.stdout + done.stderr
+    # What differs from what was expected, or cannot be evaluated, fails; anything else is a file that cannot be read.
+    if done.returncode and not any(sign in said for sign in _FAILURES):
+        raise PromtoolError(said)
+    return done.returncode == 0
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\{match.group()}"
+
+
+def complaints(promtool: Path, rule_files: Iterable[Path]) -> str:
+    """What `promtool check rules` has against the files, with every lint; empty where it has nothing."""
+    done = _run(promtool, "check", "rules", "--lint=all", "--lint-fatal", *map(str, rule_files))
+    return done.stdout + done.stderr if done.returncode else ""
+
+
+def _run(promtool: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [str(promtool), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)  # noqa: S603
+
+
+def write_rules(rules: Iterable[Rule], file: Path) -> None:
+    """Write the rules as a rule file, in their groups."""
+    groups = [
+        {
+            "name": name,
+            **({} if interval is None else {"interval": duration(interval)}),
+            "rules": [_as_yaml(rule) for rule in members],
+        }
+        for (name, interval), members in groupby(rules, key=lambda rule: (rule.group, rule.interval))
+    ]
+    file.write_text(yaml.safe_dump({"groups": groups}, sort_keys=False), encoding="utf-8")
+
+
+def _as_yaml(rule: Rule) -> Mapping[str, Any]:
+    written: dict[str, Any] = {"alert" if rule.is_alert else "record": rule.name, "expr": rule.source}
+    if rule.wait:
+        written["for"] = duration(rule.wait)
+    if rule.keep_firing:
+        written["keep_firing_for"] = duration(rule.keep_firing)
+    if rule.labels:
+        written["labels"] = dict(rule.labels)
+    if rule.annotations:
+        written["annotations"] = dict(rule.annotations)
+    return written

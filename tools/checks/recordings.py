@@ -1,0 +1,135 @@
+"""Checks of recording rules, and of all rules together."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from tools.checks.label_inference import Labels, vector_labels
+from tools.checks.promql import Expression, PromqlError, Range, Selector, Subquery, seconds, walk
+from tools.checks.rules import Rule, result_labels
+from tools.checks.vocabulary import UnknownSeriesError, Vocabulary
+
+RecordingCheck = Callable[[Rule, Expression, Vocabulary], Iterator[str]]
+SetCheck = Callable[[Sequence[Rule], Vocabulary, frozenset[str]], Iterator[tuple[Rule, str]]]
+
+_NAME = re.compile(r"(?P<level>[a-z][a-z0-9_]*):(?P<metric>[a-z][a-z0-9_]*):(?P<operations>[a-z][a-z0-9_]*)")
+_WINDOW = re.compile(r"(?:rate|increase|over_time)(?P<window>\d+[smhdw])")
+_LEVELS: Mapping[str, frozenset[str]] = {
+    "service": frozenset({"deployment_environment_name", "service_namespace", "service_name"}),
+    "method": frozenset({"rpc_method"}),
+    "instance": frozenset({"service_instance_id"}),
+    "pool": frozenset({"db_client_connection_pool_name"}),
+    "document": frozenset({"trust_document_type"}),
+    "operation": frozenset({"trust_certificate_operation"}),
+    "country": frozenset({"geo_country_iso_code"}),
+    "delivery": frozenset({"delivery"}),
+    "client": frozenset({"trust_client_name"}),
+    # A scraped target, whose address outlives its restarts.
+    "host": frozenset({"instance"}),
+}
+_OF_INSTANCES = frozenset(
+    {"service_instance_id", "service_version", "instance", "job", "k8s_pod_name", "k8s_node_name"}
+)
+
+
+def named(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
+    """A recorded name is `level:metric:operations`, and says which labels are left and over which window it looks."""
+    name = _NAME.fullmatch(rule.name)
+    if name is None:
+        yield "the name must be level:metric:operations"
+        return
+    labels = vector_labels(expression, vocabulary)
+    words = name["level"].split("_")
+    for word in words:
+        if word not in _LEVELS:
+            yield f"level {word}: must be made of {', '.join(_LEVELS)}"
+        for label in sorted(_LEVELS.get(word, frozenset()) - set(labels)):
+            yield f"level {word}: the result has no label {label}"
+    if not {"instance", "host"} & set(words):
+        for label in sorted(_OF_INSTANCES & set(labels)):
+            yield f"level {name['level']}: the result still has {label}, which changes with every restart"
+    for window in _WINDOW.findall(name["operations"]):
+        if seconds(window) not in _windows(expression, vocabulary):
+            yield f"the name says {window}, and the expression does not look over {window}"
+
+
+def _windows(expression: Expression, vocabulary: Vocabulary) -> set[float]:
+    found: set[float] = set()
+    for part in walk(expression):
+        if isinstance(part, Range | Subquery):
+            found.add(part.seconds)
+        if isinstance(part, Selector):
+            for _, recording in vocabulary[part.name].recordings:
+                found |= _windows(recording, vocabulary)
+    return found
+
+
+def used(rules: Sequence[Rule], _: Vocabulary, readers: frozenset[str]) -> Iterator[tuple[Rule, str]]:
+    """Somebody reads what is recorded."""
+    read = readers | {name for rule in rules for name in _read_by(rule)}
+    for rule in rules:
+        if not rule.is_alert and rule.name not in read:
+            yield rule, "no alert, recording rule or other reader uses it"
+
+
+def unlike(rules: Sequence[Rule], vocabulary: Vocabulary, _: frozenset[str]) -> Iterator[tuple[Rule, str]]:
+    """Two rules of one name never give series with the same labels."""
+    for position, rule in enumerate(rules):
+        for other in rules[:position]:
+            if rule.name == other.name and rule.is_alert == other.is_alert and not _apart(rule, other, vocabulary):
+                yield rule, f"it can give the same labels as the rule in {other.file}:{other.line}"
+
+
+def _apart(rule: Rule, other: Rule, vocabulary: Vocabulary) -> bool:
+    ours, theirs = _labels(rule, vocabulary), _labels(other, vocabulary)
+    if ours is None or theirs is None:
+        return True
+    for name in set(ours) & set(theirs):
+        one, two = ours[name], theirs[name]
+        known = one.values is not None and two.values is not None
+        if known and one.always and two.always and not (one.values or frozenset()) & (two.values or frozenset()):
+            return True
+    return any(label.always for name, label in ours.items() if name not in theirs) or any(
+        label.always for name, label in theirs.items() if name not in ours
+    )
+
+
+def _labels(rule: Rule, vocabulary: Vocabulary) -> Labels | None:
+    try:
+        return result_labels(rule, vector_labels(rule.expression(), vocabulary))
+    except (PromqlError, UnknownSeriesError):
+        return None
+
+
+def fresh(rules: Sequence[Rule], vocabulary: Vocabulary, _: frozenset[str]) -> Iterator[tuple[Rule, str]]:
+    """A group is evaluated more often than Prometheus forgets its results."""
+    for rule in rules:
+        interval = rule.interval or vocabulary.evaluation_interval
+        if interval > vocabulary.lookback / 2:
+            yield (
+                rule,
+                f"its group runs every {interval:g} s; results count for {vocabulary.lookback:g} s, so two must fit",
+            )
+
+
+def grouped(rules: Sequence[Rule], _: Vocabulary, __: frozenset[str]) -> Iterator[tuple[Rule, str]]:
+    """Groups have names of their own: promtool orders the groups of all files by name."""
+    first = {(rule.file, rule.group): rule for rule in reversed(rules)}
+    names = Counter(rule.group for rule in first.values())
+    for rule in first.values():
+        if names[rule.group] > 1:
+            yield rule, f"the group {rule.group} stands in {names[rule.group]} files"
+
+
+def _read_by(rule: Rule) -> set[str]:
+    try:
+        return {part.name for part in walk(rule.expression()) if isinstance(part, Selector)}
+    except PromqlError:
+        return set()
+
+
+RECORDING_CHECKS: Mapping[str, RecordingCheck] = {"name": named}
+SET_CHECKS: Mapping[str, SetCheck] = {"unused": used, "duplicate": unlike, "interval": fresh, "group": grouped}
+"""By the name that a finding has and a comment silences."""

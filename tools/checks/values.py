@@ -1,0 +1,105 @@
+"""What the number of an expression means: a share, a whole number, or neither."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tools.checks.promql import (
+    COMPARISONS,
+    Aggregation,
+    Binary,
+    Call,
+    Expression,
+    Range,
+    Selector,
+    Subquery,
+    constant,
+    walk,
+)
+from tools.checks.vocabulary import Vocabulary
+
+_SAME_UNIT = frozenset({"avg", "max", "min", "quantile", "topk", "bottomk", "label_replace", "label_join"}) | {
+    *("avg_over_time", "last_over_time", "max_over_time", "min_over_time", "quantile_over_time"),
+    *("clamp", "clamp_max", "clamp_min", "round"),
+}
+_WHOLE = frozenset({"absent", "absent_over_time", "ceil", "changes", "count", "count_over_time", "floor", "group"}) | {
+    *("present_over_time", "resets", "sgn", "vector"),
+}
+_FRACTION_SUFFIXES = ("_seconds", "_ratio", "_bytes", "_seconds_sum", "_seconds_total")
+
+
+def values_of(expression: Expression) -> Iterator[Expression]:
+    """The parts whose numbers are the result's: what comparisons let through, and both sides of `or`."""
+    match expression:
+        case Binary(operator="or"):
+            yield from values_of(expression.left)
+            yield from values_of(expression.right)
+        case Binary(operator="and" | "unless"):
+            yield from values_of(expression.left)
+        case Binary(operator=operator) if operator in COMPARISONS and not expression.returns_bool:
+            number_left = constant(expression.left) is not None
+            yield from values_of(expression.right if number_left else expression.left)
+        case Call(function="label_replace" | "label_join"):
+            yield from values_of(expression.arguments[0])
+        case _:
+            yield expression
+
+
+def is_ratio(expression: Expression, vocabulary: Vocabulary) -> bool:
+    """Whether the number is a share: one amount divided by another of its kind."""
+    match expression:
+        case Selector():
+            recordings = vocabulary[expression.name].recordings
+            if recordings:
+                return all(is_ratio(value, vocabulary) for _, each in recordings for value in values_of(each))
+            return expression.name.endswith("_ratio")
+        case Range():
+            return is_ratio(expression.selector, vocabulary)
+        case Subquery():
+            return is_ratio(expression.argument, vocabulary)
+        case Aggregation(operation=operation) if operation in _SAME_UNIT:
+            return all(is_ratio(value, vocabulary) for value in values_of(expression.argument))
+        case Call(function=function) if function in _SAME_UNIT:
+            return any(is_ratio(argument, vocabulary) for argument in expression.arguments)
+        case Binary(operator="-") if constant(expression.left) == 1:
+            return is_ratio(expression.right, vocabulary)
+        case Binary(operator="/"):
+            return _divides_like_by_like(expression)
+        case _:
+            return False
+
+
+def _divides_like_by_like(expression: Binary) -> bool:
+    if constant(expression.left) is not None or constant(expression.right) is not None:
+        return False
+    # The _sum of a histogram by its _count is an average, and money or processor time by a number of events a price.
+    return _amounts_read(expression.left) == _amounts_read(expression.right)
+
+
+def _amounts_read(expression: Expression) -> set[str]:
+    names = {part.name for part in walk(expression) if isinstance(part, Selector)}
+    sums = {"sum" for name in names if name.endswith("_sum")}
+    return sums | {kind for kind in ("_amount", "_cpu_time_seconds") if any(kind in name for name in names)}
+
+
+def can_be_fraction(expression: Expression, vocabulary: Vocabulary) -> bool:
+    """Whether the number can have digits after the point."""
+    match expression:
+        case Selector():
+            recordings = vocabulary[expression.name].recordings
+            if recordings:
+                return any(can_be_fraction(value, vocabulary) for _, each in recordings for value in values_of(each))
+            return expression.name.endswith(_FRACTION_SUFFIXES)
+        case Range():
+            return can_be_fraction(expression.selector, vocabulary)
+        case Subquery():
+            return can_be_fraction(expression.argument, vocabulary)
+        case Aggregation(operation=operation) if operation in ("max", "min", "sum", "topk", "bottomk"):
+            return any(can_be_fraction(value, vocabulary) for value in values_of(expression.argument))
+        case Aggregation(operation=operation) | Call(function=operation) if operation in _WHOLE:
+            return False
+        case Call(function="last_over_time" | "max_over_time" | "min_over_time"):
+            return can_be_fraction(expression.arguments[0], vocabulary)
+        case _:
+            value = constant(expression)
+            return value is None or value != int(value)

@@ -1,0 +1,1 @@
+"""The command `trust-otel`: everything that operators of trust services run."""

@@ -1,0 +1,7 @@
+"""Turns the templates of Alertmanager and the rules, with the variables of `monitoring/.env`, into files to load."""
+
+from trust_ops.alertmanager_config.errors import Problem, RenderError
+from trust_ops.alertmanager_config.files import Rendered, render, write
+from trust_ops.alertmanager_config.scaling import scaled
+
+__all__ = ["Problem", "RenderError", "Rendered", "render", "scaled", "write"]

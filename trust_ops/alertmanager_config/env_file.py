@@ -1,0 +1,65 @@
+"""Reads a file of variables exactly as `kubectl create secret generic --from-env-file` does.
+
+So the Secret in the cluster and what is rendered here hold the same values.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trust_ops.alertmanager_config.errors import Problem, RenderError
+
+_BOM = "\ufeff"
+_NAME = re.compile(r"[-._A-Za-z][-._A-Za-z0-9]*")
+
+
+@dataclass(frozen=True)
+class EnvFile:
+    """The variables of a file, and what its author may have meant differently."""
+
+    values: Mapping[str, str]
+    warnings: tuple[str, ...]
+
+
+def parse(text: str, environment: Mapping[str, str]) -> EnvFile:
+    """The variables of a file: one `NAME=value` a line.
+
+    Everything after the first `=` is the value: quotes, blanks at the end and `#` belong to it. Lines that are
+    blank or begin with `#` are comments. A line with a name alone takes the value of `environment`.
+
+    Raises RenderError with the numbers of the lines that kubectl would refuse.
+    """
+    values: dict[str, str] = {}
+    problems: list[Problem] = []
+    warnings: list[str] = []
+    for number, line in enumerate(text.removeprefix(_BOM).split("\n"), start=1):
+        content = line.removesuffix("\r").lstrip()
+        if not content or content.startswith("#"):
+            continue
+        name, separator, value = content.partition("=")
+        problem = _name_problem(name, values)
+        if problem:
+            problems.append(Problem(f"line {number}", problem))
+            continue
+        values[name] = value if separator else environment.get(name, "")
+        if _quoted(values[name]):
+            warnings.append(
+                f"line {number}: the quotes around the value of {name} belong to the value, as in kubectl; remove them"
+            )
+    if problems:
+        raise RenderError(problems)
+    return EnvFile(values, tuple(warnings))
+
+
+def _name_problem(name: str, seen: Mapping[str, str]) -> str | None:
+    if not _NAME.fullmatch(name):
+        return "write NAME=value, without `export` and without blanks before the `=`"
+    if name in seen:
+        return f"{name} stands there twice; remove one"
+    return None
+
+
+def _quoted(value: str) -> bool:
+    return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"

@@ -1,0 +1,120 @@
+"""What is rendered, and where it is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import yaml
+
+from trust_ops.alertmanager_config import template, variables
+from trust_ops.alertmanager_config.errors import Problem, RenderError
+from trust_ops.alertmanager_config.variables import Values
+from trust_ops.stack.files import project_file
+
+CONFIGURATION = "trust-service-alertmanager.yml"
+NOTIFICATIONS = (
+    "trust-service-common.tmpl",
+    "trust-service-email.tmpl",
+    "trust-service-pagerduty.tmpl",
+    "trust-service-slack.tmpl",
+)
+RULES = ("trust-service-alerts.yml", "trust-service-recording.yml")
+SECRETS = "secrets"
+
+_HEADER = f"# Written by `trust-otel render` from monitoring/alertmanager/{CONFIGURATION}. Change that, not this.\n"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What is to be written.
+
+    Attributes:
+        configuration: Alertmanager's configuration.
+        texts: Every other file by its name: notification templates and rules.
+        secrets: What each file in the folder of secrets holds.
+    """
+
+    configuration: dict[str, Any]
+    texts: Mapping[str, str]
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+def render(environment: Mapping[str, str], secrets_folder: str) -> Rendered:
+    """Put the variables into the templates. `secrets_folder` is where Alertmanager will find the secrets.
+
+    Raises RenderError that names every variable that is missing or malformed, and every receiver without a channel.
+    """
+    if not secrets_folder.startswith("/"):
+        raise RenderError([Problem("the folder of secrets", "write its whole path, as Alertmanager sees it")])
+    values = variables.read(environment)
+    source = yaml.safe_load(_alertmanager_file(CONFIGURATION))
+    configuration = template.substitute(source, values, secrets_folder.rstrip("/"))
+    problems = template.empty_receivers(configuration)
+    if problems:
+        raise RenderError(problems)
+    texts = {name: template.substitute_strings(_alertmanager_file(name), values) for name in NOTIFICATIONS}
+    return Rendered(configuration, texts | _rules(values), _used(values.secrets(), configuration))
+
+
+def write(rendered: Rendered, folder: Path) -> list[Path]:
+    """Write all files, each at once or not at all, and the configuration last. Returns their paths.
+
+    A secret of an earlier time that is not used any more is removed. The folder of secrets is its owner's alone.
+    """
+    secrets = folder / SECRETS
+    folder.mkdir(parents=True, exist_ok=True)
+    secrets.mkdir(mode=0o700, exist_ok=True)
+    secrets.chmod(0o700)
+    for name in variables.BY_NAME.keys() - rendered.secrets.keys():
+        (secrets / name).unlink(missing_ok=True)
+    written = [_replace(secrets / name, text, 0o600) for name, text in rendered.secrets.items()]
+    written += [_replace(folder / name, text, 0o644) for name, text in rendered.texts.items()]
+    text = _HEADER + template.dump(rendered.configuration)
+    return [*written, _replace(folder / CONFIGURATION, text, 0o644)]
+
+
+def _alertmanager_file(name: str) -> str:
+    return project_file(f"monitoring/alertmanager/{name}").read_text(encoding="utf-8")
+
+
+def _rules(values: Values) -> dict[str, str]:
+    bases = {variables.GRAFANA: values.text["GRAFANA_URL"], variables.RUNBOOKS: values.text["RUNBOOK_URL"]}
+    rules = {}
+    for name in RULES:
+        text = project_file(f"monitoring/prometheus/{name}").read_text(encoding="utf-8")
+        for published, own in bases.items():
+            text = text.replace(f"{published}/", f"{own}/")
+        rules[name] = text
+    return rules
+
+
+def _used(secrets: Mapping[str, str], configuration: Any) -> dict[str, str]:
+    """What no channel reads is not written."""
+    read = {text.rpartition("/")[2] for text in _texts(configuration)}
+    return {name: secret for name, secret in secrets.items() if name in read}
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    elif isinstance(node, dict | list):
+        for part in node.values() if isinstance(node, dict) else node:
+            yield from _texts(part)
+
+
+def _replace(path: Path, text: str, mode: int) -> Path:
+    with NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            os.fchmod(file.fileno(), mode)
+            file.write(text.encode())
+            file.flush()
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+    return path

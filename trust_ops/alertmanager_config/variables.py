@@ -1,0 +1,235 @@
+"""Every variable of `monitoring/.env` that alerting reads: one table for the checks, the example file and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trust_ops.alertmanager_config import kinds
+from trust_ops.alertmanager_config.errors import Problem, RenderError
+from trust_ops.alertmanager_config.kinds import BadValueError, Kind
+
+OFF = "off"
+
+_SHOWN = 100
+"""Most characters of a bad value that stand in an error."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable.
+
+    Attributes:
+        name: Its name.
+        kind: What it holds.
+        help: One phrase for the readers of the table.
+        optional: Whether it may be left empty.
+        default: What holds when it is left empty; `None` for nothing.
+        fallback: The variable whose value holds when it is left empty.
+        needs: The variable without which it has no use: it is left out together with that one.
+        may_be_off: Whether `off` leaves it out on purpose.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    optional: bool = False
+    default: str | None = None
+    fallback: str | None = None
+    needs: str | None = None
+    may_be_off: bool = True
+
+
+@dataclass(frozen=True)
+class Values:
+    """The checked variables.
+
+    Attributes:
+        text: Each variable's value, or `None` where it is left out.
+        source: The variable that each value came from: itself, or its fallback.
+    """
+
+    text: Mapping[str, str | None] = field(repr=False)
+    source: Mapping[str, str]
+
+    def secrets(self) -> dict[str, str]:
+        """Every secret that has a value of its own."""
+        return {
+            variable.name: text
+            for variable in VARIABLES
+            if variable.kind.secret
+            and self.source[variable.name] == variable.name
+            and (text := self.text[variable.name]) is not None
+        }
+
+
+def _level(name: str, who: str) -> Variable:
+    return Variable(
+        name, kinds.EMAILS, f"{who}, told of escalations", optional=True, fallback="ESCALATION_EMAIL", needs="SMTP_HOST"
+    )
+
+
+def _team(name: str, what: str) -> Variable:
+    return Variable(name, kinds.EMAILS, f"who receives {what}", needs="SMTP_HOST")
+
+
+def _slack(name: str, what: str) -> Variable:
+    return Variable(name, kinds.SLACK_URL, f"incoming webhook of the Slack channel for {what}")
+
+
+def _pagerduty(name: str, what: str) -> Variable:
+    return Variable(name, kinds.KEY, f"integration key (Events API v2) of the PagerDuty service for {what}")
+
+
+def _oncall(name: str, team: str) -> Variable:
+    return Variable(
+        name,
+        kinds.TEXT,
+        f"who of {team} is on call: a text or a link to the schedule, shown in every notification",
+        optional=True,
+        default=f"{team} team",
+        may_be_off=False,
+    )
+
+
+def _base(name: str, default: str, what: str) -> Variable:
+    return Variable(name, kinds.URL, what, optional=True, default=default, may_be_off=False)
+
+
+# The addresses that stand in the rules; `render` replaces them.
+GRAFANA = "https://grafana.marty.com"
+RUNBOOKS = "https://runbooks.marty.com"
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        "SMTP_HOST",
+        kinds.HOST_PORT,
+        "mail server; TLS from the start on port 465, STARTTLS on all others; `off` leaves out all mail",
+    ),
+    Variable("SMTP_FROM", kinds.SENDER, "sender of the mails", needs="SMTP_HOST", may_be_off=False),
+    Variable("SMTP_USERNAME", kinds.TEXT, "account at the mail server; `off` if it asks for none", needs="SMTP_HOST"),
+    Variable("SMTP_PASSWORD", kinds.SECRET, "its password; `off` if it asks for none", needs="SMTP_HOST"),
+    Variable(
+        "SMTP_CA_FILE",
+        kinds.PATH,
+        "certificates of the authorities to trust for the mail server, as Alertmanager sees the path",
+        optional=True,
+        needs="SMTP_HOST",
+    ),
+    _slack("SLACK_WEBHOOK_DEFAULT", "info, and for what no team takes"),
+    _slack("SLACK_WEBHOOK_SECURITY", "the security team"),
+    _slack("SLACK_WEBHOOK_PLATFORM", "the platform team"),
+    _slack("SLACK_WEBHOOK_BUSINESS", "business and compliance"),
+    Variable(
+        "SLACK_WEBHOOK_ESCALATION",
+        kinds.SLACK_URL,
+        "incoming webhook of the Slack channel for escalations",
+        optional=True,
+        fallback="SLACK_WEBHOOK_DEFAULT",
+    ),
+    _pagerduty("PAGERDUTY_SECURITY_KEY", "critical security alerts"),
+    _pagerduty("PAGERDUTY_PLATFORM_KEY", "all other critical alerts"),
+    _pagerduty("PAGERDUTY_ESCALATION_KEY", "escalations to the manager and the executives"),
+    Variable(
+        "PAGERDUTY_URL",
+        kinds.PAGERDUTY_URL,
+        "PagerDuty's Events API v2",
+        optional=True,
+        default="https://events.pagerduty.com/v2/enqueue",
+        may_be_off=False,
+    ),
+    _team("SECURITY_EMAIL", "security alerts"),
+    _team("PLATFORM_EMAIL", "platform alerts"),
+    _team("BUSINESS_EMAIL", "business alerts"),
+    _team("COMPLIANCE_EMAIL", "compliance alerts"),
+    _team("ESCALATION_EMAIL", "what is critical for 15 minutes: the senior people of all teams"),
+    _level("TEAM_LEAD_EMAIL", "team lead"),
+    _level("MANAGER_EMAIL", "engineering manager"),
+    _level("EXECUTIVE_EMAIL", "executives"),
+    Variable(
+        "INCIDENT_WEBHOOK_URL",
+        kinds.WEBHOOK_URL,
+        "incident management, told of every critical alert and every warning",
+        optional=True,
+    ),
+    Variable("INCIDENT_WEBHOOK_TOKEN", kinds.SECRET, "its bearer token", optional=True, needs="INCIDENT_WEBHOOK_URL"),
+    Variable(
+        "DEADMAN_WEBHOOK_URL",
+        kinds.WEBHOOK_URL,
+        "dead man's switch, which must alarm when it hears nothing for some minutes",
+        optional=True,
+    ),
+    _oncall("ONCALL_SECURITY", "security"),
+    _oncall("ONCALL_PLATFORM", "platform"),
+    _oncall("ONCALL_BUSINESS", "business"),
+    _oncall("ONCALL_COMPLIANCE", "compliance"),
+    _base("GRAFANA_URL", GRAFANA, "Grafana, for links to dashboards"),
+    _base("RUNBOOK_URL", RUNBOOKS, "where the runbooks are, for links"),
+    _base("ALERTMANAGER_URL", "https://alertmanager.marty.com", "Alertmanager, for links that silence"),
+    Variable(
+        "BUSINESS_TIMEZONE",
+        kinds.TIMEZONE,
+        "time zone of the hours in which business alerts are told",
+        optional=True,
+        default="UTC",
+        may_be_off=False,
+    ),
+)
+
+BY_NAME = {variable.name: variable for variable in VARIABLES}
+
+
+def read(environment: Mapping[str, str]) -> Values:
+    """Check all variables. Raises RenderError that names each that is missing or malformed, with the remedy."""
+    text: dict[str, str | None] = {}
+    source: dict[str, str] = {}
+    left_out: set[str] = set()
+    problems: list[Problem] = []
+    for variable in VARIABLES:
+        name = variable.name
+        text[name], source[name] = None, name
+        given = environment.get(name, "")
+        try:
+            if variable.needs in left_out or _is_off(variable, given):
+                left_out.add(name)
+            elif given:
+                text[name] = variable.kind.parse(given)
+            elif not variable.optional:
+                raise BadValueError(_missing(variable))
+            elif variable.fallback is not None:
+                text[name], source[name] = text[variable.fallback], source[variable.fallback]
+            else:
+                text[name] = variable.default
+                left_out.update([name] if variable.default is None else [])
+        except BadValueError as error:
+            problems.append(Problem(name, _shown(variable, given) + str(error)))
+    problems += _pair_problems(environment, left_out)
+    if problems:
+        raise RenderError(problems)
+    return Values(text, source)
+
+
+def _is_off(variable: Variable, given: str) -> bool:
+    if given == OFF and not variable.may_be_off:
+        raise BadValueError("it cannot be `off`" + ("; leave it empty for the default" if variable.optional else ""))
+    return given == OFF
+
+
+def _shown(variable: Variable, given: str) -> str:
+    """A bad value, unless it may hold a secret."""
+    if not given or not variable.kind.shown:
+        return ""
+    shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
+    return f"{shown!r} is not usable; "
+
+
+def _pair_problems(environment: Mapping[str, str], left_out: set[str]) -> list[Problem]:
+    pair = ("SMTP_USERNAME", "SMTP_PASSWORD")
+    if all(environment.get(name) for name in pair) and len(left_out.intersection(pair)) == 1:
+        return [Problem(" and ".join(pair), "set both, or both to `off`")]
+    return []
+
+
+def _missing(variable: Variable) -> str:
+    choice = ", or set it to `off` to leave it out on purpose" if variable.may_be_off else ""
+    return f"it is missing or empty; set it ({variable.help}){choice}"

@@ -1,0 +1,103 @@
+"""The command line: `trust-otel`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from os import environ
+from typing import Any
+
+import click
+
+from trust_ops import settings_table
+from trust_ops.alertmanager_config.command import render
+from trust_ops.doctor import examine
+from trust_ops.grafana.commands import grafana
+from trust_ops.incidents.commands import incidents, review
+from trust_ops.stack.commands import stack
+from trust_otel.semconv import catalogue
+from trust_otel.semconv.metrics import ALL as ALL_METRICS
+from trust_otel.text import visible_text
+from trust_otel.version import __version__
+
+
+class _Commands(click.Group):
+    """Commands whose errors, which may quote what a server has answered, cannot steer the terminal."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError:
+            raise
+        except click.ClickException as error:
+            raise click.ClickException(visible_text(error.format_message(), keep="\n")) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Exact, bounded metrics for trust services, and the stack that carries them to Prometheus."""
+
+
+def _format_options(function: click.decorators.FC) -> click.decorators.FC:
+    function = click.option("--json", "form", flag_value="json", help="Print JSON.")(function)
+    return click.option("--markdown", "form", flag_value="markdown", help="Print the page of the documentation.")(
+        function
+    )
+
+
+@main.command()
+@_format_options
+def settings(form: str | None) -> None:
+    """Show every variable that trust-otel reads, and what it is set to here."""
+    if form == "json":
+        click.echo(json.dumps(settings_table.settings_json(environ), indent=2))
+    elif form == "markdown":
+        click.echo(settings_table.settings_page(), nl=False)
+    else:
+        click.echo(settings_table.settings_text(environ))
+
+
+@main.command()
+@_format_options
+def conventions(form: str | None) -> None:
+    """Show every metric and attribute, with its name in Prometheus."""
+    if form == "json":
+        click.echo(json.dumps(catalogue.catalogue_json(ALL_METRICS), indent=2))
+    elif form == "markdown":
+        click.echo(catalogue.catalogue_page(ALL_METRICS), nl=False)
+    else:
+        click.echo(catalogue.catalogue_text(ALL_METRICS))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def doctor(as_json: bool) -> None:
+    """Check all that the settings name: OTLP endpoints, certificates, dependencies, databases, feeds, agreements.
+
+    To each OTLP endpoint, an export request without data is sent.
+
+    Run it where the service runs, with the service's environment. Exits with 1 when anything is wrong.
+    """
+    findings = []
+    for finding in examine(environ):
+        findings.append(finding)
+        if not as_json:
+            state = "BAD " if finding.problem else "ok  "
+            line = f"{state}{finding.subject:<15}{finding.name}: {finding.problem or finding.detail or 'good'}"
+            click.echo(visible_text(line))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    sys.exit(any(finding.problem for finding in findings))
+
+
+main.add_command(render)
+main.add_command(stack)
+main.add_command(incidents)
+main.add_command(review)
+main.add_command(grafana)
+
+
+if __name__ == "__main__":
+    main()

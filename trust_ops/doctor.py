@@ -1,0 +1,186 @@
+"""Looks at everything that the settings name, as the service would, and says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from time import monotonic
+from typing import Any, Final
+
+from trust_otel import distro, settings
+from trust_otel.shown import place_of
+
+_ENDPOINT_SECONDS: Final = 5.0
+"""How long an endpoint may take to answer."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        subject: What was looked at: `setting`, `distro`, `endpoint`, `certificates`, `dependency`, `geoip`,
+            `reputation`, `sla` or `client address`.
+        name: Which one, without credentials.
+        problem: What is wrong and what helps; `None` when all is well.
+        detail: What is there, for the reader.
+    """
+
+    subject: str
+    name: str
+    problem: str | None
+    detail: str = ""
+
+
+def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Check after check, each as soon as it is done; those of the network take up to their timeout."""
+    for check in _CHECKS:
+        yield from check(environment)
+
+
+def _settings(environment: Mapping[str, str]) -> Iterator[Finding]:
+    problems = settings.check(environment)
+    for problem in problems:
+        yield Finding("setting", problem.name, str(problem))
+    for name in settings.unknown_names(environment):
+        yield Finding("setting", name, "this is not a setting; see `trust-otel settings`")
+    if not problems:
+        named = [setting.name for setting in settings.SETTINGS if environment.get(setting.name)]
+        yield Finding("setting", "all", None, f"{len(named)} set")
+
+
+def _conflicts(environment: Mapping[str, str]) -> Iterator[Finding]:
+    lines = distro.conflicts(environment)
+    for line in lines:
+        yield Finding("distro", "conflict", line)
+    if not lines:
+        yield Finding("distro", distro.DISTRO_NAME, None, "the only one")
+
+
+def _endpoints(environment: Mapping[str, str]) -> Iterator[Finding]:
+    if environment.get("OTEL_CONFIG_FILE") or settings.value("OTEL_SDK_DISABLED", environment):
+        return
+    from trust_otel.export import otlp
+
+    prepared = dict(environment)
+    distro.fill_in(prepared, settings.check(environment))
+    for signal in otlp.SIGNALS:
+        for exporter in settings.value(f"OTEL_{signal.upper()}_EXPORTER", environment):
+            if exporter in otlp.EXPORTERS:
+                began = monotonic()
+                problem = _endpoint_problem(signal, exporter, prepared)
+                yield Finding("endpoint", signal, problem, f"accepted, {(monotonic() - began) * 1000:.0f} ms")
+
+
+def _endpoint_problem(signal: str, exporter: str, environment: Mapping[str, str]) -> str | None:
+    from trust_otel.export import otlp
+
+    before = dict(os.environ)
+    try:
+        # Upstream's exporters read their settings from there.
+        os.environ.clear()
+        os.environ.update(environment)
+        return otlp.send_nothing(signal, exporter, _ENDPOINT_SECONDS)
+    except Exception as error:  # a setting that only upstream reads
+        return f"the exporter cannot be made: {place_of(error)}"
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _certificates(environment: Mapping[str, str]) -> Iterator[Finding]:
+    sources = settings.value("TRUST_OTEL_CERTIFICATES", environment)
+    if not sources:
+        return
+    from trust_otel.monitors.certificates import check_sources
+
+    for report in check_sources(sources, settings.value("TRUST_OTEL_CERTIFICATE_PASSWORD_FILE", environment)):
+        detail = f"{report.certificates} certificates"
+        if report.soonest_not_after is not None:
+            detail += f", the first ends {_date(report.soonest_not_after)}"
+        yield Finding("certificates", report.name, report.problem, detail)
+
+
+def _dependencies(environment: Mapping[str, str]) -> Iterator[Finding]:
+    dependencies = settings.value("TRUST_OTEL_DEPENDENCIES", environment)
+    if not dependencies:
+        return
+    from trust_otel.monitors.dependencies import check
+
+    timeout = settings.value("TRUST_OTEL_DEPENDENCY_TIMEOUT", environment)
+    for dependency in dependencies:
+        result = check(dependency, timeout)
+        problem = None if result.up else f"down: {result.error_type}"
+        yield Finding("dependency", dependency.name, problem, f"{dependency.type}, {result.seconds * 1000:.0f} ms")
+
+
+def _geoip(environment: Mapping[str, str]) -> Iterator[Finding]:
+    path = settings.value("TRUST_OTEL_GEOIP_DATABASE", environment)
+    if not path:
+        return
+    from trust_otel.security.geo import Countries
+
+    countries = Countries(path)
+    problem = _problem_of(countries.read_if_changed)
+    countries.close()
+    yield Finding("geoip", "TRUST_OTEL_GEOIP_DATABASE", problem)
+
+
+def _reputation(environment: Mapping[str, str]) -> Iterator[Finding]:
+    paths = settings.value("TRUST_OTEL_REPUTATION_FEEDS", environment)
+    if not paths:
+        return
+    from trust_otel.security.reputation import Feeds
+
+    feeds = Feeds(paths)
+    problems = dict(feeds.read_if_changed())
+    for name, size in feeds.sizes().items():
+        yield Finding("reputation", name, problems.get(name), f"{size} networks")
+
+
+def _agreements(environment: Mapping[str, str]) -> Iterator[Finding]:
+    path = settings.value("TRUST_OTEL_SLA_FILE", environment)
+    if not path:
+        return
+    from trust_otel.metrics.sla import read_agreements
+
+    yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_agreements(path)))
+
+
+def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
+    path = settings.value("TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE", environment)
+    if not path:
+        return
+    from trust_otel.security.client_address import read_key
+
+    yield Finding("client address", "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE", _problem_of(lambda: read_key(path)))
+
+
+_CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
+    _settings,
+    _conflicts,
+    _endpoints,
+    _certificates,
+    _dependencies,
+    _geoip,
+    _reputation,
+    _agreements,
+    _client_address,
+)
+
+
+def _problem_of(read: Callable[[], Any]) -> str | None:
+    try:
+        read()
+    except OSError as error:
+        # Its text holds the path, and the setting may hold a secret instead of one.
+        return error.strerror or type(error).__name__
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _date(unix_time: float) -> str:
+    return datetime.fromtimestamp(unix_time, timezone.utc).date().isoformat()

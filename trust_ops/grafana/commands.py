@@ -1,0 +1,171 @@
+"""`trust-otel grafana`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+
+from trust_ops.grafana.access import bring_about
+from trust_ops.grafana.access_file import read_access
+from trust_ops.grafana.client import Grafana
+from trust_ops.grafana.connection import connect
+from trust_ops.grafana.errors import GrafanaError
+from trust_ops.grafana.review import Review
+from trust_ops.grafana.review import review as review_of
+from trust_ops.grafana.tokens import LONGEST, SHORTEST, write_token
+from trust_ops.incidents.times import parse_duration
+from trust_ops.stack.files import access_file
+from trust_otel.text import visible_text
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def _connection(function: Callable[..., None]) -> Callable[..., None]:
+    options = (
+        click.option("--url", envvar="GRAFANA_URL", show_envvar=True, required=True, help="Where Grafana is."),
+        click.option(
+            "--token-file",
+            type=_FILE,
+            envvar="GRAFANA_TOKEN_FILE",
+            show_envvar=True,
+            help="File with the token of an administrator's service account.",
+        ),
+        click.option(
+            "--user",
+            envvar="GRAFANA_ADMIN_USER",
+            show_envvar=True,
+            default="admin",
+            show_default=True,
+            help="Administrator, where there is no token.",
+        ),
+        click.option(
+            "--password-file",
+            type=_FILE,
+            envvar="GRAFANA_ADMIN_PASSWORD_FILE",
+            show_envvar=True,
+            help="File with the administrator's password.",
+        ),
+        click.option(
+            "--ca-file",
+            type=_FILE,
+            envvar="GRAFANA_CA_FILE",
+            show_envvar=True,
+            help="PEM file of the authorities that Grafana's certificate may come from.  [default: the system's]",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+class Lifetime(click.ParamType[timedelta]):
+    """How long a token lives."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        try:
+            lifetime = parse_duration(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not SHORTEST <= lifetime <= LONGEST:
+            self.fail(f"{value!r} is not between 1m and {LONGEST.days}d; no token may live for ever", param, ctx)
+        return lifetime
+
+
+@click.group()
+def grafana() -> None:
+    """Decide who sees what in Grafana, and give out tokens."""
+
+
+@grafana.command()
+@_connection
+@click.option(
+    "--file",
+    "path",
+    type=_FILE,
+    default=access_file,
+    show_default="monitoring/provisioning/access.yml of trust-otel",
+    help="Who shall see what.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--review", is_flag=True, help="Show who can see what, and change nothing; exits with 1 on any finding.")
+@click.option("--json", "as_json", is_flag=True, help="Print the review as JSON.")
+def access(path: Path, dry_run: bool, review: bool, as_json: bool, **connection: Any) -> None:
+    """Make teams, service accounts and the permissions of folders as a file says.
+
+    What is so already is left alone: run it as often as you like. In the folders and dashboards of the file, whatever
+    permission the file does not name is taken away. Other folders, teams and service accounts stay, and so do the
+    members of teams.
+    """
+    if (review and dry_run) or (as_json and not review):
+        raise click.UsageError("--review and --dry-run exclude each other, and --json belongs to --review")
+    with _grafana(**connection) as server:
+        wanted = read_access(path)
+        if review:
+            found = review_of(server, wanted)
+            click.echo(json.dumps(asdict(found), indent=2) if as_json else visible_text(_text(found), keep="\n"))
+            raise SystemExit(bool(found.findings))
+        changes = 0
+        for change in bring_about(server, wanted, dry_run=dry_run):
+            changes += 1
+            click.echo(visible_text(f"would change: {change}" if dry_run else change))
+        if not changes:
+            click.echo("nothing to change")
+
+
+@grafana.command()
+@_connection
+@click.argument("account")
+@click.option(
+    "--expires",
+    "lifetime",
+    type=Lifetime(),
+    required=True,
+    help=f"How long it lives, such as 30d; at most {LONGEST.days}d.",
+)
+@click.option(
+    "--output", type=_FILE, required=True, help="File to write it to, for you alone; replaced if it is there."
+)
+def token(account: str, lifetime: timedelta, output: Path, **connection: Any) -> None:
+    """Make a token of the service account ACCOUNT. It is written to a file and never shown."""
+    with _grafana(**connection) as server:
+        now = datetime.now(timezone.utc)
+        others = write_token(server, account, lifetime, output, now)
+    click.echo(f"{output}: token of {account} until {now + lifetime:%Y-%m-%d %H:%M} UTC")
+    if others:
+        click.echo(f"still valid, delete in Grafana what is not used any more: {visible_text(', '.join(others))}")
+
+
+@contextmanager
+def _grafana(**connection: Any) -> Iterator[Grafana]:
+    try:
+        with connect(**connection) as client:
+            yield Grafana(client)
+    except GrafanaError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _text(found: Review) -> str:
+    sections = {
+        "Sees and may do everything (administrators)": found.administrators,
+        "People": [f"{login}: {role}" for login, role in found.people.items()],
+        "Teams": [f"{name}: {', '.join(members) or 'nobody'}" for name, members in found.teams.items()],
+        **{
+            f"{title[0].upper()}{title[1:]}": [f"{who}: {level}" for who, level in holders.items()]
+            for title, holders in found.places.items()
+            if holders or title.startswith("folder")
+        },
+        "Service accounts": [f"{name}: {what}" for name, what in found.service_accounts.items()],
+        "Findings": found.findings or ["none: all is as the file says"],
+    }
+    return "\n".join(
+        line for title, lines in sections.items() for line in (title, *(f"  {each}" for each in lines or ["nobody"]))
+    )

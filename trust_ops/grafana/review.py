@@ -1,0 +1,93 @@
+"""Who can see what: the access review."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trust_ops.grafana.access import Names, differences, grants_of, holders_wanted
+from trust_ops.grafana.access_file import Access
+from trust_ops.grafana.client import Grafana, ServiceAccount, Token
+
+
+@dataclass(frozen=True)
+class Review:
+    """What Grafana lets people and machines do.
+
+    Attributes:
+        administrators: Logins of those who see and may do everything.
+        people: Role of everybody else, by login.
+        teams: Members of each team.
+        places: For each folder, and beyond it each dashboard, what who may do.
+        service_accounts: For each service account, its role, whether it is disabled, and its tokens.
+        findings: What is not as the file says, and what should not be.
+    """
+
+    administrators: list[str]
+    people: Mapping[str, str]
+    teams: Mapping[str, list[str]]
+    places: Mapping[str, Mapping[str, str]]
+    service_accounts: Mapping[str, str]
+    findings: list[str]
+
+
+def review(grafana: Grafana, wanted: Access) -> Review:
+    """Asks Grafana, and compares with the file. Raises GrafanaError."""
+    names = Names(grafana)
+    people = grafana.people()
+    # Grafana makes whoever creates a team by password its member.
+    administrators = {person.login for person in people if person.role == "Admin"}
+    accounts = grafana.service_accounts()
+    tokens = {account.name: grafana.tokens(account.id) for account in accounts}
+    teams = {team.name: sorted(grafana.members(team.id)) for team in grafana.teams()}
+    places = {f"{place.kind} {place.title}": names.holders(grants_of(grafana, place)) for place in wanted.places}
+    findings = [
+        *(f"team {name} is in the file and not in Grafana" for name in wanted.teams if name not in teams),
+        *(
+            f"team {name} has no members beside administrators"
+            for name in wanted.teams
+            if name in teams and not set(teams[name]) - administrators
+        ),
+        *_of_places(places, wanted),
+        *(finding for account in accounts for finding in _of_account(account, tokens[account.name], wanted)),
+        *(
+            f"service account {name} is in the file and not in Grafana"
+            for name in wanted.service_accounts
+            if name not in tokens
+        ),
+    ]
+    return Review(
+        administrators=sorted(administrators),
+        people={person.login: person.role for person in people if person.role != "Admin"},
+        teams=teams,
+        places=places,
+        service_accounts={account.name: _in_words(account, tokens[account.name]) for account in accounts},
+        findings=findings,
+    )
+
+
+def _of_places(places: Mapping[str, Mapping[str, str]], wanted: Access) -> list[str]:
+    return [
+        f"{place.kind} {place.title}: the file says that {change}"
+        for place in wanted.places
+        for change in differences(places[f"{place.kind} {place.title}"], holders_wanted(place))
+    ]
+
+
+def _of_account(account: ServiceAccount, tokens: list[Token], wanted: Access) -> list[str]:
+    name = f"service account {account.name}"
+    role = wanted.service_accounts.get(account.name)
+    findings = [f"{name} (role {account.role}) is not in the file"] if role is None else []
+    if role is not None and role != account.role:
+        findings.append(f"{name} has role {account.role}, the file says {role}")
+    return findings + [f"{name}: token {token.name} never expires" for token in tokens if token.expiration is None]
+
+
+def _in_words(account: ServiceAccount, tokens: list[Token]) -> str:
+    state = ", disabled" if account.disabled else ""
+    lives = [
+        f"{token.name} {f'until {token.expiration}' if token.expiration else 'for ever'}"
+        for token in tokens
+        if not token.expired
+    ]
+    return f"role {account.role}{state}, {'tokens: ' + ', '.join(lives) if lives else 'no valid token'}"

@@ -1,0 +1,98 @@
+"""Asks a receiver over HTTP, for the commands."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from trust_ops.incidents import incident, records
+from trust_ops.incidents.incident import Event, Incident
+from trust_ops.incidents.records import Record
+from trust_ops.incidents.times import format_time, parse_time
+from trust_otel.shown import address_of
+
+_SECONDS = 30.0
+
+
+class ClientError(RuntimeError):
+    """The receiver did not do what it was asked; the message says why, for a person."""
+
+
+class Client:
+    """A receiver of incidents.
+
+    Args:
+        url: Where it is.
+        token: A token of its operators.
+        transport: Replaces the network.
+    """
+
+    def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
+        self._where = address_of(url)
+        self._client = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=_SECONDS,
+            transport=transport,
+            # Own services are reached directly, not through the proxy of the environment.
+            trust_env=False,
+            verify=ssl.create_default_context(),
+        )
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def incidents(self, *, only_open: bool, limit: int) -> tuple[list[Incident], int]:
+        """Incidents, and how many more there are. Every method raises ClientError."""
+        parameters = {"open": str(only_open).lower(), "limit": str(limit)}
+        answer = self._ask("GET", "/incidents", params=parameters)
+        return [incident.incident_from_json(content) for content in answer["incidents"]], answer["more"]
+
+    def incident(self, number: int) -> tuple[Incident, list[Event]]:
+        """An incident and its timeline."""
+        answer = self._ask("GET", f"/incidents/{number}")
+        return incident.incident_from_json(answer), [incident.event_from_json(event) for event in answer["timeline"]]
+
+    def acknowledge(self, number: int, person: str, comment: str, duration: str) -> datetime | None:
+        """Take an incident; until when its alert is silenced, `None` when it is not."""
+        body = {"by": person, "comment": comment, "for": duration}
+        until = self._ask("POST", f"/incidents/{number}/acknowledge", json=body)["silenced_until"]
+        return None if until is None else parse_time(until)
+
+    def note(self, number: int, person: str, text: str) -> None:
+        """Add to the timeline."""
+        self._ask("POST", f"/incidents/{number}/notes", json={"by": person, "text": text})
+
+    def records(self, start: datetime, end: datetime) -> list[Record]:
+        """The incidents that were open at any time in between, for a review."""
+        answer = self._ask("GET", "/records", params={"from": format_time(start), "until": format_time(end)})
+        return [records.from_json(content) for content in answer["records"]]
+
+    def _ask(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
+        try:
+            answer = self._client.request(method, path, **more)
+            content = answer.json()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ClientError(f"no answer from {self._where}: {_reason(error)}") from error
+        except ValueError as error:
+            raise ClientError(f"{self._where} is no receiver of incidents: its answer is not JSON") from error
+        if not isinstance(content, dict):
+            raise ClientError(f"{self._where} is no receiver of incidents: its answer is no object")
+        if not answer.is_success:
+            raise ClientError(str(content.get("error", f"{self._where} answers {answer.status_code}")))
+        return content
+
+
+def _reason(error: Exception) -> str:
+    # The text of any other error may quote the address.
+    return str(error) if isinstance(error, httpx.TransportError) and str(error) else type(error).__name__

@@ -1,0 +1,104 @@
+"""Incidents and reviews on a terminal, for somebody who was just woken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Column, Table
+from rich.text import Text
+
+from trust_ops.incidents import review_page
+from trust_ops.incidents.incident import Event, Incident
+from trust_ops.incidents.review import Review
+from trust_ops.incidents.times import format_duration
+from trust_otel.text import visible_text
+
+_COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
+_SHOWN = ("summary", "description", "runbook_url", "dashboard_url")
+
+
+def print_incidents(console: Console, found: Sequence[Incident], more: int, now: datetime) -> None:
+    """A line for each: what it is, since when, and who has it."""
+    if not found:
+        console.print("There is no incident.")
+        return
+    table = _table("id", "since", "severity", "alert", "service", "acknowledged by")
+    for one in found:
+        style = "dim" if one.resolved_at is not None else _COLOURS.get(one.severity, "")
+        cells = (str(one.id), _since(one, now), one.severity, one.alertname, one.service, _holder(one, now))
+        table.add_row(*(_text(cell, style) for cell in cells))
+    console.print(table)
+    if more:
+        console.print(f"and {more} more: raise --limit")
+
+
+def print_incident(console: Console, found: Incident, timeline: Sequence[Event], now: datetime) -> None:
+    """All that is known of one."""
+    head = f"Incident {found.id}: {found.alertname}"
+    console.print(_text(head, _COLOURS.get(found.severity, "bold")))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    facts = {
+        "since": _since(found, now) if found.resolved_at else f"{_second(found.starts_at)} UTC ({_since(found, now)})",
+        "acknowledged by": _holder(found, now),
+        **{name.removesuffix("_url"): found.annotations[name] for name in _SHOWN if found.annotations.get(name)},
+        "rule": found.generator_url,
+        "Alertmanager": found.alertmanager_url,
+    }
+    for name, value in {**facts, **dict(sorted(found.labels.items()))}.items():
+        if value:
+            table.add_row(_text(name, "dim"), _text(value))
+    console.print(table)
+    console.print()
+    for event in timeline:
+        who = f" {event.person}" if event.person else ""
+        said = f": {event.text}" if event.text else ""
+        # Further lines of a note must not look like events.
+        line = f"{_second(event.at)} UTC  {event.kind}{who}{said}".replace("\n", "\n    ")
+        console.print(_text(line))
+
+
+def print_review(console: Console, review: Review) -> None:
+    """The page."""
+    console.print(_text(review_page.title(review), "bold"))
+    for section in review_page.sections(review):
+        console.print()
+        console.print(_text(section.title, "bold"))
+        if section.text:
+            console.print(_text(section.text))
+        if section.rows:
+            table = _table(*section.columns)
+            for row in section.rows:
+                table.add_row(*(_text(cell) for cell in row))
+            console.print(table)
+
+
+def _table(*headings: str) -> Table:
+    # A name that is cut off cannot be searched for.
+    return Table(*(Column(heading, overflow="fold") for heading in headings), box=None, pad_edge=False)
+
+
+def _since(one: Incident, now: datetime) -> str:
+    if one.resolved_at is not None:
+        return f"{_second(one.starts_at)} UTC, for {format_duration(one.resolved_at - one.starts_at)}"
+    return format_duration(now - one.starts_at)
+
+
+def _holder(one: Incident, now: datetime) -> str:
+    if one.acknowledged_by is not None:
+        until = one.acknowledged_until
+        if until is None or one.resolved_at is not None:
+            return one.acknowledged_by
+        if until > now:
+            return f"{one.acknowledged_by} for {format_duration(until - now)}"
+    return "-" if one.acknowledged_at is None else "nobody any more"
+
+
+def _second(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _text(text: str, style: str = "") -> Text:
+    # Labels and notes come from outside.
+    return Text(visible_text(text, keep="\n\t"), style)

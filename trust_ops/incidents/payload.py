@@ -1,0 +1,163 @@
+"""Alertmanager's webhook notification (version 4): read, checked, and nothing taken on trust."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from trust_ops.incidents.times import parse_time
+
+VERSION = "4"
+
+_FINGERPRINT_LENGTH = 64
+_SHOWN = 60
+_EARLIEST = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class PayloadError(ValueError):
+    """A notification that cannot be used; the message says where and why."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One alert of a notification.
+
+    Attributes:
+        fingerprint: Alertmanager's hash of the labels.
+        firing: Whether it fires; otherwise it is resolved.
+        labels: Its labels.
+        annotations: Its annotations.
+        starts_at: When it began to fire.
+        ends_at: When it ended; `None` while it fires, or when Alertmanager does not say.
+        generator_url: The rule's expression in Prometheus.
+    """
+
+    fingerprint: str
+    firing: bool
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: datetime
+    ends_at: datetime | None = None
+    generator_url: str = ""
+
+
+@dataclass(frozen=True)
+class Notification:
+    """What one delivery says.
+
+    Attributes:
+        receiver: Alertmanager's receiver that delivers it.
+        alertmanager_url: Where people find that Alertmanager.
+        alerts: The alerts of the group.
+        truncated: How many alerts Alertmanager has left out.
+    """
+
+    receiver: str
+    alertmanager_url: str
+    alerts: tuple[Alert, ...]
+    truncated: int = 0
+
+
+def parse(body: bytes) -> Notification:
+    """Read the body of a delivery. Fields that are not used are not looked at.
+
+    Raises:
+        PayloadError: It is no such notification.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise PayloadError(f"the body is not JSON: {error}") from error
+    payload = _object(content, "the body")
+    version = payload.get("version")
+    if version != VERSION:
+        raise PayloadError(f'version: {_shown(version)} is not "{VERSION}", which is what Alertmanager sends')
+    alerts = payload.get("alerts")
+    if not isinstance(alerts, list):
+        raise PayloadError(f"alerts: {_shown(alerts)} is no list")
+    truncated = payload.get("truncatedAlerts", 0)
+    if not isinstance(truncated, int):
+        raise PayloadError(f"truncatedAlerts: {_shown(truncated)} is no number")
+    return Notification(
+        receiver=_text(payload, "receiver", ""),
+        alertmanager_url=_text(payload, "externalURL", ""),
+        alerts=tuple(_alert(alert, f"alerts[{index}]") for index, alert in enumerate(alerts)),
+        truncated=truncated,
+    )
+
+
+def _alert(content: object, where: str) -> Alert:
+    alert = _object(content, where)
+    status = alert.get("status")
+    if status not in ("firing", "resolved"):
+        raise PayloadError(f"{where}.status: {_shown(status)} is neither firing nor resolved")
+    fingerprint = _text(alert, "fingerprint", f"{where}.")
+    if not 0 < len(fingerprint) <= _FINGERPRINT_LENGTH:
+        raise PayloadError(f"{where}.fingerprint: it needs 1 to {_FINGERPRINT_LENGTH} characters")
+    labels = _texts(alert, "labels", where)
+    if not labels:
+        raise PayloadError(f"{where}.labels: there are none")
+    starts_at = _time(alert, "startsAt", where)
+    if starts_at is None:
+        raise PayloadError(f"{where}.startsAt: it is missing")
+    return Alert(
+        fingerprint=fingerprint,
+        firing=status == "firing",
+        labels=labels,
+        annotations=_texts(alert, "annotations", where),
+        starts_at=starts_at,
+        ends_at=_time(alert, "endsAt", where) if status == "resolved" else None,
+        generator_url=_text(alert, "generatorURL", f"{where}."),
+    )
+
+
+def _object(content: object, where: str) -> Mapping[str, Any]:
+    if not isinstance(content, dict):
+        raise PayloadError(f"{where}: {_shown(content)} is no object")
+    return content
+
+
+def _text(content: Mapping[str, Any], name: str, where: str) -> str:
+    value = content.get(name, "")
+    if not isinstance(value, str):
+        raise PayloadError(f"{where}{name}: {_shown(value)} is no text")
+    return storable(value)
+
+
+def _texts(content: Mapping[str, Any], name: str, where: str) -> dict[str, str]:
+    values = content.get(name)
+    if values is None:
+        return {}
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        raise PayloadError(f"{where}.{name}: {_shown(values)} is no object of texts")
+    return {storable(key): storable(value) for key, value in values.items()}
+
+
+def _time(content: Mapping[str, Any], name: str, where: str) -> datetime | None:
+    text = _text(content, name, f"{where}.")
+    if not text:
+        return None
+    try:
+        moment = parse_time(text)
+    except ValueError as error:
+        raise PayloadError(f"{where}.{name}: {error}") from error
+    # Go's zero time means "not known".
+    return moment if moment >= _EARLIEST else None
+
+
+def storable(text: str) -> str:
+    """Without what no database or terminal can take: lone surrogates, and NUL."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _shown(value: object) -> str:
+    # Not the whole: it comes from outside, and goes into an answer and a log.
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

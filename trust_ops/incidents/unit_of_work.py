@@ -1,0 +1,184 @@
+"""The incidents that one transaction works on, and what may happen to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, select, update
+
+from trust_ops.incidents.incident import ACKNOWLEDGED, LAPSED, NOTE, OPENED, REOPENED, RESOLVED
+from trust_ops.incidents.payload import Alert
+from trust_ops.incidents.tables import NAME_LENGTH, events, incidents
+
+
+@dataclass
+class State:
+    """What changes of an incident in its life; a column each."""
+
+    changed_at: datetime
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str | None = None
+    acknowledged_until: datetime | None = None
+    silence_id: str | None = None
+    absent_since: datetime | None = None
+    resolved_at: datetime | None = None
+
+
+_STATE = tuple(State.__dataclass_fields__)
+
+
+class Entry:
+    """An incident of the journal; `id` is -1 until it is written for the first time."""
+
+    def __init__(self, fingerprint: str, starts_at: datetime, state: State, id: int = -1) -> None:  # noqa: A002
+        self.id = id
+        self.fingerprint = fingerprint
+        self.starts_at = starts_at
+        self.state = state
+        self.stored: State | None = None if id == -1 else State(**asdict(state))
+
+    @property
+    def open(self) -> bool:
+        """Whether the alert still fires, as far as is known."""
+        return self.state.resolved_at is None
+
+
+class Journal:
+    """Reads incidents, changes them in memory, and writes what has changed all at once.
+
+    Args:
+        connection: A transaction of `Database.write`.
+        now: The time of all that happens in it.
+    """
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self.now = now
+        self._connection = connection
+        self._entries: dict[str, list[Entry]] = {}
+        self._new: list[tuple[Entry, dict[str, Any]]] = []
+        self._events: list[tuple[Entry, dict[str, Any]]] = []
+
+    def load(self, condition: ColumnElement[bool]) -> list[Entry]:
+        """The incidents that meet the condition, in the order of their start."""
+        columns = [incidents.c[name] for name in ("id", "fingerprint", "starts_at", *_STATE)]
+        rows = self._connection.execute(select(*columns).where(condition).order_by(incidents.c.starts_at)).mappings()
+        loaded = []
+        for row in rows:
+            state = State(**{name: row[name] for name in _STATE})
+            entry = Entry(row["fingerprint"], row["starts_at"], state, row["id"])
+            self._entries.setdefault(entry.fingerprint, []).append(entry)
+            loaded.append(entry)
+        return loaded
+
+    def of(self, fingerprint: str) -> list[Entry]:
+        """What the journal has of an alert."""
+        return self._entries.get(fingerprint, [])
+
+    def open(self, alert: Alert, alertmanager_url: str, text: str) -> Entry:
+        """Begin an incident. An earlier one of the same alert ends with it: an alert fires once at a time."""
+        entry = Entry(alert.fingerprint, alert.starts_at, State(changed_at=self.now))
+        self._new.append((entry, _identity(alert, alertmanager_url)))
+        self._note_down(entry, OPENED, text=text)
+        for earlier in self.of(alert.fingerprint):
+            if earlier.open and earlier.starts_at < entry.starts_at:
+                # The silence goes on with the alert, which came back before anybody noticed that it was gone.
+                entry.state.silence_id, earlier.state.silence_id = earlier.state.silence_id, None
+                self.resolve(earlier, entry.starts_at, "the alert began anew")
+        self._entries.setdefault(alert.fingerprint, []).append(entry)
+        return entry
+
+    def resolve(self, entry: Entry, at: datetime, text: str) -> None:
+        """End an incident. It cannot end before it began, nor in the future."""
+        entry.state.resolved_at = max(entry.starts_at, min(at, self.now))
+        entry.state.absent_since = None
+        entry.state.changed_at = self.now
+        self._note_down(entry, RESOLVED, at=entry.state.resolved_at, text=text)
+
+    def reopen(self, entry: Entry, text: str) -> None:
+        """Take back that an incident has ended."""
+        entry.state.resolved_at = None
+        entry.state.changed_at = self.now
+        self._note_down(entry, REOPENED, text=text)
+
+    def acknowledge(
+        self,
+        entry: Entry,
+        person: str,
+        text: str,
+        *,
+        at: datetime | None = None,
+        until: datetime | None = None,
+        silence_id: str | None = None,
+    ) -> None:
+        """Note who has taken an incident."""
+        moment = at or self.now
+        entry.state.acknowledged_at = entry.state.acknowledged_at or moment
+        entry.state.acknowledged_by = person[:NAME_LENGTH]
+        entry.state.acknowledged_until = until
+        entry.state.changed_at = self.now
+        self._note_down(entry, ACKNOWLEDGED, at=moment, person=person, text=text, silence_id=silence_id)
+
+    def lapse(self, entry: Entry) -> None:
+        """Note that nobody has an incident any more."""
+        person = entry.state.acknowledged_by
+        entry.state.acknowledged_by = entry.state.acknowledged_until = None
+        entry.state.changed_at = self.now
+        self._note_down(entry, LAPSED, person=person, text="the silence has ended and the alert still fires")
+
+    def note(self, entry: Entry, person: str, text: str) -> None:
+        """Note what somebody says."""
+        self._note_down(entry, NOTE, person=person, text=text)
+
+    def write(self) -> None:
+        """Store everything. Entries that are new have their `id` afterwards."""
+        if self._new:
+            rows = [
+                {"fingerprint": entry.fingerprint, "starts_at": entry.starts_at, **identity, **asdict(entry.state)}
+                for entry, identity in self._new
+            ]
+            made = insert(incidents).returning(incidents.c.id, sort_by_parameter_order=True)
+            for (entry, _), number in zip(self._new, self._connection.execute(made, rows).scalars(), strict=True):
+                entry.id = number
+        changed = [entry for entry in self._all() if entry.stored is not None and entry.stored != entry.state]
+        if changed:
+            changes = update(incidents).where(incidents.c.id == bindparam("which"))
+            self._connection.execute(changes, [{"which": entry.id, **asdict(entry.state)} for entry in changed])
+        if self._events:
+            rows = [{"incident_id": entry.id, **values} for entry, values in self._events]
+            self._connection.execute(insert(events), rows)
+
+    def _all(self) -> Iterable[Entry]:
+        return (entry for entries in self._entries.values() for entry in entries)
+
+    def _note_down(
+        self,
+        entry: Entry,
+        kind: str,
+        *,
+        at: datetime | None = None,
+        person: str | None = None,
+        text: str = "",
+        silence_id: str | None = None,
+    ) -> None:
+        values = {
+            "at": at or self.now,
+            "kind": kind,
+            "person": None if person is None else person[:NAME_LENGTH],
+            "text": text,
+            "silence_id": silence_id,
+        }
+        self._events.append((entry, values))
+
+
+def _identity(alert: Alert, alertmanager_url: str) -> dict[str, Any]:
+    names = ("alertname", "severity", "team", "service", "category")
+    return {
+        **{name: alert.labels.get(name, "")[:NAME_LENGTH] for name in names},
+        "labels": dict(alert.labels),
+        "annotations": dict(alert.annotations),
+        "generator_url": alert.generator_url,
+        "alertmanager_url": alertmanager_url,
+    }

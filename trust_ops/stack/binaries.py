@@ -1,0 +1,85 @@
+"""Finds the executable of a component: explicit setting, PATH, cache, and last a build or download."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from trust_ops.stack.building import Progress, build, cache_folder, cached, remedies, usable
+from trust_ops.stack.errors import BinaryUnavailable
+from trust_ops.stack.recipes import Binary
+
+Version = tuple[int, int, int]
+
+# The exporter for Redis says "Redis Metrics Exporter 1.45.0", all others say "version".
+_VERSION = re.compile(r"(?:version|Exporter) v?(\d+)\.(\d+)\.(\d+)")
+
+
+def find(binary: Binary, environ: Mapping[str, str], on_progress: Progress) -> Path:
+    """The executable to start.
+
+    Raises BinaryUnavailable (or BuildError, a kind of it) with the remedies.
+    """
+    explicit = environ.get(binary.variable)
+    if explicit:
+        return _explicit(binary, Path(explicit))
+    installed = _installed(binary, environ, on_progress)
+    if installed is not None:
+        return installed
+    cache = cache_folder(environ)
+    ready = cached(binary, cache)
+    return ready if usable(ready) else build(binary, cache, environ, on_progress)
+
+
+def compatible(found: Version, pinned: Version) -> bool:
+    """Not older than the pinned version, and of the same major (below 1.0: minor) version."""
+    same = 2 if pinned[0] == 0 else 1
+    return found[:same] == pinned[:same] and found >= pinned
+
+
+def _explicit(binary: Binary, path: Path) -> Path:
+    # The user's word: the version is not checked.
+    if path.is_file() and os.access(path, os.X_OK):
+        return path.resolve()
+    raise BinaryUnavailable(
+        f"{binary.variable} is set to {path}, which is not an executable file.\n"
+        f"Correct or unset it. Without it:\n{remedies(binary)}"
+    )
+
+
+def _installed(binary: Binary, environ: Mapping[str, str], on_progress: Progress) -> Path | None:
+    pinned = _parse(f"version {binary.version}")
+    for name in binary.on_path:
+        where = shutil.which(name, path=environ.get("PATH"))
+        if where is None:
+            continue
+        version = _version_of(where)
+        if version is not None and pinned is not None and _will_do(binary, version, pinned):
+            return Path(where)
+        spoken = ".".join(map(str, version)) if version else "unknown"
+        on_progress(f"{binary.title}: not {where}, it is version {spoken}, not {binary.version}")
+    return None
+
+
+def _will_do(binary: Binary, found: Version, pinned: Version) -> bool:
+    return found == pinned if binary.exact else compatible(found, pinned)
+
+
+def _version_of(executable: str) -> Version | None:
+    try:
+        answer = subprocess.run(  # noqa: S603 - found on the user's own PATH
+            [executable, "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return _parse(answer.stdout + answer.stderr)
+
+
+def _parse(text: str) -> Version | None:
+    match = _VERSION.search(text)
+    if match is None:
+        return None
+    major, minor, patch = match.groups()
+    return int(major), int(minor), int(patch)

@@ -1,0 +1,93 @@
+"""Starts and stops processes, and never touches one that it did not start."""
+
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from trust_ops.private_files import open_private
+from trust_ops.stack.state import ProcessRecord
+
+# Two readings of one process' start differ by rounding at most; a recycled pid is seconds away.
+_SAME_START = 1.0
+_POLL_SECONDS = 0.02
+
+
+def start(
+    command: list[str], *, environment: Mapping[str, str], directory: Path, log: Path
+) -> "subprocess.Popen[bytes]":
+    """Start a process that writes to the end of `log`, and whose files are its owner's alone.
+
+    Raises OSError when it cannot be started.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "ab", opener=open_private) as output:
+        return subprocess.Popen(  # noqa: S603 - a component of the stack
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            # A Ctrl-C in the terminal goes to the whole foreground group: components are stopped in
+            # order instead.
+            start_new_session=True,
+            umask=0o077,
+        )
+
+
+def record(pid: int) -> ProcessRecord:
+    """The record of a process that has just been started.
+
+    Raises psutil.NoSuchProcess when it is gone already.
+    """
+    return ProcessRecord(pid=pid, started=psutil.Process(pid).create_time())
+
+
+def running(process: ProcessRecord) -> bool:
+    """Whether that very process runs: a zombie does not, nor another process with its pid."""
+    return _find(process) is not None
+
+
+def send(process: ProcessRecord, signal_number: int) -> None:
+    """Send a signal, unless the process is gone."""
+    found = _find(process)
+    if found is not None:
+        with suppress(psutil.NoSuchProcess):
+            found.send_signal(signal_number)
+
+
+def wait(process: ProcessRecord, seconds: float) -> bool:
+    """Wait for the end of the process; whether it came in time."""
+    # Not psutil's wait(): it waits until the pid is free, which may be never in a container whose
+    # first process does not collect the ended ones.
+    deadline = time.monotonic() + seconds
+    while running(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL_SECONDS)
+    return True
+
+
+def stop(process: ProcessRecord, grace: float) -> None:
+    """Ask the process to end (SIGTERM); after `grace` seconds make it end (SIGKILL)."""
+    found = _find(process)
+    if found is None:
+        return
+    with suppress(psutil.NoSuchProcess):
+        found.terminate()
+        if not wait(process, grace):
+            found.kill()
+            wait(process, grace)
+
+
+def _find(process: ProcessRecord) -> psutil.Process | None:
+    try:
+        found = psutil.Process(process.pid)
+        same = abs(found.create_time() - process.started) < _SAME_START
+        return found if same and found.status() != psutil.STATUS_ZOMBIE else None
+    except psutil.NoSuchProcess:
+        return None

@@ -1,0 +1,237 @@
+"""The executables of the stack: pinned versions, and the Go builds or Debian packages that they come from.
+
+A recipe is data. Its steps run in an empty folder that holds copies of its files and folders, and leave the
+executable in `bin/`.
+"""
+
+import hashlib
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from trust_ops.stack import files
+
+# The version that the go.mod files of all components ask for.
+MINIMUM_GO = "1.25"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a build, and how to name it to the user."""
+
+    title: str
+    command: tuple[str, ...]
+    may_fail: bool = False
+
+
+@dataclass(frozen=True)
+class Tool:
+    """What the steps of a recipe need on PATH, and how messages speak of it."""
+
+    program: str
+    title: str
+    verb: str
+    participle: str
+    remedy: str
+
+
+GO = Tool("go", "Go", "build", "built", f"install Go {MINIMUM_GO} or later (https://go.dev/dl) and try again")
+APT = Tool("apt-get", "apt-get", "fetch", "fetched", "run this on Debian 12, whose package it is")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to come by one executable."""
+
+    executable: str
+    steps: tuple[Step, ...]
+    files: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+    tool: Tool = GO
+
+    def fingerprint(self) -> str:
+        """A hash of all that decides what comes out: commands, files, platform."""
+        digest = hashlib.sha256(f"{platform.system()} {platform.machine()}".encode())
+        for step in self.steps:
+            digest.update(repr(step.command).encode())
+        for file in (*self.files, *(file for folder in self.folders for file in sorted(folder.iterdir()))):
+            digest.update(file.read_bytes())
+        return digest.hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Binary:
+    """An executable of the stack.
+
+    `on_path` are the names it goes by when it is installed on the machine, best first. A later version that is found
+    there will do, unless `exact`.
+    """
+
+    name: str
+    title: str
+    version: str
+    on_path: tuple[str, ...]
+    recipe: Recipe
+    exact: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that names the executable explicitly."""
+        return f"TRUST_OTEL_{self.name.upper()}_BINARY"
+
+
+def binaries() -> dict[str, Binary]:
+    """Every executable of the stack by name."""
+    every = (
+        _collector(),
+        *_prometheus(),
+        *_alertmanager(),
+        _node_exporter(),
+        _postgres_exporter(),
+        _redis_exporter(),
+        _oldest_promtool(),
+    )
+    return {binary.name: binary for binary in every}
+
+
+def _collector() -> Binary:
+    version = "0.155.0"
+    builder = f"go.opentelemetry.io/collector/cmd/builder@v{version}"
+    recipe = Recipe(
+        executable="otelcol-trust",
+        steps=(
+            Step("fetching the builder", ("go", "install", "-trimpath", builder)),
+            # It ends with a `go mod tidy`, which also wants modules that only tests need, and fails
+            # where one of them cannot be had. The sources are complete by then, and the next step
+            # resolves what it really needs.
+            Step(
+                "generating sources",
+                ("bin/builder", "--config=builder.yaml", "--skip-compilation"),
+                may_fail=True,
+            ),
+            Step(
+                "compiling",
+                (
+                    "go",
+                    "build",
+                    "-C=otelcol-trust",
+                    "-mod=mod",
+                    *_SMALL,
+                    "-o=../bin/otelcol-trust",
+                    ".",
+                ),
+            ),
+        ),
+        files=(files.collector_manifest(),),
+        folders=(files.collector_extension(),),
+    )
+    return Binary(
+        "collector",
+        "OpenTelemetry Collector",
+        version,
+        # Not otelcol-contrib: it has no queue_check.
+        ("otelcol-trust",),
+        recipe,
+    )
+
+
+def _prometheus() -> tuple[Binary, Binary]:
+    return _prometheus_tool("prometheus", "Prometheus"), _prometheus_tool("promtool", "promtool")
+
+
+def _prometheus_tool(name: str, title: str) -> Binary:
+    version = "3.12.0"
+    command = (
+        "go",
+        "build",
+        "-mod=readonly",
+        "-trimpath",
+        # Of the service discoveries, file and http are always in; Kubernetes is added, the cloud
+        # providers are left out.
+        "-tags=remove_all_sd,enable_kubernetes_sd",
+        f"-ldflags=-s -w -X github.com/prometheus/common/version.Version={version}",
+        f"-o=bin/{name}",
+        f"github.com/prometheus/prometheus/cmd/{name}",
+    )
+    recipe = Recipe(executable=name, steps=(Step("compiling", command),), files=files.go_module("prometheus"))
+    return Binary(name, title, version, (name,), recipe)
+
+
+def _alertmanager() -> tuple[Binary, Binary]:
+    return _alertmanager_tool("alertmanager", "Alertmanager"), _alertmanager_tool("amtool", "amtool")
+
+
+def _alertmanager_tool(name: str, title: str) -> Binary:
+    version = "0.31.1"
+    recipe = _go_install(name, version, f"github.com/prometheus/alertmanager/cmd/{name}")
+    return Binary(name, title, version, (name,), recipe)
+
+
+def _node_exporter() -> Binary:
+    version = "1.12.1"
+    recipe = _go_install("node_exporter", version, "github.com/prometheus/node_exporter")
+    return Binary("node_exporter", "node_exporter", version, ("prometheus-node-exporter", "node_exporter"), recipe)
+
+
+def _go_install(executable: str, version: str, package: str) -> Recipe:
+    command = (
+        "go",
+        "install",
+        "-trimpath",
+        f"-ldflags=-s -w -X github.com/prometheus/common/version.Version={version}",
+        f"{package}@v{version}",
+    )
+    return Recipe(executable, (Step("compiling", command),))
+
+
+def _postgres_exporter() -> Binary:
+    version = "0.11.1"
+    recipe = _debian("prometheus-postgres-exporter", version, "prometheus-postgres-exporter")
+    return Binary(
+        "postgres_exporter",
+        "postgres_exporter",
+        version,
+        ("prometheus-postgres-exporter", "postgres_exporter"),
+        recipe,
+    )
+
+
+def _redis_exporter() -> Binary:
+    version = "1.45.0"
+    recipe = _debian("prometheus-redis-exporter", version, "prometheus-redis-exporter")
+    return Binary("redis_exporter", "redis_exporter", version, ("prometheus-redis-exporter", "redis_exporter"), recipe)
+
+
+def _oldest_promtool() -> Binary:
+    """Of the oldest Prometheus that the rules have to pass on; only tests use it."""
+    version = "2.42.0"
+    recipe = _debian("prometheus", version, "promtool")
+    return Binary("promtool_2_42", "promtool", version, ("promtool",), recipe, exact=True)
+
+
+def _debian(package: str, version: str, executable: str) -> Recipe:
+    """The executable of a Debian package, fetched and unpacked without being root and without being installed.
+
+    The machine's own package lists may be empty or old: fresh ones are read into the folder of the build.
+    """
+    apt_get = (
+        "apt-get",
+        "--quiet",
+        *("-o", "Dir::State=./apt"),
+        *("-o", "Dir::Cache=./apt"),
+        # What is installed here does not matter.
+        *("-o", "Dir::State::status=/dev/null"),
+        # root's apt-get would change to a user who may not write in this folder.
+        *("-o", "APT::Sandbox::User="),
+    )
+    steps = (
+        Step("reading Debian's package lists", (*apt_get, "update")),
+        Step(f"downloading {package}", (*apt_get, "download", f"{package}={version}*")),
+        Step("unpacking", ("sh", "-c", "dpkg-deb --extract ./*.deb unpacked && mv unpacked/usr/bin bin")),
+    )
+    return Recipe(executable, steps, tool=APT)
+
+
+# Without file paths, symbol table and debug information: the same bytes on every machine, a third
+# smaller.
+_SMALL = ("-trimpath", "-ldflags=-s -w")

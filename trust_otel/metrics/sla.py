@@ -1,0 +1,246 @@
+"""Service level agreements: which events of a metric are judged, and which of them meet the agreement.
+
+    [agreements.validation_fast]
+    metric = "trust.certificate.operation.duration"
+    where = { "trust.certificate.operation" = "validation" }    # a value or a list; `*` stands for anything
+    failed = { "trust.outcome" = "error" }                      # not met, however fast
+    threshold = 0.5                                             # met up to here, in the unit of the metric
+    objective = 0.99                                            # share of the events that shall be met
+
+Without `where` every event of the metric is judged; without `failed` only the threshold counts, without `threshold`
+only `failed`, and one of these two is needed.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from math import inf
+from pathlib import Path
+from typing import Any, Final
+
+from trust_otel.privacy.pii import holds_private, looks_private
+from trust_otel.recording.instruments import finite
+from trust_otel.recording.labels import Labels
+from trust_otel.semconv.attributes import TRUST_SLA_NAME
+from trust_otel.semconv.definitions import Attribute, Metric
+from trust_otel.semconv.metrics import ALL
+
+Selection = Mapping[str, tuple[str, ...]]
+
+_METRICS: Final = {
+    name: metric for name, metric in ALL.items() if metric.instrument == "histogram" and metric.unit in ("s", "By")
+}
+_KEYS: Final = ("metric", "where", "failed", "threshold", "objective")
+_MOST_BYTES: Final = 256 * 1024
+_MOST_SHOWN: Final = 5  # problems in one message
+_FAILED: Final = -1.0  # below every amount
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What is promised of the events of one metric.
+
+    Attributes:
+        name: Value of `trust.sla.name`.
+        metric: Name of a histogram of the vocabulary.
+        objective: Share of events that shall be met, above 0 and up to 1.
+        where: The values that each of these labels must have, for an event to be judged.
+        failed: Values of labels, any of which make an event one that is not met.
+        threshold: Largest amount that is met, in the unit of the metric; `None` for any.
+    """
+
+    name: str
+    metric: str
+    objective: float
+    where: Selection
+    failed: Selection
+    threshold: float | None = None
+
+    def most(self, labels: Labels) -> float | None:
+        """The largest amount that is met under these labels; `None` when their events are not judged."""
+        if not all(_has(labels, name, values) for name, values in self.where.items()):
+            return None
+        if any(_has(labels, name, values) for name, values in self.failed.items()):
+            return _FAILED
+        return inf if self.threshold is None else self.threshold
+
+
+def _has(labels: Labels, name: str, values: tuple[str, ...]) -> bool:
+    return name in labels and any(_fits(value, str(labels[name])) for value in values)
+
+
+def _fits(pattern: str, text: str) -> bool:
+    return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), text, re.DOTALL) is not None
+
+
+def read_agreements(path: str | Path) -> tuple[Agreement, ...]:
+    """The agreements of a TOML file.
+
+    Raises:
+        ValueError: The file cannot be read, or anything in it is wrong; the message says what, and what helps.
+    """
+    content = _parsed(_text(Path(path)))
+    problems = list(_file_problems(content))
+    if problems:
+        more = len(problems) - _MOST_SHOWN
+        raise ValueError("; ".join(problems[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else ""))
+    return tuple(_agreement(name, table) for name, table in content["agreements"].items())
+
+
+def _file_problems(content: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in content.items():
+        if key != "agreements":
+            yield f"{key} = {_shown(value)} belongs to no agreement; write agreements as [agreements.NAME]"
+    tables = content.get("agreements")
+    if not isinstance(tables, dict) or not tables:
+        yield "there is no agreement in it; write [agreements.NAME], or unset TRUST_OTEL_SLA_FILE"
+        return
+    if len(tables) > TRUST_SLA_NAME.limit:
+        yield f"{len(tables)} agreements are too many; at most {TRUST_SLA_NAME.limit} can be shown"
+    for name, table in tables.items():
+        for problem in _problems(name, table):
+            yield f"agreement {_shown(name)}: {problem}"
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no file; set TRUST_OTEL_SLA_FILE to a TOML file")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ValueError(f"it cannot be read: {error.strerror}; mend that, or change TRUST_OTEL_SLA_FILE") from error
+    if len(content) > _MOST_BYTES:
+        raise ValueError(f"it is larger than {_MOST_BYTES} bytes; keep only agreements in it")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8; save the file as UTF-8") from error
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    # Imported here: a service without agreements needs no parser.
+    parser = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
+    try:
+        content: dict[str, Any] = parser.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"it is no TOML: {error}") from error
+    return content
+
+
+def _problems(name: str, table: object) -> Iterator[str]:
+    if not _NAME.fullmatch(name) or looks_private(name):
+        yield "take a name of letters, digits, `_`, `.` and `-` that is not anybody's data"
+    if not isinstance(table, dict):
+        yield f"{_shown(table)} is no table; write [agreements.NAME] and its keys below"
+        return
+    for key in table:
+        if key not in _KEYS:
+            yield f"there is no key {_shown(key)}{_meant(key, _KEYS)}; the keys are {', '.join(_KEYS)}"
+    if not table.get("failed") and "threshold" not in table:
+        yield "every event would be met; set threshold or failed"
+    metric = table.get("metric")
+    if isinstance(metric, str) and metric in _METRICS:
+        yield from _selection_problems(_METRICS[metric], table)
+        yield from _threshold_problems(_METRICS[metric], table)
+    else:
+        yield (
+            f"metric = {_shown(metric)} is no metric that can be judged{_meant(metric, _METRICS)}; take one of "
+            f"{', '.join(_METRICS)}"
+        )
+    yield from _objective_problems(table)
+
+
+def _threshold_problems(metric: Metric, table: Mapping[str, object]) -> Iterator[str]:
+    if "threshold" in table:
+        number = finite(table["threshold"])
+        if number is None or number <= 0:
+            unit = {"s": "seconds", "By": "bytes"}[metric.unit]
+            yield f"threshold = {_shown(table['threshold'])} is not usable; set a number of {unit} above 0"
+
+
+def _objective_problems(table: Mapping[str, object]) -> Iterator[str]:
+    share = finite(table.get("objective"))
+    if share is None or not 0 < share <= 1:
+        yield f"objective = {_shown(table.get('objective'))} is not usable; set a share above 0 and up to 1, as 0.99"
+
+
+def _selection_problems(metric: Metric, table: Mapping[str, object]) -> Iterator[str]:
+    attributes = {attribute.name: attribute for attribute in metric.attributes}
+    for key in ("where", "failed"):
+        labels = table.get(key, {})
+        if not isinstance(labels, dict):
+            yield f"{key} = {_shown(labels)} is no table; write {key} = {{ LABEL = VALUE }}"
+            continue
+        for name, value in _flat(labels):
+            if name in attributes:
+                yield from (f"{key}: {problem}" for problem in _value_problems(attributes[name], value))
+            else:
+                meant = _meant(name, attributes)
+                yield f"{key}: {metric.name} has no label {_shown(name)}{meant}; take one of {', '.join(attributes)}"
+
+
+def _value_problems(attribute: Attribute, value: object) -> Iterator[str]:
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        yield f"{attribute.name} has no value; write one, or a list"
+    for one in values:
+        if not isinstance(one, (str, int)) or isinstance(one, bool):
+            yield f"{attribute.name} = {_shown(one)} is neither a text nor a whole number"
+        elif not _can_be(attribute, str(one)):
+            choice = f": {', '.join(map(str, attribute.members))}" if attribute.members else f" ({attribute.pattern})"
+            yield f"{attribute.name} is never {_shown(one)}; take a value that it can have{choice}"
+
+
+def _can_be(attribute: Attribute, pattern: str) -> bool:
+    if _fits(pattern, attribute.other):
+        return True
+    if attribute.members:
+        return any(_fits(pattern, str(member)) for member in attribute.members)
+    return not attribute.pattern or "*" in pattern or re.fullmatch(attribute.pattern, pattern) is not None
+
+
+def _agreement(name: str, table: Mapping[str, Any]) -> Agreement:
+    threshold = table.get("threshold")
+    return Agreement(
+        name=name,
+        metric=table["metric"],
+        objective=float(table["objective"]),
+        where=_selection(table.get("where", {})),
+        failed=_selection(table.get("failed", {})),
+        threshold=None if threshold is None else float(threshold),
+    )
+
+
+def _selection(labels: Mapping[str, Any]) -> Selection:
+    return {
+        name: tuple(str(one) for one in (value if isinstance(value, list) else [value]))
+        for name, value in _flat(labels)
+    }
+
+
+def _flat(labels: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Labels with their full names: without quotes, TOML reads `a.b = 1` as a table `a` that has a `b`."""
+    for name, value in labels.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _meant(wrong: object, names: Mapping[str, object] | tuple[str, ...]) -> str:
+    close = get_close_matches(str(wrong), names, 1)
+    return f" (perhaps {close[0]!r})" if close else ""
+
+
+def _shown(value: object) -> str:
+    text = "nothing" if value is None else repr(value)
+    if holds_private(text):
+        return "a text that looks private"
+    return text if len(text) <= 80 else f"{text[:80]}..."

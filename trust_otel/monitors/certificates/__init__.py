@@ -1,0 +1,141 @@
+"""The certificates that TRUST_OTEL_CERTIFICATES names: how long they live, and whether they are revoked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from trust_otel import settings
+from trust_otel.background import Periodic
+from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.monitors.certificates.report import SourceReport
+from trust_otel.setting_lists import CertificateSource
+
+if TYPE_CHECKING:
+    from trust_otel.monitors.certificates.watch import Watch, Watched
+
+__all__ = ["CertificateInstrumentor", "SourceReport", "check_sources"]
+
+_SETTING: Final = "TRUST_OTEL_CERTIFICATES"
+_KIND: Final = "certificates"
+_MISSING: Final = "cryptography 45 or later is not installed: pip install 'trust-otel[certificates]'"
+_STOP_SECONDS: Final = 12.0
+"""As long as a connection that hangs lasts: to connect, and to shake hands."""
+
+
+class CertificateInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
+    """Watches certificates on a thread of its own.
+
+    `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; the process's own by default.
+    """
+
+    _series: _Series
+    _periodic: Periodic | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """What has to be installed; without `cryptography` it says by itself what is missing."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        self._series = series = _Series(kwargs.get("metrics") or get_metrics())
+        watch = _watch(settings.value(_SETTING) or (), settings.value("TRUST_OTEL_CERTIFICATE_PASSWORD_FILE"))
+        if watch is None:
+            series.show_reports([SourceReport(_SETTING, _MISSING)])
+            return
+        series.declare(watch.responders)
+        interval = settings.value("TRUST_OTEL_CERTIFICATE_INTERVAL")
+        self._periodic = Periodic("trust-otel-certificates", interval, lambda: series.show(watch))
+        self._periodic.start()
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        self._series.end()
+        if self._periodic is not None:
+            self._periodic.stop(_STOP_SECONDS)
+            self._periodic = None
+        self._series.remove()
+
+
+def check_sources(sources: Iterable[CertificateSource], password_file: str | None) -> list[SourceReport]:
+    """Look once at everything that the service would watch, and record nothing.
+
+    Args:
+        sources: What TRUST_OTEL_CERTIFICATES says.
+        password_file: What TRUST_OTEL_CERTIFICATE_PASSWORD_FILE says.
+    """
+    watch = _watch(sources, password_file)
+    return [SourceReport(_SETTING, _MISSING)] if watch is None else list(watch.look().reports)
+
+
+def _watch(sources: Iterable[CertificateSource], password_file: str | None) -> Watch | None:
+    """The watch, or `None` without the package that reads certificates."""
+    try:
+        from cryptography import __version__ as version
+
+        if int(version.partition(".")[0]) < 45:
+            return None
+        from trust_otel.monitors.certificates.watch import Watch
+    except ImportError:
+        return None
+    return Watch(sources, password_file, settings.value("TRUST_OTEL_ATTRIBUTE_LENGTH"))
+
+
+class _Series:
+    """What the metrics show of the last look."""
+
+    def __init__(self, metrics: TrustServiceMetrics) -> None:
+        self._metrics = metrics
+        self._ended = False
+        self._certificates: Mapping[str, Watched] = {}
+        self._lists: Collection[str] = ()
+        self._sources: set[str] = set()
+
+    def declare(self, responders: Iterable[str]) -> None:
+        """Show the answers of each OCSP responder as 0 before the first."""
+        for responder in responders:
+            self._metrics.declare_ocsp_responder(responder)
+
+    def show(self, watch: Watch) -> None:
+        """Look, and replace what is shown."""
+        look = watch.look()
+        if self._ended:
+            return
+        for name in self._certificates.keys() - look.certificates.keys():
+            self._metrics.remove_certificate(name)
+        for name, watched in look.certificates.items():
+            if self._certificates.get(name) != watched:
+                self._metrics.set_certificate(
+                    name,
+                    not_after=watched.not_after,
+                    not_before=watched.not_before,
+                    certificate_type=watched.type,
+                    revoked=watched.revoked,
+                )
+        for name in set(self._lists) - look.next_updates.keys():
+            self._metrics.remove_crl(name)
+        for name, next_update in look.next_updates.items():
+            self._metrics.set_crl(name, next_update=next_update)
+        for responder, status in look.answers:
+            self._metrics.record_ocsp_response(responder, status=status)
+        self._certificates, self._lists = look.certificates, look.next_updates.keys()
+        self.show_reports(look.reports)
+
+    def show_reports(self, reports: Iterable[SourceReport]) -> None:
+        """Say of each source whether it could be read."""
+        for report in reports:
+            self._sources.add(report.name)
+            self._metrics.record_source(report.name, kind=_KIND, problem=report.problem)
+
+    def end(self) -> None:
+        """Show nothing new any more, also not what a look finds that has begun."""
+        self._ended = True
+
+    def remove(self) -> None:
+        """Take everything away."""
+        for name in self._certificates:
+            self._metrics.remove_certificate(name)
+        for name in self._lists:
+            self._metrics.remove_crl(name)
+        for name in self._sources:
+            self._metrics.remove_source(name, kind=_KIND)

@@ -1,0 +1,70 @@
+"""Probes over HTTP: a GET whose answer has a good status. Redirects count as answers, and bodies are not read."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Final
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import httpcore
+
+from trust_otel.monitors.dependencies import errors, tls
+from trust_otel.setting_lists import VAULT_HEALTH, Dependency
+
+_VAULT_UP: Final = frozenset((429, 472, 473))
+"""Standby, disaster recovery secondary, performance standby: nodes that do their part."""
+
+
+async def probe(dependency: Dependency, _seconds: float) -> str | None:
+    """Send a GET; up is 2xx and 3xx, and for Vault what its nodes say when they do their part."""
+    parts = urlsplit(dependency.url)
+    context = tls.context("http") if parts.scheme == "https" else None
+    async with (
+        httpcore.AsyncConnectionPool(context, _proxy(parts)) as pool,
+        pool.stream("GET", _target(parts, dependency.type), headers=_headers(parts)) as response,
+    ):
+        types = [value for name, value in response.headers if name.lower() == b"content-type"]
+        json = any(value.startswith(b"application/json") for value in types)
+        return _error_type(dependency.type, response.status, json=json)
+
+
+def _error_type(dependency_type: str, status: int, *, json: bool) -> str | None:
+    if 200 <= status < 400:
+        return None
+    if dependency_type == "vault":
+        if status in _VAULT_UP:
+            return None
+        # Vault, /sys/health; a gateway before it answers 501 and 503 too, but not in JSON.
+        if json and status in (501, 503):
+            return errors.UNINITIALIZED if status == 501 else errors.SEALED
+    return str(status)
+
+
+def _target(parts: SplitResult, dependency_type: str) -> str:
+    """The URL without credentials; of a Vault without a path, the path that tells its health."""
+    path = parts.path
+    if dependency_type == "vault" and path in ("", "/"):
+        path = VAULT_HEALTH
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], path=path, fragment="").geturl()
+
+
+def _headers(parts: SplitResult) -> dict[bytes | str, bytes | str]:
+    headers: dict[bytes | str, bytes | str] = {"User-Agent": "trust-otel-probe", "Accept": "*/*", "Connection": "close"}
+    if parts.username is not None:
+        credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["Authorization"] = f"Basic {b64encode(credentials.encode()).decode()}"
+    return headers
+
+
+def _proxy(parts: SplitResult) -> httpcore.Proxy | None:
+    """The proxy that the environment names for this URL: the way that the service's own requests take."""
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    proxies = getproxies()
+    address = proxies.get(parts.scheme) or proxies.get("all")
+    if not address:
+        return None
+    proxy = urlsplit(address if "://" in address else f"http://{address}")
+    auth = None if proxy.username is None else (unquote(proxy.username), unquote(proxy.password or ""))
+    return httpcore.Proxy(proxy._replace(netloc=proxy.netloc.rpartition("@")[2]).geturl(), auth)

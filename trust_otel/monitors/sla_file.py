@@ -1,0 +1,77 @@
+"""Service level agreements of TRUST_OTEL_SLA_FILE, read at the start and again whenever the file changes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from trust_otel import settings
+from trust_otel.background import Periodic
+from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics.sla import read_agreements
+from trust_otel.watched_file import WatchedFile
+
+_SECONDS: Final = 10.0
+
+
+class AgreementInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
+    """Judges measurements by the agreements of a file.
+
+    `instrument(metrics=..., path=...)` takes the `TrustServiceMetrics` that records and the file; the process's own
+    and TRUST_OTEL_SLA_FILE by default.
+    """
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Nothing: Python reads the file."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        self._agreements = AgreementFile(
+            kwargs.get("path") or settings.value("TRUST_OTEL_SLA_FILE"), kwargs.get("metrics") or get_metrics()
+        )
+        # Before the service records anything, so that its first events are judged.
+        self._agreements.read_if_changed()
+        self._periodic = Periodic("trust-otel-agreements", _SECONDS, self._agreements.read_if_changed)
+        self._periodic.start()
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        self._periodic.stop()
+        self._agreements.forget()
+
+
+class AgreementFile:
+    """A file whose agreements hold until it has others. One that cannot be used changes nothing.
+
+    Args:
+        path: A TOML file.
+        metrics: What records.
+    """
+
+    def __init__(self, path: str, metrics: TrustServiceMetrics) -> None:
+        self._path = path
+        self._metrics = metrics
+        self._file = WatchedFile(path)
+
+    def read_if_changed(self) -> None:
+        """Read the file again if it is another one than before, or was not usable."""
+        try:
+            if not self._file.changed():
+                return
+        except OSError:
+            pass  # reading it says why
+        try:
+            agreements = read_agreements(self._path)
+        except ValueError as error:
+            # Permissions may be put right without any change that can be seen.
+            self._file = WatchedFile(self._path)
+            self._metrics.record_source(self._path, kind="sla", problem=str(error))
+            return
+        self._metrics.set_agreements(agreements)
+        self._metrics.record_source(self._path, kind="sla")
+
+    def forget(self) -> None:
+        """Judge by the file no more."""
+        self._metrics.set_agreements(())
+        self._metrics.remove_source(self._path, kind="sla")

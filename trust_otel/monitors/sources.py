@@ -1,0 +1,74 @@
+"""Countries and reputation of addresses, from the files that TRUST_OTEL_GEOIP_DATABASE and
+TRUST_OTEL_REPUTATION_FEEDS name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from trust_otel import settings
+from trust_otel.background import Periodic
+from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.security.geo import Countries
+from trust_otel.security.reputation import Feeds
+
+_LOOK_SECONDS: Final = 10
+
+
+class SecurityInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
+    """Keeps the database of countries and the feeds up to date, on a thread of its own.
+
+    The service does not wait for the first reading: until it is done, every country is unknown and no feed lists
+    anything. `instrument(metrics=...)` takes the `TrustServiceMetrics` that are to look addresses up; the process's own
+    by default.
+    """
+
+    _metrics: TrustServiceMetrics
+    _countries: Countries | None
+    _feeds: Feeds
+    _periodic: Periodic
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """What has to be installed: nothing, since a missing library is reported as a problem of its source."""
+        return ()
+
+    def _instrument(self, **kwargs: Any) -> None:
+        self._metrics = kwargs.get("metrics") or get_metrics()
+        self._database_path = settings.value("TRUST_OTEL_GEOIP_DATABASE")
+        feed_paths = settings.value("TRUST_OTEL_REPUTATION_FEEDS")
+        self._countries = Countries(self._database_path) if self._database_path else None
+        self._feeds = Feeds(feed_paths)
+        if self._countries is not None:
+            self._metrics.use_countries(self._countries.country)
+        if feed_paths:
+            self._metrics.use_feeds(self._feeds.matches)
+        self._periodic = Periodic("trust-otel addresses", _LOOK_SECONDS, self._read)
+        self._periodic.start()
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        self._feeds.close()
+        self._periodic.stop()
+        if self._countries is not None:
+            self._metrics.use_countries(None)
+            self._countries.close()
+            self._metrics.remove_source(self._database_path, kind="geoip")
+        if names := self._feeds.sizes():
+            self._metrics.use_feeds(None)
+            for name in names:
+                self._metrics.remove_source(name, kind="reputation")
+
+    def _read(self) -> None:
+        if self._countries is not None:
+            self._metrics.record_source(self._database_path, kind="geoip", problem=_problem(self._countries))
+        for name, problem in self._feeds.read_if_changed():
+            self._metrics.record_source(name, kind="reputation", problem=problem)
+
+
+def _problem(countries: Countries) -> str | None:
+    try:
+        countries.read_if_changed()
+    except ValueError as error:
+        return str(error)
+    return None

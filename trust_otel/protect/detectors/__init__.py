@@ -1,5 +1,0 @@
-"""Detectors of suspicious activity: small rules over what clients do, which say when it is an incident."""
-
-from trust_otel.protect.detectors.detectors import Detectors
-
-__all__ = ["Detectors"]

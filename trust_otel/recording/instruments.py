@@ -1,0 +1,365 @@
+"""The only place where instruments are made: from the vocabulary, on OpenTelemetry's public API, bounded and safe.
+
+Nothing here raises into the caller. What cannot be recorded is counted in `trust.otel.dropped`.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from math import isfinite
+from numbers import Real
+from operator import add
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
+
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
+
+from trust_otel.metrics.self_metrics import Life, Loss
+from trust_otel.recording.labels import NO_LABELS, Labels, LabelSets, LabelValue
+from trust_otel.semconv.definitions import Metric
+from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_OVERFLOW
+from trust_otel.settings import Limits
+from trust_otel.version import SCHEMA_URL, __version__
+
+# Integers that a float holds exactly; a larger one would not fit the protocol's 64 bits for long.
+_EXACT: Final = 2**53
+
+Observations = Callable[[], Iterable[tuple[float, Mapping[str, object]]]]
+
+
+class Sum:
+    """Adds up a counter or an up-down counter. The SDK reads the sums when it collects."""
+
+    __slots__ = ("_lock", "_loss", "_may_fall", "_sums")
+
+    def __init__(self, sums: LabelSets[_Cell], loss: Loss, *, may_fall: bool) -> None:
+        self._sums = sums
+        self._loss = loss
+        self._may_fall = may_fall
+        self._lock = threading.RLock()
+
+    def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
+        """Add an amount, in the metric's unit."""
+        try:
+            number = _accepted(amount, self._loss, may_fall=self._may_fall)
+            if number is not None:
+                cell = self._sums.cell(attributes)
+                with self._lock:
+                    total = _finite_sum(cell.value, number)
+                    if total is not None:
+                        cell.value = total
+                if total is None:
+                    self._loss.count("invalid_value")
+        except Exception:
+            self._loss.count("internal_error")
+
+    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of the instrument."""
+        return [Observation(cell.value, cell.labels) for cell in self._sums.cells()]
+
+    def restart_in_child(self) -> None:
+        """Add up from 0 in a forked process: the parent exports what was added before."""
+        self._lock = threading.RLock()
+        self._sums.restart_in_child()
+        for cell in self._sums.cells():
+            cell.value = 0
+
+
+Judge = Callable[[Labels], Callable[[float], None] | None]
+"""Gives what each amount under some labels is to be passed to; `None` when they are none of its concern."""
+
+
+class Distribution:
+    """Sorts the amounts of a histogram into its buckets."""
+
+    __slots__ = ("_judges", "_labels", "_loss", "_record")
+
+    def __init__(self, record: Callable[[float, Labels], None], labels: LabelSets[_Series], loss: Loss) -> None:
+        self._record = record
+        self._labels = labels
+        self._loss = loss
+        self._judges: tuple[Judge, ...] = ()
+
+    def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
+        """Record an amount, in the metric's unit."""
+        try:
+            number = _accepted(amount, self._loss)
+            if number is not None:
+                series = self._labels.cell(attributes)
+                self._record(number, series.labels)
+                if self._judges:
+                    self._judge(number, series)
+        except Exception:
+            self._loss.count("internal_error")
+
+    def restart_in_child(self) -> None:
+        """Go on in a forked process; the buckets are the SDK's."""
+        self._labels.restart_in_child()
+
+    def judge_by(self, judges: tuple[Judge, ...]) -> None:
+        """Pass each amount on to these from now on, and to no others."""
+        self._judges = judges
+
+    def _judge(self, number: float, series: _Series) -> None:
+        judges = self._judges
+        known, concerned = series.judged
+        if known is not judges:
+            concerned = tuple(record for judge in judges if (record := judge(series.labels)) is not None)
+            series.judged = judges, concerned
+        for record in concerned:
+            record(number)
+
+
+class Table:
+    """The current values of a gauge, by label set. A row stays until it is removed."""
+
+    def __init__(self, new_labels: Callable[[], LabelSets[_Cell]], loss: Loss) -> None:
+        self._new_labels = new_labels
+        self._loss = loss
+        self._rows = new_labels()
+
+    def set(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
+        """Put the value of a row."""
+        try:
+            number = _accepted(amount, self._loss, may_fall=True)
+            if number is not None:
+                self._rows.cell(attributes).value = number
+        except Exception:
+            self._loss.count("internal_error")
+
+    def remove(self, attributes: Mapping[str, LabelValue]) -> None:
+        """Take every row away that has these attributes."""
+        # Made anew, so that what is gone no longer counts against the limits.
+        kept, wanted = self._new_labels(), self._new_labels().cell(attributes).labels
+        for cell in self._rows.cells():
+            if not wanted.items() <= cell.labels.items():
+                kept.cell(cell.labels).value = cell.value
+        self._rows = kept
+
+    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of the instrument."""
+        return [Observation(cell.value, cell.labels) for cell in self._rows.cells()]
+
+    def restart_in_child(self) -> None:
+        """Keep the rows in a forked process."""
+        self._rows.restart_in_child()
+
+
+class _Cell:
+    """A value under a label set."""
+
+    __slots__ = ("labels", "value")
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.value: float = 0
+
+
+class _Series:
+    """A label set of a histogram, and whom its amounts concern."""
+
+    __slots__ = ("judged", "labels")
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.judged: tuple[tuple[Judge, ...], tuple[Callable[[float], None], ...]] = ((), ())
+
+
+class Instruments:
+    """Makes each instrument of the vocabulary once.
+
+    Args:
+        limits: Bounds on labels.
+        provider: Where the instruments are made; the global one by default, also when it is set later.
+    """
+
+    def __init__(self, limits: Limits, provider: MeterProvider | None = None) -> None:
+        self.limits = limits
+        self._meter = get_meter("trust_otel", __version__, meter_provider=provider, schema_url=SCHEMA_URL)
+        self._made: dict[str, Any] = {}
+        self._lock = threading.RLock()
+        self._observed: dict[str, list[Observations]] = {}
+        self._judges: Mapping[str, tuple[Judge, ...]] = {}
+        self.agreements: frozenset[str] = frozenset()
+        """Names of the service level agreements that are judged as measurements are recorded."""
+        self.loss = Loss()
+        self._create_observable(TRUST_OTEL_DROPPED, self.loss.observe_dropped)
+        self._create_observable(TRUST_OTEL_OVERFLOW, self.loss.observe_overflow)
+        self._create_observable(TRUST_OTEL_INSTANCE_UP, Life().observe)
+
+    def counter(self, metric: Metric) -> Sum:
+        """Adds amounts of 0 or more."""
+        return self._once(metric, lambda: self._sum(metric, may_fall=False))
+
+    def up_down_counter(self, metric: Metric) -> Sum:
+        """Adds amounts of either sign."""
+        return self._once(metric, lambda: self._sum(metric, may_fall=True))
+
+    def histogram(self, metric: Metric) -> Distribution:
+        """Sorts amounts of 0 or more into the buckets of the vocabulary."""
+
+        def make() -> Distribution:
+            self.loss.watch(metric.name)
+            instrument = self._meter.create_histogram(
+                metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
+            )
+            distribution = Distribution(
+                instrument.record, LabelSets(metric, self.limits, self.loss, _Series), self.loss
+            )
+            distribution.judge_by(self._judges.get(metric.name, ()))
+            return distribution
+
+        return self._once(metric, make)
+
+    def judge(self, judges: Mapping[str, tuple[Judge, ...]]) -> None:
+        """Have each amount of these histograms judged from now on, and of no others."""
+        with self._lock:
+            self._judges = judges
+            for name, made in self._made.items():
+                if isinstance(made, Distribution):
+                    made.judge_by(judges.get(name, ()))
+
+    def table(self, metric: Metric) -> Table:
+        """The rows of a gauge."""
+
+        def make() -> Table:
+            self.loss.watch(metric.name)
+            table = Table(lambda: self._cells(metric), self.loss)
+            self._create_observable(metric, table.observations)
+            return table
+
+        return self._once(metric, make)
+
+    def observe(
+        self, metric: Metric, observations: Observations, combine: Callable[[float, float], float] = add
+    ) -> None:
+        """Ask for the values of a metric at each collection; several callers may supply the same metric.
+
+        Args:
+            metric: A metric that is not recorded otherwise.
+            observations: Returns pairs of a value and its attributes.
+            combine: Makes one of two values that are said of one label set; their sum by default.
+        """
+        with self._lock:
+            callbacks = self._observed.setdefault(metric.name, [])
+            callbacks.append(observations)
+        if len(callbacks) == 1:
+            self.loss.watch(metric.name)
+            self._create_observable(metric, lambda _options: self._collected(metric, callbacks, combine))
+
+    def restart_in_child(self) -> None:
+        """Count from 0 in a forked process."""
+        self._lock = threading.RLock()
+        self.loss.restart_in_child()
+        for made in self._made.values():
+            made.restart_in_child()
+
+    def _collected(
+        self, metric: Metric, callbacks: Iterable[Observations], combine: Callable[[float, float], float]
+    ) -> Iterable[Observation]:
+        # Anew each time: the limits are for what there is at one time.
+        cells = self._cells(metric)
+        values: dict[_Cell, float] = {}
+        for callback in tuple(callbacks):
+            try:
+                for amount, attributes in callback():
+                    number = _accepted(amount, self.loss, may_fall=True)
+                    if number is not None:
+                        cell = cells.cell(attributes)
+                        values[cell] = combine(values[cell], number) if cell in values else number
+            except Exception:
+                self.loss.count("internal_error")
+        return [Observation(number, cell.labels) for cell, number in values.items()]
+
+    def _sum(self, metric: Metric, *, may_fall: bool) -> Sum:
+        self.loss.watch(metric.name)
+        total = Sum(self._cells(metric), self.loss, may_fall=may_fall)
+        self._create_observable(metric, total.observations)
+        return total
+
+    def _cells(self, metric: Metric) -> LabelSets[_Cell]:
+        return LabelSets(metric, self.limits, self.loss, _Cell)
+
+    def _create_observable(self, metric: Metric, callback: Callable[[CallbackOptions], Iterable[Observation]]) -> None:
+        create = {
+            "counter": self._meter.create_observable_counter,
+            "updowncounter": self._meter.create_observable_up_down_counter,
+            "gauge": self._meter.create_observable_gauge,
+        }[metric.instrument]
+        create(metric.name, [callback], metric.unit, metric.brief)
+
+    def _once(self, metric: Metric, make: Callable[[], _Made]) -> _Made:
+        with self._lock:
+            if metric.name not in self._made:
+                self._made[metric.name] = make()
+            made: _Made = self._made[metric.name]
+            return made
+
+
+_shared: WeakKeyDictionary[MeterProvider, Instruments] = WeakKeyDictionary()
+_shared_global: list[Instruments] = []
+_shared_lock = threading.RLock()
+
+
+def shared_instruments(limits: Limits, provider: MeterProvider | None) -> Instruments:
+    """The one `Instruments` of a provider, so that all who record there add up; the limits are those of the first."""
+    with _shared_lock:
+        if provider is not None:
+            if provider not in _shared:
+                _shared[provider] = Instruments(limits, provider)
+            return _shared[provider]
+        if not _shared_global:
+            _shared_global.append(Instruments(limits))
+        return _shared_global[0]
+
+
+def _restart_in_child() -> None:
+    """A forked process has an identity of its own, under which the counts of its parent would be counted again."""
+    global _shared_lock
+    _shared_lock = threading.RLock()
+    for instruments in (*_shared_global, *_shared.values()):
+        instruments.restart_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_restart_in_child)
+
+
+_Made = TypeVar("_Made", Sum, Distribution, Table)
+
+
+def _accepted(amount: object, loss: Loss, *, may_fall: bool = False) -> float | None:
+    """The amount as a number, or `None` after its loss was counted."""
+    number = finite(amount)
+    if number is None:
+        loss.count("invalid_value")
+    elif number < 0 and not may_fall:
+        loss.count("negative_value")
+        return None
+    return number
+
+
+def _finite_sum(total: float, number: float) -> float | None:
+    """The sum, as a float where whole numbers would leave the protocol's 64 bits, or `None` past the largest float."""
+    total += number
+    if -_EXACT < total < _EXACT:
+        return total
+    total = float(total)
+    return total if isfinite(total) else None
+
+
+def finite(amount: object) -> float | None:
+    """The amount as an int or float, or `None` when it is no finite number."""
+    if type(amount) is int and -_EXACT < amount < _EXACT:
+        return amount
+    if type(amount) is not float:
+        if isinstance(amount, bool) or not isinstance(amount, (Real, Decimal)):
+            return None
+        try:
+            amount = float(amount)
+        except (OverflowError, ValueError):
+            return None
+    return amount if isfinite(amount) else None

@@ -1,0 +1,213 @@
+"""What is private in the upstream SDK, in one place (read in 1.45.1 and 1.45.2).
+
+Spans and log records are set up by the SDK's own functions, so that every variable that they read keeps its meaning.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from functools import wraps
+from os import environ
+from typing import Any, cast
+
+from opentelemetry import _logs, metrics, trace
+from opentelemetry.context import Context, get_current
+from opentelemetry.propagate import get_global_textmap, set_global_textmap
+from opentelemetry.propagators.textmap import (
+    CarrierT,
+    Getter,
+    Setter,
+    TextMapPropagator,
+    default_getter,
+    default_setter,
+)
+from opentelemetry.sdk.resources import Resource
+
+from trust_otel import settings
+from trust_otel.export.otlp import check_all_of, making_checked, parts_of
+from trust_otel.resource import unique_in_process
+from trust_otel.shown import place_of
+
+_logger = logging.getLogger(__name__)
+
+_RETRY_EVENTS = {"_shutdown_event", "_shutdown_in_progress"}
+"""What the OTLP exporters, over HTTP and gRPC, wait for between two attempts."""
+
+
+def configure_from_file() -> None:
+    """Set up the SDK from the declarative file that OTEL_CONFIG_FILE names; no telemetry if it cannot be used."""
+    from opentelemetry.sdk._configuration import _OTelSDKConfigurator
+
+    from trust_otel.export.log_records import root_logger_unchanged
+
+    _make_file_resource_unique()
+    logging.getLogger("opentelemetry.configuration.file._loader").addFilter(_without_exception)
+    configurator: Any = type("FileConfigurator", (_OTelSDKConfigurator,), {})
+    try:
+        with root_logger_unchanged():
+            configurator().configure()
+    except Exception as error:
+        _logger.error(
+            "trust-otel: the file of OTEL_CONFIG_FILE cannot be used, telemetry stays off: %s", _file_problem(error)
+        )
+    for provider in installed_providers().values():
+        check_all_of(provider)
+    _repair_propagation()
+
+
+def count_from_zero_in_children() -> None:
+    """Have forked processes count from 0.
+
+    The SDK copies its sums and buckets into a child process, which exports them under an identity of its own, so that
+    what the parent counted before is counted again.
+    """
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forget_counts)
+
+
+def _forget_counts() -> None:
+    consumer: Any = getattr(metrics.get_meter_provider(), "_measurement_consumer", None)
+    try:
+        for storage in consumer._reader_storages.values() if consumer else ():
+            # Renewed, because a thread that only the parent has may hold them.
+            consumer._lock, storage._lock = threading.Lock(), threading.RLock()
+            storage._instrument_view_instrument_matches.clear()
+    except AttributeError:
+        _logger.debug(
+            "trust-otel: this version of the SDK keeps the parent's counts in forked processes", exc_info=True
+        )
+
+
+def measure_children_themselves(system_metrics: Any) -> None:
+    """Have OpenTelemetry's instrumentor of system metrics measure a forked process, and not its parent once more."""
+
+    def measure_this_process() -> None:
+        try:
+            system_metrics._proc = type(system_metrics._proc)()
+        except Exception:
+            _logger.debug("trust-otel: the process metrics of a forked process are its parent's", exc_info=True)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=measure_this_process)
+
+
+def _make_file_resource_unique() -> None:
+    """Give the resource of a declarative file a `service.instance.id` that differs in every process."""
+    try:
+        from opentelemetry.configuration import _sdk as module
+    except ImportError:
+        return  # file configuration is not installed, which the SDK reports
+    sdk: Any = module
+    create: Callable[..., Resource] | None = getattr(sdk, "create_resource", None)
+    if create is not None and not hasattr(create, "__wrapped__"):
+        sdk.create_resource = wraps(create)(lambda config: unique_in_process(create(config)))
+
+
+def _without_exception(record: logging.LogRecord) -> bool:
+    """Take the exception out of a record: it quotes the file after the environment was substituted into it."""
+    record.exc_info = record.exc_text = None
+    return True
+
+
+def _file_problem(error: BaseException) -> str:
+    """Where the file is wrong, without what is written there."""
+    cause = error.__cause__
+    # Of jsonschema.
+    if path := getattr(cause, "absolute_path", None):
+        return f"{' -> '.join(map(str, path))} does not match the schema ({getattr(cause, 'validator', '')})"
+    # Of PyYAML.
+    if mark := getattr(cause, "problem_mark", None):
+        return f"line {mark.line + 1}, column {mark.column + 1} is not valid YAML"
+    return place_of(cause or error)
+
+
+def configure_spans_and_logs(resource: Resource) -> None:
+    """Set up what OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER ask for; nothing when they ask for nothing."""
+    try:
+        if not settings.value("OTEL_TRACES_EXPORTER") and not settings.value("OTEL_LOGS_EXPORTER"):
+            _repair_propagation()
+            return
+        # Imported here: it imports all of the SDK.
+        from opentelemetry.sdk import _configuration as sdk
+
+        span_exporters, _, log_exporters = sdk._import_exporters(
+            sdk._get_exporter_names("traces"), [], sdk._get_exporter_names("logs")
+        )
+        if span_exporters:
+            # Imported here: spans that are off cost nothing.
+            from trust_otel.privacy.redaction import redacting
+
+            exporters: Any = {name: redacting(making_checked(exporter)) for name, exporter in span_exporters.items()}
+            sdk._init_tracing(
+                exporters=exporters,
+                id_generator=sdk._import_id_generator(sdk._get_id_generator()),
+                sampler=sdk._import_sampler(sdk._get_sampler()),
+                resource=resource,
+                tracer_configurator=sdk._import_tracer_configurator(sdk._get_tracer_configurator()),
+            )
+        if log_exporters:
+            from trust_otel.export.log_records import root_logger_unchanged
+
+            handler = environ.get("OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED", "false").strip().lower()
+            with root_logger_unchanged():
+                sdk._init_logging(
+                    cast(Any, {name: making_checked(exporter) for name, exporter in log_exporters.items()}),
+                    resource,
+                    handler == "true",
+                    logger_configurator=sdk._import_logger_configurator(sdk._get_logger_configurator()),
+                )
+        _repair_propagation()
+    except Exception as error:  # a bad value of upstream's own variables, or a version of the SDK that is not known
+        _logger.error(
+            "trust-otel: spans and logs could not be set up and may stay off; metrics work (%s)", place_of(error)
+        )
+
+
+def installed_providers() -> dict[str, Any]:
+    """The SDK's providers that are set as the global ones, by what they export."""
+    providers: dict[str, Any] = {
+        "metrics": metrics.get_meter_provider(),
+        "spans": trace.get_tracer_provider(),
+        "log records": _logs.get_logger_provider(),
+    }
+    # The API's own providers have nothing to shut down.
+    return {signal: provider for signal, provider in providers.items() if hasattr(provider, "shutdown")}
+
+
+def is_shut_down(provider: object) -> bool:
+    """Whether the program has shut the provider down itself, which must not happen twice."""
+    return getattr(provider, "_atexit_handler", provider) is None
+
+
+def stop_retrying(provider: object) -> None:
+    """Let each exporter of a provider end its attempts at the first failure; an attempt that succeeds still counts."""
+    for part in parts_of(provider):
+        if any(base.__module__.startswith("opentelemetry.exporter.") for base in type(part).__mro__):
+            held = getattr(part, "__dict__", {})
+            for name in _RETRY_EVENTS & held.keys():
+                held[name].set()
+
+
+def _repair_propagation() -> None:
+    """Without any propagator (1.45: a file that names none), upstream extracts `None`, at which every span fails."""
+    if cast(object, get_global_textmap().extract({})) is None:
+        set_global_textmap(_NoPropagation())
+
+
+class _NoPropagation(TextMapPropagator):
+    def extract(
+        self, carrier: CarrierT, context: Context | None = None, getter: Getter[CarrierT] = default_getter
+    ) -> Context:
+        return get_current() if context is None else context
+
+    def inject(
+        self, carrier: CarrierT, context: Context | None = None, setter: Setter[CarrierT] = default_setter
+    ) -> None:
+        """Write nothing."""
+
+    @property
+    def fields(self) -> set[str]:
+        return set()
