@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import yaml
@@ -31,11 +33,13 @@ from tools.checks.promql import (
     variants,
     walk,
 )
-from tools.checks.promtool import passes, write_rules
+from tools.checks.promtool import passes, version, write_rules
 from tools.checks.rules import Rule
 
 _TURNED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "!=", "!=": "=="}
 _PROCESSES = 2
+# The modules that make and judge mutants.
+_CODE = ("alert_test_coverage.py", "mutations.py", "promql.py", "promtool.py", "rules.py")
 
 
 class FailingTestsError(RuntimeError):
@@ -140,6 +144,39 @@ def survivors(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], pro
     changed = mutants(rule)
     with ThreadPoolExecutor(_PROCESSES) as pool:
         return [mutant for mutant, alive in zip(changed, pool.map(survives, changed), strict=True) if alive]
+
+
+def fingerprint(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], promtool: Path) -> str:
+    """A hash of everything that decides which mutants `survivors` finds.
+
+    It covers the rule, the rules beside it, the test files, the version of promtool and the code that makes and judges
+    the mutants.
+    """
+    parts: list[object] = [
+        version(promtool),
+        *(Path(__file__).with_name(name).read_text() for name in _CODE),
+        rule.source,
+    ]
+    for file in test_files:
+        parts += [file.read_text(encoding="utf-8"), *map(_content, _needed(file, rules))]
+    return sha256(json.dumps([*parts, *_content(rule)]).encode()).hexdigest()
+
+
+def _content(rule: Rule) -> tuple[object, ...]:
+    """What promtool sees of a rule."""
+    return (
+        rule.file,
+        rule.group,
+        rule.interval,
+        rule.name,
+        rule.source,
+        rule.wait,
+        rule.keep_firing,
+        [
+            sorted(rule.labels.items()),
+            sorted(rule.annotations.items()),
+        ],
+    )
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -42,6 +43,16 @@ def passes(promtool: Path, test_file: Path, scene: str | None = None) -> bool:
 
 def _escaped(match: re.Match[str]) -> str:
     return f"\\{match.group()}"
+
+
+@functools.cache
+def version(promtool: Path) -> str:
+    """The version that promtool gives itself, such as `3.12.0`. Raises PromtoolError where it gives none."""
+    said = _run(promtool, "--version")
+    found = re.search(r"version (\S+)", said.stdout + said.stderr)
+    if found is None:
+        raise PromtoolError(said.stdout + said.stderr)
+    return found[1]
 
 
 def complaints(promtool: Path, rule_files: Iterable[Path]) -> str:
