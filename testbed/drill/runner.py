@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -80,9 +80,7 @@ def perform(
     """Watch the quiet, then hold every round."""
     report = Report(scene.factor, quiet_seconds)
     report.noise = _noise(scene, quiet_seconds, on_progress)
-    for number, trials in enumerate(rounds, 1):
-        on_progress(f"round {number} of {len(rounds)}: {len(trials)} faults at once")
-        report.results += _hold_round(scene, trials, on_progress)
+    report.results = _hold_rounds(scene, rounds, on_progress)
     for result in report.results:
         result.wrong = wrong_receivers(result.expected, scene.receivers.deliveries)
     report.heartbeats = sum(_names(delivery) == {_WATCHDOG} for delivery in scene.receivers.deliveries)
@@ -101,31 +99,55 @@ def _noise(scene: Scene, seconds: float, on_progress: Callable[[str], None]) -> 
     return sorted({sample.labels["alertname"] for sample in scene.prometheus.query(firing)}) if seconds else []
 
 
-def _hold_round(scene: Scene, trials: Sequence[Trial], on_progress: Callable[[str], None]) -> list[Result]:
+def _hold_rounds(scene: Scene, rounds: Sequence[Sequence[Trial]], on_progress: Callable[[str], None]) -> list[Result]:
     stopped = Event()
-    with ThreadPoolExecutor(len(trials)) as pool:
-        held = [pool.submit(_hold, scene, trial, stopped, on_progress) for trial in trials]
+    held: list[tuple[Trial, Future[list[Result]]]] = []
+    with ThreadPoolExecutor(sum(map(len, rounds)) or 1) as pool:
         try:
-            return [result for each in held for result in each.result()]
+            for number, trials in enumerate(rounds, 1):
+                wait([result for trial, result in held if not trial.resolves_late or _same_alerts(trial, trials)])
+                on_progress(f"round {number} of {len(rounds)}: {len(trials)} faults at once")
+                lifted = [Event() for _ in trials]
+                held += [
+                    (trial, pool.submit(_hold, scene, trial, event, stopped, on_progress))
+                    for trial, event in zip(trials, lifted, strict=True)
+                ]
+                for event in lifted:
+                    event.wait()
+            return [result for _, each in held for result in each.result()]
         finally:
             # After an interrupt: no trial waits any longer, and each puts right what it let go wrong.
             stopped.set()
 
 
-def _hold(scene: Scene, trial: Trial, stopped: Event, on_progress: Callable[[str], None]) -> list[Result]:
+def _same_alerts(trial: Trial, others: Iterable[Trial]) -> bool:
+    """Whether one of the others is about an alert of the trial: it must have resolved before."""
+    return not {each.alert for each in trial.alerts}.isdisjoint(each.alert for other in others for each in other.alerts)
+
+
+def _hold(
+    scene: Scene, trial: Trial, lifted: Event, stopped: Event, on_progress: Callable[[str], None]
+) -> list[Result]:
     results = [Result(trial.fault, expected) for expected in trial.alerts]
     try:
-        _watch(scene, trial, results, stopped, on_progress)
+        _watch(scene, trial, results, lifted, stopped, on_progress)
     except Exception as error:
         # The others must be held all the same.
         on_progress(f"  FAULT FAILED: {trial.fault}: {error!r}")
         for result in results:
             result.error = repr(error)
+    finally:
+        lifted.set()
     return results
 
 
 def _watch(
-    scene: Scene, trial: Trial, results: list[Result], stopped: Event, on_progress: Callable[[str], None]
+    scene: Scene,
+    trial: Trial,
+    results: list[Result],
+    lifted: Event,
+    stopped: Event,
+    on_progress: Callable[[str], None],
 ) -> None:
     began = time.time()
     with trial.happens(scene):
@@ -135,14 +157,15 @@ def _watch(
                 on_progress(f"  NOT TOLD: {result.expected}: {', '.join(sorted(result.missing))}")
             else:
                 on_progress(f"  {result.expected}: told after {result.fired_seconds:.1f} s")
-    lifted = time.time()
+    ended = time.time()
+    lifted.set()
     for result in results:
         if not result.missing:
             result.resolved_seconds, result.unresolved = _await(scene, result.expected, "resolved", began, stopped)
             if result.unresolved:
                 on_progress(f"  NOT RESOLVED: {result.expected}: {', '.join(sorted(result.unresolved))}")
             elif result.resolved_seconds is not None:
-                result.resolved_seconds = max(0.0, result.resolved_seconds - (lifted - began))
+                result.resolved_seconds = max(0.0, result.resolved_seconds - (ended - began))
 
 
 def _await(

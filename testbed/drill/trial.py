@@ -71,8 +71,11 @@ class Trial:
         fault: What goes wrong, in words.
         happens: Lets it happen while its block is open.
         alerts: What must be told.
+        resolves_late: Whether the alerts resolve minutes after the fault has ended, so that the next rounds need not
+            wait for them.
     """
 
     fault: str
     happens: Happening
     alerts: tuple[Expected, ...]
+    resolves_late: bool = False

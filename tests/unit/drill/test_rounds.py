@@ -1,0 +1,80 @@
+"""When the rounds of a drill begin and end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+from testbed.drill.runner import perform
+from testbed.drill.trial import Expected, Trial
+
+
+class Receivers:
+    """Receivers that nobody asks."""
+
+    deliveries: tuple[Any, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def wait_for(self, _true: object, _seconds: float) -> bool:
+        return True
+
+
+def _trial(name: str, order: list[str], *, resolves_late: bool = False) -> Trial:
+    @contextmanager
+    def happens(_scene: object) -> Iterator[None]:
+        order.append(f"{name} begins")
+        yield
+        order.append(f"{name} ends")
+
+    return Trial(name, happens, (Expected(f"Trust{name}"),), resolves_late)
+
+
+def _perform(rounds: list[list[Trial]], resolved: dict[str, Event], order: list[str], monkeypatch: Any) -> None:
+    def await_alert(_scene: object, expected: Expected, status: str, *_: object) -> tuple[float, frozenset[str]]:
+        if status == "resolved":
+            assert resolved.setdefault(expected.alert, Event()).wait(10)
+            order.append(f"{expected.alert} resolves")
+        return 0.0, frozenset()
+
+    monkeypatch.setattr("testbed.drill.runner._await", await_alert)
+    monkeypatch.setattr("testbed.drill.runner._SETTLE_SECONDS", 0.0)
+    scene: Any = SimpleNamespace(factor=30, receivers=Receivers())
+    perform(scene, rounds, 0.0, lambda _line: None)
+
+
+def _resolved(*names: str) -> dict[str, Event]:
+    events = {f"Trust{name}": Event() for name in names}
+    for event in events.values():
+        event.set()
+    return events
+
+
+def test_a_round_waits_for_what_the_round_before_must_resolve(monkeypatch: Any) -> None:
+    order: list[str] = []
+    _perform([[_trial("A", order)], [_trial("B", order)]], _resolved("A", "B"), order, monkeypatch)
+    assert order == ["A begins", "A ends", "TrustA resolves", "B begins", "B ends", "TrustB resolves"]
+
+
+def test_a_round_does_not_wait_for_what_resolves_late(monkeypatch: Any) -> None:
+    order: list[str] = []
+    resolved = _resolved("B")
+    late = resolved.setdefault("TrustA", Event())
+
+    @contextmanager
+    def happens(_scene: object) -> Iterator[None]:
+        yield
+        order.append("B ends")
+        late.set()
+
+    rounds = [[_trial("A", order, resolves_late=True)], [Trial("B", happens, (Expected("TrustB"),))]]
+    _perform(rounds, resolved, order, monkeypatch)
+    assert order.index("B ends") < order.index("TrustA resolves")
+
+
+def test_the_same_alert_is_not_tried_again_before_it_has_resolved(monkeypatch: Any) -> None:
+    order: list[str] = []
+    _perform([[_trial("A", order, resolves_late=True)], [_trial("A", order)]], _resolved("A"), order, monkeypatch)
+    assert order[:3] == ["A begins", "A ends", "TrustA resolves"]
