@@ -37,9 +37,9 @@ FACTOR = 30.0
 PROGRAM = """
 from datetime import timedelta
 from trust_ops.cli import main
-from trust_ops.incidents import observations, serve
+from trust_ops.incidents import reconcile, serve
 serve.SECONDS = 0.5
-observations.GONE = timedelta(seconds=3)
+reconcile.GONE = timedelta(seconds=3)
 main()
 """
 
