@@ -65,12 +65,17 @@ class Values:
 
 def _level(name: str, who: str) -> Variable:
     return Variable(
-        name, kinds.EMAILS, f"{who}, told of escalations", optional=True, fallback="ESCALATION_EMAIL", needs="SMTP_HOST"
+        name,
+        kinds.EMAILS,
+        f"{who}, notified of escalations",
+        optional=True,
+        fallback="ESCALATION_EMAIL",
+        needs="SMTP_HOST",
     )
 
 
 def _team(name: str, what: str) -> Variable:
-    return Variable(name, kinds.EMAILS, f"who receives {what}", needs="SMTP_HOST")
+    return Variable(name, kinds.EMAILS, f"recipients of {what}", needs="SMTP_HOST")
 
 
 def _slack(name: str, what: str) -> Variable:
@@ -85,7 +90,7 @@ def _oncall(name: str, team: str) -> Variable:
     return Variable(
         name,
         kinds.TEXT,
-        f"who of {team} is on call: a text or a link to the schedule, shown in every notification",
+        f"who is on call for {team}: text or a link to the schedule, shown in every notification",
         optional=True,
         default=f"{team} team",
         may_be_off=False,
@@ -104,19 +109,21 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "SMTP_HOST",
         kinds.HOST_PORT,
-        "mail server; TLS from the start on port 465, STARTTLS on all others; `off` leaves out all mail",
+        "mail server; implicit TLS on port 465, STARTTLS on all other ports; `off` disables all mail",
     ),
-    Variable("SMTP_FROM", kinds.SENDER, "sender of the mails", needs="SMTP_HOST", may_be_off=False),
-    Variable("SMTP_USERNAME", kinds.TEXT, "account at the mail server; `off` if it asks for none", needs="SMTP_HOST"),
-    Variable("SMTP_PASSWORD", kinds.SECRET, "its password; `off` if it asks for none", needs="SMTP_HOST"),
+    Variable("SMTP_FROM", kinds.SENDER, "sender of the mail", needs="SMTP_HOST", may_be_off=False),
+    Variable("SMTP_USERNAME", kinds.TEXT, "account on the mail server; `off` if it requires none", needs="SMTP_HOST"),
+    Variable(
+        "SMTP_PASSWORD", kinds.SECRET, "password of the account; `off` if the server requires none", needs="SMTP_HOST"
+    ),
     Variable(
         "SMTP_CA_FILE",
         kinds.PATH,
-        "certificates of the authorities to trust for the mail server, as Alertmanager sees the path",
+        "certificate authorities to trust for the mail server; a path as Alertmanager sees it",
         optional=True,
         needs="SMTP_HOST",
     ),
-    _slack("SLACK_WEBHOOK_DEFAULT", "info, and for what no team takes"),
+    _slack("SLACK_WEBHOOK_DEFAULT", "info alerts and alerts without a team"),
     _slack("SLACK_WEBHOOK_SECURITY", "the security team"),
     _slack("SLACK_WEBHOOK_PLATFORM", "the platform team"),
     _slack("SLACK_WEBHOOK_BUSINESS", "business and compliance"),
@@ -142,21 +149,27 @@ VARIABLES: tuple[Variable, ...] = (
     _team("PLATFORM_EMAIL", "platform alerts"),
     _team("BUSINESS_EMAIL", "business alerts"),
     _team("COMPLIANCE_EMAIL", "compliance alerts"),
-    _team("ESCALATION_EMAIL", "what is critical for 15 minutes: the senior people of all teams"),
+    _team("ESCALATION_EMAIL", "alerts that are critical for 15 minutes: the senior people of all teams"),
     _level("TEAM_LEAD_EMAIL", "team lead"),
     _level("MANAGER_EMAIL", "engineering manager"),
     _level("EXECUTIVE_EMAIL", "executives"),
     Variable(
         "INCIDENT_WEBHOOK_URL",
         kinds.WEBHOOK_URL,
-        "incident management, told of every critical alert and every warning",
+        "incident management; receives every critical alert and every warning",
         optional=True,
     ),
-    Variable("INCIDENT_WEBHOOK_TOKEN", kinds.SECRET, "its bearer token", optional=True, needs="INCIDENT_WEBHOOK_URL"),
+    Variable(
+        "INCIDENT_WEBHOOK_TOKEN",
+        kinds.SECRET,
+        "bearer token of the incident management",
+        optional=True,
+        needs="INCIDENT_WEBHOOK_URL",
+    ),
     Variable(
         "DEADMAN_WEBHOOK_URL",
         kinds.WEBHOOK_URL,
-        "dead man's switch, which must alarm when it hears nothing for some minutes",
+        "dead man's switch, which must raise an alarm if it receives nothing for some minutes",
         optional=True,
     ),
     _oncall("ONCALL_SECURITY", "security"),
@@ -164,12 +177,12 @@ VARIABLES: tuple[Variable, ...] = (
     _oncall("ONCALL_BUSINESS", "business"),
     _oncall("ONCALL_COMPLIANCE", "compliance"),
     _base("GRAFANA_URL", GRAFANA, "Grafana, for links to dashboards"),
-    _base("RUNBOOK_URL", RUNBOOKS, "where the runbooks are, for links"),
+    _base("RUNBOOK_URL", RUNBOOKS, "address of the runbooks, for links"),
     _base("ALERTMANAGER_URL", "https://alertmanager.marty.com", "Alertmanager, for links that silence"),
     Variable(
         "BUSINESS_TIMEZONE",
         kinds.TIMEZONE,
-        "time zone of the hours in which business alerts are told",
+        "time zone of the hours in which business alerts are sent",
         optional=True,
         default="UTC",
         may_be_off=False,

@@ -27,7 +27,7 @@ def test_all_that_are_missing_or_empty_are_named_at_once(required: dict[str, str
     found = problems({"SMTP_HOST": "mail.trust.test:587", "SLACK_WEBHOOK_DEFAULT": ""})
     assert list(found) == [name for name in required if name != "SMTP_HOST"]
     assert found["SECURITY_EMAIL"] == (
-        "it is missing or empty; set it (who receives security alerts), or set it to `off` to leave it out on purpose"
+        "it is missing or empty; set it (recipients of security alerts), or set it to `off` to leave it out on purpose"
     )
 
 
