@@ -1,22 +1,35 @@
-"""The operational dashboard: for platform engineers and whoever is on call."""
+"""The operational dashboard, for platform engineers and on-call."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from monitoring.dashboards.operational.dependencies import (
-    caches,
-    dependencies,
-    dependency_checks,
-    operations,
-    pools,
-    servers,
-    transactions,
+    connection_pools,
+    database_operations,
+    database_transactions,
+    dependency_check_latency,
+    dependency_health,
+    postgresql_servers,
+    redis_servers,
 )
-from monitoring.dashboards.operational.grpc import grpc, grpc_calls, streams
-from monitoring.dashboards.operational.health import alert_list, alert_status, health
-from monitoring.dashboards.operational.requests import budgets, error_rate, requests, routes, sessions
-from monitoring.dashboards.operational.resources import hosts, kubernetes, memory, processes, restarts, thread_pools
+from monitoring.dashboards.operational.grpc import grpc_calls, grpc_messages, grpc_methods
+from monitoring.dashboards.operational.health import alert_status, firing_alert_list, service_health
+from monitoring.dashboards.operational.requests import (
+    active_sessions,
+    error_budget_burn_rate,
+    error_rate,
+    request_rate_and_latency,
+    routes,
+)
+from monitoring.dashboards.operational.resources import (
+    container_restarts,
+    cpu_usage,
+    host_resources,
+    memory_usage,
+    node_readiness,
+    thread_pools,
+)
 from monitoring.dashboards.template import OPERATIONAL, fill, new_dashboard
 
 
@@ -25,16 +38,29 @@ def dashboard() -> builders.Dashboard:
     frame = new_dashboard(
         OPERATIONAL,
         "Trust service: operations",
-        "Is the service well, and if not, where does it hurt? For platform engineers and whoever is on call.",
+        "Service health, requests, dependencies and resource usage. For platform engineers, SRE and on-call.",
     )
     return fill(
         frame,
         {
-            "Health": (health(), alert_status(), alert_list()),
-            "Requests": (requests(), error_rate(), routes(), budgets()),
-            "gRPC": (grpc(), grpc_calls(), streams()),
-            "Dependencies": (dependencies(), dependency_checks(), sessions()),
-            "Database and cache": (pools(), operations(), transactions(), servers(), caches()),
-            "Resources": (hosts(), processes(), memory(), thread_pools(), kubernetes(), restarts()),
+            "Health": (service_health(), alert_status(), firing_alert_list()),
+            "HTTP requests": (request_rate_and_latency(), error_rate(), routes(), error_budget_burn_rate()),
+            "gRPC": (grpc_methods(), grpc_calls(), grpc_messages()),
+            "Dependencies and sessions": (dependency_health(), dependency_check_latency(), active_sessions()),
+            "Database and cache": (
+                connection_pools(),
+                database_operations(),
+                database_transactions(),
+                postgresql_servers(),
+                redis_servers(),
+            ),
+            "Resources": (
+                host_resources(),
+                cpu_usage(),
+                memory_usage(),
+                thread_pools(),
+                node_readiness(),
+                container_restarts(),
+            ),
         },
     )

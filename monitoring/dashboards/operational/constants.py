@@ -1,4 +1,4 @@
-"""What several modules of this dashboard name: its panels, and limits of the alerts."""
+"""Panel ids and alert thresholds of the operational dashboard."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ EXPIRY_LIMITS: Final = {
     for severity in ("critical", "warning")
 }
 
-OF_HTTP: Final = "No HTTP request has been measured in this time."
-OF_GRPC: Final = "No gRPC call has been measured in this time."
-OF_KUBERNETES: Final = "No Kubernetes is scraped."
+NO_HTTP: Final = "No HTTP requests were recorded in the selected time range."
+NO_GRPC: Final = "No gRPC calls were recorded in the selected time range."
+NO_KUBERNETES: Final = "kube-state-metrics is not scraped."

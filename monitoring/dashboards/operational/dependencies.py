@@ -1,4 +1,4 @@
-"""What the service needs: dependencies, database, cache."""
+"""Dependencies, database and cache."""
 
 from __future__ import annotations
 
@@ -27,18 +27,17 @@ from trust_otel.semconv.metrics import (
 )
 
 
-def dependencies() -> statetimeline.Panel:
-    """O8."""
+def dependency_health() -> statetimeline.Panel:
+    """Dependency status over time."""
     return states(
         About(
             DEPENDENCIES,
             "Dependency health",
-            "Whether the service reaches what it needs, as it sees it itself. One instance that does not reach it is "
-            "enough.",
-            "Down for all services: the dependency itself. Down for one: its network, its credentials, or its "
-            "certificate. "
-            "`trust-otel doctor` says what is wrong.",
-            "No dependency is watched. TRUST_OTEL_DEPENDENCIES names them.",
+            "Result of the dependency checks of each service. A dependency is down if the check fails in at least "
+            "one instance.",
+            "Down for all services: check the dependency itself. Down for one service: check its network, "
+            "credentials and certificates with `trust-otel doctor`.",
+            "No dependencies are monitored. Set TRUST_OTEL_DEPENDENCIES.",
             alerts=(
                 "TrustVaultUnavailable",
                 "TrustPkiUnavailable",
@@ -57,15 +56,15 @@ def dependencies() -> statetimeline.Panel:
     )
 
 
-def dependency_checks() -> timeseries.Panel:
-    """Who answers slowly."""
+def dependency_check_latency() -> timeseries.Panel:
+    """Latency of the dependency checks."""
     return trend(
         About(
             25,
-            "How long dependencies take to answer",
-            "Mean duration of the checks.",
-            "A dependency that becomes slow is often about to fail: look at it before it does.",
-            "No dependency is watched. TRUST_OTEL_DEPENDENCIES names them.",
+            "Dependency check latency",
+            "Mean duration of the dependency checks.",
+            "Rising latency often precedes a failure: check the dependency before it goes down.",
+            "No dependencies are monitored. Set TRUST_OTEL_DEPENDENCIES.",
         ),
         "s",
         (Signal("{{trust_dependency_name}}", mean(TRUST_DEPENDENCY_CHECK_DURATION, by=("trust_dependency_name",))),),
@@ -73,17 +72,18 @@ def dependency_checks() -> timeseries.Panel:
     )
 
 
-def pools() -> timeseries.Panel:
-    """O4."""
+def connection_pools() -> timeseries.Panel:
+    """Connection pool usage."""
     pool = "db_client_connection_pool_name"
     return trend(
         About(
             DATABASE,
             "Database connection health",
-            "Connections in use and the most that the pools open (dashed). Whoever waits, waits for one of them.",
-            "Use near the limit: look for slow queries or a leak; then raise the pool. Nobody waits and all fail: "
-            "the server.",
-            "No connection pool has been seen. SQLAlchemy's engines are instrumented by themselves.",
+            "Connections in use, requests waiting for a connection, and the maximum pool size (dashed), by "
+            "connection pool.",
+            "In use near max: look for slow queries or a connection leak, then raise the pool size. Operations "
+            "fail although no request waits: check the database server.",
+            "No connection pool was recorded. Pools of SQLAlchemy engines are instrumented automatically.",
             alerts=(
                 "TrustDatabaseConnectionsFailed",
                 "TrustDatabaseConnectionProblems",
@@ -98,20 +98,20 @@ def pools() -> timeseries.Panel:
                 total(series(DB_CLIENT_CONNECTION_COUNT, 'db_client_connection_state="used"'), pool),
             ),
             Signal(f"{{{{{pool}}}}} waiting", total(series(DB_CLIENT_CONNECTION_PENDING_REQUESTS), pool)),
-            Signal(f"{{{{{pool}}}}} most", total(series(DB_CLIENT_CONNECTION_MAX), pool), dashed=True),
+            Signal(f"{{{{{pool}}}}} max", total(series(DB_CLIENT_CONNECTION_MAX), pool), dashed=True),
         ),
     )
 
 
-def operations() -> timeseries.Panel:
-    """How fast the database is, as the service sees it."""
+def database_operations() -> timeseries.Panel:
+    """Latency of database operations, measured in the client."""
     return trend(
         About(
             26,
-            "Database operations",
-            "How long operations take, and the share of slow ones (right axis).",
-            "See which operation it is in the logs of the database; the runbook has the queries.",
-            "No database operation has been measured in this time.",
+            "Database operation latency",
+            "Latency percentiles of database operations, and the share of slow operations (right axis).",
+            "Find the slow statement in the database log. The runbook lists the queries to run.",
+            "No database operations were recorded in the selected time range.",
             alerts=("TrustDatabaseSlowQueries",),
         ),
         "s",
@@ -119,7 +119,7 @@ def operations() -> timeseries.Panel:
             Signal("p50", quantile(0.5, DB_CLIENT_OPERATION_DURATION)),
             Signal("p95", quantile(0.95, DB_CLIENT_OPERATION_DURATION)),
             Signal(
-                "slow, limit " + f"{SLOW_LIMIT:.0%}",
+                f"Slow (threshold {SLOW_LIMIT:.0%})",
                 f"max({recorded('service:trust_db_client_slow_operations_per_operation:ratio_rate5m')})",
                 "percentunit",
             ),
@@ -127,15 +127,15 @@ def operations() -> timeseries.Panel:
     )
 
 
-def transactions() -> timeseries.Panel:
-    """Whether changes last."""
+def database_transactions() -> timeseries.Panel:
+    """Commits and rollbacks."""
     return trend(
         About(
             27,
-            "Transactions",
-            "How many transactions end, by commit and by rollback.",
-            "Rollbacks rise: conflicts, time-outs, or errors of the code; compare with the error rate.",
-            "No transaction has been measured in this time.",
+            "Database transactions",
+            "Completed transactions per second: commits and rollbacks.",
+            "Rollbacks rise: look for conflicts, timeouts or application errors, and compare with the error rate.",
+            "No transactions were recorded in the selected time range.",
         ),
         "ops",
         (
@@ -148,28 +148,29 @@ def transactions() -> timeseries.Panel:
     )
 
 
-def servers() -> table.Panel:
-    """PostgreSQL as it sees itself."""
+def postgresql_servers() -> table.Panel:
+    """PostgreSQL servers, from the PostgreSQL exporter."""
     return rows(
         About(
             28,
             "PostgreSQL servers",
-            "What each server says about itself, through its exporter.",
-            "Connections near 1: find out who holds them. A replica that lags: look at its disk and its queries.",
-            "No exporter of PostgreSQL is scraped.",
+            "State, connection usage and replication lag of each PostgreSQL server, from its exporter.",
+            "Connection usage near 100 %: find the clients that hold connections. High replication lag: check disk "
+            "and long queries on the replica.",
+            "No PostgreSQL exporter is scraped.",
             alerts=("TrustDatabaseReplicationLag",),
         ),
         {"instance": "Server"},
         (
             Column("State", "max by (instance) (pg_up)", words=UP_OR_DOWN, levels=UP),
             Column(
-                "Connections in use",
+                "Connection usage",
                 "sum by (instance) (pg_stat_activity_count) / max by (instance) (pg_settings_max_connections)",
                 "percentunit",
                 levels=rising(yellow=0.7, red=0.9),
             ),
             Column(
-                "Behind its primary",
+                "Replication lag",
                 "max by (instance) (pg_replication_lag_seconds)",
                 "s",
                 levels=rising(yellow=LAG_LIMIT / 3, red=LAG_LIMIT),
@@ -179,22 +180,23 @@ def servers() -> table.Panel:
     )
 
 
-def caches() -> table.Panel:
-    """Redis as it sees itself."""
+def redis_servers() -> table.Panel:
+    """Redis servers, from the Redis exporter."""
     return rows(
         About(
             32,
             "Redis",
-            "What each cache says about itself, through its exporter, over five minutes.",
-            "Hits fall: it was emptied, or is too small (evictions). Refused connections: raise maxclients, or find "
-            "the leak.",
-            "No exporter of Redis is scraped.",
+            "State, hit ratio, clients, memory, evictions and rejected connections of each Redis server over 5 "
+            "minutes, from its exporter.",
+            "Hit ratio drops: the cache was flushed, or it is too small (see evictions). Rejected connections: find "
+            "a connection leak, or raise maxclients.",
+            "No Redis exporter is scraped.",
         ),
         {"instance": "Server"},
         (
             Column("State", "max by (instance) (redis_up)", words=UP_OR_DOWN, levels=UP),
             Column(
-                "Hits",
+                "Hit ratio",
                 "sum by (instance) (rate(redis_keyspace_hits_total[5m])) / (sum by (instance) "
                 "(rate(redis_keyspace_hits_total[5m]) + rate(redis_keyspace_misses_total[5m])) > 0)",
                 "percentunit",
@@ -202,10 +204,10 @@ def caches() -> table.Panel:
             Column("Clients", "sum by (instance) (redis_connected_clients)", "none"),
             Column("Memory", "sum by (instance) (redis_memory_used_bytes)", "bytes"),
             Column(
-                "Evicted", "sum by (instance) (increase(redis_evicted_keys_total[5m]))", "none", levels=NONE_ALLOWED
+                "Evictions", "sum by (instance) (increase(redis_evicted_keys_total[5m]))", "none", levels=NONE_ALLOWED
             ),
             Column(
-                "Refused",
+                "Rejected",
                 "sum by (instance) (increase(redis_rejected_connections_total[5m]))",
                 "none",
                 levels=NONE_ALLOWED,

@@ -1,10 +1,10 @@
-"""gRPC."""
+"""gRPC performance."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import table, timeseries
 
-from monitoring.dashboards.operational.constants import GRPC, GRPC_ERROR_LIMIT, GRPC_LATENCY_LIMIT, OF_GRPC
+from monitoring.dashboards.operational.constants import GRPC, GRPC_ERROR_LIMIT, GRPC_LATENCY_LIMIT, NO_GRPC
 from monitoring.dashboards.panels import (
     About,
     Column,
@@ -21,8 +21,8 @@ from trust_otel.semconv.metrics import (
 )
 
 
-def grpc() -> table.Panel:
-    """O5."""
+def grpc_methods() -> table.Panel:
+    """Call rate, errors and latency by method."""
     keys = ("service_name", "rpc_method", "trust_rpc_type")
 
     def worst(name: str) -> str:
@@ -32,13 +32,14 @@ def grpc() -> table.Panel:
         About(
             GRPC,
             "gRPC performance",
-            "Each method over two minutes. Errors are those that are the server's fault.",
-            "One method fails: its code or its dependency. UNAVAILABLE or DEADLINE_EXCEEDED everywhere: host, "
-            "network, or pool.",
-            OF_GRPC,
+            "Call rate, error rate and latency of each method over 2 minutes, and calls in flight. Errors are "
+            "status codes that indicate a server fault.",
+            "One method fails: check its code or its dependency. UNAVAILABLE or DEADLINE_EXCEEDED on all methods: "
+            "check the host, the network and the connection pools.",
+            NO_GRPC,
             alerts=("TrustGrpcHighErrorRate", "TrustGrpcStreamFailures", "TrustGrpcHighLatency"),
         ),
-        {"service_name": "Service", "rpc_method": "Method", "trust_rpc_type": "Kind"},
+        {"service_name": "Service", "rpc_method": "Method", "trust_rpc_type": "Type"},
         (
             Column("Calls", worst("service_method:rpc_server_calls:rate2m"), "reqps"),
             Column(
@@ -53,7 +54,7 @@ def grpc() -> table.Panel:
                 "s",
                 levels=rising(yellow=GRPC_LATENCY_LIMIT / 4, red=GRPC_LATENCY_LIMIT),
             ),
-            Column("Under way", total(series(TRUST_RPC_SERVER_ACTIVE_CALLS), *keys), "none"),
+            Column("In flight", total(series(TRUST_RPC_SERVER_ACTIVE_CALLS), *keys), "none"),
         ),
         sort="Calls",
         key_widths={"Service": 180, "Method": 380},
@@ -61,15 +62,14 @@ def grpc() -> table.Panel:
 
 
 def grpc_calls() -> timeseries.Panel:
-    """How calls end."""
+    """Completed calls by status code."""
     return trend(
         About(
             23,
             "gRPC calls by status",
-            "Calls that ended, by their status code. OK is as it should be; NOT_FOUND or UNAUTHENTICATED are the "
-            "caller's.",
-            "See which method it is in the table above.",
-            OF_GRPC,
+            "Completed calls by status code. Codes such as NOT_FOUND or UNAUTHENTICATED are client errors.",
+            "Find the failing method in gRPC performance.",
+            NO_GRPC,
         ),
         "reqps",
         (
@@ -82,16 +82,17 @@ def grpc_calls() -> timeseries.Panel:
     )
 
 
-def streams() -> timeseries.Panel:
-    """How much passes in calls."""
+def grpc_messages() -> timeseries.Panel:
+    """Messages by call type and direction."""
     return trend(
         About(
             24,
             "gRPC messages",
-            "Messages of all calls; a stream has many. Received and sent part when one side waits.",
-            "Messages stop while streams are open (see Under way above): the other side hangs, or flow control holds "
-            "it.",
-            OF_GRPC,
+            "Messages received and sent, by call type. Unary calls have one message in each direction, streams have "
+            "many.",
+            "Messages stop while calls are in flight (see gRPC performance): the peer hangs, or flow control blocks "
+            "the stream.",
+            NO_GRPC,
         ),
         "cps",
         (

@@ -1,4 +1,4 @@
-"""Each service at a glance, and the alerts."""
+"""Service health overview and alerts."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ _FIRING: Final = 'alertstate="firing"'
 _SERVICE_KEYS: Final = {"deployment_environment_name": "Environment", "service_name": "Service"}
 
 
-def health() -> table.Panel:
-    """O1."""
+def service_health() -> table.Panel:
+    """One row per service, with a status for each signal."""
     instances = total(recorded("service:trust_otel_instances:count"), *_BY_SERVICE)
     known = total(f"last_over_time({recorded('service:trust_otel_instances:count')}[1d])", *_BY_SERVICE)
-    # No alert fires: that is good news only where rules are evaluated.
+    # Without a firing alert a service is OK only if rules are evaluated.
     healthy = f"{known} * 0 and on () {scraped('ALERTS', _WATCHDOG, _FIRING)}"
 
     def alerting(severity: str, state: str) -> str:
@@ -62,17 +62,17 @@ def health() -> table.Panel:
         About(
             HEALTH,
             "Service health overview",
-            "Each service, from its alerts to its certificates: requests that wait for a database connection, "
-            "dependencies "
-            "that are down, and the time until the next certificate ends. A cell leads to the panel that explains it.",
-            "Begin with the red cells, from left to right: a cause often stands left of its symptoms. A dash stands "
-            "for what the service does not measure. A service that has not been heard of for a day disappears.",
-            "No service has been heard of. Does it export, and does the Collector deliver?",
+            "One row per service: alerts, requests, latency, errors, requests waiting for a database connection, "
+            "dependencies that are down, and time until the next certificate expires. Each cell links to the panel "
+            "with the details.",
+            "Start with the red cells, from left to right. A dash means that the service does not record this "
+            "metric. A service without data for a day is removed from the list.",
+            "No service reports data. Check the export of the services and the Collector.",
             alerts=("TrustServiceDown", "TrustServiceInstanceDown", "TrustCertificateExpiring"),
             links={
                 "Security": panel_url(SECURITY, 1),
                 "Business": panel_url(BUSINESS, 1),
-                "Is the monitoring well?": panel_url(MONITORING, 1),
+                "Meta-monitoring": panel_url(MONITORING, 1),
             },
         ),
         _SERVICE_KEYS,
@@ -83,10 +83,10 @@ def health() -> table.Panel:
                 f" or {alerting('warning', 'firing')} or {healthy}",
                 levels=rising(yellow=1, red=3),
                 words={
-                    "0": ("healthy", "green"),
+                    "0": ("OK", "green"),
                     "1": ("warning", "yellow"),
-                    # In the first minutes of an outage no alert fires yet.
-                    "2": ("critical soon", "orange"),
+                    # In the first minutes of an outage the alerts are pending only.
+                    "2": ("critical (pending)", "orange"),
                     "3": ("critical", "red"),
                 },
                 link=panel_url(OPERATIONAL, ALERTS),
@@ -120,21 +120,21 @@ def health() -> table.Panel:
                 link=panel_url(OPERATIONAL, GRPC),
             ),
             Column(
-                "Pool waiting",
+                "Waiting for connection",
                 total(series(DB_CLIENT_CONNECTION_PENDING_REQUESTS), *_BY_SERVICE),
                 "none",
                 levels=NONE_ALLOWED,
                 link=panel_url(OPERATIONAL, DATABASE),
             ),
             Column(
-                "Needs down",
+                "Dependencies down",
                 f"count by ({', '.join(_BY_SERVICE)}) ({down}) or {measured(TRUST_DEPENDENCY_UP, by=_BY_SERVICE)}",
                 "none",
                 levels=NONE_ALLOWED,
                 link=panel_url(OPERATIONAL, DEPENDENCIES),
             ),
             Column(
-                "Certificate",
+                "Certificate expires in",
                 f"min by ({', '.join(_BY_SERVICE)}) ({series(TRUST_CERTIFICATE_NOT_AFTER)} - time())",
                 "s",
                 levels=falling(red=EXPIRY_LIMITS["critical"], yellow=EXPIRY_LIMITS["warning"]),
@@ -148,15 +148,14 @@ def health() -> table.Panel:
 
 
 def alert_status() -> table.Panel:
-    """O9."""
+    """All pending and firing alerts."""
     return rows(
         About(
             ALERTS,
             "Alert status overview",
-            "Every alert that fires (or is about to), the worst first. TrustWatchdog always fires: it proves that "
-            "alerts can.",
-            "Open the runbook of the alert. Acknowledge it with a silence, which also ends its escalation.",
-            "Not even the watchdog fires: Prometheus evaluates no rules.",
+            "Alerts that are firing or pending. TrustWatchdog always fires: it proves that rules are evaluated.",
+            "Open the runbook of the alert. To acknowledge an alert, silence it: this also stops its escalation.",
+            "Not even TrustWatchdog fires: Prometheus evaluates no rules.",
             links={"Notifications": panel_url(MONITORING, 5)},
         ),
         {"alertname": "Alert", "severity": "Severity", "alertstate": "State", "service": "Service", "team": "Team"},
@@ -183,14 +182,14 @@ def alert_status() -> table.Panel:
     )
 
 
-def alert_list() -> builders.Panel:
-    """Grafana's own list."""
+def firing_alert_list() -> builders.Panel:
+    """Grafana's built-in alert list."""
     return firing_alerts(
         About(
             20,
-            "Alerts that fire",
-            "Grafana's own list of the same alerts, with all of their labels and for how long they have been firing.",
-            "Open an alert to see its description, with the values that matter.",
+            "Firing alerts",
+            "The firing alerts as Grafana lists them, with all labels and the time since they started firing.",
+            "Open an alert to see its description and current values.",
             "",
         ),
         width=10,

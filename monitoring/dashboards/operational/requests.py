@@ -1,10 +1,10 @@
-"""HTTP: rate, latency, errors, budgets, and who is there."""
+"""HTTP request rate, latency, errors and error budgets; active user sessions."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import table, timeseries
 
-from monitoring.dashboards.operational.constants import ERROR_LIMIT, ERRORS, HTTP, LATENCY_LIMIT, OF_HTTP, SESSIONS
+from monitoring.dashboards.operational.constants import ERROR_LIMIT, ERRORS, HTTP, LATENCY_LIMIT, NO_HTTP, SESSIONS
 from monitoring.dashboards.panels import (
     About,
     Column,
@@ -20,49 +20,49 @@ from trust_otel.semconv.metrics import (
     TRUST_SESSION_ACTIVE,
 )
 
-# The factor of the fastest burn rate, of which the alerts have the product with each budget.
+# Burn rate at which the critical alert fires. The rules hold its product with each error budget.
 _PAGE = 14.4
 
 
-def requests() -> timeseries.Panel:
-    """O2."""
+def request_rate_and_latency() -> timeseries.Panel:
+    """Latency percentiles and request rate."""
     buckets = total(recorded("service:http_server_request_duration_seconds_bucket:rate2m"), "le")
     measured = total(f"rate({series(HTTP_SERVER_REQUEST_DURATION, part='_bucket')}[{RATE}] @ end())", "le")
     return trend(
         About(
             HTTP,
             "HTTP request rate and latency",
-            "How long requests take, with the limit of the alert as a dashed line, and how many there are (right "
-            "axis).",
-            "Latency rises with the rate: look at pools, thread pools and CPU. It rises without: look at "
-            "dependencies and the "
-            "database. Only p99 rises: look for a slow route below.",
-            OF_HTTP,
+            "Latency percentiles with the alert threshold as a dashed line, and the request rate (right axis).",
+            "Latency rises with the request rate: check connection pools, thread pools and CPU. Latency rises "
+            "while the request rate does not: check dependencies and the database. Only p99 rises: find the slow "
+            "route in Requests by route.",
+            NO_HTTP,
             alerts=("TrustServiceHighLatency", "TrustLatencyBudgetBurn"),
         ),
         "s",
         (
-            # Traces are kept beside what was measured, not beside what was recorded of it. Measured is looked at once,
-            # because there is much of it; and first, because Grafana asks for traces of a histogram only in the first
-            # query that names it.
-            Signal("p99 at the end", f"histogram_quantile(0.99, {measured})", dashed=True, exemplars=True),
+            # Exemplars belong to the raw histogram, not to the recorded series. It has many series, so it is evaluated
+            # only once (at the end). It comes first because Grafana requests the exemplars of a histogram only for the
+            # first query that reads it.
+            Signal("p99 (latest)", f"histogram_quantile(0.99, {measured})", dashed=True, exemplars=True),
             *(Signal(f"p{q * 100:g}", f"histogram_quantile({q:g}, {buckets})") for q in (0.5, 0.95, 0.99)),
-            Signal("requests", total(recorded("service:http_server_requests:rate2m")), "reqps"),
+            Signal("Request rate", total(recorded("service:http_server_requests:rate2m")), "reqps"),
         ),
         levels=rising(red=LATENCY_LIMIT),
     )
 
 
 def error_rate() -> timeseries.Panel:
-    """O3."""
+    """Share of 5xx responses."""
     return trend(
         About(
             ERRORS,
             "Error rate",
-            "Share of HTTP requests that the service failed (5xx), over two minutes, with the limit of the alert.",
-            "See below which routes fail. One route: its code or its dependency. All routes: database, deployment, "
-            "or host.",
-            OF_HTTP,
+            "Share of HTTP requests answered with a 5xx status within 2 minutes. The dashed line is the alert "
+            "threshold.",
+            "Find the failing routes in Requests by route. One route: check its code or its dependency. All routes: "
+            "check the database, the last deployment and the host.",
+            NO_HTTP,
             alerts=("TrustServiceHighErrorRate", "TrustAvailabilityBudgetBurn"),
         ),
         "percentunit",
@@ -78,7 +78,7 @@ def error_rate() -> timeseries.Panel:
 
 
 def routes() -> table.Panel:
-    """Which route it is."""
+    """Request rate, errors and latency by route."""
     keys = ("service_name", "http_request_method", "http_route")
 
     def count(*matchers: str) -> str:
@@ -87,10 +87,11 @@ def routes() -> table.Panel:
     return rows(
         About(
             21,
-            "Routes",
-            "What each route has done in the last five minutes. Requests without a route matched none.",
-            "A slow or failing route tells which code and which dependency to look at.",
-            "No HTTP request has been measured in the last five minutes.",
+            "Requests by route",
+            "Request rate, error rates and latency of each route over 5 minutes. Errors are 5xx responses, client "
+            "errors are 4xx responses. Requests without a route matched none.",
+            "Check the code and the dependencies of the route that is slow or fails.",
+            "No HTTP requests were recorded in the last 5 minutes.",
         ),
         {"service_name": "Service", "http_request_method": "Method", "http_route": "Route"},
         (
@@ -102,7 +103,7 @@ def routes() -> table.Panel:
                 levels=rising(yellow=ERROR_LIMIT / 5, red=ERROR_LIMIT),
             ),
             Column(
-                "Refused",
+                "Client errors",
                 share(count('http_response_status_code=~"4.."'), count()),
                 "percentunit",
             ),
@@ -120,8 +121,8 @@ def routes() -> table.Panel:
     )
 
 
-def budgets() -> table.Panel:
-    """The objectives."""
+def error_budget_burn_rate() -> table.Panel:
+    """Error budget burn rate by objective and window."""
     fast = {
         slo: limit(alert, "service:slo_errors_per_event:ratio_rate1h", "critical")
         for slo, alert in (
@@ -140,11 +141,12 @@ def budgets() -> table.Panel:
     return rows(
         About(
             22,
-            "How fast error budgets burn",
-            f"1 uses up exactly the budget of 30 days. At {_PAGE:g} over an hour (and five minutes) somebody is paged.",
-            "A high value in the short window only is over soon. High in both: act now, by the runbook of the "
-            "objective.",
-            "Nothing has been measured that has an objective.",
+            "Error budget burn rate",
+            "Burn rate of each objective by window. A burn rate of 1 uses up exactly the 30-day error budget in 30 "
+            f"days. A critical alert fires at {_PAGE:g} over both 1 h and 5 min.",
+            "High in the short window only: a spike that has little effect on the budget. High in the 5m and 1h "
+            "windows: follow the runbook of the objective now.",
+            "No events of an objective were recorded.",
             alerts=("TrustAvailabilityBudgetBurn", "TrustLatencyBudgetBurn", "TrustValidationBudgetBurn"),
         ),
         {"service_name": "Service", "slo": "Objective"},
@@ -157,16 +159,16 @@ def budgets() -> table.Panel:
     )
 
 
-def sessions() -> timeseries.Panel:
-    """O6."""
+def active_sessions() -> timeseries.Panel:
+    """Active user sessions."""
     return trend(
         About(
             SESSIONS,
             "Active user sessions",
-            "Sessions that are open now.",
-            "A sudden fall: people are thrown out, or cannot log in (see authentication on the security dashboard). "
-            "A sudden rise: a campaign, or a machine.",
-            "The service reports no sessions; record_session tells of them.",
+            "User sessions that are open now.",
+            "Sudden drop: users lose their sessions or cannot log in, see authentication on the security dashboard. "
+            "Sudden rise: check for a campaign or automated clients.",
+            "No service records sessions. Record them with session_started() and session_ended().",
             links={"Authentication": panel_url(SECURITY, 2)},
         ),
         "short",

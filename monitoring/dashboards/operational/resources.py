@@ -1,4 +1,4 @@
-"""Hosts, processes, thread pools, Kubernetes."""
+"""Hosts, processes, thread pools and Kubernetes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import statetimeline, table, timeseries
 
-from monitoring.dashboards.operational.constants import MEMORY_LIMIT, OF_KUBERNETES, RESOURCES, RESTART_LIMIT
+from monitoring.dashboards.operational.constants import MEMORY_LIMIT, NO_KUBERNETES, RESOURCES, RESTART_LIMIT
 from monitoring.dashboards.panels import (
     About,
     Column,
@@ -27,15 +27,16 @@ from trust_otel.semconv.metrics import (
 _DISKS: Final = 'fstype!~"ramfs|squashfs|iso9660|overlay|tmpfs"'
 
 
-def hosts() -> timeseries.Panel:
-    """O7."""
+def host_resources() -> timeseries.Panel:
+    """CPU, memory and disk of the hosts."""
     return trend(
         About(
             RESOURCES,
-            "Resource utilisation of hosts",
-            "CPU, memory, and the fullest disk of each host, with the limit of memory as a dashed line.",
-            "CPU: is it the service (see below) or a neighbour? Memory: it ends with a process killed; find who "
-            "grows. Disk: the runbook says what may be deleted.",
+            "Host resource utilisation",
+            "CPU and memory usage and the fullest file system of each host. The dashed line is the memory alert "
+            "threshold.",
+            "CPU: check whether the service (see CPU usage by instance) or another process uses it. Memory: find "
+            "the process that grows before the kernel kills it. Disk: the runbook lists what can be deleted.",
             "No node exporter is scraped.",
             alerts=(
                 "TrustHostMemoryHigh",
@@ -68,15 +69,15 @@ def hosts() -> timeseries.Panel:
     )
 
 
-def processes() -> timeseries.Panel:
-    """O7, by instance."""
+def cpu_usage() -> timeseries.Panel:
+    """CPU usage of the service instances."""
     return trend(
         About(
             29,
-            "CPU of the service",
-            "Processors that each instance keeps busy; 1 is a whole one.",
-            "One Python process uses little more than 1. Near it, latency rises: add instances.",
-            "No process has been heard of in this time.",
+            "CPU usage by instance",
+            "CPU cores used by each instance.",
+            "A Python process uses little more than one core. Close to 1, latency rises: add instances.",
+            "No service reports CPU time in the selected time range.",
         ),
         "short",
         (
@@ -88,16 +89,16 @@ def processes() -> timeseries.Panel:
     )
 
 
-def memory() -> timeseries.Panel:
-    """O7, by instance."""
+def memory_usage() -> timeseries.Panel:
+    """Memory usage of the service instances."""
     return trend(
         About(
             30,
-            "Memory of the service",
-            "Physical memory of each instance.",
-            "It grows for hours and never falls: a leak. Restart the instance before the kernel does, and look for "
-            "the cause.",
-            "No process has been heard of in this time.",
+            "Memory usage by instance",
+            "Resident memory of each instance.",
+            "Growth over hours without a drop is a memory leak: restart the instance before it is OOM-killed, and "
+            "look for the cause.",
+            "No service reports memory usage in the selected time range.",
         ),
         "bytes",
         (
@@ -110,15 +111,15 @@ def memory() -> timeseries.Panel:
 
 
 def thread_pools() -> timeseries.Panel:
-    """O7, inside of the process."""
+    """Worker threads and queued tasks."""
     return trend(
         About(
             31,
             "Thread pools",
-            "Worker threads by state, and tasks that wait for one.",
-            "Tasks wait for long: all threads are busy, often with a slow dependency. More threads help only if it "
-            "can take more.",
-            "No thread pool has been seen.",
+            "Active and maximum worker threads, and tasks waiting for a thread, by thread pool.",
+            "Tasks wait for long: all threads are busy, often with a slow dependency. More threads help only if the "
+            "dependency can handle more load.",
+            "No thread pool was recorded.",
         ),
         "short",
         (
@@ -132,15 +133,15 @@ def thread_pools() -> timeseries.Panel:
     )
 
 
-def kubernetes() -> statetimeline.Panel:
-    """O7, where it runs in Kubernetes."""
+def node_readiness() -> statetimeline.Panel:
+    """Readiness of the Kubernetes nodes."""
     return states(
         About(
             33,
-            "Kubernetes nodes",
-            "Whether each node is ready to run pods.",
-            "A node that is not ready: its pods move after five minutes. `kubectl describe node` says why.",
-            OF_KUBERNETES,
+            "Kubernetes node readiness",
+            "Ready condition of each Kubernetes node.",
+            "Not ready: Kubernetes evicts its pods after 5 minutes. Find the reason with `kubectl describe node`.",
+            NO_KUBERNETES,
             alerts=("TrustKubernetesNodeUnhealthy",),
         ),
         (
@@ -154,17 +155,16 @@ def kubernetes() -> statetimeline.Panel:
     )
 
 
-def restarts() -> table.Panel:
-    """O7, where it runs in Kubernetes."""
+def container_restarts() -> table.Panel:
+    """Container restarts in Kubernetes."""
     return rows(
         About(
             34,
             "Container restarts",
             "Restarts of each container in the last 15 minutes.",
-            "`kubectl logs --previous` shows why it ended; OOMKilled means that its memory limit is too low, or that "
-            "it "
-            "leaks.",
-            OF_KUBERNETES,
+            "Read the log of the previous container with `kubectl logs --previous`. OOMKilled: the memory limit is "
+            "too low, or the process leaks memory.",
+            NO_KUBERNETES,
             alerts=("TrustContainerRestartLoop",),
         ),
         {"namespace": "Namespace", "pod": "Pod", "container": "Container"},
