@@ -1,14 +1,13 @@
-"""The business dashboard: what the service does for its customers, what it earns and costs, and what is to be expected.
+"""The business dashboard: documents, revenue, SLA compliance, certificates and capacity.
 
-Long times are read from recording rules: their sums over a month are as fast as those over an hour.
+Panels over long time ranges read recording rules, so that a month is as fast to query as an hour.
 """
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.business import documents_and_revenue as turnover
-from monitoring.dashboards.business import forecasts, sla
+from monitoring.dashboards.business import documents_and_revenue, forecasts, sla
 from monitoring.dashboards.template import BUSINESS, fill, new_dashboard
 
 
@@ -17,28 +16,36 @@ def dashboard() -> builders.Dashboard:
     whole = new_dashboard(
         BUSINESS,
         "Trust service: business",
-        "Documents, revenue, agreements and customers, and what the next days will bring.",
+        "Documents, revenue, SLA compliance, forecasts and capacity. For stakeholders, product and business teams.",
         shown="now-24h",
     )
     return fill(
         whole,
         {
             "Overview": (
-                turnover.overview(),
-                turnover.pace(),
-                turnover.volume(),
-                turnover.types(),
+                documents_and_revenue.kpi_overview(),
+                documents_and_revenue.documents_vs_expected(),
+                documents_and_revenue.document_volume(),
+                documents_and_revenue.document_types(),
             ),
-            "Revenue": (turnover.revenue_by_country(), turnover.revenue_by_client()),
-            "Expected": (forecasts.revenue(), forecasts.revenue_course(), forecasts.documents()),
-            "Agreements and customers": (sla.agreements(), sla.satisfaction(), sla.scores()),
-            "Certificates": (sla.certificates(), sla.certificate_failures()),
-            "Use": (turnover.world_map(), sla.duration()),
+            "Revenue": (documents_and_revenue.revenue_by_country(), documents_and_revenue.revenue_by_client()),
+            "Forecasts": (
+                forecasts.revenue_forecast(),
+                forecasts.revenue_vs_forecast(),
+                forecasts.document_volume_predictions(),
+            ),
+            "SLA compliance and customer satisfaction": (
+                sla.sla_compliance(),
+                sla.customer_satisfaction(),
+                sla.satisfaction_scores(),
+            ),
+            "Certificates": (sla.certificate_statistics(), sla.certificate_failure_rate()),
+            "Usage and processing time": (documents_and_revenue.geographic_usage(), sla.processing_time()),
             "Costs and capacity": (
-                forecasts.cost_per_document(),
-                forecasts.documents_per_cpu_second(),
-                forecasts.capacity(),
-                forecasts.days_left(),
+                forecasts.cost_per_transaction(),
+                forecasts.resource_efficiency(),
+                forecasts.capacity_utilisation(),
+                forecasts.capacity_planning(),
             ),
         },
     )

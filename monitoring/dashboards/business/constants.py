@@ -1,4 +1,4 @@
-"""Names and expressions that the panels of the business dashboard share."""
+"""Series names and query helpers of the business dashboard."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ COSTS: Final = "service:trust_cost_amount:rate5m"
 
 
 def amount(name: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """What a recorded rate per second amounts to in the time shown but its last minutes."""
+    """Total over the selected time range of a recorded rate per second."""
     return f"{total(f'sum_over_time({recorded(name, *matchers)}[{SHOWN}:1m])', *by)} * 60"
 
 
 def count(name: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """As `amount`, of what there are only whole ones of."""
+    """As `amount`, rounded to whole events."""
     return f"round({amount(name, *matchers, by=by)})"
 
 
 def hourly(name: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """A recorded rate per second as one per hour."""
+    """A recorded rate per second as a rate per hour."""
     return f"{total(recorded(name, *matchers), *by)} * 3600"

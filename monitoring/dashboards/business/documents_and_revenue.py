@@ -1,4 +1,4 @@
-"""Documents and money: how much, of what, from where."""
+"""Documents and revenue: volume, types, countries and clients."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from monitoring.dashboards.thresholds import falling
 from trust_otel.semconv.metrics import TRUST_DOCUMENT_PROCESSING_DURATION
 
 
-def overview() -> stat.Panel:
-    """B1."""
+def kpi_overview() -> stat.Panel:
+    """Key figures for the selected time range."""
     events = total(f"sum_over_time({recorded('service:trust_sla_events:rate30m')}[{SHOWN}:1m])")
     missed = total(f"sum_over_time({recorded('service:trust_sla_misses:rate30m')}[{SHOWN}:1m])")
     return number(
         About(
             1,
             "KPI overview",
-            "The most important numbers of the time shown: documents that were processed and how many of them "
-            "well, revenue and fees by currency, certificates issued, how much of what the agreements promise "
-            "was kept, and the customers' mean score from 1 (worst) to 5 (best).",
-            "For how and since when a number has changed, look at the panel below about the same.",
-            "No document, payment or score has arrived in the time shown.",
+            "Key figures for the selected time range: processed documents and their success rate, revenue and fees "
+            "by currency, certificates issued, SLA compliance, and mean customer satisfaction from 1 (worst) to 5 "
+            "(best).",
+            "To see when and why a figure changed, look at the panel for that figure below.",
+            "No document, payment or score was recorded in the selected time range.",
         ),
         "short",
         [
             Signal("Documents", count(DOCUMENTS)),
-            Signal("Processed well", share(amount(DOCUMENTS, SUCCESS), amount(DOCUMENTS)), "percentunit"),
+            Signal("Success rate", share(amount(DOCUMENTS, SUCCESS), amount(DOCUMENTS)), "percentunit"),
             Signal("Revenue {{trust_currency}}", amount(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
             Signal("Fees {{trust_currency}}", amount(FEES, by=(CURRENCY,))),
             Signal(
                 "Certificates issued", count(OPERATIONS, 'trust_certificate_operation="issuance"', SUCCESS), "short"
             ),
-            Signal("Agreements kept", f"1 - {missed} / ({events} > 0)", "percentunit"),
-            Signal("Satisfaction of 5", mean_score(SHOWN), "short"),
+            Signal("SLA compliance", f"1 - {missed} / ({events} > 0)", "percentunit"),
+            Signal("Satisfaction (out of 5)", mean_score(SHOWN), "short"),
         ],
         sparkline=False,
         width=20,
@@ -57,30 +57,35 @@ def overview() -> stat.Panel:
     )
 
 
-def pace() -> stat.Panel:
-    """Whether documents arrive as they did just before; the first to show that they do not."""
+def documents_vs_expected() -> stat.Panel:
+    """Current rate of documents against the last half hour: the first panel to show a drop."""
     half_hour = recorded("service:trust_document_processing:rate30m")
-    # Of a service that is younger, the rate over half an hour is too low, and every pace would look good beside it.
-    usual = total(f"({half_hour} and {half_hour} offset 30m)", "service_name")
-    now = total(
+    # For a service that has been running for less than half an hour, this rate is too low to compare with.
+    expected = total(f"({half_hour} and {half_hour} offset 30m)", "service_name")
+    latest = total(
         f"irate({series(TRUST_DOCUMENT_PROCESSING_DURATION, part='_count')}[1m])",
         "service_name",
     )
-    lately = total(recorded(DOCUMENTS), "service_name")
+    recent = total(recorded(DOCUMENTS), "service_name")
     return number(
         About(
             29,
-            "Pace of documents",
-            "Documents of the last seconds against those of the last half hour; where they are few, of the last "
-            "minutes. At 100 % all is as before.",
-            "Far below: customers cannot hand in documents, or something is wrong before the service. Ask operations "
-            "before you ask customers.",
-            "No document in the last half hour, or the service has not run for half an hour yet.",
+            "Documents vs. expected",
+            "Current rate of processed documents as a share of the mean rate of the last half hour. At 100 %, the "
+            "rate is unchanged. The current rate covers the last seconds; at low volume, the last 5 minutes.",
+            "Far below 100 %: customers cannot submit documents, or a component in front of the service fails. Ask "
+            "operations first, then the customers.",
+            "No documents in the last half hour, or the service has been running for less than half an hour.",
             links={"Operations": panel_url(OPERATIONAL, 1)},
         ),
         "percentunit",
-        [Signal("{{service_name}}", f"{now} / ({usual} > {_JUDGED / _EXPORT:.2g}) or {lately} / ({usual} > 0)")],
-        # Chance alone takes ten expected documents below three once in 400 times.
+        [
+            Signal(
+                "{{service_name}}",
+                f"{latest} / ({expected} > {_MIN_DOCUMENTS / _EXPORT_SECONDS:.2g}) or {recent} / ({expected} > 0)",
+            )
+        ],
+        # With ten expected documents, fewer than three arrive by chance in 1 of 400 cases.
         levels=falling(yellow=0.7, red=0.3),
         sparkline=False,
         width=4,
@@ -88,45 +93,46 @@ def pace() -> stat.Panel:
     )
 
 
-# So many documents must be expected between two exports (seconds), or a few seconds say nothing.
-_JUDGED = 10
-_EXPORT = 15
+# Documents that must be expected between two exports; with fewer, the rate of the last seconds is noise.
+_MIN_DOCUMENTS = 10
+_EXPORT_SECONDS = 15
 
 
-def volume() -> timeseries.Panel:
-    """B2."""
+def document_volume() -> timeseries.Panel:
+    """Document volume with its expected range and forecast."""
     name = "service:trust_document_processing:rate30m"
     return trend(
         About(
             2,
             "Document volume trends",
-            "Documents in an hour. The dashed lines are the least and the most that was usual at this time a day and "
-            "a week ago, and what is expected: last week's course times the growth since.",
-            "Far below the usual: ask whether customers or a country have stopped sending. Far above: see Capacity.",
-            "The service has processed no document yet.",
+            "Documents per hour. Dashed: the expected range, which is the minimum and maximum at this time one day "
+            "and one week ago, and the forecast, which is last week's volume times the growth since.",
+            "Below the expected range: check whether customers or a country stopped sending documents. Above it: "
+            "check Capacity utilisation.",
+            "No documents were processed yet.",
             ("TrustProcessingVolumeUnusual",),
         ),
         "short",
         [
             Signal("Documents", hourly(DOCUMENTS), colour="blue"),
-            Signal("Usual, least", hourly(f"{name}_usual_min"), dashed=True, colour="yellow"),
-            Signal("Usual, most", hourly(f"{name}_usual_max"), dashed=True, colour="orange"),
-            Signal("Expected", hourly(f"{name}_expected"), dashed=True, colour="green"),
+            Signal("Expected range (min)", hourly(f"{name}_usual_min"), dashed=True, colour="yellow"),
+            Signal("Expected range (max)", hourly(f"{name}_usual_max"), dashed=True, colour="orange"),
+            Signal("Forecast", hourly(f"{name}_expected"), dashed=True, colour="green"),
         ],
         width=16,
         height=9,
     )
 
 
-def types() -> piechart.Panel:
-    """B7."""
+def document_types() -> piechart.Panel:
+    """Documents by type."""
     return pie(
         About(
             7,
             "Document type distribution",
-            "Documents of each type in the time shown.",
-            "A type that is missing or has grown a lot: ask the customers who send it.",
-            "No document was processed in the time shown.",
+            "Documents by type in the selected time range.",
+            "A type is missing or has grown sharply: ask the customers who send it.",
+            "No documents were processed in the selected time range.",
         ),
         "short",
         [Signal("{{trust_document_type}}", count(DOCUMENTS, by=("trust_document_type",)))],
@@ -136,44 +142,47 @@ def types() -> piechart.Panel:
 
 
 def revenue_by_country() -> timeseries.Panel:
-    """B3, the countries."""
+    """Revenue over time by country."""
     by = ("geo_country_iso_code", CURRENCY)
-    usual = "service:trust_revenue_amount:rate30m_usual_min"
+    expected_min = "service:trust_revenue_amount:rate30m_usual_min"
     return trend(
         About(
             3,
             "Revenue by country",
-            "Revenue in an hour by country and currency. The dashed lines are the least that was usual at this time "
-            "a day and a week ago, over all countries. Currencies are never added.",
-            "One country falls: ask its customers. All fall: look at Document volume and SLA compliance.",
-            "No revenue was counted yet.",
+            "Revenue per hour by country and currency. Dashed: the minimum at this time one day and one week ago, "
+            "by currency over all countries. Currencies are never added up.",
+            "One country drops: contact its customers. All countries drop: check Document volume trends and SLA "
+            "compliance.",
+            "No revenue was recorded yet.",
             ("TrustRevenueDrop",),
         ),
         "short",
         [
             Signal("{{trust_currency}} {{geo_country_iso_code}}", hourly(REVENUE_BY_COUNTRY, by=by)),
-            Signal("{{trust_currency}} least usual", hourly(usual, by=(CURRENCY,)), dashed=True, colour="yellow"),
+            Signal(
+                "{{trust_currency}} expected (min)", hourly(expected_min, by=(CURRENCY,)), dashed=True, colour="yellow"
+            ),
         ],
         height=11,
     )
 
 
 def revenue_by_client() -> table.Panel:
-    """B3, the clients."""
+    """Revenue by client."""
     by = (CURRENCY, "trust_client_name")
     return rows(
         About(
             20,
             "Revenue by client",
-            "Revenue of each client in the time shown, by currency. Clients that the service's settings do not name "
-            "are together in _other.",
-            "A client that is missing or far down: ask its account manager.",
-            "No revenue was counted in the time shown.",
+            "Revenue of each client in the selected time range, by currency. Clients that TRUST_OTEL_CLIENT_NAMES "
+            "does not list are combined in _other.",
+            "A client is missing or far below its usual revenue: contact its account manager.",
+            "No revenue was recorded in the selected time range.",
         ),
         {"trust_client_name": "Client", CURRENCY: "Currency"},
         [
             Column("Revenue", amount(REVENUE_BY_CLIENT, by=by)),
-            Column("In an hour, now", hourly(REVENUE_BY_CLIENT, by=by)),
+            Column("Current rate per hour", hourly(REVENUE_BY_CLIENT, by=by)),
         ],
         sort="Revenue",
         width=12,
@@ -181,15 +190,15 @@ def revenue_by_client() -> table.Panel:
     )
 
 
-def world_map() -> geomap.Panel:
-    """B9."""
+def geographic_usage() -> geomap.Panel:
+    """Documents by country."""
     return world(
         About(
             9,
             "Geographic usage",
-            "Documents of the time shown by the country that they came from.",
-            "A country that is missing: look whether its revenue has stopped, too, and ask its customers.",
-            "No document of the time shown had a country.",
+            "Documents in the selected time range by country of origin.",
+            "A country is missing: check its revenue in Revenue by country, and contact its customers.",
+            "No documents with a country were recorded in the selected time range.",
         ),
         "short",
         Signal(

@@ -1,4 +1,4 @@
-"""What is to be expected, what it costs, and for how long there is room."""
+"""Forecasts, costs and capacity."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from trust_otel.semconv.metrics import PROCESS_CPU_TIME
 _REVENUE: Final = "service:trust_revenue_amount"
 _VOLUME: Final = "service:trust_document_processing"
 _DAY: Final = 86400
-_FAR: Final = 365
+_YEAR: Final = 365
 _POOLS: Final = "service_pool:db_client_connections_used:ratio"
 _CPU: Final = "host:node_cpu_busy:ratio_rate5m"
 _METHOD: Final = (
-    "the same days of last week times the growth since; before there is a whole week, the last day or the present"
+    "the same days of last week times the growth since; with less than a week of data, the last day or the current rate"
 )
 
 
@@ -28,8 +28,8 @@ def _expected(name: str, days: int, *matchers: str, by: tuple[str, ...] = ()) ->
     return f"{total(recorded(mean, *matchers), *by)} * {days * _DAY}"
 
 
-def revenue() -> stat.Panel:
-    """B10, in sums."""
+def revenue_forecast() -> stat.Panel:
+    """Expected revenue of the next days."""
     signals = []
     for text, days in (("24 hours", 1), ("7 days", 7), ("30 days", 30)):
         signals.append(Signal(f"{text} {{{{trust_currency}}}}", _expected(_REVENUE, days, by=(CURRENCY,))))
@@ -37,9 +37,9 @@ def revenue() -> stat.Panel:
         About(
             10,
             "Revenue forecast",
-            f"Revenue to be expected from now on, by currency: {_METHOD}. 30 days go on as the next 7.",
-            "Below the plan: look at Revenue by client for who is missing.",
-            "No revenue was counted yet.",
+            f"Expected revenue from now on, by currency: {_METHOD}. The 30-day forecast extends the 7-day forecast.",
+            "Below plan: check Revenue by client for clients with less revenue.",
+            "No revenue was recorded yet.",
         ),
         "short",
         signals,
@@ -49,35 +49,35 @@ def revenue() -> stat.Panel:
     )
 
 
-def revenue_course() -> timeseries.Panel:
-    """B10, over time."""
+def revenue_vs_forecast() -> timeseries.Panel:
+    """Revenue over time, with the forecast."""
     return trend(
         About(
             23,
-            "Revenue and forecast",
-            f"Revenue in an hour, and dashed what was to be expected at that time: {_METHOD}.",
-            "Far apart: look at Revenue by country for where.",
-            "No revenue was counted yet.",
+            "Revenue vs. forecast",
+            f"Revenue per hour. Dashed: the forecast for that time ({_METHOD}).",
+            "Revenue and forecast diverge: find the country in Revenue by country.",
+            "No revenue was recorded yet.",
             ("TrustRevenueDrop",),
         ),
         "short",
         [
             Signal("{{trust_currency}}", hourly(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
-            Signal("{{trust_currency}} expected", hourly(f"{_REVENUE}:rate30m_expected", by=(CURRENCY,)), dashed=True),
+            Signal("{{trust_currency}} forecast", hourly(f"{_REVENUE}:rate30m_expected", by=(CURRENCY,)), dashed=True),
         ],
         width=16,
     )
 
 
-def documents() -> stat.Panel:
-    """Prediction of the volume."""
+def document_volume_predictions() -> stat.Panel:
+    """Expected documents of the next days."""
     return number(
         About(
             24,
-            "Volume prediction",
-            f"Documents to be expected from now on: {_METHOD}. 30 days go on as the next 7.",
-            "Far above what is usual: look at Capacity in use.",
-            "The service has processed no document yet.",
+            "Document volume predictions",
+            f"Expected number of documents from now on: {_METHOD}. The 30-day prediction extends the 7-day prediction.",
+            "Far above the current volume: check Capacity utilisation.",
+            "No documents were processed yet.",
         ),
         "short",
         [
@@ -91,16 +91,16 @@ def documents() -> stat.Panel:
     )
 
 
-def cost_per_document() -> bargauge.Panel:
-    """Cost per transaction."""
+def cost_per_transaction() -> bargauge.Panel:
+    """Costs per processed document."""
     query = f"{amount(COSTS, by=(CURRENCY,))} / on () group_left () ({amount(DOCUMENTS)} > 0)"
     return bars(
         About(
             25,
             "Cost per transaction",
-            "Costs that were recorded in the time shown, by currency, divided by all documents of that time.",
-            "Rising: compare with Document type distribution; some types cost more.",
-            "No document or no cost in the time shown.",
+            "Recorded costs in the selected time range divided by the number of processed documents, by currency.",
+            "Rising: compare with Document type distribution; some types cost more to process.",
+            "No documents or no costs were recorded in the selected time range.",
         ),
         "short",
         [Signal("{{trust_currency}}", query)],
@@ -109,19 +109,18 @@ def cost_per_document() -> bargauge.Panel:
     )
 
 
-def documents_per_cpu_second() -> timeseries.Panel:
-    """Resource efficiency."""
+def resource_efficiency() -> timeseries.Panel:
+    """Documents per CPU second."""
     documents = total(recorded("service:trust_document_processing:rate30m"))
     processors = total(f"rate({series(PROCESS_CPU_TIME)}[30m])")
     return trend(
         About(
             26,
             "Resource efficiency",
-            "Documents for each second of processor time that the services used, over half an hour. More is better; "
-            "in quiet hours it "
-            "falls, because a service works a little without documents, too.",
-            "Falling at the same volume: ask operations what was deployed then.",
-            "The services do not say how much processor time they use.",
+            "Documents processed per CPU second of the services, over half an hour. Higher is better. It drops at "
+            "low volume, because services use some CPU time without processing documents.",
+            "Dropping at the same volume: ask operations which version was deployed at that time.",
+            "The services do not report CPU time.",
         ),
         "short",
         [Signal("Documents per CPU second", f"{documents} / ({processors} > 0)")],
@@ -129,20 +128,20 @@ def documents_per_cpu_second() -> timeseries.Panel:
     )
 
 
-def capacity() -> timeseries.Panel:
-    """Share of what there is that is in use."""
+def capacity_utilisation() -> timeseries.Panel:
+    """Share of the capacity in use."""
     return trend(
         About(
             27,
-            "Capacity in use",
-            "Share in use: connections of each service to its databases, and the processors of each host.",
-            "Above 80 %: plan more now.",
-            "No service reports a limited number of connections, and no host its processors.",
+            "Capacity utilisation",
+            "Share in use of the database connections of each service and of the CPUs of each host.",
+            "Above 80 %: plan additional capacity now.",
+            "No service reports a connection limit, and no host reports CPU usage.",
         ),
         "percentunit",
         [
             Signal(
-                "Connections of {{service_name}}",
+                "Database connections {{service_name}}",
                 f"max by (service_name) ({recorded(_POOLS)})",
             ),
             Signal("CPU {{instance}}", f"max by (instance) ({scraped(_CPU)})"),
@@ -153,24 +152,24 @@ def capacity() -> timeseries.Panel:
     )
 
 
-def days_left() -> stat.Panel:
-    """How long the growth of the last week can go on."""
+def capacity_planning() -> stat.Panel:
+    """Days until the capacity is used up, at the growth of the last week."""
     return number(
         About(
             28,
             "Capacity planning",
-            "Days until everything is in use, if it goes on growing as within the last week. A year or more is shown "
-            "as 'sufficient', and so is what does not grow.",
-            "Below 30 days: order or set up more.",
-            "Not measured for a week yet: a limited number of connections, or the processors of a host.",
+            "Days until the capacity is used up if usage keeps growing as in the last week. No growth, or a year or "
+            "more left, is shown as sufficient.",
+            "Below 30 days: order or provision additional capacity.",
+            "Connection limits or host CPU usage have been recorded for less than a week.",
         ),
         "none",
         [
-            Signal("Connections", _days_left(recorded(_POOLS))),
-            Signal("Processors", _days_left(scraped(_CPU))),
+            Signal("Connections (days left)", _days_left(recorded(_POOLS))),
+            Signal("CPU (days left)", _days_left(scraped(_CPU))),
         ],
         levels=falling(red=7, yellow=30),
-        words={str(_FAR): ("sufficient", "green")},
+        words={str(_YEAR): ("sufficient (> 1 year)", "green")},
         sparkline=False,
         width=5,
         height=8,
@@ -178,8 +177,8 @@ def days_left() -> stat.Panel:
 
 
 def _days_left(used: str) -> str:
-    """The fewest of all, at most a year."""
+    """The shortest time of all series, at most a year."""
     grown = f"(deriv({used}[1w]) > 0 and {used} offset 1w)"
-    days = f"clamp_max(clamp_min(1 - {used}, 0) / {grown} / {_DAY}, {_FAR})"
-    # Without a week behind it, nothing is known of its growth.
-    return f"min({days} or ({used} and {used} offset 1w) * 0 + {_FAR})"
+    days = f"clamp_max(clamp_min(1 - {used}, 0) / {grown} / {_DAY}, {_YEAR})"
+    # The growth is unknown until a week of data exists.
+    return f"min({days} or ({used} and {used} offset 1w) * 0 + {_YEAR})"

@@ -1,4 +1,4 @@
-"""What customers were promised and what they got: agreements, satisfaction, certificates, time."""
+"""SLA compliance, customer satisfaction, certificate operations and processing time."""
 
 from __future__ import annotations
 
@@ -17,73 +17,73 @@ from trust_otel.semconv.metrics import (
 )
 
 _OPERATION = ("trust_certificate_operation",)
-_AGREEMENT = ("service_name", "trust_sla_name")
+_BY_SLA = ("service_name", "trust_sla_name")
 _MONTH = "30d"
-_REFUSED_RATIO = "service:trust_certificate_validation_failures_per_validation:ratio_rate5m"
-_MANY_MISSES = limit("TrustSlaViolation", "trust_sla_events_total")
-_REFUSED = limit("TrustCertificateValidationFailures", _REFUSED_RATIO)
+_FAILURE_RATIO = "service:trust_certificate_validation_failures_per_validation:ratio_rate5m"
+_MIN_MISSES = limit("TrustSlaViolation", "trust_sla_events_total")
+_FAILURE_LIMIT = limit("TrustCertificateValidationFailures", _FAILURE_RATIO)
 
 
-def agreements() -> table.Panel:
-    """B5."""
-    objective = f"max by ({', '.join(_AGREEMENT)}) ({series(TRUST_SLA_OBJECTIVE)})"
-    budget = f"1 - ({_missed_share(_MONTH)}) / on ({', '.join(_AGREEMENT)}) (1 - {objective})"
+def sla_compliance() -> table.Panel:
+    """SLA status, error budget and compliance."""
+    objective = f"max by ({', '.join(_BY_SLA)}) ({series(TRUST_SLA_OBJECTIVE)})"
+    budget = f"1 - ({_missed_share(_MONTH)}) / on ({', '.join(_BY_SLA)}) (1 - {objective})"
     return rows(
         About(
             5,
             "SLA compliance",
-            "Each agreement: the share of events that it promises to be met, the share that was, and how much of the "
-            "misses that it allows in 30 days is left. Below 0 % the agreement is broken.",
-            "Red or yellow: open the runbook; tell the customers before they ask.",
-            "No agreement is set: name a file in TRUST_OTEL_SLA_FILE.",
+            "Each SLA: status of the last half hour, 30-day error budget left, compliance in the selected time "
+            "range, and objective. Below 0 % of the error budget, the SLA is violated.",
+            "Red or yellow: open the runbook, and inform the customers before they notice.",
+            "No SLA is defined. Set TRUST_OTEL_SLA_FILE.",
             ("TrustSlaViolation",),
         ),
-        {"trust_sla_name": "Agreement", "service_name": "Service"},
+        {"trust_sla_name": "SLA", "service_name": "Service"},
         [
-            Column("Now", _broken_now(objective), words={"0": ("kept", "green"), "1": ("not kept", "red")}),
-            Column("Left, 30 days", budget, "percentunit", falling(red=0, yellow=0.25)),
-            Column("Kept", f"1 - ({_missed_share(SHOWN)})", "percentunit"),
-            Column("Promised", objective, "percentunit"),
+            Column("Status", _violated_now(objective), words={"0": ("met", "green"), "1": ("violated", "red")}),
+            Column("Error budget left (30 d)", budget, "percentunit", falling(red=0, yellow=0.25), width=180),
+            Column("Compliance", f"1 - ({_missed_share(SHOWN)})", "percentunit"),
+            Column("Objective", objective, "percentunit"),
         ],
-        key_widths={"Agreement": 160, "Service": 100},
+        key_widths={"SLA": 160, "Service": 100},
         width=12,
     )
 
 
-def _broken_now(objective: str) -> str:
-    """As the alert has it: more misses than allowed, and not only a few."""
-    by = ", ".join(_AGREEMENT)
-    share_now = total(recorded("service:trust_sla_misses:rate30m"), *_AGREEMENT)
-    events = total(recorded("service:trust_sla_events:rate30m"), *_AGREEMENT)
-    many = f"{total(increase(TRUST_SLA_EVENTS, FAILED, over='30m'), *_AGREEMENT)} >= {_MANY_MISSES:g}"
-    broken = f"{share_now} / ({events} > 0) > on ({by}) 1 - {objective} and on ({by}) {many}"
-    return f"({broken}) * 0 + 1 or on ({by}) {events} * 0"
+def _violated_now(objective: str) -> str:
+    """As in the alert: more misses than the objective allows, and not only a few."""
+    by = ", ".join(_BY_SLA)
+    share_now = total(recorded("service:trust_sla_misses:rate30m"), *_BY_SLA)
+    events = total(recorded("service:trust_sla_events:rate30m"), *_BY_SLA)
+    many = f"{total(increase(TRUST_SLA_EVENTS, FAILED, over='30m'), *_BY_SLA)} >= {_MIN_MISSES:g}"
+    violated = f"{share_now} / ({events} > 0) > on ({by}) 1 - {objective} and on ({by}) {many}"
+    return f"({violated}) * 0 + 1 or on ({by}) {events} * 0"
 
 
 def _missed_share(over: str) -> str:
     missed, events = (
-        total(f"sum_over_time({recorded(f'service:trust_sla_{each}:rate30m')}[{over}:1m])", *_AGREEMENT)
+        total(f"sum_over_time({recorded(f'service:trust_sla_{each}:rate30m')}[{over}:1m])", *_BY_SLA)
         for each in ("misses", "events")
     )
     return f"{missed} / ({events} > 0) or {events} * 0"
 
 
 def mean_score(over: str) -> str:
-    """The mean of the scores in a time."""
+    """Mean customer score over a window."""
     whole, count = (total(increase(TRUST_CUSTOMER_SATISFACTION, part=part, over=over)) for part in ("_sum", "_count"))
     return f"{whole} / ({count} > 0)"
 
 
-def satisfaction() -> timeseries.Panel:
-    """B6, the mean."""
+def customer_satisfaction() -> timeseries.Panel:
+    """Mean customer score over time."""
     return trend(
         About(
             6,
             "Customer satisfaction",
-            "Mean of the scores that customers gave within an hour, from 1 (worst) to 5 (best). A gap is an hour "
-            "without a score.",
-            "Falling: compare with SLA compliance and Processing time at the same time.",
-            "No customer has given a score yet.",
+            "Mean of the customer scores within an hour, from 1 (worst) to 5 (best). A gap means that no score was "
+            "given in that hour.",
+            "Dropping: compare with SLA compliance and Processing time trends for the same time.",
+            "No customer score was recorded yet.",
         ),
         "none",
         [Signal("Mean score", mean_score("1h"))],
@@ -93,8 +93,8 @@ def satisfaction() -> timeseries.Panel:
     )
 
 
-def scores() -> bargauge.Panel:
-    """B6, the distribution."""
+def satisfaction_scores() -> bargauge.Panel:
+    """Distribution of the customer scores."""
     below = [
         total(increase(TRUST_CUSTOMER_SATISFACTION, f'le=~"{score}|{score}.0"', part="_bucket"))
         for score in range(1, 6)
@@ -106,10 +106,10 @@ def scores() -> bargauge.Panel:
     return bars(
         About(
             21,
-            "Scores",
-            "How many customers gave each score in the time shown.",
-            "Many 1 and 2 beside many 5: one group of customers is unhappy. Ask which.",
-            "No customer gave a score in the time shown.",
+            "Satisfaction scores",
+            "Number of customers by score in the selected time range.",
+            "Many scores of 1 and 2 next to many of 5: one group of customers is dissatisfied. Find out which.",
+            "No customer scores were recorded in the selected time range.",
         ),
         "short",
         [Signal(f"{5 - index}", count) for index, count in enumerate(reversed(counts))],
@@ -117,75 +117,75 @@ def scores() -> bargauge.Panel:
     )
 
 
-def certificates() -> table.Panel:
-    """B4."""
+def certificate_statistics() -> table.Panel:
+    """Certificate operations and their failures."""
     done = amount(OPERATIONS, by=_OPERATION)
     failed = f"({amount(OPERATIONS, FAILED, by=_OPERATION)} or {done} * 0)"
     return rows(
         About(
             4,
             "Certificate issuance statistics",
-            "Certificates issued, renewed, revoked and validated, and signatures made, in the time shown. Failed is "
-            "what was refused or could not be done; refusing a bad certificate is right.",
-            "A red share: open the runbook, and look in the panel beside it since when.",
-            "No certificate operation in the time shown.",
+            "Certificate issuances, renewals, revocations, validations and signatures in the selected time range. "
+            "Failed operations were refused or ended with an error. Refusing an invalid certificate is correct, and "
+            "counts as failed.",
+            "A red failure rate: open the runbook, and see in Certificate operation failure rate when it began.",
+            "No certificate operations in the selected time range.",
             ("TrustCertificateValidationFailures", "TrustSigningFailures", "TrustValidationBudgetBurn"),
         ),
         {"trust_certificate_operation": "Operation"},
         [
-            Column("All", f"round({done})"),
+            Column("Total", f"round({done})"),
             Column("Failed", f"round({failed})"),
-            Column("Failed share", share(failed, done), "percentunit", rising(red=_REFUSED)),
+            Column("Failure rate", share(failed, done), "percentunit", rising(red=_FAILURE_LIMIT)),
         ],
-        sort="All",
+        sort="Total",
         width=12,
         height=9,
     )
 
 
-def certificate_failures() -> timeseries.Panel:
-    """The course of what failed."""
+def certificate_failure_rate() -> timeseries.Panel:
+    """Failure rate over time."""
     done = total(recorded(OPERATIONS), *_OPERATION)
     failed = total(recorded(OPERATIONS, FAILED), *_OPERATION)
     return trend(
         About(
             22,
-            "Certificate operations that fail",
-            "Share of each operation that was refused or could not be done; the dashed line is where the alert for "
-            "validations begins.",
-            "Open the runbooks of Certificate issuance statistics.",
-            "No certificate operation in the last minutes.",
+            "Certificate operation failure rate",
+            "Share of failed operations by type. The dashed line is the alert threshold for validations.",
+            "Open the runbooks linked in Certificate issuance statistics.",
+            "No certificate operations in the last minutes.",
             ("TrustCertificateValidationFailures",),
         ),
         "percentunit",
         [Signal("{{trust_certificate_operation}}", f"{share(failed, done)} or {done} * 0")],
-        levels=rising(red=_REFUSED),
+        levels=rising(red=_FAILURE_LIMIT),
         width=12,
         height=9,
     )
 
 
-def duration() -> timeseries.Panel:
-    """B8."""
+def processing_time() -> timeseries.Panel:
+    """Processing time percentiles by document type."""
     return trend(
         About(
             8,
             "Processing time trends",
-            "Time to process a document within the last half hour, by type: half take longer than the dashed line, "
-            "and one in twenty longer than the full one.",
-            "One type rises: look at its size and at what changed for it. All rise: ask operations.",
-            "No document was processed in the time shown.",
+            "Document processing time over half an hour, by type: p95 and p50 (dashed).",
+            "One type rises: check the size of its documents and recent changes to their processing. All types "
+            "rise: ask operations.",
+            "No documents were processed in the selected time range.",
         ),
         "s",
         [
-            Signal("{{trust_document_type}} 95 %", _duration("p95")),
-            Signal("{{trust_document_type}} 50 %", _duration("p50"), dashed=True),
+            Signal("{{trust_document_type}} p95", _processing_time("p95")),
+            Signal("{{trust_document_type}} p50", _processing_time("p50"), dashed=True),
         ],
         width=12,
         height=10,
     )
 
 
-def _duration(quantile: str) -> str:
+def _processing_time(quantile: str) -> str:
     recorded_name = f"service_document:trust_document_processing_duration_seconds:{quantile}_rate30m"
     return f"max by (trust_document_type) ({recorded(recorded_name)})"
