@@ -63,8 +63,8 @@ def service_health() -> table.Panel:
             HEALTH,
             "Service health overview",
             "One row per service: alerts, requests, latency, errors, requests waiting for a database connection, "
-            "dependencies that are down, and time until the next certificate expires. Each cell links to the panel "
-            "with the details.",
+            "dependencies that are down, and time until the next certificate expires. Pending means that a critical "
+            "alert is about to fire. Each cell links to the panel with the details.",
             "Start with the red cells, from left to right. A dash means that the service does not record this "
             "metric. A service without data for a day is removed from the list.",
             "No service reports data. Check the export of the services and the Collector.",
@@ -85,8 +85,8 @@ def service_health() -> table.Panel:
                 words={
                     "0": ("OK", "green"),
                     "1": ("warning", "yellow"),
-                    # In the first minutes of an outage the alerts are pending only.
-                    "2": ("critical (pending)", "orange"),
+                    # In the first minutes of an outage, critical alerts are pending.
+                    "2": ("pending", "orange"),
                     "3": ("critical", "red"),
                 },
                 link=panel_url(OPERATIONAL, ALERTS),
@@ -125,6 +125,7 @@ def service_health() -> table.Panel:
                 "none",
                 levels=NONE_ALLOWED,
                 link=panel_url(OPERATIONAL, DATABASE),
+                width=165,
             ),
             Column(
                 "Dependencies down",
@@ -132,13 +133,15 @@ def service_health() -> table.Panel:
                 "none",
                 levels=NONE_ALLOWED,
                 link=panel_url(OPERATIONAL, DEPENDENCIES),
+                width=140,
             ),
             Column(
-                "Certificate expires in",
+                "Certificate expiry",
                 f"min by ({', '.join(_BY_SERVICE)}) ({series(TRUST_CERTIFICATE_NOT_AFTER)} - time())",
                 "s",
                 levels=falling(red=EXPIRY_LIMITS["critical"], yellow=EXPIRY_LIMITS["warning"]),
                 link=panel_url(BUSINESS, 4),
+                width=130,
             ),
         ),
         sort="State",
