@@ -1,4 +1,4 @@
-"""The monitoring dashboard: whether what watches the services works itself."""
+"""The meta-monitoring dashboard: whether the monitoring stack itself works."""
 
 from __future__ import annotations
 
@@ -12,33 +12,37 @@ def dashboard() -> builders.Dashboard:
     """The dashboard with its panels."""
     frame = new_dashboard(
         MONITORING,
-        "Trust service: monitoring",
-        "Does everything arrive, is it judged, is somebody told, and who looks? For platform engineers.",
+        "Trust service: meta-monitoring",
+        "Is data arriving, are rules evaluated, are alerts delivered, who uses the dashboards? For platform engineers.",
     )
     collection = (
-        *(pipeline.targets(), pipeline.targets_over_time()),
-        *(pipeline.queue(), pipeline.points(), pipeline.freshness()),
-        pipeline.sources(),
+        *(pipeline.scrape_targets(), pipeline.scrape_targets_over_time()),
+        *(pipeline.collector_queue(), pipeline.collector_data_points(), pipeline.freshness()),
+        pipeline.input_sources(),
     )
     alerts = (
         alerting.watchdog(),
-        alerting.rules(),
-        alerting.groups(),
-        alerting.notifications(),
-        alerting.delivery(),
-        alerting.alerts(),
+        alerting.rule_evaluation_failures(),
+        alerting.slowest_rule_groups(),
+        alerting.alert_notifications(),
+        alerting.notification_delivery(),
+        alerting.alerts_and_silences(),
     )
-    cost = (
-        *(storage.memory(), storage.cpu(), storage.ingestion()),
-        *(storage.disk(), storage.retention(), storage.storage_failures(), storage.queries()),
+    resource_usage = (
+        *(storage.memory_usage(), storage.cpu_usage(), storage.ingestion()),
+        *(storage.disk_usage(), storage.retention(), storage.storage_failures(), storage.query_latency()),
     )
     return fill(
         frame,
         {
             "Collection": collection,
-            "Alerts": alerts,
-            "Cardinality": (storage.cardinality(), storage.lost(), storage.samples()),
-            "Cost": cost,
-            "Grafana": (grafana_usage.users(), grafana_usage.views(), grafana_usage.data_source()),
+            "Alerting": alerts,
+            "Cardinality": (storage.series_by_metric(), storage.overflow_and_drops(), storage.samples_per_scrape()),
+            "Resource usage": resource_usage,
+            "Grafana": (
+                grafana_usage.grafana_users(),
+                grafana_usage.dashboard_views(),
+                grafana_usage.data_source_requests(),
+            ),
         },
     )

@@ -1,4 +1,4 @@
-"""Whether rules are evaluated and people are told."""
+"""Rule evaluation and alert delivery."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from monitoring.dashboards.thresholds import RED, falling, rising
 
 
 def watchdog() -> stat.Panel:
-    """Whether alerts can fire at all."""
+    """Whether TrustWatchdog fires."""
     return number(
         About(
             21,
             "Watchdog",
-            "An alert that always fires. The dead man's switch outside calls when it no longer hears it.",
-            "Silent: Prometheus evaluates no rules. See its log, and the rule files.",
-            "Silent: Prometheus evaluates no rules.",
+            "TrustWatchdog, an alert that always fires. The external dead man's switch notifies on-call when it "
+            "stops receiving it.",
+            "Not firing: Prometheus evaluates no rules. Check its log and the rule files.",
+            "TrustWatchdog does not fire: Prometheus evaluates no rules.",
         ),
         "none",
-        (Signal("watchdog", 'count(ALERTS{alertname="TrustWatchdog", alertstate="firing"})'),),
+        (Signal("TrustWatchdog", 'count(ALERTS{alertname="TrustWatchdog", alertstate="firing"})'),),
         levels=falling(red=1),
-        words={"1": ("fires", "green")},
-        missing=("Silent", RED),
+        words={"1": ("firing", "green")},
+        missing=("Not firing", RED),
         sparkline=False,
         width=4,
         height=8,
     )
 
 
-def rules() -> timeseries.Panel:
-    """4."""
+def rule_evaluation_failures() -> timeseries.Panel:
+    """Failed and skipped rule evaluations."""
     return trend(
         About(
             4,
             "Rule evaluation failures",
-            "Rules that could not be evaluated, and evaluations that were left out because the one before took too "
-            "long.",
-            "A failure: its message is on Prometheus' page of rules. Left out: see which group is slow, beside.",
+            "Failed rule evaluations, and evaluations skipped because the previous one took too long.",
+            "Failed: see the error on the Rules page of Prometheus. Skipped: find the slow group in Slowest rule "
+            "groups.",
             "Prometheus is not scraped.",
             alerts=("TrustRuleEvaluationFailures",),
         ),
@@ -48,7 +49,7 @@ def rules() -> timeseries.Panel:
                 "failed", "sum(increase(prometheus_rule_evaluation_failures_total[$__rate_interval]))", colour="red"
             ),
             Signal(
-                "left out",
+                "skipped",
                 "sum(increase(prometheus_rule_group_iterations_missed_total[$__rate_interval]))",
                 colour="orange",
             ),
@@ -57,9 +58,9 @@ def rules() -> timeseries.Panel:
     )
 
 
-def groups() -> bargauge.Panel:
-    """Which rules are expensive."""
-    # Without the folder, which is long and the same for all.
+def slowest_rule_groups() -> bargauge.Panel:
+    """Evaluation time of the slowest rule groups."""
+    # Drop the folder of the rule file: it is long, and the same for all groups.
     group = '"group", "$1", "rule_group", ".*;trust-service\\\\.(.*)"'
     share = (
         "max by (rule_group) (prometheus_rule_group_last_duration_seconds)"
@@ -69,10 +70,10 @@ def groups() -> bargauge.Panel:
         About(
             22,
             "Slowest rule groups",
-            "How much of its interval the last evaluation of a group took; the ten slowest.",
-            "Near 100 % evaluations are left out, and alerts come late. Let it read recorded series, or give it an "
-            "interval.",
-            "Prometheus has no rules.",
+            "Duration of the last evaluation of a rule group as a share of its interval; the 10 slowest groups.",
+            "Near 100 %, evaluations are skipped and alerts are delayed. Use recording rules in the group, or raise "
+            "its interval.",
+            "Prometheus has loaded no rules.",
         ),
         "percentunit",
         (Signal("{{group}}", f"topk(10, max by (group) (label_replace({share}, {group})))"),),
@@ -81,17 +82,17 @@ def groups() -> bargauge.Panel:
     )
 
 
-def notifications() -> timeseries.Panel:
-    """5."""
+def alert_notifications() -> timeseries.Panel:
+    """Notifications by integration."""
     sent = "sum by (integration) (increase(alertmanager_notifications_total[$__rate_interval]))"
-    told_in_any_case = sent.replace("[", '{integration="webhook"}[')
+    webhook = sent.replace("[", '{integration="webhook"}[')
     return trend(
         About(
             5,
-            "Notifications",
-            "What Alertmanager sends by each channel, and what it fails to send.",
-            "Failed: the channel's address, key, or its server. Alertmanager tries again, but somebody waits to be "
-            "told.",
+            "Alert notifications",
+            "Notifications sent by Alertmanager, by integration, and failed notifications.",
+            "Failed: check the address and credentials of the integration, and the receiving server. Alertmanager "
+            "retries, but the notification is delayed.",
             "No Alertmanager is scraped.",
             alerts=("TrustNotificationsFailing", "TrustWatchdog"),
         ),
@@ -99,8 +100,8 @@ def notifications() -> timeseries.Panel:
         (
             Signal(
                 "{{integration}}",
-                # Of all the channels that there could be, those in use; and the one that is told in any case.
-                f"{sent} > 0 or {told_in_any_case}",
+                # Only integrations in use, and always the webhook.
+                f"{sent} > 0 or {webhook}",
             ),
             Signal(
                 "failed",
@@ -112,8 +113,8 @@ def notifications() -> timeseries.Panel:
     )
 
 
-def delivery() -> stat.Panel:
-    """How well people are told."""
+def notification_delivery() -> stat.Panel:
+    """Success rate and latency of notifications."""
 
     def sent(series: str) -> str:
         return f"sum(increase(alertmanager_{series}[$__range]))"
@@ -121,11 +122,11 @@ def delivery() -> stat.Panel:
     return number(
         About(
             34,
-            "Delivery",
-            "Notifications of the time shown that arrived, the mean time that a channel took to accept one, and how "
-            "many Alertmanagers share the work.",
-            "Not all arrived: see which channel fails, beside. One Alertmanager where there should be two: the other "
-            "is down, or they cannot reach each other and both notify.",
+            "Notification delivery",
+            "Share of notifications delivered in the selected time range, mean latency of the integrations, and "
+            "number of Alertmanagers in the cluster.",
+            "Below 100 %: find the failing integration in Alertmanager's log. Fewer Alertmanagers than deployed: "
+            "one is down, or they cannot reach each other and all of them notify.",
             "No Alertmanager is scraped.",
             alerts=("TrustNotificationsFailing",),
         ),
@@ -136,7 +137,7 @@ def delivery() -> stat.Panel:
                 f"1 - {sent('notifications_failed_total')} / ({sent('notifications_total')} > 0)",
             ),
             Signal(
-                "mean time",
+                "mean latency",
                 f"{sent('notification_latency_seconds_sum')} / ({sent('notification_latency_seconds_count')} > 0)",
                 "s",
             ),
@@ -151,17 +152,16 @@ def delivery() -> stat.Panel:
     )
 
 
-def alerts() -> timeseries.Panel:
-    """What Alertmanager holds."""
+def alerts_and_silences() -> timeseries.Panel:
+    """Alerts and silences that Alertmanager holds."""
     return trend(
         About(
             23,
-            "Alerts and silences in Alertmanager",
-            "Alerts that it knows of: active ones, and those that a silence or another alert suppresses; and active "
-            "silences.",
-            "Many suppressed: is a silence older than its reason? `amtool silence` lists them.",
+            "Alertmanager alerts and silences",
+            "Active alerts, alerts suppressed by a silence or an inhibition, and active silences.",
+            "Many suppressed alerts: check for outdated silences with `amtool silence query`.",
             "No Alertmanager is scraped.",
-            links={"Which alerts": panel_url(OPERATIONAL, 9)},
+            links={"Alert status overview": panel_url(OPERATIONAL, 9)},
         ),
         "short",
         (

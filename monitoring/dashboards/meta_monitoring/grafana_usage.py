@@ -1,4 +1,4 @@
-"""Who looks: Grafana, from its own metrics."""
+"""Grafana usage, from Grafana's own metrics."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from monitoring.dashboards.panels import About, Signal, number, trend
 _NO_GRAFANA: Final = "No Grafana is scraped."
 
 
-def users() -> stat.Panel:
-    """How many there are."""
+def grafana_users() -> stat.Panel:
+    """Users and dashboards."""
     return number(
         About(
             31,
             "Grafana usage",
-            "Users who were there in the last 30 days, of all; and dashboards.",
-            "For the monthly review: people who never look need another dashboard, or no account.",
+            "Users active in the last 30 days, all users, and dashboards.",
+            "For the monthly review: ask inactive users whether they need other dashboards, or remove their accounts.",
             _NO_GRAFANA,
         ),
         "short",
@@ -33,14 +33,14 @@ def users() -> stat.Panel:
     )
 
 
-def views() -> timeseries.Panel:
-    """How often dashboards are opened."""
+def dashboard_views() -> timeseries.Panel:
+    """Dashboard requests."""
     return trend(
         About(
             32,
             "Dashboard views",
-            "How often a dashboard was opened, and how often that failed.",
-            "Failures: people without access (403), or links to dashboards that are gone (404).",
+            "Dashboard requests by HTTP status code.",
+            "Failures: users without access (403), or links to deleted dashboards (404).",
             _NO_GRAFANA,
         ),
         "short",
@@ -55,22 +55,21 @@ def views() -> timeseries.Panel:
     )
 
 
-def data_source() -> timeseries.Panel:
-    """What Grafana asks for."""
+def data_source_requests() -> timeseries.Panel:
+    """Data source requests."""
     return trend(
         About(
             33,
-            "Queries of Grafana",
-            "What Grafana asks its data sources a second, by the code of the answer, and how long a query takes "
-            "(right axis).",
-            "Slow: see the time of queries above. Errors: the panel that fails shows the message.",
+            "Grafana data source requests",
+            "Data source requests per second by HTTP status code, and their mean duration (right axis).",
+            "Slow: check the query latency of Prometheus. Errors: the failing panel shows the message.",
             _NO_GRAFANA,
         ),
         "reqps",
         (
             Signal("{{code}}", "sum by (code) (rate(grafana_datasource_request_total[$__rate_interval]))"),
             Signal(
-                "mean time",
+                "mean duration",
                 "sum(rate(grafana_datasource_request_duration_seconds_sum[$__rate_interval]))"
                 " / (sum(rate(grafana_datasource_request_duration_seconds_count[$__rate_interval])) > 0)",
                 "s",

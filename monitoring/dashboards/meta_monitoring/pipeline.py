@@ -1,4 +1,4 @@
-"""Whether measurements arrive: targets, Collector, freshness, sources."""
+"""Data collection: scrape targets, Collector, data freshness and input sources."""
 
 from __future__ import annotations
 
@@ -13,30 +13,31 @@ from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_SOURCE
 
 _SOURCE: Final = ("service_name", "trust_otel_source_kind", "trust_otel_source_name")
 _QUEUE_LIMIT = limit("TrustCollectorQueueFilling", "otelcol_exporter_queue_size")
-# Four exports, as long as rules wait.
+# Four export intervals, as in the rules.
 _STALE_SECONDS = 60
 _SCRAPE_TIMEOUT = 5
-_HEARD = f"timestamp({series(TRUST_OTEL_INSTANCE_UP)})"
-# The second half keeps a service in sight that has been silent for more than five minutes.
-_NEWEST: Final = f"max by (service_name) ({_HEARD}) or max by (service_name) (max_over_time({_HEARD}[1h:1m]))"
+_SAMPLE_TIME = f"timestamp({series(TRUST_OTEL_INSTANCE_UP)})"
+# The second half keeps a service that has not reported for more than five minutes.
+_NEWEST: Final = (
+    f"max by (service_name) ({_SAMPLE_TIME}) or max by (service_name) (max_over_time({_SAMPLE_TIME}[1h:1m]))"
+)
 
 
-def targets() -> table.Panel:
-    """1."""
+def scrape_targets() -> table.Panel:
+    """Scrape targets and their state."""
     return rows(
         About(
             1,
-            "Targets",
-            "Everything that Prometheus scrapes. Services push to the Collector and are not among them.",
-            "Down: does the process run, and does the network let Prometheus through? Near the time-out (5 s): it is "
-            "about "
-            "to be missed.",
-            "Prometheus scrapes nothing, not even itself.",
+            "Scrape targets",
+            "All targets that Prometheus scrapes. Services are not among them: they push to the Collector.",
+            "Down: check the process, and the network between Prometheus and the target. Scrape duration near the "
+            "timeout of 5 s: the target is about to go down.",
+            "Prometheus scrapes no target, not even itself.",
             alerts=("TrustMonitoringTargetDown",),
         ),
         {"job": "Job", "instance": "Target"},
         (
-            # Turned round, so that what is down comes first: a refused scrape takes no time and would come last.
+            # Inverted, so that sorting puts the targets that are down first.
             Column(
                 "State",
                 "1 - max by (job, instance) (up)",
@@ -45,7 +46,7 @@ def targets() -> table.Panel:
                 words={"0": ("up", "green"), "1": ("down", "red")},
             ),
             Column(
-                "Scrape takes",
+                "Scrape duration",
                 "max by (job, instance) (scrape_duration_seconds)",
                 "s",
                 levels=rising(yellow=_SCRAPE_TIMEOUT / 5, red=_SCRAPE_TIMEOUT),
@@ -58,16 +59,16 @@ def targets() -> table.Panel:
     )
 
 
-def targets_over_time() -> statetimeline.Panel:
-    """Since when one is down."""
+def scrape_targets_over_time() -> statetimeline.Panel:
+    """State of the scrape targets by job."""
     return states(
         About(
             37,
-            "Targets over time",
-            "Whether all targets of a job could be scraped.",
-            "Several at the same time: the network or Prometheus itself. One again and again: its process restarts, or "
-            "its scrape comes close to the time-out.",
-            "Prometheus scrapes nothing, not even itself.",
+            "Scrape targets over time",
+            "Whether all targets of a job are up.",
+            "Several jobs down at the same time: check the network and Prometheus. One job flapping: its process "
+            "restarts, or its scrapes take close to the timeout.",
+            "Prometheus scrapes no target, not even itself.",
             alerts=("TrustMonitoringTargetDown",),
         ),
         (Signal("{{job}}", "min by (job) (up)"),),
@@ -75,14 +76,15 @@ def targets_over_time() -> statetimeline.Panel:
     )
 
 
-def queue() -> timeseries.Panel:
-    """2."""
+def collector_queue() -> timeseries.Panel:
+    """Utilisation of the Collector queues."""
     return trend(
         About(
             2,
-            "Collector queue",
-            "How full the queue of each exporter is. It is on disk, and empty while Prometheus takes what it is given.",
-            "It fills: Prometheus is down, slow, or refuses. At 100 % data is lost; there are hours until then.",
+            "Collector queue utilisation",
+            "Size of each exporter's persistent queue as a share of its capacity. It is empty while Prometheus "
+            "accepts the data.",
+            "Rising: Prometheus is down, slow or refuses the data. At 100 % data is dropped; filling up takes hours.",
             "No Collector is scraped.",
             alerts=("TrustCollectorQueueFilling", "TrustCollectorCannotDeliver", "TrustCollectorQueueDamaged"),
         ),
@@ -100,21 +102,20 @@ def queue() -> timeseries.Panel:
     )
 
 
-def points() -> timeseries.Panel:
-    """3."""
+def collector_data_points() -> timeseries.Panel:
+    """Data points that pass through the Collector."""
     lost = (
         ("refused", "otelcol_receiver_refused_metric_points_total"),
-        ("dropped: Prometheus refused", "otelcol_exporter_send_failed_metric_points_total"),
+        ("dropped: rejected by Prometheus", "otelcol_exporter_send_failed_metric_points_total"),
         ("dropped: queue full", "otelcol_exporter_enqueue_failed_metric_points_total"),
     )
     return trend(
         About(
             3,
-            "Refused and dropped data",
-            "Data points that the Collector accepted and delivered, and those that it refused or dropped, which must "
-            "be none.",
-            "Refused: the Collector is short of memory; services try again for a while. Dropped: gone for good; its "
-            "log says why.",
+            "Collector data points",
+            "Data points accepted, delivered, refused and dropped by the Collector. Refused and dropped must be 0.",
+            "Refused: the Collector is short of memory; services retry for a while. Dropped: the data is lost; the "
+            "Collector log has the reason.",
             "No Collector is scraped.",
             alerts=("TrustCollectorRefusesData", "TrustCollectorDropsData"),
         ),
@@ -129,20 +130,20 @@ def points() -> timeseries.Panel:
 
 
 def _rate(metric: str) -> str:
-    # Some of them begin with their first event: until then 0 where the Collector is scraped.
+    # Some counters exist only after their first event: until then 0, if the Collector is scraped.
     return f'sum(rate({metric}[$__rate_interval])) or sum(up{{job="otel-collector"}} == 1) * 0'
 
 
 def freshness() -> bargauge.Panel:
-    """How old the newest sample of each service is."""
+    """Age of the newest sample of each service."""
     return bars(
         About(
             20,
-            "Age of the newest data",
-            "Seconds since each service was last heard of, over all of its instances. Services export every 15 s.",
-            "Old for all: the Collector or the way to Prometheus. Old for one: the service, or its way to the "
-            "Collector.",
-            "No service has been heard of.",
+            "Age of newest sample",
+            "Time since the last sample of each service, over all instances. Services export every 15 s.",
+            "Old for all services: check the Collector and its connection to Prometheus. Old for one service: check "
+            "the service and its connection to the Collector.",
+            "No service reports data.",
         ),
         "s",
         (Signal("{{service_name}}", f"time() - ({_NEWEST})"),),
@@ -152,15 +153,17 @@ def freshness() -> bargauge.Panel:
     )
 
 
-def sources() -> table.Panel:
-    """7."""
+def input_sources() -> table.Panel:
+    """State and age of the input sources."""
     keys = ", ".join(_SOURCE)
     return rows(
         About(
             7,
-            "Age of sources",
-            "Files and endpoints that services read: certificates, revocation lists, feeds, databases of countries.",
-            "Unreadable: `trust-otel doctor` on the service's machine says why. Old: whoever provides it has stopped.",
+            "Input sources of services",
+            "Files and endpoints that services read: certificates, revocation lists, reputation feeds, GeoIP "
+            "databases, SLA files.",
+            "Unreadable: run `trust-otel doctor` on the host of the service. Old: the provider of the source no "
+            "longer updates it.",
             "No service reads a file or an endpoint.",
             alerts=("TrustSourceUnreadable", "TrustCertificateInventoryStale"),
         ),

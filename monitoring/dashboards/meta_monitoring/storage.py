@@ -1,4 +1,4 @@
-"""How much there is of everything: series, samples, memory, disk, queries."""
+"""Cost of the monitoring: series, samples, memory, CPU, disk and queries."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from monitoring.dashboards.thresholds import NONE_ALLOWED, PLAIN
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 
-_GREATEST = 15
+_TOP = 15
 _FAILURES = ("wal_corruptions", "wal_writes_failed", "compactions_failed")
 
 
-def cardinality() -> bargauge.Panel:
-    """6."""
+def series_by_metric() -> bargauge.Panel:
+    """Metrics with the most series."""
     counts = " or ".join(_count(metric) for metric in metrics.ALL.values())
     return bars(
         About(
             6,
-            "Series by metric",
-            f"How many series each metric of the chosen services has; the {_GREATEST} greatest. A histogram has one "
-            f"for each bucket.",
-            "A metric that grows without end: its labels are driven by clients. The limits stop it (see what was "
-            "folded, beside).",
-            "No service has been heard of.",
-            links={"What was folded": panel_url(MONITORING, 24)},
+            "Top metrics by series count",
+            f"Number of series of each metric of the selected services; the {_TOP} largest. A histogram has one "
+            "series per bucket.",
+            "A metric that keeps growing has a label with client-controlled values. The cardinality limits stop the "
+            "growth, see Cardinality overflow.",
+            "No service reports data.",
+            links={"Cardinality overflow": panel_url(MONITORING, 24)},
         ),
         "short",
-        (Signal("{{metric}}", f"topk({_GREATEST}, {counts})"),),
+        (Signal("{{metric}}", f"topk({_TOP}, {counts})"),),
         levels=PLAIN,
         width=12,
         height=11,
@@ -39,32 +39,32 @@ def cardinality() -> bargauge.Panel:
 
 def _count(metric: Metric) -> str:
     if metric.instrument == "histogram":
-        # Each has its count, its sum, its buckets, and the infinite one.
+        # The buckets, the +Inf bucket, the count and the sum.
         number = f"count({series(metric, part='_count')}) * {len(metric.buckets) + 3}"
     else:
         number = f"count({series(metric)})"
     return named(number, "metric", metric.prometheus_name)
 
 
-def lost() -> timeseries.Panel:
-    """What the services themselves did not keep."""
-    nothing = named(measured(metrics.TRUST_OTEL_OVERFLOW), "metric", "none")
-    folded = total(rate(metrics.TRUST_OTEL_OVERFLOW), "metric")
+def overflow_and_drops() -> timeseries.Panel:
+    """Overflowed and dropped measurements of the services."""
+    no_overflow = named(measured(metrics.TRUST_OTEL_OVERFLOW), "metric", "other metrics")
+    overflow = total(rate(metrics.TRUST_OTEL_OVERFLOW), "metric")
     return trend(
         About(
             24,
-            "Folded and dropped by services",
-            "Measurements whose labels were folded together because a limit was reached, and those that were not "
-            "kept, by reason.",
-            "Folded: look for a label of the metric that a client can fill. Dropped: the service's log says why, once.",
-            "No service has been heard of in this time.",
+            "Cardinality overflow and dropped measurements",
+            "Measurements recorded in an overflow series because a cardinality limit was reached, by metric, and "
+            "measurements dropped by the services, by reason.",
+            "Overflow: find the label with client-controlled values. Dropped: the service logs the reason once.",
+            "No service reports data in the selected time range.",
             alerts=("TrustCardinalityOverflow",),
         ),
         "cps",
         (
             Signal(
-                "folded: {{metric}}",
-                f"{folded} > 0 or {nothing}",
+                "overflow: {{metric}}",
+                f"{overflow} > 0 or {no_overflow}",
             ),
             Signal("dropped: {{reason}}", total(rate(metrics.TRUST_OTEL_DROPPED), "reason")),
         ),
@@ -73,15 +73,15 @@ def lost() -> timeseries.Panel:
     )
 
 
-def samples() -> timeseries.Panel:
-    """Which job brings how much."""
+def samples_per_scrape() -> timeseries.Panel:
+    """Samples per scrape by job."""
     return trend(
         About(
             25,
-            "Samples of each scrape",
-            "How many samples a scrape of each job brings.",
-            "A jump after a deployment: a new label, or a limit that was taken away.",
-            "Prometheus scrapes nothing, not even itself.",
+            "Samples per scrape",
+            "Number of samples in a scrape of each job.",
+            "A jump after a deployment: check for a new label or a removed limit.",
+            "Prometheus scrapes no target, not even itself.",
         ),
         "short",
         (Signal("{{job}}", "sum by (job) (scrape_samples_post_metric_relabeling)"),),
@@ -90,15 +90,16 @@ def samples() -> timeseries.Panel:
     )
 
 
-def memory() -> timeseries.Panel:
-    """What the monitoring itself needs."""
+def memory_usage() -> timeseries.Panel:
+    """Memory usage of the monitoring stack."""
     return trend(
         About(
             26,
-            "Memory of the monitoring",
-            "Physical memory of Prometheus, Alertmanager and Collector.",
-            "Prometheus grows with the number of series. The Collector refuses data before it runs out.",
-            "None of them is scraped.",
+            "Memory usage of the monitoring stack",
+            "Resident memory of Prometheus, Alertmanager and the Collector.",
+            "Prometheus: memory grows with the number of series. Collector: it refuses data before it runs out of "
+            "memory.",
+            "Neither Prometheus nor Alertmanager nor the Collector is scraped.",
         ),
         "bytes",
         (
@@ -109,15 +110,15 @@ def memory() -> timeseries.Panel:
     )
 
 
-def cpu() -> timeseries.Panel:
-    """What the monitoring itself needs."""
+def cpu_usage() -> timeseries.Panel:
+    """CPU usage of the monitoring stack."""
     return trend(
         About(
             27,
-            "CPU of the monitoring",
-            "Processors that Prometheus, Alertmanager and Collector keep busy; 1 is a whole one.",
-            "Prometheus: slow rules or queries, see beside. Collector: more gateways share the work.",
-            "None of them is scraped.",
+            "CPU usage of the monitoring stack",
+            "CPU cores used by Prometheus, Alertmanager and the Collector.",
+            "Prometheus: check for slow rules and queries. Collector: add gateway replicas.",
+            "Neither Prometheus nor Alertmanager nor the Collector is scraped.",
         ),
         "short",
         (
@@ -132,21 +133,24 @@ def cpu() -> timeseries.Panel:
 
 
 def ingestion() -> timeseries.Panel:
-    """What Prometheus takes in."""
+    """Head series and ingestion rate."""
     return trend(
         About(
             28,
-            "Prometheus: series and samples",
-            "Series of the last hours (left) and samples stored a second (right axis).",
-            "Plan about 2 to 4 KiB of memory for each series. Beyond some millions, one Prometheus is not enough.",
+            "Prometheus: head series and ingestion rate",
+            "Series in the head block (left axis), and ingested and rejected samples per second (right axis).",
+            "Plan 2 to 4 KiB of memory per series. A single Prometheus is not enough for more than a few million "
+            "series.",
             "Prometheus is not scraped.",
         ),
         "short",
         (
-            Signal("series", "sum(prometheus_tsdb_head_series)"),
-            Signal("samples", "sum(rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))", "cps"),
+            Signal("head series", "sum(prometheus_tsdb_head_series)"),
             Signal(
-                "too late",
+                "ingested samples", "sum(rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))", "cps"
+            ),
+            Signal(
+                "rejected samples (too old)",
                 "sum(rate(prometheus_tsdb_too_old_samples_total[$__rate_interval]))"
                 " + sum(rate(prometheus_tsdb_out_of_bound_samples_total[$__rate_interval]))",
                 "cps",
@@ -157,21 +161,21 @@ def ingestion() -> timeseries.Panel:
     )
 
 
-def disk() -> timeseries.Panel:
-    """What Prometheus keeps."""
+def disk_usage() -> timeseries.Panel:
+    """Disk usage of Prometheus."""
     return trend(
         About(
             29,
-            "Prometheus: disk",
-            "Blocks, the write-ahead log and recent chunks.",
-            "Compare with the volume; what is older than the retention is deleted by itself.",
+            "Prometheus: disk usage",
+            "Disk space of blocks, the write-ahead log and head chunks.",
+            "Compare with the size of the volume. Blocks older than the retention time are deleted automatically.",
             "Prometheus is not scraped.",
         ),
         "bytes",
         (
             Signal("blocks", "sum(prometheus_tsdb_storage_blocks_bytes)"),
             Signal("write-ahead log", "sum(prometheus_tsdb_wal_storage_size_bytes)"),
-            Signal("recent chunks", "sum(prometheus_tsdb_head_chunks_storage_size_bytes)"),
+            Signal("head chunks", "sum(prometheus_tsdb_head_chunks_storage_size_bytes)"),
         ),
         stacked=True,
         width=8,
@@ -179,19 +183,20 @@ def disk() -> timeseries.Panel:
 
 
 def retention() -> stat.Panel:
-    """How far one can look back."""
+    """Age of the oldest sample against the retention time."""
     return number(
         About(
             35,
-            "Retention",
-            "Age of the oldest sample, and the age at which samples are deleted.",
-            "The oldest stays younger than the limit: the volume's limit deletes sooner, or Prometheus began again.",
+            "Prometheus: retention",
+            "Age of the oldest sample, and the retention time.",
+            "The oldest sample stays younger than the retention time: the size limit deletes blocks earlier, or "
+            "Prometheus started with an empty volume.",
             "Prometheus is not scraped.",
         ),
         "s",
         (
-            Signal("oldest", "time() - min(prometheus_tsdb_lowest_timestamp_seconds)"),
-            Signal("limit", "max(prometheus_tsdb_retention_limit_seconds)"),
+            Signal("oldest sample", "time() - min(prometheus_tsdb_lowest_timestamp_seconds)"),
+            Signal("retention time", "max(prometheus_tsdb_retention_limit_seconds)"),
         ),
         sparkline=False,
         height=8,
@@ -199,14 +204,14 @@ def retention() -> stat.Panel:
 
 
 def storage_failures() -> stat.Panel:
-    """What may have been lost after it arrived."""
+    """Failed writes and compactions of Prometheus."""
     return number(
         About(
             36,
-            "Storage failures",
-            "Times that Prometheus, in the time shown, found its write-ahead log corrupt, could not write it, or could "
-            "not compact blocks.",
-            "Its log names the file. Is the volume full, or broken? What follows a corruption in the log is lost.",
+            "Prometheus: storage failures",
+            "WAL corruptions, failed WAL writes and failed compactions in the selected time range.",
+            "The Prometheus log names the file. Check whether the volume is full or damaged. Samples after the "
+            "corrupt WAL record are lost.",
             "Prometheus is not scraped.",
         ),
         "none",
@@ -221,15 +226,14 @@ def storage_failures() -> stat.Panel:
     )
 
 
-def queries() -> timeseries.Panel:
-    """How fast Prometheus answers."""
+def query_latency() -> timeseries.Panel:
+    """Query latency of Prometheus."""
     return trend(
         About(
             30,
-            "Prometheus: time of queries",
-            "Time of 99 % of the queries, by what takes it.",
-            "Waiting (queue_time): too many at once. Evaluation (inner_eval): heavy queries; let them read recorded "
-            "series.",
+            "Prometheus: query latency (p99)",
+            "99th percentile of the query duration by phase.",
+            "queue_time high: too many concurrent queries. inner_eval high: expensive queries; use recording rules.",
             "Prometheus is not scraped.",
         ),
         "s",
