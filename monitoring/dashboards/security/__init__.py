@@ -1,14 +1,35 @@
-"""The security dashboard: for analysts of a security operations centre and compliance officers."""
+"""The security dashboard, for SOC analysts and compliance officers."""
 
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.security.audit_and_compliance import audit, audit_events, compliance, failed_checks
-from monitoring.dashboards.security.authentication import attempts, failing_addresses, failures, methods, second_factors
-from monitoring.dashboards.security.geography import countries, feeds, threats, world_map
-from monitoring.dashboards.security.overview import at_a_glance, events, incidents, suspicious_activity
-from monitoring.dashboards.security.rate_limiting import denials, rate_limiting
+from monitoring.dashboards.security.audit_and_compliance import (
+    audit_completeness,
+    audit_events_over_time,
+    compliance_checks,
+    violations_over_time,
+)
+from monitoring.dashboards.security.authentication import (
+    authentication_methods,
+    authentication_outcomes,
+    failed_logins_by_source,
+    failing_addresses,
+    mfa_challenges,
+)
+from monitoring.dashboards.security.geography import (
+    authentication_by_country,
+    feeds_and_geoip,
+    geographic_distribution,
+    threat_matches,
+)
+from monitoring.dashboards.security.overview import (
+    incidents_over_time,
+    security_events,
+    security_status,
+    suspicious_activity,
+)
+from monitoring.dashboards.security.rate_limiting import access_denied, rate_limiting
 from monitoring.dashboards.template import SECURITY, fill, new_dashboard
 
 
@@ -17,16 +38,32 @@ def dashboard() -> builders.Dashboard:
     frame = new_dashboard(
         SECURITY,
         "Trust service: security",
-        "Who attacks, how, and from where; and is everything recorded and within the rules? For security analysts and "
+        "Attacks and their origin, authentication, access control, audit log and compliance. For SOC analysts and "
         "compliance officers.",
     )
     return fill(
         frame,
         {
-            "Now": (*at_a_glance(), events(), suspicious_activity(), incidents()),
-            "Logins": (attempts(), methods(), failing_addresses(), failures(), second_factors()),
-            "Origins and threats": (world_map(), countries(), threats(), feeds()),
-            "Refused requests": (rate_limiting(), denials()),
-            "Audit and compliance": (audit(), audit_events(), compliance(), failed_checks()),
+            "Overview": (*security_status(), security_events(), suspicious_activity(), incidents_over_time()),
+            "Authentication": (
+                authentication_outcomes(),
+                authentication_methods(),
+                failing_addresses(),
+                failed_logins_by_source(),
+                mfa_challenges(),
+            ),
+            "Geography and threat intelligence": (
+                geographic_distribution(),
+                authentication_by_country(),
+                threat_matches(),
+                feeds_and_geoip(),
+            ),
+            "Rate limiting and access control": (rate_limiting(), access_denied()),
+            "Audit and compliance": (
+                audit_completeness(),
+                audit_events_over_time(),
+                compliance_checks(),
+                violations_over_time(),
+            ),
         },
     )

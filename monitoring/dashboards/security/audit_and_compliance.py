@@ -1,4 +1,4 @@
-"""What is on record: the audit log, and compliance."""
+"""Audit log and compliance."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _FRAMEWORKS: Final[Words] = {
 }
 
 
-def audit() -> table.Panel:
-    """Operations and their records, action by action."""
+def audit_completeness() -> table.Panel:
+    """Audit records and completeness by action."""
     began, missing = total(series(TRUST_AUDIT_OPERATIONS), _ACTION), unrecorded(_ACTION)
     failed = total(increase(TRUST_AUDIT_EVENTS, FAILED), _ACTION)
     records = total(increase(TRUST_AUDIT_EVENTS), _ACTION)
@@ -48,11 +48,12 @@ def audit() -> table.Panel:
         About(
             AUDIT,
             "Audit log events and completeness",
-            "Records written in the time shown, how many of them tell of a failed operation, and operations of "
-            "running instances that have left none for 5 minutes. Complete: share of the operations since their "
-            "start that are on record.",
-            "A missing record: note when it began (below), find out from other logs who did what, and repair the log "
-            "before the next review. Many failures: somebody tries what he may not do.",
+            "Audit records written in the selected time range, records of failed operations, and operations without "
+            "an audit record for 5 minutes. Completeness is the share of all operations since the start of the "
+            "running instances that have a record.",
+            "Missing records: find out when it began (Audit log events over time) and who did what from other logs, "
+            "and repair the audit log before the next review. Many failures: somebody tries operations without "
+            "permission.",
             NO_OPERATIONS,
             alerts=("TrustAuditRecordsMissing",),
         ),
@@ -61,7 +62,7 @@ def audit() -> table.Panel:
             Column("Records", counted(records, f"{began} * 0"), "none", width=100),
             Column("Failed", counted(failed, f"{began} * 0"), "none", width=100),
             Column("Missing", missing, "none", levels=NONE_ALLOWED, width=100),
-            Column("Complete", f"1 - {missing} / {began}", "percentunit", levels=falling(red=1), width=100),
+            Column("Completeness", f"1 - {missing} / {began}", "percentunit", levels=falling(red=1), width=110),
         ),
         sort="Records",
         width=12,
@@ -69,17 +70,17 @@ def audit() -> table.Panel:
     )
 
 
-def audit_events() -> timeseries.Panel:
-    """Records over time, and what is missing."""
+def audit_events_over_time() -> timeseries.Panel:
+    """Audit records over time."""
     events = total(rate(TRUST_AUDIT_EVENTS), _ACTION)
     return trend(
         About(
             32,
-            "Audit log events",
-            "Records written in a minute, by action, and the number of records that are missing (right axis).",
-            "No records at all while operations go on: the log cannot be written. A step in what is missing tells "
-            "when it happened.",
-            "No audit record has been written in this time.",
+            "Audit log events over time",
+            "Audit records per minute by action, and the number of missing records (right axis).",
+            "No records although operations continue: the audit log cannot be written. A step in missing records "
+            "shows when it happened.",
+            "No audit records were written in the selected time range.",
             alerts=("TrustAuditRecordsMissing",),
         ),
         "cpm",
@@ -91,8 +92,8 @@ def audit_events() -> timeseries.Panel:
     )
 
 
-def compliance() -> table.Panel:
-    """Checks of each control."""
+def compliance_checks() -> table.Panel:
+    """Compliance checks by control."""
 
     def checks(*matchers: str, over: str) -> str:
         return total(increase(TRUST_COMPLIANCE_CHECKS, *matchers, over=over), *_CONTROL)
@@ -104,20 +105,20 @@ def compliance() -> table.Panel:
         About(
             COMPLIANCE,
             "Compliance violations and regulatory requirements",
-            "Each control that the service checks, by regulation: violations of the last 15 minutes (which raise an "
-            "alert), and all checks of the time shown.",
-            "Each violation is a case: the audit log has the operation. A control that is no longer checked is none "
-            "that holds.",
+            "Compliance checks of each control: violations in the last 15 minutes, which trigger an alert, and all "
+            "checks in the selected time range.",
+            "Handle each violation as a case: the audit log has the operation. Investigate controls that are no "
+            "longer checked.",
             NO_CHECKS,
             alerts=("TrustComplianceFailure",),
         ),
         dict(zip(_CONTROL, ("Regulation", "Control"), strict=True)),
         (
-            Column("15 min", number(FAILED, over="15m"), "none", levels=WARN_OF_ANY, width=70),
+            Column("Last 15 min", number(FAILED, over="15m"), "none", levels=WARN_OF_ANY, width=95),
             Column("Violations", number(FAILED), "none", width=90),
             Column("Passed", number('trust_outcome="success"'), "none", width=90),
             Column(
-                "Share passed",
+                "Pass rate",
                 share(checks('trust_outcome="success"', over="$__range"), checks(over="$__range")),
                 "percentunit",
                 width=110,
@@ -130,16 +131,16 @@ def compliance() -> table.Panel:
     )
 
 
-def failed_checks() -> timeseries.Panel:
-    """Violations over time."""
+def violations_over_time() -> timeseries.Panel:
+    """Compliance violations over time."""
     failed = total(increase(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m"), *_CONTROL)
     return trend(
         About(
             33,
             "Compliance violations over time",
-            "Checks that failed within 15 minutes, by regulation and control.",
-            "A step that stays: a change of the service or of a policy broke the control. Look at deployments (blue "
-            "lines).",
+            "Failed compliance checks within 15 minutes by regulation and control.",
+            "A lasting step: a change of the service or of a policy broke the control. Compare with deployments "
+            "(blue lines).",
             NO_CHECKS,
             alerts=("TrustComplianceFailure",),
         ),

@@ -1,4 +1,4 @@
-"""Who logs in, how, and who fails."""
+"""Authentication: outcomes, methods, failing addresses and MFA."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from monitoring.dashboards.security.constants import (
     BRUTE_FORCE_LIMIT,
     BURST_LIMIT,
     FAILED,
+    GEOGRAPHY,
     LOGINS,
+    MFA,
     NO_LOGINS,
-    NO_SECOND_FACTORS,
-    ORIGINS,
-    SECOND_FACTORS,
+    NO_MFA,
     THREATS,
     WITH_CREDENTIALS,
     counted,
@@ -35,12 +35,12 @@ from trust_otel.semconv.metrics import (
 
 _METHOD: Final = "trust_auth_method"
 _MFA_METHOD: Final = "trust_auth_mfa_method"
-_NOBODY: Final = "no address fails again and again"
+_NO_ADDRESSES: Final = "no repeatedly failing addresses"
 _SHOWN_ADDRESSES: Final = 20
 
 
-def attempts() -> timeseries.Panel:
-    """Successes and failures, and the share of these."""
+def authentication_outcomes() -> timeseries.Panel:
+    """Login attempts by outcome, and the failure rate."""
     tried, failed = (total(rate(TRUST_AUTH_ATTEMPTS, WITH_CREDENTIALS, *more)) for more in ((), (FAILED,)))
 
     def outcome(name: str) -> str:
@@ -51,14 +51,16 @@ def attempts() -> timeseries.Panel:
         About(
             LOGINS,
             "Authentication success and failure rates",
-            "Logins in a minute, by how they ended, and the share of those that failed (right axis). Error: nobody "
-            "could tell, as when the directory is away. Requests without credentials do not count.",
-            "The share jumps: compare with failing addresses and countries. It jumps for one method only, and from "
-            "everywhere: that method is broken (see by method).",
+            "Login attempts per minute by outcome, and the failure rate (right axis). Error: the credentials could "
+            "not be checked, for example because the directory is down. Requests without credentials are not "
+            "counted.",
+            "The failure rate jumps: compare with Failed authentication by IP address and Authentication and "
+            "threats by country. It jumps for one method from all addresses: that method is broken, see "
+            "Authentication by method.",
             NO_LOGINS,
             links={
-                "Failing addresses": panel_url(SECURITY, ADDRESSES),
-                "Countries": panel_url(SECURITY, ORIGINS),
+                "Failed authentication by IP address": panel_url(SECURITY, ADDRESSES),
+                "Geographic distribution": panel_url(SECURITY, GEOGRAPHY),
             },
         ),
         "cpm",
@@ -67,14 +69,14 @@ def attempts() -> timeseries.Panel:
                 Signal(name, f"{outcome(name)} or {known(TRUST_AUTH_ATTEMPTS)}", colour=colour)
                 for name, colour in (("success", "green"), ("failure", "red"), ("error", "purple"))
             ),
-            Signal("share that failed", share(failed, tried), "percentunit", dashed=True, colour="orange"),
+            Signal("failure rate", share(failed, tried), "percentunit", dashed=True, colour="orange"),
         ),
         height=9,
     )
 
 
-def methods() -> table.Panel:
-    """The same by method, as numbers."""
+def authentication_methods() -> table.Panel:
+    """Login attempts by authentication method."""
 
     def count(*matchers: str) -> str:
         return total(increase(TRUST_AUTH_ATTEMPTS, *matchers), _METHOD)
@@ -86,16 +88,17 @@ def methods() -> table.Panel:
         About(
             27,
             "Authentication by method",
-            "Attempts in the time shown, by how the caller proved who it is.",
-            "A method that fails more than the others: attacked, or broken. `none` are requests without credentials.",
+            "Login attempts in the selected time range by authentication method. Requests without credentials have "
+            "the method `none`.",
+            "A method fails more often than the others: it is under attack or broken.",
             NO_LOGINS,
         ),
         {_METHOD: "Method"},
         (
             Column("Succeeded", outcome("success"), "short", width=100),
             Column("Failed", outcome("failure"), "short", width=100),
-            Column("Undecided", outcome("error"), "short", width=100),
-            Column("Share failed", share(count(FAILED), count()), "percentunit", width=110),
+            Column("Errors", outcome("error"), "short", width=100),
+            Column("Failure rate", share(count(FAILED), count()), "percentunit", width=110),
         ),
         sort="Failed",
         width=12,
@@ -104,7 +107,7 @@ def methods() -> table.Panel:
 
 
 def failing_addresses() -> table.Panel:
-    """The addresses that fail most, against the limits of the alerts."""
+    """Addresses with the most failed logins, against the alert thresholds."""
     keys = ("service_name", "client_address")
     in_an_hour = failing("1h", *keys)
     worst = f"topk({_SHOWN_ADDRESSES}, {in_an_hour})"
@@ -112,15 +115,15 @@ def failing_addresses() -> table.Panel:
     def shown(over: str) -> str:
         return counted(f"({failing(over, *keys)} and {worst})")
 
-    nobody = no_row("client_address", _NOBODY, known(TRUST_AUTH_ATTEMPTS))
+    no_addresses = no_row("client_address", _NO_ADDRESSES, known(TRUST_AUTH_ATTEMPTS))
     return rows(
         About(
             ADDRESSES,
             "Failed authentication by IP address",
-            f"The {_SHOWN_ADDRESSES} addresses with the most failed logins. An address appears once it has failed "
-            f"several times within an hour. Limits: {BURST_LIMIT - 1:g} in a minute, {BRUTE_FORCE_LIMIT - 1:g} in an "
-            "hour.",
-            "Block an address in red. If it is a proxy or an office, find the account that fails behind it first.",
+            f"The {_SHOWN_ADDRESSES} addresses with the most failed logins. An address is listed after several "
+            f"failures within an hour. An alert fires above {BURST_LIMIT - 1:g} in a minute or "
+            f"{BRUTE_FORCE_LIMIT - 1:g} in an hour.",
+            "Block addresses in red. If the address is a proxy or an office, first find the failing account behind it.",
             NO_LOGINS,
             alerts=("TrustBruteForceFromAddress", "TrustAuthFailuresFromAddress"),
             links={"Threat feeds": panel_url(SECURITY, THREATS)},
@@ -129,14 +132,14 @@ def failing_addresses() -> table.Panel:
         (
             Column(
                 "1 minute",
-                f"{shown('1m')} or {nobody}",
+                f"{shown('1m')} or {no_addresses}",
                 "none",
                 levels=rising(yellow=BURST_LIMIT / 2, red=BURST_LIMIT),
                 width=100,
             ),
             Column(
                 "1 hour",
-                f"round({worst}) or {nobody}",
+                f"round({worst}) or {no_addresses}",
                 "none",
                 levels=rising(yellow=BRUTE_FORCE_LIMIT / 2, red=BRUTE_FORCE_LIMIT),
                 width=100,
@@ -148,8 +151,8 @@ def failing_addresses() -> table.Panel:
     )
 
 
-def failures() -> timeseries.Panel:
-    """All failures, those of addresses in the table, and those for which the table has no room."""
+def failed_logins_by_source() -> timeseries.Panel:
+    """Failed logins: all, of tracked addresses, and of untracked addresses."""
 
     def in_a_minute(query: str) -> str:
         return f"{total(query)} * 60 or {known(TRUST_AUTH_ATTEMPTS)}"
@@ -157,13 +160,14 @@ def failures() -> timeseries.Panel:
     return trend(
         About(
             28,
-            "Where failures come from",
-            "Failed logins in a minute: all; those of addresses that fail again and again; and those of addresses for "
-            "which there was no room (`_other`), which no alert of an address sees.",
-            "Few addresses make most of it: block them. All rises and they do not: an attack from many addresses; "
-            "look at countries and threat feeds. No room: raise TRUST_OTEL_OFFENDER_CAPACITY or _THRESHOLD.",
+            "Failed logins by source",
+            "Failed logins per minute: of all addresses, of repeatedly failing addresses, and of addresses beyond "
+            "the capacity (`_other`), which no per-address alert covers.",
+            "Few addresses cause most failures: block them. All addresses rise but repeatedly failing ones do not: "
+            "a distributed attack; check countries and threat feeds. Untracked addresses: raise "
+            "TRUST_OTEL_OFFENDER_CAPACITY or TRUST_OTEL_OFFENDER_THRESHOLD.",
             NO_LOGINS,
-            links={"Countries": panel_url(SECURITY, ORIGINS)},
+            links={"Geographic distribution": panel_url(SECURITY, GEOGRAPHY)},
         ),
         "cpm",
         (
@@ -172,16 +176,14 @@ def failures() -> timeseries.Panel:
                 "repeatedly failing addresses",
                 in_a_minute(rate(TRUST_SECURITY_AUTH_FAILURES, 'client_address!="_other"')),
             ),
-            Signal(
-                "addresses without room", in_a_minute(rate(TRUST_SECURITY_AUTH_FAILURES, 'client_address="_other"'))
-            ),
+            Signal("untracked addresses", in_a_minute(rate(TRUST_SECURITY_AUTH_FAILURES, 'client_address="_other"'))),
         ),
         height=10,
     )
 
 
-def second_factors() -> timeseries.Panel:
-    """Challenges by method and outcome, and the share that was refused."""
+def mfa_challenges() -> timeseries.Panel:
+    """MFA challenges by method and outcome, and the failure rate."""
     failed = total(rate(TRUST_AUTH_MFA_CHALLENGES, FAILED))
 
     def by_method(*matchers: str) -> str:
@@ -189,13 +191,13 @@ def second_factors() -> timeseries.Panel:
 
     return trend(
         About(
-            SECOND_FACTORS,
+            MFA,
             "Multi-factor authentication trends",
-            "Challenges for a second factor in a minute, by method and how they ended, and the share that failed "
-            "(right axis).",
-            "Many failures of one method: it is broken, or clocks are wrong (TOTP). Many refused pushes: MFA "
-            "fatigue; ask the owners. A share that rises with failed logins: passwords are known to somebody.",
-            NO_SECOND_FACTORS,
+            "MFA challenges per minute by method and outcome, and the failure rate (right axis).",
+            "One method fails often: it is broken, or clocks are out of sync (TOTP). Many rejected push requests: "
+            "MFA fatigue attack; contact the account owners. MFA failures rise together with failed logins: "
+            "passwords may have leaked.",
+            NO_MFA,
             links={"Suspicious activity": panel_url(SECURITY, 5)},
         ),
         "cpm",
@@ -208,11 +210,11 @@ def second_factors() -> timeseries.Panel:
                 )
                 for words, matcher, colour in (
                     ("passed", 'trust_outcome="success"', "green"),
-                    ("not passed", FAILED, "red"),
+                    ("failed", FAILED, "red"),
                 )
             ),
             Signal(
-                "share that failed",
+                "failure rate",
                 share(failed, total(rate(TRUST_AUTH_MFA_CHALLENGES))),
                 "percentunit",
                 dashed=True,

@@ -1,4 +1,4 @@
-"""Where logins and attacks come from, and what threat feeds know."""
+"""Geography of logins and attacks, and threat intelligence."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from monitoring.dashboards.queries import file_name, increase, named, series, sh
 from monitoring.dashboards.security.constants import (
     ADDRESSES,
     FAILED,
+    GEOGRAPHY,
     NO_FEEDS,
-    ORIGINS,
     THREATS,
     WITH_CREDENTIALS,
     counted,
@@ -42,23 +42,23 @@ def _threats() -> str:
     return total(increase(TRUST_SECURITY_THREAT_MATCHES, _KNOWN_COUNTRY), _COUNTRY)
 
 
-_NO_COUNTRY: Final = (
-    "No country is known: nobody has logged in in this time, or TRUST_OTEL_GEOIP_DATABASE names no database."
-)
+_NO_COUNTRY: Final = "No logins with a known country in the selected time range. Set TRUST_OTEL_GEOIP_DATABASE."
 
 
-def world_map() -> geomap.Panel:
-    """Failed logins and threats of each country."""
-    hostile = f"({_attempts(FAILED)} or {_attempts()} * 0)"
-    both = f"sum by ({_COUNTRY}) ({named(hostile, 'kind', 'failed')} or {named(_threats(), 'kind', 'threat')})"
+def geographic_distribution() -> geomap.Panel:
+    """Failed logins and threats on a map."""
+    failed = f"({_attempts(FAILED)} or {_attempts()} * 0)"
+    both = f"sum by ({_COUNTRY}) ({named(failed, 'kind', 'failed')} or {named(_threats(), 'kind', 'threat')})"
     return world(
         About(
-            ORIGINS,
+            GEOGRAPHY,
             "Geographic distribution of authentication and threats",
-            "Failed logins and requests of listed addresses in the time shown, by the country of the address.",
-            "A country where you have no users: attackers, or a hosting provider. See its numbers in the table.",
+            "Failed logins and requests from addresses on reputation feeds in the selected time range, by country "
+            "of the address.",
+            "A country without users of yours: attackers or a hosting provider. See the numbers in Authentication "
+            "and threats by country.",
             _NO_COUNTRY,
-            links={"Failing addresses": panel_url(SECURITY, ADDRESSES)},
+            links={"Failed authentication by IP address": panel_url(SECURITY, ADDRESSES)},
         ),
         "none",
         Signal("{{" + _COUNTRY + "}}", counted(both)),
@@ -68,20 +68,22 @@ def world_map() -> geomap.Panel:
     )
 
 
-def countries() -> table.Panel:
-    """The same as numbers, with what succeeded."""
+def authentication_by_country() -> table.Panel:
+    """Logins, failed logins and threats by country."""
     tried = _attempts()
     everywhere = f"({tried} or {_threats()}) * 0"
-    # A country with threats only has 0 logins where logins are recorded, and the other way round.
+    # A country that has only threats shows 0 logins if logins are recorded, and vice versa.
     no_logins = f"{everywhere} and on () {total(series(TRUST_AUTH_ATTEMPTS))}"
     feeds = f"({total(series(TRUST_SECURITY_THREAT_MATCHES))} or {total(series(TRUST_OTEL_SOURCE_UP, _REPUTATION))})"
     no_threats = f"{everywhere} and on () {feeds}"
     return rows(
         About(
             29,
-            "Countries",
-            "Logins and requests of listed addresses in the time shown, by the country of the address.",
-            "Threats and successes from one country that is new to you: look at the sessions of these accounts.",
+            "Authentication and threats by country",
+            "Logins and requests from addresses on reputation feeds in the selected time range, by country of the "
+            "address.",
+            "Threats and successful logins from a country without users of yours: check the sessions of these "
+            "accounts.",
             _NO_COUNTRY,
         ),
         {_COUNTRY: "Country"},
@@ -94,7 +96,7 @@ def countries() -> table.Panel:
                 levels=Levels("transparent", ((1, NEUTRAL),)),
                 width=90,
             ),
-            Column("Share failed", share(_attempts(FAILED), tried), "percentunit", width=110),
+            Column("Failure rate", share(_attempts(FAILED), tried), "percentunit", width=110),
             Column(
                 "Threats",
                 counted(_threats(), no_threats),
@@ -109,21 +111,21 @@ def countries() -> table.Panel:
     )
 
 
-def threats() -> timeseries.Panel:
-    """Requests of listed addresses."""
+def threat_matches() -> timeseries.Panel:
+    """Requests from listed addresses, by feed."""
     matches = total(increase(TRUST_SECURITY_THREAT_MATCHES, over="5m"), _FEED)
     feeds = f'label_replace({series(TRUST_OTEL_SOURCE_UP, _REPUTATION)}, "{_FEED}", "$1", "{_SOURCE}", "(.+)")'
     return trend(
         About(
             THREATS,
-            "Threat intelligence, IP reputation",
-            "Requests within 5 minutes from addresses that a reputation feed lists, by feed.",
-            "A feed that suddenly matches much: an attack from known addresses, or a feed that lists too much. Compare "
-            "with failed logins of the same country before blocking.",
+            "Threat intelligence and IP reputation",
+            "Requests within 5 minutes from addresses on a reputation feed, by feed.",
+            "Matches of a feed jump: an attack from known addresses, or a feed that lists too many addresses. "
+            "Compare with failed logins of the same countries before blocking.",
             NO_FEEDS,
             links={
-                "Failing addresses": panel_url(SECURITY, ADDRESSES),
-                "Are the feeds read?": panel_url(MONITORING, 7),
+                "Failed authentication by IP address": panel_url(SECURITY, ADDRESSES),
+                "Input sources": panel_url(MONITORING, 7),
             },
         ),
         "none",
@@ -136,23 +138,22 @@ def threats() -> timeseries.Panel:
     )
 
 
-def feeds() -> table.Panel:
-    """What the feeds and the country database are worth."""
+def feeds_and_geoip() -> table.Panel:
+    """State of the reputation feeds and the GeoIP database."""
     matches = total(increase(TRUST_SECURITY_THREAT_MATCHES, over="1d"), _FEED)
     by_source = f'label_replace({matches}, "{_SOURCE}", "$1", "{_FEED}", "(.+)")'
     of_feeds = f"sum by ({_SOURCE}) ({by_source})"
     return rows(
         About(
             30,
-            "Feeds and country database",
-            "Whether every instance reads them, how long ago the slowest did, and what a feed has matched in a day. "
-            "Matches without a state are recorded by the service from a list of its own.",
-            "Not read: the last good copy is in use and grows old; see the log for why. A feed that never matches: "
-            "is it the right one?",
-            "Neither TRUST_OTEL_REPUTATION_FEEDS nor TRUST_OTEL_GEOIP_DATABASE is set, and the service records no "
-            "matches.",
+            "Reputation feeds and GeoIP database",
+            "Whether all instances can read the source, the longest time since it was read, and the matches of a "
+            "feed within a day. A row without a state has matches that the service records from its own list.",
+            "Down: the last good copy is in use; the service log has the reason. A feed without matches: check "
+            "whether it is the right one.",
+            "Neither TRUST_OTEL_REPUTATION_FEEDS nor TRUST_OTEL_GEOIP_DATABASE is set, and no service records matches.",
             alerts=("TrustSourceUnreadable",),
-            links={"Age of all sources": panel_url(MONITORING, 7)},
+            links={"Input sources": panel_url(MONITORING, 7)},
         ),
         {_SOURCE: "Source"},
         (
@@ -164,13 +165,13 @@ def feeds() -> table.Panel:
                 width=80,
             ),
             Column(
-                "Age",
+                "Last read",
                 f"time() - min by ({_SOURCE}) ({file_name(series(TRUST_OTEL_SOURCE_LAST_READ, _LISTS), _SOURCE)})",
                 "s",
                 width=100,
             ),
-            Column("Matches in a day", counted(of_feeds), "none", width=140),
+            Column("Matches (1 day)", counted(of_feeds), "none", width=140),
         ),
-        sort="Matches in a day",
+        sort="Matches (1 day)",
         width=12,
     )

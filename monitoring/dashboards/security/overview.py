@@ -1,4 +1,4 @@
-"""What happens now: the state at a glance, the feed of events, and suspicious activity."""
+"""Overview of the security dashboard: status, event feed and suspicious activity."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from monitoring.dashboards.security.constants import (
     INCIDENT_WORDS,
     INCIDENTS,
     LOGINS,
+    MFA,
     NO_CHECKS,
     NO_DETECTION,
+    NO_EVENTS,
     NO_LOGINS,
     NO_OPERATIONS,
-    NO_REFUSALS,
+    NO_RATE_LIMITED,
     NO_SEVERITY,
-    NOTHING,
     RATE_LIMIT_LIMIT,
-    REFUSALS,
-    SECOND_FACTORS,
+    RATE_LIMITING,
     SEVERITIES,
     THREATS,
     UNMEASURED,
@@ -62,47 +62,54 @@ _CRITICAL: Final = 'trust_severity="critical"'
 _OF_AN_ADDRESS: Final = ("deployment_environment_name", "service_name", "client_address")
 
 
-# What is no incident, with the panel that explains it.
+# Events other than incidents, with the panel that has the details.
 _OTHER_EVENTS: Final[tuple[tuple[str, Metric, tuple[str, ...], int], ...]] = (
     ("Failed login", TRUST_AUTH_ATTEMPTS, (FAILED, WITH_CREDENTIALS), LOGINS),
-    ("Failed second factor", TRUST_AUTH_MFA_CHALLENGES, (FAILED,), SECOND_FACTORS),
-    ("Access denied", TRUST_AUTHZ_DECISIONS, ('trust_authz_decision="deny"',), REFUSALS),
-    ("Refused by a rate limit", TRUST_SECURITY_RATE_LIMITED, (), REFUSALS),
-    ("Address on a threat feed", TRUST_SECURITY_THREAT_MATCHES, (), THREATS),
-    ("Privileged operation failed", TRUST_AUDIT_EVENTS, (FAILED,), AUDIT),
-    ("Compliance check failed", TRUST_COMPLIANCE_CHECKS, (FAILED,), COMPLIANCE),
+    ("Failed MFA challenge", TRUST_AUTH_MFA_CHALLENGES, (FAILED,), MFA),
+    ("Access denied", TRUST_AUTHZ_DECISIONS, ('trust_authz_decision="deny"',), RATE_LIMITING),
+    ("Rate-limited request", TRUST_SECURITY_RATE_LIMITED, (), RATE_LIMITING),
+    ("Request from a listed address", TRUST_SECURITY_THREAT_MATCHES, (), THREATS),
+    ("Failed privileged operation", TRUST_AUDIT_EVENTS, (FAILED,), AUDIT),
+    ("Failed compliance check", TRUST_COMPLIANCE_CHECKS, (FAILED,), COMPLIANCE),
 )
 
 
 _EVENTS: Final = (TRUST_SECURITY_INCIDENTS, *dict.fromkeys(metric for _, metric, _, _ in _OTHER_EVENTS))
 
 
-def at_a_glance() -> tuple[stat.Panel, ...]:
-    """A number for each question that the alerts ask."""
-    return (_state(), _critical_incidents(), _attackers(), _refused(), _records_missing(), _violations())
+def security_status() -> tuple[stat.Panel, ...]:
+    """A single value for each group of security alerts."""
+    return (
+        _status(),
+        _critical_incidents(),
+        _attacking_addresses(),
+        _rate_limited(),
+        _missing_audit_records(),
+        _compliance_violations(),
+    )
 
 
-def _state() -> stat.Panel:
+def _status() -> stat.Panel:
     def firing(severity: str) -> str:
         alerts = recorded("ALERTS", 'team=~"security|compliance"', 'alertstate="firing"', f'severity="{severity}"')
         return f"count({alerts})"
 
     critical, warning = firing("critical"), firing("warning")
-    # Nothing fires: that is good news only where rules are evaluated, over something that is measured.
+    # Without a firing alert the status is OK only if rules are evaluated and security events are recorded.
     watchdog = scraped("ALERTS", 'alertname="TrustWatchdog"', 'alertstate="firing"')
     recorded_events = " or ".join(total(series(metric)) for metric in _EVENTS)
-    calm = f"(count({watchdog}) * 0 and ({recorded_events}))"
+    ok = f"(count({watchdog}) * 0 and ({recorded_events}))"
     return number(
         About(
             20,
-            "State",
-            "The worst alert of the security and compliance teams that fires.",
-            "Open the alerts, and the runbook of the worst.",
-            NOTHING,
+            "Security status",
+            "Highest severity of the firing alerts of the security and compliance teams.",
+            "Open the alerts, and follow the runbook of the most severe one.",
+            NO_EVENTS,
             links={"Alerts": panel_url(OPERATIONAL, 9), "Events": panel_url(SECURITY, EVENTS)},
         ),
         "none",
-        (Signal("State", f"clamp_max({critical}, 1) * 2 or clamp_max({warning}, 1) or {calm}"),),
+        (Signal("Status", f"clamp_max({critical}, 1) * 2 or clamp_max({warning}, 1) or {ok}"),),
         levels=rising(yellow=1, red=2),
         words={"0": ("OK", "green"), "1": ("warning", "yellow"), "2": ("critical", "red")},
         sparkline=False,
@@ -115,8 +122,8 @@ def _critical_incidents() -> stat.Panel:
         About(
             21,
             "Critical incidents",
-            "Incidents of severity critical in the last 10 minutes.",
-            "See which kind it is in the table of suspicious activity, and follow the runbook.",
+            "Security incidents of severity critical in the last 10 minutes.",
+            "Find the type in Suspicious activity and attack patterns, and follow the runbook.",
             NO_DETECTION,
             alerts=("TrustSuspiciousActivity",),
             links={"Suspicious activity": panel_url(SECURITY, INCIDENTS)},
@@ -133,29 +140,30 @@ def _critical_incidents() -> stat.Panel:
     )
 
 
-def _attackers() -> stat.Panel:
+def _attacking_addresses() -> stat.Panel:
     brute_force = f"{failing('1h', *_OF_AN_ADDRESS)} >= {BRUTE_FORCE_LIMIT:g}"
     burst = f"{failing('1m', *_OF_AN_ADDRESS)} >= {BURST_LIMIT:g}"
     return number(
         About(
             22,
-            "Attacking addresses",
-            f"Addresses with {BURST_LIMIT:g} failed logins or more in a minute, or {BRUTE_FORCE_LIMIT:g} in an hour.",
-            "See which they are in the table of addresses, and block them.",
+            "Attacking IP addresses",
+            f"Client addresses with at least {BURST_LIMIT:g} failed logins within a minute or {BRUTE_FORCE_LIMIT:g} "
+            "within an hour.",
+            "Find the addresses in Failed authentication by IP address, and block them.",
             NO_LOGINS,
             alerts=("TrustBruteForceFromAddress", "TrustAuthFailuresFromAddress"),
             links={"Addresses": panel_url(SECURITY, ADDRESSES)},
         ),
         "none",
-        (Signal("Attacking addresses", f"count({brute_force} or {burst}) or {known(TRUST_AUTH_ATTEMPTS)}"),),
+        (Signal("Attacking IP addresses", f"count({brute_force} or {burst}) or {known(TRUST_AUTH_ATTEMPTS)}"),),
         levels=NONE_ALLOWED,
-        # An hour of every address at each point would be slow.
+        # Evaluating an hour of all addresses at every step would be slow.
         sparkline=False,
         link=panel_url(SECURITY, ADDRESSES),
     )
 
 
-def _refused() -> stat.Panel:
+def _rate_limited() -> stat.Panel:
     refusals = total(
         increase(TRUST_SECURITY_RATE_LIMITED, over="5m"),
         "deployment_environment_name",
@@ -165,46 +173,49 @@ def _refused() -> stat.Panel:
     return number(
         About(
             23,
-            "Refused by a rate limit",
-            f"Requests that one rate limit refused in 5 minutes, of the limit that refused most; "
-            f"{RATE_LIMIT_LIMIT:g} are too many.",
-            "Many clients are refused: the limit may be too tight. One client: an attack, or a client gone wild.",
-            NO_REFUSALS,
+            "Rate-limited requests",
+            "Requests refused within 5 minutes by the rate limit that refused most. The alert fires at "
+            f"{RATE_LIMIT_LIMIT:g}.",
+            "Many clients are refused: the limit may be too low. One client is refused: an attack, or a misbehaving "
+            "client.",
+            NO_RATE_LIMITED,
             alerts=("TrustExcessiveRateLimiting",),
-            links={"Rate limiting": panel_url(SECURITY, REFUSALS)},
+            links={"Rate limiting": panel_url(SECURITY, RATE_LIMITING)},
         ),
         "none",
-        (Signal("Refused", counted(f"max({refusals})", known(TRUST_SECURITY_RATE_LIMITED))),),
+        (Signal("Rate-limited requests", counted(f"max({refusals})", known(TRUST_SECURITY_RATE_LIMITED))),),
         levels=rising(yellow=RATE_LIMIT_LIMIT / 2, red=RATE_LIMIT_LIMIT),
-        link=panel_url(SECURITY, REFUSALS),
+        link=panel_url(SECURITY, RATE_LIMITING),
     )
 
 
-def _records_missing() -> stat.Panel:
+def _missing_audit_records() -> stat.Panel:
     return number(
         About(
             24,
-            "Audit records missing",
-            "Privileged operations that have left no record in the audit log for 5 minutes.",
-            "Treat the log as incomplete from the first one on: find out who did it from other logs.",
+            "Missing audit records",
+            "Privileged operations without an audit record for 5 minutes.",
+            "Treat the audit log as incomplete from the first missing record on. Use other logs to find out who did "
+            "what.",
             NO_OPERATIONS,
             alerts=("TrustAuditRecordsMissing",),
             links={"Audit log": panel_url(SECURITY, AUDIT)},
         ),
         "none",
-        (Signal("Missing", unrecorded()),),
+        (Signal("Missing audit records", unrecorded()),),
         levels=NONE_ALLOWED,
         link=panel_url(SECURITY, AUDIT),
     )
 
 
-def _violations() -> stat.Panel:
+def _compliance_violations() -> stat.Panel:
     return number(
         About(
             25,
             "Compliance violations",
-            "Checks of any control that did not pass in the last 15 minutes.",
-            "Each is a case for the compliance officer. The table of controls says which it is.",
+            "Failed compliance checks of all controls in the last 15 minutes.",
+            "Report each violation to the compliance officer. The control is in Compliance violations and "
+            "regulatory requirements.",
             NO_CHECKS,
             alerts=("TrustComplianceFailure",),
             links={"Compliance": panel_url(SECURITY, COMPLIANCE)},
@@ -212,7 +223,7 @@ def _violations() -> stat.Panel:
         "none",
         (
             Signal(
-                "Failed",
+                "Compliance violations",
                 counted(total(increase(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m")), known(TRUST_COMPLIANCE_CHECKS)),
             ),
         ),
@@ -221,17 +232,17 @@ def _violations() -> stat.Panel:
     )
 
 
-def events() -> table.Panel:
-    """What happened, whatever it is, and where to read on, in the order of the query: the worst first."""
+def security_events() -> table.Panel:
+    """All security events, the most severe first, with links to the detail panels."""
     there = panel_url(SECURITY, "${__data.fields.Panel}")
     return rows(
         About(
             EVENTS,
             "Real-time security events",
-            "What happened in the last minute, 5 minutes and hour. Incidents come first, the worst on top, and "
-            "appear with the first of their kind. A dash stands for what no service records.",
-            "Read from the top. The name of an event leads to the panel that explains it.",
-            "No service has been heard of. Does it export, and does the Collector deliver?",
+            "Security events in the last minute, 5 minutes and hour. Incidents come first, by severity; an incident "
+            "type is listed after its first incident. A dash means that no service records this event.",
+            "Start at the top. Each event links to the panel with the details.",
+            "No service reports data. Check the export of the services and the Collector.",
             links={"Alerts": panel_url(OPERATIONAL, 9)},
         ),
         {"event": "Event", "trust_severity": "Severity", "panel": "Panel"},
@@ -271,7 +282,7 @@ def _raised(severity: str, over: str) -> str:
 
 
 def suspicious_activity() -> table.Panel:
-    """Incidents by kind, coloured by their severity."""
+    """Incidents by type and severity."""
 
     def found(over: str, *matchers: str) -> str:
         query = total(increase(TRUST_SECURITY_INCIDENTS, *matchers, over=over), _TYPE)
@@ -284,12 +295,12 @@ def suspicious_activity() -> table.Panel:
     return rows(
         About(
             INCIDENTS,
-            "Suspicious activity, attack patterns",
-            "Incidents of each kind in the last 10 minutes by severity, and in longer times. While an attack goes "
-            "on, its detector raises it again every 5 minutes.",
-            "Critical: act now, by the runbook. Stuffing and scanning: block the address. Spraying and MFA fatigue: "
-            "ask the owners of the accounts, and change what was guessed. Impossible travel: ask first, half of them "
-            "are VPNs.",
+            "Suspicious activity and attack patterns",
+            "Incidents by type: by severity in the last 10 minutes, and in the last hour and day. During an attack, "
+            "the detector reports the incident again every 5 minutes.",
+            "Critical: follow the runbook now. Credential stuffing and path scanning: block the address. Password "
+            "spraying and MFA fatigue: contact the account owners, and reset guessed passwords. Impossible travel: "
+            "contact the user first, many are VPN users.",
             NO_DETECTION,
             alerts=("TrustSuspiciousActivity",),
             links={"Failing addresses": panel_url(SECURITY, ADDRESSES), "Threat feeds": panel_url(SECURITY, THREATS)},
@@ -309,21 +320,21 @@ def suspicious_activity() -> table.Panel:
     )
 
 
-def incidents() -> timeseries.Panel:
+def incidents_over_time() -> timeseries.Panel:
     """Incidents over time."""
     found = total(increase(TRUST_SECURITY_INCIDENTS, over="5m"), _TYPE)
     return trend(
         About(
             26,
-            "Incidents over time",
-            "Incidents of each kind within 5 minutes.",
-            "One kind alone: an attack of that pattern. Several that begin together: one attacker who tries "
-            "everything; begin with failing addresses.",
+            "Security incidents over time",
+            "Incidents by type within 5 minutes.",
+            "A single type: an attack of that pattern. Several types that begin at the same time: one attacker who "
+            "tries several methods; start with Failed authentication by IP address.",
             NO_DETECTION,
             alerts=("TrustSuspiciousActivity",),
         ),
         "none",
-        (Signal("{{" + _TYPE + "}}", counted(found, *(no_row(_TYPE, "none", each) for each in WATCHED))),),
+        (Signal("{{" + _TYPE + "}}", counted(found, *(no_row(_TYPE, "no incidents", each) for each in WATCHED))),),
         width=24,
         height=9,
     )

@@ -1,4 +1,4 @@
-"""Requests that are refused, by a limit or for lack of rights."""
+"""Rate limiting and access control."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from grafana_foundation_sdk.builders import timeseries
 
 from monitoring.dashboards.panels import About, Signal, trend
 from monitoring.dashboards.queries import increase, measured, total
-from monitoring.dashboards.security.constants import ADDRESSES, NO_DECISIONS, RATE_LIMIT_LIMIT, REFUSALS, counted, known
+from monitoring.dashboards.security.constants import (
+    ADDRESSES,
+    NO_DECISIONS,
+    RATE_LIMIT_LIMIT,
+    RATE_LIMITING,
+    counted,
+    known,
+)
 from monitoring.dashboards.template import SECURITY, panel_url
 from monitoring.dashboards.thresholds import rising
 from trust_otel.semconv.metrics import (
@@ -18,7 +25,7 @@ from trust_otel.semconv.metrics import (
 
 
 def rate_limiting() -> timeseries.Panel:
-    """Refusals of each limit, and the answers that clients got."""
+    """Rate-limited and blocked requests."""
     limits = total(increase(TRUST_SECURITY_RATE_LIMITED, over="5m"), "trust_rate_limit_name")
 
     def answers(code: str) -> str:
@@ -30,20 +37,20 @@ def rate_limiting() -> timeseries.Panel:
 
     return trend(
         About(
-            REFUSALS,
+            RATE_LIMITING,
             "Rate limiting and blocking",
-            "Requests refused within 5 minutes: by each rate limit, with the limit of the alert as a dashed line; "
-            "and the answers that clients got, 429 (too many) and 403 (not allowed).",
-            "One limit refuses much: see whether few addresses are behind it. Then it does its work. If it refuses "
-            "users, raise it.",
-            "Not measured: no service records HTTP requests, and no rate limit has refused one.",
+            "Requests refused within 5 minutes by each rate limit, with the alert threshold as a dashed line, and "
+            "responses with status 429 (too many requests) and 403 (forbidden).",
+            "One limit refuses many requests of few addresses: it works as intended. It refuses regular users: "
+            "raise the limit.",
+            "No service records HTTP requests or rate-limited requests.",
             alerts=("TrustExcessiveRateLimiting",),
-            links={"Failing addresses": panel_url(SECURITY, ADDRESSES)},
+            links={"Failed authentication by IP address": panel_url(SECURITY, ADDRESSES)},
         ),
         "none",
         (
             Signal(
-                "limit {{trust_rate_limit_name}}",
+                "Rate limit {{trust_rate_limit_name}}",
                 counted(limits, known(TRUST_SECURITY_RATE_LIMITED, "trust_rate_limit_name")),
             ),
             Signal("HTTP 429", answers("429")),
@@ -53,8 +60,8 @@ def rate_limiting() -> timeseries.Panel:
     )
 
 
-def denials() -> timeseries.Panel:
-    """Access that was denied, by what it was wanted to."""
+def access_denied() -> timeseries.Panel:
+    """Denied authorization decisions."""
     resource = "trust_authz_resource_type"
     denied = total(increase(TRUST_AUTHZ_DECISIONS, 'trust_authz_decision="deny"', over="5m"), resource)
     calls = increase(
@@ -67,15 +74,15 @@ def denials() -> timeseries.Panel:
         About(
             31,
             "Access denied",
-            "Denied requests within 5 minutes by the kind of resource, and gRPC calls that were refused for their "
-            "rights or their number.",
-            "One kind rises: somebody looks for what he may not see, or rights were changed by mistake. See the "
+            "Denied authorization decisions within 5 minutes by resource type, and gRPC calls with status "
+            "PERMISSION_DENIED or RESOURCE_EXHAUSTED.",
+            "One resource type rises: somebody probes for access, or permissions were changed by mistake. Check the "
             "audit log.",
             NO_DECISIONS,
         ),
         "none",
         (
             Signal("{{" + resource + "}}", counted(denied, known(TRUST_AUTHZ_DECISIONS, resource))),
-            Signal("gRPC, refused", counted(total(calls), measured(RPC_SERVER_CALL_DURATION, part="_count"))),
+            Signal("gRPC denied", counted(total(calls), measured(RPC_SERVER_CALL_DURATION, part="_count"))),
         ),
     )
