@@ -1,6 +1,6 @@
-"""Sources of the Grafana dashboards: `python -m monitoring.dashboards` writes them into monitoring/grafana/.
+"""Sources of the Grafana dashboards. `python -m monitoring.dashboards` writes them to monitoring/grafana/.
 
-`queries` makes PromQL of the registry's metrics, `limits` reads thresholds from the alert rules, `panels` makes panels
-of both, `frame` gives all dashboards the same variables, annotations and links; then a module for each dashboard.
-`files` writes them all as text, and `catalogue` the page of the documentation about them.
+`queries` builds PromQL for the metrics of the registry, `thresholds` reads thresholds from the alert rules, `panels`
+builds panels, and `template` adds the variables, annotations and links that all dashboards share. Each dashboard is a
+package. `files` renders them as JSON, and `catalogue` renders docs/dashboards.md.
 """

@@ -1,4 +1,4 @@
-"""Writes monitoring/grafana/*.json, and the page of the documentation."""
+"""Writes monitoring/grafana/*.json and docs/dashboards.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of the documentation that lists every panel."""
+"""Generates docs/dashboards.md, which lists every panel."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from grafana_foundation_sdk.models.dashboard import Dashboard, Panel, RowPanel
 _INTRODUCTION: Final = """\
 # Dashboards: every panel
 
-Generated from `monitoring/dashboards/` by `make generate`. The files that Grafana takes lie in `monitoring/grafana/`;
-how they get there, and who sees them, is in [Grafana](grafana.md). Without Grafana, `make demo` shows them in a
-[preview](preview.md).
+Generated from `monitoring/dashboards/` by `make generate`. The JSON files that Grafana loads are in
+`monitoring/grafana/`. [Grafana](grafana.md) describes their provisioning and access. Without Grafana, `make demo` shows
+them in a [preview](preview.md).
 
-All dashboards share their variables: data source, environment, service, instance, and resolution. Panels that read a
-recording rule show whole services and ignore the instance. Thresholds are those of the alerts: they are read from the
-rules when the dashboards are made. The number of a panel is in its link: `/d/trust-service-operational?viewPanel=4`.
-What a change of a panel must pass is in [dashboard checks](dashboard-checks.md).
+All dashboards have the same variables: data source, environment, service, instance and resolution. Panels that read
+recording rules show whole services and ignore the instance. Thresholds are read from the alert rules when the
+dashboards are generated. To link to a panel, use its id: `/d/trust-service-operational?viewPanel=4`. Each panel must
+pass the [dashboard checks](dashboard-checks.md).
 """
 
 
 def page(dashboards: list[Dashboard]) -> str:
-    """The page, in Markdown."""
+    """The page in Markdown."""
     return "\n".join([_INTRODUCTION, *(line for each in dashboards for line in _section(each))])
 
 
@@ -29,7 +29,7 @@ def _section(dashboard: Dashboard) -> list[str]:
     lines = [f"## {dashboard.title}", "", f"`{dashboard.uid}`. {dashboard.description}", ""]
     for panel in dashboard.panels or []:
         if isinstance(panel, RowPanel):
-            lines += [f"### {panel.title}", "", "| | panel | what it shows | what to do |", "|---|---|---|---|"]
+            lines += [f"### {panel.title}", "", "| id | panel | what it shows | what to do |", "|---|---|---|---|"]
         else:
             lines.append(_row(panel))
     return [*_with_gaps(lines), ""]
@@ -45,7 +45,7 @@ def _cell(text: str) -> str:
 
 
 def _with_gaps(lines: list[str]) -> list[str]:
-    """An empty line before each heading that follows a table."""
+    """Adds an empty line before each heading that follows a table."""
     spaced: list[str] = []
     for line in lines:
         if line.startswith("###") and spaced and spaced[-1]:

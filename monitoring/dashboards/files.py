@@ -1,4 +1,4 @@
-"""The texts of the files that are made: the dashboards, and the page about them."""
+"""Renders the dashboards, and the page about them, as text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MODULES: Final = (operational, security, business, meta_monitoring)
 
 
 def render() -> dict[str, str]:
-    """The text of each dashboard by the name of its file."""
+    """The JSON of each dashboard by file name."""
     return {f"{each.uid}.json": _as_json(each) for each in _built()}
 
 
@@ -26,7 +26,7 @@ def render_catalogue() -> str:
 def _built() -> list[Dashboard]:
     dashboards = [module.dashboard().build() for module in _MODULES]
     for panel in (panel for dashboard in dashboards for panel in dashboard.panels or []):
-        # The SDK sets a direction for every panel, also for one that is not repeated.
+        # The SDK sets a repeat direction even for panels that are not repeated.
         if isinstance(panel, Panel) and panel.repeat is None:
             panel.repeat_direction = None
     return dashboards

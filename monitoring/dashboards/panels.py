@@ -1,4 +1,4 @@
-"""Panels: each function makes one kind of them from signals, with everything that all panels need."""
+"""Builders of the panel types, with the options that all panels share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 from grafana_foundation_sdk.builders import (
     bargauge,
     common,
-    gauge,
     geomap,
     piechart,
     prometheus,
@@ -55,33 +54,32 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.geomap import MapCenterID
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from monitoring.dashboards.template import SOURCE, runbook_url
+from monitoring.dashboards.template import DATA_SOURCE, runbook_url
 from monitoring.dashboards.thresholds import FINE, PLAIN, UNMEASURED, Levels
 
-Words = Mapping[str, tuple[str, str]]
-"""What a value means, and its colour."""
+ValueTexts = Mapping[str, tuple[str, str]]
+"""Text and colour for each value."""
 
-UP_OR_DOWN: Final[Words] = {"1": ("up", "green"), "0": ("down", "red")}
+UP_OR_DOWN: Final[ValueTexts] = {"1": ("up", "green"), "0": ("down", "red")}
 
 _GRAPH_HEIGHT = 8
-_SMALL_SHARE = 0.1
-_LEAST_WIDTH = 60
-"""Of a table's column, in pixels; by default 150, with which half a screen shows four."""
-_LEAST_KEY_WIDTH = 130
-"""On a phone the numbers are found by scrolling, and what they are of can be read."""
-_MANY = 6
-"""Signals of one panel, with which their names become too small to read."""
+_MIN_AXIS_SHARE = 0.1
+_MIN_COLUMN_WIDTH = 60
+"""In pixels. With Grafana's default of 150, half a screen shows only four columns."""
+_MIN_KEY_COLUMN_WIDTH = 130
+"""In pixels. On a phone the key columns stay readable, and the values are reached by scrolling."""
+_MANY_QUERIES = 6
+"""With more queries in one panel, Grafana makes their names too small to read."""
 _NAME_HEIGHT = 24
-"""Of a bar's name above it, in pixels."""
+"""Height of the name above a bar, in pixels."""
 NOT_MEASURED: Final = "Not measured"
-"""In place of a number that is not there; the panel's description says why."""
+"""Shown if there is no value. The panel description gives the reason."""
 TEXT_COLOUR: Final = "text"
-"""For words that are neither good nor bad."""
+"""For texts that are neither good nor bad."""
 
 Panel = TypeVar(
     "Panel",
     bargauge.Panel,
-    gauge.Panel,
     geomap.Panel,
     piechart.Panel,
     stat.Panel,
@@ -92,43 +90,43 @@ Panel = TypeVar(
 
 
 @dataclass(frozen=True)
-class About:
-    """What a panel tells its reader.
+class PanelText:
+    """Title, description and links of a panel.
 
     Attributes:
-        number: Its id, which alerts link to: the number of the requirement, or from 20 on.
-        title: Heading.
-        meaning: What it shows.
-        action: What to do when it is not as it should be.
-        nothing: What it means that there is no data.
-        alerts: The alerts that watch the same, whose runbooks it links to.
-        links: Further addresses by their text, as `frame.panel_url` gives them.
+        panel_id: Id that alerts link to: the number of the requirement, or 20 and more.
+        title: Title.
+        description: What the panel shows.
+        action: What to do about bad values.
+        no_data: Text shown without data: what it means, and how to get data.
+        alerts: Related alerts. The panel links to their runbooks.
+        links: Further links, URL by text; see `template.panel_url`.
     """
 
-    number: int
+    panel_id: int
     title: str
-    meaning: str
+    description: str
     action: str
-    nothing: str
+    no_data: str
     alerts: tuple[str, ...] = ()
     links: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
-class Signal:
+class Query:
     """One query of a panel.
 
     Attributes:
-        name: Of the line, bar or column; `{{label}}` stands for a label's value.
-        query: PromQL.
-        unit: Grafana's id of a unit, where it is not the panel's; a line has its axis on the right then.
-        dashed: Whether the line is only to be compared with.
-        exemplars: Whether to show traces; for histograms.
-        colour: Of its lines, where they have a meaning; in shades of it if it names several.
+        legend: Legend format; `{{label}}` is replaced by the label's value.
+        promql: PromQL expression.
+        unit: Grafana unit id, if it differs from the panel's. Lines then use the right axis.
+        dashed: Whether to draw a dashed line, for thresholds and comparisons.
+        exemplars: Whether to show exemplars, for histograms.
+        colour: Fixed colour of the line; shades of it if the legend has labels.
     """
 
-    name: str
-    query: str
+    legend: str
+    promql: str
     unit: str | None = None
     dashed: bool = False
     exemplars: bool = False
@@ -137,41 +135,41 @@ class Signal:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of numbers in a table.
+    """A value column of a table.
 
     Attributes:
         name: Heading.
-        query: PromQL; its labels are the keys of the table.
-        unit: Grafana's id of a unit.
-        levels: Colours of the cell; none without.
-        words: Texts instead of numbers.
-        link: Address that a cell leads to.
-        width: In pixels; by default what is left.
+        promql: PromQL expression; its labels are the key columns of the table.
+        unit: Grafana unit id.
+        levels: Thresholds that colour the cell.
+        texts: Texts shown instead of values.
+        link: URL that the cell links to.
+        width: In pixels; by default an equal share of the remaining width.
     """
 
     name: str
-    query: str
+    promql: str
     unit: str = "short"
     levels: Levels | None = None
-    words: Words | None = None
+    texts: ValueTexts | None = None
     link: str | None = None
     width: int | None = None
 
 
-def trend(
-    about: About,
+def time_series_panel(
+    text: PanelText,
     unit: str,
-    signals: Sequence[Signal],
+    queries: Sequence[Query],
     *,
     levels: Levels | None = None,
     stacked: bool = False,
-    least: float | None = 0,
-    most: float | None = None,
+    min_value: float | None = 0,
+    max_value: float | None = None,
     width: int = 12,
     height: int = _GRAPH_HEIGHT,
 ) -> timeseries.Panel:
-    """Lines over time; `levels` are drawn as lines at which it becomes bad."""
-    panel = _described(timeseries.Panel(), about, unit, width, height)
+    """Lines over time. The steps of `levels` are drawn as dashed threshold lines."""
+    panel = _with_common_options(timeseries.Panel(), text, unit, width, height)
     panel = (
         panel.line_width(2)
         .fill_opacity(40 if stacked else 8)
@@ -188,40 +186,40 @@ def trend(
     )
     if stacked:
         panel = panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL).group("A"))
-    if least is not None:
-        panel = panel.min(least)
-    if most is not None:
-        panel = panel.max(most)
+    if min_value is not None:
+        panel = panel.min(min_value)
+    if max_value is not None:
+        panel = panel.max(max_value)
     elif unit == "percentunit":
-        # Otherwise the axis of a share that is 0 all the time goes to 10,000 %.
-        panel = panel.axis_soft_max(_SMALL_SHARE if levels is None else levels.steps[-1][0] * 1.2)
+        # Otherwise the axis of a ratio that is always 0 goes up to 10,000 %.
+        panel = panel.axis_soft_max(_MIN_AXIS_SHARE if levels is None else levels.steps[-1][0] * 1.2)
     if levels is not None:
         panel = panel.thresholds(levels.config()).thresholds_style(
             common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
         )
-    for ref, signal in _referenced(signals):
-        panel = panel.with_target(_over_time(ref, signal))
-        properties = _line(signal)
+    for ref, query in _with_ref_ids(queries):
+        panel = panel.with_target(_range_query(ref, query))
+        properties = _line_overrides(query)
         if properties:
             panel = panel.override_by_query(ref, properties)
     return panel
 
 
-def _line(signal: Signal) -> list[DynamicConfigValue]:
+def _line_overrides(query: Query) -> list[DynamicConfigValue]:
     properties = []
-    if signal.unit is not None:
+    if query.unit is not None:
         properties += [
-            DynamicConfigValue("unit", signal.unit),
+            DynamicConfigValue("unit", query.unit),
             DynamicConfigValue("custom.axisPlacement", AxisPlacement.RIGHT),
-            # The limit is one of the left axis.
+            # The threshold belongs to the left axis.
             DynamicConfigValue("custom.thresholdsStyle", {"mode": GraphThresholdsStyleMode.OFF}),
         ]
-    if signal.unit == "percentunit":
+    if query.unit == "percentunit":
         properties.append(DynamicConfigValue("max", 1))
-    if signal.colour is not None:
-        mode = FieldColorModeId.SHADES if "{{" in signal.name else FieldColorModeId.FIXED
-        properties.append(DynamicConfigValue("color", {"mode": mode, "fixedColor": signal.colour}))
-    if signal.dashed:
+    if query.colour is not None:
+        mode = FieldColorModeId.SHADES if "{{" in query.legend else FieldColorModeId.FIXED
+        properties.append(DynamicConfigValue("color", {"mode": mode, "fixedColor": query.colour}))
+    if query.dashed:
         properties += [
             DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 8]}),
             DynamicConfigValue("custom.fillOpacity", 0),
@@ -229,27 +227,27 @@ def _line(signal: Signal) -> list[DynamicConfigValue]:
     return properties
 
 
-def number(
-    about: About,
+def stat_panel(
+    text: PanelText,
     unit: str,
-    signals: Sequence[Signal],
+    queries: Sequence[Query],
     *,
     levels: Levels = PLAIN,
-    words: Words | None = None,
+    texts: ValueTexts | None = None,
     missing: tuple[str, str] = (NOT_MEASURED, UNMEASURED),
     sparkline: bool = True,
     link: str | None = None,
     width: int = 4,
     height: int = 4,
 ) -> stat.Panel:
-    """Big numbers.
+    """Single values.
 
     Args:
-        missing: Text and colour where there is no number; by default Grafana takes the colour of the first threshold.
-        sparkline: Whether to show the course behind each number.
-        link: Address that the numbers lead to.
+        missing: Text and colour if there is no value. Without it, Grafana uses the colour of the first threshold.
+        sparkline: Whether to show a graph behind each value.
+        link: URL that the values link to.
     """
-    panel = _described(stat.Panel(), _explained(about), unit, width, height)
+    panel = _with_common_options(stat.Panel(), _with_no_data_text(text), unit, width, height)
     if link is not None:
         panel = panel.data_links([builders.DashboardLink("Open").type(DashboardLinkType.LINK).url(link)])
     panel = (
@@ -257,61 +255,34 @@ def number(
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
         .color_mode(BigValueColorMode.BACKGROUND if levels not in (PLAIN, FINE) else BigValueColorMode.VALUE)
         .graph_mode(BigValueGraphMode.AREA if sparkline else BigValueGraphMode.NONE)
-        .reduce_options(_last())
-        .mappings([*_mappings(words), _absent(*missing)])
+        .reduce_options(_last_value())
+        .mappings([*_value_mappings(texts), _no_value_mapping(*missing)])
     )
-    if len(signals) > _MANY:
-        # By itself Grafana makes all names as small as the longest needs.
+    if len(queries) > _MANY_QUERIES:
+        # By default Grafana makes all names as small as the longest one needs.
         panel = panel.text(common.VizTextDisplayOptions().title_size(13))
-    for ref, signal in _referenced(signals):
-        panel = panel.with_target(_over_time(ref, signal) if sparkline else _at_once(ref, signal))
-        if signal.unit is not None:
-            panel = panel.override_by_query(ref, [DynamicConfigValue("unit", signal.unit)])
+    for ref, query in _with_ref_ids(queries):
+        panel = panel.with_target(_range_query(ref, query) if sparkline else _instant_query(ref, query))
+        if query.unit is not None:
+            panel = panel.override_by_query(ref, [DynamicConfigValue("unit", query.unit)])
     return panel
 
 
-def dial(
-    about: About,
+def bar_gauge_panel(
+    text: PanelText,
     unit: str,
-    signals: Sequence[Signal],
-    *,
-    levels: Levels,
-    least: float = 0,
-    most: float = 1,
-    width: int = 6,
-    height: int = _GRAPH_HEIGHT,
-) -> gauge.Panel:
-    """Numbers with a least and a most, each as a dial."""
-    panel = _described(gauge.Panel(), _explained(about), unit, width, height)
-    panel = (
-        panel.thresholds(levels.config())
-        .mappings([_absent(NOT_MEASURED, UNMEASURED)])
-        .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
-        .min(least)
-        .max(most)
-        .show_threshold_markers(True)
-        .reduce_options(_last())
-    )
-    for ref, signal in _referenced(signals):
-        panel = panel.with_target(_at_once(ref, signal))
-    return panel
-
-
-def bars(
-    about: About,
-    unit: str,
-    signals: Sequence[Signal],
+    queries: Sequence[Query],
     *,
     levels: Levels = PLAIN,
     names_above: bool = False,
     width: int = 6,
     height: int = _GRAPH_HEIGHT,
 ) -> bargauge.Panel:
-    """A bar for each series, as it is at the end of the time shown. Grafana cuts long names beside a bar."""
-    panel = _described(bargauge.Panel(), _explained(about), unit, width, height)
+    """One bar per series, at the end of the selected time range. Grafana truncates long names beside a bar."""
+    panel = _with_common_options(bargauge.Panel(), _with_no_data_text(text), unit, width, height)
     panel = (
         panel.thresholds(levels.config())
-        .mappings([_absent(NOT_MEASURED, UNMEASURED)])
+        .mappings([_no_value_mapping(NOT_MEASURED, UNMEASURED)])
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
         .min(0)
         .orientation(VizOrientation.HORIZONTAL)
@@ -321,22 +292,22 @@ def bars(
         .min_viz_height(_NAME_HEIGHT + 16 if names_above else 16)
         .max_viz_height(_NAME_HEIGHT + 28 if names_above else 28)
         .text(common.VizTextDisplayOptions().title_size(14).value_size(14))
-        .reduce_options(_last())
+        .reduce_options(_last_value())
     )
-    for ref, signal in _referenced(signals):
-        panel = panel.with_target(_at_once(ref, signal))
+    for ref, query in _with_ref_ids(queries):
+        panel = panel.with_target(_instant_query(ref, query))
     return panel
 
 
-def pie(
-    about: About, unit: str, signals: Sequence[Signal], *, width: int = 6, height: int = _GRAPH_HEIGHT
+def pie_chart_panel(
+    text: PanelText, unit: str, queries: Sequence[Query], *, width: int = 6, height: int = _GRAPH_HEIGHT
 ) -> piechart.Panel:
-    """Parts of a whole."""
-    panel = _described(piechart.Panel(), about, unit, width, height)
+    """Shares of a total."""
+    panel = _with_common_options(piechart.Panel(), text, unit, width, height)
     panel = (
         panel.pie_type(piechart_models.PieChartType.DONUT)
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
-        .reduce_options(_last())
+        .reduce_options(_last_value())
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE).sort(SortOrder.NONE))
         .legend(
             piechart.PieChartLegendOptions()
@@ -346,25 +317,25 @@ def pie(
             .values([piechart_models.PieChartLegendValues.VALUE, piechart_models.PieChartLegendValues.PERCENT])
         )
     )
-    for ref, signal in _referenced(signals):
-        panel = panel.with_target(_at_once(ref, signal))
+    for ref, query in _with_ref_ids(queries):
+        panel = panel.with_target(_instant_query(ref, query))
     return panel
 
 
-def states(
-    about: About,
-    signals: Sequence[Signal],
+def state_timeline_panel(
+    text: PanelText,
+    queries: Sequence[Query],
     *,
-    words: Words = UP_OR_DOWN,
+    texts: ValueTexts = UP_OR_DOWN,
     width: int = 12,
     height: int = _GRAPH_HEIGHT,
 ) -> statetimeline.Panel:
-    """How long each state lasted; the values of the series are the keys of `words`."""
-    panel = _described(statetimeline.Panel(), about, "none", width, height)
+    """States over time; the values of the series are the keys of `texts`."""
+    panel = _with_common_options(statetimeline.Panel(), text, "none", width, height)
     panel = (
-        # A gap has no text, or the legend would list the panel's text for no data as one more state.
-        panel.mappings([*_mappings(words), _absent("", "transparent")])
-        # With colours by thresholds, Grafana merges values by threshold and ignores the mappings.
+        # A gap has an empty text. Otherwise the legend lists the no-data text of the panel as a state.
+        panel.mappings([*_value_mappings(texts), _no_value_mapping("", "transparent")])
+        # With threshold colours, Grafana merges values by threshold and ignores the value mappings.
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
         .show_value(VisibilityMode.NEVER)
         .merge_values(True)
@@ -378,47 +349,51 @@ def states(
             .show_legend(True)
         )
     )
-    for ref, signal in _referenced(signals):
-        panel = panel.with_target(_over_time(ref, signal))
+    for ref, query in _with_ref_ids(queries):
+        panel = panel.with_target(_range_query(ref, query))
     return panel
 
 
-def rows(
-    about: About,
+def table_panel(
+    text: PanelText,
     keys: Mapping[str, str],
     columns: Sequence[Column],
     *,
     sort: str | None = None,
     key_links: Mapping[str, str] | None = None,
-    key_words: Mapping[str, Words] | None = None,
+    key_texts: Mapping[str, ValueTexts] | None = None,
     key_widths: Mapping[str, int] | None = None,
     width: int = 24,
     height: int = _GRAPH_HEIGHT,
 ) -> table.Panel:
-    """A table with a row for each set of the key labels.
+    """A table with one row per combination of the key labels.
 
     Args:
-        keys: Labels that every query of the columns has, and their headings.
-        sort: Heading of the column whose greatest values come first.
-        key_links: Addresses by the heading of a key.
-        key_words: Texts and colours by the heading of a key.
-        key_widths: Pixels by the heading of a key; by default what is left.
+        keys: Labels that the queries of all columns have, and their headings.
+        sort: Heading of the column to sort by, largest values first.
+        key_links: URLs by heading of a key column.
+        key_texts: Texts and colours by heading of a key column.
+        key_widths: Widths in pixels by heading of a key column; by default an equal share of the remaining width.
     """
-    panel = _described(table.Panel(), about, "short", width, height)
-    panel = panel.show_header(True).cell_height(TableCellHeight.SM).min_width(_LEAST_WIDTH).thresholds(FINE.config())
+    panel = _with_common_options(table.Panel(), text, "short", width, height)
+    panel = (
+        panel.show_header(True).cell_height(TableCellHeight.SM).min_width(_MIN_COLUMN_WIDTH).thresholds(FINE.config())
+    )
     if sort is not None:
         panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
-    referenced = list(zip(_LETTERS, columns, strict=False))
+    referenced = list(zip(_REF_IDS, columns, strict=False))
     names = {f"Value #{ref}": column.name for ref, column in referenced}
     if len(columns) == 1:
         names = {"Value": columns[0].name}
     for ref, column in referenced:
-        panel = panel.with_target(_at_once(ref, Signal("", column.query)).format(PromQueryFormat.TABLE))
-        panel = panel.override_by_name(column.name, _cell(column))
+        panel = panel.with_target(_instant_query(ref, Query("", column.promql)).format(PromQueryFormat.TABLE))
+        panel = panel.override_by_name(column.name, _column_overrides(column))
     for heading in keys.values():
         panel = panel.override_by_name(
             heading,
-            _key_cell((key_links or {}).get(heading), (key_words or {}).get(heading), (key_widths or {}).get(heading)),
+            _key_column_overrides(
+                (key_links or {}).get(heading), (key_texts or {}).get(heading), (key_widths or {}).get(heading)
+            ),
         )
     order = {name: index for index, name in enumerate((*keys, *names))}
     return panel.transformations(
@@ -432,10 +407,10 @@ def rows(
     )
 
 
-def _cell(column: Column) -> list[DynamicConfigValue]:
+def _column_overrides(column: Column) -> list[DynamicConfigValue]:
     properties = [
         DynamicConfigValue("unit", column.unit),
-        DynamicConfigValue("mappings", [*_as_json(column.words), _NOTHING_TO_SAY]),
+        DynamicConfigValue("mappings", [*_mappings_json(column.texts), _NO_VALUE_MAPPING]),
         DynamicConfigValue("custom.align", "right"),
     ]
     if column.levels is not None:
@@ -446,51 +421,58 @@ def _cell(column: Column) -> list[DynamicConfigValue]:
             ),
             DynamicConfigValue("color", {"mode": "thresholds"}),
         ]
-    if column.levels is not None or column.words is not None:
+    if column.levels is not None or column.texts is not None:
         properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-background", "mode": "basic"}))
     if column.link is not None:
-        properties.append(_link(column.link))
+        properties.append(_cell_link(column.link))
     if column.width is not None:
         properties.append(DynamicConfigValue("custom.width", column.width))
     return properties
 
 
-# A quantile of nothing is NaN, and a row may lack a column.
-_NOTHING_TO_SAY: Final = {
+# A quantile without events is NaN, and a row may have no value in a column.
+_NO_VALUE_MAPPING: Final = {
     "type": "special",
     "options": {"match": "null+nan", "result": {"text": "-", "color": "transparent", "index": 99}},
 }
 
 
-def _as_json(words: Words | None) -> list[dict[str, object]]:
-    return [mapping.to_json() for mapping in _mappings(words)]
+def _mappings_json(texts: ValueTexts | None) -> list[dict[str, object]]:
+    return [mapping.to_json() for mapping in _value_mappings(texts)]
 
 
-def _key_cell(link: str | None, words: Words | None, width: int | None) -> list[DynamicConfigValue]:
+def _key_column_overrides(link: str | None, texts: ValueTexts | None, width: int | None) -> list[DynamicConfigValue]:
     properties = []
     if link is not None:
-        properties.append(_link(link))
-    if words is not None:
-        properties.append(DynamicConfigValue("mappings", _as_json(words)))
-        if any(colour != TEXT_COLOUR for _, colour in words.values()):
+        properties.append(_cell_link(link))
+    if texts is not None:
+        properties.append(DynamicConfigValue("mappings", _mappings_json(texts)))
+        if any(colour != TEXT_COLOUR for _, colour in texts.values()):
             properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
     properties.append(
-        DynamicConfigValue("custom.minWidth", _LEAST_KEY_WIDTH)
+        DynamicConfigValue("custom.minWidth", _MIN_KEY_COLUMN_WIDTH)
         if width is None
         else DynamicConfigValue("custom.width", width)
     )
     return properties
 
 
-def _link(url: str) -> DynamicConfigValue:
+def _cell_link(url: str) -> DynamicConfigValue:
     return DynamicConfigValue("links", [{"title": "Open", "url": url, "targetBlank": False}])
 
 
-def world(
-    about: About, unit: str, signal: Signal, country: str, *, levels: Levels = PLAIN, width: int = 12, height: int = 10
+def country_map_panel(
+    text: PanelText,
+    unit: str,
+    query: Query,
+    country: str,
+    *,
+    levels: Levels = PLAIN,
+    width: int = 12,
+    height: int = 10,
 ) -> geomap.Panel:
-    """A marker for each country; `country` is the label with its ISO 3166-1 alpha-2 code."""
-    panel = _described(geomap.Panel(), about, unit, width, height)
+    """A map with one marker per country; `country` is the label with the ISO 3166-1 alpha-2 code."""
+    panel = _with_common_options(geomap.Panel(), text, unit, width, height)
     marker = {
         "showLegend": True,
         "style": {
@@ -503,13 +485,13 @@ def world(
     return (
         panel.thresholds(levels.config())
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.THRESHOLDS))
-        .view(_whole_world())
-        .basemap(common.MapLayerOptions().type("geojson").name("Countries").config(_COUNTRIES))
+        .view(_world_view())
+        .basemap(common.MapLayerOptions().type("geojson").name("Countries").config(_COUNTRY_OUTLINES))
         .layers(
             [
                 common.MapLayerOptions()
                 .type("markers")
-                .name(about.title)
+                .name(text.title)
                 .config(marker)
                 .tooltip(True)
                 .location(
@@ -520,35 +502,35 @@ def world(
                 )
             ]
         )
-        .with_target(_at_once("A", signal).format(PromQueryFormat.TABLE))
+        .with_target(_instant_query("A", query).format(PromQueryFormat.TABLE))
     )
 
 
-# Outlines that Grafana serves itself. Its default base map loads tiles from the internet in each viewer's browser.
-_COUNTRIES: Final = {
+# Served by Grafana itself. The default base map loads tiles from the internet in each viewer's browser.
+_COUNTRY_OUTLINES: Final = {
     "src": "public/maps/countries.geojson",
     "rules": [],
     "style": {"color": {"fixed": "text"}, "opacity": 0.2},
 }
 
 
-def _whole_world() -> geomap.MapViewConfig:
+def _world_view() -> geomap.MapViewConfig:
     return geomap.MapViewConfig().id(MapCenterID.ZERO).lat(20).lon(0).zoom(1).all_layers(True)
 
 
-def firing_alerts(about: About, *, width: int = 12, height: int = _GRAPH_HEIGHT) -> builders.Panel:
-    """Grafana's own list of firing alerts, of all its data sources.
+def alert_list_panel(text: PanelText, *, width: int = 12, height: int = _GRAPH_HEIGHT) -> builders.Panel:
+    """Grafana's built-in list of firing alerts, of all data sources.
 
-    It has no `datasource`: Grafana compares that option with the names of data sources and replaces no variable in it.
+    The option `datasource` is not set: Grafana compares it with data source names and does not interpolate variables.
     """
     return (
         builders.Panel()
         .type("alertlist")
-        .id(about.number)
-        .title(about.title)
-        .description(_description(about))
-        .datasource(SOURCE)
-        .links(_links(about))
+        .id(text.panel_id)
+        .title(text.title)
+        .description(_panel_description(text))
+        .datasource(DATA_SOURCE)
+        .links(_panel_links(text))
         .options(
             {
                 "alertName": "Trust",
@@ -565,70 +547,70 @@ def firing_alerts(about: About, *, width: int = 12, height: int = _GRAPH_HEIGHT)
     )
 
 
-def _described(panel: Panel, about: About, unit: str, width: int, height: int) -> Panel:
+def _with_common_options(panel: Panel, text: PanelText, unit: str, width: int, height: int) -> Panel:
     return (
-        panel.id(about.number)
-        .title(about.title)
-        .description(_description(about))
-        .datasource(SOURCE)
+        panel.id(text.panel_id)
+        .title(text.title)
+        .description(_panel_description(text))
+        .datasource(DATA_SOURCE)
         .unit(unit)
-        .no_value(about.nothing)
-        .links(_links(about))
+        .no_value(text.no_data)
+        .links(_panel_links(text))
         .span(width)
         .height(height)
     )
 
 
-def _explained(about: About) -> About:
-    """With the reason for missing data in the description: these panels show a short text in place of a number."""
-    return replace(about, meaning=f"{about.meaning}\n\n**Without a number:** {about.nothing}")
+def _with_no_data_text(text: PanelText) -> PanelText:
+    """Adds the no-data text to the description, because these panels show only a short text without a value."""
+    return replace(text, description=f"{text.description}\n\n**If there is no value:** {text.no_data}")
 
 
-def _description(about: About) -> str:
-    return f"{about.meaning}\n\n**What to do:** {about.action}"
+def _panel_description(text: PanelText) -> str:
+    return f"{text.description}\n\n**What to do:** {text.action}"
 
 
-def _links(about: About) -> list[Builder[DashboardLink]]:
-    runbooks = {f"Runbook: {alert}": runbook_url(alert) for alert in about.alerts}
-    urls = {**runbooks, **(about.links or {})}
-    return [builders.DashboardLink(text).type(DashboardLinkType.LINK).url(url) for text, url in urls.items()]
+def _panel_links(text: PanelText) -> list[Builder[DashboardLink]]:
+    runbooks = {f"Runbook: {alert}": runbook_url(alert) for alert in text.alerts}
+    urls = {**runbooks, **(text.links or {})}
+    return [builders.DashboardLink(title).type(DashboardLinkType.LINK).url(url) for title, url in urls.items()]
 
 
-def _over_time(ref: str, signal: Signal) -> prometheus.Dataquery:
-    query = _query(ref, signal).range().interval("$interval")
-    return query.exemplar(True) if signal.exemplars else query
+def _range_query(ref: str, query: Query) -> prometheus.Dataquery:
+    target = _base_query(ref, query).range().interval("$interval")
+    return target.exemplar(True) if query.exemplars else target
 
 
-def _at_once(ref: str, signal: Signal) -> prometheus.Dataquery:
-    return _query(ref, signal).instant()
+def _instant_query(ref: str, query: Query) -> prometheus.Dataquery:
+    return _base_query(ref, query).instant()
 
 
-def _query(ref: str, signal: Signal) -> prometheus.Dataquery:
-    return prometheus.Dataquery().ref_id(ref).datasource(SOURCE).expr(signal.query).legend_format(signal.name)
+def _base_query(ref: str, query: Query) -> prometheus.Dataquery:
+    return prometheus.Dataquery().ref_id(ref).datasource(DATA_SOURCE).expr(query.promql).legend_format(query.legend)
 
 
-def _last() -> common.ReduceDataOptions:
+def _last_value() -> common.ReduceDataOptions:
     return common.ReduceDataOptions().calcs(["lastNotNull"]).values(False)
 
 
-def _mappings(words: Words | None) -> list[ValueMapping]:
-    if words is None:
+def _value_mappings(texts: ValueTexts | None) -> list[ValueMapping]:
+    if texts is None:
         return []
     results = {
         value: ValueMappingResult(text=text, color=colour, index=index)
-        for index, (value, (text, colour)) in enumerate(words.items())
+        for index, (value, (text, colour)) in enumerate(texts.items())
     }
     return [ValueMap(results)]
 
 
-def _absent(text: str, colour: str) -> SpecialValueMap:
-    """What to show where there is no value."""
+def _no_value_mapping(text: str, colour: str) -> SpecialValueMap:
+    """Text and colour for null and NaN."""
     result = ValueMappingResult(text=text, color=colour, index=99)
     return SpecialValueMap(DashboardSpecialValueMapOptions(match=SpecialValueMatch.NULL_AND_NAN, result=result))
 
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_REF_IDS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def _referenced(signals: Iterable[Signal]) -> Iterable[tuple[str, Signal]]:
-    return zip(_LETTERS, signals, strict=False)
+def _with_ref_ids(queries: Iterable[Query]) -> Iterable[tuple[str, Query]]:
+    return zip(_REF_IDS, queries, strict=False)

@@ -1,7 +1,7 @@
-"""PromQL of the registry's metrics, with the filters of the dashboards' variables.
+"""PromQL builders for the metrics of the registry, with the filters of the dashboard variables.
 
-A metric is named by its constant, so that a metric that is renamed in the registry breaks the build here; labels and
-their values are judged by `tools.checks`.
+Metrics are referenced by their constants, so that renaming one in the registry breaks the build. Labels and label
+values are checked by `tools.checks`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Final, Literal
 from trust_otel.semconv.definitions import Metric
 
 RATE: Final = "$__rate_interval"
-"""At least four exports, and no shorter than the distance of two points."""
-SHOWN: Final = "$__range"
-"""The time that the dashboard shows."""
+"""At least four export intervals, and at least the query step."""
+TIME_RANGE: Final = "$__range"
+"""The selected time range of the dashboard."""
 
 Part = Literal["", "_bucket", "_count", "_sum"]
 
@@ -22,17 +22,17 @@ _INSTANCE = (*_SERVICE, 'service_instance_id=~"$instance"')
 
 
 def series(metric: Metric, *matchers: str, part: Part = "") -> str:
-    """A selector of what the chosen services and instances say; `part` for histograms."""
+    """Selector of a metric for the selected services and instances; `part` for histograms."""
     return _selector(metric.prometheus_name + part, *_INSTANCE, *matchers)
 
 
 def recorded(name: str, *matchers: str) -> str:
-    """A selector of what a recording rule says of the chosen services; over all of their instances."""
+    """Selector of a recorded series for the selected services, over all of their instances."""
     return _selector(name, *_SERVICE, *matchers)
 
 
 def scraped(name: str, *matchers: str) -> str:
-    """A selector of what an exporter says, which knows nothing of services."""
+    """Selector of a metric of an exporter, which has no service labels."""
     return _selector(name, *matchers) if matchers else name
 
 
@@ -41,46 +41,46 @@ def rate(metric: Metric, *matchers: str, part: Part = "") -> str:
     return f"rate({series(metric, *matchers, part=part)}[{RATE}])"
 
 
-def increase(metric: Metric, *matchers: str, part: Part = "", over: str = SHOWN) -> str:
-    """Events of each series, by default in the time shown."""
+def increase(metric: Metric, *matchers: str, part: Part = "", over: str = TIME_RANGE) -> str:
+    """Events of each series, by default in the selected time range."""
     return f"increase({series(metric, *matchers, part=part)}[{over}])"
 
 
 def total(expression: str, *by: str) -> str:
-    """The sum, for each value of the labels."""
+    """Sum, optionally by labels."""
     return f"sum by ({', '.join(by)}) ({expression})" if by else f"sum({expression})"
 
 
-def measured(metric: Metric, *matchers: str, by: tuple[str, ...] = (), part: Part = "") -> str:
-    """0 where the metric has been recorded, nothing where it has never been; follows `or` after what counts events."""
+def zero_if_recorded(metric: Metric, *matchers: str, by: tuple[str, ...] = (), part: Part = "") -> str:
+    """0 if the metric was ever recorded, else no result. For use after `or` in queries that count events."""
     return f"{total(series(metric, *matchers, part=part), *by)} * 0"
 
 
 def quantile(q: float, metric: Metric, *matchers: str, by: tuple[str, ...] = (), over: str = RATE) -> str:
-    """A quantile of a histogram, in its unit."""
+    """Quantile of a histogram, in its unit."""
     buckets = f"rate({series(metric, *matchers, part='_bucket')}[{over}])"
     return f"histogram_quantile({q:g}, {total(buckets, *by, 'le')})"
 
 
 def mean(metric: Metric, *matchers: str, by: tuple[str, ...] = (), over: str = RATE) -> str:
-    """The mean of what a histogram saw, in its unit; nothing where it saw nothing."""
+    """Mean of a histogram, in its unit; no result without observations."""
     whole = f"rate({series(metric, *matchers, part='_sum')}[{over}])"
     count = f"rate({series(metric, *matchers, part='_count')}[{over}])"
     return f"{total(whole, *by)} / ({total(count, *by)} > 0)"
 
 
-def share(part: str, whole: str) -> str:
-    """Part of a whole, from 0 to 1; 0 where there is a whole and no part of it, nothing where there is no whole."""
+def ratio(part: str, whole: str) -> str:
+    """Ratio from 0 to 1: 0 if only the whole has a result, no result if the whole has none."""
     return f"({part} or {whole} * 0) / ({whole} > 0)"
 
 
-def named(query: str, label: str, value: str) -> str:
-    """The query with one label more."""
+def with_label(query: str, label: str, value: str) -> str:
+    """The query with an additional label."""
     return f'label_replace({query}, "{label}", "{value}", "", "")'
 
 
-def file_name(expression: str, label: str) -> str:
-    """The same series; where the label holds the path of a file, only the file's name is left of it."""
+def with_base_name(expression: str, label: str) -> str:
+    """The same series, with paths in the label reduced to the file name."""
     return f'label_replace({expression}, "{label}", "$1", "{label}", ".*/(.+)")'
 
 

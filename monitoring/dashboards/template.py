@@ -1,4 +1,4 @@
-"""What all dashboards have in common: variables, annotations, and links to each other."""
+"""What all dashboards share: variables, annotations and links to each other."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from grafana_foundation_sdk.models.dashboard import (
 
 from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP
 
-SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
+DATA_SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 TAG: Final = "trust-otel"
 RUNBOOKS: Final = "https://runbooks.marty.com"
 INTERVALS: Final = ("15s", "1m", "5m", "15m", "1h")
@@ -32,28 +32,28 @@ SECURITY: Final = "trust-service-security"
 BUSINESS: Final = "trust-service-business"
 MONITORING: Final = "trust-service-monitoring"
 
-# Panels have the numbers below.
-_FIRST_ROW = 100
+# Panel ids are lower.
+_FIRST_ROW_ID = 100
 
-_HEARTBEAT = TRUST_OTEL_INSTANCE_UP.prometheus_name
+_INSTANCE_UP = TRUST_OTEL_INSTANCE_UP.prometheus_name
 _IN_ENVIRONMENT = 'deployment_environment_name=~"$environment"'
 _OF_SERVICE = f'{_IN_ENVIRONMENT}, service_name=~"$service"'
 
 
 def panel_url(uid: str, number: int | str) -> str:
-    """Path of one panel of a dashboard, for the same services and time; `number` may be a variable of a data link."""
+    """Path of a panel, which keeps time range and variables. `number` may be a variable of a data link."""
     variables = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "environment", "service", "instance"))
     return f"/d/{uid}?viewPanel={number}&${{__url_time_range}}&{variables}"
 
 
 def runbook_url(alert: str) -> str:
-    """Address of the runbook of an alert."""
+    """URL of the runbook of an alert."""
     return f"${{runbooks}}/{alert}"
 
 
 def new_dashboard(uid: str, title: str, description: str, shown: str = "now-1h") -> builders.Dashboard:
-    """A dashboard without panels; `shown` is where its time begins."""
-    frame = (
+    """A dashboard without panels; `shown` is the start of its default time range."""
+    dashboard = (
         builders.Dashboard(title)
         .uid(uid)
         .description(description)
@@ -63,25 +63,25 @@ def new_dashboard(uid: str, title: str, description: str, shown: str = "now-1h")
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .refresh("30s")
         .time(shown, "now")
-        .links([_others()])
+        .links([_dashboard_links()])
     )
     for variable in _variables():
-        frame = frame.with_variable(variable)
+        dashboard = dashboard.with_variable(variable)
     for annotation in _ANNOTATIONS:
-        frame = frame.annotation(_Ready(annotation))
-    return frame
+        dashboard = dashboard.annotation(_BuiltModel(annotation))
+    return dashboard
 
 
-def fill(frame: builders.Dashboard, sections: Mapping[str, Sequence[Builder[Panel]]]) -> builders.Dashboard:
-    """Add a row for each section, under its title, with its panels."""
-    for number, (title, panels) in enumerate(sections.items(), start=_FIRST_ROW):
-        frame = frame.with_row(builders.Row(title).id(number))
+def add_rows(dashboard: builders.Dashboard, sections: Mapping[str, Sequence[Builder[Panel]]]) -> builders.Dashboard:
+    """Add a row with its panels for each section."""
+    for number, (title, panels) in enumerate(sections.items(), start=_FIRST_ROW_ID):
+        dashboard = dashboard.with_row(builders.Row(title).id(number))
         for panel in panels:
-            frame = frame.with_panel(panel)
-    return frame
+            dashboard = dashboard.with_panel(panel)
+    return dashboard
 
 
-def _others() -> builders.DashboardLink:
+def _dashboard_links() -> builders.DashboardLink:
     return (
         builders.DashboardLink("Trust service dashboards")
         .type(DashboardLinkType.DASHBOARDS)
@@ -95,20 +95,18 @@ def _variables() -> list[Builder[VariableModel]]:
     return [
         builders.DatasourceVariable("datasource")
         .label("Data source")
-        .description("The Prometheus that is asked.")
+        .description("Prometheus data source to query.")
         .type("prometheus"),
-        _label_variable("environment", "Environment", f"label_values({_HEARTBEAT}, deployment_environment_name)"),
-        _label_variable("service", "Service", f"label_values({_HEARTBEAT}{{{_IN_ENVIRONMENT}}}, service_name)"),
+        _label_variable("environment", "Environment", f"label_values({_INSTANCE_UP}, deployment_environment_name)"),
+        _label_variable("service", "Service", f"label_values({_INSTANCE_UP}{{{_IN_ENVIRONMENT}}}, service_name)"),
         _label_variable(
             "instance",
             "Instance",
-            f"label_values({_HEARTBEAT}{{{_OF_SERVICE}}}, service_instance_id)",
+            f"label_values({_INSTANCE_UP}{{{_OF_SERVICE}}}, service_instance_id)",
         ),
         builders.IntervalVariable("interval")
         .label("Resolution")
-        .description(
-            "The smallest distance of two points; the export interval of the services is the finest that makes sense."
-        )
+        .description("Minimum query step. A step below the export interval of the services adds no detail.")
         .values(",".join(INTERVALS))
         .current(VariableOption(selected=True, text=INTERVALS[0], value=INTERVALS[0]))
         .options([VariableOption(selected=each == INTERVALS[0], text=each, value=each) for each in INTERVALS]),
@@ -117,19 +115,19 @@ def _variables() -> list[Builder[VariableModel]]:
 
 
 def _runbooks() -> Builder[VariableModel]:
-    variable = builders.ConstantVariable("runbooks").description("Where the runbooks are published.").value(RUNBOOKS)
+    variable = builders.ConstantVariable("runbooks").description("Base URL of the runbooks.").value(RUNBOOKS)
     model = variable.build()
     model.hide = VariableHide.HIDE_VARIABLE
-    return _Ready(model)
+    return _BuiltModel(model)
 
 
 def _label_variable(name: str, label: str, query: str) -> builders.QueryVariable:
-    # `.*` finds series without the label too: a service need not say in which environment it runs.
+    # `.*` also matches series without the label: a service may not set its environment.
     return (
         builders.QueryVariable(name)
         .label(label)
-        .description(f"{label}s that have been heard of in the time shown.")
-        .datasource(SOURCE)
+        .description(f"{label}s that reported in the selected time range.")
+        .datasource(DATA_SOURCE)
         .query({"query": query, "refId": name})
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(VariableSort.ALPHABETICAL_ASC)
@@ -143,8 +141,8 @@ def _label_variable(name: str, label: str, query: str) -> builders.QueryVariable
 Model = TypeVar("Model")
 
 
-class _Ready(Builder[Model], Generic[Model]):
-    """A model that the SDK's builders cannot make whole."""
+class _BuiltModel(Builder[Model], Generic[Model]):
+    """A model that needs fields which the SDK's builders do not support."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -154,29 +152,30 @@ class _Ready(Builder[Model], Generic[Model]):
 
 
 class _Annotation(AnnotationQuery):
-    """An annotation of the Prometheus data source, which has more fields than the SDK knows."""
+    """A Prometheus annotation, which has more fields than the SDK supports."""
 
     def __init__(self, name: str, colour: str, expression: str, title: str, text: str, tags: str) -> None:
-        super().__init__(name=name, datasource=SOURCE, enable=True, icon_color=colour, hide=False, expr=expression)
+        super().__init__(name=name, datasource=DATA_SOURCE, enable=True, icon_color=colour, hide=False, expr=expression)
         self._more = {"titleFormat": title, "textFormat": text, "tagKeys": tags, "step": "1m"}
 
     def to_json(self) -> dict[str, object]:
         return {**super().to_json(), **self._more}
 
 
-_FIRING = (
+_FIRING_CRITICAL = (
     'ALERTS{alertname=~"Trust.+", alertname!~"TrustWatchdog|TrustEscalation", alertstate="firing", severity="critical"}'
 )
 
-# Each is a moment: what is there now and was not a minute ago. An alert that fires for hours would hide the graphs.
+# Each marks a single moment: what exists now and did not a minute ago. A region for an alert that fires for hours would
+# hide the graphs.
 _ANNOTATIONS: Final = (
     _Annotation(
         "Deployments",
         "blue",
-        # A version that answers and did not a minute ago, although somebody did.
-        f"""count by (service_name, service_version) ({_HEARTBEAT}{{{_OF_SERVICE}}})
-unless count by (service_name, service_version) ({_HEARTBEAT}{{{_OF_SERVICE}}} offset 1m)
-and on (service_name) count by (service_name) ({_HEARTBEAT}{{{_OF_SERVICE}}} offset 1m)""",
+        # A version that reports now and did not a minute ago, while another version did.
+        f"""count by (service_name, service_version) ({_INSTANCE_UP}{{{_OF_SERVICE}}})
+unless count by (service_name, service_version) ({_INSTANCE_UP}{{{_OF_SERVICE}}} offset 1m)
+and on (service_name) count by (service_name) ({_INSTANCE_UP}{{{_OF_SERVICE}}} offset 1m)""",
         "Deployment of {{service_name}}",
         "version {{service_version}}",
         "service_name,service_version",
@@ -184,8 +183,8 @@ and on (service_name) count by (service_name) ({_HEARTBEAT}{{{_OF_SERVICE}}} off
     _Annotation(
         "Firing alerts",
         "red",
-        f"""max by (alertname, severity, service) ({_FIRING})
-unless max by (alertname, severity, service) ({_FIRING} offset 1m)""",
+        f"""max by (alertname, severity, service) ({_FIRING_CRITICAL})
+unless max by (alertname, severity, service) ({_FIRING_CRITICAL} offset 1m)""",
         "{{alertname}}",
         "{{severity}} {{service}}",
         "severity",

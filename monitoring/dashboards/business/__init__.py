@@ -8,19 +8,19 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from monitoring.dashboards.business import documents_and_revenue, forecasts, sla
-from monitoring.dashboards.template import BUSINESS, fill, new_dashboard
+from monitoring.dashboards.template import BUSINESS, add_rows, new_dashboard
 
 
 def dashboard() -> builders.Dashboard:
     """The dashboard, to be built."""
-    whole = new_dashboard(
+    empty = new_dashboard(
         BUSINESS,
         "Trust service: business",
         "Documents, revenue, SLA compliance, forecasts and capacity. For stakeholders, product and business teams.",
         shown="now-24h",
     )
-    return fill(
-        whole,
+    return add_rows(
+        empty,
         {
             "Overview": (
                 documents_and_revenue.kpi_overview(),

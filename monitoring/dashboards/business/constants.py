@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.dashboards.queries import SHOWN, recorded, total
+from monitoring.dashboards.queries import TIME_RANGE, recorded, total
 
 CURRENCY: Final = "trust_currency"
 SUCCESS: Final = 'trust_outcome="success"'
@@ -21,7 +21,7 @@ COSTS: Final = "service:trust_cost_amount:rate5m"
 
 def amount(name: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
     """Total over the selected time range of a recorded rate per second."""
-    return f"{total(f'sum_over_time({recorded(name, *matchers)}[{SHOWN}:1m])', *by)} * 60"
+    return f"{total(f'sum_over_time({recorded(name, *matchers)}[{TIME_RANGE}:1m])', *by)} * 60"
 
 
 def count(name: str, *matchers: str, by: tuple[str, ...] = ()) -> str:

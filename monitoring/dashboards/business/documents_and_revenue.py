@@ -18,8 +18,17 @@ from monitoring.dashboards.business.constants import (
     hourly,
 )
 from monitoring.dashboards.business.sla import mean_score
-from monitoring.dashboards.panels import About, Column, Signal, number, pie, rows, trend, world
-from monitoring.dashboards.queries import SHOWN, recorded, series, share, total
+from monitoring.dashboards.panels import (
+    Column,
+    PanelText,
+    Query,
+    country_map_panel,
+    pie_chart_panel,
+    stat_panel,
+    table_panel,
+    time_series_panel,
+)
+from monitoring.dashboards.queries import TIME_RANGE, ratio, recorded, series, total
 from monitoring.dashboards.template import OPERATIONAL, panel_url
 from monitoring.dashboards.thresholds import falling
 from trust_otel.semconv.metrics import TRUST_DOCUMENT_PROCESSING_DURATION
@@ -27,10 +36,10 @@ from trust_otel.semconv.metrics import TRUST_DOCUMENT_PROCESSING_DURATION
 
 def kpi_overview() -> stat.Panel:
     """Key figures for the selected time range."""
-    events = total(f"sum_over_time({recorded('service:trust_sla_events:rate30m')}[{SHOWN}:1m])")
-    missed = total(f"sum_over_time({recorded('service:trust_sla_misses:rate30m')}[{SHOWN}:1m])")
-    return number(
-        About(
+    events = total(f"sum_over_time({recorded('service:trust_sla_events:rate30m')}[{TIME_RANGE}:1m])")
+    missed = total(f"sum_over_time({recorded('service:trust_sla_misses:rate30m')}[{TIME_RANGE}:1m])")
+    return stat_panel(
+        PanelText(
             1,
             "KPI overview",
             "Key figures for the selected time range: processed documents and their success rate, revenue and fees "
@@ -41,15 +50,13 @@ def kpi_overview() -> stat.Panel:
         ),
         "short",
         [
-            Signal("Documents", count(DOCUMENTS)),
-            Signal("Success rate", share(amount(DOCUMENTS, SUCCESS), amount(DOCUMENTS)), "percentunit"),
-            Signal("Revenue {{trust_currency}}", amount(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
-            Signal("Fees {{trust_currency}}", amount(FEES, by=(CURRENCY,))),
-            Signal(
-                "Certificates issued", count(OPERATIONS, 'trust_certificate_operation="issuance"', SUCCESS), "short"
-            ),
-            Signal("SLA compliance", f"1 - {missed} / ({events} > 0)", "percentunit"),
-            Signal("Satisfaction (out of 5)", mean_score(SHOWN), "short"),
+            Query("Documents", count(DOCUMENTS)),
+            Query("Success rate", ratio(amount(DOCUMENTS, SUCCESS), amount(DOCUMENTS)), "percentunit"),
+            Query("Revenue {{trust_currency}}", amount(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
+            Query("Fees {{trust_currency}}", amount(FEES, by=(CURRENCY,))),
+            Query("Certificates issued", count(OPERATIONS, 'trust_certificate_operation="issuance"', SUCCESS), "short"),
+            Query("SLA compliance", f"1 - {missed} / ({events} > 0)", "percentunit"),
+            Query("Satisfaction (out of 5)", mean_score(TIME_RANGE), "short"),
         ],
         sparkline=False,
         width=20,
@@ -67,8 +74,8 @@ def documents_vs_expected() -> stat.Panel:
         "service_name",
     )
     recent = total(recorded(DOCUMENTS), "service_name")
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             29,
             "Documents vs. expected",
             "Current rate of processed documents as a share of the mean rate of the last half hour. At 100 %, the "
@@ -80,7 +87,7 @@ def documents_vs_expected() -> stat.Panel:
         ),
         "percentunit",
         [
-            Signal(
+            Query(
                 "{{service_name}}",
                 f"{latest} / ({expected} > {_MIN_DOCUMENTS / _EXPORT_SECONDS:.2g}) or {recent} / ({expected} > 0)",
             )
@@ -101,8 +108,8 @@ _EXPORT_SECONDS = 15
 def document_volume() -> timeseries.Panel:
     """Document volume with its expected range and forecast."""
     name = "service:trust_document_processing:rate30m"
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             2,
             "Document volume trends",
             "Documents per hour. Dashed: the expected range, which is the minimum and maximum at this time one day "
@@ -114,10 +121,10 @@ def document_volume() -> timeseries.Panel:
         ),
         "short",
         [
-            Signal("Documents", hourly(DOCUMENTS), colour="blue"),
-            Signal("Expected range (min)", hourly(f"{name}_usual_min"), dashed=True, colour="yellow"),
-            Signal("Expected range (max)", hourly(f"{name}_usual_max"), dashed=True, colour="orange"),
-            Signal("Forecast", hourly(f"{name}_expected"), dashed=True, colour="green"),
+            Query("Documents", hourly(DOCUMENTS), colour="blue"),
+            Query("Expected range (min)", hourly(f"{name}_usual_min"), dashed=True, colour="yellow"),
+            Query("Expected range (max)", hourly(f"{name}_usual_max"), dashed=True, colour="orange"),
+            Query("Forecast", hourly(f"{name}_expected"), dashed=True, colour="green"),
         ],
         width=16,
         height=9,
@@ -126,8 +133,8 @@ def document_volume() -> timeseries.Panel:
 
 def document_types() -> piechart.Panel:
     """Documents by type."""
-    return pie(
-        About(
+    return pie_chart_panel(
+        PanelText(
             7,
             "Document type distribution",
             "Documents by type in the selected time range.",
@@ -135,7 +142,7 @@ def document_types() -> piechart.Panel:
             "No documents were processed in the selected time range.",
         ),
         "short",
-        [Signal("{{trust_document_type}}", count(DOCUMENTS, by=("trust_document_type",)))],
+        [Query("{{trust_document_type}}", count(DOCUMENTS, by=("trust_document_type",)))],
         width=8,
         height=9,
     )
@@ -145,8 +152,8 @@ def revenue_by_country() -> timeseries.Panel:
     """Revenue over time by country."""
     by = ("geo_country_iso_code", CURRENCY)
     expected_min = "service:trust_revenue_amount:rate30m_usual_min"
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             3,
             "Revenue by country",
             "Revenue per hour by country and currency. Dashed: the minimum at this time one day and one week ago, "
@@ -158,8 +165,8 @@ def revenue_by_country() -> timeseries.Panel:
         ),
         "short",
         [
-            Signal("{{trust_currency}} {{geo_country_iso_code}}", hourly(REVENUE_BY_COUNTRY, by=by)),
-            Signal(
+            Query("{{trust_currency}} {{geo_country_iso_code}}", hourly(REVENUE_BY_COUNTRY, by=by)),
+            Query(
                 "{{trust_currency}} expected (min)", hourly(expected_min, by=(CURRENCY,)), dashed=True, colour="yellow"
             ),
         ],
@@ -170,8 +177,8 @@ def revenue_by_country() -> timeseries.Panel:
 def revenue_by_client() -> table.Panel:
     """Revenue by client."""
     by = (CURRENCY, "trust_client_name")
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             20,
             "Revenue by client",
             "Revenue of each client in the selected time range, by currency. Clients that TRUST_OTEL_CLIENT_NAMES "
@@ -192,8 +199,8 @@ def revenue_by_client() -> table.Panel:
 
 def geographic_usage() -> geomap.Panel:
     """Documents by country."""
-    return world(
-        About(
+    return country_map_panel(
+        PanelText(
             9,
             "Geographic usage",
             "Documents in the selected time range by country of origin.",
@@ -201,7 +208,7 @@ def geographic_usage() -> geomap.Panel:
             "No documents with a country were recorded in the selected time range.",
         ),
         "short",
-        Signal(
+        Query(
             "Documents",
             count(DOCUMENTS_BY_COUNTRY, 'geo_country_iso_code!=""', by=("geo_country_iso_code",)),
         ),

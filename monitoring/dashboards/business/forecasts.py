@@ -7,7 +7,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 
 from monitoring.dashboards.business.constants import COSTS, CURRENCY, DOCUMENTS, REVENUE_BY_COUNTRY, amount, hourly
-from monitoring.dashboards.panels import About, Signal, bars, number, trend
+from monitoring.dashboards.panels import PanelText, Query, bar_gauge_panel, stat_panel, time_series_panel
 from monitoring.dashboards.queries import recorded, scraped, series, total
 from monitoring.dashboards.thresholds import falling, rising
 from trust_otel.semconv.metrics import PROCESS_CPU_TIME
@@ -32,9 +32,9 @@ def revenue_forecast() -> stat.Panel:
     """Expected revenue of the next days."""
     signals = []
     for text, days in (("24 hours", 1), ("7 days", 7), ("30 days", 30)):
-        signals.append(Signal(f"{text} {{{{trust_currency}}}}", _expected(_REVENUE, days, by=(CURRENCY,))))
-    return number(
-        About(
+        signals.append(Query(f"{text} {{{{trust_currency}}}}", _expected(_REVENUE, days, by=(CURRENCY,))))
+    return stat_panel(
+        PanelText(
             10,
             "Revenue forecast",
             f"Expected revenue from now on, by currency: {_METHOD}. The 30-day forecast extends the 7-day forecast.",
@@ -51,8 +51,8 @@ def revenue_forecast() -> stat.Panel:
 
 def revenue_vs_forecast() -> timeseries.Panel:
     """Revenue over time, with the forecast."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             23,
             "Revenue vs. forecast",
             f"Revenue per hour. Dashed: the forecast for that time ({_METHOD}).",
@@ -62,8 +62,8 @@ def revenue_vs_forecast() -> timeseries.Panel:
         ),
         "short",
         [
-            Signal("{{trust_currency}}", hourly(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
-            Signal("{{trust_currency}} forecast", hourly(f"{_REVENUE}:rate30m_expected", by=(CURRENCY,)), dashed=True),
+            Query("{{trust_currency}}", hourly(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
+            Query("{{trust_currency}} forecast", hourly(f"{_REVENUE}:rate30m_expected", by=(CURRENCY,)), dashed=True),
         ],
         width=16,
     )
@@ -71,8 +71,8 @@ def revenue_vs_forecast() -> timeseries.Panel:
 
 def document_volume_predictions() -> stat.Panel:
     """Expected documents of the next days."""
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             24,
             "Document volume predictions",
             f"Expected number of documents from now on: {_METHOD}. The 30-day prediction extends the 7-day prediction.",
@@ -81,9 +81,9 @@ def document_volume_predictions() -> stat.Panel:
         ),
         "short",
         [
-            Signal("24 hours", f"round({_expected(_VOLUME, 1)})"),
-            Signal("7 days", f"round({_expected(_VOLUME, 7)})"),
-            Signal("30 days", f"round({_expected(_VOLUME, 30)})"),
+            Query("24 hours", f"round({_expected(_VOLUME, 1)})"),
+            Query("7 days", f"round({_expected(_VOLUME, 7)})"),
+            Query("30 days", f"round({_expected(_VOLUME, 30)})"),
         ],
         sparkline=False,
         width=8,
@@ -94,8 +94,8 @@ def document_volume_predictions() -> stat.Panel:
 def cost_per_transaction() -> bargauge.Panel:
     """Costs per processed document."""
     query = f"{amount(COSTS, by=(CURRENCY,))} / on () group_left () ({amount(DOCUMENTS)} > 0)"
-    return bars(
-        About(
+    return bar_gauge_panel(
+        PanelText(
             25,
             "Cost per transaction",
             "Recorded costs in the selected time range divided by the number of processed documents, by currency.",
@@ -103,7 +103,7 @@ def cost_per_transaction() -> bargauge.Panel:
             "No documents or no costs were recorded in the selected time range.",
         ),
         "short",
-        [Signal("{{trust_currency}}", query)],
+        [Query("{{trust_currency}}", query)],
         names_above=True,
         width=5,
     )
@@ -113,8 +113,8 @@ def resource_efficiency() -> timeseries.Panel:
     """Documents per CPU second."""
     documents = total(recorded("service:trust_document_processing:rate30m"))
     processors = total(f"rate({series(PROCESS_CPU_TIME)}[30m])")
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             26,
             "Resource efficiency",
             "Documents processed per CPU second of the services, over half an hour. Higher is better. It drops at "
@@ -123,15 +123,15 @@ def resource_efficiency() -> timeseries.Panel:
             "The services do not report CPU time.",
         ),
         "short",
-        [Signal("Documents per CPU second", f"{documents} / ({processors} > 0)")],
+        [Query("Documents per CPU second", f"{documents} / ({processors} > 0)")],
         width=6,
     )
 
 
 def capacity_utilisation() -> timeseries.Panel:
     """Share of the capacity in use."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             27,
             "Capacity utilisation",
             "Share in use of the database connections of each service and of the CPUs of each host.",
@@ -140,22 +140,22 @@ def capacity_utilisation() -> timeseries.Panel:
         ),
         "percentunit",
         [
-            Signal(
+            Query(
                 "Database connections {{service_name}}",
                 f"max by (service_name) ({recorded(_POOLS)})",
             ),
-            Signal("CPU {{instance}}", f"max by (instance) ({scraped(_CPU)})"),
+            Query("CPU {{instance}}", f"max by (instance) ({scraped(_CPU)})"),
         ],
         levels=rising(yellow=0.8, red=0.9),
-        most=1,
+        max_value=1,
         width=8,
     )
 
 
 def capacity_planning() -> stat.Panel:
     """Days until the capacity is used up, at the growth of the last week."""
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             28,
             "Capacity planning",
             "Days until the capacity is used up if usage keeps growing as in the last week. No growth, or a year or "
@@ -165,11 +165,11 @@ def capacity_planning() -> stat.Panel:
         ),
         "none",
         [
-            Signal("Connections (days left)", _days_left(recorded(_POOLS))),
-            Signal("CPU (days left)", _days_left(scraped(_CPU))),
+            Query("Connections (days left)", _days_left(recorded(_POOLS))),
+            Query("CPU (days left)", _days_left(scraped(_CPU))),
         ],
         levels=falling(red=7, yellow=30),
-        words={str(_YEAR): ("sufficient (> 1 year)", "green")},
+        texts={str(_YEAR): ("sufficient (> 1 year)", "green")},
         sparkline=False,
         width=5,
         height=8,

@@ -7,8 +7,8 @@ import itertools
 from grafana_foundation_sdk.builders import bargauge, table, timeseries
 
 from monitoring.dashboards.business.constants import FAILED, OPERATIONS, amount
-from monitoring.dashboards.panels import About, Column, Signal, bars, rows, trend
-from monitoring.dashboards.queries import SHOWN, increase, recorded, series, share, total
+from monitoring.dashboards.panels import Column, PanelText, Query, bar_gauge_panel, table_panel, time_series_panel
+from monitoring.dashboards.queries import TIME_RANGE, increase, ratio, recorded, series, total
 from monitoring.dashboards.thresholds import falling, limit, rising
 from trust_otel.semconv.metrics import (
     TRUST_CUSTOMER_SATISFACTION,
@@ -28,8 +28,8 @@ def sla_compliance() -> table.Panel:
     """SLA status, error budget and compliance."""
     objective = f"max by ({', '.join(_BY_SLA)}) ({series(TRUST_SLA_OBJECTIVE)})"
     budget = f"1 - ({_missed_share(_MONTH)}) / on ({', '.join(_BY_SLA)}) (1 - {objective})"
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             5,
             "SLA compliance",
             "Each SLA: status of the last half hour, 30-day error budget left, compliance in the selected time "
@@ -40,9 +40,9 @@ def sla_compliance() -> table.Panel:
         ),
         {"trust_sla_name": "SLA", "service_name": "Service"},
         [
-            Column("Status", _violated_now(objective), words={"0": ("met", "green"), "1": ("violated", "red")}),
+            Column("Status", _violated_now(objective), texts={"0": ("met", "green"), "1": ("violated", "red")}),
             Column("Error budget left (30 d)", budget, "percentunit", falling(red=0, yellow=0.25), width=180),
-            Column("Compliance", f"1 - ({_missed_share(SHOWN)})", "percentunit"),
+            Column("Compliance", f"1 - ({_missed_share(TIME_RANGE)})", "percentunit"),
             Column("Objective", objective, "percentunit"),
         ],
         key_widths={"SLA": 160, "Service": 100},
@@ -76,8 +76,8 @@ def mean_score(over: str) -> str:
 
 def customer_satisfaction() -> timeseries.Panel:
     """Mean customer score over time."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             6,
             "Customer satisfaction",
             "Mean of the customer scores within an hour, from 1 (worst) to 5 (best). A gap means that no score was "
@@ -86,9 +86,9 @@ def customer_satisfaction() -> timeseries.Panel:
             "No customer score was recorded yet.",
         ),
         "none",
-        [Signal("Mean score", mean_score("1h"))],
-        least=1,
-        most=5,
+        [Query("Mean score", mean_score("1h"))],
+        min_value=1,
+        max_value=5,
         width=7,
     )
 
@@ -103,8 +103,8 @@ def satisfaction_scores() -> bargauge.Panel:
         f"round({below[0]})",
         *(f"round(clamp_min({upper} - {lower}, 0))" for lower, upper in itertools.pairwise(below)),
     ]
-    return bars(
-        About(
+    return bar_gauge_panel(
+        PanelText(
             21,
             "Satisfaction scores",
             "Number of customers by score in the selected time range.",
@@ -112,7 +112,7 @@ def satisfaction_scores() -> bargauge.Panel:
             "No customer scores were recorded in the selected time range.",
         ),
         "short",
-        [Signal(f"{5 - index}", count) for index, count in enumerate(reversed(counts))],
+        [Query(f"{5 - index}", count) for index, count in enumerate(reversed(counts))],
         width=5,
     )
 
@@ -121,8 +121,8 @@ def certificate_statistics() -> table.Panel:
     """Certificate operations and their failures."""
     done = amount(OPERATIONS, by=_OPERATION)
     failed = f"({amount(OPERATIONS, FAILED, by=_OPERATION)} or {done} * 0)"
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             4,
             "Certificate issuance statistics",
             "Certificate issuances, renewals, revocations, validations and signatures in the selected time range. "
@@ -136,7 +136,7 @@ def certificate_statistics() -> table.Panel:
         [
             Column("Total", f"round({done})"),
             Column("Failed", f"round({failed})"),
-            Column("Failure rate", share(failed, done), "percentunit", rising(red=_FAILURE_LIMIT)),
+            Column("Failure rate", ratio(failed, done), "percentunit", rising(red=_FAILURE_LIMIT)),
         ],
         sort="Total",
         width=12,
@@ -148,8 +148,8 @@ def certificate_failure_rate() -> timeseries.Panel:
     """Failure rate over time."""
     done = total(recorded(OPERATIONS), *_OPERATION)
     failed = total(recorded(OPERATIONS, FAILED), *_OPERATION)
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             22,
             "Certificate operation failure rate",
             "Share of failed operations by type. The dashed line is the alert threshold for validations.",
@@ -158,7 +158,7 @@ def certificate_failure_rate() -> timeseries.Panel:
             ("TrustCertificateValidationFailures",),
         ),
         "percentunit",
-        [Signal("{{trust_certificate_operation}}", f"{share(failed, done)} or {done} * 0")],
+        [Query("{{trust_certificate_operation}}", f"{ratio(failed, done)} or {done} * 0")],
         levels=rising(red=_FAILURE_LIMIT),
         width=12,
         height=9,
@@ -167,8 +167,8 @@ def certificate_failure_rate() -> timeseries.Panel:
 
 def processing_time() -> timeseries.Panel:
     """Processing time percentiles by document type."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             8,
             "Processing time trends",
             "Document processing time over half an hour, by type: p95 and p50 (dashed).",
@@ -178,8 +178,8 @@ def processing_time() -> timeseries.Panel:
         ),
         "s",
         [
-            Signal("{{trust_document_type}} p95", _processing_time("p95")),
-            Signal("{{trust_document_type}} p50", _processing_time("p50"), dashed=True),
+            Query("{{trust_document_type}} p95", _processing_time("p95")),
+            Query("{{trust_document_type}} p50", _processing_time("p50"), dashed=True),
         ],
         width=12,
         height=10,

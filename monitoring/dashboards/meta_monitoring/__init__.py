@@ -5,12 +5,12 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from monitoring.dashboards.meta_monitoring import alerting, grafana_usage, pipeline, storage
-from monitoring.dashboards.template import MONITORING, fill, new_dashboard
+from monitoring.dashboards.template import MONITORING, add_rows, new_dashboard
 
 
 def dashboard() -> builders.Dashboard:
     """The dashboard with its panels."""
-    frame = new_dashboard(
+    empty = new_dashboard(
         MONITORING,
         "Trust service: meta-monitoring",
         "Is data arriving, are rules evaluated, are alerts delivered, who uses the dashboards? For platform engineers.",
@@ -32,8 +32,8 @@ def dashboard() -> builders.Dashboard:
         *(storage.memory_usage(), storage.cpu_usage(), storage.ingestion()),
         *(storage.disk_usage(), storage.retention(), storage.storage_failures(), storage.query_latency()),
     )
-    return fill(
-        frame,
+    return add_rows(
+        empty,
         {
             "Collection": collection,
             "Alerting": alerts,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 
-from monitoring.dashboards.panels import About, Signal, bars, number, trend
+from monitoring.dashboards.panels import PanelText, Query, bar_gauge_panel, stat_panel, time_series_panel
 from monitoring.dashboards.template import OPERATIONAL, panel_url
 from monitoring.dashboards.thresholds import RED, falling, rising
 
 
 def watchdog() -> stat.Panel:
     """Whether TrustWatchdog fires."""
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             21,
             "Watchdog",
             "TrustWatchdog, an alert that always fires. The external dead man's switch notifies on-call when it "
@@ -21,9 +21,9 @@ def watchdog() -> stat.Panel:
             "TrustWatchdog does not fire: Prometheus evaluates no rules.",
         ),
         "none",
-        (Signal("TrustWatchdog", 'count(ALERTS{alertname="TrustWatchdog", alertstate="firing"})'),),
+        (Query("TrustWatchdog", 'count(ALERTS{alertname="TrustWatchdog", alertstate="firing"})'),),
         levels=falling(red=1),
-        words={"1": ("firing", "green")},
+        texts={"1": ("firing", "green")},
         missing=("Not firing", RED),
         sparkline=False,
         width=4,
@@ -33,8 +33,8 @@ def watchdog() -> stat.Panel:
 
 def rule_evaluation_failures() -> timeseries.Panel:
     """Failed and skipped rule evaluations."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             4,
             "Rule evaluation failures",
             "Failed rule evaluations, and evaluations skipped because the previous one took too long.",
@@ -45,10 +45,8 @@ def rule_evaluation_failures() -> timeseries.Panel:
         ),
         "short",
         (
-            Signal(
-                "failed", "sum(increase(prometheus_rule_evaluation_failures_total[$__rate_interval]))", colour="red"
-            ),
-            Signal(
+            Query("failed", "sum(increase(prometheus_rule_evaluation_failures_total[$__rate_interval]))", colour="red"),
+            Query(
                 "skipped",
                 "sum(increase(prometheus_rule_group_iterations_missed_total[$__rate_interval]))",
                 colour="orange",
@@ -66,8 +64,8 @@ def slowest_rule_groups() -> bargauge.Panel:
         "max by (rule_group) (prometheus_rule_group_last_duration_seconds)"
         " / (max by (rule_group) (prometheus_rule_group_interval_seconds) > 0)"
     )
-    return bars(
-        About(
+    return bar_gauge_panel(
+        PanelText(
             22,
             "Slowest rule groups",
             "Duration of the last evaluation of a rule group as a share of its interval; the 10 slowest groups.",
@@ -76,7 +74,7 @@ def slowest_rule_groups() -> bargauge.Panel:
             "Prometheus has loaded no rules.",
         ),
         "percentunit",
-        (Signal("{{group}}", f"topk(10, max by (group) (label_replace({share}, {group})))"),),
+        (Query("{{group}}", f"topk(10, max by (group) (label_replace({share}, {group})))"),),
         levels=rising(yellow=0.3, red=0.8),
         width=10,
     )
@@ -86,8 +84,8 @@ def alert_notifications() -> timeseries.Panel:
     """Notifications by integration."""
     sent = "sum by (integration) (increase(alertmanager_notifications_total[$__rate_interval]))"
     webhook = sent.replace("[", '{integration="webhook"}[')
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             5,
             "Alert notifications",
             "Notifications sent by Alertmanager, by integration, and failed notifications.",
@@ -98,12 +96,12 @@ def alert_notifications() -> timeseries.Panel:
         ),
         "short",
         (
-            Signal(
+            Query(
                 "{{integration}}",
                 # Only integrations in use, and always the webhook.
                 f"{sent} > 0 or {webhook}",
             ),
-            Signal(
+            Query(
                 "failed",
                 "sum(increase(alertmanager_notifications_failed_total[$__rate_interval]))",
                 colour="red",
@@ -119,8 +117,8 @@ def notification_delivery() -> stat.Panel:
     def sent(series: str) -> str:
         return f"sum(increase(alertmanager_{series}[$__range]))"
 
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             34,
             "Notification delivery",
             "Share of notifications delivered in the selected time range, mean latency of the integrations, and "
@@ -132,16 +130,16 @@ def notification_delivery() -> stat.Panel:
         ),
         "percentunit",
         (
-            Signal(
+            Query(
                 "delivered",
                 f"1 - {sent('notifications_failed_total')} / ({sent('notifications_total')} > 0)",
             ),
-            Signal(
+            Query(
                 "mean latency",
                 f"{sent('notification_latency_seconds_sum')} / ({sent('notification_latency_seconds_count')} > 0)",
                 "s",
             ),
-            Signal(
+            Query(
                 "Alertmanagers",
                 "min(alertmanager_cluster_members) or count(alertmanager_config_last_reload_successful)",
                 "none",
@@ -154,8 +152,8 @@ def notification_delivery() -> stat.Panel:
 
 def alerts_and_silences() -> timeseries.Panel:
     """Alerts and silences that Alertmanager holds."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             23,
             "Alertmanager alerts and silences",
             "Active alerts, alerts suppressed by a silence or an inhibition, and active silences.",
@@ -165,8 +163,8 @@ def alerts_and_silences() -> timeseries.Panel:
         ),
         "short",
         (
-            Signal("{{state}}", 'max by (state) (alertmanager_alerts{state=~"active|suppressed"})'),
-            Signal("silences", 'max(alertmanager_silences{state="active"})', dashed=True),
+            Query("{{state}}", 'max by (state) (alertmanager_alerts{state=~"active|suppressed"})'),
+            Query("silences", 'max(alertmanager_silences{state="active"})', dashed=True),
         ),
         width=10,
     )

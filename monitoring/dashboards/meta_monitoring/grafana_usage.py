@@ -6,15 +6,15 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import stat, timeseries
 
-from monitoring.dashboards.panels import About, Signal, number, trend
+from monitoring.dashboards.panels import PanelText, Query, stat_panel, time_series_panel
 
 _NO_GRAFANA: Final = "No Grafana is scraped."
 
 
 def grafana_users() -> stat.Panel:
     """Users and dashboards."""
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             31,
             "Grafana usage",
             "Users active in the last 30 days, all users, and dashboards.",
@@ -23,9 +23,9 @@ def grafana_users() -> stat.Panel:
         ),
         "short",
         (
-            Signal("active users", "max(grafana_stat_active_users)"),
-            Signal("users", "max(grafana_stat_total_users)"),
-            Signal("dashboards", "max(grafana_stat_totals_dashboard)"),
+            Query("active users", "max(grafana_stat_active_users)"),
+            Query("users", "max(grafana_stat_total_users)"),
+            Query("dashboards", "max(grafana_stat_totals_dashboard)"),
         ),
         sparkline=False,
         width=6,
@@ -35,8 +35,8 @@ def grafana_users() -> stat.Panel:
 
 def dashboard_views() -> timeseries.Panel:
     """Dashboard requests."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             32,
             "Dashboard views",
             "Dashboard requests by HTTP status code.",
@@ -45,7 +45,7 @@ def dashboard_views() -> timeseries.Panel:
         ),
         "short",
         (
-            Signal(
+            Query(
                 "{{status_code}}",
                 "sum by (status_code) (increase(grafana_http_request_duration_seconds_count"
                 '{handler="/api/dashboards/uid/:uid"}[$__rate_interval]))',
@@ -57,8 +57,8 @@ def dashboard_views() -> timeseries.Panel:
 
 def data_source_requests() -> timeseries.Panel:
     """Data source requests."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             33,
             "Grafana data source requests",
             "Data source requests per second by HTTP status code, and their mean duration (right axis).",
@@ -67,8 +67,8 @@ def data_source_requests() -> timeseries.Panel:
         ),
         "reqps",
         (
-            Signal("{{code}}", "sum by (code) (rate(grafana_datasource_request_total[$__rate_interval]))"),
-            Signal(
+            Query("{{code}}", "sum by (code) (rate(grafana_datasource_request_total[$__rate_interval]))"),
+            Query(
                 "mean duration",
                 "sum(rate(grafana_datasource_request_duration_seconds_sum[$__rate_interval]))"
                 " / (sum(rate(grafana_datasource_request_duration_seconds_count[$__rate_interval])) > 0)",

@@ -6,8 +6,16 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import bargauge, statetimeline, table, timeseries
 
-from monitoring.dashboards.panels import About, Column, Signal, bars, rows, states, trend
-from monitoring.dashboards.queries import file_name, series
+from monitoring.dashboards.panels import (
+    Column,
+    PanelText,
+    Query,
+    bar_gauge_panel,
+    state_timeline_panel,
+    table_panel,
+    time_series_panel,
+)
+from monitoring.dashboards.queries import series, with_base_name
 from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, limit, rising
 from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
 
@@ -25,8 +33,8 @@ _NEWEST: Final = (
 
 def scrape_targets() -> table.Panel:
     """Scrape targets and their state."""
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             1,
             "Scrape targets",
             "All targets that Prometheus scrapes. Services are not among them: they push to the Collector.",
@@ -43,7 +51,7 @@ def scrape_targets() -> table.Panel:
                 "1 - max by (job, instance) (up)",
                 "none",
                 levels=NONE_ALLOWED,
-                words={"0": ("up", "green"), "1": ("down", "red")},
+                texts={"0": ("up", "green"), "1": ("down", "red")},
             ),
             Column(
                 "Scrape duration",
@@ -61,8 +69,8 @@ def scrape_targets() -> table.Panel:
 
 def scrape_targets_over_time() -> statetimeline.Panel:
     """State of the scrape targets by job."""
-    return states(
-        About(
+    return state_timeline_panel(
+        PanelText(
             37,
             "Scrape targets over time",
             "Whether all targets of a job are up.",
@@ -71,15 +79,15 @@ def scrape_targets_over_time() -> statetimeline.Panel:
             "Prometheus scrapes no target, not even itself.",
             alerts=("TrustMonitoringTargetDown",),
         ),
-        (Signal("{{job}}", "min by (job) (up)"),),
+        (Query("{{job}}", "min by (job) (up)"),),
         height=9,
     )
 
 
 def collector_queue() -> timeseries.Panel:
     """Utilisation of the Collector queues."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             2,
             "Collector queue utilisation",
             "Size of each exporter's persistent queue as a share of its capacity. It is empty while Prometheus "
@@ -90,14 +98,14 @@ def collector_queue() -> timeseries.Panel:
         ),
         "percentunit",
         (
-            Signal(
+            Query(
                 "{{instance}} {{exporter}}",
                 "max by (instance, exporter) (otelcol_exporter_queue_size)"
                 " / max by (instance, exporter) (otelcol_exporter_queue_capacity)",
             ),
         ),
         levels=rising(red=_QUEUE_LIMIT),
-        most=1,
+        max_value=1,
         width=8,
     )
 
@@ -109,8 +117,8 @@ def collector_data_points() -> timeseries.Panel:
         ("dropped: rejected by Prometheus", "otelcol_exporter_send_failed_metric_points_total"),
         ("dropped: queue full", "otelcol_exporter_enqueue_failed_metric_points_total"),
     )
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             3,
             "Collector data points",
             "Data points accepted, delivered, refused and dropped by the Collector. Refused and dropped must be 0.",
@@ -121,9 +129,9 @@ def collector_data_points() -> timeseries.Panel:
         ),
         "cps",
         (
-            Signal("accepted", _rate("otelcol_receiver_accepted_metric_points_total"), colour="green"),
-            Signal("delivered", _rate('otelcol_exporter_sent_metric_points_total{exporter=~"otlp.*"}'), colour="blue"),
-            *(Signal(name, _rate(metric), colour="red") for name, metric in lost),
+            Query("accepted", _rate("otelcol_receiver_accepted_metric_points_total"), colour="green"),
+            Query("delivered", _rate('otelcol_exporter_sent_metric_points_total{exporter=~"otlp.*"}'), colour="blue"),
+            *(Query(name, _rate(metric), colour="red") for name, metric in lost),
         ),
         width=8,
     )
@@ -136,8 +144,8 @@ def _rate(metric: str) -> str:
 
 def freshness() -> bargauge.Panel:
     """Age of the newest sample of each service."""
-    return bars(
-        About(
+    return bar_gauge_panel(
+        PanelText(
             20,
             "Age of newest sample",
             "Time since the last sample of each service, over all instances. Services export every 15 s.",
@@ -146,7 +154,7 @@ def freshness() -> bargauge.Panel:
             "No service reports data.",
         ),
         "s",
-        (Signal("{{service_name}}", f"time() - ({_NEWEST})"),),
+        (Query("{{service_name}}", f"time() - ({_NEWEST})"),),
         levels=rising(yellow=_STALE_SECONDS / 2, red=_STALE_SECONDS),
         names_above=True,
         width=8,
@@ -156,8 +164,8 @@ def freshness() -> bargauge.Panel:
 def input_sources() -> table.Panel:
     """State and age of the input sources."""
     keys = ", ".join(_SOURCE)
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             7,
             "Input sources of services",
             "Files and endpoints that services read: certificates, revocation lists, reputation feeds, GeoIP "
@@ -175,14 +183,14 @@ def input_sources() -> table.Panel:
         (
             Column(
                 "State",
-                f"min by ({keys}) ({file_name(series(TRUST_OTEL_SOURCE_UP), _SOURCE[-1])})",
+                f"min by ({keys}) ({with_base_name(series(TRUST_OTEL_SOURCE_UP), _SOURCE[-1])})",
                 "none",
                 levels=UP,
-                words={"1": ("read", "green"), "0": ("unreadable", "red")},
+                texts={"1": ("read", "green"), "0": ("unreadable", "red")},
             ),
             Column(
                 "Last read",
-                f"time() - max by ({keys}) ({file_name(series(TRUST_OTEL_SOURCE_LAST_READ), _SOURCE[-1])})",
+                f"time() - max by ({keys}) ({with_base_name(series(TRUST_OTEL_SOURCE_LAST_READ), _SOURCE[-1])})",
                 "s",
             ),
         ),

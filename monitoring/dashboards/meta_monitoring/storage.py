@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 
-from monitoring.dashboards.panels import About, Signal, bars, number, trend
-from monitoring.dashboards.queries import measured, named, rate, series, total
+from monitoring.dashboards.panels import PanelText, Query, bar_gauge_panel, stat_panel, time_series_panel
+from monitoring.dashboards.queries import rate, series, total, with_label, zero_if_recorded
 from monitoring.dashboards.template import MONITORING, panel_url
 from monitoring.dashboards.thresholds import NONE_ALLOWED, PLAIN
 from trust_otel.semconv import metrics
@@ -18,8 +18,8 @@ _FAILURES = ("wal_corruptions", "wal_writes_failed", "compactions_failed")
 def series_by_metric() -> bargauge.Panel:
     """Metrics with the most series."""
     counts = " or ".join(_count(metric) for metric in metrics.ALL.values())
-    return bars(
-        About(
+    return bar_gauge_panel(
+        PanelText(
             6,
             "Top metrics by series count",
             f"Number of series of each metric of the selected services; the {_TOP} largest. A histogram has one "
@@ -30,7 +30,7 @@ def series_by_metric() -> bargauge.Panel:
             links={"Cardinality overflow": panel_url(MONITORING, 24)},
         ),
         "short",
-        (Signal("{{metric}}", f"topk({_TOP}, {counts})"),),
+        (Query("{{metric}}", f"topk({_TOP}, {counts})"),),
         levels=PLAIN,
         width=12,
         height=11,
@@ -43,15 +43,15 @@ def _count(metric: Metric) -> str:
         number = f"count({series(metric, part='_count')}) * {len(metric.buckets) + 3}"
     else:
         number = f"count({series(metric)})"
-    return named(number, "metric", metric.prometheus_name)
+    return with_label(number, "metric", metric.prometheus_name)
 
 
 def overflow_and_drops() -> timeseries.Panel:
     """Overflowed and dropped measurements of the services."""
-    no_overflow = named(measured(metrics.TRUST_OTEL_OVERFLOW), "metric", "other metrics")
+    no_overflow = with_label(zero_if_recorded(metrics.TRUST_OTEL_OVERFLOW), "metric", "other metrics")
     overflow = total(rate(metrics.TRUST_OTEL_OVERFLOW), "metric")
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             24,
             "Cardinality overflow and dropped measurements",
             "Measurements recorded in an overflow series because a cardinality limit was reached, by metric, and "
@@ -62,11 +62,11 @@ def overflow_and_drops() -> timeseries.Panel:
         ),
         "cps",
         (
-            Signal(
+            Query(
                 "overflow: {{metric}}",
                 f"{overflow} > 0 or {no_overflow}",
             ),
-            Signal("dropped: {{reason}}", total(rate(metrics.TRUST_OTEL_DROPPED), "reason")),
+            Query("dropped: {{reason}}", total(rate(metrics.TRUST_OTEL_DROPPED), "reason")),
         ),
         width=6,
         height=11,
@@ -75,8 +75,8 @@ def overflow_and_drops() -> timeseries.Panel:
 
 def samples_per_scrape() -> timeseries.Panel:
     """Samples per scrape by job."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             25,
             "Samples per scrape",
             "Number of samples in a scrape of each job.",
@@ -84,7 +84,7 @@ def samples_per_scrape() -> timeseries.Panel:
             "Prometheus scrapes no target, not even itself.",
         ),
         "short",
-        (Signal("{{job}}", "sum by (job) (scrape_samples_post_metric_relabeling)"),),
+        (Query("{{job}}", "sum by (job) (scrape_samples_post_metric_relabeling)"),),
         width=6,
         height=11,
     )
@@ -92,8 +92,8 @@ def samples_per_scrape() -> timeseries.Panel:
 
 def memory_usage() -> timeseries.Panel:
     """Memory usage of the monitoring stack."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             26,
             "Memory usage of the monitoring stack",
             "Resident memory of Prometheus, Alertmanager and the Collector.",
@@ -103,8 +103,8 @@ def memory_usage() -> timeseries.Panel:
         ),
         "bytes",
         (
-            Signal("{{job}}", 'max by (job) (process_resident_memory_bytes{job=~"prometheus|alertmanager"})'),
-            Signal("otel-collector", "max(otelcol_process_memory_rss_bytes)"),
+            Query("{{job}}", 'max by (job) (process_resident_memory_bytes{job=~"prometheus|alertmanager"})'),
+            Query("otel-collector", "max(otelcol_process_memory_rss_bytes)"),
         ),
         width=8,
     )
@@ -112,8 +112,8 @@ def memory_usage() -> timeseries.Panel:
 
 def cpu_usage() -> timeseries.Panel:
     """CPU usage of the monitoring stack."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             27,
             "CPU usage of the monitoring stack",
             "CPU cores used by Prometheus, Alertmanager and the Collector.",
@@ -122,11 +122,11 @@ def cpu_usage() -> timeseries.Panel:
         ),
         "short",
         (
-            Signal(
+            Query(
                 "{{job}}",
                 'sum by (job) (rate(process_cpu_seconds_total{job=~"prometheus|alertmanager"}[$__rate_interval]))',
             ),
-            Signal("otel-collector", "sum(rate(otelcol_process_cpu_seconds_total[$__rate_interval]))"),
+            Query("otel-collector", "sum(rate(otelcol_process_cpu_seconds_total[$__rate_interval]))"),
         ),
         width=8,
     )
@@ -134,8 +134,8 @@ def cpu_usage() -> timeseries.Panel:
 
 def ingestion() -> timeseries.Panel:
     """Head series and ingestion rate."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             28,
             "Prometheus: head series and ingestion rate",
             "Series in the head block (left axis), and ingested and rejected samples per second (right axis).",
@@ -145,11 +145,11 @@ def ingestion() -> timeseries.Panel:
         ),
         "short",
         (
-            Signal("head series", "sum(prometheus_tsdb_head_series)"),
-            Signal(
+            Query("head series", "sum(prometheus_tsdb_head_series)"),
+            Query(
                 "ingested samples", "sum(rate(prometheus_tsdb_head_samples_appended_total[$__rate_interval]))", "cps"
             ),
-            Signal(
+            Query(
                 "rejected samples (too old)",
                 "sum(rate(prometheus_tsdb_too_old_samples_total[$__rate_interval]))"
                 " + sum(rate(prometheus_tsdb_out_of_bound_samples_total[$__rate_interval]))",
@@ -163,8 +163,8 @@ def ingestion() -> timeseries.Panel:
 
 def disk_usage() -> timeseries.Panel:
     """Disk usage of Prometheus."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             29,
             "Prometheus: disk usage",
             "Disk space of blocks, the write-ahead log and head chunks.",
@@ -173,9 +173,9 @@ def disk_usage() -> timeseries.Panel:
         ),
         "bytes",
         (
-            Signal("blocks", "sum(prometheus_tsdb_storage_blocks_bytes)"),
-            Signal("write-ahead log", "sum(prometheus_tsdb_wal_storage_size_bytes)"),
-            Signal("head chunks", "sum(prometheus_tsdb_head_chunks_storage_size_bytes)"),
+            Query("blocks", "sum(prometheus_tsdb_storage_blocks_bytes)"),
+            Query("write-ahead log", "sum(prometheus_tsdb_wal_storage_size_bytes)"),
+            Query("head chunks", "sum(prometheus_tsdb_head_chunks_storage_size_bytes)"),
         ),
         stacked=True,
         width=8,
@@ -184,8 +184,8 @@ def disk_usage() -> timeseries.Panel:
 
 def retention() -> stat.Panel:
     """Age of the oldest sample against the retention time."""
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             35,
             "Prometheus: retention",
             "Age of the oldest sample, and the retention time.",
@@ -195,8 +195,8 @@ def retention() -> stat.Panel:
         ),
         "s",
         (
-            Signal("oldest sample", "time() - min(prometheus_tsdb_lowest_timestamp_seconds)"),
-            Signal("retention time", "max(prometheus_tsdb_retention_limit_seconds)"),
+            Query("oldest sample", "time() - min(prometheus_tsdb_lowest_timestamp_seconds)"),
+            Query("retention time", "max(prometheus_tsdb_retention_limit_seconds)"),
         ),
         sparkline=False,
         height=8,
@@ -205,8 +205,8 @@ def retention() -> stat.Panel:
 
 def storage_failures() -> stat.Panel:
     """Failed writes and compactions of Prometheus."""
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             36,
             "Prometheus: storage failures",
             "WAL corruptions, failed WAL writes and failed compactions in the selected time range.",
@@ -216,7 +216,7 @@ def storage_failures() -> stat.Panel:
         ),
         "none",
         (
-            Signal(
+            Query(
                 "failures", " + ".join(f"sum(increase(prometheus_tsdb_{name}_total[$__range]))" for name in _FAILURES)
             ),
         ),
@@ -228,8 +228,8 @@ def storage_failures() -> stat.Panel:
 
 def query_latency() -> timeseries.Panel:
     """Query latency of Prometheus."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             30,
             "Prometheus: query latency (p99)",
             "99th percentile of the query duration by phase.",
@@ -237,6 +237,6 @@ def query_latency() -> timeseries.Panel:
             "Prometheus is not scraped.",
         ),
         "s",
-        (Signal("{{slice}}", 'max by (slice) (prometheus_engine_query_duration_seconds{quantile="0.99"})'),),
+        (Query("{{slice}}", 'max by (slice) (prometheus_engine_query_duration_seconds{quantile="0.99"})'),),
         width=8,
     )

@@ -30,18 +30,18 @@ from monitoring.dashboards.operational.resources import (
     node_readiness,
     thread_pools,
 )
-from monitoring.dashboards.template import OPERATIONAL, fill, new_dashboard
+from monitoring.dashboards.template import OPERATIONAL, add_rows, new_dashboard
 
 
 def dashboard() -> builders.Dashboard:
     """The dashboard with its panels."""
-    frame = new_dashboard(
+    empty = new_dashboard(
         OPERATIONAL,
         "Trust service: operations",
         "Service health, requests, dependencies and resource usage. For platform engineers, SRE and on-call.",
     )
-    return fill(
-        frame,
+    return add_rows(
+        empty,
         {
             "Health": (service_health(), alert_status(), firing_alert_list()),
             "HTTP requests": (request_rate_and_latency(), error_rate(), routes(), error_budget_burn_rate()),

@@ -7,12 +7,12 @@ from grafana_foundation_sdk.builders import statetimeline, table, timeseries
 from monitoring.dashboards.operational.constants import DATABASE, DEPENDENCIES, LAG_LIMIT, SLOW_LIMIT
 from monitoring.dashboards.panels import (
     UP_OR_DOWN,
-    About,
     Column,
-    Signal,
-    rows,
-    states,
-    trend,
+    PanelText,
+    Query,
+    state_timeline_panel,
+    table_panel,
+    time_series_panel,
 )
 from monitoring.dashboards.queries import mean, quantile, rate, recorded, series, total
 from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, rising
@@ -29,8 +29,8 @@ from trust_otel.semconv.metrics import (
 
 def dependency_health() -> statetimeline.Panel:
     """Dependency status over time."""
-    return states(
-        About(
+    return state_timeline_panel(
+        PanelText(
             DEPENDENCIES,
             "Dependency health",
             "Result of the dependency checks of each service. A dependency is down if the check fails in at least "
@@ -47,19 +47,19 @@ def dependency_health() -> statetimeline.Panel:
             ),
         ),
         (
-            Signal(
+            Query(
                 "{{service_name}}: {{trust_dependency_name}}",
                 f"min by (service_name, trust_dependency_name) ({series(TRUST_DEPENDENCY_UP)})",
             ),
         ),
-        words=UP_OR_DOWN,
+        texts=UP_OR_DOWN,
     )
 
 
 def dependency_check_latency() -> timeseries.Panel:
     """Latency of the dependency checks."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             25,
             "Dependency check latency",
             "Mean duration of the dependency checks.",
@@ -67,7 +67,7 @@ def dependency_check_latency() -> timeseries.Panel:
             "No dependencies are monitored. Set TRUST_OTEL_DEPENDENCIES.",
         ),
         "s",
-        (Signal("{{trust_dependency_name}}", mean(TRUST_DEPENDENCY_CHECK_DURATION, by=("trust_dependency_name",))),),
+        (Query("{{trust_dependency_name}}", mean(TRUST_DEPENDENCY_CHECK_DURATION, by=("trust_dependency_name",))),),
         width=6,
     )
 
@@ -75,8 +75,8 @@ def dependency_check_latency() -> timeseries.Panel:
 def connection_pools() -> timeseries.Panel:
     """Connection pool usage."""
     pool = "db_client_connection_pool_name"
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             DATABASE,
             "Database connection health",
             "Connections in use, requests waiting for a connection, and the maximum pool size (dashed), by "
@@ -93,20 +93,20 @@ def connection_pools() -> timeseries.Panel:
         ),
         "short",
         (
-            Signal(
+            Query(
                 f"{{{{{pool}}}}} in use",
                 total(series(DB_CLIENT_CONNECTION_COUNT, 'db_client_connection_state="used"'), pool),
             ),
-            Signal(f"{{{{{pool}}}}} waiting", total(series(DB_CLIENT_CONNECTION_PENDING_REQUESTS), pool)),
-            Signal(f"{{{{{pool}}}}} max", total(series(DB_CLIENT_CONNECTION_MAX), pool), dashed=True),
+            Query(f"{{{{{pool}}}}} waiting", total(series(DB_CLIENT_CONNECTION_PENDING_REQUESTS), pool)),
+            Query(f"{{{{{pool}}}}} max", total(series(DB_CLIENT_CONNECTION_MAX), pool), dashed=True),
         ),
     )
 
 
 def database_operations() -> timeseries.Panel:
     """Latency of database operations, measured in the client."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             26,
             "Database operation latency",
             "Latency percentiles of database operations, and the share of slow operations (right axis).",
@@ -116,9 +116,9 @@ def database_operations() -> timeseries.Panel:
         ),
         "s",
         (
-            Signal("p50", quantile(0.5, DB_CLIENT_OPERATION_DURATION)),
-            Signal("p95", quantile(0.95, DB_CLIENT_OPERATION_DURATION)),
-            Signal(
+            Query("p50", quantile(0.5, DB_CLIENT_OPERATION_DURATION)),
+            Query("p95", quantile(0.95, DB_CLIENT_OPERATION_DURATION)),
+            Query(
                 f"Slow (threshold {SLOW_LIMIT:.0%})",
                 f"max({recorded('service:trust_db_client_slow_operations_per_operation:ratio_rate5m')})",
                 "percentunit",
@@ -129,8 +129,8 @@ def database_operations() -> timeseries.Panel:
 
 def database_transactions() -> timeseries.Panel:
     """Commits and rollbacks."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             27,
             "Database transactions",
             "Completed transactions per second: commits and rollbacks.",
@@ -139,7 +139,7 @@ def database_transactions() -> timeseries.Panel:
         ),
         "ops",
         (
-            Signal(
+            Query(
                 "{{trust_db_transaction_outcome}}",
                 total(rate(TRUST_DB_CLIENT_TRANSACTIONS), "trust_db_transaction_outcome"),
             ),
@@ -150,8 +150,8 @@ def database_transactions() -> timeseries.Panel:
 
 def postgresql_servers() -> table.Panel:
     """PostgreSQL servers, from the PostgreSQL exporter."""
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             28,
             "PostgreSQL servers",
             "State, connection usage and replication lag of each PostgreSQL server, from its exporter.",
@@ -162,7 +162,7 @@ def postgresql_servers() -> table.Panel:
         ),
         {"instance": "Server"},
         (
-            Column("State", "max by (instance) (pg_up)", words=UP_OR_DOWN, levels=UP),
+            Column("State", "max by (instance) (pg_up)", texts=UP_OR_DOWN, levels=UP),
             Column(
                 "Connection usage",
                 "sum by (instance) (pg_stat_activity_count) / max by (instance) (pg_settings_max_connections)",
@@ -182,8 +182,8 @@ def postgresql_servers() -> table.Panel:
 
 def redis_servers() -> table.Panel:
     """Redis servers, from the Redis exporter."""
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             32,
             "Redis",
             "State, hit ratio, clients, memory, evictions and rejected connections of each Redis server over 5 "
@@ -194,7 +194,7 @@ def redis_servers() -> table.Panel:
         ),
         {"instance": "Server"},
         (
-            Column("State", "max by (instance) (redis_up)", words=UP_OR_DOWN, levels=UP),
+            Column("State", "max by (instance) (redis_up)", texts=UP_OR_DOWN, levels=UP),
             Column(
                 "Hit ratio",
                 "sum by (instance) (rate(redis_keyspace_hits_total[5m])) / (sum by (instance) "

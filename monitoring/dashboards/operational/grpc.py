@@ -6,11 +6,11 @@ from grafana_foundation_sdk.builders import table, timeseries
 
 from monitoring.dashboards.operational.constants import GRPC, GRPC_ERROR_LIMIT, GRPC_LATENCY_LIMIT, NO_GRPC
 from monitoring.dashboards.panels import (
-    About,
     Column,
-    Signal,
-    rows,
-    trend,
+    PanelText,
+    Query,
+    table_panel,
+    time_series_panel,
 )
 from monitoring.dashboards.queries import rate, recorded, series, total
 from monitoring.dashboards.thresholds import rising
@@ -28,8 +28,8 @@ def grpc_methods() -> table.Panel:
     def worst(name: str) -> str:
         return f"max by ({', '.join(keys)}) ({recorded(name)})"
 
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             GRPC,
             "gRPC performance",
             "Call rate, error rate and latency of each method over 2 minutes, and calls in flight. Errors are "
@@ -63,8 +63,8 @@ def grpc_methods() -> table.Panel:
 
 def grpc_calls() -> timeseries.Panel:
     """Completed calls by status code."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             23,
             "gRPC calls by status",
             "Completed calls by status code. Codes such as NOT_FOUND or UNAUTHENTICATED are client errors.",
@@ -73,7 +73,7 @@ def grpc_calls() -> timeseries.Panel:
         ),
         "reqps",
         (
-            Signal(
+            Query(
                 "{{rpc_response_status_code}}",
                 total(rate(RPC_SERVER_CALL_DURATION, part="_count"), "rpc_response_status_code"),
             ),
@@ -84,8 +84,8 @@ def grpc_calls() -> timeseries.Panel:
 
 def grpc_messages() -> timeseries.Panel:
     """Messages by call type and direction."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             24,
             "gRPC messages",
             "Messages received and sent, by call type. Unary calls have one message in each direction, streams have "
@@ -96,7 +96,7 @@ def grpc_messages() -> timeseries.Panel:
         ),
         "cps",
         (
-            Signal(
+            Query(
                 "{{trust_rpc_type}} {{trust_rpc_message_direction}}",
                 total(rate(TRUST_RPC_SERVER_MESSAGES), "trust_rpc_type", "trust_rpc_message_direction"),
             ),

@@ -21,12 +21,12 @@ from monitoring.dashboards.operational.constants import (
     LATENCY_LIMIT,
 )
 from monitoring.dashboards.panels import (
-    About,
     Column,
-    firing_alerts,
-    rows,
+    PanelText,
+    alert_list_panel,
+    table_panel,
 )
-from monitoring.dashboards.queries import measured, recorded, scraped, series, total
+from monitoring.dashboards.queries import recorded, scraped, series, total, zero_if_recorded
 from monitoring.dashboards.template import BUSINESS, MONITORING, OPERATIONAL, SECURITY, panel_url
 from monitoring.dashboards.thresholds import NONE_ALLOWED, falling, rising
 from trust_otel.semconv.metrics import (
@@ -58,8 +58,8 @@ def service_health() -> table.Panel:
         return f"max by ({', '.join(_BY_SERVICE)}) ({recorded(name)})"
 
     down = f"min by ({', '.join(_BY_SERVICE)}, trust_dependency_name) ({series(TRUST_DEPENDENCY_UP)}) == 0"
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             HEALTH,
             "Service health overview",
             "One row per service: alerts, requests, latency, errors, requests waiting for a database connection, "
@@ -82,7 +82,7 @@ def service_health() -> table.Panel:
                 f"{alerting('critical', 'firing')} * 3 or {alerting('critical', 'pending')} * 2"
                 f" or {alerting('warning', 'firing')} or {healthy}",
                 levels=rising(yellow=1, red=3),
-                words={
+                texts={
                     "0": ("OK", "green"),
                     "1": ("warning", "yellow"),
                     # In the first minutes of an outage, critical alerts are pending.
@@ -129,7 +129,8 @@ def service_health() -> table.Panel:
             ),
             Column(
                 "Dependencies down",
-                f"count by ({', '.join(_BY_SERVICE)}) ({down}) or {measured(TRUST_DEPENDENCY_UP, by=_BY_SERVICE)}",
+                f"count by ({', '.join(_BY_SERVICE)}) ({down})"
+                f" or {zero_if_recorded(TRUST_DEPENDENCY_UP, by=_BY_SERVICE)}",
                 "none",
                 levels=NONE_ALLOWED,
                 link=panel_url(OPERATIONAL, DEPENDENCIES),
@@ -152,8 +153,8 @@ def service_health() -> table.Panel:
 
 def alert_status() -> table.Panel:
     """All pending and firing alerts."""
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             ALERTS,
             "Alert status overview",
             "Alerts that are firing or pending. TrustWatchdog always fires: it proves that rules are evaluated.",
@@ -173,7 +174,7 @@ def alert_status() -> table.Panel:
         sort="Series",
         key_widths={"Alert": 270},
         key_links={"Alert": "${runbooks}/${__value.raw}"},
-        key_words={
+        key_texts={
             "Severity": {
                 "critical": ("critical", "red"),
                 "warning": ("warning", "orange"),
@@ -187,8 +188,8 @@ def alert_status() -> table.Panel:
 
 def firing_alert_list() -> builders.Panel:
     """Grafana's built-in alert list."""
-    return firing_alerts(
-        About(
+    return alert_list_panel(
+        PanelText(
             20,
             "Firing alerts",
             "The firing alerts as Grafana lists them, with all labels and the time since they started firing.",

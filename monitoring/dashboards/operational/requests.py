@@ -6,13 +6,13 @@ from grafana_foundation_sdk.builders import table, timeseries
 
 from monitoring.dashboards.operational.constants import ERROR_LIMIT, ERRORS, HTTP, LATENCY_LIMIT, NO_HTTP, SESSIONS
 from monitoring.dashboards.panels import (
-    About,
     Column,
-    Signal,
-    rows,
-    trend,
+    PanelText,
+    Query,
+    table_panel,
+    time_series_panel,
 )
-from monitoring.dashboards.queries import RATE, quantile, recorded, series, share, total
+from monitoring.dashboards.queries import RATE, quantile, ratio, recorded, series, total
 from monitoring.dashboards.template import SECURITY, panel_url
 from monitoring.dashboards.thresholds import limit, rising
 from trust_otel.semconv.metrics import (
@@ -28,8 +28,8 @@ def request_rate_and_latency() -> timeseries.Panel:
     """Latency percentiles and request rate."""
     buckets = total(recorded("service:http_server_request_duration_seconds_bucket:rate2m"), "le")
     measured = total(f"rate({series(HTTP_SERVER_REQUEST_DURATION, part='_bucket')}[{RATE}] @ end())", "le")
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             HTTP,
             "HTTP request rate and latency",
             "Latency percentiles with the alert threshold as a dashed line, and the request rate (right axis).",
@@ -44,9 +44,9 @@ def request_rate_and_latency() -> timeseries.Panel:
             # Exemplars belong to the raw histogram, not to the recorded series. It has many series, so it is evaluated
             # only once (at the end). It comes first because Grafana requests the exemplars of a histogram only for the
             # first query that reads it.
-            Signal("p99 (latest)", f"histogram_quantile(0.99, {measured})", dashed=True, exemplars=True),
-            *(Signal(f"p{q * 100:g}", f"histogram_quantile({q:g}, {buckets})") for q in (0.5, 0.95, 0.99)),
-            Signal("Request rate", total(recorded("service:http_server_requests:rate2m")), "reqps"),
+            Query("p99 (latest)", f"histogram_quantile(0.99, {measured})", dashed=True, exemplars=True),
+            *(Query(f"p{q * 100:g}", f"histogram_quantile({q:g}, {buckets})") for q in (0.5, 0.95, 0.99)),
+            Query("Request rate", total(recorded("service:http_server_requests:rate2m")), "reqps"),
         ),
         levels=rising(red=LATENCY_LIMIT),
     )
@@ -54,8 +54,8 @@ def request_rate_and_latency() -> timeseries.Panel:
 
 def error_rate() -> timeseries.Panel:
     """Share of 5xx responses."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             ERRORS,
             "Error rate",
             "Share of HTTP requests answered with a 5xx status within 2 minutes. The dashed line is the alert "
@@ -67,7 +67,7 @@ def error_rate() -> timeseries.Panel:
         ),
         "percentunit",
         (
-            Signal(
+            Query(
                 "{{service_name}}",
                 f"max by (service_name) ({recorded('service:http_server_errors_per_request:ratio_rate2m')}"
                 f" or {recorded('service:http_server_requests:rate2m')} * 0)",
@@ -84,8 +84,8 @@ def routes() -> table.Panel:
     def count(*matchers: str) -> str:
         return total(f"rate({series(HTTP_SERVER_REQUEST_DURATION, *matchers, part='_count')}[5m])", *keys)
 
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             21,
             "Requests by route",
             "Request rate, error rates and latency of each route over 5 minutes. Errors are 5xx responses, client "
@@ -98,13 +98,13 @@ def routes() -> table.Panel:
             Column("Requests", count(), "reqps"),
             Column(
                 "Errors",
-                share(count('http_response_status_code=~"5.."'), count()),
+                ratio(count('http_response_status_code=~"5.."'), count()),
                 "percentunit",
                 levels=rising(yellow=ERROR_LIMIT / 5, red=ERROR_LIMIT),
             ),
             Column(
                 "Client errors",
-                share(count('http_response_status_code=~"4.."'), count()),
+                ratio(count('http_response_status_code=~"4.."'), count()),
                 "percentunit",
             ),
             Column(
@@ -138,8 +138,8 @@ def error_budget_burn_rate() -> table.Panel:
         parts = (f"{recorded(errors, slo)} / {budget:g}" for slo, budget in budgets.items())
         return f"max by (service_name, slo) ({' or '.join(parts)})"
 
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             22,
             "Error budget burn rate",
             "Burn rate of each objective by window. A burn rate of 1 uses up exactly the 30-day error budget in 30 "
@@ -161,8 +161,8 @@ def error_budget_burn_rate() -> table.Panel:
 
 def active_sessions() -> timeseries.Panel:
     """Active user sessions."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             SESSIONS,
             "Active user sessions",
             "User sessions that are open now.",
@@ -172,6 +172,6 @@ def active_sessions() -> timeseries.Panel:
             links={"Authentication": panel_url(SECURITY, 2)},
         ),
         "short",
-        (Signal("{{service_name}}", total(series(TRUST_SESSION_ACTIVE), "service_name")),),
+        (Query("{{service_name}}", total(series(TRUST_SESSION_ACTIVE), "service_name")),),
         width=6,
     )

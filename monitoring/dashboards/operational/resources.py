@@ -8,12 +8,12 @@ from grafana_foundation_sdk.builders import statetimeline, table, timeseries
 
 from monitoring.dashboards.operational.constants import MEMORY_LIMIT, NO_KUBERNETES, RESOURCES, RESTART_LIMIT
 from monitoring.dashboards.panels import (
-    About,
     Column,
-    Signal,
-    rows,
-    states,
-    trend,
+    PanelText,
+    Query,
+    state_timeline_panel,
+    table_panel,
+    time_series_panel,
 )
 from monitoring.dashboards.queries import rate, scraped, series, total
 from monitoring.dashboards.thresholds import rising
@@ -29,8 +29,8 @@ _DISKS: Final = 'fstype!~"ramfs|squashfs|iso9660|overlay|tmpfs"'
 
 def host_resources() -> timeseries.Panel:
     """CPU, memory and disk of the hosts."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             RESOURCES,
             "Host resource utilisation",
             "CPU and memory usage and the fullest file system of each host. The dashed line is the memory alert "
@@ -49,30 +49,30 @@ def host_resources() -> timeseries.Panel:
         ),
         "percentunit",
         (
-            Signal(
+            Query(
                 "{{instance}} CPU",
                 'sum by (instance) (rate(node_cpu_seconds_total{mode!="idle"}[$__rate_interval]))'
                 " / sum by (instance) (rate(node_cpu_seconds_total[$__rate_interval]))",
             ),
-            Signal(
+            Query(
                 "{{instance}} memory",
                 "max by (instance) (1 - node_memory_MemAvailable_bytes / (node_memory_MemTotal_bytes > 0))",
             ),
-            Signal(
+            Query(
                 "{{instance}} disk",
                 f"max by (instance) (1 - {scraped('node_filesystem_avail_bytes', _DISKS)}"
                 f" / ({scraped('node_filesystem_size_bytes', _DISKS)} > 0))",
             ),
         ),
         levels=rising(red=MEMORY_LIMIT),
-        most=1,
+        max_value=1,
     )
 
 
 def cpu_usage() -> timeseries.Panel:
     """CPU usage of the service instances."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             29,
             "CPU usage by instance",
             "CPU cores used by each instance.",
@@ -81,7 +81,7 @@ def cpu_usage() -> timeseries.Panel:
         ),
         "short",
         (
-            Signal(
+            Query(
                 "{{service_name}} {{service_instance_id}}",
                 total(rate(PROCESS_CPU_TIME), "service_name", "service_instance_id"),
             ),
@@ -91,8 +91,8 @@ def cpu_usage() -> timeseries.Panel:
 
 def memory_usage() -> timeseries.Panel:
     """Memory usage of the service instances."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             30,
             "Memory usage by instance",
             "Resident memory of each instance.",
@@ -102,7 +102,7 @@ def memory_usage() -> timeseries.Panel:
         ),
         "bytes",
         (
-            Signal(
+            Query(
                 "{{service_name}} {{service_instance_id}}",
                 total(series(PROCESS_MEMORY_USAGE), "service_name", "service_instance_id"),
             ),
@@ -112,8 +112,8 @@ def memory_usage() -> timeseries.Panel:
 
 def thread_pools() -> timeseries.Panel:
     """Worker threads and queued tasks."""
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             31,
             "Thread pools",
             "Active and maximum worker threads, and tasks waiting for a thread, by thread pool.",
@@ -123,11 +123,11 @@ def thread_pools() -> timeseries.Panel:
         ),
         "short",
         (
-            Signal(
+            Query(
                 "{{trust_executor_name}} {{trust_executor_state}}",
                 total(series(TRUST_EXECUTOR_THREADS), "trust_executor_name", "trust_executor_state"),
             ),
-            Signal("{{trust_executor_name}} waiting", total(series(TRUST_EXECUTOR_QUEUE_SIZE), "trust_executor_name")),
+            Query("{{trust_executor_name}} waiting", total(series(TRUST_EXECUTOR_QUEUE_SIZE), "trust_executor_name")),
         ),
         width=12,
     )
@@ -135,8 +135,8 @@ def thread_pools() -> timeseries.Panel:
 
 def node_readiness() -> statetimeline.Panel:
     """Readiness of the Kubernetes nodes."""
-    return states(
-        About(
+    return state_timeline_panel(
+        PanelText(
             33,
             "Kubernetes node readiness",
             "Ready condition of each Kubernetes node.",
@@ -145,20 +145,20 @@ def node_readiness() -> statetimeline.Panel:
             alerts=("TrustKubernetesNodeUnhealthy",),
         ),
         (
-            Signal(
+            Query(
                 "{{node}}",
                 'max by (node) (kube_node_status_condition{condition="Ready", status="true"})',
             ),
         ),
-        words={"1": ("ready", "green"), "0": ("not ready", "red")},
+        texts={"1": ("ready", "green"), "0": ("not ready", "red")},
         width=12,
     )
 
 
 def container_restarts() -> table.Panel:
     """Container restarts in Kubernetes."""
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             34,
             "Container restarts",
             "Restarts of each container in the last 15 minutes.",

@@ -30,19 +30,19 @@ from monitoring.dashboards.security.overview import (
     suspicious_activity,
 )
 from monitoring.dashboards.security.rate_limiting import access_denied, rate_limiting
-from monitoring.dashboards.template import SECURITY, fill, new_dashboard
+from monitoring.dashboards.template import SECURITY, add_rows, new_dashboard
 
 
 def dashboard() -> builders.Dashboard:
     """The dashboard with its panels."""
-    frame = new_dashboard(
+    empty = new_dashboard(
         SECURITY,
         "Trust service: security",
         "Attacks and their origin, authentication, access control, audit log and compliance. For SOC analysts and "
         "compliance officers.",
     )
-    return fill(
-        frame,
+    return add_rows(
+        empty,
         {
             "Overview": (*security_status(), security_events(), suspicious_activity(), incidents_over_time()),
             "Authentication": (

@@ -6,18 +6,25 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import table, timeseries
 
-from monitoring.dashboards.panels import TEXT_COLOUR, About, Column, Signal, Words, rows, trend
-from monitoring.dashboards.queries import increase, rate, series, share, total
+from monitoring.dashboards.panels import (
+    TEXT_COLOUR,
+    Column,
+    PanelText,
+    Query,
+    ValueTexts,
+    table_panel,
+    time_series_panel,
+)
+from monitoring.dashboards.queries import increase, rate, ratio, series, total, zero_if_recorded
 from monitoring.dashboards.security.constants import (
     AUDIT,
     COMPLIANCE,
     FAILED,
     NO_CHECKS,
     NO_OPERATIONS,
-    WARN_OF_ANY,
-    counted,
-    known,
-    unrecorded,
+    YELLOW_FROM_ONE,
+    missing_audit_records,
+    whole_events,
 )
 from monitoring.dashboards.thresholds import NONE_ALLOWED, falling
 from trust_otel.semconv.metrics import (
@@ -29,7 +36,7 @@ from trust_otel.semconv.metrics import (
 _ACTION: Final = "trust_audit_action"
 _CONTROL: Final = ("trust_compliance_framework", "trust_compliance_control")
 
-_FRAMEWORKS: Final[Words] = {
+_FRAMEWORKS: Final[ValueTexts] = {
     "eidas": ("eIDAS", TEXT_COLOUR),
     "gdpr": ("GDPR", TEXT_COLOUR),
     "cab_forum": ("CA/Browser Forum", TEXT_COLOUR),
@@ -41,11 +48,11 @@ _FRAMEWORKS: Final[Words] = {
 
 def audit_completeness() -> table.Panel:
     """Audit records and completeness by action."""
-    began, missing = total(series(TRUST_AUDIT_OPERATIONS), _ACTION), unrecorded(_ACTION)
+    began, missing = total(series(TRUST_AUDIT_OPERATIONS), _ACTION), missing_audit_records(_ACTION)
     failed = total(increase(TRUST_AUDIT_EVENTS, FAILED), _ACTION)
     records = total(increase(TRUST_AUDIT_EVENTS), _ACTION)
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             AUDIT,
             "Audit log events and completeness",
             "Audit records written in the selected time range, records of failed operations, and operations without "
@@ -59,8 +66,8 @@ def audit_completeness() -> table.Panel:
         ),
         {_ACTION: "Action"},
         (
-            Column("Records", counted(records, f"{began} * 0"), "none", width=100),
-            Column("Failed", counted(failed, f"{began} * 0"), "none", width=100),
+            Column("Records", whole_events(records, f"{began} * 0"), "none", width=100),
+            Column("Failed", whole_events(failed, f"{began} * 0"), "none", width=100),
             Column("Missing", missing, "none", levels=NONE_ALLOWED, width=100),
             Column("Completeness", f"1 - {missing} / {began}", "percentunit", levels=falling(red=1), width=110),
         ),
@@ -73,8 +80,8 @@ def audit_completeness() -> table.Panel:
 def audit_events_over_time() -> timeseries.Panel:
     """Audit records over time."""
     events = total(rate(TRUST_AUDIT_EVENTS), _ACTION)
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             32,
             "Audit log events over time",
             "Audit records per minute by action, and the number of missing records (right axis).",
@@ -85,8 +92,8 @@ def audit_events_over_time() -> timeseries.Panel:
         ),
         "cpm",
         (
-            Signal("{{" + _ACTION + "}}", f"{events} * 60"),
-            Signal("missing", unrecorded(), "none", dashed=True, colour="red"),
+            Query("{{" + _ACTION + "}}", f"{events} * 60"),
+            Query("missing", missing_audit_records(), "none", dashed=True, colour="red"),
         ),
         height=10,
     )
@@ -99,10 +106,10 @@ def compliance_checks() -> table.Panel:
         return total(increase(TRUST_COMPLIANCE_CHECKS, *matchers, over=over), *_CONTROL)
 
     def number(*matchers: str, over: str = "$__range") -> str:
-        return counted(checks(*matchers, over=over), known(TRUST_COMPLIANCE_CHECKS, *_CONTROL))
+        return whole_events(checks(*matchers, over=over), zero_if_recorded(TRUST_COMPLIANCE_CHECKS, by=_CONTROL))
 
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             COMPLIANCE,
             "Compliance violations and regulatory requirements",
             "Compliance checks of each control: violations in the last 15 minutes, which trigger an alert, and all "
@@ -114,18 +121,18 @@ def compliance_checks() -> table.Panel:
         ),
         dict(zip(_CONTROL, ("Regulation", "Control"), strict=True)),
         (
-            Column("Last 15 min", number(FAILED, over="15m"), "none", levels=WARN_OF_ANY, width=95),
+            Column("Last 15 min", number(FAILED, over="15m"), "none", levels=YELLOW_FROM_ONE, width=95),
             Column("Violations", number(FAILED), "none", width=90),
             Column("Passed", number('trust_outcome="success"'), "none", width=90),
             Column(
                 "Pass rate",
-                share(checks('trust_outcome="success"', over="$__range"), checks(over="$__range")),
+                ratio(checks('trust_outcome="success"', over="$__range"), checks(over="$__range")),
                 "percentunit",
                 width=110,
             ),
         ),
         sort="Violations",
-        key_words={"Regulation": _FRAMEWORKS},
+        key_texts={"Regulation": _FRAMEWORKS},
         width=12,
         height=9,
     )
@@ -134,8 +141,8 @@ def compliance_checks() -> table.Panel:
 def violations_over_time() -> timeseries.Panel:
     """Compliance violations over time."""
     failed = total(increase(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m"), *_CONTROL)
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             33,
             "Compliance violations over time",
             "Failed compliance checks within 15 minutes by regulation and control.",
@@ -146,9 +153,9 @@ def violations_over_time() -> timeseries.Panel:
         ),
         "none",
         (
-            Signal(
+            Query(
                 "{{trust_compliance_framework}} {{trust_compliance_control}}",
-                counted(failed, known(TRUST_COMPLIANCE_CHECKS, *_CONTROL)),
+                whole_events(failed, zero_if_recorded(TRUST_COMPLIANCE_CHECKS, by=_CONTROL)),
             ),
         ),
         height=9,

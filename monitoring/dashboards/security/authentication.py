@@ -6,8 +6,8 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import table, timeseries
 
-from monitoring.dashboards.panels import About, Column, Signal, rows, trend
-from monitoring.dashboards.queries import increase, rate, share, total
+from monitoring.dashboards.panels import Column, PanelText, Query, table_panel, time_series_panel
+from monitoring.dashboards.queries import increase, rate, ratio, total, zero_if_recorded
 from monitoring.dashboards.security.constants import (
     ADDRESSES,
     BRUTE_FORCE_LIMIT,
@@ -20,10 +20,9 @@ from monitoring.dashboards.security.constants import (
     NO_MFA,
     THREATS,
     WITH_CREDENTIALS,
-    counted,
-    failing,
-    known,
-    no_row,
+    failures_by_address,
+    placeholder_row,
+    whole_events,
 )
 from monitoring.dashboards.template import SECURITY, panel_url
 from monitoring.dashboards.thresholds import rising
@@ -47,8 +46,8 @@ def authentication_outcomes() -> timeseries.Panel:
         matcher = f'trust_outcome="{name}"'
         return f"{total(rate(TRUST_AUTH_ATTEMPTS, WITH_CREDENTIALS, matcher))} * 60"
 
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             LOGINS,
             "Authentication success and failure rates",
             "Login attempts per minute by outcome, and the failure rate (right axis). Error: the credentials could "
@@ -66,10 +65,10 @@ def authentication_outcomes() -> timeseries.Panel:
         "cpm",
         (
             *(
-                Signal(name, f"{outcome(name)} or {known(TRUST_AUTH_ATTEMPTS)}", colour=colour)
+                Query(name, f"{outcome(name)} or {zero_if_recorded(TRUST_AUTH_ATTEMPTS)}", colour=colour)
                 for name, colour in (("success", "green"), ("failure", "red"), ("error", "purple"))
             ),
-            Signal("failure rate", share(failed, tried), "percentunit", dashed=True, colour="orange"),
+            Query("failure rate", ratio(failed, tried), "percentunit", dashed=True, colour="orange"),
         ),
         height=9,
     )
@@ -82,10 +81,10 @@ def authentication_methods() -> table.Panel:
         return total(increase(TRUST_AUTH_ATTEMPTS, *matchers), _METHOD)
 
     def outcome(name: str) -> str:
-        return counted(count(f'trust_outcome="{name}"'), f"{count()} * 0")
+        return whole_events(count(f'trust_outcome="{name}"'), f"{count()} * 0")
 
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             27,
             "Authentication by method",
             "Login attempts in the selected time range by authentication method. Requests without credentials have "
@@ -98,7 +97,7 @@ def authentication_methods() -> table.Panel:
             Column("Succeeded", outcome("success"), "short", width=100),
             Column("Failed", outcome("failure"), "short", width=100),
             Column("Errors", outcome("error"), "short", width=100),
-            Column("Failure rate", share(count(FAILED), count()), "percentunit", width=110),
+            Column("Failure rate", ratio(count(FAILED), count()), "percentunit", width=110),
         ),
         sort="Failed",
         width=12,
@@ -109,15 +108,15 @@ def authentication_methods() -> table.Panel:
 def failing_addresses() -> table.Panel:
     """Addresses with the most failed logins, against the alert thresholds."""
     keys = ("service_name", "client_address")
-    in_an_hour = failing("1h", *keys)
+    in_an_hour = failures_by_address("1h", *keys)
     worst = f"topk({_SHOWN_ADDRESSES}, {in_an_hour})"
 
     def shown(over: str) -> str:
-        return counted(f"({failing(over, *keys)} and {worst})")
+        return whole_events(f"({failures_by_address(over, *keys)} and {worst})")
 
-    no_addresses = no_row("client_address", _NO_ADDRESSES, known(TRUST_AUTH_ATTEMPTS))
-    return rows(
-        About(
+    no_addresses = placeholder_row("client_address", _NO_ADDRESSES, zero_if_recorded(TRUST_AUTH_ATTEMPTS))
+    return table_panel(
+        PanelText(
             ADDRESSES,
             "Failed authentication by IP address",
             f"The {_SHOWN_ADDRESSES} addresses with the most failed logins. An address is listed after several "
@@ -155,10 +154,10 @@ def failed_logins_by_source() -> timeseries.Panel:
     """Failed logins: all, of tracked addresses, and of untracked addresses."""
 
     def in_a_minute(query: str) -> str:
-        return f"{total(query)} * 60 or {known(TRUST_AUTH_ATTEMPTS)}"
+        return f"{total(query)} * 60 or {zero_if_recorded(TRUST_AUTH_ATTEMPTS)}"
 
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             28,
             "Failed logins by source",
             "Failed logins per minute: of all addresses, of repeatedly failing addresses, and of addresses beyond "
@@ -171,12 +170,12 @@ def failed_logins_by_source() -> timeseries.Panel:
         ),
         "cpm",
         (
-            Signal("all addresses", in_a_minute(rate(TRUST_AUTH_ATTEMPTS, FAILED, WITH_CREDENTIALS))),
-            Signal(
+            Query("all addresses", in_a_minute(rate(TRUST_AUTH_ATTEMPTS, FAILED, WITH_CREDENTIALS))),
+            Query(
                 "repeatedly failing addresses",
                 in_a_minute(rate(TRUST_SECURITY_AUTH_FAILURES, 'client_address!="_other"')),
             ),
-            Signal("untracked addresses", in_a_minute(rate(TRUST_SECURITY_AUTH_FAILURES, 'client_address="_other"'))),
+            Query("untracked addresses", in_a_minute(rate(TRUST_SECURITY_AUTH_FAILURES, 'client_address="_other"'))),
         ),
         height=10,
     )
@@ -189,8 +188,8 @@ def mfa_challenges() -> timeseries.Panel:
     def by_method(*matchers: str) -> str:
         return total(rate(TRUST_AUTH_MFA_CHALLENGES, *matchers), _MFA_METHOD)
 
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             MFA,
             "Multi-factor authentication trends",
             "MFA challenges per minute by method and outcome, and the failure rate (right axis).",
@@ -203,19 +202,19 @@ def mfa_challenges() -> timeseries.Panel:
         "cpm",
         (
             *(
-                Signal(
-                    "{{" + _MFA_METHOD + "}} " + words,
+                Query(
+                    "{{" + _MFA_METHOD + "}} " + outcome,
                     f"({by_method(matcher)} or {by_method()} * 0) * 60",
                     colour=colour,
                 )
-                for words, matcher, colour in (
+                for outcome, matcher, colour in (
                     ("passed", 'trust_outcome="success"', "green"),
                     ("failed", FAILED, "red"),
                 )
             ),
-            Signal(
+            Query(
                 "failure rate",
-                share(failed, total(rate(TRUST_AUTH_MFA_CHALLENGES))),
+                ratio(failed, total(rate(TRUST_AUTH_MFA_CHALLENGES))),
                 "percentunit",
                 dashed=True,
                 colour="orange",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.dashboards.panels import TEXT_COLOUR, Words
-from monitoring.dashboards.queries import increase, measured, named, recorded, series, total
+from monitoring.dashboards.panels import TEXT_COLOUR, ValueTexts
+from monitoring.dashboards.queries import increase, recorded, series, total, with_label, zero_if_recorded
 from monitoring.dashboards.thresholds import GREEN, YELLOW, Levels, limit
-from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_AUTH_ATTEMPTS,
@@ -28,7 +27,7 @@ BRUTE_FORCE_LIMIT: Final = limit("TrustBruteForceFromAddress", _FAILURES)
 RATE_LIMIT_LIMIT: Final = limit("TrustExcessiveRateLimiting", TRUST_SECURITY_RATE_LIMITED.prometheus_name)
 """Requests refused by one rate limit within five minutes."""
 
-WARN_OF_ANY: Final = Levels(GREEN, ((1, YELLOW),))
+YELLOW_FROM_ONE: Final = Levels(GREEN, ((1, YELLOW),))
 """Green at 0, yellow from 1 on: for counts whose alert is a warning."""
 
 FAILED: Final = 'trust_outcome!="success"'
@@ -39,17 +38,17 @@ UNMEASURED: Final = f"{total(series(TRUST_OTEL_INSTANCE_UP))} * NaN"
 """NaN while a service reports: a row for events that no service records."""
 
 NO_SEVERITY: Final = "none"
-SEVERITIES: Final[Words] = {
+SEVERITIES: Final[ValueTexts] = {
     "critical": ("critical", "red"),
     # Yellow text is not readable on white.
     "warning": ("warning", "orange"),
     "info": ("info", "blue"),
     NO_SEVERITY: ("-", TEXT_COLOUR),
 }
-_REQUESTED: Final = measured(HTTP_SERVER_REQUEST_DURATION, part="_count")
-_ATTEMPTED: Final = measured(TRUST_AUTH_ATTEMPTS)
-_CHALLENGED: Final = measured(TRUST_AUTH_MFA_CHALLENGES)
-DETECTED: Final = {
+_REQUESTED: Final = zero_if_recorded(HTTP_SERVER_REQUEST_DURATION, part="_count")
+_ATTEMPTED: Final = zero_if_recorded(TRUST_AUTH_ATTEMPTS)
+_CHALLENGED: Final = zero_if_recorded(TRUST_AUTH_MFA_CHALLENGES)
+DETECTOR_INPUT_BY_INCIDENT: Final = {
     "credential_stuffing": _ATTEMPTED,
     "password_spraying": _ATTEMPTED,
     "impossible_travel": _ATTEMPTED,
@@ -57,9 +56,9 @@ DETECTED: Final = {
     "mfa_fatigue": _CHALLENGED,
 }
 """Incident types of the detectors, and 0 if the events that the detector reads are recorded."""
-WATCHED: Final = (measured(TRUST_SECURITY_INCIDENTS), _REQUESTED, _ATTEMPTED, _CHALLENGED)
+DETECTOR_INPUTS: Final = (zero_if_recorded(TRUST_SECURITY_INCIDENTS), _REQUESTED, _ATTEMPTED, _CHALLENGED)
 """0 if incidents, or the events that a detector reads, are recorded."""
-INCIDENT_WORDS: Final[Words] = {
+INCIDENT_TEXTS: Final[ValueTexts] = {
     "credential_stuffing": ("Credential stuffing", TEXT_COLOUR),
     "password_spraying": ("Password spraying", TEXT_COLOUR),
     "impossible_travel": ("Impossible travel", TEXT_COLOUR),
@@ -81,27 +80,22 @@ NO_CHECKS: Final = "No service records compliance checks. Record them with recor
 NO_EVENTS: Final = "No service records security events, or Prometheus evaluates no rules."
 
 
-def counted(query: str, *others: str) -> str:
+def whole_events(query: str, *others: str) -> str:
     """Events as whole numbers, which increase() does not give; the first query with a result is used."""
     return " or ".join((f"round({query})", *others))
 
 
-def failing(over: str, *by: str) -> str:
+def failures_by_address(over: str, *by: str) -> str:
     """Failed logins of each tracked address, without those counted as `_other`."""
     return total(increase(TRUST_SECURITY_AUTH_FAILURES, 'client_address!="_other"', over=over), *by)
 
 
-def no_row(label: str, value: str, zero: str) -> str:
+def placeholder_row(label: str, value: str, zero: str) -> str:
     """Follows `or`: a row or line with this name, as long as `zero` has a result and there is no other row."""
-    return f"on () {named(zero, label, value)}"
+    return f"on () {with_label(zero, label, value)}"
 
 
-def known(metric: Metric, *by: str) -> str:
-    """As `measured`, by label."""
-    return measured(metric, by=by)
-
-
-def unrecorded(*by: str) -> str:
+def missing_audit_records(*by: str) -> str:
     """Operations without an audit record for five minutes."""
     missing = recorded("service_instance:trust_audit_unrecorded_operations:count", 'service_instance_id=~"$instance"')
     return total(f"clamp_min(min_over_time({missing}[5m]), 0)", *by)

@@ -6,8 +6,16 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import geomap, table, timeseries
 
-from monitoring.dashboards.panels import UP_OR_DOWN, About, Column, Signal, rows, trend, world
-from monitoring.dashboards.queries import file_name, increase, named, series, share, total
+from monitoring.dashboards.panels import (
+    UP_OR_DOWN,
+    Column,
+    PanelText,
+    Query,
+    country_map_panel,
+    table_panel,
+    time_series_panel,
+)
+from monitoring.dashboards.queries import increase, ratio, series, total, with_base_name, with_label
 from monitoring.dashboards.security.constants import (
     ADDRESSES,
     FAILED,
@@ -15,7 +23,7 @@ from monitoring.dashboards.security.constants import (
     NO_FEEDS,
     THREATS,
     WITH_CREDENTIALS,
-    counted,
+    whole_events,
 )
 from monitoring.dashboards.template import MONITORING, SECURITY, panel_url
 from monitoring.dashboards.thresholds import NEUTRAL, Levels
@@ -48,9 +56,9 @@ _NO_COUNTRY: Final = "No logins with a known country in the selected time range.
 def geographic_distribution() -> geomap.Panel:
     """Failed logins and threats on a map."""
     failed = f"({_attempts(FAILED)} or {_attempts()} * 0)"
-    both = f"sum by ({_COUNTRY}) ({named(failed, 'kind', 'failed')} or {named(_threats(), 'kind', 'threat')})"
-    return world(
-        About(
+    both = f"sum by ({_COUNTRY}) ({with_label(failed, 'kind', 'failed')} or {with_label(_threats(), 'kind', 'threat')})"
+    return country_map_panel(
+        PanelText(
             GEOGRAPHY,
             "Geographic distribution of authentication and threats",
             "Failed logins and requests from addresses on reputation feeds in the selected time range, by country "
@@ -61,7 +69,7 @@ def geographic_distribution() -> geomap.Panel:
             links={"Failed authentication by IP address": panel_url(SECURITY, ADDRESSES)},
         ),
         "none",
-        Signal("{{" + _COUNTRY + "}}", counted(both)),
+        Query("{{" + _COUNTRY + "}}", whole_events(both)),
         _COUNTRY,
         levels=Levels("green", ((1, "orange"),)),
         height=11,
@@ -76,8 +84,8 @@ def authentication_by_country() -> table.Panel:
     no_logins = f"{everywhere} and on () {total(series(TRUST_AUTH_ATTEMPTS))}"
     feeds = f"({total(series(TRUST_SECURITY_THREAT_MATCHES))} or {total(series(TRUST_OTEL_SOURCE_UP, _REPUTATION))})"
     no_threats = f"{everywhere} and on () {feeds}"
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             29,
             "Authentication and threats by country",
             "Logins and requests from addresses on reputation feeds in the selected time range, by country of the "
@@ -88,18 +96,18 @@ def authentication_by_country() -> table.Panel:
         ),
         {_COUNTRY: "Country"},
         (
-            Column("Logins", counted(_attempts('trust_outcome="success"'), no_logins), "none", width=90),
+            Column("Logins", whole_events(_attempts('trust_outcome="success"'), no_logins), "none", width=90),
             Column(
                 "Failed",
-                counted(_attempts(FAILED), no_logins),
+                whole_events(_attempts(FAILED), no_logins),
                 "none",
                 levels=Levels("transparent", ((1, NEUTRAL),)),
                 width=90,
             ),
-            Column("Failure rate", share(_attempts(FAILED), tried), "percentunit", width=110),
+            Column("Failure rate", ratio(_attempts(FAILED), tried), "percentunit", width=110),
             Column(
                 "Threats",
-                counted(_threats(), no_threats),
+                whole_events(_threats(), no_threats),
                 "none",
                 levels=Levels("transparent", ((1, "orange"),)),
                 width=90,
@@ -115,8 +123,8 @@ def threat_matches() -> timeseries.Panel:
     """Requests from listed addresses, by feed."""
     matches = total(increase(TRUST_SECURITY_THREAT_MATCHES, over="5m"), _FEED)
     feeds = f'label_replace({series(TRUST_OTEL_SOURCE_UP, _REPUTATION)}, "{_FEED}", "$1", "{_SOURCE}", "(.+)")'
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             THREATS,
             "Threat intelligence and IP reputation",
             "Requests within 5 minutes from addresses on a reputation feed, by feed.",
@@ -130,9 +138,9 @@ def threat_matches() -> timeseries.Panel:
         ),
         "none",
         (
-            Signal(
+            Query(
                 "{{" + _FEED + "}}",
-                counted(matches, f"sum by ({_FEED}) ({feeds}) * 0"),
+                whole_events(matches, f"sum by ({_FEED}) ({feeds}) * 0"),
             ),
         ),
     )
@@ -143,8 +151,8 @@ def feeds_and_geoip() -> table.Panel:
     matches = total(increase(TRUST_SECURITY_THREAT_MATCHES, over="1d"), _FEED)
     by_source = f'label_replace({matches}, "{_SOURCE}", "$1", "{_FEED}", "(.+)")'
     of_feeds = f"sum by ({_SOURCE}) ({by_source})"
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             30,
             "Reputation feeds and GeoIP database",
             "Whether all instances can read the source, the longest time since it was read, and the matches of a "
@@ -159,18 +167,18 @@ def feeds_and_geoip() -> table.Panel:
         (
             Column(
                 "State",
-                f"min by ({_SOURCE}) ({file_name(series(TRUST_OTEL_SOURCE_UP, _LISTS), _SOURCE)})",
+                f"min by ({_SOURCE}) ({with_base_name(series(TRUST_OTEL_SOURCE_UP, _LISTS), _SOURCE)})",
                 "none",
-                words=UP_OR_DOWN,
+                texts=UP_OR_DOWN,
                 width=80,
             ),
             Column(
                 "Last read",
-                f"time() - min by ({_SOURCE}) ({file_name(series(TRUST_OTEL_SOURCE_LAST_READ, _LISTS), _SOURCE)})",
+                f"time() - min by ({_SOURCE}) ({with_base_name(series(TRUST_OTEL_SOURCE_LAST_READ, _LISTS), _SOURCE)})",
                 "s",
                 width=100,
             ),
-            Column("Matches (1 day)", counted(of_feeds), "none", width=140),
+            Column("Matches (1 day)", whole_events(of_feeds), "none", width=140),
         ),
         sort="Matches (1 day)",
         width=12,

@@ -6,18 +6,19 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import stat, table, timeseries
 
-from monitoring.dashboards.panels import About, Column, Signal, number, rows, trend
-from monitoring.dashboards.queries import increase, named, recorded, scraped, series, total
+from monitoring.dashboards.panels import Column, PanelText, Query, stat_panel, table_panel, time_series_panel
+from monitoring.dashboards.queries import increase, recorded, scraped, series, total, with_label, zero_if_recorded
 from monitoring.dashboards.security.constants import (
     ADDRESSES,
     AUDIT,
     BRUTE_FORCE_LIMIT,
     BURST_LIMIT,
     COMPLIANCE,
-    DETECTED,
+    DETECTOR_INPUT_BY_INCIDENT,
+    DETECTOR_INPUTS,
     EVENTS,
     FAILED,
-    INCIDENT_WORDS,
+    INCIDENT_TEXTS,
     INCIDENTS,
     LOGINS,
     MFA,
@@ -33,14 +34,12 @@ from monitoring.dashboards.security.constants import (
     SEVERITIES,
     THREATS,
     UNMEASURED,
-    WARN_OF_ANY,
-    WATCHED,
     WITH_CREDENTIALS,
-    counted,
-    failing,
-    known,
-    no_row,
-    unrecorded,
+    YELLOW_FROM_ONE,
+    failures_by_address,
+    missing_audit_records,
+    placeholder_row,
+    whole_events,
 )
 from monitoring.dashboards.template import OPERATIONAL, SECURITY, panel_url
 from monitoring.dashboards.thresholds import NEUTRAL, NONE_ALLOWED, Levels, rising
@@ -99,8 +98,8 @@ def _status() -> stat.Panel:
     watchdog = scraped("ALERTS", 'alertname="TrustWatchdog"', 'alertstate="firing"')
     recorded_events = " or ".join(total(series(metric)) for metric in _EVENTS)
     ok = f"(count({watchdog}) * 0 and ({recorded_events}))"
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             20,
             "Security status",
             "Highest severity of the firing alerts of the security and compliance teams.",
@@ -109,17 +108,17 @@ def _status() -> stat.Panel:
             links={"Alerts": panel_url(OPERATIONAL, 9), "Events": panel_url(SECURITY, EVENTS)},
         ),
         "none",
-        (Signal("Status", f"clamp_max({critical}, 1) * 2 or clamp_max({warning}, 1) or {ok}"),),
+        (Query("Status", f"clamp_max({critical}, 1) * 2 or clamp_max({warning}, 1) or {ok}"),),
         levels=rising(yellow=1, red=2),
-        words={"0": ("OK", "green"), "1": ("warning", "yellow"), "2": ("critical", "red")},
+        texts={"0": ("OK", "green"), "1": ("warning", "yellow"), "2": ("critical", "red")},
         sparkline=False,
         link=panel_url(OPERATIONAL, 9),
     )
 
 
 def _critical_incidents() -> stat.Panel:
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             21,
             "Critical incidents",
             "Security incidents of severity critical in the last 10 minutes.",
@@ -130,9 +129,11 @@ def _critical_incidents() -> stat.Panel:
         ),
         "none",
         (
-            Signal(
+            Query(
                 "Critical incidents",
-                counted(total(increase(TRUST_SECURITY_INCIDENTS, _CRITICAL, over=_ALERT_WINDOW)), *WATCHED),
+                whole_events(
+                    total(increase(TRUST_SECURITY_INCIDENTS, _CRITICAL, over=_ALERT_WINDOW)), *DETECTOR_INPUTS
+                ),
             ),
         ),
         levels=NONE_ALLOWED,
@@ -141,10 +142,10 @@ def _critical_incidents() -> stat.Panel:
 
 
 def _attacking_addresses() -> stat.Panel:
-    brute_force = f"{failing('1h', *_OF_AN_ADDRESS)} >= {BRUTE_FORCE_LIMIT:g}"
-    burst = f"{failing('1m', *_OF_AN_ADDRESS)} >= {BURST_LIMIT:g}"
-    return number(
-        About(
+    brute_force = f"{failures_by_address('1h', *_OF_AN_ADDRESS)} >= {BRUTE_FORCE_LIMIT:g}"
+    burst = f"{failures_by_address('1m', *_OF_AN_ADDRESS)} >= {BURST_LIMIT:g}"
+    return stat_panel(
+        PanelText(
             22,
             "Attacking IP addresses",
             f"Client addresses with at least {BURST_LIMIT:g} failed logins within a minute or {BRUTE_FORCE_LIMIT:g} "
@@ -155,7 +156,11 @@ def _attacking_addresses() -> stat.Panel:
             links={"Addresses": panel_url(SECURITY, ADDRESSES)},
         ),
         "none",
-        (Signal("Attacking IP addresses", f"count({brute_force} or {burst}) or {known(TRUST_AUTH_ATTEMPTS)}"),),
+        (
+            Query(
+                "Attacking IP addresses", f"count({brute_force} or {burst}) or {zero_if_recorded(TRUST_AUTH_ATTEMPTS)}"
+            ),
+        ),
         levels=NONE_ALLOWED,
         # Evaluating an hour of all addresses at every step would be slow.
         sparkline=False,
@@ -170,8 +175,8 @@ def _rate_limited() -> stat.Panel:
         "service_name",
         "trust_rate_limit_name",
     )
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             23,
             "Rate-limited requests",
             "Requests refused within 5 minutes by the rate limit that refused most. The alert fires at "
@@ -183,15 +188,19 @@ def _rate_limited() -> stat.Panel:
             links={"Rate limiting": panel_url(SECURITY, RATE_LIMITING)},
         ),
         "none",
-        (Signal("Rate-limited requests", counted(f"max({refusals})", known(TRUST_SECURITY_RATE_LIMITED))),),
+        (
+            Query(
+                "Rate-limited requests", whole_events(f"max({refusals})", zero_if_recorded(TRUST_SECURITY_RATE_LIMITED))
+            ),
+        ),
         levels=rising(yellow=RATE_LIMIT_LIMIT / 2, red=RATE_LIMIT_LIMIT),
         link=panel_url(SECURITY, RATE_LIMITING),
     )
 
 
 def _missing_audit_records() -> stat.Panel:
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             24,
             "Missing audit records",
             "Privileged operations without an audit record for 5 minutes.",
@@ -202,15 +211,15 @@ def _missing_audit_records() -> stat.Panel:
             links={"Audit log": panel_url(SECURITY, AUDIT)},
         ),
         "none",
-        (Signal("Missing audit records", unrecorded()),),
+        (Query("Missing audit records", missing_audit_records()),),
         levels=NONE_ALLOWED,
         link=panel_url(SECURITY, AUDIT),
     )
 
 
 def _compliance_violations() -> stat.Panel:
-    return number(
-        About(
+    return stat_panel(
+        PanelText(
             25,
             "Compliance violations",
             "Failed compliance checks of all controls in the last 15 minutes.",
@@ -222,12 +231,15 @@ def _compliance_violations() -> stat.Panel:
         ),
         "none",
         (
-            Signal(
+            Query(
                 "Compliance violations",
-                counted(total(increase(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m")), known(TRUST_COMPLIANCE_CHECKS)),
+                whole_events(
+                    total(increase(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m")),
+                    zero_if_recorded(TRUST_COMPLIANCE_CHECKS),
+                ),
             ),
         ),
-        levels=WARN_OF_ANY,
+        levels=YELLOW_FROM_ONE,
         link=panel_url(SECURITY, COMPLIANCE),
     )
 
@@ -235,8 +247,8 @@ def _compliance_violations() -> stat.Panel:
 def security_events() -> table.Panel:
     """All security events, the most severe first, with links to the detail panels."""
     there = panel_url(SECURITY, "${__data.fields.Panel}")
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             EVENTS,
             "Real-time security events",
             "Security events in the last minute, 5 minutes and hour. Incidents come first, by severity; an incident "
@@ -252,7 +264,7 @@ def security_events() -> table.Panel:
             Column("1 hour", _happened("1h"), "none", width=70),
         ),
         key_links={"Event": there},
-        key_words={"Event": INCIDENT_WORDS, "Severity": SEVERITIES},
+        key_texts={"Event": INCIDENT_TEXTS, "Severity": SEVERITIES},
         key_widths={"Severity": 80, "Panel": 55},
         width=12,
         height=15,
@@ -264,7 +276,11 @@ _SOME: Final = Levels("transparent", ((1, NEUTRAL),))
 
 def _happened(over: str) -> str:
     others = (
-        _as_event(f"({total(increase(metric, *matchers, over=over))} or {known(metric)} or {UNMEASURED})", event, panel)
+        _as_event(
+            f"({total(increase(metric, *matchers, over=over))} or {zero_if_recorded(metric)} or {UNMEASURED})",
+            event,
+            panel,
+        )
         for event, metric, matchers, panel in _OTHER_EVENTS
     )
     severities = ('="critical"', '="warning"', '=~"info|_other"')
@@ -272,13 +288,13 @@ def _happened(over: str) -> str:
 
 
 def _as_event(query: str, event: str, panel: int) -> str:
-    return named(named(named(query, "event", event), "trust_severity", NO_SEVERITY), "panel", str(panel))
+    return with_label(with_label(with_label(query, "event", event), "trust_severity", NO_SEVERITY), "panel", str(panel))
 
 
 def _raised(severity: str, over: str) -> str:
     found = total(increase(TRUST_SECURITY_INCIDENTS, f"trust_severity{severity}", over=over), _TYPE, "trust_severity")
     by_kind = f'label_replace({found}, "event", "$1", "{_TYPE}", "(.+)")'
-    return named(f"sum by (event, trust_severity) ({by_kind})", "panel", str(INCIDENTS))
+    return with_label(f"sum by (event, trust_severity) ({by_kind})", "panel", str(INCIDENTS))
 
 
 def suspicious_activity() -> table.Panel:
@@ -286,14 +302,14 @@ def suspicious_activity() -> table.Panel:
 
     def found(over: str, *matchers: str) -> str:
         query = total(increase(TRUST_SECURITY_INCIDENTS, *matchers, over=over), _TYPE)
-        detected = (named(watched, _TYPE, kind) for kind, watched in DETECTED.items())
-        return counted(query, known(TRUST_SECURITY_INCIDENTS, _TYPE), *detected)
+        detected = (with_label(watched, _TYPE, kind) for kind, watched in DETECTOR_INPUT_BY_INCIDENT.items())
+        return whole_events(query, zero_if_recorded(TRUST_SECURITY_INCIDENTS, by=(_TYPE,)), *detected)
 
     def recent(severities: str) -> str:
         return found(_ALERT_WINDOW, f"trust_severity{severities}")
 
-    return rows(
-        About(
+    return table_panel(
+        PanelText(
             INCIDENTS,
             "Suspicious activity and attack patterns",
             "Incidents by type: by severity in the last 10 minutes, and in the last hour and day. During an attack, "
@@ -308,13 +324,13 @@ def suspicious_activity() -> table.Panel:
         {_TYPE: "Pattern"},
         (
             Column("Critical", recent('="critical"'), "none", levels=NONE_ALLOWED, width=80),
-            Column("Warning", recent('=~"warning|_other"'), "none", levels=WARN_OF_ANY, width=80),
+            Column("Warning", recent('=~"warning|_other"'), "none", levels=YELLOW_FROM_ONE, width=80),
             Column("Info", recent('="info"'), "none", levels=_SOME, width=80),
             Column("1 hour", found("1h"), "none", width=70),
             Column("1 day", found("1d"), "none", width=70),
         ),
         sort="1 day",
-        key_words={"Pattern": INCIDENT_WORDS},
+        key_texts={"Pattern": INCIDENT_TEXTS},
         width=12,
         height=15,
     )
@@ -323,8 +339,8 @@ def suspicious_activity() -> table.Panel:
 def incidents_over_time() -> timeseries.Panel:
     """Incidents over time."""
     found = total(increase(TRUST_SECURITY_INCIDENTS, over="5m"), _TYPE)
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             26,
             "Security incidents over time",
             "Incidents by type within 5 minutes.",
@@ -334,7 +350,12 @@ def incidents_over_time() -> timeseries.Panel:
             alerts=("TrustSuspiciousActivity",),
         ),
         "none",
-        (Signal("{{" + _TYPE + "}}", counted(found, *(no_row(_TYPE, "no incidents", each) for each in WATCHED))),),
+        (
+            Query(
+                "{{" + _TYPE + "}}",
+                whole_events(found, *(placeholder_row(_TYPE, "no incidents", each) for each in DETECTOR_INPUTS)),
+            ),
+        ),
         width=24,
         height=9,
     )

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import timeseries
 
-from monitoring.dashboards.panels import About, Signal, trend
-from monitoring.dashboards.queries import increase, measured, total
+from monitoring.dashboards.panels import PanelText, Query, time_series_panel
+from monitoring.dashboards.queries import increase, total, zero_if_recorded
 from monitoring.dashboards.security.constants import (
     ADDRESSES,
     NO_DECISIONS,
     RATE_LIMIT_LIMIT,
     RATE_LIMITING,
-    counted,
-    known,
+    whole_events,
 )
 from monitoring.dashboards.template import SECURITY, panel_url
 from monitoring.dashboards.thresholds import rising
@@ -30,13 +29,13 @@ def rate_limiting() -> timeseries.Panel:
 
     def answers(code: str) -> str:
         matcher = f'http_response_status_code="{code}"'
-        return counted(
+        return whole_events(
             total(increase(HTTP_SERVER_REQUEST_DURATION, matcher, part="_count", over="5m")),
-            measured(HTTP_SERVER_REQUEST_DURATION, part="_count"),
+            zero_if_recorded(HTTP_SERVER_REQUEST_DURATION, part="_count"),
         )
 
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             RATE_LIMITING,
             "Rate limiting and blocking",
             "Requests refused within 5 minutes by each rate limit, with the alert threshold as a dashed line, and "
@@ -49,12 +48,12 @@ def rate_limiting() -> timeseries.Panel:
         ),
         "none",
         (
-            Signal(
+            Query(
                 "Rate limit {{trust_rate_limit_name}}",
-                counted(limits, known(TRUST_SECURITY_RATE_LIMITED, "trust_rate_limit_name")),
+                whole_events(limits, zero_if_recorded(TRUST_SECURITY_RATE_LIMITED, by=("trust_rate_limit_name",))),
             ),
-            Signal("HTTP 429", answers("429")),
-            Signal("HTTP 403", answers("403")),
+            Query("HTTP 429", answers("429")),
+            Query("HTTP 403", answers("403")),
         ),
         levels=rising(red=RATE_LIMIT_LIMIT),
     )
@@ -70,8 +69,8 @@ def access_denied() -> timeseries.Panel:
         part="_count",
         over="5m",
     )
-    return trend(
-        About(
+    return time_series_panel(
+        PanelText(
             31,
             "Access denied",
             "Denied authorization decisions within 5 minutes by resource type, and gRPC calls with status "
@@ -82,7 +81,9 @@ def access_denied() -> timeseries.Panel:
         ),
         "none",
         (
-            Signal("{{" + resource + "}}", counted(denied, known(TRUST_AUTHZ_DECISIONS, resource))),
-            Signal("gRPC denied", counted(total(calls), measured(RPC_SERVER_CALL_DURATION, part="_count"))),
+            Query(
+                "{{" + resource + "}}", whole_events(denied, zero_if_recorded(TRUST_AUTHZ_DECISIONS, by=(resource,)))
+            ),
+            Query("gRPC denied", whole_events(total(calls), zero_if_recorded(RPC_SERVER_CALL_DURATION, part="_count"))),
         ),
     )

@@ -1,15 +1,15 @@
-"""PromQL of the registry's metrics."""
+"""PromQL builders for the metrics of the registry."""
 
 from __future__ import annotations
 
-from monitoring.dashboards.queries import increase, mean, quantile, rate, recorded, series, share, total
+from monitoring.dashboards.queries import increase, mean, quantile, rate, ratio, recorded, series, total
 from tools.checks.promql import parse
 from trust_otel.semconv.metrics import HTTP_SERVER_REQUEST_DURATION, TRUST_SESSION_ACTIVE
 
 SERVICE = 'deployment_environment_name=~"$environment", service_name=~"$service"'
 
 
-def test_series_are_those_of_the_chosen_instances() -> None:
+def test_series_are_filtered_by_the_selected_instances() -> None:
     assert series(TRUST_SESSION_ACTIVE) == f'trust_session_active{{{SERVICE}, service_instance_id=~"$instance"}}'
 
 
@@ -23,29 +23,29 @@ def test_a_matcher_and_a_part_of_a_histogram_are_added() -> None:
     assert query.endswith(', http_route="/x"}')
 
 
-def test_rates_have_grafanas_window_and_increases_the_time_shown() -> None:
+def test_rates_use_the_rate_interval_and_increases_the_time_range() -> None:
     assert rate(TRUST_SESSION_ACTIVE).endswith("[$__rate_interval])")
     assert increase(TRUST_SESSION_ACTIVE).endswith("[$__range])")
     assert increase(TRUST_SESSION_ACTIVE, over="5m").endswith("[5m])")
 
 
-def test_a_total_keeps_the_labels_that_are_named() -> None:
+def test_a_total_keeps_the_given_labels() -> None:
     assert total("x") == "sum(x)"
     assert total("x", "a", "b") == "sum by (a, b) (x)"
 
 
-def test_everything_is_promql_once_the_variables_are_known() -> None:
+def test_the_results_are_valid_promql() -> None:
     for query in (
         quantile(0.95, HTTP_SERVER_REQUEST_DURATION, by=("service_name",), over="5m"),
         mean(HTTP_SERVER_REQUEST_DURATION, by=("service_name",), over="5m"),
-        share(total("a"), total("b")),
+        ratio(total("a"), total("b")),
     ):
         parse(query)
 
 
-def test_a_quantile_keeps_the_bounds_of_the_buckets() -> None:
+def test_a_quantile_keeps_the_le_label() -> None:
     assert "sum by (http_route, le)" in quantile(0.5, HTTP_SERVER_REQUEST_DURATION, by=("http_route",))
 
 
-def test_a_share_is_0_without_a_part_and_absent_without_a_whole() -> None:
-    assert share("a", "b") == "(a or b * 0) / (b > 0)"
+def test_a_ratio_is_0_without_a_part_and_absent_without_a_whole() -> None:
+    assert ratio("a", "b") == "(a or b * 0) / (b > 0)"
