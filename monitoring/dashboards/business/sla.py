@@ -33,7 +33,7 @@ def sla_compliance() -> table.Panel:
             5,
             "SLA compliance",
             "Each SLA: status of the last half hour, 30-day error budget left, compliance in the selected time "
-            "range, and objective. Below 0 % of the error budget, the SLA is violated.",
+            "range, and objective. If the error budget is below 0 %, the SLA is violated.",
             "Red or yellow: open the runbook, and inform the customers before they notice.",
             "No SLA is defined. Set TRUST_OTEL_SLA_FILE.",
             ("TrustSlaViolation",),

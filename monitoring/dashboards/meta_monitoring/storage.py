@@ -25,9 +25,9 @@ def series_by_metric() -> bargauge.Panel:
             f"Number of series of each metric of the selected services; the {_TOP} largest. A histogram has one "
             "series per bucket.",
             "A metric that keeps growing has a label with client-controlled values. The cardinality limits stop the "
-            "growth, see Cardinality overflow.",
+            "growth, see Cardinality overflow and drops.",
             "No service reports data.",
-            links={"Cardinality overflow": panel_url(MONITORING, 24)},
+            links={"Cardinality overflow and drops": panel_url(MONITORING, 24)},
         ),
         "short",
         (Query("{{metric}}", f"topk({_TOP}, {counts})"),),
@@ -53,7 +53,7 @@ def overflow_and_drops() -> timeseries.Panel:
     return time_series_panel(
         PanelText(
             24,
-            "Cardinality overflow and dropped measurements",
+            "Cardinality overflow and drops",
             "Measurements recorded in an overflow series because a cardinality limit was reached, by metric, and "
             "measurements dropped by the services, by reason.",
             "Overflow: find the label with client-controlled values. Dropped: the service logs the reason once.",
