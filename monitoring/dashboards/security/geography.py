@@ -50,7 +50,7 @@ def _threats() -> str:
     return total(increase(TRUST_SECURITY_THREAT_MATCHES, _KNOWN_COUNTRY), _COUNTRY)
 
 
-_NO_COUNTRY: Final = "No logins with a known country in the selected time range. Set TRUST_OTEL_GEOIP_DATABASE."
+_NO_COUNTRY: Final = "No logins in the selected time range, or TRUST_OTEL_GEOIP_DATABASE is not set."
 
 
 def geographic_distribution() -> geomap.Panel:
