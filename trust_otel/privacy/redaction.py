@@ -89,6 +89,8 @@ _KEYWORDS: Final = frozenset((*DB_OPERATION_NAME.members, "WITH", "VALUES", "REP
 _SUMMARY: Final = re.compile(r"[\w.-]+(?: [\w./-]+){0,3}")
 _BLANK: Final = re.compile(r"\s")
 _SEGMENT: Final = re.compile(r"[^/]+")
+# The ASGI instrumentation appends these words to the name of the request's span.
+_ASGI_MESSAGE: Final = re.compile(r" (?:http|websocket) (?:receive|send)$")
 
 
 class RedactingExporter(SpanExporter):
@@ -242,6 +244,12 @@ def redacted_path(path: str) -> str:
 
 def redacted_name(name: str) -> str:
     """The name of a span or event: method and path, operation and database; of a statement only its first word."""
+    if message := _ASGI_MESSAGE.search(name):
+        return _redacted_name(name[: message.start()]) + message.group()
+    return _redacted_name(name)
+
+
+def _redacted_name(name: str) -> str:
     first, _, rest = name.partition(" ")
     if rest.startswith("/") or "://" in rest:
         return f"{redacted_path(first)} {redacted_path(rest)}"

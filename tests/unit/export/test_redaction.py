@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -188,6 +191,10 @@ def test_exception_keeps_its_class_only(spans: Spans) -> None:
         ("GET /documents/{document_id}", "GET /documents/{document_id}"),
         ("GET /users/Erika Mustermann", "GET /users/_other"),
         ("GET /users/erika@example.org?x=1", "GET /users/_other"),
+        ("GET /documents/{document_id} http send", "GET /documents/{document_id} http send"),
+        ("GET /users/Erika Mustermann http receive", "GET /users/_other http receive"),
+        ("GET http send", "GET http send"),
+        ("/ws/erika@example.org websocket receive", "/ws/_other websocket receive"),
         ("GET https://api.example.com/a", "GET https://api.example.com/a"),
         ("/trust.v1.TrustService/Validate", "/trust.v1.TrustService/Validate"),
         ("SELECT trust", "SELECT trust"),
@@ -204,6 +211,20 @@ def test_exception_keeps_its_class_only(spans: Spans) -> None:
 def test_name_keeps_method_route_and_operation(spans: Spans, name: str, kept: str) -> None:
     assert redacted_name(name) == kept
     assert spans.exported(name).name == kept
+
+
+async def test_spans_of_asgi_messages_keep_their_names(spans: Spans) -> None:
+    app = FastAPI()
+
+    @app.get("/documents")
+    async def documents() -> None:
+        pass
+
+    FastAPIInstrumentor.instrument_app(app, tracer_provider=spans.provider)
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        await client.get("/documents")
+    names = {span.name for span in spans.memory.get_finished_spans()}
+    assert names == {"GET /documents", "GET /documents http send"}
 
 
 def test_segments_are_judged_apart() -> None:
