@@ -10,11 +10,14 @@ NEXT := .venv-next
 NEXT_TESTS := $(addprefix tests/unit/,configurator distro example export incidents instrumentation metrics monitors) \
 	tests/contract/test_privacy.py tests/contract/test_promoted_attributes.py
 
+# The environment of the tools that check a release.
+RELEASE := .venv-release
+
 # Tests that start no part of the stack run on two processors.
 BESIDE := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test check generate pictures bench evidence stack clean
+.PHONY: help demo drill test check generate pictures bench evidence stack release clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,8 +69,12 @@ evidence: .venv/ready ## Show how well attacks are found, what it costs, how lon
 stack: .venv/ready ## Start Collector and Prometheus, until Ctrl-C
 	@$(RUN)/trust-otel stack up
 
+release: $(UV) ## Build both wheels, check each in an empty environment, and list their contents (SBOM) in dist/
+	@UV_PROJECT_ENVIRONMENT=$(RELEASE) $(UV) sync -q --frozen --only-group release
+	@$(RELEASE)/bin/python -m tools.release --uv $(UV)
+
 clean: ## Remove the environments; the built executables stay in the cache
-	rm -rf .venv .venv-uv $(NEXT)
+	rm -rf .venv .venv-uv $(NEXT) $(RELEASE) dist
 
 .venv/ready: pyproject.toml trust_ops/pyproject.toml uv.lock $(UV)
 	@echo "Installing the Python packages of uv.lock ..."
