@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
+from tests.contract.references import problems_of_command
 from tests.contract.rule_files import ALERTS, FILES, vocabulary
 from tests.contract.rule_files import promtool as binary
 from tests.contract.runbook_pages import (
@@ -195,23 +196,6 @@ def test_named_files_are_there(page: Page) -> None:
 @every_page
 def test_commands_are_those_of_the_command_line(page: Page) -> None:
     assert [problem for line in [*page.commands(), *page.code_spans()] for problem in problems_of_command(line)] == []
-
-
-def problems_of_command(line: str) -> Iterator[str]:
-    """What is wrong with a call of trust-otel in a line of shell, if there is one."""
-    called = re.search(r"(?<![\w'\"-])trust-otel (?=[a-z])(.*)", PLACEHOLDER.sub("PLACEHOLDER", line))
-    if called is None:
-        return
-    words = list(takewhile(lambda word: word not in ("|", "&&", ";"), shlex.split(called[1])))
-    command: click.Command = main
-    while isinstance(command, click.Group) and words:
-        name = words.pop(0)
-        if name not in command.commands:
-            yield f"{line}: trust-otel has no {name}"
-            return
-        command = command.commands[name]
-    options = {option for parameter in command.params for option in parameter.opts}
-    yield from (f"{line}: no option {word}" for word in words if word.startswith("--") and word not in options)
 
 
 @every_page

@@ -1,0 +1,366 @@
+"""What people read names files, commands, settings, series, panels, alerts and functions: those that do not exist."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import json
+import os
+import re
+import shlex
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import click
+import opentelemetry.environment_variables
+
+import trust_otel
+from tests.contract.rule_files import ALERTS, FILES, vocabulary
+from tests.contract.runbook_pages import read_page
+from trust_ops.cli import main
+from trust_otel.semconv import attributes, metrics
+from trust_otel.settings import SETTINGS
+
+ROOT = Path(__file__).parents[2]
+_SOURCES = ("trust_otel", "trust_ops", "collector", "monitoring", "examples", "testbed", "tools", "benchmarks")
+_FOLDERS = (*_SOURCES, "docs", "tests", ".github", ".ci")
+_NOT_OURS = {"node_modules", "__pycache__", "dist", ".git", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+WRITTEN_ELSEWHERE = {
+    # The operator of Prometheus writes them, beside its configuration.
+    "targets/collector*.json",
+    "targets/trust-service*.json",
+}
+# How Prometheus' documentation writes the names of recorded series.
+NO_SERIES = {"level:metric:operations"}
+# What a runbook fires on purpose.
+NO_RULES = {"TrustTest"}
+_SHOWN = {"content", "description", "displayName", "label", "noValue", "text", "title", "tooltip", "url"}
+_FILE_ENDINGS = "py|ya?ml|md|json|toml|env|ini|tmpl|svg|png|proto|mmdb|go|mjs|tsx?|txt|example|lock"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Something that people read.
+
+    Attributes:
+        name: For people.
+        content: All of it.
+        path: The file that it stands in, where it is one.
+    """
+
+    name: str
+    content: str
+    path: Path = ROOT / "README.md"
+
+    @property
+    def is_markdown(self) -> bool:
+        """Whether code stands between backticks and in blocks."""
+        return self.name.endswith(".md")
+
+    def code(self) -> list[str]:
+        """Code spans, and the lines of blocks of code with continued ones joined."""
+        blocks = re.findall(r"^ *```\w*\n(.*?)^ *```$", self.content, re.MULTILINE | re.DOTALL)
+        prose = re.sub(r"^ *```\w*\n.*?^ *```$", "", self.content, flags=re.MULTILINE | re.DOTALL)
+        lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+        return [*re.findall(r"`([^`\n]+(?:\n[^`\n]+)?)`", prose), *lines]
+
+    def plain(self) -> str:
+        """The text in one line."""
+        return " ".join(self.content.split())
+
+
+@functools.cache
+def texts() -> tuple[Text, ...]:
+    """All that people read."""
+    return (*_pages(), *_configuration(), *_dashboards(), *_help(main, ("trust-otel",)))
+
+
+def _pages() -> Iterator[Text]:
+    for pattern in ("*.md", "docs/*.md", "examples/*/*.md", ".github/**/*.md", "monitoring/**/*.md"):
+        for path in sorted(ROOT.glob(pattern)):
+            yield Text(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"), path)
+
+
+def _configuration() -> Iterator[Text]:
+    files = [
+        *FILES,
+        ROOT / "Makefile",
+        ROOT / "monitoring" / ".env.example",
+        *(ROOT / "monitoring" / "provisioning").rglob("*.*"),
+        *(ROOT / "monitoring" / "alertmanager").glob("*.*"),
+        *(ROOT / "collector").glob("*.yaml"),
+        *(ROOT / ".github").rglob("*.yml"),
+    ]
+    for path in sorted(files):
+        yield Text(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"), path)
+
+
+def _dashboards() -> Iterator[Text]:
+    for path in sorted((ROOT / "monitoring" / "grafana").glob("*.json")):
+        shown = "\n\n".join(_shown(json.loads(path.read_text(encoding="utf-8"))))
+        yield Text(str(path.relative_to(ROOT)), shown, path)
+
+
+def _shown(value: Any) -> Iterator[str]:
+    """The texts of a dashboard that Grafana shows."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in _SHOWN and isinstance(inner, str):
+                yield inner
+            yield from _shown(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _shown(inner)
+
+
+def _help(command: click.Command, names: tuple[str, ...]) -> Iterator[Text]:
+    name = " ".join(names)
+    yield Text(f"{name} --help", command.get_help(click.Context(command, info_name=name)))
+    for inner, subcommand in command.commands.items() if isinstance(command, click.Group) else ():
+        yield from _help(subcommand, (*names, inner))
+
+
+@functools.cache
+def files() -> frozenset[str]:
+    """The paths of the project's files and folders, from its root."""
+    found = set()
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in _NOT_OURS and not name.startswith(".venv")]
+        here = Path(folder).relative_to(ROOT)
+        found |= {(here / name).as_posix() for name in (*folders, *names)}
+    return frozenset(found)
+
+
+@functools.cache
+def _ignored() -> frozenset[str]:
+    """What programs write and the repository does not hold."""
+    return frozenset(
+        (ignores.parent.relative_to(ROOT) / name).as_posix().removeprefix("./")
+        for ignores in (ROOT / ".gitignore", ROOT / "tools" / "preview" / ".gitignore")
+        for name in ignores.read_text(encoding="utf-8").split()
+    )
+
+
+def _is_file(name: str) -> bool:
+    name = name.rstrip("/")
+    if name in _ignored() or name in WRITTEN_ELSEWHERE:
+        return True
+    return (
+        any(fnmatch(file, name) or fnmatch(file, f"*/{name}") for file in files()) if "*" in name else name in _ends()
+    )
+
+
+@functools.cache
+def _ends() -> frozenset[str]:
+    """Each path, and each end of it that begins with a whole name."""
+    return frozenset(
+        "/".join(parts[start:]) for file in files() for parts in (file.split("/"),) for start in range(len(parts))
+    )
+
+
+def unknown_links(text: Text) -> Iterator[str]:
+    """Links to files or headings that are not there."""
+    for link in re.findall(r"\]\(([^)\s]+)\)", text.content) if text.is_markdown else ():
+        address, _, anchor = link.partition("#")
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        target = (text.path.parent / address).resolve() if address else text.path
+        if not target.exists() or (anchor and anchor not in read_page(target).anchors()):
+            yield link
+
+
+def unknown_paths(text: Text) -> Iterator[str]:
+    """Paths that begin with a folder of the project, or end as files do in code, and are not there."""
+    for path in re.findall(rf"(?<![\w/.:$<>~-])(?:{'|'.join(map(re.escape, _FOLDERS))})/[\w./*-]*", text.content):
+        if not _is_file(path.rstrip(".")):
+            yield path
+    spans = re.findall(r"`([^`\s]+)`", text.content)
+    for span in spans if text.is_markdown else ():
+        if re.fullmatch(rf"[\w.*-][\w./*-]*\.(?:{_FILE_ENDINGS})", span) and not _is_file(span):
+            yield span
+
+
+def unknown_commands(text: Text) -> Iterator[str]:
+    """Calls of `trust-otel` with a command or an option that it does not have."""
+    for line in _command_lines(text):
+        yield from problems_of_command(line)
+
+
+def problems_of_command(line: str) -> Iterator[str]:
+    """What is wrong with a call of trust-otel in a line of shell, if there is one."""
+    called = re.search(r"(?<![\w'\"-])trust-otel (?=[a-z])(.*)", re.sub(r"<[^<>]+>", "PLACEHOLDER", line))
+    if called is None:
+        return
+    words = list(takewhile(lambda word: word not in ("|", "&&", ";", ">"), shlex.split(called[1], comments=True)))
+    command: click.Command = main
+    while isinstance(command, click.Group) and words:
+        name = words.pop(0)
+        if name not in command.commands:
+            yield f"{line}: trust-otel has no {name}"
+            return
+        command = command.commands[name]
+    options = {option for parameter in command.params for option in parameter.opts}
+    used = [word.partition("=")[0] for word in words if word.startswith("--")]
+    yield from (f"{line}: no option {word}" for word in used if word not in {*options, "--help"})
+
+
+def unknown_targets(text: Text) -> Iterator[str]:
+    """Calls of `make` with a target or a variable that the Makefile does not have."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([\w./-]+):", makefile, re.MULTILINE))
+    for line in _command_lines(text):
+        called = re.match(r"(?:nice (?:-n \d+ )?)?make ([^#|&;]+)", line)
+        for word in called[1].split() if called else ():
+            name, is_variable, _ = word.partition("=")
+            if f"$({name})" not in makefile if is_variable else name not in targets:
+                yield f"make {word}"
+
+
+def unknown_modules(text: Text) -> Iterator[str]:
+    """Modules after `python -m` that cannot be run."""
+    for module in re.findall(r"python3? -m ([\w.]+)", text.content):
+        if importlib.util.find_spec(module.rstrip(".")) is None:
+            yield module
+
+
+def _command_lines(text: Text) -> list[str]:
+    return text.code() if text.is_markdown else re.findall(r"`([^`\n]+)`", text.content)
+
+
+@functools.cache
+def known_settings() -> frozenset[str]:
+    """The variables that the project's programs or OpenTelemetry read."""
+    upstream = Path(opentelemetry.environment_variables.__file__).parents[1]
+    programs = [file for folder in _SOURCES for file in (ROOT / folder).rglob("*.py")]
+    programs += [*(ROOT / "collector").glob("*.yaml"), *upstream.rglob("*environment_variables*.py")]
+    programs += upstream.glob("**/environment_variables/*.py")
+    found = {setting.name for setting in SETTINGS} | set(_variables_of(main))
+    for program in programs:
+        if "node_modules" not in program.parts:
+            found |= set(re.findall(r"\b(?:OTEL|TRUST)_[A-Z0-9_]+\b", program.read_text(encoding="utf-8")))
+    return frozenset(found)
+
+
+def _variables_of(command: click.Command) -> Iterator[str]:
+    for parameter in command.params:
+        if isinstance(parameter.envvar, str):
+            yield parameter.envvar
+    for inner in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from _variables_of(inner)
+
+
+def unknown_settings(text: Text) -> Iterator[str]:
+    """Variables of trust-otel or OpenTelemetry that nothing reads."""
+    for name in re.findall(r"(?<![\w$])(?:TRUST|OTEL)_[A-Z0-9_]+\b(?!\*)", text.content):
+        if name.rstrip("_") not in known_settings() and not name.endswith("_"):
+            yield name
+
+
+_PREFIXES = "alertmanager|container|db|http|kube|node|otelcol|process|prometheus|redis|rpc|trust"
+
+
+@functools.cache
+def known_names() -> frozenset[str]:
+    """Series, labels, metrics, attributes and recorded series."""
+    series = vocabulary().series
+    found = {*series, *(label for one in series.values() for label in one.labels)}
+    found |= {name.removesuffix(end) for name in series for end in ("_bucket", "_count", "_sum")}
+    found |= {one.name for one in (*vars(attributes).values(), *metrics.ALL.values()) if hasattr(one, "name")}
+    return frozenset(found)
+
+
+def unknown_series(text: Text) -> Iterator[str]:
+    """Metrics and attributes in code that nothing emits."""
+    spans = [re.sub(r"[{\[].*", "", span) for span in re.findall(r"`([^`\s]+)`", text.content)]
+    like_series = re.compile(rf"(?:{_PREFIXES})_[a-z0-9_]+|\w+:\w+:\w+|trust(?:\.[a-z0-9_]+)+")
+    modules = {"trust_otel", "trust_ops", "trust_service"}
+    for span in spans:
+        if like_series.fullmatch(span) and span not in known_names() | modules | NO_SERIES and not _is_file(span):
+            yield span
+
+
+@functools.cache
+def panels() -> Mapping[str, Mapping[int, str]]:
+    """Titles of panels by the name of the dashboard and their number."""
+    found = {}
+    for path in (ROOT / "monitoring" / "grafana").glob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found[content["uid"]] = {panel["id"]: panel["title"] for panel in content["panels"]}
+    return found
+
+
+def unknown_panels(text: Text) -> Iterator[str]:
+    """Links to dashboards and panels, and titles of panels, that do not exist."""
+    for uid, number in re.findall(r"/d/([\w-]+)[^\s?\"']*(?:\?[^\s\"')]*?viewPanel=(?:panel-)?(\d+))?", text.content):
+        if uid not in panels() or (number and int(number) not in panels()[uid]):
+            yield f"/d/{uid} {number}"
+    for named, dashboard in re.findall(r"[Pp]anels? (\"[^:;.(]*\") on the (\w+)\s+dashboard", _panel_lists(text)):
+        titles = panels().get(f"trust-service-{dashboard}", {}).values()
+        yield from (f"{dashboard}: {title}" for title in re.findall(r'"([^"]+)"', named) if title not in titles)
+
+
+def _panel_lists(text: Text) -> str:
+    """The text with `panel` before each list of titles."""
+    return re.sub(r"([Pp]anels?): ", r"\1 ", text.plain()).replace('dashboard; "', 'dashboard; panels "')
+
+
+def unknown_functions(text: Text) -> Iterator[str]:
+    """Calls of the API, and names like those of its calls, that it does not have."""
+    api = typing.get_type_hints(trust_otel.get_metrics)["return"]
+    called = re.findall(r"\bmetrics\.([a-z_]\w*)\(?(?![\w.*/])", "\n".join(_command_lines(text)))
+    alike = re.findall(r"(?<![\w./`-])`?((?:record|session)_[a-z_]+)\b(?![.*/])", text.content)
+    for name in {*called, *alike}:
+        if not hasattr(api, name) and name not in known_names():
+            yield name
+
+
+@functools.cache
+def _classes() -> frozenset[str]:
+    sources = [
+        file for folder in _SOURCES for file in (ROOT / folder).rglob("*.py") if "node_modules" not in file.parts
+    ]
+    return frozenset(
+        name
+        for source in sources
+        for name in re.findall(r"^\s*class (Trust\w+)", source.read_text(encoding="utf-8"), re.MULTILINE)
+    )
+
+
+def unknown_alerts(text: Text) -> Iterator[str]:
+    """Names like those of the alerts that no rule has."""
+    known = {alert.name for alert in ALERTS} | _classes() | NO_RULES
+    for name, pattern in re.findall(r"\b(Trust[A-Z][A-Za-z]+)\b(\.[+*])?", text.content):
+        if not any(one.startswith(name) for one in known) if pattern else name not in known:
+            yield name
+
+
+def requirement_codes(text: Text) -> Iterator[str]:
+    """Numbers of requirements or panels, which mean nothing to a reader.
+
+    The comments in a rule file are for people who change it.
+    """
+    left_out = "```.*?```|`[^`]*`" if text.is_markdown else r"^ *#[^\n]*" if text.path in FILES else r"\Z"
+    shown = re.sub(left_out, "", text.content, flags=re.DOTALL | re.MULTILINE)
+    yield from re.findall(r"(?<![\w./-])[ABDKMORSX]\d{1,2}(?![\w-])", shown)
+
+
+Check = Callable[[Text], Iterator[str]]
+
+CHECKS: tuple[Check, ...] = (
+    unknown_links,
+    unknown_paths,
+    unknown_commands,
+    unknown_targets,
+    unknown_modules,
+    unknown_settings,
+    unknown_series,
+    unknown_panels,
+    unknown_functions,
+    unknown_alerts,
+    requirement_codes,
+)
