@@ -181,7 +181,8 @@ def unknown_paths(text: Text) -> Iterator[str]:
             yield path
     spans = re.findall(r"`([^`\s]+)`", text.content)
     for span in spans if text.is_markdown else ():
-        if re.fullmatch(rf"[\w.*-][\w./*-]*\.(?:{_FILE_ENDINGS})", span) and not _is_file(span):
+        name = re.sub(r"^(?:\.\.?/)+", "", span)
+        if re.fullmatch(rf"[\w.*-][\w./*-]*\.(?:{_FILE_ENDINGS})", name) and not _is_file(name):
             yield span
 
 

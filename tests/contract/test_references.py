@@ -86,7 +86,7 @@ def test_a_reference_that_leads_nowhere_is_found(check: Check, content: str) -> 
     "content",
     [
         "[settings](docs/settings.md), [there](README.md#settings), [elsewhere](https://example.org/gone)",
-        "`docs/*.md`, `alerting.md`, `prometheus/trust-service-alerts.yml`, monitoring/.env, tools/preview/.",
+        "`docs/*.md`, `../docs/alerting.md`, `prometheus/trust-service-alerts.yml`, monitoring/.env, tools/preview/.",
         "`trust-otel doctor`\n\n```sh\nkubectl exec x -- trust-otel stack status --json | grep up\n```",
         "`make demo FOR=60s REPORT=report.json`, make a mess",
         "`python -m benchmarks.startup`",
