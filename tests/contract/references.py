@@ -39,6 +39,8 @@ WRITTEN_ELSEWHERE = {
 NO_SERIES = {"level:metric:operations"}
 # What a runbook fires on purpose.
 NO_RULES = {"TrustTest"}
+# What the worked example of CONTRIBUTING.md adds.
+ADDED_BY_EXAMPLE = re.compile("TrustDocumentRejections|TRUST_DOCUMENT_REJECTIONS|record_document_rejection")
 _SHOWN = {"content", "description", "displayName", "label", "noValue", "text", "title", "tooltip", "url"}
 _FILE_ENDINGS = "py|ya?ml|md|json|toml|env|ini|tmpl|svg|png|proto|mmdb|go|mjs|tsx?|txt|example|lock"
 
@@ -83,7 +85,10 @@ def texts() -> tuple[Text, ...]:
 def _pages() -> Iterator[Text]:
     for pattern in ("*.md", "docs/*.md", "examples/*/*.md", ".github/**/*.md", "monitoring/**/*.md"):
         for path in sorted(ROOT.glob(pattern)):
-            yield Text(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"), path)
+            content = path.read_text(encoding="utf-8")
+            if path.name == "CONTRIBUTING.md":
+                content = ADDED_BY_EXAMPLE.sub("", content)
+            yield Text(str(path.relative_to(ROOT)), content, path)
 
 
 def _configuration() -> Iterator[Text]:
