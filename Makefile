@@ -49,6 +49,7 @@ generate: .venv/ready ## Make the generated files anew
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
 	@$(RUN)/python -m trust_ops.alertmanager_config.pages
+	@$(RUN)/python -m monitoring.alerts
 	@$(RUN)/python -m monitoring.dashboards
 	@examples/trust_service/generate-stubs $(RUN)/python
 	@$(RUN)/python examples/trust_service/generate-countries

@@ -1,0 +1,125 @@
+"""Service level agreements, documents, revenue and compliance."""
+
+from __future__ import annotations
+
+from monitoring.alerts.declaration import Alert, Group, Panel, number
+
+SLA_VIOLATION = Alert(
+    name="TrustSlaViolation",
+    reason="""
+        A16: more misses than the objective of the agreement allows, and five at least. 5 minutes, so that it does not come and
+        go at the threshold.
+    """,
+    expression="""
+        service:trust_sla_misses_per_event:ratio_rate30m
+        > on (deployment_environment_name, service_namespace, service_name, trust_sla_name)
+        1 - max by (deployment_environment_name, service_namespace, service_name, trust_sla_name) (trust_sla_objective_ratio)
+        and
+        sum by (deployment_environment_name, service_namespace, service_name, trust_sla_name) (
+          increase(trust_sla_events_total{trust_outcome!="success"}[30m])
+        ) >= $minimum
+    """,
+    minimum=number(5),
+    wait="5m",
+    keep_firing="5m",
+    severity="warning",
+    team="business",
+    category="business",
+    panel=Panel("business", 5),
+    summary="Agreement {{ $labels.trust_sla_name }} of {{ $labels.service_name }} is not kept.",
+    description="""
+        {{ $value | humanizePercentage }} of the events under {{ $labels.trust_sla_name }} within 30 minutes missed it, more than its objective allows.
+    """,
+)
+
+PROCESSING_VOLUME_UNUSUAL = Alert(
+    name="TrustProcessingVolumeUnusual",
+    reason="""
+        A17, in both directions, beside the same half hour of yesterday and last week. Below one document in 100 s (usual) or in
+        20 s (now) chance decides, not business. An instance that has just begun has no series before its first document: that is 0. A service
+        that is down is A1.
+    """,
+    expression="""
+        (
+          (service:trust_document_processing:rate30m or service:trust_document_processing:rate30m_usual_min * 0)
+          < 0.5 * service:trust_document_processing:rate30m_usual_min
+          and
+          service:trust_document_processing:rate30m_usual_min > 0.01
+          and
+          service:trust_otel_instances:count
+        )
+        or
+        (
+          service:trust_document_processing:rate30m > 2 * service:trust_document_processing:rate30m_usual_max
+          and
+          service:trust_document_processing:rate30m > 0.05
+        )
+    """,
+    wait="10m",
+    keep_firing="10m",
+    severity="warning",
+    team="business",
+    category="business",
+    panel=Panel("business", 2),
+    summary="{{ $labels.service_name }} processes unusually few or many documents.",
+    description="""
+        {{ $value | printf "%.3g" }} documents a second, which is less than half or more than twice of what it was at this time of day yesterday and a week ago.
+    """,
+)
+
+REVENUE_DROP = Alert(
+    name="TrustRevenueDrop",
+    reason="""
+        A18: half of what is usual, for a quarter of an hour. None at all is 0, while the service runs.
+    """,
+    expression="""
+        (service:trust_revenue_amount:rate30m or service:trust_revenue_amount:rate30m_usual_min * 0)
+        < 0.5 * service:trust_revenue_amount:rate30m_usual_min
+        and
+        service:trust_revenue_amount:rate30m_usual_min > 0.01
+        and on (deployment_environment_name, service_namespace, service_name)
+        service:trust_otel_instances:count
+    """,
+    wait="15m",
+    keep_firing="10m",
+    severity="warning",
+    team="business",
+    category="business",
+    panel=Panel("business", 3),
+    summary="Revenue of {{ $labels.service_name }} in {{ $labels.trust_currency }} has dropped.",
+    description="""
+        {{ $value | printf "%.3g" }} {{ $labels.trust_currency }} a second, less than half of what it was at this time of day yesterday and a week ago.
+    """,
+)
+
+COMPLIANCE_FAILURE = Alert(
+    name="TrustComplianceFailure",
+    reason="""
+        A19. Each one is a case for the compliance officer, the first too.
+    """,
+    expression="""
+        sum by (deployment_environment_name, service_namespace, service_name, trust_compliance_framework, trust_compliance_control) (
+          increase(trust_compliance_checks_total{trust_outcome!="success"}[15m])
+        ) > 0
+    """,
+    keep_firing="10m",
+    severity="warning",
+    team="compliance",
+    category="compliance",
+    panel=Panel("security", 10),
+    summary="Compliance check {{ $labels.trust_compliance_control }} ({{ $labels.trust_compliance_framework }}) has failed.",
+    description="""
+        {{ $value | printf "%.0f" }} checks of {{ $labels.trust_compliance_control }} ({{ $labels.trust_compliance_framework }})
+        failed at {{ $labels.service_name }} within 15 minutes.
+    """,
+)
+
+GROUP = Group(
+    "trust-service.business",
+    (
+        SLA_VIOLATION,
+        PROCESSING_VOLUME_UNUSUAL,
+        REVENUE_DROP,
+        COMPLIANCE_FAILURE,
+    ),
+)

@@ -1,0 +1,151 @@
+"""Certificates, signing, certificate authorities and revocation lists."""
+
+from __future__ import annotations
+
+from monitoring.alerts.declaration import Alert, Group, Panel, Severity, Threshold, days, number, ratio
+
+CERTIFICATE_VALIDATION_FAILURES = Alert(
+    name="TrustCertificateValidationFailures",
+    reason="""
+        A12: more than 10 %. Of 20 validations at least: one of three is chance. 2 minutes let a single batch pass.
+    """,
+    expression="""
+        service:trust_certificate_validation_failures_per_validation:ratio_rate5m > $threshold
+        and
+        sum by (deployment_environment_name, service_namespace, service_name) (
+          increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation"}[5m])
+        ) >= $minimum
+    """,
+    threshold=ratio(0.1),
+    minimum=number(20),
+    wait="2m",
+    keep_firing="5m",
+    severity="critical",
+    team="platform",
+    category="certificate",
+    panel=Panel("business", 4),
+    summary="{{ $labels.service_name }} refuses many certificates.",
+    description="""
+        {{ $value | humanizePercentage }} of the validations of {{ $labels.service_name }} fail (threshold $threshold).
+    """,
+)
+
+
+def _certificate_expiring(severity: Severity, threshold: Threshold, reason: str) -> Alert:
+    return Alert(
+        name="TrustCertificateExpiring",
+        reason=reason,
+        expression="""
+            min by (deployment_environment_name, service_namespace, service_name, trust_certificate_name, trust_certificate_type) (
+              trust_certificate_not_after_seconds - time()
+            ) < $threshold
+            and
+            min by (deployment_environment_name, service_namespace, service_name, trust_certificate_name, trust_certificate_type) (
+              (trust_certificate_not_after_seconds - time())
+              /
+              (trust_certificate_not_after_seconds - trust_certificate_not_before_seconds)
+            ) < 1 / 3
+        """,
+        threshold=threshold,
+        wait="1m",
+        keep_firing="2m",
+        severity=severity,
+        team="platform",
+        category="certificate",
+        panel=Panel("operational", 1),
+        summary="Certificate {{ $labels.trust_certificate_name }} expires soon.",
+        description="""
+            Certificate {{ $labels.trust_certificate_name }} of {{ $labels.service_name }}
+            {{ if gt $value 0.0 }}ends in {{ $value | humanizeDuration }}{{ else }}has expired{{ end }}
+            (threshold $threshold and a third of its life).
+        """,
+    )
+
+
+CERTIFICATE_EXPIRING = (
+    _certificate_expiring(
+        "critical",
+        days(7),
+        """
+        A13: less than 7 days. A certificate that lives for a day would always be that close to its end, so a third of its life
+        must be gone to be left as well; it is when renewals are due. Every instance counts: one may still hold the old one. A minute: a file may be read half written.
+        """,
+    ),
+    _certificate_expiring("warning", days(30), "A13, in time to plan."),
+)
+
+SIGNING_FAILURES = Alert(
+    name="TrustSigningFailures",
+    reason="""
+        A14. The first one counts: a key that cannot be used is never normal. What the policy refuses (failure) does not count.
+    """,
+    expression="""
+        sum by (deployment_environment_name, service_namespace, service_name, trust_certificate_type) (
+          increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="signing", trust_outcome="error"}[5m])
+        ) > 0
+    """,
+    keep_firing="5m",
+    severity="critical",
+    team="platform",
+    category="certificate",
+    panel=Panel("business", 4),
+    summary="{{ $labels.service_name }} cannot sign.",
+    description="""
+        {{ $value | printf "%.0f" }} signing operations of {{ $labels.service_name }} ({{ or $labels.trust_certificate_type "no type" }}) broke off within 5 minutes.
+    """,
+)
+
+PKI_UNAVAILABLE = Alert(
+    name="TrustPkiUnavailable",
+    reason="""
+        A15. As A10.
+    """,
+    expression="""
+        min by (deployment_environment_name, service_namespace, service_name, trust_dependency_name) (
+          last_over_time(trust_dependency_up{trust_dependency_type="pki"}[1m])
+        ) == 0
+    """,
+    wait="1m",
+    keep_firing="2m",
+    severity="critical",
+    team="platform",
+    category="dependency",
+    panel=Panel("operational", 8),
+    summary="PKI {{ $labels.trust_dependency_name }} is not available to {{ $labels.service_name }}.",
+    description="""
+        At least one instance of {{ $labels.service_name }} cannot reach {{ $labels.trust_dependency_name }}: nothing is issued or revoked there.
+    """,
+)
+
+REVOCATION_LIST_STALE = Alert(
+    name="TrustRevocationListStale",
+    reason="""
+        RFC 5280, 5.1.2.5. The newest list that any instance has seen counts. A minute, because a new list is often published in the last moment.
+    """,
+    expression="""
+        time() - max by (deployment_environment_name, service_namespace, service_name, trust_certificate_crl_name) (
+          trust_certificate_crl_next_update_seconds
+        ) > 0
+    """,
+    wait="1m",
+    keep_firing="2m",
+    severity="critical",
+    team="platform",
+    category="certificate",
+    panel=Panel("operational", 8),
+    summary="Revocation list {{ $labels.trust_certificate_crl_name }} is out of date.",
+    description="""
+        The next list of {{ $labels.trust_certificate_crl_name }} is overdue by {{ $value | humanizeDuration }}; strict verifiers refuse every certificate of this issuer.
+    """,
+)
+
+GROUP = Group(
+    "trust-service.certificate",
+    (
+        CERTIFICATE_VALIDATION_FAILURES,
+        *CERTIFICATE_EXPIRING,
+        SIGNING_FAILURES,
+        PKI_UNAVAILABLE,
+        REVOCATION_LIST_STALE,
+    ),
+)

@@ -1,0 +1,143 @@
+"""Databases and other dependencies."""
+
+from __future__ import annotations
+
+from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, seconds
+
+DATABASE_CONNECTIONS_FAILED = Alert(
+    name="TrustDatabaseConnectionsFailed",
+    reason="""
+        A4. What the service's own checks say, or its pool, which tells without any setting. Three failures: a server that
+        restarts refuses one or two.
+    """,
+    expression="""
+        min by (deployment_environment_name, service_namespace, service_name, trust_dependency_name) (
+          last_over_time(trust_dependency_up{trust_dependency_type="database"}[1m])
+        ) == 0
+        or
+        sum by (deployment_environment_name, service_namespace, service_name, db_client_connection_pool_name) (
+          increase(db_client_connection_create_time_seconds_count{error_type!=""}[2m])
+        ) >= $minimum
+    """,
+    minimum=number(3),
+    wait="1m",
+    keep_firing="2m",
+    severity="critical",
+    team="platform",
+    category="dependency",
+    panel=Panel("operational", 4),
+    summary="{{ $labels.service_name }} cannot connect to its database.",
+    description="""
+        {{ if $labels.trust_dependency_name }}Database {{ $labels.trust_dependency_name }} does not answer the checks of
+        {{ $labels.service_name }}.{{ else }}Pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.service_name }} could not open {{ $value | printf "%.0f" }} connections within 2 minutes.{{ end }}
+    """,
+)
+
+DATABASE_SLOW_QUERIES = Alert(
+    name="TrustDatabaseSlowQueries",
+    reason="""
+        A23. What is slow, TRUST_OTEL_DB_SLOW_SECONDS says (0.5 s). One in twenty for 2 minutes, five at least.
+    """,
+    expression="""
+        service:trust_db_client_slow_operations_per_operation:ratio_rate5m > $threshold
+        and
+        sum by (deployment_environment_name, service_namespace, service_name, db_system_name, db_namespace) (
+          increase(trust_db_client_slow_operations_total[5m])
+        ) >= $minimum
+    """,
+    threshold=ratio(0.05),
+    minimum=number(5),
+    wait="2m",
+    keep_firing="5m",
+    severity="warning",
+    team="platform",
+    category="database",
+    panel=Panel("operational", 4),
+    summary="Queries of {{ $labels.service_name }} are slow.",
+    description="""
+        {{ $value | humanizePercentage }} of the operations on {{ $labels.db_system_name }} {{ $labels.db_namespace }} take longer than TRUST_OTEL_DB_SLOW_SECONDS (threshold $threshold).
+    """,
+)
+
+DATABASE_CONNECTION_PROBLEMS = Alert(
+    name="TrustDatabaseConnectionProblems",
+    reason="""
+        A24. Somebody has given up within 5 minutes, or has waited at every look for a minute.
+    """,
+    expression="""
+        sum by (deployment_environment_name, service_namespace, service_name, db_client_connection_pool_name) (
+          increase(db_client_connection_timeouts_total[5m])
+        ) > 0
+        or
+        sum by (deployment_environment_name, service_namespace, service_name, db_client_connection_pool_name) (
+          last_over_time(db_client_connection_pending_requests[1m])
+        ) > 0
+    """,
+    wait="1m",
+    keep_firing="5m",
+    severity="warning",
+    team="platform",
+    category="database",
+    panel=Panel("operational", 4),
+    summary="Requests of {{ $labels.service_name }} wait for a database connection.",
+    description="""
+        Pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.service_name }} has no connection left:
+        {{ $value | printf "%.0f" }} requests wait or have given up.
+    """,
+)
+
+DATABASE_REPLICATION_LAG = Alert(
+    name="TrustDatabaseReplicationLag",
+    reason="""
+        A25. Half a minute is what a failover may lose, and what a report may lag. The lag is the age of the last commit that was
+        replayed, so after a quiet hour the next one makes it an hour for a moment: 1 minute.
+    """,
+    expression="""
+        max by (job, instance) (pg_replication_lag_seconds) > $threshold
+    """,
+    threshold=seconds(30),
+    wait="1m",
+    keep_firing="2m",
+    severity="warning",
+    team="platform",
+    category="database",
+    service="postgresql",
+    panel=Panel("operational", 4),
+    summary="A PostgreSQL replica lags behind.",
+    description="""
+        The replica seen by {{ $labels.instance }} is {{ $value | humanizeDuration }} behind its primary (threshold $threshold).
+    """,
+)
+
+DEPENDENCY_DOWN = Alert(
+    name="TrustDependencyDown",
+    reason="""
+        O8. Database, Vault and PKI have alerts of their own.
+    """,
+    expression="""
+        min by (deployment_environment_name, service_namespace, service_name, trust_dependency_name, trust_dependency_type) (
+          last_over_time(trust_dependency_up{trust_dependency_type!~"vault|pki|database"}[1m])
+        ) == 0
+    """,
+    wait="1m",
+    keep_firing="2m",
+    severity="warning",
+    team="platform",
+    category="dependency",
+    panel=Panel("operational", 8),
+    summary="{{ $labels.trust_dependency_name }} is not available to {{ $labels.service_name }}.",
+    description="""
+        At least one instance of {{ $labels.service_name }} cannot use {{ $labels.trust_dependency_name }} ({{ $labels.trust_dependency_type }}).
+    """,
+)
+
+GROUP = Group(
+    "trust-service.database",
+    (
+        DATABASE_CONNECTIONS_FAILED,
+        DATABASE_SLOW_QUERIES,
+        DATABASE_CONNECTION_PROBLEMS,
+        DATABASE_REPLICATION_LAG,
+        DEPENDENCY_DOWN,
+    ),
+)

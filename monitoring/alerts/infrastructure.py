@@ -1,0 +1,115 @@
+"""Kubernetes nodes, containers and networks."""
+
+from __future__ import annotations
+
+from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio
+
+KUBERNETES_NODE_UNHEALTHY = Alert(
+    name="TrustKubernetesNodeUnhealthy",
+    reason="""
+        A26. kube-state-metrics has one series for each status of a condition. 2 minutes let a restart of the kubelet pass.
+    """,
+    expression="""
+        max by (node, condition) (
+          kube_node_status_condition{condition=~"MemoryPressure|DiskPressure|PIDPressure", status="true"} == 1
+          or
+          kube_node_status_condition{condition="Ready", status=~"false|unknown"} == 1
+        )
+    """,
+    wait="2m",
+    keep_firing="2m",
+    severity="critical",
+    team="platform",
+    category="infrastructure",
+    service="kubernetes",
+    panel=Panel("operational", 7),
+    summary="Kubernetes node {{ $labels.node }} is not well.",
+    description="""
+        Node {{ $labels.node }}: {{ if eq $labels.condition "Ready" }}not ready{{ else }}{{ $labels.condition }}{{ end }}.
+    """,
+)
+
+CONTAINER_RESTART_LOOP = Alert(
+    name="TrustContainerRestartLoop",
+    reason="""
+        A27. The pause between restarts grows to 5 minutes, so that a loop makes two or three in a quarter of an hour; 10 minutes
+        bridge those with two.
+        With its node, whose own alert silences this one.
+    """,
+    expression="""
+        sum by (namespace, pod, container) (
+          increase(kube_pod_container_status_restarts_total[15m])
+        )
+        * on (namespace, pod) group_left (node)
+        max by (namespace, pod, node) (kube_pod_info)
+        >= $threshold
+    """,
+    threshold=number(3),
+    keep_firing="10m",
+    severity="warning",
+    team="platform",
+    category="infrastructure",
+    service="kubernetes",
+    panel=Panel("operational", 7),
+    summary="Container {{ $labels.container }} restarts again and again.",
+    description="""
+        Container {{ $labels.container }} of pod {{ $labels.namespace }}/{{ $labels.pod }} has restarted {{ $value | printf "%.0f" }} times within 15 minutes (threshold $threshold).
+    """,
+)
+
+NETWORK_PROBLEMS = Alert(
+    name="TrustNetworkProblems",
+    reason="""
+        A28: of nodes, of pods, of hosts. One packet in a hundred halves the speed of TCP; one in 10 s is chance.
+        What has no pod is the node's own, which node_exporter shows; one matcher is enough, since it finds no partner.
+    """,
+    expression="""
+        max by (node) (
+          kube_node_status_condition{condition="NetworkUnavailable", status="true"}
+        ) == 1
+        or
+        (
+          sum by (namespace, pod) (
+            rate(container_network_receive_errors_total{pod!=""}[5m]) + rate(container_network_transmit_errors_total[5m])
+          ) > 0.1
+        )
+        /
+        sum by (namespace, pod) (
+          rate(container_network_receive_packets_total[5m]) + rate(container_network_transmit_packets_total[5m])
+        )
+        > $threshold
+        or
+        (
+          sum by (instance, device) (
+            rate(node_network_receive_errs_total[5m]) + rate(node_network_transmit_errs_total[5m])
+          ) > 0.1
+        )
+        /
+        sum by (instance, device) (
+          rate(node_network_receive_packets_total[5m]) + rate(node_network_transmit_packets_total[5m])
+        )
+        > $threshold
+    """,
+    threshold=ratio(0.01),
+    wait="2m",
+    keep_firing="5m",
+    severity="warning",
+    team="platform",
+    category="infrastructure",
+    service="host",
+    panel=Panel("operational", 7),
+    summary="The network has problems.",
+    description="""
+        {{ if $labels.node }}The network of node {{ $labels.node }} is not set up.{{ else }}{{ $value | humanizePercentage }} of the packets of
+        {{ if $labels.pod }}pod {{ $labels.namespace }}/{{ $labels.pod }}{{ else }}{{ $labels.device }} on {{ $labels.instance }}{{ end }} are broken (threshold $threshold).{{ end }}
+    """,
+)
+
+GROUP = Group(
+    "trust-service.infrastructure",
+    (
+        KUBERNETES_NODE_UNHEALTHY,
+        CONTAINER_RESTART_LOOP,
+        NETWORK_PROBLEMS,
+    ),
+)

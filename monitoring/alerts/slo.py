@@ -1,0 +1,118 @@
+"""Error budgets that are used up too fast: multiwindow, multi-burn-rate alerts for each objective."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitoring.alerts.declaration import Alert, Group, Panel, Threshold, number, ratio
+
+PAGE_FACTOR: Final = 14.4
+"""The burn rate over an hour that pages."""
+
+# The threshold is the error budget. Each short window has the factor of its long one.
+_FAST: Final = """
+    (
+      (
+        service:slo_errors_per_event:ratio_rate1h{slo="<slo>"} > <page factor> * $threshold
+        and
+        service:slo_errors_per_event:ratio_rate5m > <page factor> * $threshold
+      )
+      or
+      (
+        service:slo_errors_per_event:ratio_rate6h{slo="<slo>"} > 6 * $threshold
+        and
+        service:slo_errors_per_event:ratio_rate30m > 6 * $threshold
+      )
+    )
+    and
+    service:slo_errors:increase1h >= $minimum
+"""
+_SLOW: Final = """
+    (
+      (
+        service:slo_errors_per_event:ratio_rate1d{slo="<slo>"} > 3 * $threshold
+        and
+        service:slo_errors_per_event:ratio_rate2h > 3 * $threshold
+      )
+      or
+      (
+        service:slo_errors_per_event:ratio_rate3d{slo="<slo>"} > 1 * $threshold
+        and
+        service:slo_errors_per_event:ratio_rate6h > 1 * $threshold
+      )
+    )
+    and
+    sum_over_time(service:slo_errors:increase1h[1d:1h]) >= $minimum
+"""
+
+
+def _budget_burn(
+    name: str, slo: str, *, budget: Threshold, objective: str, failed: str, panel: Panel
+) -> tuple[Alert, Alert]:
+    """The two alerts of one objective: a page for a fast burn, a warning for a slow one."""
+    fast = Alert(
+        name=name,
+        reason=f"""
+            Objective: {objective}.
+            At 14.4 times the allowed rate 2 % of a month's budget is gone within an hour, at 6 times 5 % within six. The short
+            window ends the alert soon after the fault has ended. Five errors an hour at least.
+        """,
+        expression=_FAST.replace("<slo>", slo).replace("<page factor>", f"{PAGE_FACTOR:g}"),
+        threshold=budget,
+        minimum=number(5),
+        wait="2m",
+        keep_firing="5m",
+        severity="critical",
+        team="platform",
+        category="slo",
+        panel=panel,
+        summary=f"{{{{ $labels.service_name }}}} uses up its error budget of {slo} fast.",
+        description=f"{{{{ $value | humanizePercentage }}}} of the {failed} (budget $threshold).",
+    )
+    slow = Alert(
+        name=name,
+        reason="The same, slowly: 10 % of the budget within one day or three. Ten errors a day at least.",
+        expression=_SLOW.replace("<slo>", slo),
+        threshold=budget,
+        minimum=number(10),
+        wait="15m",
+        keep_firing="5m",
+        severity="warning",
+        team="platform",
+        category="slo",
+        panel=panel,
+        summary=f"{{{{ $labels.service_name }}}} uses up its error budget of {slo} too fast.",
+        description=f"{{{{ $value | humanizePercentage }}}} of the {failed} (budget $threshold).",
+    )
+    return fast, slow
+
+
+GROUP = Group(
+    "trust-service.slo",
+    (
+        *_budget_burn(
+            "TrustAvailabilityBudgetBurn",
+            "availability",
+            budget=ratio(0.001),
+            objective="99.9 % of the requests are answered without a 5xx status",
+            failed="HTTP requests failed",
+            panel=Panel("operational", 3),
+        ),
+        *_budget_burn(
+            "TrustLatencyBudgetBurn",
+            "latency",
+            budget=ratio(0.01),
+            objective="99 % of the requests are answered within half a second",
+            failed="HTTP requests took longer than half a second",
+            panel=Panel("operational", 2),
+        ),
+        *_budget_burn(
+            "TrustValidationBudgetBurn",
+            "validation",
+            budget=ratio(0.001),
+            objective="99.9 % of the certificates are judged, as good or as bad",
+            failed="validations broke off",
+            panel=Panel("business", 4),
+        ),
+    ),
+)

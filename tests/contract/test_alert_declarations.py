@@ -1,0 +1,95 @@
+"""What is made of the declarations of alerts is fresh, and a declaration that contradicts itself is refused."""
+
+import pytest
+
+from monitoring.alerts import ALERTS, minimum, threshold
+from monitoring.alerts.declaration import Alert, Panel, Threshold, days, more_than, number, ratio, seconds
+from monitoring.alerts.files import INDEX, RULES, rule_file, with_index
+from tests.contract.rule_files import ALERTS as READ
+
+
+def declared(expression: str, **more: Threshold) -> Alert:
+    panel = Panel("operational", 1)
+    return Alert(
+        name="TrustExample",
+        reason="",
+        expression=expression,
+        panel=panel,
+        summary="",
+        description="above $threshold",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def test_the_rule_file_is_fresh() -> None:
+    assert rule_file() == RULES.read_text(encoding="utf-8")
+
+
+def test_the_list_of_alerts_in_the_runbooks_is_fresh() -> None:
+    page = INDEX.read_text(encoding="utf-8")
+    assert with_index(page) == page
+
+
+def test_a_page_without_the_marks_is_refused() -> None:
+    with pytest.raises(ValueError, match="marks around the table"):
+        with_index("# Runbooks\n")
+
+
+def test_the_rule_file_says_what_is_declared() -> None:
+    assert [(rule.name, rule.labels, rule.annotations) for rule in READ] == [
+        (alert.name, alert.labels, alert.annotations) for alert in ALERTS
+    ]
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_every_alert_has_a_reason(alert: Alert) -> None:
+    assert len(alert.reason.split()) > 2
+
+
+def test_a_threshold_stands_in_the_expression_and_in_the_description() -> None:
+    alert = declared("errors > $threshold and count >= $minimum", threshold=ratio(0.05), minimum=number(3))
+    assert alert.promql == "errors > 0.05 and count >= 3"
+    assert alert.annotations["description"] == "above 5 %"
+
+
+@pytest.mark.parametrize(
+    ("expression", "numbers"),
+    [("up == 0", {"threshold": number(1)}), ("up == $threshold", {}), ("a > $threshold", {"minimum": number(1)})],
+)
+def test_a_number_that_is_missing_or_not_used_is_refused(expression: str, numbers: dict[str, Threshold]) -> None:
+    with pytest.raises(ValueError, match="TrustExample has values for"):
+        declared(expression, **numbers)
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "promql", "text"),
+    [
+        (number(3), 3, "3", "3"),
+        (more_than(10), 11, "11", "10"),
+        (ratio(0.001), 0.001, "0.001", "0.1 %"),
+        (seconds(2), 2, "2", "2 s"),
+        (days(7), 604800, "7 * 86400", "7 days"),
+    ],
+)
+def test_a_threshold_is_written_in_the_unit_of_its_reader(
+    written: Threshold, value: float, promql: str, text: str
+) -> None:
+    assert (written.value, written.promql, written.text) == (value, promql, text)
+
+
+def test_a_threshold_is_read_as_a_value() -> None:
+    assert threshold("TrustServiceHighErrorRate") == 0.05
+    assert minimum("TrustServiceHighErrorRate") == 3
+
+
+def test_the_severity_chooses_between_alerts_of_one_name() -> None:
+    assert threshold("TrustCertificateExpiring", "critical") == 7 * 86400
+    assert threshold("TrustCertificateExpiring", "warning") == 30 * 86400
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("TrustNoSuchAlert", 0), ("TrustServiceDown", 0), ("TrustCertificateExpiring", 2)]
+)
+def test_one_threshold_is_needed(name: str, found: int) -> None:
+    with pytest.raises(LookupError, match=rf"{name} \(any severity\) has {found} values of threshold; one is needed"):
+        threshold(name)
