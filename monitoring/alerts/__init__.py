@@ -61,4 +61,4 @@ def _only(name: str, severity: str | None, found: list[Threshold | None], kind: 
     values = [each.value for each in found if each is not None]
     if len(values) != 1:
         raise LookupError(f"{name} ({severity or 'any severity'}) has {len(values)} values of {kind}; one is needed")
-    return values[0]
+    return float(values[0])

@@ -6,10 +6,11 @@ import itertools
 
 from grafana_foundation_sdk.builders import bargauge, table, timeseries
 
+from monitoring.alerts import minimum, threshold
 from monitoring.dashboards.business.constants import FAILED, OPERATIONS, amount
 from monitoring.dashboards.panels import Column, PanelText, Query, bar_gauge_panel, table_panel, time_series_panel
 from monitoring.dashboards.queries import TIME_RANGE, increase, ratio, recorded, series, total
-from monitoring.dashboards.thresholds import falling, limit, rising
+from monitoring.dashboards.thresholds import falling, rising
 from trust_otel.semconv.metrics import (
     TRUST_CUSTOMER_SATISFACTION,
     TRUST_SLA_EVENTS,
@@ -20,8 +21,8 @@ _OPERATION = ("trust_certificate_operation",)
 _BY_SLA = ("service_name", "trust_sla_name")
 _MONTH = "30d"
 _FAILURE_RATIO = "service:trust_certificate_validation_failures_per_validation:ratio_rate5m"
-_MIN_MISSES = limit("TrustSlaViolation", "trust_sla_events_total")
-_FAILURE_LIMIT = limit("TrustCertificateValidationFailures", _FAILURE_RATIO)
+_MIN_MISSES = minimum("TrustSlaViolation")
+_FAILURE_LIMIT = threshold("TrustCertificateValidationFailures")
 
 
 def sla_compliance() -> table.Panel:

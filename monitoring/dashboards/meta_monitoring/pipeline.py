@@ -6,6 +6,7 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import bargauge, statetimeline, table, timeseries
 
+from monitoring.alerts import threshold
 from monitoring.dashboards.panels import (
     Column,
     PanelText,
@@ -16,11 +17,11 @@ from monitoring.dashboards.panels import (
     time_series_panel,
 )
 from monitoring.dashboards.queries import series, with_base_name
-from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, limit, rising
+from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, rising
 from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
 
 _SOURCE: Final = ("service_name", "trust_otel_source_kind", "trust_otel_source_name")
-_QUEUE_LIMIT = limit("TrustCollectorQueueFilling", "otelcol_exporter_queue_size")
+_QUEUE_LIMIT = threshold("TrustCollectorQueueFilling")
 # Four export intervals, as in the rules.
 _STALE_SECONDS = 60
 _SCRAPE_TIMEOUT = 5

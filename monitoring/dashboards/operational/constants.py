@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.dashboards.thresholds import limit
-from trust_otel.semconv.metrics import TRUST_CERTIFICATE_NOT_AFTER
+from monitoring.alerts import threshold
 
 HEALTH, HTTP, ERRORS, DATABASE, GRPC, SESSIONS, RESOURCES, DEPENDENCIES, ALERTS = range(1, 10)
 
-ERROR_LIMIT: Final = limit("TrustServiceHighErrorRate", "service:http_server_errors_per_request:ratio_rate2m")
-LATENCY_LIMIT: Final = limit("TrustServiceHighLatency", "service:http_server_request_duration_seconds:p95_rate2m")
-GRPC_ERROR_LIMIT: Final = limit("TrustGrpcHighErrorRate", "service_method:rpc_server_errors_per_call:ratio_rate2m")
-GRPC_LATENCY_LIMIT: Final = limit("TrustGrpcHighLatency", "service_method:rpc_server_call_duration_seconds:p95_rate2m")
-SLOW_LIMIT: Final = limit(
-    "TrustDatabaseSlowQueries", "service:trust_db_client_slow_operations_per_operation:ratio_rate5m"
-)
-LAG_LIMIT: Final = limit("TrustDatabaseReplicationLag", "pg_replication_lag_seconds")
-MEMORY_LIMIT: Final = limit("TrustHostMemoryHigh", "node_memory_MemAvailable_bytes")
-RESTART_LIMIT: Final = limit("TrustContainerRestartLoop", "kube_pod_container_status_restarts_total")
+ERROR_LIMIT: Final = threshold("TrustServiceHighErrorRate")
+LATENCY_LIMIT: Final = threshold("TrustServiceHighLatency")
+GRPC_ERROR_LIMIT: Final = threshold("TrustGrpcHighErrorRate")
+GRPC_LATENCY_LIMIT: Final = threshold("TrustGrpcHighLatency")
+SLOW_LIMIT: Final = threshold("TrustDatabaseSlowQueries")
+LAG_LIMIT: Final = threshold("TrustDatabaseReplicationLag")
+MEMORY_LIMIT: Final = threshold("TrustHostMemoryHigh")
+RESTART_LIMIT: Final = threshold("TrustContainerRestartLoop")
 EXPIRY_LIMITS: Final = {
-    severity: limit("TrustCertificateExpiring", TRUST_CERTIFICATE_NOT_AFTER.prometheus_name, severity)
-    for severity in ("critical", "warning")
+    severity: threshold("TrustCertificateExpiring", severity) for severity in ("critical", "warning")
 }
 
 NO_HTTP: Final = "No HTTP requests were recorded in the selected time range."

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import table, timeseries
 
+from monitoring.alerts import threshold
+from monitoring.alerts.slo import PAGE_FACTOR
 from monitoring.dashboards.operational.constants import ERROR_LIMIT, ERRORS, HTTP, LATENCY_LIMIT, NO_HTTP, SESSIONS
 from monitoring.dashboards.panels import (
     Column,
@@ -14,14 +16,11 @@ from monitoring.dashboards.panels import (
 )
 from monitoring.dashboards.queries import RATE, quantile, ratio, recorded, series, total
 from monitoring.dashboards.template import SECURITY, panel_url
-from monitoring.dashboards.thresholds import limit, rising
+from monitoring.dashboards.thresholds import rising
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_SESSION_ACTIVE,
 )
-
-# Burn rate at which the critical alert fires. The rules hold its product with each error budget.
-_PAGE = 14.4
 
 
 def request_rate_and_latency() -> timeseries.Panel:
@@ -123,8 +122,8 @@ def routes() -> table.Panel:
 
 def error_budget_burn_rate() -> table.Panel:
     """Error budget burn rate by objective and window."""
-    fast = {
-        slo: limit(alert, "service:slo_errors_per_event:ratio_rate1h", "critical")
+    budgets = {
+        f'slo="{slo}"': threshold(alert, "critical")
         for slo, alert in (
             ("availability", "TrustAvailabilityBudgetBurn"),
             ("latency", "TrustLatencyBudgetBurn"),
@@ -134,7 +133,6 @@ def error_budget_burn_rate() -> table.Panel:
 
     def burn(window: str) -> str:
         errors = f"service:slo_errors_per_event:ratio_rate{window}"
-        budgets = {f'slo="{slo}"': value / _PAGE for slo, value in fast.items()}
         parts = (f"{recorded(errors, slo)} / {budget:g}" for slo, budget in budgets.items())
         return f"max by (service_name, slo) ({' or '.join(parts)})"
 
@@ -143,7 +141,7 @@ def error_budget_burn_rate() -> table.Panel:
             22,
             "Error budget burn rate",
             "Burn rate of each objective by window. A burn rate of 1 uses up exactly the 30-day error budget in 30 "
-            f"days. A critical alert fires at {_PAGE:g} over both 1 h and 5 min.",
+            f"days. A critical alert fires at {PAGE_FACTOR:g} over both 1 h and 5 min.",
             "High in the short window only: a spike that has little effect on the budget. High in the 5m and 1h "
             "windows: follow the runbook of the objective now.",
             "No events of an objective were recorded.",
@@ -151,7 +149,7 @@ def error_budget_burn_rate() -> table.Panel:
         ),
         {"service_name": "Service", "slo": "Objective"},
         [
-            Column(window, burn(window), "none", levels=rising(yellow=1, red=_PAGE), width=80)
+            Column(window, burn(window), "none", levels=rising(yellow=1, red=PAGE_FACTOR), width=80)
             for window in ("5m", "1h", "6h", "1d")
         ],
         width=10,

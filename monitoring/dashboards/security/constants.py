@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from monitoring.alerts import threshold
 from monitoring.dashboards.panels import TEXT_COLOUR, ValueTexts
 from monitoring.dashboards.queries import increase, recorded, series, total, with_label, zero_if_recorded
-from monitoring.dashboards.thresholds import GREEN, YELLOW, Levels, limit
+from monitoring.dashboards.thresholds import GREEN, YELLOW, Levels
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_AUTH_ATTEMPTS,
@@ -14,17 +15,15 @@ from trust_otel.semconv.metrics import (
     TRUST_OTEL_INSTANCE_UP,
     TRUST_SECURITY_AUTH_FAILURES,
     TRUST_SECURITY_INCIDENTS,
-    TRUST_SECURITY_RATE_LIMITED,
 )
 
 EVENTS, LOGINS, GEOGRAPHY, RATE_LIMITING, INCIDENTS, ADDRESSES, MFA, AUDIT, THREATS, COMPLIANCE = range(1, 11)
 
-_FAILURES: Final = TRUST_SECURITY_AUTH_FAILURES.prometheus_name
-BURST_LIMIT: Final = limit("TrustAuthFailuresFromAddress", _FAILURES)
+BURST_LIMIT: Final = threshold("TrustAuthFailuresFromAddress")
 """Failed logins of one address within a minute."""
-BRUTE_FORCE_LIMIT: Final = limit("TrustBruteForceFromAddress", _FAILURES)
+BRUTE_FORCE_LIMIT: Final = threshold("TrustBruteForceFromAddress")
 """Failed logins of one address within an hour."""
-RATE_LIMIT_LIMIT: Final = limit("TrustExcessiveRateLimiting", TRUST_SECURITY_RATE_LIMITED.prometheus_name)
+RATE_LIMIT_LIMIT: Final = threshold("TrustExcessiveRateLimiting")
 """Requests refused by one rate limit within five minutes."""
 
 YELLOW_FROM_ONE: Final = Levels(GREEN, ((1, YELLOW),))
