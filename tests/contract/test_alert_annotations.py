@@ -72,3 +72,23 @@ def test_every_required_alert_is_there(requirement: str, names: set[str]) -> Non
 
 def test_all_required_alerts_are_listed() -> None:
     assert list(_REQUIREMENTS) == [f"A{number}" for number in range(1, 29)]
+
+
+_CRITICAL_SYSTEM = [f"A{number}" for number in range(1, 7)]
+_TEAMS = {
+    **dict.fromkeys([f"A{number}" for number in range(7, 12)], "security"),
+    **dict.fromkeys(["A16", "A17", "A18"], "business"),
+    "A19": "compliance",
+}
+"""The team that the requirements name; the platform team has the rest."""
+
+
+@pytest.mark.parametrize("requirement", _CRITICAL_SYSTEM)
+def test_each_critical_system_alert_is_critical(requirement: str) -> None:
+    assert any(alert.labels["severity"] == "critical" for alert in ALERTS if alert.name in _REQUIREMENTS[requirement])
+
+
+@pytest.mark.parametrize(("requirement", "names"), _REQUIREMENTS.items(), ids=_REQUIREMENTS)
+def test_each_required_alert_has_the_team_of_its_requirement(requirement: str, names: set[str]) -> None:
+    teams = {alert.labels["team"] for alert in ALERTS if alert.name in names}
+    assert teams == {_TEAMS.get(requirement, "platform")}
