@@ -7,11 +7,12 @@ from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, se
 SERVICE_DOWN = Alert(
     name="TrustServiceDown",
     reason="""
-        A1. Pushed telemetry has no `up`, so an instance is alive while its heartbeat arrives, whether or not it has work; a
-        scraped heartbeat says the same. 45 s (three exports) of silence and 15 s of `for` make one minute; the 15 s bridge a
-        restart of Prometheus, when what the Collector holds arrives a moment later. A service that was seen within a day is
-        missed; if it is gone for longer, that is on purpose. `delivery` is for Alertmanager: a dead Collector inhibits this
-        alert only for services whose telemetry is pushed through it.
+        Pushed telemetry has no `up`, so an instance counts as alive while its heartbeat arrives, with or without
+        traffic; a scraped heartbeat works the same way. 45 s (three exports) without a heartbeat plus 15 s of `for`
+        make one minute; the 15 s cover a restart of Prometheus, after which the data that the Collector queued
+        arrives a moment later. The alert fires for a service that was seen within the last day; a service that is
+        gone for longer was removed on purpose. Alertmanager uses `delivery`: a Collector outage inhibits this alert
+        only for services that push through the Collector.
     """,
     expression="""
         last_over_time(service_delivery:trust_otel_instances:count[1d])
@@ -27,17 +28,17 @@ SERVICE_DOWN = Alert(
     summary="Service {{ $labels.service_name }} is down.",
     description="""
         No instance of {{ $labels.service_name }} in environment {{ or $labels.deployment_environment_name "unnamed" }} has reported for a minute;
-        at last there were {{ $value }}.
+        the last count was {{ $value }}.
     """,
 )
 
 SERVICE_INSTANCE_DOWN = Alert(
     name="TrustServiceInstanceDown",
     reason="""
-        A1, per instance. A pushing instance that shuts down cleanly reports 0 last and is not missed. A scraped one cannot: it is
-        missed while its target is still there and does not answer, not when a rollout removed the target or when a new process
-        answers in its place. A quarter of an hour is long enough to be seen, and the instance will not come back under this id.
-        Others still answer, so nobody is woken.
+        A pushing instance that shuts down cleanly exports 0 last, so it does not alert. A scraped instance cannot
+        do that: it alerts while its target still exists and does not answer, but not when a rollout removed the
+        target or a new process answers in its place. The alert ends after 15 minutes: by then it was noticed, and
+        the instance does not come back with the same id. Other instances still answer, so it is a warning.
     """,
     expression="""
         max by (deployment_environment_name, service_namespace, service_name, service_instance_id, delivery) (
@@ -55,17 +56,17 @@ SERVICE_INSTANCE_DOWN = Alert(
     team="platform",
     category="availability",
     panel=Panel("operational", 1),
-    summary="An instance of {{ $labels.service_name }} has vanished.",
+    summary="An instance of {{ $labels.service_name }} stopped reporting.",
     description="""
         Instance {{ $labels.service_instance_id }} of {{ $labels.service_name }} stopped reporting without a clean shutdown:
-        it was killed, ran out of memory, or is cut off from the Collector or from Prometheus.
+        it was killed, ran out of memory, or lost its connection to the Collector or Prometheus.
     """,
 )
 
 SERVICE_HIGH_ERROR_RATE = Alert(
     name="TrustServiceHighErrorRate",
     reason="""
-        A2: 5 % for 2 minutes. Three errors at least, so that the one request of a quiet night is no 100 %.
+        At least three errors, so that one failed request at a quiet hour is not an error rate of 100 %.
     """,
     expression="""
         service:http_server_errors_per_request:ratio_rate2m > $threshold
@@ -82,17 +83,18 @@ SERVICE_HIGH_ERROR_RATE = Alert(
     team="platform",
     category="availability",
     panel=Panel("operational", 3),
-    summary="{{ $labels.service_name }} answers with errors.",
+    summary="{{ $labels.service_name }} has a high error rate.",
     description="""
-        {{ $value | humanizePercentage }} of the HTTP requests to {{ $labels.service_name }} end with a 5xx status (threshold $threshold).
+        {{ $value | humanizePercentage }} of the HTTP requests to {{ $labels.service_name }} fail with a 5xx status (threshold $threshold).
     """,
 )
 
 SERVICE_HIGH_LATENCY = Alert(
     name="TrustServiceHighLatency",
     reason="""
-        A3: 95th percentile over 2 s for 3 minutes. 2 s is a boundary of the histogram, so the comparison is exact. Three
-        slow requests at least (over half a second, whose boundary is written alike everywhere), for the quiet of the night.
+        2 s is a bucket boundary of the histogram, so the comparison is exact. At least three slow requests for
+        times with little traffic: slower than 0.5 s, because all exporters write the `le` of that bucket the same
+        way.
     """,
     expression="""
         service:http_server_request_duration_seconds:p95_rate2m > $threshold
@@ -109,9 +111,9 @@ SERVICE_HIGH_LATENCY = Alert(
     team="platform",
     category="latency",
     panel=Panel("operational", 2),
-    summary="{{ $labels.service_name }} is slow.",
+    summary="{{ $labels.service_name }} has high latency.",
     description="""
-        5 % of the HTTP requests to {{ $labels.service_name }} take longer than {{ $value | humanizeDuration }} (threshold $threshold).
+        The p95 latency of HTTP requests to {{ $labels.service_name }} is {{ $value | humanizeDuration }} (threshold $threshold).
     """,
 )
 

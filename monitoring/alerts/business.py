@@ -7,8 +7,8 @@ from monitoring.alerts.declaration import Alert, Group, Panel, number
 SLA_VIOLATION = Alert(
     name="TrustSlaViolation",
     reason="""
-        A16: more misses than the objective of the agreement allows, and five at least. 5 minutes, so that it does not come and
-        go at the threshold.
+        At least five missed events, so that a few do not violate the SLA. 5 minutes keep the alert from flapping at
+        the threshold.
     """,
     expression="""
         service:trust_sla_misses_per_event:ratio_rate30m
@@ -26,18 +26,18 @@ SLA_VIOLATION = Alert(
     team="business",
     category="business",
     panel=Panel("business", 5),
-    summary="Agreement {{ $labels.trust_sla_name }} of {{ $labels.service_name }} is not kept.",
+    summary="SLA {{ $labels.trust_sla_name }} of {{ $labels.service_name }} is violated.",
     description="""
-        {{ $value | humanizePercentage }} of the events under {{ $labels.trust_sla_name }} within 30 minutes missed it, more than its objective allows.
+        {{ $value | humanizePercentage }} of the events under {{ $labels.trust_sla_name }} missed the SLA within 30 minutes, more than its objective allows.
     """,
 )
 
 PROCESSING_VOLUME_UNUSUAL = Alert(
     name="TrustProcessingVolumeUnusual",
     reason="""
-        A17, in both directions, beside the same half hour of yesterday and last week. Below one document in 100 s (usual) or in
-        20 s (now) chance decides, not business. An instance that has just begun has no series before its first document: that is 0. A service
-        that is down is A1.
+        Both directions, compared with the same half hour yesterday and a week ago. Below one document per 100 s
+        (usual rate) or per 20 s (current rate) the difference is chance. A new instance has no series before its
+        first document: that counts as 0. A service that is down has its own alert, TrustServiceDown.
     """,
     expression="""
         (
@@ -63,14 +63,14 @@ PROCESSING_VOLUME_UNUSUAL = Alert(
     panel=Panel("business", 2),
     summary="{{ $labels.service_name }} processes unusually few or many documents.",
     description="""
-        {{ $value | printf "%.3g" }} documents a second, which is less than half or more than twice of what it was at this time of day yesterday and a week ago.
+        {{ $value | printf "%.3g" }} documents per second: less than half or more than twice the rate at this time of day yesterday and a week ago.
     """,
 )
 
 REVENUE_DROP = Alert(
     name="TrustRevenueDrop",
     reason="""
-        A18: half of what is usual, for a quarter of an hour. None at all is 0, while the service runs.
+        Half of the usual revenue for 15 minutes. No revenue at all counts as 0 while the service is running.
     """,
     expression="""
         (service:trust_revenue_amount:rate30m or service:trust_revenue_amount:rate30m_usual_min * 0)
@@ -88,14 +88,14 @@ REVENUE_DROP = Alert(
     panel=Panel("business", 3),
     summary="Revenue of {{ $labels.service_name }} in {{ $labels.trust_currency }} has dropped.",
     description="""
-        {{ $value | printf "%.3g" }} {{ $labels.trust_currency }} a second, less than half of what it was at this time of day yesterday and a week ago.
+        {{ $value | printf "%.3g" }} {{ $labels.trust_currency }} per second: less than half the rate at this time of day yesterday and a week ago.
     """,
 )
 
 COMPLIANCE_FAILURE = Alert(
     name="TrustComplianceFailure",
     reason="""
-        A19. Each one is a case for the compliance officer, the first too.
+        Fires at the first failure, because the compliance officer must look at each one.
     """,
     expression="""
         sum by (deployment_environment_name, service_namespace, service_name, trust_compliance_framework, trust_compliance_control) (

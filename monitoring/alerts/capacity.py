@@ -7,7 +7,8 @@ from monitoring.alerts.declaration import Alert, Group, Panel, ratio
 HOST_MEMORY_HIGH = Alert(
     name="TrustHostMemoryHigh",
     reason="""
-        A5. Available memory, not free memory: the page cache gives way. 2 minutes let a short peak pass.
+        Available memory instead of free memory, because the page cache can be reclaimed. 2 minutes skip short
+        peaks.
     """,
     expression="""
         1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes > $threshold
@@ -20,7 +21,7 @@ HOST_MEMORY_HIGH = Alert(
     category="capacity",
     service="host",
     panel=Panel("operational", 7),
-    summary="Host {{ $labels.instance }} runs out of memory.",
+    summary="Host {{ $labels.instance }} is low on memory.",
     description="""
         {{ $value | humanizePercentage }} of the memory of {{ $labels.instance }} is in use (threshold $threshold).
     """,
@@ -29,7 +30,7 @@ HOST_MEMORY_HIGH = Alert(
 CONTAINER_MEMORY_HIGH = Alert(
     name="TrustContainerMemoryHigh",
     reason="""
-        A5 where the limit is the container's. The working set is what the kernel cannot take back.
+        The working set is the memory that the kernel cannot reclaim. 2 minutes skip short peaks.
     """,
     expression="""
         max by (namespace, pod, container) (container_memory_working_set_bytes)
@@ -55,8 +56,8 @@ CONTAINER_MEMORY_HIGH = Alert(
 HOST_DISK_SPACE_LOW = Alert(
     name="TrustHostDiskSpaceLow",
     reason="""
-        A6. What services may use, without the share that is reserved for root. Not for images, which are full by nature, nor
-        for overlays, which are their host's disk once more.
+        Space that services can use, without the blocks reserved for root. Image file systems are always full, and
+        an overlay reports the disk of its host again; both are excluded.
     """,
     expression="""
         node_filesystem_avail_bytes{fstype!~"ramfs|squashfs|iso9660|overlay"}

@@ -7,7 +7,7 @@ from monitoring.alerts.declaration import Alert, Group, Panel, Severity, Thresho
 CERTIFICATE_VALIDATION_FAILURES = Alert(
     name="TrustCertificateValidationFailures",
     reason="""
-        A12: more than 10 %. Of 20 validations at least: one of three is chance. 2 minutes let a single batch pass.
+        At least 20 validations, because a ratio of a few is chance. 2 minutes skip a single bad batch.
     """,
     expression="""
         service:trust_certificate_validation_failures_per_validation:ratio_rate5m > $threshold
@@ -24,9 +24,9 @@ CERTIFICATE_VALIDATION_FAILURES = Alert(
     team="platform",
     category="certificate",
     panel=Panel("business", 4),
-    summary="{{ $labels.service_name }} refuses many certificates.",
+    summary="Many certificate validations of {{ $labels.service_name }} fail.",
     description="""
-        {{ $value | humanizePercentage }} of the validations of {{ $labels.service_name }} fail (threshold $threshold).
+        {{ $value | humanizePercentage }} of the certificate validations of {{ $labels.service_name }} fail (threshold $threshold).
     """,
 )
 
@@ -56,8 +56,8 @@ def _certificate_expiring(severity: Severity, threshold: Threshold, reason: str)
         summary="Certificate {{ $labels.trust_certificate_name }} expires soon.",
         description="""
             Certificate {{ $labels.trust_certificate_name }} of {{ $labels.service_name }}
-            {{ if gt $value 0.0 }}ends in {{ $value | humanizeDuration }}{{ else }}has expired{{ end }}
-            (threshold $threshold and a third of its life).
+            {{ if gt $value 0.0 }}expires in {{ $value | humanizeDuration }}{{ else }}has expired{{ end }}
+            (threshold $threshold and a third of its lifetime).
         """,
     )
 
@@ -67,17 +67,19 @@ CERTIFICATE_EXPIRING = (
         "critical",
         days(7),
         """
-        A13: less than 7 days. A certificate that lives for a day would always be that close to its end, so a third of its life
-        must be gone to be left as well; it is when renewals are due. Every instance counts: one may still hold the old one. A minute: a file may be read half written.
+        A certificate that is valid for one day always expires soon, so less than a third of its lifetime must also be
+        left, which is when renewal is due. Every instance counts, because one may still use the old certificate.
+        1 minute, because a file may be read while it is being written.
         """,
     ),
-    _certificate_expiring("warning", days(30), "A13, in time to plan."),
+    _certificate_expiring("warning", days(30), "Early enough to plan the renewal."),
 )
 
 SIGNING_FAILURES = Alert(
     name="TrustSigningFailures",
     reason="""
-        A14. The first one counts: a key that cannot be used is never normal. What the policy refuses (failure) does not count.
+        Fires at the first error, because a key that cannot be used is never normal. Requests that the policy
+        rejects (`failure`) do not count.
     """,
     expression="""
         sum by (deployment_environment_name, service_namespace, service_name, trust_certificate_type) (
@@ -91,14 +93,15 @@ SIGNING_FAILURES = Alert(
     panel=Panel("business", 4),
     summary="{{ $labels.service_name }} cannot sign.",
     description="""
-        {{ $value | printf "%.0f" }} signing operations of {{ $labels.service_name }} ({{ or $labels.trust_certificate_type "no type" }}) broke off within 5 minutes.
+        {{ $value | printf "%.0f" }} signing operations of {{ $labels.service_name }} ({{ or $labels.trust_certificate_type "no type" }}) failed with an error within 5 minutes.
     """,
 )
 
 PKI_UNAVAILABLE = Alert(
     name="TrustPkiUnavailable",
     reason="""
-        A15. As A10.
+        The check runs every 15 s, so one minute is four failed checks. The worst instance counts. Without the
+        range, the last value of a stopped instance would count for 5 more minutes.
     """,
     expression="""
         min by (deployment_environment_name, service_namespace, service_name, trust_dependency_name) (
@@ -113,14 +116,15 @@ PKI_UNAVAILABLE = Alert(
     panel=Panel("operational", 8),
     summary="PKI {{ $labels.trust_dependency_name }} is not available to {{ $labels.service_name }}.",
     description="""
-        At least one instance of {{ $labels.service_name }} cannot reach {{ $labels.trust_dependency_name }}: nothing is issued or revoked there.
+        At least one instance of {{ $labels.service_name }} cannot reach {{ $labels.trust_dependency_name }}: certificates cannot be issued or revoked.
     """,
 )
 
 REVOCATION_LIST_STALE = Alert(
     name="TrustRevocationListStale",
     reason="""
-        RFC 5280, 5.1.2.5. The newest list that any instance has seen counts. A minute, because a new list is often published in the last moment.
+        RFC 5280, section 5.1.2.5. The newest list that any instance has seen counts. 1 minute, because a new list
+        is often published at the last moment.
     """,
     expression="""
         time() - max by (deployment_environment_name, service_namespace, service_name, trust_certificate_crl_name) (
@@ -135,7 +139,7 @@ REVOCATION_LIST_STALE = Alert(
     panel=Panel("operational", 8),
     summary="Revocation list {{ $labels.trust_certificate_crl_name }} is out of date.",
     description="""
-        The next list of {{ $labels.trust_certificate_crl_name }} is overdue by {{ $value | humanizeDuration }}; strict verifiers refuse every certificate of this issuer.
+        The next revocation list of {{ $labels.trust_certificate_crl_name }} is overdue by {{ $value | humanizeDuration }}; strict verifiers reject every certificate of this issuer.
     """,
 )
 

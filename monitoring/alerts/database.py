@@ -7,8 +7,8 @@ from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, se
 DATABASE_CONNECTIONS_FAILED = Alert(
     name="TrustDatabaseConnectionsFailed",
     reason="""
-        A4. What the service's own checks say, or its pool, which tells without any setting. Three failures: a server that
-        restarts refuses one or two.
+        The health checks of the service, or its connection pool, which needs no configuration. Three failures,
+        because a server that restarts refuses one or two connections.
     """,
     expression="""
         min by (deployment_environment_name, service_namespace, service_name, trust_dependency_name) (
@@ -29,14 +29,14 @@ DATABASE_CONNECTIONS_FAILED = Alert(
     summary="{{ $labels.service_name }} cannot connect to its database.",
     description="""
         {{ if $labels.trust_dependency_name }}Database {{ $labels.trust_dependency_name }} does not answer the checks of
-        {{ $labels.service_name }}.{{ else }}Pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.service_name }} could not open {{ $value | printf "%.0f" }} connections within 2 minutes.{{ end }}
+        {{ $labels.service_name }}.{{ else }}Pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.service_name }} failed to open {{ $value | printf "%.0f" }} connections within 2 minutes.{{ end }}
     """,
 )
 
 DATABASE_SLOW_QUERIES = Alert(
     name="TrustDatabaseSlowQueries",
     reason="""
-        A23. What is slow, TRUST_OTEL_DB_SLOW_SECONDS says (0.5 s). One in twenty for 2 minutes, five at least.
+        TRUST_OTEL_DB_SLOW_SECONDS sets what counts as slow (default 0.5 s). At least five slow operations.
     """,
     expression="""
         service:trust_db_client_slow_operations_per_operation:ratio_rate5m > $threshold
@@ -62,7 +62,8 @@ DATABASE_SLOW_QUERIES = Alert(
 DATABASE_CONNECTION_PROBLEMS = Alert(
     name="TrustDatabaseConnectionProblems",
     reason="""
-        A24. Somebody has given up within 5 minutes, or has waited at every look for a minute.
+        A request timed out waiting for a connection within 5 minutes, or requests were waiting at every export for
+        a minute.
     """,
     expression="""
         sum by (deployment_environment_name, service_namespace, service_name, db_client_connection_pool_name) (
@@ -81,16 +82,15 @@ DATABASE_CONNECTION_PROBLEMS = Alert(
     panel=Panel("operational", 4),
     summary="Requests of {{ $labels.service_name }} wait for a database connection.",
     description="""
-        Pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.service_name }} has no connection left:
-        {{ $value | printf "%.0f" }} requests wait or have given up.
+        Pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.service_name }} has no free connection: {{ $value | printf "%.0f" }} requests are waiting or have timed out.
     """,
 )
 
 DATABASE_REPLICATION_LAG = Alert(
     name="TrustDatabaseReplicationLag",
     reason="""
-        A25. Half a minute is what a failover may lose, and what a report may lag. The lag is the age of the last commit that was
-        replayed, so after a quiet hour the next one makes it an hour for a moment: 1 minute.
+        30 s of data may be lost in a failover, and reports may be that old. The lag is the age of the last replayed
+        commit, so after an idle hour the next commit shows a lag of an hour for a moment; 1 minute skips it.
     """,
     expression="""
         max by (job, instance) (pg_replication_lag_seconds) > $threshold
@@ -103,16 +103,16 @@ DATABASE_REPLICATION_LAG = Alert(
     category="database",
     service="postgresql",
     panel=Panel("operational", 4),
-    summary="A PostgreSQL replica lags behind.",
+    summary="A PostgreSQL replica lags behind its primary.",
     description="""
-        The replica seen by {{ $labels.instance }} is {{ $value | humanizeDuration }} behind its primary (threshold $threshold).
+        The replication lag reported by {{ $labels.instance }} is {{ $value | humanizeDuration }} (threshold $threshold).
     """,
 )
 
 DEPENDENCY_DOWN = Alert(
     name="TrustDependencyDown",
     reason="""
-        O8. Database, Vault and PKI have alerts of their own.
+        Databases, Vault and PKI have their own alerts.
     """,
     expression="""
         min by (deployment_environment_name, service_namespace, service_name, trust_dependency_name, trust_dependency_type) (

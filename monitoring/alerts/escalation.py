@@ -20,9 +20,9 @@ def _escalation(level: str, minutes: int, reason: str) -> Alert:
         escalation_level=level,
         panel=Panel("operational", 9),
         runbook="{{ $labels.escalated_alertname }}",
-        summary=f"{{{{ $labels.escalated_alertname }}}} of {{{{ $labels.service }}}} has gone on for {minutes} minutes.",
+        summary=f"{{{{ $labels.escalated_alertname }}}} of {{{{ $labels.service }}}} has been firing for {minutes} minutes.",
         description="""
-            Nobody has acknowledged {{ $labels.escalated_alertname }} ({{ $labels.service }}, team {{ $labels.team }}), and it still fires.
+            {{ $labels.escalated_alertname }} ({{ $labels.service }}, team {{ $labels.team }}) is still firing, and nobody has acknowledged it.
         """,
     )
 
@@ -34,15 +34,16 @@ GROUP = Group(
             "team-lead",
             15,
             """
-            R6: L2, the team lead.
-            A critical alert goes on as one alert for each level, with all labels of its own and `escalation_level`. Prometheus
-            keeps the time, because it remembers it over restarts; Alertmanager would begin to wait anew after each restart and
-            reload. On the way to Alertmanager the name becomes that of the escalated alert (`alert_relabel_configs` in
-            prometheus.yml), so that a silence of the alert, which is its acknowledgement, holds its escalation too. Two alerts
-            cannot collide: all their labels stay. An escalation does not escalate (`escalation_level=""`).
+            Level 2, the team lead.
+
+            Each level is an alert with all labels of the critical alert and `escalation_level`. Prometheus measures the
+            time, because it keeps it across restarts; `group_wait` of Alertmanager begins again after each restart and
+            reload. `alert_relabel_configs` in prometheus.yml sends an escalation under the name of the escalated alert, so
+            that a silence of that alert, which acknowledges it, also silences its escalation. All labels are kept, so two
+            alerts cannot collide. Escalations do not escalate (`escalation_level=""`).
             """,
         ),
-        _escalation("manager", 30, "R6: L3, the engineering manager."),
-        _escalation("executives", 60, "R6: L4, the executives."),
+        _escalation("manager", 30, "Level 3, the engineering manager."),
+        _escalation("executives", 60, "Level 4, the executives."),
     ),
 )

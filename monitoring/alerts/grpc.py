@@ -7,7 +7,8 @@ from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, se
 GRPC_HIGH_ERROR_RATE = Alert(
     name="TrustGrpcHighErrorRate",
     reason="""
-        A20, with the threshold of A2. Only codes that are the server's fault (see the recording rule).
+        The same threshold as for HTTP (TrustServiceHighErrorRate). Only codes that are the server's fault count
+        (see the recording rule). At least three errors, for times with little traffic.
     """,
     expression="""
         service_method:rpc_server_errors_per_call:ratio_rate2m{trust_rpc_type="unary"} > $threshold
@@ -24,16 +25,16 @@ GRPC_HIGH_ERROR_RATE = Alert(
     team="platform",
     category="grpc",
     panel=Panel("operational", 5),
-    summary="{{ $labels.rpc_method }} of {{ $labels.service_name }} answers with errors.",
+    summary="{{ $labels.rpc_method }} of {{ $labels.service_name }} has a high error rate.",
     description="""
-        {{ $value | humanizePercentage }} of the calls of {{ $labels.rpc_method }} end with a code that is the server's fault (threshold $threshold).
+        {{ $value | humanizePercentage }} of the calls of {{ $labels.rpc_method }} fail with a server error code (threshold $threshold).
     """,
 )
 
 GRPC_STREAM_FAILURES = Alert(
     name="TrustGrpcStreamFailures",
     reason="""
-        A21. A stream that its client cancels is no failure. Clients open a stream again, so nobody is woken.
+        A stream that the client cancels is not a failure. Clients reconnect, so it is a warning.
     """,
     expression="""
         service_method:rpc_server_errors_per_call:ratio_rate2m{trust_rpc_type!="unary"} > $threshold
@@ -50,17 +51,18 @@ GRPC_STREAM_FAILURES = Alert(
     team="platform",
     category="grpc",
     panel=Panel("operational", 5),
-    summary="Streams of {{ $labels.rpc_method }} of {{ $labels.service_name }} break.",
+    summary="Streams of {{ $labels.rpc_method }} of {{ $labels.service_name }} fail.",
     description="""
-        {{ $value | humanizePercentage }} of the streams of {{ $labels.rpc_method }} ({{ $labels.trust_rpc_type }}) end with a code that is the server's fault (threshold $threshold).
+        {{ $value | humanizePercentage }} of the streams of {{ $labels.rpc_method }} ({{ $labels.trust_rpc_type }}) fail with a server error code (threshold $threshold).
     """,
 )
 
 GRPC_HIGH_LATENCY = Alert(
     name="TrustGrpcHighLatency",
     reason="""
-        A22, for the methods that somebody waits for: they validate, sign, issue, renew, revoke. 1 s is a boundary of the
-        histogram. Streams last as long as they like. Three slow calls at least, as A3.
+        Only methods for which a caller waits: validate, sign, issue, renew and revoke. 1 s is a bucket boundary of
+        the histogram. Streams are excluded, because their duration is not a latency. At least three slow calls, as
+        in TrustServiceHighLatency.
     """,
     expression="""
         service_method:rpc_server_call_duration_seconds:p95_rate2m{trust_rpc_type="unary", rpc_method=~".*/(Validate|Sign|Issue|Renew|Revoke).*"} > $threshold
@@ -77,9 +79,9 @@ GRPC_HIGH_LATENCY = Alert(
     team="platform",
     category="grpc",
     panel=Panel("operational", 5),
-    summary="{{ $labels.rpc_method }} of {{ $labels.service_name }} is slow.",
+    summary="{{ $labels.rpc_method }} of {{ $labels.service_name }} has high latency.",
     description="""
-        5 % of the calls of {{ $labels.rpc_method }} take longer than {{ $value | humanizeDuration }} (threshold $threshold).
+        The p95 latency of {{ $labels.rpc_method }} is {{ $value | humanizeDuration }} (threshold $threshold).
     """,
 )
 

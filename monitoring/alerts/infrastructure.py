@@ -7,7 +7,8 @@ from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio
 KUBERNETES_NODE_UNHEALTHY = Alert(
     name="TrustKubernetesNodeUnhealthy",
     reason="""
-        A26. kube-state-metrics has one series for each status of a condition. 2 minutes let a restart of the kubelet pass.
+        kube-state-metrics exports one series for each status of a condition. 2 minutes skip a restart of the
+        kubelet.
     """,
     expression="""
         max by (node, condition) (
@@ -23,7 +24,7 @@ KUBERNETES_NODE_UNHEALTHY = Alert(
     category="infrastructure",
     service="kubernetes",
     panel=Panel("operational", 7),
-    summary="Kubernetes node {{ $labels.node }} is not well.",
+    summary="Kubernetes node {{ $labels.node }} is unhealthy.",
     description="""
         Node {{ $labels.node }}: {{ if eq $labels.condition "Ready" }}not ready{{ else }}{{ $labels.condition }}{{ end }}.
     """,
@@ -32,9 +33,9 @@ KUBERNETES_NODE_UNHEALTHY = Alert(
 CONTAINER_RESTART_LOOP = Alert(
     name="TrustContainerRestartLoop",
     reason="""
-        A27. The pause between restarts grows to 5 minutes, so that a loop makes two or three in a quarter of an hour; 10 minutes
-        bridge those with two.
-        With its node, whose own alert silences this one.
+        The back-off between restarts grows to 5 minutes, so a crash loop restarts two or three times in 15 minutes;
+        `keep_firing_for` covers the windows with two. The join adds the node, because the alert of the node
+        inhibits this one.
     """,
     expression="""
         sum by (namespace, pod, container) (
@@ -51,7 +52,7 @@ CONTAINER_RESTART_LOOP = Alert(
     category="infrastructure",
     service="kubernetes",
     panel=Panel("operational", 7),
-    summary="Container {{ $labels.container }} restarts again and again.",
+    summary="Container {{ $labels.container }} restarts repeatedly.",
     description="""
         Container {{ $labels.container }} of pod {{ $labels.namespace }}/{{ $labels.pod }} has restarted {{ $value | printf "%.0f" }} times within 15 minutes (threshold $threshold).
     """,
@@ -60,8 +61,9 @@ CONTAINER_RESTART_LOOP = Alert(
 NETWORK_PROBLEMS = Alert(
     name="TrustNetworkProblems",
     reason="""
-        A28: of nodes, of pods, of hosts. One packet in a hundred halves the speed of TCP; one in 10 s is chance.
-        What has no pod is the node's own, which node_exporter shows; one matcher is enough, since it finds no partner.
+        Nodes, pods and hosts. One bad packet in a hundred halves the throughput of TCP; fewer than one per 10 s is
+        chance. Series without a pod belong to the node, which node_exporter reports; the matcher on one side is
+        enough, because the other side then has no match.
     """,
     expression="""
         max by (node) (
@@ -98,10 +100,10 @@ NETWORK_PROBLEMS = Alert(
     category="infrastructure",
     service="host",
     panel=Panel("operational", 7),
-    summary="The network has problems.",
+    summary="Network problems.",
     description="""
-        {{ if $labels.node }}The network of node {{ $labels.node }} is not set up.{{ else }}{{ $value | humanizePercentage }} of the packets of
-        {{ if $labels.pod }}pod {{ $labels.namespace }}/{{ $labels.pod }}{{ else }}{{ $labels.device }} on {{ $labels.instance }}{{ end }} are broken (threshold $threshold).{{ end }}
+        {{ if $labels.node }}The network of node {{ $labels.node }} is unavailable.{{ else }}{{ $value | humanizePercentage }} of the packets of
+        {{ if $labels.pod }}pod {{ $labels.namespace }}/{{ $labels.pod }}{{ else }}{{ $labels.device }} on {{ $labels.instance }}{{ end }} have errors (threshold $threshold).{{ end }}
     """,
 )
 

@@ -7,7 +7,7 @@ from monitoring.alerts.declaration import Alert, Group, Panel, ratio
 WATCHDOG = Alert(
     name="TrustWatchdog",
     reason="""
-        A dead man's switch: whoever misses it raises the alarm.
+        Dead man's switch: an external service raises the alarm when this alert stops arriving.
     """,
     expression="""
         vector(1)
@@ -19,17 +19,18 @@ WATCHDOG = Alert(
     panel=Panel("monitoring", 5),
     summary="Alerting works.",
     description="""
-        This alert always fires. When it stops arriving at the dead man's switch, alerts do not arrive either.
+        This alert always fires. If the dead man's switch stops receiving it, no alert is delivered.
     """,
 )
 
 MONITORING_TARGET_DOWN_CRITICAL = Alert(
     name="TrustMonitoringTargetDown",
     reason="""
-        Sooner than A1 (60 s), which it inhibits for pushed telemetry: without a Collector every service that pushes looks down.
-        None of them, because with one left a dead service must not be hidden. A site declares its Collectors by their targets
-        (targets/collector*.json): one that never came up has `up` = 0. A target that service discovery has dropped is missed for
-        a day, as a service is. A site without Collectors has no target, and no alert.
+        Fires before TrustServiceDown (60 s), which it inhibits for pushed telemetry: without a Collector every
+        service that pushes looks down. It needs all Collectors to be down, because with one left a service that
+        is down must not be hidden. A site declares its Collectors as targets (targets/collector*.json), so a
+        Collector that never started has `up` = 0. A target that service discovery dropped counts as down for a
+        day, like a service. A site without Collectors has no target and no alert.
     """,
     expression="""
         group by (job) (last_over_time(up{job="otel-collector"}[1d]))
@@ -45,14 +46,14 @@ MONITORING_TARGET_DOWN_CRITICAL = Alert(
     panel=Panel("monitoring", 1),
     summary="No Collector is up.",
     description="""
-        No Collector answers: the services' telemetry does not arrive, and most alerts are blind.
+        No Collector responds: telemetry of the services does not arrive, and most alerts cannot fire.
     """,
 )
 
 MONITORING_TARGET_DOWN_WARNING = Alert(
     name="TrustMonitoringTargetDown",
     reason="""
-        Nobody is woken for a blind spot, or for one Collector of several; 2 minutes let a restart pass.
+        One target of several, or a gap in the data, is a warning. 2 minutes skip a restart.
     """,
     expression="""
         up == 0
@@ -66,15 +67,16 @@ MONITORING_TARGET_DOWN_WARNING = Alert(
     panel=Panel("monitoring", 1),
     summary="{{ $labels.job }} {{ $labels.instance }} is down.",
     description="""
-        Prometheus cannot read {{ $labels.job }} at {{ $labels.instance }}; alerts over its series are blind.
+        Prometheus cannot scrape {{ $labels.job }} at {{ $labels.instance }}; alerts on its series cannot fire.
     """,
 )
 
 COLLECTOR_CANNOT_DELIVER = Alert(
     name="TrustCollectorCannotDeliver",
     reason="""
-        Of all Collectors together, as above. It silences A1, since when nothing arrives every service looks dead; both fire after a minute, and A1 is told 30 s
-        later (`group_wait`). 40 s are four scrapes; 20 s let the first data pass after a start.
+        All Collectors together, as in TrustMonitoringTargetDown. It inhibits TrustServiceDown, because every
+        service looks down when no data arrives; both fire after a minute, and TrustServiceDown is notified 30 s
+        later (`group_wait`). 40 s are four scrapes; 20 s of `for` let the first data pass after a start.
     """,
     expression="""
         sum by (job) (
@@ -94,17 +96,17 @@ COLLECTOR_CANNOT_DELIVER = Alert(
     category="monitoring",
     service="monitoring",
     panel=Panel("monitoring", 2),
-    summary="The Collector cannot deliver.",
+    summary="The Collector cannot deliver data.",
     description="""
-        The Collector is sent data and has passed none on for 40 seconds: it keeps it in its queue, and most alerts are blind.
+        The Collector receives data but has exported none for 40 seconds: data waits in its queue, and most alerts cannot fire.
     """,
 )
 
 COLLECTOR_QUEUE_DAMAGED = Alert(
     name="TrustCollectorQueueDamaged",
     reason="""
-        What was queued in a damaged file is not delivered. The Collector works with an empty queue, so nobody is woken; the alert
-        fires until somebody has removed the file.
+        Data in a damaged queue file is not delivered. The Collector continues with an empty queue, so it is a
+        warning; it fires until the damaged file is removed.
     """,
     expression="""
         max by (instance) (otelcol_queue_damaged_files) > 0
@@ -116,16 +118,16 @@ COLLECTOR_QUEUE_DAMAGED = Alert(
     category="monitoring",
     service="monitoring",
     panel=Panel("monitoring", 2),
-    summary="A queue file of the Collector was damaged.",
+    summary="A queue file of the Collector is damaged.",
     description="""
-        Collector {{ $labels.instance }} has set aside {{ $value }} damaged queue files and started with an empty queue: what they held is not delivered.
+        Collector {{ $labels.instance }} moved {{ $value }} damaged queue files aside and started with an empty queue: the data in them is not delivered.
     """,
 )
 
 COLLECTOR_QUEUE_FILLING = Alert(
     name="TrustCollectorQueueFilling",
     reason="""
-        Half full leaves as much time again to act as it took.
+        At half full, as much time is left to act as it took to fill the queue so far.
     """,
     expression="""
         max by (instance, exporter) (otelcol_exporter_queue_size)
@@ -141,7 +143,7 @@ COLLECTOR_QUEUE_FILLING = Alert(
     category="monitoring",
     service="monitoring",
     panel=Panel("monitoring", 2),
-    summary="The queue of the Collector fills.",
+    summary="The Collector's queue is filling up.",
     description="""
         Queue {{ $labels.exporter }} of Collector {{ $labels.instance }} is {{ $value | humanizePercentage }} full (threshold $threshold); when it is full, the Collector refuses data.
     """,
@@ -150,8 +152,8 @@ COLLECTOR_QUEUE_FILLING = Alert(
 COLLECTOR_REFUSES_DATA = Alert(
     name="TrustCollectorRefusesData",
     reason="""
-        Senders try again, so nothing is lost yet. A single refusal, as at a start under load, leaves the window of a minute
-        before the minute of `for` is over.
+        Senders retry, so no data is lost yet. A single refusal, for example at a start under load, leaves the one-
+        minute window before `for` has passed.
     """,
     expression="""
         sum by (instance, receiver) (
@@ -167,15 +169,16 @@ COLLECTOR_REFUSES_DATA = Alert(
     panel=Panel("monitoring", 3),
     summary="The Collector refuses data.",
     description="""
-        Collector {{ $labels.instance }} refused {{ $value | printf "%.0f" }} data points at {{ $labels.receiver }} within a minute; senders try again.
+        Collector {{ $labels.instance }} refused {{ $value | printf "%.0f" }} data points at {{ $labels.receiver }} within a minute; senders retry.
     """,
 )
 
 COLLECTOR_DROPS_DATA = Alert(
     name="TrustCollectorDropsData",
     reason="""
-        What is counted here is gone. The Collector makes the counter at its first failure, without a 0 before it: what was not
-        there 5 minutes ago counts as a whole, if the Collector was. (A full queue refuses, see above; that is not lost yet.)
+        Data counted here is lost. The Collector creates the counter at the first failure, without a 0 before it: a
+        series that did not exist 5 minutes ago counts with its full value, provided that the Collector was up then.
+        (A full queue refuses data, see TrustCollectorRefusesData; that data is not lost yet.)
     """,
     expression="""
         sum by (instance, exporter) (
@@ -196,16 +199,16 @@ COLLECTOR_DROPS_DATA = Alert(
     category="monitoring",
     service="monitoring",
     panel=Panel("monitoring", 3),
-    summary="The Collector loses data.",
+    summary="The Collector drops data.",
     description="""
-        Collector {{ $labels.instance }} lost {{ $value | printf "%.0f" }} data points at {{ $labels.exporter }} within 5 minutes: the receiving side refused them for good.
+        Collector {{ $labels.instance }} dropped {{ $value | printf "%.0f" }} data points of exporter {{ $labels.exporter }} within 5 minutes: the backend rejected them permanently.
     """,
 )
 
 RULE_EVALUATION_FAILURES = Alert(
     name="TrustRuleEvaluationFailures",
     reason="""
-        An alert that cannot be evaluated does not fire.
+        An alert whose rule cannot be evaluated does not fire.
     """,
     expression="""
         sum by (instance, rule_group) (
@@ -218,16 +221,16 @@ RULE_EVALUATION_FAILURES = Alert(
     category="monitoring",
     service="monitoring",
     panel=Panel("monitoring", 4),
-    summary="Rules cannot be evaluated.",
+    summary="Rule evaluation fails.",
     description="""
-        {{ $value | printf "%.0f" }} evaluations of rule group {{ $labels.rule_group }} failed within 5 minutes: its alerts are dead.
+        {{ $value | printf "%.0f" }} evaluations of rule group {{ $labels.rule_group }} failed within 5 minutes: its alerts may not fire.
     """,
 )
 
 NOTIFICATIONS_FAILING = Alert(
     name="TrustNotificationsFailing",
     reason="""
-        Counted after the last attempt. 15 minutes, because failures come as seldom as notifications do.
+        Counted after the last retry. 15 minutes, because failures are as rare as notifications.
     """,
     expression="""
         sum by (instance, integration) (
@@ -240,16 +243,16 @@ NOTIFICATIONS_FAILING = Alert(
     category="monitoring",
     service="monitoring",
     panel=Panel("monitoring", 5),
-    summary="Notifications do not arrive.",
+    summary="Notifications cannot be delivered.",
     description="""
-        {{ $value | printf "%.0f" }} notifications by {{ $labels.integration }} failed within 15 minutes, after all attempts.
+        {{ $value | printf "%.0f" }} notifications through {{ $labels.integration }} failed within 15 minutes, after all retries.
     """,
 )
 
 CARDINALITY_OVERFLOW = Alert(
     name="TrustCardinalityOverflow",
     reason="""
-        Sums stay exact; what is folded can no longer be told apart.
+        Totals stay exact, but the aggregated label values can no longer be told apart.
     """,
     expression="""
         sum by (deployment_environment_name, service_namespace, service_name, metric) (
@@ -261,17 +264,16 @@ CARDINALITY_OVERFLOW = Alert(
     team="platform",
     category="monitoring",
     panel=Panel("monitoring", 24),
-    summary="Labels of {{ $labels.metric }} overflow.",
+    summary="Too many label values in {{ $labels.metric }}.",
     description="""
-        {{ $value | printf "%.0f" }} measurements of {{ $labels.metric }} of {{ $labels.service_name }} were folded together within 15 minutes,
-        because a label has too many values.
+        {{ $value | printf "%.0f" }} measurements of {{ $labels.metric }} of {{ $labels.service_name }} were aggregated within 15 minutes because a label has too many values.
     """,
 )
 
 CERTIFICATE_INVENTORY_STALE = Alert(
     name="TrustCertificateInventoryStale",
     reason="""
-        The time of the last reading is what it was a quarter of an hour ago: 15 intervals of the watcher (60 s).
+        The time of the last read has not changed for 15 minutes: 15 intervals of the certificate monitor (60 s).
     """,
     expression="""
         max by (deployment_environment_name, service_namespace, service_name, service_instance_id, trust_otel_source_kind, trust_otel_source_name) (
@@ -287,16 +289,16 @@ CERTIFICATE_INVENTORY_STALE = Alert(
     team="platform",
     category="monitoring",
     panel=Panel("monitoring", 7),
-    summary="The certificates of {{ $labels.service_name }} are not watched any more.",
+    summary="The certificates of {{ $labels.service_name }} are no longer monitored.",
     description="""
-        {{ $labels.trust_otel_source_name }} was last read {{ with $value }}at {{ . | humanizeTimestamp }}{{ end }}; expiry alerts know nothing newer.
+        {{ $labels.trust_otel_source_name }} was last read {{ with $value }}at {{ . | humanizeTimestamp }}{{ end }}; expiry alerts use old data.
     """,
 )
 
 SOURCE_UNREADABLE = Alert(
     name="TrustSourceUnreadable",
     reason="""
-        2 minutes let a file that is being replaced pass.
+        2 minutes skip a file that is being replaced.
     """,
     expression="""
         min by (deployment_environment_name, service_namespace, service_name, trust_otel_source_kind, trust_otel_source_name) (
@@ -311,7 +313,7 @@ SOURCE_UNREADABLE = Alert(
     panel=Panel("monitoring", 7),
     summary="{{ $labels.service_name }} cannot read {{ $labels.trust_otel_source_name }}.",
     description="""
-        Source {{ $labels.trust_otel_source_name }} ({{ $labels.trust_otel_source_kind }}) of {{ $labels.service_name }} cannot be read; the last good content stays in use.
+        Source {{ $labels.trust_otel_source_name }} ({{ $labels.trust_otel_source_kind }}) of {{ $labels.service_name }} cannot be read; the last valid content stays in use.
     """,
 )
 

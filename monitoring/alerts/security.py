@@ -7,8 +7,8 @@ from monitoring.alerts.declaration import Alert, Group, Panel, Severity, more_th
 AUTH_FAILURES_FROM_ADDRESS = Alert(
     name="TrustAuthFailuresFromAddress",
     reason="""
-        A7: more than 10 a minute from one address. At once, for an attack does not wait; not by day and night, for the limit
-        of the hour (A8) wakes people when it goes on. `_other` is many addresses together.
+        No `for`, because an attack needs an immediate response. A warning: if the attack continues,
+        TrustBruteForceFromAddress pages. `_other` is the sum of many addresses.
     """,
     expression="""
         sum by (deployment_environment_name, service_namespace, service_name, client_address) (
@@ -21,7 +21,7 @@ AUTH_FAILURES_FROM_ADDRESS = Alert(
     team="security",
     category="security",
     panel=Panel("security", 6),
-    summary="Address {{ $labels.client_address }} fails to log in again and again.",
+    summary="Many failed logins from {{ $labels.client_address }}.",
     description="""
         {{ $value | printf "%.0f" }} failed logins within a minute from {{ $labels.client_address }} at {{ $labels.service_name }} (threshold $threshold).
     """,
@@ -30,7 +30,7 @@ AUTH_FAILURES_FROM_ADDRESS = Alert(
 BRUTE_FORCE_FROM_ADDRESS = Alert(
     name="TrustBruteForceFromAddress",
     reason="""
-        A8: more than 50 an hour from one address.
+        No `for`, because an attack needs an immediate response. `_other` is the sum of many addresses.
     """,
     expression="""
         sum by (deployment_environment_name, service_namespace, service_name, client_address) (
@@ -43,7 +43,7 @@ BRUTE_FORCE_FROM_ADDRESS = Alert(
     team="security",
     category="security",
     panel=Panel("security", 6),
-    summary="Address {{ $labels.client_address }} guesses passwords.",
+    summary="Brute force attack from {{ $labels.client_address }}.",
     description="""
         {{ $value | printf "%.0f" }} failed logins within an hour from {{ $labels.client_address }} at {{ $labels.service_name }} (threshold $threshold).
     """,
@@ -66,7 +66,7 @@ def _suspicious_activity(severity: Severity, matcher: str, reason: str) -> Alert
         panel=Panel("security", 5),
         summary="Suspicious activity at {{ $labels.service_name }}: {{ $labels.trust_security_incident_type }}.",
         description="""
-            {{ $value | printf "%.0f" }} incidents of kind {{ $labels.trust_security_incident_type }} at {{ $labels.service_name }} within 10 minutes.
+            {{ $value | printf "%.0f" }} incidents of type {{ $labels.trust_security_incident_type }} at {{ $labels.service_name }} within 10 minutes.
         """,
     )
 
@@ -76,19 +76,20 @@ SUSPICIOUS_ACTIVITY = (
         "critical",
         '="critical"',
         """
-        A9, with the severity that the detector or the service gave. The first incident counts. A detector tells of an attack
-        that goes on every 5 minutes, so 10 minutes keep one alert firing.
+        The severity is the one that the detector or the service reported. Fires at the first incident. A detector
+        reports an ongoing attack every 5 minutes, so a window of 10 minutes keeps one alert firing.
         """,
     ),
-    _suspicious_activity("warning", '=~"warning|_other"', "A9. A severity that nobody knows is a warning."),
-    _suspicious_activity("info", '="info"', "A9, for the record."),
+    _suspicious_activity("warning", '=~"warning|_other"', "An unknown severity counts as a warning."),
+    _suspicious_activity("info", '="info"', "For the record: nobody needs to act on it."),
 )
 
 VAULT_UNAVAILABLE = Alert(
     name="TrustVaultUnavailable",
     reason="""
-        A10. Checked every 15 s; a minute is four failed checks. The worst instance counts. Pushed series have no end: without the
-        range, the last word of an instance that is gone would count for 5 minutes more.
+        The check runs every 15 s, so one minute is four failed checks. The worst instance counts. Pushed series
+        have no staleness marker: without the range, the last value of a stopped instance would count for 5 more
+        minutes.
     """,
     expression="""
         min by (deployment_environment_name, service_namespace, service_name, trust_dependency_name) (
@@ -103,15 +104,14 @@ VAULT_UNAVAILABLE = Alert(
     panel=Panel("operational", 8),
     summary="Vault {{ $labels.trust_dependency_name }} is not available to {{ $labels.service_name }}.",
     description="""
-        At least one instance of {{ $labels.service_name }} finds Vault {{ $labels.trust_dependency_name }} sealed or out of reach;
-        `error_type` of trust_dependency_check_duration_seconds says which.
+        At least one instance of {{ $labels.service_name }} cannot use Vault {{ $labels.trust_dependency_name }}: it is sealed or unreachable (see `error_type` of trust_dependency_check_duration_seconds).
     """,
 )
 
 EXCESSIVE_RATE_LIMITING = Alert(
     name="TrustExcessiveRateLimiting",
     reason="""
-        A11. A limit that refuses ten a minute for minutes is either under attack or too tight.
+        A limit that rejects ten requests per minute for several minutes is either under attack or too low.
     """,
     expression="""
         sum by (deployment_environment_name, service_namespace, service_name, trust_rate_limit_name) (
@@ -124,9 +124,9 @@ EXCESSIVE_RATE_LIMITING = Alert(
     team="security",
     category="security",
     panel=Panel("security", 4),
-    summary="Rate limit {{ $labels.trust_rate_limit_name }} refuses many requests.",
+    summary="Rate limit {{ $labels.trust_rate_limit_name }} rejects many requests.",
     description="""
-        {{ $value | printf "%.0f" }} requests were refused by {{ $labels.trust_rate_limit_name }} of {{ $labels.service_name }}
+        {{ $value | printf "%.0f" }} requests were rejected by {{ $labels.trust_rate_limit_name }} of {{ $labels.service_name }}
         within 5 minutes (threshold $threshold).
     """,
 )
@@ -134,9 +134,9 @@ EXCESSIVE_RATE_LIMITING = Alert(
 AUDIT_RECORDS_MISSING = Alert(
     name="TrustAuditRecordsMissing",
     reason="""
-        S8. An operation counts when it begins and its record when it is written, so that one under way looks missing for a
-        moment: the least of 5 minutes leaves it out. More than the least of the 5 minutes before, because what is missing
-        once stays missing.
+        An operation is counted when it begins and its record when it is written, so an operation in flight looks
+        like a missing record: the minimum over 5 minutes excludes it. The comparison with the minimum of the
+        previous 5 minutes is needed because a missing record stays missing.
     """,
     expression="""
         sum by (deployment_environment_name, service_namespace, service_name, trust_audit_action) (
@@ -152,7 +152,7 @@ AUDIT_RECORDS_MISSING = Alert(
     panel=Panel("security", 8),
     summary="Audit records of {{ $labels.service_name }} are missing.",
     description="""
-        {{ $value | printf "%.0f" }} operations {{ $labels.trust_audit_action }} of {{ $labels.service_name }} left no record in the audit log.
+        {{ $value | printf "%.0f" }} operations {{ $labels.trust_audit_action }} of {{ $labels.service_name }} have no record in the audit log.
     """,
 )
 

@@ -54,8 +54,8 @@ def _budget_burn(
         name=name,
         reason=f"""
             Objective: {objective}.
-            At 14.4 times the allowed rate 2 % of a month's budget is gone within an hour, at 6 times 5 % within six. The short
-            window ends the alert soon after the fault has ended. Five errors an hour at least.
+            A burn rate of {PAGE_FACTOR:g} uses 2 % of the monthly budget in one hour, a burn rate of 6 uses 5 % in six
+            hours. The short window resolves the alert soon after the fault has ended. At least five errors per hour.
         """,
         expression=_FAST.replace("<slo>", slo).replace("<page factor>", f"{PAGE_FACTOR:g}"),
         threshold=budget,
@@ -66,12 +66,12 @@ def _budget_burn(
         team="platform",
         category="slo",
         panel=panel,
-        summary=f"{{{{ $labels.service_name }}}} uses up its error budget of {slo} fast.",
+        summary=f"{{{{ $labels.service_name }}}} burns its {slo} error budget fast.",
         description=f"{{{{ $value | humanizePercentage }}}} of the {failed} (budget $threshold).",
     )
     slow = Alert(
         name=name,
-        reason="The same, slowly: 10 % of the budget within one day or three. Ten errors a day at least.",
+        reason="Slow burn: 10 % of the monthly budget in one day or in three days. At least ten errors per day.",
         expression=_SLOW.replace("<slo>", slo),
         threshold=budget,
         minimum=number(10),
@@ -81,7 +81,7 @@ def _budget_burn(
         team="platform",
         category="slo",
         panel=panel,
-        summary=f"{{{{ $labels.service_name }}}} uses up its error budget of {slo} too fast.",
+        summary=f"{{{{ $labels.service_name }}}} burns its {slo} error budget too fast.",
         description=f"{{{{ $value | humanizePercentage }}}} of the {failed} (budget $threshold).",
     )
     return fast, slow
@@ -110,8 +110,8 @@ GROUP = Group(
             "TrustValidationBudgetBurn",
             "validation",
             budget=ratio(0.001),
-            objective="99.9 % of the certificates are judged, as good or as bad",
-            failed="validations broke off",
+            objective="99.9 % of the validations end with a result, valid or not valid",
+            failed="validations ended with an error",
             panel=Panel("business", 4),
         ),
     ),
