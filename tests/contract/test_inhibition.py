@@ -9,8 +9,8 @@ from tests.contract.alertmanager import Alert, alerts, matches, rendered
 
 ALL = list(alerts())
 RULES: list[dict[str, Any]] = rendered().configuration["inhibit_rules"]
-OWN_CRITICAL = "critical-silences-its-warning"
-DEAD_COLLECTOR = "dead-collector-silences-services-that-push"
+OWN_CRITICAL = "critical-inhibits-its-warning"
+DEAD_COLLECTOR = "collector-down-inhibits-pushing-services"
 
 # Tells one alert from another, but not one problem from another.
 NO_IDENTITY = {"severity", "team", "category", "escalation_level"}
@@ -36,14 +36,14 @@ PIPELINE = {
 NEEDS_KEYS = {*OPERATIONS, "TrustValidationBudgetBurn"}
 
 SILENCED = {
-    "no-collector-silences-each-collector": ({"TrustMonitoringTargetDown"}, {"TrustMonitoringTargetDown"}),
-    "service-down-silences-its-symptoms": (
+    "all-collectors-down-inhibits-each-collector": ({"TrustMonitoringTargetDown"}, {"TrustMonitoringTargetDown"}),
+    "service-down-inhibits-its-symptoms": (
         {"TrustServiceDown"},
         HTTP | GRPC | DATABASE | SLO | OPERATIONS | BUSINESS | OF_ITSELF | PIPELINE | {"TrustServiceInstanceDown"},
     ),
-    "dead-database-silences-what-needs-it": ({"TrustDatabaseConnectionsFailed"}, HTTP | GRPC | DATABASE | SLO),
-    "dead-vault-silences-signing-and-validation": ({"TrustVaultUnavailable"}, NEEDS_KEYS),
-    "dead-pki-silences-signing-and-validation": ({"TrustPkiUnavailable"}, NEEDS_KEYS),
+    "database-down-inhibits-its-symptoms": ({"TrustDatabaseConnectionsFailed"}, HTTP | GRPC | DATABASE | SLO),
+    "vault-down-inhibits-signing-and-validation": ({"TrustVaultUnavailable"}, NEEDS_KEYS),
+    "pki-down-inhibits-signing-and-validation": ({"TrustPkiUnavailable"}, NEEDS_KEYS),
     DEAD_COLLECTOR: (
         {"TrustMonitoringTargetDown", "TrustCollectorCannotDeliver"},
         {"TrustServiceDown", "TrustServiceInstanceDown"},
@@ -86,7 +86,7 @@ def test_a_cause_silences_exactly_its_symptoms(name: str) -> None:
 
 
 def test_an_ill_node_silences_what_names_the_node() -> None:
-    rule = named("ill-node-silences-what-runs-on-it")
+    rule = named("unhealthy-node-inhibits-its-workloads")
     assert {alert.name for alert in sources(rule)} == {"TrustKubernetesNodeUnhealthy"}
     assert {alert.name for alert in targets(rule)} == {
         alert.name
@@ -104,7 +104,7 @@ def test_a_dead_collector_silences_nothing_that_prometheus_scrapes_itself(alert:
 
 
 def test_every_rule_is_looked_at_here() -> None:
-    assert {rule["name"] for rule in RULES} == {*SILENCED, OWN_CRITICAL, "ill-node-silences-what-runs-on-it"}
+    assert {rule["name"] for rule in RULES} == {*SILENCED, OWN_CRITICAL, "unhealthy-node-inhibits-its-workloads"}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["name"])
