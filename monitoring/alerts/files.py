@@ -83,7 +83,9 @@ def _comment(reason: str) -> Iterator[str]:
     for number, paragraph in enumerate(re.split(r"\n\s*\n", reason.strip())):
         if number:
             yield "#"
-        yield from (f"# {line}" for line in textwrap.wrap(" ".join(paragraph.split()), _WIDTH - 8))
+        yield from (
+            f"# {line}" for line in textwrap.wrap(" ".join(paragraph.split()), _WIDTH - 8, break_on_hyphens=False)
+        )
 
 
 def _wrapped(text: str, width: int) -> Iterator[str]:

@@ -152,8 +152,8 @@ COLLECTOR_QUEUE_FILLING = Alert(
 COLLECTOR_REFUSES_DATA = Alert(
     name="TrustCollectorRefusesData",
     reason="""
-        Senders retry, so no data is lost yet. A single refusal, for example at a start under load, leaves the one-
-        minute window before `for` has passed.
+        Senders retry, so no data is lost yet. A single refusal, for example at a start under load, leaves the
+        one-minute window before `for` has passed.
     """,
     expression="""
         sum by (instance, receiver) (

@@ -6,6 +6,7 @@ from monitoring.alerts import ALERTS, minimum, threshold
 from monitoring.alerts.declaration import Alert, Panel, Threshold, days, more_than, number, ratio, seconds
 from monitoring.alerts.files import INDEX, RULES, rule_file, with_index
 from tests.contract.rule_files import ALERTS as READ
+from tools.checks.promql import seconds as duration
 
 
 def declared(expression: str, **more: Threshold) -> Alert:
@@ -36,8 +37,11 @@ def test_a_page_without_the_marks_is_refused() -> None:
 
 
 def test_the_rule_file_says_what_is_declared() -> None:
-    assert [(rule.name, rule.labels, rule.annotations) for rule in READ] == [
-        (alert.name, alert.labels, alert.annotations) for alert in ALERTS
+    assert [(rule.name, rule.source.strip(), rule.labels, rule.annotations) for rule in READ] == [
+        (alert.name, alert.promql, alert.labels, alert.annotations) for alert in ALERTS
+    ]
+    assert [(rule.wait, rule.keep_firing) for rule in READ] == [
+        (duration(alert.wait or "0s"), duration(alert.keep_firing or "0s")) for alert in ALERTS
     ]
 
 
