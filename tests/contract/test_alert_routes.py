@@ -1,4 +1,4 @@
-"""Who hears of which alert: every alert of the rule files, and every setting that decides about it."""
+"""Which receivers each alert of the rule files reaches, and how soon and how often they are notified."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ EXPECTED = {
     ("business", "warning"): BUSINESS,
     ("compliance", "warning"): COMPLIANCE,
 }
-"""Receivers by team and severity, which each alert declares. The routes read other labels too, and must not."""
+"""Receivers by the team and severity that an alert declares. No other label may change them."""
 
 WATCHDOG = "TrustWatchdog"
 
@@ -36,7 +36,7 @@ LEVELS = {
     "executives": {"escalation-executives", "escalation-executives-email"},
 }
 
-REPEATED = {
+REPEAT_INTERVALS = {
     "default": "24h",
     "watchdog": "50s",
     "incidents": "30m",
@@ -51,7 +51,7 @@ REPEATED = {
     "escalation-executives": "1h",
 }
 
-WAITED = {
+IMMEDIATE = {
     "watchdog",
     "incidents",
     "security-critical",
@@ -59,10 +59,10 @@ WAITED = {
     "escalation-manager",
     "escalation-executives",
 }
-"""Those that are told at once; all others after half a minute."""
+"""Receivers that are notified at once; all others after 30 s."""
 
-# Of alerts that this project does not make: an own rule of a user of it.
-FOREIGN = [
+# Alerts of rules that a site adds.
+OTHER_RULES = [
     ({"severity": "critical"}, PLATFORM_CRITICAL),
     ({"severity": "critical", "team": "platform"}, PLATFORM_CRITICAL),
     ({"severity": "critical", "team": "elsewhere"}, PLATFORM_CRITICAL),
@@ -135,24 +135,26 @@ def test_an_alert_reaches_exactly_its_receivers(alert: Alert, configuration: Pat
 
 
 @pytest.mark.parametrize(
-    ("labels", "receivers"), FOREIGN, ids=lambda value: str(value) if isinstance(value, dict) else ""
+    ("labels", "receivers"), OTHER_RULES, ids=lambda value: str(value) if isinstance(value, dict) else ""
 )
-def test_the_alerts_of_others_do_not_get_lost(labels: dict[str, str], receivers: set[str], configuration: Path) -> None:
-    assert set(reached(configuration, {"alertname": "SomebodysAlert", **labels})) == receivers
+def test_alerts_of_other_rules_reach_a_receiver(
+    labels: dict[str, str], receivers: set[str], configuration: Path
+) -> None:
+    assert set(reached(configuration, {"alertname": "SiteAlert", **labels})) == receivers
 
 
 @pytest.mark.parametrize("alert", ALL, ids=identifier)
-def test_no_channel_hears_of_an_alert_twice(alert: Alert) -> None:
+def test_no_channel_receives_an_alert_twice(alert: Alert) -> None:
     found = [channel for receiver in expected(alert) for channel in channels(receiver)]
     assert len(found) == len(set(found))
 
 
 @pytest.mark.parametrize("alert", ALL, ids=identifier)
-def test_whoever_is_woken_is_woken_for_something_critical(alert: Alert) -> None:
+def test_only_critical_alerts_page(alert: Alert) -> None:
     kinds = {channel.partition(":")[0] for receiver in expected(alert) for channel in channels(receiver)}
     critical = alert.labels["severity"] == "critical"
     if alert.labels.get("escalation_level") == "team-lead":
-        # The on-call person has the page; this level reads.
+        # The on-call engineer has been paged; this level is informed.
         assert kinds == {"slack", "email"}
     else:
         assert ("pagerduty" in kinds) is critical
@@ -170,21 +172,21 @@ def test_mail_never_shares_a_receiver() -> None:
         assert kinds == {"email_configs"} or "email_configs" not in kinds
 
 
-def test_everybody_hears_of_the_end_but_the_dead_mans_switch() -> None:
+def test_every_receiver_but_the_dead_mans_switch_gets_the_resolution() -> None:
     for name, receiver in receivers().items():
         for configs in (configs for key, configs in receiver.items() if key != "name"):
             assert {config["send_resolved"] for config in configs} == {name != "watchdog"}
 
 
 @pytest.mark.parametrize("route", list(routes()), ids=lambda route: route["receiver"])
-def test_how_often_and_how_soon_each_receiver_is_told(route: dict[str, str]) -> None:
+def test_each_receiver_has_its_repeat_interval_and_group_wait(route: dict[str, str]) -> None:
     name = base(route["receiver"])
-    assert route["repeat_interval"] == REPEATED[name]
-    assert route["group_wait"] == ("0s" if name in WAITED else "30s")
+    assert route["repeat_interval"] == REPEAT_INTERVALS[name]
+    assert route["group_wait"] == ("0s" if name in IMMEDIATE else "30s")
 
 
 @pytest.mark.parametrize("route", list(routes()), ids=lambda route: route["receiver"])
-def test_a_repetition_comes_when_it_should(route: dict[str, str]) -> None:
+def test_a_repeat_is_not_delayed_by_the_group_interval(route: dict[str, str]) -> None:
     repeat, interval = milliseconds(route["repeat_interval"]), milliseconds(route["group_interval"])
     assert repeat % interval == 0
     # Alertmanager repeats up to one interval late.
