@@ -74,7 +74,7 @@ def conventions(form: str | None) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Check all that the settings name: OTLP endpoints, certificates, dependencies, databases, feeds, agreements.
+    """Check all that the settings name: OTLP endpoints, certificates, dependencies, databases, feeds, SLAs.
 
     To each OTLP endpoint, an export request without data is sent.
 

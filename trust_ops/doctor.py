@@ -140,13 +140,13 @@ def _reputation(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("reputation", name, problems.get(name), f"{size} networks")
 
 
-def _agreements(environment: Mapping[str, str]) -> Iterator[Finding]:
+def _slas(environment: Mapping[str, str]) -> Iterator[Finding]:
     path = settings.value("TRUST_OTEL_SLA_FILE", environment)
     if not path:
         return
-    from trust_otel.metrics.sla import read_agreements
+    from trust_otel.metrics.sla import read_slas
 
-    yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_agreements(path)))
+    yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_slas(path)))
 
 
 def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -166,7 +166,7 @@ _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _dependencies,
     _geoip,
     _reputation,
-    _agreements,
+    _slas,
     _client_address,
 )
 

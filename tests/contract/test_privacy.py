@@ -21,7 +21,7 @@ from trust_otel import TrustServiceMetrics, settings
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
 from trust_otel.metrics.request import Request
-from trust_otel.metrics.sla import Agreement
+from trust_otel.metrics.sla import Sla
 from trust_otel.semconv import attributes
 from trust_otel.semconv.definitions import Attribute
 
@@ -89,8 +89,8 @@ class Asked(Request):
         return self._datum
 
 
-def _agreement(datum: str) -> Agreement:
-    return Agreement(datum, "trust.document.processing.duration", 0.9, {}, {}, 1.0)
+def _sla(datum: str) -> Sla:
+    return Sla(datum, "trust.document.processing.duration", 0.9, {}, {}, 1.0)
 
 
 _NAMES = [each.name for each in vars(attributes).values() if isinstance(each, Attribute)]
@@ -109,7 +109,7 @@ _BY_TYPE: dict[str, Callable[[str], Any]] = {
         **dict.fromkeys(_NAMES, datum),
     },
     "Request": Asked,
-    "Iterable[Agreement]": lambda datum: [_agreement(datum)],
+    "Iterable[Sla]": lambda datum: [_sla(datum)],
     "Callable[[], Iterable[PoolState]]": lambda datum: lambda: [PoolState(datum, 1, 1, 0, 2, 2)],
     "Callable[[], Iterable[ExecutorState]]": lambda datum: lambda: [ExecutorState(datum, 1, 2, 0)],
     "Callable[[str], str | None]": lambda datum: lambda address: datum,
@@ -189,7 +189,7 @@ def test_data_given_to_one_method_come_out_of_no_other(recording: Any, caplog: p
     caplog.set_level("DEBUG")
     for datum in PERSONAL.values():
         # Nobody names an agreement so: the file of agreements refuses it.
-        for method in set(METHODS) - {"set_agreements"}:
+        for method in set(METHODS) - {"set_slas"}:
             push(recording.metrics, method, datum)
     recording.metrics.record_auth_attempt(method="password", success=False, client_address="203.0.113.7")
     assert traces_in(output(recording)) == []
@@ -229,7 +229,7 @@ def test_what_is_no_datum_of_a_person_comes_out_where_it_went_in(record: Callabl
         "record_source",
         "record_threat_match",
         "rpc_call",
-        "set_agreements",
+        "set_slas",
         "set_certificate",
         "set_sla_objective",
     }

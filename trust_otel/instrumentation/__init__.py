@@ -33,7 +33,7 @@ class _OnImport:
 
     Args:
         library: The module whose import is awaited.
-        module: Module of the instrumentor, in this package.
+        module: Module of the instrumentor, in `trust_otel`.
         name: Its class.
         more: Methods of the instrumentor to call with other modules, once these are imported.
     """
@@ -64,47 +64,49 @@ _Loaded: TypeAlias = "BaseInstrumentor | _OnImport | _Inert"
 def load_http() -> _Loaded:
     """Instrumentor of Starlette and FastAPI."""
     # FastAPI imports Starlette before it is complete itself.
-    return _on_import("starlette.applications", "http", "HttpInstrumentor", fastapi="instrument_fastapi")
+    return _on_import(
+        "starlette.applications", "instrumentation.http", "HttpInstrumentor", fastapi="instrument_fastapi"
+    )
 
 
 def load_grpc() -> _Loaded:
     """Instrumentor of gRPC servers and clients."""
-    return _on_import("grpc", "grpc", "GrpcInstrumentor")
+    return _on_import("grpc", "instrumentation.grpc", "GrpcInstrumentor")
 
 
 def load_sqlalchemy() -> _Loaded:
     """Instrumentor of SQLAlchemy engines."""
-    return _on_import("sqlalchemy", "sqlalchemy", "SqlAlchemyInstrumentor")
+    return _on_import("sqlalchemy", "instrumentation.sqlalchemy", "SqlAlchemyInstrumentor")
 
 
 def load_executors() -> _Loaded:
     """Instrumentor of `concurrent.futures.ThreadPoolExecutor`."""
-    return _load("executors", "ExecutorInstrumentor")
+    return _load("instrumentation.executors", "ExecutorInstrumentor")
 
 
 def load_cryptography() -> _Loaded:
     """Instrumentor of the X.509 operations of `cryptography`."""
-    return _load("cryptography", "CryptographyInstrumentor")
+    return _load("instrumentation.cryptography", "CryptographyInstrumentor")
 
 
 def load_certificates() -> _Loaded:
     """Watcher of the certificates that TRUST_OTEL_CERTIFICATES names."""
-    return _load("certificates", "CertificateInstrumentor", "TRUST_OTEL_CERTIFICATES")
+    return _load("monitors.certificates", "CertificateInstrumentor", "TRUST_OTEL_CERTIFICATES")
 
 
 def load_dependencies() -> _Loaded:
     """Prober of what TRUST_OTEL_DEPENDENCIES names."""
-    return _load("dependencies", "DependencyInstrumentor", "TRUST_OTEL_DEPENDENCIES")
+    return _load("monitors.dependencies", "DependencyInstrumentor", "TRUST_OTEL_DEPENDENCIES")
 
 
 def load_security() -> _Loaded:
     """Reader of what TRUST_OTEL_GEOIP_DATABASE and TRUST_OTEL_REPUTATION_FEEDS name."""
-    return _load("security", "SecurityInstrumentor", "TRUST_OTEL_GEOIP_DATABASE", "TRUST_OTEL_REPUTATION_FEEDS")
+    return _load("monitors.sources", "SecurityInstrumentor", "TRUST_OTEL_GEOIP_DATABASE", "TRUST_OTEL_REPUTATION_FEEDS")
 
 
-def load_agreements() -> _Loaded:
+def load_sla_file() -> _Loaded:
     """Reader of the service level agreements that TRUST_OTEL_SLA_FILE names."""
-    return _load("agreements", "AgreementInstrumentor", "TRUST_OTEL_SLA_FILE")
+    return _load("monitors.sla_file", "SlaInstrumentor", "TRUST_OTEL_SLA_FILE")
 
 
 def _load(module: str, name: str, *wanted_by: str) -> _Loaded:
@@ -120,5 +122,5 @@ def _on_import(library: str, module: str, name: str, **more: str) -> _Loaded:
 
 
 def _instrumentor(module: str, name: str) -> BaseInstrumentor:
-    instrumentor: BaseInstrumentor = getattr(import_module(f"{__name__}.{module}"), name)()
+    instrumentor: BaseInstrumentor = getattr(import_module(f"trust_otel.{module}"), name)()
     return instrumentor

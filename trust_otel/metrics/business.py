@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from trust_otel.metrics.family import Family, fail_open, outcome
 from trust_otel.metrics.operation import Operation
-from trust_otel.recording.instruments import Distribution, Instruments, Judge, Sum, finite
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, SlaEvaluator, finite
 from trust_otel.recording.labels import Labels
 from trust_otel.semconv.metrics import (
     TRUST_COST_AMOUNT,
@@ -23,7 +23,7 @@ from trust_otel.semconv.metrics import (
 )
 
 if TYPE_CHECKING:
-    from trust_otel.metrics.sla import Agreement
+    from trust_otel.metrics.sla import Sla
 
 _logger = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ class BusinessMetrics(Family):
         super().__init__(instruments)
         self._documents = instruments.histogram(TRUST_DOCUMENT_PROCESSING_DURATION)
         self._sla_events = instruments.counter(TRUST_SLA_EVENTS)
-        self._sla_objectives = instruments.table(TRUST_SLA_OBJECTIVE)
-        self._sla_told: set[str] = set()
-        self._business_values: dict[str, Sum | Distribution] = {
+        self._sla_objectives = instruments.gauge(TRUST_SLA_OBJECTIVE)
+        self._sla_warned: set[str] = set()
+        self._business_values: dict[str, BoundedCounter | BoundedHistogram] = {
             "revenue": instruments.counter(TRUST_REVENUE_AMOUNT),
             "fee": instruments.counter(TRUST_FEE_AMOUNT),
             "cost": instruments.counter(TRUST_COST_AMOUNT),
@@ -64,15 +64,15 @@ class BusinessMetrics(Family):
         try:
             record = self._business_values.get(name)
             if record is None:
-                self._instruments.loss.count("unknown_metric")
+                self._instruments.dropped.count("unknown_metric")
                 return
             score = finite(value) if name == "customer_satisfaction" else None
             if score is not None and not 1 <= score <= 5:
-                self._instruments.loss.count("negative_value" if score < 0 else "invalid_value")
+                self._instruments.dropped.count("negative_value" if score < 0 else "invalid_value")
                 return
             record(value, {_SHORT_NAMES.get(key, key): part for key, part in (attributes or {}).items()})
         except (AttributeError, TypeError):  # a name that cannot be looked up, attributes that are no mapping
-            self._instruments.loss.count("attribute_type")
+            self._instruments.dropped.count("attribute_type")
 
     def document_processing(self, document_type: str, *, country: str | None = None) -> DocumentProcessing:
         """Measure the processing of a document, as a context manager or a decorator, sync or async."""
@@ -80,62 +80,61 @@ class BusinessMetrics(Family):
 
     @fail_open
     def record_sla_event(self, name: str, *, met: bool) -> None:
-        """Count an event that the agreement of this name judges, unless TRUST_OTEL_SLA_FILE has that agreement."""
+        """Count an event of the SLA of this name, unless TRUST_OTEL_SLA_FILE declares that SLA."""
         if not self._is_in_file(name):
             self._sla_events(1, _sla_labels(name, met=met))
 
     @fail_open
     def set_sla_objective(self, name: str, share: float) -> None:
-        """Say which share of events, from 0 to 1, the agreement of this name wants met; the file's own share stays."""
+        """Set the objective of an SLA as a share of its events, from 0 to 1, unless TRUST_OTEL_SLA_FILE declares it."""
         number = finite(share)
         if number is not None and not 0 <= number <= 1:
-            self._instruments.loss.count("invalid_value")
+            self._instruments.dropped.count("invalid_value")
         elif not self._is_in_file(name):
             self._sla_objectives.set(share, {"trust.sla.name": name})
 
     @fail_open
-    def set_agreements(self, agreements: Iterable[Agreement]) -> None:
-        """Judge each measurement by these agreements as it is recorded, and by no others.
+    def set_slas(self, slas: Iterable[Sla]) -> None:
+        """Evaluate each measurement against these SLAs as it is recorded, and against no others.
 
-        What a service itself says under their names counts no more, so that no event counts twice.
+        Events that the service records itself under their names are dropped, so that no event counts twice.
 
         Args:
-            agreements: As `trust_otel.metrics.sla.read_agreements` gives them, each name once.
+            slas: As `trust_otel.metrics.sla.read_slas` returns them, each name once.
         """
-        wanted = {agreement.name: agreement for agreement in agreements}
-        for name in self._instruments.agreements - wanted.keys():
+        wanted = {sla.name: sla for sla in slas}
+        for name in self._instruments.sla_names - wanted.keys():
             self._sla_objectives.remove({"trust.sla.name": name})
-        self._instruments.agreements = frozenset(wanted)
-        judges: defaultdict[str, list[Judge]] = defaultdict(list)
-        for agreement in wanted.values():
-            self._sla_objectives.set(agreement.objective, {"trust.sla.name": agreement.name})
-            judges[agreement.metric].append(self._judge(agreement))
-        self._instruments.judge({metric: tuple(some) for metric, some in judges.items()})
+        self._instruments.sla_names = frozenset(wanted)
+        evaluators: defaultdict[str, list[SlaEvaluator]] = defaultdict(list)
+        for sla in wanted.values():
+            self._sla_objectives.set(sla.objective, {"trust.sla.name": sla.name})
+            evaluators[sla.metric].append(self._evaluator(sla))
+        self._instruments.evaluate_slas({metric: tuple(some) for metric, some in evaluators.items()})
 
-    def _judge(self, agreement: Agreement) -> Judge:
-        met, failed = _sla_labels(agreement.name, met=True), _sla_labels(agreement.name, met=False)
+    def _evaluator(self, sla: Sla) -> SlaEvaluator:
+        met, failed = _sla_labels(sla.name, met=True), _sla_labels(sla.name, met=False)
         events = self._sla_events
-        # Shown as 0 before the first, which an alert must not miss.
+        # Exported as 0 from the start: an alert misses a counter that starts at 1.
         events(0, met)
         events(0, failed)
 
         def record(most: float, amount: float) -> None:
             events(1, met if amount <= most else failed)
 
-        def judge(labels: Labels) -> Callable[[float], None] | None:
-            most = agreement.most(labels)
+        def evaluate(labels: Labels) -> Callable[[float], None] | None:
+            most = sla.most(labels)
             return None if most is None else partial(record, most)
 
-        return judge
+        return evaluate
 
     def _is_in_file(self, name: str) -> bool:
-        if not isinstance(name, str) or name not in self._instruments.agreements:
+        if not isinstance(name, str) or name not in self._instruments.sla_names:
             return False
-        if name not in self._sla_told:
-            self._sla_told.add(name)
+        if name not in self._sla_warned:
+            self._sla_warned.add(name)
             _logger.warning(
-                "trust-otel: the agreement %r is judged by TRUST_OTEL_SLA_FILE; what the service records of it is left "
-                "out",
+                "trust-otel: TRUST_OTEL_SLA_FILE declares the SLA %r; what the service records for it is dropped",
                 name,
             )
         return True
@@ -148,7 +147,7 @@ def _sla_labels(name: str, *, met: bool) -> dict[str, object]:
 class DocumentProcessing(Operation):
     """The processing of a document between its start and its end."""
 
-    def __init__(self, duration: Distribution, document_type: str, country: str | None) -> None:
+    def __init__(self, duration: BoundedHistogram, document_type: str, country: str | None) -> None:
         super().__init__()
         self._duration = duration
         self._document_type = document_type

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from trust_otel.metrics.family import Family, fail_open
 from trust_otel.metrics.operation import Operation
-from trust_otel.recording.instruments import Distribution, Instruments, Sum, finite
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, finite
 from trust_otel.semconv.attributes import TRUST_CERTIFICATE_OCSP_STATUS, TRUST_CERTIFICATE_STATUS
 from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
@@ -40,7 +40,7 @@ class CertificateMetrics(Family):
         self._certificate_duration = instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION)
         self._certificate_active = instruments.up_down_counter(TRUST_CERTIFICATE_OPERATION_ACTIVE)
         self._certificates = _Inventory()
-        self._next_updates = instruments.table(TRUST_CERTIFICATE_CRL_NEXT_UPDATE)
+        self._next_updates = instruments.gauge(TRUST_CERTIFICATE_CRL_NEXT_UPDATE)
         self._ocsp_responses = instruments.counter(TRUST_CERTIFICATE_OCSP_RESPONSES)
         instruments.observe(TRUST_CERTIFICATE_NOT_AFTER, self._certificates.not_after, combine=min)
         instruments.observe(TRUST_CERTIFICATE_NOT_BEFORE, self._certificates.not_before, combine=min)
@@ -81,7 +81,7 @@ class CertificateMetrics(Family):
             begin = None if not_before is None else _unix_time(not_before)
             certificate = _Certificate(_unix_time(not_after), begin, certificate_type, revoked)
         except (TypeError, ValueError, OverflowError):
-            self._instruments.loss.count("invalid_value")
+            self._instruments.dropped.count("invalid_value")
             return
         self._certificates.put(self._name(name), certificate)
 
@@ -102,7 +102,7 @@ class CertificateMetrics(Family):
         try:
             moment = _unix_time(next_update)
         except (TypeError, ValueError, OverflowError):
-            self._instruments.loss.count("invalid_value")
+            self._instruments.dropped.count("invalid_value")
             return
         self._next_updates.set(moment, {"trust.certificate.crl.name": name})
 
@@ -139,7 +139,9 @@ class CertificateOperation(Operation):
         certificate_type: Kind of certificate; may be set until the end.
     """
 
-    def __init__(self, duration: Distribution, active: Sum, operation: str, certificate_type: str | None) -> None:
+    def __init__(
+        self, duration: BoundedHistogram, active: BoundedCounter, operation: str, certificate_type: str | None
+    ) -> None:
         super().__init__()
         self._duration = duration
         self._active = active

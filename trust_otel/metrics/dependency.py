@@ -13,7 +13,7 @@ class DependencyMetrics(Family):
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
-        self._dependency_up = instruments.table(TRUST_DEPENDENCY_UP)
+        self._dependency_up = instruments.gauge(TRUST_DEPENDENCY_UP)
         self._dependency_checks = instruments.histogram(TRUST_DEPENDENCY_CHECK_DURATION)
 
     @fail_open

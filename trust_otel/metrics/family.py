@@ -20,7 +20,7 @@ class Family:
 
     def count_internal_error(self) -> None:
         """Count a fault of an instrumentation in `trust.otel.dropped`, in place of raising it into the service."""
-        self._instruments.loss.count("internal_error")
+        self._instruments.dropped.count("internal_error")
 
 
 def fail_open(
@@ -33,7 +33,7 @@ def fail_open(
         try:
             method(self, *args, **kwargs)
         except Exception:
-            self._instruments.loss.count("internal_error")
+            self._instruments.dropped.count("internal_error")
 
     return safe
 

@@ -12,7 +12,7 @@ from trust_otel.metrics.decorated import decorated
 from trust_otel.metrics.operation import error_type as type_of_error
 from trust_otel.metrics.request import Request, answering, authentication_method, current_request, stop_answering
 from trust_otel.metrics.security import SecurityMetrics
-from trust_otel.recording.instruments import Distribution, Instruments, Sum
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments
 from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_ACTIVE_REQUESTS,
@@ -83,10 +83,10 @@ class HttpRequest:
 
     def __init__(
         self,
-        active: Sum,
-        duration: Distribution,
-        request_size: Distribution,
-        response_size: Distribution,
+        active: BoundedCounter,
+        duration: BoundedHistogram,
+        request_size: BoundedHistogram,
+        response_size: BoundedHistogram,
         method: str,
         scheme: str,
         protocol_version: str | None,

@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Literal
 
 from trust_otel.metrics.family import Family
-from trust_otel.recording.instruments import Distribution, Instruments, Sum
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments
 from trust_otel.semconv.metrics import (
     RPC_CLIENT_CALL_DURATION,
     RPC_SERVER_CALL_DURATION,
@@ -22,9 +22,9 @@ Side = Literal["server", "client"]
 
 @dataclass(frozen=True)
 class _Recorders:
-    duration: Distribution
-    active: Sum
-    messages: Sum
+    duration: BoundedHistogram
+    active: BoundedCounter
+    messages: BoundedCounter
 
 
 class RpcMetrics(Family):

@@ -9,8 +9,8 @@ from typing import Final, Generic, TypeVar
 from trust_otel.metrics.family import Family, fail_open, outcome
 from trust_otel.metrics.operation import Operation
 from trust_otel.metrics.request import Request, current_request
-from trust_otel.metrics.self_metrics import Loss
-from trust_otel.recording.instruments import Instruments, Sum
+from trust_otel.recording.instruments import BoundedCounter, Instruments
+from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.security.client_address import AddressForm, canonical, read_key
 from trust_otel.security.detectors import Detectors
 from trust_otel.security.heavy_hitters import Offenders
@@ -92,7 +92,7 @@ class SecurityMetrics(Family):
         if country is None:
             country = self._country_of(address)
         self._count_attempt(method, success=success, country=country)
-        self._judge_attempt(success=success, country=country, address=address, account=account)
+        self._evaluate_attempt(success=success, country=country, address=address, account=account)
 
     @fail_open
     def record_mfa_challenge(
@@ -185,11 +185,11 @@ class SecurityMetrics(Family):
 
     def use_countries(self, look_up: Callable[[str], str | None] | None) -> None:
         """Set what gives the country (ISO 3166-1, two letters) of an address in its canonical form."""
-        self._countries = None if look_up is None else _LookUp(look_up, "country", self._instruments.loss)
+        self._countries = None if look_up is None else _LookUp(look_up, "country", self._instruments.dropped)
 
     def use_feeds(self, look_up: Callable[[str], tuple[str, ...]] | None) -> None:
         """Set what gives the names of the reputation feeds that list an address in its canonical form."""
-        self._feeds = None if look_up is None else _LookUp(look_up, "reputation", self._instruments.loss)
+        self._feeds = None if look_up is None else _LookUp(look_up, "reputation", self._instruments.dropped)
 
     @fail_open
     def request_began(self, request: Request) -> None:
@@ -237,7 +237,7 @@ class SecurityMetrics(Family):
         self._count_attempt(method or "none", success=False, country=country)
         # Without credentials nothing was tried: browsers ask like that first.
         if method is not None:
-            self._judge_attempt(success=False, country=country, address=address, account=None)
+            self._evaluate_attempt(success=False, country=country, address=address, account=None)
 
     def _count_attempt(self, method: str, *, success: bool, country: str | None) -> None:
         self._auth_attempts(
@@ -245,11 +245,13 @@ class SecurityMetrics(Family):
             {"trust.auth.method": method, "trust.outcome": outcome(success), "geo.country.iso_code": country},
         )
 
-    def _judge_attempt(self, *, success: bool, country: str | None, address: str | None, account: str | None) -> None:
+    def _evaluate_attempt(
+        self, *, success: bool, country: str | None, address: str | None, account: str | None
+    ) -> None:
         """Tell offenders and detectors of an attempt."""
         shown = None if success or address is None else self._address_form.shown(address)
         if shown is not None and not self._offenders.add(shown):
-            self._instruments.loss.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
+            self._instruments.dropped.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
         self._detectors.authentication(success=success, address=address, account=account, country=country)
 
     def _count_match(self, request: Request, feed: str, country: str | None) -> None:
@@ -264,14 +266,14 @@ class SecurityMetrics(Family):
         try:
             return canonical(given)
         except ValueError:
-            self._instruments.loss.count("unknown_value")
+            self._instruments.dropped.count("unknown_value")
             return None
 
     def _client_of(self, request: Request) -> str | None:
         try:
             return request.client_address
         except Exception:
-            self._instruments.loss.count("internal_error")
+            self._instruments.dropped.count("internal_error")
             return None
 
     def _country_of(self, address: str | None) -> str | None:
@@ -286,7 +288,7 @@ class SecurityMetrics(Family):
             try:
                 key = read_key(key_file)
             except (OSError, ValueError) as error:
-                self._instruments.loss.count("unreadable_source")
+                self._instruments.dropped.count("unreadable_source")
                 _logger.error(
                     "trust-otel: TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE cannot be used (%s); client addresses are hashed "
                     "with a key of this process",
@@ -298,7 +300,7 @@ class SecurityMetrics(Family):
 class PrivilegedOperation(Operation):
     """A privileged operation; how it ended stands in its record in the audit log."""
 
-    def __init__(self, operations: Sum, events: Sum, action: str) -> None:
+    def __init__(self, operations: BoundedCounter, events: BoundedCounter, action: str) -> None:
         super().__init__()
         self._operations = operations
         self._events = events
@@ -317,17 +319,17 @@ class PrivilegedOperation(Operation):
 class _LookUp(Generic[_Found]):
     """Somebody else's function of an address; when it fails, nothing is known."""
 
-    def __init__(self, function: Callable[[str], _Found], purpose: str, loss: Loss) -> None:
+    def __init__(self, function: Callable[[str], _Found], purpose: str, dropped: DroppedMeasurements) -> None:
         self._function = function
         self._purpose = purpose
-        self._loss = loss
+        self._dropped = dropped
         self._failed = False
 
     def __call__(self, address: str) -> _Found | None:
         try:
             return self._function(address)
         except Exception as error:
-            self._loss.count("internal_error")
+            self._dropped.count("internal_error")
             if not self._failed:
                 self._failed = True
                 # Not what it says: the address could stand in it.

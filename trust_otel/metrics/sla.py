@@ -1,4 +1,4 @@
-"""Service level agreements: which events of a metric are judged, and which of them meet the agreement.
+"""Service level agreements: which events of a metric they cover, and which of those meet them.
 
     [agreements.validation_fast]
     metric = "trust.certificate.operation.duration"
@@ -7,8 +7,7 @@
     threshold = 0.5                                             # met up to here, in the unit of the metric
     objective = 0.99                                            # share of the events that shall be met
 
-Without `where` every event of the metric is judged; without `failed` only the threshold counts, without `threshold`
-only `failed`, and one of these two is needed.
+Without `where` an SLA covers every event of the metric. At least one of `failed` and `threshold` is needed.
 """
 
 from __future__ import annotations
@@ -43,15 +42,15 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """What is promised of the events of one metric.
+class Sla:
+    """A service level agreement on the events of one metric.
 
     Attributes:
         name: Value of `trust.sla.name`.
         metric: Name of a histogram of the vocabulary.
         objective: Share of events that shall be met, above 0 and up to 1.
-        where: The values that each of these labels must have, for an event to be judged.
-        failed: Values of labels, any of which make an event one that is not met.
+        where: The values that each of these labels must have, for the SLA to cover an event.
+        failed: Label values, any of which make an event one that is not met.
         threshold: Largest amount that is met, in the unit of the metric; `None` for any.
     """
 
@@ -63,7 +62,7 @@ class Agreement:
     threshold: float | None = None
 
     def most(self, labels: Labels) -> float | None:
-        """The largest amount that is met under these labels; `None` when their events are not judged."""
+        """The largest amount that is met under these labels; `None` when the SLA does not cover them."""
         if not all(_has(labels, name, values) for name, values in self.where.items()):
             return None
         if any(_has(labels, name, values) for name, values in self.failed.items()):
@@ -79,8 +78,8 @@ def _fits(pattern: str, text: str) -> bool:
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), text, re.DOTALL) is not None
 
 
-def read_agreements(path: str | Path) -> tuple[Agreement, ...]:
-    """The agreements of a TOML file.
+def read_slas(path: str | Path) -> tuple[Sla, ...]:
+    """Read the SLAs of a TOML file.
 
     Raises:
         ValueError: The file cannot be read, or anything in it is wrong; the message says what, and what helps.
@@ -90,7 +89,7 @@ def read_agreements(path: str | Path) -> tuple[Agreement, ...]:
     if problems:
         more = len(problems) - _MOST_SHOWN
         raise ValueError("; ".join(problems[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else ""))
-    return tuple(_agreement(name, table) for name, table in content["agreements"].items())
+    return tuple(_sla(name, table) for name, table in content["agreements"].items())
 
 
 def _file_problems(content: Mapping[str, Any]) -> Iterator[str]:
@@ -125,7 +124,7 @@ def _text(path: Path) -> str:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    # Imported here: a service without agreements needs no parser.
+    # Imported here: a service without SLAs needs no parser.
     parser = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     try:
         content: dict[str, Any] = parser.loads(text)
@@ -151,8 +150,7 @@ def _problems(name: str, table: object) -> Iterator[str]:
         yield from _threshold_problems(_METRICS[metric], table)
     else:
         yield (
-            f"metric = {_shown(metric)} is no metric that can be judged{_meant(metric, _METRICS)}; take one of "
-            f"{', '.join(_METRICS)}"
+            f"metric = {_shown(metric)} cannot have an SLA{_meant(metric, _METRICS)}; take one of {', '.join(_METRICS)}"
         )
     yield from _objective_problems(table)
 
@@ -206,9 +204,9 @@ def _can_be(attribute: Attribute, pattern: str) -> bool:
     return not attribute.pattern or "*" in pattern or re.fullmatch(attribute.pattern, pattern) is not None
 
 
-def _agreement(name: str, table: Mapping[str, Any]) -> Agreement:
+def _sla(name: str, table: Mapping[str, Any]) -> Sla:
     threshold = table.get("threshold")
-    return Agreement(
+    return Sla(
         name=name,
         metric=table["metric"],
         objective=float(table["objective"]),

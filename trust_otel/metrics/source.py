@@ -1,4 +1,4 @@
-"""What trust-otel reads beside the service's calls: certificates, databases, feeds, agreements."""
+"""What trust-otel reads beside the service's calls: certificates, databases, feeds, SLAs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class SourceMetrics(Family):
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
-        self._source_up = instruments.table(TRUST_OTEL_SOURCE_UP)
-        self._source_last_read = instruments.table(TRUST_OTEL_SOURCE_LAST_READ)
+        self._source_up = instruments.gauge(TRUST_OTEL_SOURCE_UP)
+        self._source_last_read = instruments.gauge(TRUST_OTEL_SOURCE_LAST_READ)
         self._source_problems: dict[tuple[str, str], str | None] = {}
         self._source_lock = threading.Lock()
 
@@ -35,7 +35,7 @@ class SourceMetrics(Family):
         labels = {"trust.otel.source.kind": kind, "trust.otel.source.name": name}
         self._source_up.set(0 if problem else 1, labels)
         if problem:
-            self._instruments.loss.count("unreadable_source")
+            self._instruments.dropped.count("unreadable_source")
         else:
             self._source_last_read.set(time(), labels)
         with self._source_lock:

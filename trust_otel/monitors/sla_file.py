@@ -10,14 +10,14 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from trust_otel import settings
 from trust_otel.background import Periodic
 from trust_otel.metrics import TrustServiceMetrics, get_metrics
-from trust_otel.metrics.sla import read_agreements
+from trust_otel.metrics.sla import read_slas
 from trust_otel.watched_file import WatchedFile
 
 _SECONDS: Final = 10.0
 
 
-class AgreementInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
-    """Judges measurements by the agreements of a file.
+class SlaInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
+    """Evaluates measurements against the SLAs of a file.
 
     `instrument(metrics=..., path=...)` takes the `TrustServiceMetrics` that records and the file; the process's own
     and TRUST_OTEL_SLA_FILE by default.
@@ -28,21 +28,21 @@ class AgreementInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._agreements = AgreementFile(
+        self._sla_file = SlaFile(
             kwargs.get("path") or settings.value("TRUST_OTEL_SLA_FILE"), kwargs.get("metrics") or get_metrics()
         )
-        # Before the service records anything, so that its first events are judged.
-        self._agreements.read_if_changed()
-        self._periodic = Periodic("trust-otel-agreements", _SECONDS, self._agreements.read_if_changed)
+        # Before the service records anything, so that its first events are evaluated.
+        self._sla_file.read_if_changed()
+        self._periodic = Periodic("trust-otel-sla", _SECONDS, self._sla_file.read_if_changed)
         self._periodic.start()
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._periodic.stop()
-        self._agreements.forget()
+        self._sla_file.forget()
 
 
-class AgreementFile:
-    """A file whose agreements hold until it has others. One that cannot be used changes nothing.
+class SlaFile:
+    """A file with SLAs, which apply until the file changes. An unusable file changes nothing.
 
     Args:
         path: A TOML file.
@@ -62,16 +62,16 @@ class AgreementFile:
         except OSError:
             pass  # reading it says why
         try:
-            agreements = read_agreements(self._path)
+            slas = read_slas(self._path)
         except ValueError as error:
             # Permissions may be put right without any change that can be seen.
             self._file = WatchedFile(self._path)
             self._metrics.record_source(self._path, kind="sla", problem=str(error))
             return
-        self._metrics.set_agreements(agreements)
+        self._metrics.set_slas(slas)
         self._metrics.record_source(self._path, kind="sla")
 
     def forget(self) -> None:
-        """Judge by the file no more."""
-        self._metrics.set_agreements(())
+        """Stop evaluating the SLAs of the file."""
+        self._metrics.set_slas(())
         self._metrics.remove_source(self._path, kind="sla")

@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
 
-from trust_otel.metrics.self_metrics import Life, Loss
 from trust_otel.recording.labels import NO_LABELS, Labels, LabelSets, LabelValue
+from trust_otel.recording.self_metrics import DroppedMeasurements, Heartbeat
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_OVERFLOW
 from trust_otel.settings import Limits
@@ -30,21 +30,21 @@ _EXACT: Final = 2**53
 Observations = Callable[[], Iterable[tuple[float, Mapping[str, object]]]]
 
 
-class Sum:
+class BoundedCounter:
     """Adds up a counter or an up-down counter. The SDK reads the sums when it collects."""
 
-    __slots__ = ("_lock", "_loss", "_may_fall", "_sums")
+    __slots__ = ("_dropped", "_lock", "_may_fall", "_sums")
 
-    def __init__(self, sums: LabelSets[_Cell], loss: Loss, *, may_fall: bool) -> None:
+    def __init__(self, sums: LabelSets[_Cell], dropped: DroppedMeasurements, *, may_fall: bool) -> None:
         self._sums = sums
-        self._loss = loss
+        self._dropped = dropped
         self._may_fall = may_fall
         self._lock = threading.RLock()
 
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Add an amount, in the metric's unit."""
         try:
-            number = _accepted(amount, self._loss, may_fall=self._may_fall)
+            number = _accepted(amount, self._dropped, may_fall=self._may_fall)
             if number is not None:
                 cell = self._sums.cell(attributes)
                 with self._lock:
@@ -52,9 +52,9 @@ class Sum:
                     if total is not None:
                         cell.value = total
                 if total is None:
-                    self._loss.count("invalid_value")
+                    self._dropped.count("invalid_value")
         except Exception:
-            self._loss.count("internal_error")
+            self._dropped.count("internal_error")
 
     def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Callback of the instrument."""
@@ -68,67 +68,69 @@ class Sum:
             cell.value = 0
 
 
-Judge = Callable[[Labels], Callable[[float], None] | None]
-"""Gives what each amount under some labels is to be passed to; `None` when they are none of its concern."""
+SlaEvaluator = Callable[[Labels], Callable[[float], None] | None]
+"""Returns the function that records amounts with these labels; `None` when the SLA does not cover them."""
 
 
-class Distribution:
+class BoundedHistogram:
     """Sorts the amounts of a histogram into its buckets."""
 
-    __slots__ = ("_judges", "_labels", "_loss", "_record")
+    __slots__ = ("_dropped", "_evaluators", "_labels", "_record")
 
-    def __init__(self, record: Callable[[float, Labels], None], labels: LabelSets[_Series], loss: Loss) -> None:
+    def __init__(
+        self, record: Callable[[float, Labels], None], labels: LabelSets[_Series], dropped: DroppedMeasurements
+    ) -> None:
         self._record = record
         self._labels = labels
-        self._loss = loss
-        self._judges: tuple[Judge, ...] = ()
+        self._dropped = dropped
+        self._evaluators: tuple[SlaEvaluator, ...] = ()
 
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Record an amount, in the metric's unit."""
         try:
-            number = _accepted(amount, self._loss)
+            number = _accepted(amount, self._dropped)
             if number is not None:
                 series = self._labels.cell(attributes)
                 self._record(number, series.labels)
-                if self._judges:
-                    self._judge(number, series)
+                if self._evaluators:
+                    self._evaluate(number, series)
         except Exception:
-            self._loss.count("internal_error")
+            self._dropped.count("internal_error")
 
     def restart_in_child(self) -> None:
         """Go on in a forked process; the buckets are the SDK's."""
         self._labels.restart_in_child()
 
-    def judge_by(self, judges: tuple[Judge, ...]) -> None:
-        """Pass each amount on to these from now on, and to no others."""
-        self._judges = judges
+    def evaluate_by(self, evaluators: tuple[SlaEvaluator, ...]) -> None:
+        """Pass each amount to these from now on, and to no others."""
+        self._evaluators = evaluators
 
-    def _judge(self, number: float, series: _Series) -> None:
-        judges = self._judges
-        known, concerned = series.judged
-        if known is not judges:
-            concerned = tuple(record for judge in judges if (record := judge(series.labels)) is not None)
-            series.judged = judges, concerned
+    def _evaluate(self, number: float, series: _Series) -> None:
+        evaluators = self._evaluators
+        known, concerned = series.evaluators
+        if known is not evaluators:
+            concerned = tuple(record for evaluator in evaluators if (record := evaluator(series.labels)) is not None)
+            series.evaluators = evaluators, concerned
         for record in concerned:
             record(number)
 
 
-class Table:
+class BoundedGauge:
     """The current values of a gauge, by label set. A row stays until it is removed."""
 
-    def __init__(self, new_labels: Callable[[], LabelSets[_Cell]], loss: Loss) -> None:
+    def __init__(self, new_labels: Callable[[], LabelSets[_Cell]], dropped: DroppedMeasurements) -> None:
         self._new_labels = new_labels
-        self._loss = loss
+        self._dropped = dropped
         self._rows = new_labels()
 
     def set(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Put the value of a row."""
         try:
-            number = _accepted(amount, self._loss, may_fall=True)
+            number = _accepted(amount, self._dropped, may_fall=True)
             if number is not None:
                 self._rows.cell(attributes).value = number
         except Exception:
-            self._loss.count("internal_error")
+            self._dropped.count("internal_error")
 
     def remove(self, attributes: Mapping[str, LabelValue]) -> None:
         """Take every row away that has these attributes."""
@@ -159,13 +161,13 @@ class _Cell:
 
 
 class _Series:
-    """A label set of a histogram, and whom its amounts concern."""
+    """A label set of a histogram, and the SLAs that cover it."""
 
-    __slots__ = ("judged", "labels")
+    __slots__ = ("evaluators", "labels")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
-        self.judged: tuple[tuple[Judge, ...], tuple[Callable[[float], None], ...]] = ((), ())
+        self.evaluators: tuple[tuple[SlaEvaluator, ...], tuple[Callable[[float], None], ...]] = ((), ())
 
 
 class Instruments:
@@ -182,54 +184,54 @@ class Instruments:
         self._made: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._observed: dict[str, list[Observations]] = {}
-        self._judges: Mapping[str, tuple[Judge, ...]] = {}
-        self.agreements: frozenset[str] = frozenset()
-        """Names of the service level agreements that are judged as measurements are recorded."""
-        self.loss = Loss()
-        self._create_observable(TRUST_OTEL_DROPPED, self.loss.observe_dropped)
-        self._create_observable(TRUST_OTEL_OVERFLOW, self.loss.observe_overflow)
-        self._create_observable(TRUST_OTEL_INSTANCE_UP, Life().observe)
+        self._evaluators: Mapping[str, tuple[SlaEvaluator, ...]] = {}
+        self.sla_names: frozenset[str] = frozenset()
+        """Names of the service level agreements that are evaluated as measurements are recorded."""
+        self.dropped = DroppedMeasurements()
+        self._create_observable(TRUST_OTEL_DROPPED, self.dropped.observe_dropped)
+        self._create_observable(TRUST_OTEL_OVERFLOW, self.dropped.observe_overflow)
+        self._create_observable(TRUST_OTEL_INSTANCE_UP, Heartbeat().observe)
 
-    def counter(self, metric: Metric) -> Sum:
+    def counter(self, metric: Metric) -> BoundedCounter:
         """Adds amounts of 0 or more."""
-        return self._once(metric, lambda: self._sum(metric, may_fall=False))
+        return self._once(metric, lambda: self._counter(metric, may_fall=False))
 
-    def up_down_counter(self, metric: Metric) -> Sum:
+    def up_down_counter(self, metric: Metric) -> BoundedCounter:
         """Adds amounts of either sign."""
-        return self._once(metric, lambda: self._sum(metric, may_fall=True))
+        return self._once(metric, lambda: self._counter(metric, may_fall=True))
 
-    def histogram(self, metric: Metric) -> Distribution:
+    def histogram(self, metric: Metric) -> BoundedHistogram:
         """Sorts amounts of 0 or more into the buckets of the vocabulary."""
 
-        def make() -> Distribution:
-            self.loss.watch(metric.name)
+        def make() -> BoundedHistogram:
+            self.dropped.watch(metric.name)
             instrument = self._meter.create_histogram(
                 metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
             )
-            distribution = Distribution(
-                instrument.record, LabelSets(metric, self.limits, self.loss, _Series), self.loss
+            histogram = BoundedHistogram(
+                instrument.record, LabelSets(metric, self.limits, self.dropped, _Series), self.dropped
             )
-            distribution.judge_by(self._judges.get(metric.name, ()))
-            return distribution
+            histogram.evaluate_by(self._evaluators.get(metric.name, ()))
+            return histogram
 
         return self._once(metric, make)
 
-    def judge(self, judges: Mapping[str, tuple[Judge, ...]]) -> None:
-        """Have each amount of these histograms judged from now on, and of no others."""
+    def evaluate_slas(self, evaluators: Mapping[str, tuple[SlaEvaluator, ...]]) -> None:
+        """Evaluate each amount of these histograms from now on, and of no others."""
         with self._lock:
-            self._judges = judges
+            self._evaluators = evaluators
             for name, made in self._made.items():
-                if isinstance(made, Distribution):
-                    made.judge_by(judges.get(name, ()))
+                if isinstance(made, BoundedHistogram):
+                    made.evaluate_by(evaluators.get(name, ()))
 
-    def table(self, metric: Metric) -> Table:
+    def gauge(self, metric: Metric) -> BoundedGauge:
         """The rows of a gauge."""
 
-        def make() -> Table:
-            self.loss.watch(metric.name)
-            table = Table(lambda: self._cells(metric), self.loss)
-            self._create_observable(metric, table.observations)
-            return table
+        def make() -> BoundedGauge:
+            self.dropped.watch(metric.name)
+            gauge = BoundedGauge(lambda: self._cells(metric), self.dropped)
+            self._create_observable(metric, gauge.observations)
+            return gauge
 
         return self._once(metric, make)
 
@@ -247,13 +249,13 @@ class Instruments:
             callbacks = self._observed.setdefault(metric.name, [])
             callbacks.append(observations)
         if len(callbacks) == 1:
-            self.loss.watch(metric.name)
+            self.dropped.watch(metric.name)
             self._create_observable(metric, lambda _options: self._collected(metric, callbacks, combine))
 
     def restart_in_child(self) -> None:
         """Count from 0 in a forked process."""
         self._lock = threading.RLock()
-        self.loss.restart_in_child()
+        self.dropped.restart_in_child()
         for made in self._made.values():
             made.restart_in_child()
 
@@ -266,22 +268,22 @@ class Instruments:
         for callback in tuple(callbacks):
             try:
                 for amount, attributes in callback():
-                    number = _accepted(amount, self.loss, may_fall=True)
+                    number = _accepted(amount, self.dropped, may_fall=True)
                     if number is not None:
                         cell = cells.cell(attributes)
                         values[cell] = combine(values[cell], number) if cell in values else number
             except Exception:
-                self.loss.count("internal_error")
+                self.dropped.count("internal_error")
         return [Observation(number, cell.labels) for cell, number in values.items()]
 
-    def _sum(self, metric: Metric, *, may_fall: bool) -> Sum:
-        self.loss.watch(metric.name)
-        total = Sum(self._cells(metric), self.loss, may_fall=may_fall)
-        self._create_observable(metric, total.observations)
-        return total
+    def _counter(self, metric: Metric, *, may_fall: bool) -> BoundedCounter:
+        self.dropped.watch(metric.name)
+        counter = BoundedCounter(self._cells(metric), self.dropped, may_fall=may_fall)
+        self._create_observable(metric, counter.observations)
+        return counter
 
     def _cells(self, metric: Metric) -> LabelSets[_Cell]:
-        return LabelSets(metric, self.limits, self.loss, _Cell)
+        return LabelSets(metric, self.limits, self.dropped, _Cell)
 
     def _create_observable(self, metric: Metric, callback: Callable[[CallbackOptions], Iterable[Observation]]) -> None:
         create = {
@@ -328,16 +330,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_restart_in_child)
 
 
-_Made = TypeVar("_Made", Sum, Distribution, Table)
+_Made = TypeVar("_Made", BoundedCounter, BoundedHistogram, BoundedGauge)
 
 
-def _accepted(amount: object, loss: Loss, *, may_fall: bool = False) -> float | None:
-    """The amount as a number, or `None` after its loss was counted."""
+def _accepted(amount: object, dropped: DroppedMeasurements, *, may_fall: bool = False) -> float | None:
+    """The amount as a number, or `None` after it was counted as dropped."""
     number = finite(amount)
     if number is None:
-        loss.count("invalid_value")
+        dropped.count("invalid_value")
     elif number < 0 and not may_fall:
-        loss.count("negative_value")
+        dropped.count("negative_value")
         return None
     return number
 

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
-from trust_otel.metrics.self_metrics import Loss
 from trust_otel.privacy.pii import looks_private
+from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.semconv.attributes import (
     CLIENT_ADDRESS,
     DB_CLIENT_CONNECTION_POOL_NAME,
@@ -42,7 +42,7 @@ _HOSTS: Final = (
 )
 """Names of what the service runs on, which may be the addresses of hosts."""
 
-_CUT_OFF: Final = 64  # characters behind the cut that are judged too, so that no cut hides what a value is
+_CUT_OFF: Final = 64  # characters behind the cut that are checked too, so that no cut hides what a value is
 
 # Controls, line and paragraph separators, lone surrogates: what breaks a text format, a log or a terminal.
 _UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -60,12 +60,14 @@ class LabelSets(Generic[Cell]):
     so that sums by outcome remain true.
     """
 
-    def __init__(self, metric: Metric, limits: Limits, loss: Loss, make_cell: Callable[[Labels], Cell]) -> None:
+    def __init__(
+        self, metric: Metric, limits: Limits, dropped: DroppedMeasurements, make_cell: Callable[[Labels], Cell]
+    ) -> None:
         self._metric = metric
         self._limits = limits
-        self._loss = loss
+        self._dropped = dropped
         self._make_cell = make_cell
-        self._attributes = {attribute.name: _LabelValues(attribute, limits, loss) for attribute in metric.attributes}
+        self._attributes = {attribute.name: _LabelValues(attribute, limits, dropped) for attribute in metric.attributes}
         self._known: dict[tuple[tuple[str, object], ...], Cell] = {}
         self._cells: dict[tuple[tuple[str, LabelValue], ...], Cell] = {}
         # Reentrant: a garbage collection may end an operation, and record it, in the middle of a recording.
@@ -104,7 +106,7 @@ class LabelSets(Generic[Cell]):
             if all(value is None or labels.get(name) == value for name, value in raw):
                 self._known[raw] = cell
         if overflowed:
-            self._loss.overflow(self._metric.name)
+            self._dropped.overflow(self._metric.name)
         return cell
 
     def _clean(self, raw: tuple[tuple[str, object], ...]) -> tuple[dict[str, LabelValue], bool]:
@@ -113,7 +115,7 @@ class LabelSets(Generic[Cell]):
         for name, value in raw:
             known = self._attributes.get(name)
             if known is None:
-                self._loss.count("unknown_attribute")
+                self._dropped.count("unknown_attribute")
             elif value is not None:
                 labels[name], past_limit = known.clean(value)
                 overflowed |= past_limit
@@ -123,22 +125,22 @@ class LabelSets(Generic[Cell]):
 class _LabelValues:
     """The values of one attribute in one metric."""
 
-    def __init__(self, attribute: Attribute, limits: Limits, loss: Loss) -> None:
+    def __init__(self, attribute: Attribute, limits: Limits, dropped: DroppedMeasurements) -> None:
         self._attribute = attribute
-        self._loss = loss
+        self._dropped = dropped
         self._length = limits.attribute_length
         self._limit = attribute.limit
         self._seen: set[LabelValue] = set()
         self._allowed: Callable[[LabelValue], bool] | None = None
-        self._unlisted_is_loss = True
-        self._judged = not (attribute is CLIENT_ADDRESS or attribute.members or attribute.pattern)
+        self._counts_unlisted = True
+        self._checked_for_pii = not (attribute is CLIENT_ADDRESS or attribute.members or attribute.pattern)
         self._addresses = attribute in _HOSTS
         listed = _allow_list(attribute, limits)
         if listed is not None:
             # The list is the bound.
             self._limit = len(listed)
             self._allowed = listed.__contains__
-            self._unlisted_is_loss = self._judged = False
+            self._counts_unlisted = self._checked_for_pii = False
         elif attribute.members:
             self._allowed = frozenset(attribute.members).__contains__
         elif attribute.pattern:
@@ -152,8 +154,8 @@ class _LabelValues:
         if held is None or held == other or held in self._seen:
             return (other if held is None else held), False
         if isinstance(held, str):
-            if self._judged and looks_private(held[: self._length + _CUT_OFF], addresses=self._addresses):
-                self._loss.count("private_value")
+            if self._checked_for_pii and looks_private(held[: self._length + _CUT_OFF], addresses=self._addresses):
+                self._dropped.count("private_value")
                 return other, False
             held = self._printable(held)
         return self._admitted(held)
@@ -161,8 +163,8 @@ class _LabelValues:
     def _admitted(self, value: LabelValue) -> tuple[LabelValue, bool]:
         other = self._attribute.other
         if self._allowed and not self._allowed(value):
-            if self._unlisted_is_loss:
-                self._loss.count("unknown_value")
+            if self._counts_unlisted:
+                self._dropped.count("unknown_value")
             return other, False
         if value not in self._seen:
             if len(self._seen) >= self._limit:
@@ -176,7 +178,7 @@ class _LabelValues:
         return value if few else self._attribute.other
 
     def _held(self, value: object) -> LabelValue | None:
-        """The value as the attribute's type, or `None` after its loss was counted."""
+        """The value as the attribute's type, or `None` after it was counted as dropped."""
         if self._attribute.type == "int":
             if isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST:
                 return int(value)
@@ -185,19 +187,19 @@ class _LabelValues:
             return str.__str__(value)
         elif isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST):
             return str(value)
-        self._loss.count("attribute_type")
+        self._dropped.count("attribute_type")
         return None
 
     def _printable(self, text: str) -> str:
         # Cut first: the cost of cleaning must not grow with what a client sends.
         if len(text) > self._length:
-            self._loss.count("attribute_length")
+            self._dropped.count("attribute_length")
             text = text[: self._length]
         if text.isprintable():
             return text
         clean = _UNPRINTABLE.sub("�", text)
         if clean != text:
-            self._loss.count("attribute_encoding")
+            self._dropped.count("attribute_encoding")
         return clean
 
 

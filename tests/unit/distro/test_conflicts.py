@@ -75,7 +75,7 @@ def _loaded(before: str) -> dict[str, str]:
 
 
 _ALWAYS = {"trust_cryptography", "trust_executors", "trust_grpc", "trust_http", "trust_sqlalchemy"}
-_IF_SET = {"trust_agreements", "trust_certificates", "trust_dependencies", "trust_security"}
+_IF_SET = {"trust_sla", "trust_certificates", "trust_dependencies", "trust_security"}
 
 
 def test_beside_another_distro_our_instrumentors_stay_out() -> None:

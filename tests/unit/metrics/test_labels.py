@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from trust_otel import settings
-from trust_otel.metrics.self_metrics import Loss
 from trust_otel.recording import labels as labels_module
 from trust_otel.recording.labels import LabelSets
+from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_AUTH_ATTEMPTS,
@@ -30,8 +30,8 @@ class Labels:
     """The labels of one metric, and what was lost on the way."""
 
     def __init__(self, metric: Any, **limits: Any) -> None:
-        self._loss = Loss()
-        self._sets = LabelSets(metric, replace(LIMITS, **limits), self._loss, lambda labels: labels)
+        self._dropped = DroppedMeasurements()
+        self._sets = LabelSets(metric, replace(LIMITS, **limits), self._dropped, lambda labels: labels)
 
     def clean(self, attributes: Any) -> dict[str, Any]:
         return dict(self._sets.cell(attributes))
@@ -40,13 +40,13 @@ class Labels:
     def lost(self) -> dict[str, float]:
         return {
             observation.attributes["reason"]: observation.value
-            for observation in self._loss.observe_dropped(None)
+            for observation in self._dropped.observe_dropped(None)
             if observation.value
         }
 
     @property
     def overflowed(self) -> float:
-        return sum(observation.value for observation in self._loss.observe_overflow(None))
+        return sum(observation.value for observation in self._dropped.observe_overflow(None))
 
 
 @pytest.fixture

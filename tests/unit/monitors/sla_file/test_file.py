@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trust_otel.monitors.sla_file import AgreementFile, AgreementInstrumentor
+from trust_otel.monitors.sla_file import SlaFile, SlaInstrumentor
 
 CONTENT = """
 [agreements.fast]
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def instrument(recording: Any, path: Path) -> Iterator[Callable[[], None]]:
-    instrumentor = AgreementInstrumentor()
+    instrumentor = SlaInstrumentor()
     yield lambda: instrumentor.instrument(metrics=recording.metrics, path=str(path))
     if instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.uninstrument()
@@ -42,7 +42,7 @@ def source_up(recording: Any) -> list[float]:
     return [point.value for _, point in recording.series("trust.otel.source.up")]
 
 
-def test_first_event_after_the_start_is_judged(recording: Any, instrument: Callable[[], None], path: Path) -> None:
+def test_first_event_after_the_start_is_evaluated(recording: Any, instrument: Callable[[], None], path: Path) -> None:
     instrument()
     process(recording)
     labels = {"trust.sla.name": "fast", "trust.outcome": "success"}
@@ -54,7 +54,7 @@ def test_first_event_after_the_start_is_judged(recording: Any, instrument: Calla
 
 
 def test_nothing_is_left_after_the_end(recording: Any, path: Path) -> None:
-    instrumentor = AgreementInstrumentor()
+    instrumentor = SlaInstrumentor()
     instrumentor.instrument(metrics=recording.metrics, path=str(path))
     instrumentor.uninstrument()
     process(recording)
@@ -65,9 +65,9 @@ def test_nothing_is_left_after_the_end(recording: Any, path: Path) -> None:
 
 
 def test_changed_file_is_read_again_and_an_unchanged_one_is_not(recording: Any, path: Path) -> None:
-    agreements = AgreementFile(str(path), recording.metrics)
+    agreements = SlaFile(str(path), recording.metrics)
     agreements.read_if_changed()
-    recording.metrics.set_agreements(())
+    recording.metrics.set_slas(())
     agreements.read_if_changed()
     assert recording.series("trust.sla.objective") == []
     path.write_text(CONTENT.replace("0.99", "0.5000"))
@@ -79,7 +79,7 @@ def test_changed_file_is_read_again_and_an_unchanged_one_is_not(recording: Any, 
 def test_bad_file_changes_nothing_and_is_told(
     recording: Any, path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    agreements = AgreementFile(str(path), recording.metrics)
+    agreements = SlaFile(str(path), recording.metrics)
     agreements.read_if_changed()
     path.write_bytes(content)
     for _ in range(3):
@@ -98,7 +98,7 @@ def test_bad_file_changes_nothing_and_is_told(
 
 def test_file_that_comes_later_is_read(recording: Any, path: Path) -> None:
     path.unlink()
-    agreements = AgreementFile(str(path), recording.metrics)
+    agreements = SlaFile(str(path), recording.metrics)
     agreements.read_if_changed()
     assert source_up(recording) == [0]
     path.write_text(CONTENT)
@@ -108,7 +108,7 @@ def test_file_that_comes_later_is_read(recording: Any, path: Path) -> None:
 
 
 def test_file_that_goes_leaves_its_agreements(recording: Any, path: Path) -> None:
-    agreements = AgreementFile(str(path), recording.metrics)
+    agreements = SlaFile(str(path), recording.metrics)
     agreements.read_if_changed()
     path.unlink()
     agreements.read_if_changed()
@@ -123,7 +123,7 @@ def test_mounted_configuration_that_is_swapped_is_read_again(recording: Any, tmp
         (tmp_path / version / "sla.toml").write_text(CONTENT.replace("0.99", objective))
     link = tmp_path / "data"
     link.symlink_to("1")
-    agreements = AgreementFile(str(link / "sla.toml"), recording.metrics)
+    agreements = SlaFile(str(link / "sla.toml"), recording.metrics)
     agreements.read_if_changed()
     (tmp_path / "new").symlink_to("2")
     os.replace(tmp_path / "new", link)

@@ -1,4 +1,4 @@
-"""What trust-otel says of itself: whether the process lives, and what was lost on the way."""
+"""trust-otel's metrics about itself: the heartbeat, dropped measurements and overflow."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trust_otel.export import shutdown
 from trust_otel.semconv.attributes import METRIC, REASON
 
 
-class Loss:
+class DroppedMeasurements:
     """Counts what was dropped, by reason (each is there from the start, at 0), and what overflowed, by metric."""
 
     def __init__(self) -> None:
@@ -22,17 +22,17 @@ class Loss:
         self._overflowed: Counter[str] = Counter()
 
     def count(self, reason: str) -> None:
-        """Note that a measurement, or a part of one, was not kept."""
+        """Count a measurement, or a part of one, that was dropped."""
         with self._lock:
             self._dropped[reason] += 1
 
     def watch(self, metric: str) -> None:
-        """Show the overflow of a metric as 0 before the first, which an alert must not miss."""
+        """Export the overflow of a metric as 0 from the start, so that an alert sees the first one."""
         with self._lock:
             self._overflowed.setdefault(metric, 0)
 
     def overflow(self, metric: str) -> None:
-        """Note that a measurement was folded into an overflow series."""
+        """Count a measurement that went into an overflow series."""
         with self._lock:
             self._overflowed[metric] += 1
 
@@ -55,11 +55,11 @@ class Loss:
         return [Observation(count, {METRIC.name: name}) for name, count in counts.items()]
 
 
-class Life:
-    """Whether the process runs, or has begun to end in order.
+class Heartbeat:
+    """Whether the process is running, or has begun a clean shutdown.
 
-    An alert fires for an instance whose last value was 1, and not for one that ended in order. It must be created after
-    the provider, whose last export then has the value 0, also where the program has set up a provider itself.
+    An alert fires for an instance that stopped reporting at 1, and not after a clean shutdown. It must be created after
+    the provider, so that the provider's last export has the value 0, also where the program set up the provider.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Service level agreements: what a file may say, and how events are judged."""
+"""Service level agreements: what a file may say, and how events are evaluated."""
 
 import os
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from trust_otel import TrustServiceMetrics
-from trust_otel.metrics.sla import Agreement, read_agreements
+from trust_otel.metrics.sla import Sla, read_slas
 
 VALIDATION = """
 [agreements.validation_fast]
@@ -29,19 +29,19 @@ objective = 0.999
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[[str | bytes], tuple[Agreement, ...]]:
-    def read(content: str | bytes) -> tuple[Agreement, ...]:
+def read(tmp_path: Path) -> Callable[[str | bytes], tuple[Sla, ...]]:
+    def read(content: str | bytes) -> tuple[Sla, ...]:
         path = tmp_path / "agreements.toml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_agreements(path)
+        return read_slas(path)
 
     return read
 
 
-Read = Callable[[str | bytes], tuple[Agreement, ...]]
+Read = Callable[[str | bytes], tuple[Sla, ...]]
 
 
-def judged(recording: Any, name: str) -> tuple[float, float]:
+def evaluated(recording: Any, name: str) -> tuple[float, float]:
     """How many events met the agreement, and how many did not."""
     met, failed = (
         recording.value("trust.sla.events", {"trust.sla.name": name, "trust.outcome": outcome})
@@ -53,7 +53,7 @@ def judged(recording: Any, name: str) -> tuple[float, float]:
 class TestFile:
     def test_agreement_is_read(self, read: Read) -> None:
         assert read(VALIDATION) == (
-            Agreement(
+            Sla(
                 "validation_fast",
                 "trust.certificate.operation.duration",
                 objective=0.99,
@@ -86,8 +86,8 @@ class TestFile:
         ("line", "words"),
         [
             ('metric = "trust.certificate.duration"', ["'trust.certificate.duration'", "take one of"]),
-            ('metric = "trust.auth.attempts"', ["'trust.auth.attempts'", "can be judged"]),
-            ('metric = "trust.customer.satisfaction"', ["can be judged"]),
+            ('metric = "trust.auth.attempts"', ["'trust.auth.attempts'", "cannot have an SLA"]),
+            ('metric = "trust.customer.satisfaction"', ["cannot have an SLA"]),
             ("metric = 1", ["metric = 1"]),
             ('where = { "trust.outcom" = "error" }', ["'trust.outcom'", "perhaps 'trust.outcome'"]),
             ('where = { "trust.outcome" = "eror" }', ["'eror'", "success, failure, error"]),
@@ -174,93 +174,93 @@ class TestFile:
             (Path("/dev/zero"), "no file"),
         ):
             with pytest.raises(ValueError, match=words):
-                read_agreements(path)
+                read_slas(path)
 
 
 class TestJudging:
     def test_event_up_to_the_threshold_meets_it(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(VALIDATION.replace("failed", "#")))
+        recording.metrics.set_slas(read(VALIDATION.replace("failed", "#")))
         for seconds in (0, 0.5, 0.50001, 30):
             recording.metrics._certificate_duration(seconds, {"trust.certificate.operation": "validation"})
-        assert judged(recording, "validation_fast") == (2, 2)
+        assert evaluated(recording, "validation_fast") == (2, 2)
 
-    def test_only_selected_events_are_judged(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(VALIDATION))
+    def test_only_selected_events_are_evaluated(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_slas(read(VALIDATION))
         for operation in ("validation", "signing", "validation"):
             with recording.metrics.certificate_operation(operation):
                 pass
         recording.metrics.document_processing("passport").__enter__().__exit__(None, None, None)
-        assert judged(recording, "validation_fast") == (2, 0)
+        assert evaluated(recording, "validation_fast") == (2, 0)
 
     def test_failed_event_is_not_met_however_fast(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(VALIDATION))
+        recording.metrics.set_slas(read(VALIDATION))
         with pytest.raises(OSError, match="gone"), recording.metrics.certificate_operation("validation"):
             raise OSError("gone")
         with recording.metrics.certificate_operation("validation") as operation:
             operation.fail("expired")  # an answer, and in time
-        assert judged(recording, "validation_fast") == (1, 1)
+        assert evaluated(recording, "validation_fast") == (1, 1)
 
     def test_availability_needs_no_threshold(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(AVAILABLE))
+        recording.metrics.set_slas(read(AVAILABLE))
         for status in (200, 404, 500, 503, None):
             recording.metrics.http_request(method="GET").finish(route="/", status_code=status)
-        assert judged(recording, "available") == (3, 2)
+        assert evaluated(recording, "available") == (3, 2)
 
     def test_absent_label_is_not_selected(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(AVAILABLE + 'where = { "http.route" = "/*" }'))
+        recording.metrics.set_slas(read(AVAILABLE + 'where = { "http.route" = "/*" }'))
         recording.metrics.http_request(method="GET").finish(status_code=500)
         recording.metrics.http_request(method="GET").finish(route="/a", status_code=500)
-        assert judged(recording, "available") == (0, 1)
+        assert evaluated(recording, "available") == (0, 1)
 
-    def test_labels_are_judged_as_the_series_has_them(self, record: Callable[..., Any], read: Read) -> None:
+    def test_labels_are_evaluated_as_the_series_has_them(self, record: Callable[..., Any], read: Read) -> None:
         recording = record(document_types=frozenset({"passport"}))
         content = VALIDATION.replace("trust.certificate.operation.duration", "trust.document.processing.duration")
-        recording.metrics.set_agreements(
+        recording.metrics.set_slas(
             read(content.replace('"trust.certificate.operation" = "validation"', '"trust.document.type" = "_other"'))
         )
         for document_type in ("passport", "Erika Mustermann", "unlisted"):
             with recording.metrics.document_processing(document_type):
                 pass
-        assert judged(recording, "validation_fast") == (2, 0)
+        assert evaluated(recording, "validation_fast") == (2, 0)
 
     def test_both_outcomes_and_the_objective_are_there_from_the_start(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(VALIDATION + AVAILABLE))
+        recording.metrics.set_slas(read(VALIDATION + AVAILABLE))
         assert len(recording.series("trust.sla.events")) == 4
         assert recording.value("trust.sla.events") == 0
         assert recording.value("trust.sla.objective", {"trust.sla.name": "available"}) == 0.999
 
     def test_several_agreements_judge_one_event(self, recording: Any, read: Read) -> None:
         strict = VALIDATION.replace("validation_fast", "all_fast").replace("where", "#").replace("0.5", "0.1")
-        recording.metrics.set_agreements(read(VALIDATION + strict))
+        recording.metrics.set_slas(read(VALIDATION + strict))
         recording.metrics._certificate_duration(0.3, {"trust.certificate.operation": "validation"})
-        assert judged(recording, "validation_fast") == (1, 0)
-        assert judged(recording, "all_fast") == (0, 1)
+        assert evaluated(recording, "validation_fast") == (1, 0)
+        assert evaluated(recording, "all_fast") == (0, 1)
 
     def test_changed_agreement_holds_at_once_for_known_labels(self, recording: Any, read: Read) -> None:
         labels = {"trust.certificate.operation": "validation"}
-        recording.metrics.set_agreements(read(VALIDATION))
+        recording.metrics.set_slas(read(VALIDATION))
         recording.metrics._certificate_duration(0.3, labels)
-        recording.metrics.set_agreements(read(VALIDATION.replace("0.5", "0.2").replace("0.99", "0.9")))
+        recording.metrics.set_slas(read(VALIDATION.replace("0.5", "0.2").replace("0.99", "0.9")))
         recording.metrics._certificate_duration(0.3, labels)
-        assert judged(recording, "validation_fast") == (1, 1)
+        assert evaluated(recording, "validation_fast") == (1, 1)
         assert recording.value("trust.sla.objective") == 0.9
 
     def test_removed_agreement_judges_no_more_and_has_no_objective(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(VALIDATION + AVAILABLE))
-        recording.metrics.set_agreements(read(AVAILABLE))
+        recording.metrics.set_slas(read(VALIDATION + AVAILABLE))
+        recording.metrics.set_slas(read(AVAILABLE))
         with recording.metrics.certificate_operation("validation"):
             pass
-        assert judged(recording, "validation_fast") == (0, 0)
+        assert evaluated(recording, "validation_fast") == (0, 0)
         assert recording.labels("trust.sla.objective") == [{"trust.sla.name": "available"}]
 
-    def test_amount_that_is_not_recorded_is_not_judged(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(VALIDATION))
+    def test_amount_that_is_not_recorded_is_not_evaluated(self, recording: Any, read: Read) -> None:
+        recording.metrics.set_slas(read(VALIDATION))
         for amount in (float("nan"), -1, "fast"):
             recording.metrics._certificate_duration(amount, {"trust.certificate.operation": "validation"})
-        assert judged(recording, "validation_fast") == (0, 0)
+        assert evaluated(recording, "validation_fast") == (0, 0)
 
     def test_threads_lose_no_event(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(VALIDATION))
+        recording.metrics.set_slas(read(VALIDATION))
 
         def work() -> None:
             for _ in range(1000):
@@ -270,10 +270,10 @@ class TestJudging:
         for thread in threads:
             thread.start()
         for _ in range(20):
-            recording.metrics.set_agreements(read(VALIDATION))
+            recording.metrics.set_slas(read(VALIDATION))
         for thread in threads:
             thread.join()
-        assert judged(recording, "validation_fast") == (4000, 0)
+        assert evaluated(recording, "validation_fast") == (4000, 0)
 
 
 class TestSameNameInFileAndService:
@@ -282,22 +282,22 @@ class TestSameNameInFileAndService:
     def test_event_of_the_service_is_left_out_and_the_log_says_so_once(
         self, recording: Any, read: Read, caplog: pytest.LogCaptureFixture
     ) -> None:
-        recording.metrics.set_agreements(read(VALIDATION))
+        recording.metrics.set_slas(read(VALIDATION))
         other = TrustServiceMetrics(recording.provider)
         for metrics in (recording.metrics, recording.metrics, other):
             metrics.record_sla_event("validation_fast", met=False)
             metrics.set_sla_objective("validation_fast", 0.1)
-        assert judged(recording, "validation_fast") == (0, 0)
+        assert evaluated(recording, "validation_fast") == (0, 0)
         assert recording.value("trust.sla.objective") == 0.99
-        assert caplog.text.count("'validation_fast' is judged by TRUST_OTEL_SLA_FILE") == 2  # one of each object
+        assert caplog.text.count("TRUST_OTEL_SLA_FILE declares the SLA 'validation_fast'") == 2  # one of each object
 
     def test_other_names_stay_the_services_own(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_agreements(read(VALIDATION))
+        recording.metrics.set_slas(read(VALIDATION))
         recording.metrics.set_sla_objective("own", 0.5)
         recording.metrics.record_sla_event("own", met=True)
-        recording.metrics.set_agreements(())
+        recording.metrics.set_slas(())
         recording.metrics.record_sla_event("own", met=False)
         recording.metrics.record_sla_event("validation_fast", met=False)
-        assert judged(recording, "own") == (1, 1)
-        assert judged(recording, "validation_fast") == (0, 1)
+        assert evaluated(recording, "own") == (1, 1)
+        assert evaluated(recording, "validation_fast") == (0, 1)
         assert recording.labels("trust.sla.objective") == [{"trust.sla.name": "own"}]
