@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from trust_otel import TrustServiceMetrics, settings
 from trust_otel.configurator import make_views
+from trust_otel.metrics import recorder_of
 from trust_otel.semconv.metrics import ALL
 from trust_otel.text import valid_text
 
@@ -45,6 +46,7 @@ class Recording:
             [self._reader], Resource({"service.name": "test"}), views=make_views(ALL.values()), shutdown_on_exit=False
         )
         self.metrics = TrustServiceMetrics(self.provider, limits=replace(settings.limits({}), **limits))
+        self.recorder = recorder_of(self.metrics)
 
     def collect(self) -> MetricsData:
         data = self._reader.get_metrics_data()

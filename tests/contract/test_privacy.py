@@ -17,9 +17,11 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.collected import scraped
-from trust_otel import TrustServiceMetrics, settings
+from tests.recorder_methods import NAMES, method_of
+from trust_otel import settings
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request
 from trust_otel.metrics.sla import Sla
 from trust_otel.semconv import attributes
@@ -121,9 +123,7 @@ _TOLD: Mapping[tuple[str, str], object] = {
     ("record_source", "problem"): None,
 }
 
-METHODS = sorted(
-    name for name, _ in inspect.getmembers(TrustServiceMetrics, inspect.isfunction) if not name.startswith("_")
-)
+METHODS = sorted(NAMES)
 
 
 def _value(method: str, parameter: inspect.Parameter, datum: str) -> Any:
@@ -139,9 +139,9 @@ def _value(method: str, parameter: inspect.Parameter, datum: str) -> Any:
     return _BY_TYPE[annotation](datum)
 
 
-def push(metrics: TrustServiceMetrics, method: str, datum: str) -> None:
+def push(recorder: Recorder, method: str, datum: str) -> None:
     """Call a method, and do with what it returns what its caller may do, with the datum in every place."""
-    call = getattr(metrics, method)
+    call = method_of(recorder, method)
     positional, named = [], {}
     for parameter in inspect.signature(call).parameters.values():
         value = _value(method, parameter, datum)
@@ -179,7 +179,7 @@ def test_no_method_lets_a_datum_of_a_person_out(recording: Any, caplog: pytest.L
     # As often as an address must fail to be shown, and more.
     for datum in PERSONAL.values():
         for _ in range(6):
-            push(recording.metrics, method, datum)
+            push(recording.recorder, method, datum)
     assert traces_in(output(recording)) == []
     assert traces_in(caplog.text) == []
 
@@ -190,7 +190,7 @@ def test_data_given_to_one_method_come_out_of_no_other(recording: Any, caplog: p
     for datum in PERSONAL.values():
         # Nobody names an agreement so: the file of agreements refuses it.
         for method in set(METHODS) - {"set_slas"}:
-            push(recording.metrics, method, datum)
+            push(recording.recorder, method, datum)
     recording.metrics.record_auth_attempt(method="password", success=False, client_address="203.0.113.7")
     assert traces_in(output(recording)) == []
     assert traces_in(caplog.text) == []
@@ -201,7 +201,7 @@ def test_what_is_no_datum_of_a_person_comes_out_where_it_went_in(record: Callabl
     shown = set()
     for method in METHODS:
         recording = record()
-        push(recording.metrics, method, HARMLESS)
+        push(recording.recorder, method, HARMLESS)
         if HARMLESS in output(recording):
             shown.add(method)
     with_open_labels = {

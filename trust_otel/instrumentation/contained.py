@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Protocol, TypeVar
 
-from trust_otel.metrics import TrustServiceMetrics
+from trust_otel.metrics.recorder import Recorder
 
 
 class _Recording(Protocol):
-    _metrics: TrustServiceMetrics
+    _recorder: Recorder
 
 
 _Recorder = TypeVar("_Recorder", bound=_Recording)
@@ -24,6 +24,6 @@ def contained(method: Callable[..., None]) -> Callable[..., None]:
         try:
             method(self, *args)
         except Exception:
-            self._metrics.count_internal_error()
+            self._recorder.count_internal_error()
 
     return safe

@@ -19,8 +19,9 @@ from wrapt import register_post_import_hook
 
 from trust_otel.instrumentation.certificate_types import certificate_type
 from trust_otel.instrumentation.patches import Patches
-from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics import recorder_of
 from trust_otel.metrics.certificate import CertificateOperation
+from trust_otel.metrics.recorder import Recorder
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -44,7 +45,7 @@ class CryptographyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstr
         return ("cryptography >= 45",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._hooks = _Hooks(kwargs.get("metrics") or get_metrics())
+        self._hooks = _Hooks(recorder_of(kwargs.get("metrics")))
         for module in _ENTRY_POINTS:
             register_post_import_hook(self._hooks.add, module)
 
@@ -74,8 +75,8 @@ class _EntryPoint:
 class _Hooks:
     """The methods that are wrapped, from the import of their modules on."""
 
-    def __init__(self, metrics: TrustServiceMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
         self._patches = Patches()
 
     def add(self, module: ModuleType) -> None:
@@ -96,7 +97,7 @@ class _Hooks:
         def call(*args: Any, **kwargs: Any) -> Any:
             if not self._patches.active or CertificateOperation.any_running():
                 return original(*args, **kwargs)
-            with self._metrics.certificate_operation(entry.operation) as operation:
+            with self._recorder.certificates.certificate_operation(entry.operation) as operation:
                 try:
                     result = original(*args, **kwargs)
                 except Exception as error:
@@ -113,7 +114,7 @@ class _Hooks:
         try:
             return function(*args, **kwargs)
         except Exception:
-            self._metrics.count_internal_error()
+            self._recorder.count_internal_error()
             return None
 
 

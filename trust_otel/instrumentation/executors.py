@@ -14,9 +14,10 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.patches import Patches
-from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics import recorder_of
 from trust_otel.metrics.certificate import carry_operations
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.metrics.recorder import Recorder
 
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
@@ -45,9 +46,9 @@ class ExecutorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
-        metrics: TrustServiceMetrics = kwargs.get("metrics") or get_metrics()
-        self._pools = pools = ThreadPools(metrics)
-        metrics.observe_executors(pools.states)
+        recorder = recorder_of(kwargs.get("metrics"))
+        self._pools = pools = ThreadPools(recorder)
+        recorder.executors.observe_executors(pools.states)
         self._patches = Patches()
         self._patches.replace(ThreadPoolExecutor, "__init__", pools.watching_init)
         self._patches.replace(ThreadPoolExecutor, "submit", pools.noting_submit)
@@ -61,8 +62,8 @@ class ExecutorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
 class ThreadPools:
     """The executors that were made since, as long as they live."""
 
-    def __init__(self, metrics: TrustServiceMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
         self._watching = True
         self._pools: dict[int, _Pool] = {}
         _all.add(self)

@@ -21,9 +21,10 @@ from trust_otel import settings
 from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.executors import WorkerThreads
 from trust_otel.instrumentation.patches import Patches
-from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics import recorder_of
 from trust_otel.metrics.http import HttpRequest
 from trust_otel.metrics.operation import error_type
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request, answering, authentication_method, stop_answering
 from trust_otel.security.client_address import TrustedProxies
 
@@ -53,19 +54,19 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         return ("starlette >= 0.40",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        metrics: TrustServiceMetrics = kwargs.get("metrics") or get_metrics()
+        recorder = recorder_of(kwargs.get("metrics"))
         self._workers = workers = WorkerThreads()
-        metrics.observe_executors(workers.states)
+        recorder.executors.observe_executors(workers.states)
         proxies = TrustedProxies(settings.value("TRUST_OTEL_TRUSTED_PROXIES"))
 
         def begin(scope: Scope) -> _Exchange | None:
             try:
                 if not patches.active or scope["type"] != "http" or _EXCHANGE in scope:
                     return None
-                exchange = _Exchange(metrics, proxies, scope)
+                exchange = _Exchange(recorder, proxies, scope)
                 exchange.enter()
             except Exception:
-                metrics.count_internal_error()
+                recorder.count_internal_error()
                 return None
             workers.watch()
             return exchange
@@ -112,11 +113,11 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
 class _Exchange(Request):
     """A request and its response."""
 
-    def __init__(self, metrics: TrustServiceMetrics, proxies: TrustedProxies, scope: Scope) -> None:
+    def __init__(self, recorder: Recorder, proxies: TrustedProxies, scope: Scope) -> None:
         self.mounted_at = ""
         self.route: str | None = None
         self.path_known = False
-        self._metrics = metrics
+        self._recorder = recorder
         self._proxies = proxies
         self._scope = scope
         self._status: int | None = None
@@ -124,7 +125,7 @@ class _Exchange(Request):
         self._sent = 0
         self._response_headers: Iterable[tuple[bytes, bytes]] = ()
         self._complete = False
-        self._request: HttpRequest | None = metrics.http_request(
+        self._request: HttpRequest | None = recorder.http.http_request(
             method=scope["method"], scheme=scope.get("scheme", "http"), protocol_version=scope.get("http_version")
         )
         scope[_EXCHANGE] = self
@@ -147,7 +148,7 @@ class _Exchange(Request):
 
     def enter(self) -> None:
         """Make this the request that the current context answers."""
-        self._metrics.request_began(self)
+        self._recorder.security.request_began(self)
         self._token = answering.set(self)
 
     def fail(self, error: BaseException) -> None:
@@ -168,7 +169,7 @@ class _Exchange(Request):
             try:
                 self._received += len(message.get("body", b""))
             except Exception:
-                self._metrics.count_internal_error()
+                self._recorder.count_internal_error()
             return message
 
         return counted
@@ -181,7 +182,7 @@ class _Exchange(Request):
             try:
                 self._note(message)
             except Exception:
-                self._metrics.count_internal_error()
+                self._recorder.count_internal_error()
 
         return counted
 
@@ -230,9 +231,9 @@ class _Exchange(Request):
             response_size=0 if self._scope["method"] == "HEAD" else self._sent,
         )
         if self._status in _TELLING:
-            self._metrics.request_answered(self, self._status, place=self.route)
+            self._recorder.security.request_answered(self, self._status, place=self.route)
             if self._status == 404 and not self.path_known:
-                self._metrics.path_not_found(self, self._scope["path"])
+                self._recorder.security.path_not_found(self, self._scope["path"])
         self.ended = True
         # A task that the service started keeps this context, but need not keep the request.
         self._scope = {}

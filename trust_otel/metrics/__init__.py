@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from opentelemetry.metrics import MeterProvider
 
 from trust_otel import settings
 from trust_otel.metrics.business import BusinessMetrics
 from trust_otel.metrics.certificate import CertificateMetrics
-from trust_otel.metrics.database import DatabaseMetrics
 from trust_otel.metrics.dependency import DependencyMetrics
-from trust_otel.metrics.executor import ExecutorMetrics
+from trust_otel.metrics.family import Family
 from trust_otel.metrics.http import HttpMetrics
-from trust_otel.metrics.rpc import RpcMetrics
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
-from trust_otel.metrics.source import SourceMetrics
 from trust_otel.recording.instruments import shared_instruments
 
 __all__ = ["TrustServiceMetrics", "get_metrics"]
 
+_Family = TypeVar("_Family", bound=Family)
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
 
-class TrustServiceMetrics(
-    HttpMetrics,
-    CertificateMetrics,
-    SecurityMetrics,
-    SessionMetrics,
-    BusinessMetrics,
-    RpcMetrics,
-    DatabaseMetrics,
-    DependencyMetrics,
-    ExecutorMetrics,
-    SourceMetrics,
-):
-    """Records everything that a trust service does. No method raises because of what it is given.
+
+def _public(
+    method: Callable[Concatenate[_Family, _Parameters], _Result],
+) -> Callable[Concatenate[TrustServiceMetrics, _Parameters], _Result]:
+    """A method of one of the recorder's families as a method of `TrustServiceMetrics`."""
+
+    @wraps(method)
+    def call(metrics: TrustServiceMetrics, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        family: Any = metrics._recorder.family_with(method)
+        return method(family, *args, **kwargs)
+
+    return call
+
+
+class TrustServiceMetrics:
+    """Records what happens in a trust service; `docs/api.md` has an example of each method.
+
+    No method raises because of what it is given.
 
     Args:
         meter_provider: Where the metrics go; OpenTelemetry's global provider by default, also when it is set later.
@@ -42,7 +51,45 @@ class TrustServiceMetrics(
     """
 
     def __init__(self, meter_provider: MeterProvider | None = None, *, limits: settings.Limits | None = None) -> None:
-        super().__init__(shared_instruments(limits or settings.limits(), meter_provider))
+        self._recorder = Recorder(shared_instruments(limits or settings.limits(), meter_provider))
+        self._bind()
+
+    # Requests
+    http_request_metrics = _public(HttpMetrics.http_request_metrics)
+    session_started = _public(SessionMetrics.session_started)
+    session_ended = _public(SessionMetrics.session_ended)
+
+    # Certificates
+    certificate_operation = _public(CertificateMetrics.certificate_operation)
+    set_certificate = _public(CertificateMetrics.set_certificate)
+    remove_certificate = _public(CertificateMetrics.remove_certificate)
+
+    # Security
+    record_auth_attempt = _public(SecurityMetrics.record_auth_attempt)
+    record_mfa_challenge = _public(SecurityMetrics.record_mfa_challenge)
+    record_authorization = _public(SecurityMetrics.record_authorization)
+    record_security_incident = _public(SecurityMetrics.record_security_incident)
+    record_rate_limited = _public(SecurityMetrics.record_rate_limited)
+    record_threat_match = _public(SecurityMetrics.record_threat_match)
+    privileged_operation = _public(SecurityMetrics.privileged_operation)
+    record_audit_event = _public(SecurityMetrics.record_audit_event)
+    record_compliance_check = _public(SecurityMetrics.record_compliance_check)
+
+    # Business
+    document_processing = _public(BusinessMetrics.document_processing)
+    record_business_metric = _public(BusinessMetrics.record_business_metric)
+    record_sla_event = _public(BusinessMetrics.record_sla_event)
+    set_sla_objective = _public(BusinessMetrics.set_sla_objective)
+
+    # Dependencies
+    record_dependency = _public(DependencyMetrics.record_dependency)
+
+    def _bind(self) -> None:
+        """Bind each method to its family once, so that a call costs no more than there."""
+        for name, method in vars(TrustServiceMetrics).items():
+            # A subclass may have a method of its own.
+            if not name.startswith("_") and getattr(type(self), name) is method:
+                vars(self)[name] = getattr(self._recorder.family_with(method.__wrapped__), name)
 
 
 _metrics: TrustServiceMetrics | None = None
@@ -57,3 +104,8 @@ def get_metrics() -> TrustServiceMetrics:
             if _metrics is None:
                 _metrics = TrustServiceMetrics()
     return _metrics
+
+
+def recorder_of(metrics: TrustServiceMetrics | None) -> Recorder:
+    """What instrumentations and monitors record with: the recorder of `metrics`, or the process's own. Internal."""
+    return (metrics or get_metrics())._recorder

@@ -81,7 +81,7 @@ class CertificateMetrics(Family):
             begin = None if not_before is None else _unix_time(not_before)
             certificate = _Certificate(_unix_time(not_after), begin, certificate_type, revoked)
         except (TypeError, ValueError, OverflowError):
-            self._instruments.dropped.count("invalid_value")
+            self._report_moment("set_certificate", "not_after and not_before")
             return
         self._certificates.put(self._name(name), certificate)
 
@@ -102,7 +102,7 @@ class CertificateMetrics(Family):
         try:
             moment = _unix_time(next_update)
         except (TypeError, ValueError, OverflowError):
-            self._instruments.dropped.count("invalid_value")
+            self._report_moment("set_crl", "next_update")
             return
         self._next_updates.set(moment, {"trust.certificate.crl.name": name})
 
@@ -126,6 +126,11 @@ class CertificateMetrics(Family):
             status: `good`, `revoked`, `unknown`, or `error` for no answer that can be believed.
         """
         self._ocsp_responses(1, _ocsp_labels(responder, status))
+
+    def _report_moment(self, method: str, names: str) -> None:
+        self._instruments.dropped.report(
+            "invalid_value", method, lambda: f"{method}: pass {names} as datetime or as Unix time in seconds"
+        )
 
     def _name(self, name: str) -> str:
         # No more than the label shows, and one character that says it was cut.

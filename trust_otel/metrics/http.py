@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from trust_otel.metrics.decorated import decorated
+from trust_otel.metrics.family import Family
 from trust_otel.metrics.operation import error_type as type_of_error
 from trust_otel.metrics.request import Request, answering, authentication_method, current_request, stop_answering
 from trust_otel.metrics.security import SecurityMetrics
@@ -26,11 +27,12 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 _METHODS = frozenset(HTTP_REQUEST_METHOD.members)
 
 
-class HttpMetrics(SecurityMetrics):
-    """Requests that the service answers; some answers are events of security."""
+class HttpMetrics(Family):
+    """Requests that the service answers; some answers are security events."""
 
-    def __init__(self, instruments: Instruments) -> None:
+    def __init__(self, instruments: Instruments, security: SecurityMetrics) -> None:
         super().__init__(instruments)
+        self.security = security
         self._http_active = instruments.up_down_counter(HTTP_SERVER_ACTIVE_REQUESTS)
         self._http_duration = instruments.histogram(HTTP_SERVER_REQUEST_DURATION)
         self._http_request_size = instruments.histogram(HTTP_SERVER_REQUEST_BODY_SIZE)
@@ -183,7 +185,7 @@ class _HandlerCall(Request):
         if error is not None and not isinstance(error, GeneratorExit):
             self._status, failure = _status_of_error(error), _failure(error)
         self._measured.finish(route=self._route, status_code=self._status, error_type=failure)
-        self._metrics.request_answered(self, self._status, place=self._route)
+        self._metrics.security.request_answered(self, self._status, place=self._route)
         self.ended = True
 
     def authentication_method(self) -> str | None:

@@ -266,7 +266,11 @@ class SecurityMetrics(Family):
         try:
             return canonical(given)
         except ValueError:
-            self._instruments.dropped.count("unknown_value")
+            self._instruments.dropped.report(
+                "unknown_value",
+                "client_address",
+                lambda: "client_address is not an IPv4 or IPv6 address",
+            )
             return None
 
     def _client_of(self, request: Request) -> str | None:

@@ -9,7 +9,8 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from trust_otel import settings
 from trust_otel.background import Periodic
-from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics import recorder_of
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.sla import read_slas
 from trust_otel.watched_file import WatchedFile
 
@@ -29,7 +30,7 @@ class SlaInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cla
 
     def _instrument(self, **kwargs: Any) -> None:
         self._sla_file = SlaFile(
-            kwargs.get("path") or settings.value("TRUST_OTEL_SLA_FILE"), kwargs.get("metrics") or get_metrics()
+            kwargs.get("path") or settings.value("TRUST_OTEL_SLA_FILE"), recorder_of(kwargs.get("metrics"))
         )
         # Before the service records anything, so that its first events are evaluated.
         self._sla_file.read_if_changed()
@@ -46,12 +47,12 @@ class SlaFile:
 
     Args:
         path: A TOML file.
-        metrics: What records.
+        recorder: What records.
     """
 
-    def __init__(self, path: str, metrics: TrustServiceMetrics) -> None:
+    def __init__(self, path: str, recorder: Recorder) -> None:
         self._path = path
-        self._metrics = metrics
+        self._recorder = recorder
         self._file = WatchedFile(path)
 
     def read_if_changed(self) -> None:
@@ -66,12 +67,12 @@ class SlaFile:
         except ValueError as error:
             # Permissions may be put right without any change that can be seen.
             self._file = WatchedFile(self._path)
-            self._metrics.record_source(self._path, kind="sla", problem=str(error))
+            self._recorder.sources.record_source(self._path, kind="sla", problem=str(error))
             return
-        self._metrics.set_slas(slas)
-        self._metrics.record_source(self._path, kind="sla")
+        self._recorder.business.set_slas(slas)
+        self._recorder.sources.record_source(self._path, kind="sla")
 
     def forget(self) -> None:
         """Stop evaluating the SLAs of the file."""
-        self._metrics.set_slas(())
-        self._metrics.remove_source(self._path, kind="sla")
+        self._recorder.business.set_slas(())
+        self._recorder.sources.remove_source(self._path, kind="sla")

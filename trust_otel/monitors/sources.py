@@ -10,7 +10,8 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from trust_otel import settings
 from trust_otel.background import Periodic
-from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics import recorder_of
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.security.geo import Countries
 from trust_otel.security.reputation import Feeds
 
@@ -25,7 +26,7 @@ class SecurityInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
     by default.
     """
 
-    _metrics: TrustServiceMetrics
+    _recorder: Recorder
     _countries: Countries | None
     _feeds: Feeds
     _periodic: Periodic
@@ -35,15 +36,15 @@ class SecurityInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._metrics = kwargs.get("metrics") or get_metrics()
+        self._recorder = recorder_of(kwargs.get("metrics"))
         self._database_path = settings.value("TRUST_OTEL_GEOIP_DATABASE")
         feed_paths = settings.value("TRUST_OTEL_REPUTATION_FEEDS")
         self._countries = Countries(self._database_path) if self._database_path else None
         self._feeds = Feeds(feed_paths)
         if self._countries is not None:
-            self._metrics.use_countries(self._countries.country)
+            self._recorder.security.use_countries(self._countries.country)
         if feed_paths:
-            self._metrics.use_feeds(self._feeds.matches)
+            self._recorder.security.use_feeds(self._feeds.matches)
         self._periodic = Periodic("trust-otel addresses", _LOOK_SECONDS, self._read)
         self._periodic.start()
 
@@ -51,19 +52,19 @@ class SecurityInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
         self._feeds.close()
         self._periodic.stop()
         if self._countries is not None:
-            self._metrics.use_countries(None)
+            self._recorder.security.use_countries(None)
             self._countries.close()
-            self._metrics.remove_source(self._database_path, kind="geoip")
+            self._recorder.sources.remove_source(self._database_path, kind="geoip")
         if names := self._feeds.sizes():
-            self._metrics.use_feeds(None)
+            self._recorder.security.use_feeds(None)
             for name in names:
-                self._metrics.remove_source(name, kind="reputation")
+                self._recorder.sources.remove_source(name, kind="reputation")
 
     def _read(self) -> None:
         if self._countries is not None:
-            self._metrics.record_source(self._database_path, kind="geoip", problem=_problem(self._countries))
+            self._recorder.sources.record_source(self._database_path, kind="geoip", problem=_problem(self._countries))
         for name, problem in self._feeds.read_if_changed():
-            self._metrics.record_source(name, kind="reputation", problem=problem)
+            self._recorder.sources.record_source(name, kind="reputation", problem=problem)
 
 
 def _problem(countries: Countries) -> str | None:

@@ -33,9 +33,10 @@ Observations = Callable[[], Iterable[tuple[float, Mapping[str, object]]]]
 class BoundedCounter:
     """Adds up a counter or an up-down counter. The SDK reads the sums when it collects."""
 
-    __slots__ = ("_dropped", "_lock", "_may_fall", "_sums")
+    __slots__ = ("_dropped", "_lock", "_may_fall", "_metric", "_sums")
 
-    def __init__(self, sums: LabelSets[_Cell], dropped: DroppedMeasurements, *, may_fall: bool) -> None:
+    def __init__(self, metric: str, sums: LabelSets[_Cell], dropped: DroppedMeasurements, *, may_fall: bool) -> None:
+        self._metric = metric
         self._sums = sums
         self._dropped = dropped
         self._may_fall = may_fall
@@ -44,7 +45,7 @@ class BoundedCounter:
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Add an amount, in the metric's unit."""
         try:
-            number = _accepted(amount, self._dropped, may_fall=self._may_fall)
+            number = _accepted(amount, self._metric, self._dropped, may_fall=self._may_fall)
             if number is not None:
                 cell = self._sums.cell(attributes)
                 with self._lock:
@@ -75,11 +76,16 @@ SlaEvaluator = Callable[[Labels], Callable[[float], None] | None]
 class BoundedHistogram:
     """Sorts the amounts of a histogram into its buckets."""
 
-    __slots__ = ("_dropped", "_evaluators", "_labels", "_record")
+    __slots__ = ("_dropped", "_evaluators", "_labels", "_metric", "_record")
 
     def __init__(
-        self, record: Callable[[float, Labels], None], labels: LabelSets[_Series], dropped: DroppedMeasurements
+        self,
+        metric: str,
+        record: Callable[[float, Labels], None],
+        labels: LabelSets[_Series],
+        dropped: DroppedMeasurements,
     ) -> None:
+        self._metric = metric
         self._record = record
         self._labels = labels
         self._dropped = dropped
@@ -88,7 +94,7 @@ class BoundedHistogram:
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Record an amount, in the metric's unit."""
         try:
-            number = _accepted(amount, self._dropped)
+            number = _accepted(amount, self._metric, self._dropped)
             if number is not None:
                 series = self._labels.cell(attributes)
                 self._record(number, series.labels)
@@ -118,7 +124,8 @@ class BoundedHistogram:
 class BoundedGauge:
     """The current values of a gauge, by label set. A row stays until it is removed."""
 
-    def __init__(self, new_labels: Callable[[], LabelSets[_Cell]], dropped: DroppedMeasurements) -> None:
+    def __init__(self, metric: str, new_labels: Callable[[], LabelSets[_Cell]], dropped: DroppedMeasurements) -> None:
+        self._metric = metric
         self._new_labels = new_labels
         self._dropped = dropped
         self._rows = new_labels()
@@ -126,7 +133,7 @@ class BoundedGauge:
     def set(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Put the value of a row."""
         try:
-            number = _accepted(amount, self._dropped, may_fall=True)
+            number = _accepted(amount, self._metric, self._dropped, may_fall=True)
             if number is not None:
                 self._rows.cell(attributes).value = number
         except Exception:
@@ -209,7 +216,7 @@ class Instruments:
                 metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
             )
             histogram = BoundedHistogram(
-                instrument.record, LabelSets(metric, self.limits, self.dropped, _Series), self.dropped
+                metric.name, instrument.record, LabelSets(metric, self.limits, self.dropped, _Series), self.dropped
             )
             histogram.evaluate_by(self._evaluators.get(metric.name, ()))
             return histogram
@@ -229,7 +236,7 @@ class Instruments:
 
         def make() -> BoundedGauge:
             self.dropped.watch(metric.name)
-            gauge = BoundedGauge(lambda: self._cells(metric), self.dropped)
+            gauge = BoundedGauge(metric.name, lambda: self._cells(metric), self.dropped)
             self._create_observable(metric, gauge.observations)
             return gauge
 
@@ -268,7 +275,7 @@ class Instruments:
         for callback in tuple(callbacks):
             try:
                 for amount, attributes in callback():
-                    number = _accepted(amount, self.dropped, may_fall=True)
+                    number = _accepted(amount, metric.name, self.dropped, may_fall=True)
                     if number is not None:
                         cell = cells.cell(attributes)
                         values[cell] = combine(values[cell], number) if cell in values else number
@@ -278,7 +285,7 @@ class Instruments:
 
     def _counter(self, metric: Metric, *, may_fall: bool) -> BoundedCounter:
         self.dropped.watch(metric.name)
-        counter = BoundedCounter(self._cells(metric), self.dropped, may_fall=may_fall)
+        counter = BoundedCounter(metric.name, self._cells(metric), self.dropped, may_fall=may_fall)
         self._create_observable(metric, counter.observations)
         return counter
 
@@ -333,13 +340,14 @@ if hasattr(os, "register_at_fork"):
 _Made = TypeVar("_Made", BoundedCounter, BoundedHistogram, BoundedGauge)
 
 
-def _accepted(amount: object, dropped: DroppedMeasurements, *, may_fall: bool = False) -> float | None:
+def _accepted(amount: object, metric: str, dropped: DroppedMeasurements, *, may_fall: bool = False) -> float | None:
     """The amount as a number, or `None` after it was counted as dropped."""
     number = finite(amount)
     if number is None:
-        dropped.count("invalid_value")
+        kind = type(amount).__name__
+        dropped.report("invalid_value", metric, lambda: f"{metric} takes a finite number; it was given a {kind}")
     elif number < 0 and not may_fall:
-        dropped.count("negative_value")
+        dropped.report("negative_value", metric, lambda: f"{metric} takes only amounts of 0 or more")
         return None
     return number
 

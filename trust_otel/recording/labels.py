@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Generic, TypeVar
 
 from trust_otel.privacy.pii import looks_private
-from trust_otel.recording.self_metrics import DroppedMeasurements
+from trust_otel.recording.self_metrics import DroppedMeasurements, shown_name
 from trust_otel.semconv.attributes import (
     CLIENT_ADDRESS,
     DB_CLIENT_CONNECTION_POOL_NAME,
@@ -67,7 +67,9 @@ class LabelSets(Generic[Cell]):
         self._limits = limits
         self._dropped = dropped
         self._make_cell = make_cell
-        self._attributes = {attribute.name: _LabelValues(attribute, limits, dropped) for attribute in metric.attributes}
+        self._attributes = {
+            attribute.name: _LabelValues(metric.name, attribute, limits, dropped) for attribute in metric.attributes
+        }
         self._known: dict[tuple[tuple[str, object], ...], Cell] = {}
         self._cells: dict[tuple[tuple[str, LabelValue], ...], Cell] = {}
         # Reentrant: a garbage collection may end an operation, and record it, in the middle of a recording.
@@ -105,6 +107,7 @@ class LabelSets(Generic[Cell]):
             # Kept only where nothing was changed: what clients vary must not fill the memory.
             if all(value is None or labels.get(name) == value for name, value in raw):
                 self._known[raw] = cell
+        self._dropped.log_noted()
         if overflowed:
             self._dropped.overflow(self._metric.name)
         return cell
@@ -115,17 +118,26 @@ class LabelSets(Generic[Cell]):
         for name, value in raw:
             known = self._attributes.get(name)
             if known is None:
-                self._dropped.count("unknown_attribute")
+                self._note_unknown(name)
             elif value is not None:
                 labels[name], past_limit = known.clean(value)
                 overflowed |= past_limit
         return labels, overflowed
 
+    def _note_unknown(self, name: object) -> None:
+        metric, shown = self._metric.name, shown_name(name)
+        self._dropped.note(
+            "unknown_attribute",
+            f"{metric} {shown}",
+            lambda: f"{metric} has no attribute {shown}; known: {', '.join(self._attributes) or 'none'}",
+        )
+
 
 class _LabelValues:
     """The values of one attribute in one metric."""
 
-    def __init__(self, attribute: Attribute, limits: Limits, dropped: DroppedMeasurements) -> None:
+    def __init__(self, metric: str, attribute: Attribute, limits: Limits, dropped: DroppedMeasurements) -> None:
+        self._metric = metric
         self._attribute = attribute
         self._dropped = dropped
         self._length = limits.attribute_length
@@ -155,7 +167,7 @@ class _LabelValues:
             return (other if held is None else held), False
         if isinstance(held, str):
             if self._checked_for_pii and looks_private(held[: self._length + _CUT_OFF], addresses=self._addresses):
-                self._dropped.count("private_value")
+                self._note("private_value", f"looks like personal data or a secret; {other!r} is recorded instead")
                 return other, False
             held = self._printable(held)
         return self._admitted(held)
@@ -164,7 +176,7 @@ class _LabelValues:
         other = self._attribute.other
         if self._allowed and not self._allowed(value):
             if self._counts_unlisted:
-                self._dropped.count("unknown_value")
+                self._note("unknown_value", f"is not allowed and recorded as {other!r}; {self._allowed_values()}")
             return other, False
         if value not in self._seen:
             if len(self._seen) >= self._limit:
@@ -187,20 +199,28 @@ class _LabelValues:
             return str.__str__(value)
         elif isinstance(value, float) or (isinstance(value, int) and abs(value) < _LARGEST):
             return str(value)
-        self._dropped.count("attribute_type")
+        self._note("attribute_type", f"has the type {type(value).__name__}; pass {self._attribute.type}")
         return None
 
     def _printable(self, text: str) -> str:
         # Cut first: the cost of cleaning must not grow with what a client sends.
         if len(text) > self._length:
-            self._dropped.count("attribute_length")
+            self._note("attribute_length", "is cut; TRUST_OTEL_ATTRIBUTE_LENGTH sets the limit")
             text = text[: self._length]
         if text.isprintable():
             return text
         clean = _UNPRINTABLE.sub("�", text)
         if clean != text:
-            self._dropped.count("attribute_encoding")
+            self._note("attribute_encoding", "holds control characters or invalid Unicode, which are replaced")
         return clean
+
+    def _allowed_values(self) -> str:
+        members = self._attribute.members
+        return f"allowed: {', '.join(map(str, members))}" if members else f"it must match {self._attribute.pattern}"
+
+    def _note(self, reason: str, problem: str) -> None:
+        name = f"{self._metric}: {self._attribute.name}"
+        self._dropped.note(reason, name, lambda: f"a value of {self._attribute.name} in {self._metric} {problem}")
 
 
 def _allow_list(attribute: Attribute, limits: Limits) -> frozenset[str] | None:

@@ -3,28 +3,80 @@
 from __future__ import annotations
 
 import atexit
+import logging
+import re
 import threading
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
 from trust_otel.export import shutdown
+from trust_otel.privacy.pii import looks_private
 from trust_otel.semconv.attributes import METRIC, REASON
+
+_logger = logging.getLogger(__name__)
+
+_MOST_LOGGED: Final = 100
+"""Most mistakes that are logged: a name may be made of what clients send."""
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+def shown_name(name: object) -> str:
+    """A name that the service's code gave, as it may be logged."""
+    text = str.__str__(name) if isinstance(name, str) else ""
+    return repr(text) if _NAME.fullmatch(text) and not looks_private(text) else "(not shown: not a plain name)"
 
 
 class DroppedMeasurements:
-    """Counts what was dropped, by reason (each is there from the start, at 0), and what overflowed, by metric."""
+    """Counts what was dropped, by reason (each is there from the start, at 0), and what overflowed, by metric.
+
+    A mistake in a call is also logged, once for each reason and name.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._dropped: Counter[str] = Counter({str(reason): 0 for reason in REASON.members})
         self._overflowed: Counter[str] = Counter()
+        self._noted: set[tuple[str, str]] = set()
+        self._unlogged: deque[tuple[str, Callable[[], str]]] = deque()
 
     def count(self, reason: str) -> None:
         """Count a measurement, or a part of one, that was dropped."""
         with self._lock:
             self._dropped[reason] += 1
+
+    def report(self, reason: str, name: str, explain: Callable[[], str]) -> None:
+        """Count a mistake in a call, and log the first of this reason and name.
+
+        Args:
+            reason: Value of the attribute `reason`.
+            name: What was called or given wrongly, such as a metric; no value that a person or client supplied.
+            explain: Returns what is wrong and the remedy, without such values.
+        """
+        self.note(reason, name, explain)
+        self.log_noted()
+
+    def note(self, reason: str, name: str, explain: Callable[[], str]) -> None:
+        """Do the same while holding a lock; call `log_noted` after its release.
+
+        A handler of the log may wait for that lock, as when it records something itself.
+        """
+        self.count(reason)
+        if (reason, name) not in self._noted and len(self._noted) < _MOST_LOGGED:
+            self._noted.add((reason, name))
+            self._unlogged.append((reason, explain))
+
+    def log_noted(self) -> None:
+        """Log what was noted and is not logged yet."""
+        while self._unlogged:
+            try:
+                reason, explain = self._unlogged.popleft()
+            except IndexError:  # another thread was faster
+                return
+            _logger.warning("trust-otel: %s (logged once; counted in trust.otel.dropped as %s)", explain(), reason)
 
     def watch(self, metric: str) -> None:
         """Export the overflow of a metric as 0 from the start, so that an alert sees the first one."""

@@ -8,6 +8,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from trust_otel.configurator import make_views
+from trust_otel.metrics import recorder_of
 from trust_otel.semconv.metrics import ALL
 
 HISTOGRAMS = [metric for metric in ALL.values() if metric.instrument == "histogram"]
@@ -74,11 +75,15 @@ def test_limit_of_the_sdk_never_cuts_what_the_setting_lets_through(
     monkeypatch.setenv("TRUST_OTEL_CARDINALITY_LIMIT", limit)
     provider = MeterProvider([reader], views=make_views(ALL.values()), shutdown_on_exit=False)
     metrics = TrustServiceMetrics(provider)
-    assert metrics._instruments.limits.label_sets == settings.value("TRUST_OTEL_CARDINALITY_LIMIT") == int(limit)
+    assert (
+        recorder_of(metrics).instruments.limits.label_sets
+        == settings.value("TRUST_OTEL_CARDINALITY_LIMIT")
+        == int(limit)
+    )
     sent = int(limit) * 2
     for number in range(sent):
         metrics.record_compliance_check(framework=f"f{number % 19}", control=f"c{number // 19}", passed=number % 2 == 0)
-        metrics.record_database_operation(
+        recorder_of(metrics).database.record_database_operation(
             system=f"s{number % 19}", namespace=f"n{number % 48}", operation=("SELECT", "SET")[number % 2], duration=0.1
         )
     points = _points(reader)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from trust_otel.metrics import certificate
+from trust_otel.metrics import certificate, recorder_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
 from trust_otel.semconv.metrics import ALL
@@ -17,13 +17,15 @@ NOW = 2_000_000_000.0
 
 
 def _everything(metrics: Any) -> None:
-    metrics.http_request(method="GET").finish(route="/", status_code=200, request_size=1, response_size=1)
+    recorder_of(metrics).http.http_request(method="GET").finish(
+        route="/", status_code=200, request_size=1, response_size=1
+    )
     with metrics.certificate_operation("validation", certificate_type="DSC"):
         pass
     metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY)
-    metrics.set_crl("ca", next_update=NOW)
-    metrics.record_ocsp_response("ocsp.example.com", status="good")
-    metrics.record_source("tls", kind="certificates")
+    recorder_of(metrics).certificates.set_crl("ca", next_update=NOW)
+    recorder_of(metrics).certificates.record_ocsp_response("ocsp.example.com", status="good")
+    recorder_of(metrics).sources.record_source("tls", kind="certificates")
     for _ in range(5):
         metrics.record_auth_attempt(method="password", success=False, country="DE", client_address="192.0.2.1")
     metrics.record_mfa_challenge(method="totp", success=True)
@@ -43,19 +45,19 @@ def _everything(metrics: Any) -> None:
     metrics.record_sla_event("processing", met=True)
     metrics.set_sla_objective("processing", 0.99)
     for side in ("server", "client"):
-        call = metrics.rpc_call(side, method="a.B/C", rpc_type="unary")
+        call = recorder_of(metrics).rpc.rpc_call(side, method="a.B/C", rpc_type="unary")
         call.message_received()
         call.message_sent()
         call.finish("OK")
-    metrics.record_database_operation(system="sqlite", operation="SELECT", duration=1.0)
-    metrics.record_database_transaction(system="sqlite", outcome="commit")
-    metrics.record_connection_created("p", duration=0.1)
-    metrics.record_connection_wait("p", duration=0.1)
-    metrics.record_connection_use("p", duration=0.1)
-    metrics.record_connection_timeout("p")
-    metrics.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0, 10, 5)])
+    recorder_of(metrics).database.record_database_operation(system="sqlite", operation="SELECT", duration=1.0)
+    recorder_of(metrics).database.record_database_transaction(system="sqlite", outcome="commit")
+    recorder_of(metrics).database.record_connection_created("p", duration=0.1)
+    recorder_of(metrics).database.record_connection_wait("p", duration=0.1)
+    recorder_of(metrics).database.record_connection_use("p", duration=0.1)
+    recorder_of(metrics).database.record_connection_timeout("p")
+    recorder_of(metrics).database.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0, 10, 5)])
     metrics.record_dependency("vault", dependency_type="vault", up=True, duration=0.1)
-    metrics.observe_executors(lambda: [ExecutorState("anyio", 1, 40, 0)])
+    recorder_of(metrics).executors.observe_executors(lambda: [ExecutorState("anyio", 1, 40, 0)])
 
 
 def test_every_metric_of_the_vocabulary_appears(recording: Any) -> None:
@@ -145,23 +147,23 @@ class TestCertificates:
         assert recording.dropped() == {"invalid_value": 1}
 
     def test_revocation_list_is_shown_until_it_is_removed(self, recording: Any) -> None:
-        recording.metrics.set_crl("a", next_update=NOW)
-        recording.metrics.set_crl("b", next_update=datetime.fromtimestamp(NOW - DAY, timezone.utc))
-        recording.metrics.set_crl("a", next_update=NOW + DAY)
+        recording.recorder.certificates.set_crl("a", next_update=NOW)
+        recording.recorder.certificates.set_crl("b", next_update=datetime.fromtimestamp(NOW - DAY, timezone.utc))
+        recording.recorder.certificates.set_crl("a", next_update=NOW + DAY)
         series = recording.series("trust.certificate.crl.next_update")
         assert {labels["trust.certificate.crl.name"]: point.value for labels, point in series} == {
             "a": NOW + DAY,
             "b": NOW - DAY,
         }
-        recording.metrics.set_crl("a", next_update="tomorrow")
-        recording.metrics.remove_crl("a")
-        recording.metrics.remove_crl("never-there")
+        recording.recorder.certificates.set_crl("a", next_update="tomorrow")
+        recording.recorder.certificates.remove_crl("a")
+        recording.recorder.certificates.remove_crl("never-there")
         assert recording.labels("trust.certificate.crl.next_update") == [{"trust.certificate.crl.name": "b"}]
         assert recording.dropped() == {"invalid_value": 1}
 
     def test_answers_of_an_ocsp_responder_are_there_at_0_once_it_is_declared(self, recording: Any) -> None:
-        recording.metrics.declare_ocsp_responder("x")
-        recording.metrics.record_ocsp_response("x", status="revoked")
+        recording.recorder.certificates.declare_ocsp_responder("x")
+        recording.recorder.certificates.record_ocsp_response("x", status="revoked")
         series = recording.series("trust.certificate.ocsp.responses")
         assert {labels["trust.certificate.ocsp.status"]: point.value for labels, point in series} == {
             "good": 0,
@@ -355,17 +357,17 @@ class TestDatabase:
 
     @pytest.mark.parametrize(("duration", "slow"), [(0.499, 0), (0.5, 1), (10, 1)])
     def test_slow_is_what_takes_as_long_as_the_setting_says(self, recording: Any, duration: float, slow: int) -> None:
-        recording.metrics.record_database_operation(duration=duration, **self.LABELS)
+        recording.recorder.database.record_database_operation(duration=duration, **self.LABELS)
         ((_, point),) = recording.series("trust.db.client.slow_operations")
         assert point.value == slow
 
     def test_operation_that_failed_is_counted_with_its_class(self, recording: Any) -> None:
-        recording.metrics.record_database_operation(duration=0.1, error_type="IntegrityError", **self.LABELS)
+        recording.recorder.database.record_database_operation(duration=0.1, error_type="IntegrityError", **self.LABELS)
         assert recording.labels("db.client.operation.duration")[0]["error.type"] == "IntegrityError"
 
     @pytest.mark.parametrize("duration", [None, "fast", float("nan"), -1, float("inf")])
     def test_duration_that_is_none_is_dropped_and_counts_as_nothing(self, recording: Any, duration: Any) -> None:
-        recording.metrics.record_database_operation(duration=duration, **self.LABELS)
+        recording.recorder.database.record_database_operation(duration=duration, **self.LABELS)
         assert recording.series("db.client.operation.duration") == []
         assert recording.value("trust.db.client.slow_operations") == 0
         assert sum(recording.dropped().values()) == 1
@@ -373,11 +375,11 @@ class TestDatabase:
     def test_statements_that_differ_stay_in_bounded_memory(self, record: Callable[..., Any]) -> None:
         recording = record(label_sets=20)
         for number in range(1000):
-            recording.metrics.record_database_operation(system="sqlite", operation=f"X{number}", duration=0.1)
-        assert len(recording.metrics._db_declared) <= 20
+            recording.recorder.database.record_database_operation(system="sqlite", operation=f"X{number}", duration=0.1)
+        assert len(recording.recorder.database._db_declared) <= 20
 
     def test_timeouts_of_a_declared_pool_are_there_at_0(self, recording: Any) -> None:
-        recording.metrics.declare_connection_pool("p", system="sqlite")
+        recording.recorder.database.declare_connection_pool("p", system="sqlite")
         ((labels, point),) = recording.series("db.client.connection.timeouts")
         assert (labels, point.value) == ({"db.client.connection.pool.name": "p"}, 0)
 
@@ -394,21 +396,21 @@ class TestDependencies:
     def test_series_of_a_removed_dependency_ends(self, recording: Any, name: str) -> None:
         recording.metrics.record_dependency(name, dependency_type="vault", up=True)
         recording.metrics.record_dependency("other", dependency_type="pki", up=True)
-        recording.metrics.remove_dependency(name)
-        recording.metrics.remove_dependency("never there")
+        recording.recorder.dependencies.remove_dependency(name)
+        recording.recorder.dependencies.remove_dependency("never there")
         assert [labels["trust.dependency.name"] for labels in recording.labels("trust.dependency.up")] == ["other"]
 
     def test_dependencies_that_come_and_go_never_use_up_the_limit(self, recording: Any) -> None:
         for number in range(300):
             recording.metrics.record_dependency(f"d{number}", dependency_type="http", up=True)
-            recording.metrics.remove_dependency(f"d{number}")
+            recording.recorder.dependencies.remove_dependency(f"d{number}")
         recording.metrics.record_dependency("last", dependency_type="http", up=True)
         assert [labels["trust.dependency.name"] for labels in recording.labels("trust.dependency.up")] == ["last"]
 
 
 class TestRpc:
     def test_call_with_its_messages(self, recording: Any) -> None:
-        call = recording.metrics.rpc_call("server", method="a.B/C", rpc_type="bidi_stream")
+        call = recording.recorder.rpc.rpc_call("server", method="a.B/C", rpc_type="bidi_stream")
         assert recording.value("trust.rpc.server.active_calls") == 1
         for _ in range(3):
             call.message_received()
@@ -434,5 +436,5 @@ class TestRpc:
     def test_error_is_the_class_or_else_the_status(
         self, recording: Any, status: str, error: str | None, shown: str
     ) -> None:
-        recording.metrics.rpc_call("client", method="a.B/C", rpc_type="unary").finish(status, error)
+        recording.recorder.rpc.rpc_call("client", method="a.B/C", rpc_type="unary").finish(status, error)
         assert recording.labels("rpc.client.call.duration")[0]["error.type"] == shown

@@ -12,9 +12,10 @@ import pytest
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
 from tests.collected import scraped
-from trust_otel import TrustServiceMetrics
+from tests.recorder_methods import NAMES, method_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.metrics.recorder import Recorder
 
 
 class Refuses:
@@ -153,15 +154,11 @@ def _finishing(started: Any, choose: Callable[[], Any]) -> None:
 
 _CALLBACKS = ("observe_connection_pools", "observe_executors")
 _DECORATORS = ("http_request_metrics",)
-METHODS = sorted(
-    name
-    for name, member in inspect.getmembers(TrustServiceMetrics, inspect.isfunction)
-    if not name.startswith("_") and name not in _CALLBACKS + _DECORATORS
-)
+METHODS = sorted(NAMES - {*_CALLBACKS, *_DECORATORS})
 
 
-def _call(metrics: TrustServiceMetrics, method: str, choose: Callable[[], Any]) -> None:
-    call = getattr(metrics, method)
+def _call(recorder: Recorder, method: str, choose: Callable[[], Any]) -> None:
+    call = method_of(recorder, method)
     positional, named = [], {}
     for parameter in inspect.signature(call).parameters.values():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
@@ -176,7 +173,7 @@ def _call(metrics: TrustServiceMetrics, method: str, choose: Callable[[], Any]) 
 @pytest.mark.parametrize("method", METHODS)
 def test_no_single_hostile_value_raises(recording: Any, method: str) -> None:
     for value in HOSTILE:
-        _call(recording.metrics, method, lambda value=value: value)
+        _call(recording.recorder, method, lambda value=value: value)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -185,7 +182,7 @@ def test_no_mixture_of_hostile_values_raises_or_breaks_what_is_sent(
 ) -> None:
     dice = random.Random(seed)
     for _ in range(3000):
-        _call(recording.metrics, dice.choice(METHODS), lambda: dice.choice(HOSTILE))
+        _call(recording.recorder, dice.choice(METHODS), lambda: dice.choice(HOSTILE))
     samples = parsed(scraped(recording))
     assert len(samples) > 100
     assert encode_metrics(recording.collect()).SerializeToString()
@@ -198,7 +195,7 @@ def test_no_callback_raises_into_the_collection(
 ) -> None:
     state = {"observe_connection_pools": PoolState, "observe_executors": ExecutorState}[name]
     arguments = len(inspect.signature(state).parameters)
-    observe = getattr(recording.metrics, name)
+    observe = method_of(recording.recorder, name)
     for value in HOSTILE:
         observe(lambda value=value: value)
         observe(lambda value=value: [state(*[value] * arguments)])

@@ -165,16 +165,16 @@ def test_property_of_an_answer_that_raises_is_left_alone(recording: Any) -> None
 
 @pytest.mark.parametrize("method", ["get", "PROPFIND", "", "GET\n", "X" * 100_000])
 def test_method_that_is_not_known_is_other_and_no_loss(recording: Any, method: str) -> None:
-    recording.metrics.http_request(method=method).finish(status_code=200)
+    recording.recorder.http.http_request(method=method).finish(status_code=200)
     assert recording.labels(DURATION)[0]["http.request.method"] == "_OTHER"
     assert recording.dropped() == {}
 
 
 def test_sizes_are_recorded_when_they_are_known(recording: Any) -> None:
-    recording.metrics.http_request(method="PUT", scheme="https", protocol_version="2").finish(
+    recording.recorder.http.http_request(method="PUT", scheme="https", protocol_version="2").finish(
         route="/r", status_code=200, request_size=1000, response_size=0
     )
-    recording.metrics.http_request(method="GET").finish(status_code=200)
+    recording.recorder.http.http_request(method="GET").finish(status_code=200)
     ((labels, point),) = recording.series("http.server.request.body.size")
     assert labels["network.protocol.version"] == "2"
     assert point.sum == 1000

@@ -1,5 +1,6 @@
 """Amounts: which are recorded, and what becomes of the others."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -12,6 +13,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from trust_otel import TrustServiceMetrics, get_metrics
+from trust_otel.metrics import recorder_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
 
@@ -180,21 +182,21 @@ class TestObservedPools:
 
     def test_what_two_say_of_one_pool_is_summed(self, recording: Any) -> None:
         for used in (1, 2):
-            recording.metrics.observe_connection_pools(
+            recording.recorder.database.observe_connection_pools(
                 lambda used=used: [PoolState("p", idle=0, used=used, pending_requests=0, max=10)]
             )
         assert recording.value("db.client.connection.count", {"db.client.connection.state": "used"}) == 3
         assert recording.value("db.client.connection.max") == 20
 
     def test_unbounded_pool_has_no_max(self, recording: Any) -> None:
-        recording.metrics.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0)])
+        recording.recorder.database.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0)])
         assert recording.series("db.client.connection.max") == []
         assert recording.series("db.client.connection.idle.max") == []
         assert recording.value("db.client.connection.pending_requests") == 0
 
     def test_pool_that_is_gone_leaves_no_series(self, recording: Any) -> None:
         pools = [PoolState("p", 1, 1, 0, 5, 5)]
-        recording.metrics.observe_connection_pools(lambda: pools)
+        recording.recorder.database.observe_connection_pools(lambda: pools)
         assert recording.labels("db.client.connection.max") == [{"db.client.connection.pool.name": "p"}]
         pools.clear()
         assert recording.labels("db.client.connection.max") == []
@@ -202,7 +204,7 @@ class TestObservedPools:
 
     def test_pools_that_come_and_go_never_use_up_the_limit(self, recording: Any) -> None:
         pools: list[PoolState] = []
-        recording.metrics.observe_connection_pools(lambda: pools)
+        recording.recorder.database.observe_connection_pools(lambda: pools)
         for number in range(200):
             pools[:] = [PoolState(f"pool-{number}", 1, 1, 0, 5, 5)]
             recording.collect()
@@ -214,15 +216,15 @@ class TestObservedPools:
         def failing() -> list[PoolState]:
             raise fault
 
-        recording.metrics.observe_connection_pools(failing)
-        recording.metrics.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0)])
+        recording.recorder.database.observe_connection_pools(failing)
+        recording.recorder.database.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0)])
         assert recording.value("db.client.connection.pending_requests") == 0
         assert recording.labels("db.client.connection.count") != []
         assert recording.dropped()["internal_error"] > 0
 
     @pytest.mark.parametrize("amount", [float("nan"), float("inf"), None, "1", 10**400], ids=str)
     def test_number_that_is_none_leaves_the_other_rows_alone(self, recording: Any, amount: Any) -> None:
-        recording.metrics.observe_executors(
+        recording.recorder.executors.observe_executors(
             lambda: [ExecutorState("bad", amount, amount, amount), ExecutorState("good", 1, 2, 3)]
         )
         assert recording.labels("trust.executor.queue.size") == [{"trust.executor.name": "good"}]
@@ -240,8 +242,10 @@ _REASONS: Mapping[str, Callable[[TrustServiceMetrics], object]] = {
     "attribute_encoding": lambda metrics: metrics.record_rate_limited("a\0b"),
     "attribute_length": lambda metrics: metrics.record_rate_limited("a" * 10_000_000),
     "private_value": lambda metrics: metrics.record_rate_limited("erika@example.org"),
-    "unreadable_source": lambda metrics: metrics.record_source("a.pem", kind="certificates", problem="gone"),
-    "internal_error": lambda metrics: metrics.observe_executors(lambda: 1 / 0),
+    "unreadable_source": lambda metrics: recorder_of(metrics).sources.record_source(
+        "a.pem", kind="certificates", problem="gone"
+    ),
+    "internal_error": lambda metrics: recorder_of(metrics).executors.observe_executors(lambda: 1 / 0),
 }
 
 
@@ -261,3 +265,103 @@ def test_overflow_of_every_recorded_metric_is_there_from_the_start_at_0(recordin
     shown = {labels["metric"] for labels in recording.labels("trust.otel.overflow")}
     assert {"http.server.request.duration", "trust.auth.attempts", "trust.security.auth.failures"} <= shown
     assert recording.overflowed() == {}
+
+
+class TestMistakes:
+    """A mistake in a call is logged once, with the name and the remedy, and never with what a person supplied."""
+
+    def test_unknown_name_is_logged_once_with_the_known_ones(
+        self, recording: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for _ in range(3):
+            recording.metrics.record_business_metric("revnue", 1)
+        recording.metrics.record_business_metric("profit", 1)
+        assert [record.getMessage() for record in caplog.records] == [
+            f"trust-otel: unknown business metric '{name}'; known: revenue, fee, cost, customer_satisfaction "
+            "(logged once; counted in trust.otel.dropped as unknown_metric)"
+            for name in ("revnue", "profit")
+        ]
+        assert recording.dropped() == {"unknown_metric": 4}
+
+    @pytest.mark.parametrize(
+        ("call", "words"),
+        [
+            (
+                lambda metrics: metrics.record_business_metric("fee", 1, {"curency": "EUR"}),
+                ["trust.fee.amount has no attribute 'curency'", "known: trust.currency,"],
+            ),
+            (
+                lambda metrics: metrics.record_business_metric("fee", 1, {"currency": "erika"}),
+                ["trust.currency in trust.fee.amount is not allowed", "recorded as '_other'", "it must match"],
+            ),
+            (
+                lambda metrics: metrics.record_dependency("db", dependency_type="erika", up=True),
+                ["trust.dependency.type in trust.dependency.up is not allowed", "allowed: vault,"],
+            ),
+            (
+                lambda metrics: metrics.record_business_metric("fee", 1, {"currency": b"erika"}),
+                ["trust.currency", "bytes", "pass string"],
+            ),
+            (lambda metrics: metrics.record_business_metric("fee", -1), ["trust.fee.amount", "0 or more"]),
+            (lambda metrics: metrics.record_business_metric("fee", "erika"), ["trust.fee.amount", "number", "str"]),
+            (lambda metrics: metrics.record_business_metric("customer_satisfaction", 6), ["from 1 to 5"]),
+            (lambda metrics: metrics.record_rate_limited("erika@example.org"), ["trust.rate_limit.name", "personal"]),
+            (lambda metrics: metrics.record_rate_limited("erika" * 99), ["trust.rate_limit.name", "is cut"]),
+            (lambda metrics: metrics.set_certificate("erika", not_after="soon"), ["set_certificate", "not_after"]),
+            (lambda metrics: metrics.set_sla_objective("erika", 99), ["from 0 to 1"]),
+            (
+                lambda metrics: metrics.record_auth_attempt(method="password", success=True, client_address="erika"),
+                ["client_address", "IPv4 or IPv6"],
+            ),
+            (
+                lambda metrics: metrics.record_auth_attempt(erika="password"),
+                ["record_auth_attempt", "it takes method, success, country, client_address, account"],
+            ),
+        ],
+    )
+    def test_log_names_what_is_wrong_and_the_remedy(
+        self,
+        recording: Any,
+        caplog: pytest.LogCaptureFixture,
+        call: Callable[[TrustServiceMetrics], object],
+        words: list[str],
+    ) -> None:
+        call(recording.metrics)
+        call(recording.metrics)
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert [word for word in words if word not in line] == []
+        assert "erika" not in line
+
+    def test_name_that_could_be_personal_data_is_not_logged(
+        self, recording: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        recording.metrics.record_business_metric("erika.mustermann@example.org", 1)
+        recording.metrics.record_business_metric("Erika Mustermann", 1)
+        (line,) = [record.getMessage() for record in caplog.records]
+        assert "unknown business metric (not shown" in line
+
+    def test_there_is_an_end_to_what_is_logged(self, recording: Any, caplog: pytest.LogCaptureFixture) -> None:
+        for number in range(300):
+            recording.metrics.record_business_metric(f"m{number}", 1)
+        assert len(caplog.records) == 100
+        assert recording.dropped() == {"unknown_metric": 300}
+
+    def test_handler_of_the_log_may_wait_for_another_thread_that_records(self, recording: Any) -> None:
+        done = []
+
+        class Recording(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                metrics = recording.metrics
+                thread = threading.Thread(target=lambda: done.append(metrics.record_rate_limited("from_the_log")))
+                thread.start()
+                thread.join(10)
+                assert not thread.is_alive()
+
+        handler = Recording()
+        logger = logging.getLogger("trust_otel")
+        logger.addHandler(handler)
+        try:
+            recording.metrics.record_rate_limited("a\0b")
+        finally:
+            logger.removeHandler(handler)
+        assert done == [None]

@@ -125,20 +125,20 @@ class TestClientAddress:
 
 class TestCountries:
     def test_country_of_the_address_unless_the_service_gives_one(self, recording: Any) -> None:
-        recording.metrics.use_countries({"192.0.2.1": "DE"}.get)
+        recording.recorder.security.use_countries({"192.0.2.1": "DE"}.get)
         for address, country in (("192.0.2.1", None), ("192.0.2.1", "FR"), ("192.0.2.2", None), (None, None)):
             _fail(recording.metrics, client_address=address, country=country)
         found = [labels.get("geo.country.iso_code") for labels in recording.labels(ATTEMPTS)]
         assert found == ["DE", "FR", None]
 
     def test_success_has_one_too(self, recording: Any) -> None:
-        recording.metrics.use_countries(lambda address: "DE")
+        recording.recorder.security.use_countries(lambda address: "DE")
         recording.metrics.record_auth_attempt(method="token", success=True, client_address="192.0.2.1")
         assert recording.labels(ATTEMPTS)[0]["geo.country.iso_code"] == "DE"
 
     def test_look_up_can_be_taken_away(self, recording: Any) -> None:
-        recording.metrics.use_countries(lambda address: "DE")
-        recording.metrics.use_countries(None)
+        recording.recorder.security.use_countries(lambda address: "DE")
+        recording.recorder.security.use_countries(None)
         _fail(recording.metrics, client_address="192.0.2.1")
         assert "geo.country.iso_code" not in recording.labels(ATTEMPTS)[0]
 
@@ -148,7 +148,7 @@ class TestCountries:
         def fail(address: str) -> str:
             raise LookupError(f"no {address}")
 
-        recording.metrics.use_countries(fail)
+        recording.recorder.security.use_countries(fail)
         _fail(recording.metrics, 3, client_address="192.0.2.1")
         assert recording.value(ATTEMPTS) == 3
         assert recording.dropped() == {"internal_error": 3}
@@ -158,7 +158,7 @@ class TestCountries:
 
     @pytest.mark.parametrize("nonsense", ["Germany", "de", "", 7, ["DE"]])
     def test_what_is_no_country_does_not_appear(self, recording: Any, nonsense: Any) -> None:
-        recording.metrics.use_countries(lambda address: nonsense)
+        recording.recorder.security.use_countries(lambda address: nonsense)
         _fail(recording.metrics, client_address="192.0.2.1")
         assert recording.labels(ATTEMPTS)[0].get("geo.country.iso_code") in (None, "_other")
 
@@ -179,8 +179,8 @@ class TestThreatMatches:
 
     @pytest.mark.parametrize("feeds", [None, (), 7, "ab", ({},)])
     def test_look_up_that_answers_nonsense_is_in_nobodys_way(self, recording: Any, feeds: Any) -> None:
-        recording.metrics.use_feeds(lambda address: feeds)
-        recording.metrics.request_began(FromAddress("192.0.2.1"))
+        recording.recorder.security.use_feeds(lambda address: feeds)
+        recording.recorder.security.request_began(FromAddress("192.0.2.1"))
         assert {labels["trust.threat.feed"] for labels in recording.labels(MATCHES)} <= {"a", "b", "_other"}
 
 
@@ -204,7 +204,7 @@ class TestDetectors:
         assert self._found(recording)
 
     def test_account_that_travels_faster_than_people_do(self, recording: Any) -> None:
-        recording.metrics.use_countries({"192.0.2.1": "DE", "198.51.100.1": "AU"}.get)
+        recording.recorder.security.use_countries({"192.0.2.1": "DE", "198.51.100.1": "AU"}.get)
         for address in ("192.0.2.1", "198.51.100.1"):
             recording.metrics.record_auth_attempt(
                 method="password", success=True, client_address=address, account="mary"

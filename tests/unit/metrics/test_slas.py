@@ -179,13 +179,15 @@ class TestFile:
 
 class TestJudging:
     def test_event_up_to_the_threshold_meets_it(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(VALIDATION.replace("failed", "#")))
+        recording.recorder.business.set_slas(read(VALIDATION.replace("failed", "#")))
         for seconds in (0, 0.5, 0.50001, 30):
-            recording.metrics._certificate_duration(seconds, {"trust.certificate.operation": "validation"})
+            recording.recorder.certificates._certificate_duration(
+                seconds, {"trust.certificate.operation": "validation"}
+            )
         assert evaluated(recording, "validation_fast") == (2, 2)
 
     def test_only_selected_events_are_evaluated(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(VALIDATION))
+        recording.recorder.business.set_slas(read(VALIDATION))
         for operation in ("validation", "signing", "validation"):
             with recording.metrics.certificate_operation(operation):
                 pass
@@ -193,7 +195,7 @@ class TestJudging:
         assert evaluated(recording, "validation_fast") == (2, 0)
 
     def test_failed_event_is_not_met_however_fast(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(VALIDATION))
+        recording.recorder.business.set_slas(read(VALIDATION))
         with pytest.raises(OSError, match="gone"), recording.metrics.certificate_operation("validation"):
             raise OSError("gone")
         with recording.metrics.certificate_operation("validation") as operation:
@@ -201,21 +203,21 @@ class TestJudging:
         assert evaluated(recording, "validation_fast") == (1, 1)
 
     def test_availability_needs_no_threshold(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(AVAILABLE))
+        recording.recorder.business.set_slas(read(AVAILABLE))
         for status in (200, 404, 500, 503, None):
-            recording.metrics.http_request(method="GET").finish(route="/", status_code=status)
+            recording.recorder.http.http_request(method="GET").finish(route="/", status_code=status)
         assert evaluated(recording, "available") == (3, 2)
 
     def test_absent_label_is_not_selected(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(AVAILABLE + 'where = { "http.route" = "/*" }'))
-        recording.metrics.http_request(method="GET").finish(status_code=500)
-        recording.metrics.http_request(method="GET").finish(route="/a", status_code=500)
+        recording.recorder.business.set_slas(read(AVAILABLE + 'where = { "http.route" = "/*" }'))
+        recording.recorder.http.http_request(method="GET").finish(status_code=500)
+        recording.recorder.http.http_request(method="GET").finish(route="/a", status_code=500)
         assert evaluated(recording, "available") == (0, 1)
 
     def test_labels_are_evaluated_as_the_series_has_them(self, record: Callable[..., Any], read: Read) -> None:
         recording = record(document_types=frozenset({"passport"}))
         content = VALIDATION.replace("trust.certificate.operation.duration", "trust.document.processing.duration")
-        recording.metrics.set_slas(
+        recording.recorder.business.set_slas(
             read(content.replace('"trust.certificate.operation" = "validation"', '"trust.document.type" = "_other"'))
         )
         for document_type in ("passport", "Erika Mustermann", "unlisted"):
@@ -224,53 +226,55 @@ class TestJudging:
         assert evaluated(recording, "validation_fast") == (2, 0)
 
     def test_both_outcomes_and_the_objective_are_there_from_the_start(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(VALIDATION + AVAILABLE))
+        recording.recorder.business.set_slas(read(VALIDATION + AVAILABLE))
         assert len(recording.series("trust.sla.events")) == 4
         assert recording.value("trust.sla.events") == 0
         assert recording.value("trust.sla.objective", {"trust.sla.name": "available"}) == 0.999
 
     def test_several_agreements_judge_one_event(self, recording: Any, read: Read) -> None:
         strict = VALIDATION.replace("validation_fast", "all_fast").replace("where", "#").replace("0.5", "0.1")
-        recording.metrics.set_slas(read(VALIDATION + strict))
-        recording.metrics._certificate_duration(0.3, {"trust.certificate.operation": "validation"})
+        recording.recorder.business.set_slas(read(VALIDATION + strict))
+        recording.recorder.certificates._certificate_duration(0.3, {"trust.certificate.operation": "validation"})
         assert evaluated(recording, "validation_fast") == (1, 0)
         assert evaluated(recording, "all_fast") == (0, 1)
 
     def test_changed_agreement_holds_at_once_for_known_labels(self, recording: Any, read: Read) -> None:
         labels = {"trust.certificate.operation": "validation"}
-        recording.metrics.set_slas(read(VALIDATION))
-        recording.metrics._certificate_duration(0.3, labels)
-        recording.metrics.set_slas(read(VALIDATION.replace("0.5", "0.2").replace("0.99", "0.9")))
-        recording.metrics._certificate_duration(0.3, labels)
+        recording.recorder.business.set_slas(read(VALIDATION))
+        recording.recorder.certificates._certificate_duration(0.3, labels)
+        recording.recorder.business.set_slas(read(VALIDATION.replace("0.5", "0.2").replace("0.99", "0.9")))
+        recording.recorder.certificates._certificate_duration(0.3, labels)
         assert evaluated(recording, "validation_fast") == (1, 1)
         assert recording.value("trust.sla.objective") == 0.9
 
     def test_removed_agreement_judges_no_more_and_has_no_objective(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(VALIDATION + AVAILABLE))
-        recording.metrics.set_slas(read(AVAILABLE))
+        recording.recorder.business.set_slas(read(VALIDATION + AVAILABLE))
+        recording.recorder.business.set_slas(read(AVAILABLE))
         with recording.metrics.certificate_operation("validation"):
             pass
         assert evaluated(recording, "validation_fast") == (0, 0)
         assert recording.labels("trust.sla.objective") == [{"trust.sla.name": "available"}]
 
     def test_amount_that_is_not_recorded_is_not_evaluated(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(VALIDATION))
+        recording.recorder.business.set_slas(read(VALIDATION))
         for amount in (float("nan"), -1, "fast"):
-            recording.metrics._certificate_duration(amount, {"trust.certificate.operation": "validation"})
+            recording.recorder.certificates._certificate_duration(amount, {"trust.certificate.operation": "validation"})
         assert evaluated(recording, "validation_fast") == (0, 0)
 
     def test_threads_lose_no_event(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(VALIDATION))
+        recording.recorder.business.set_slas(read(VALIDATION))
 
         def work() -> None:
             for _ in range(1000):
-                recording.metrics._certificate_duration(0.1, {"trust.certificate.operation": "validation"})
+                recording.recorder.certificates._certificate_duration(
+                    0.1, {"trust.certificate.operation": "validation"}
+                )
 
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
             thread.start()
         for _ in range(20):
-            recording.metrics.set_slas(read(VALIDATION))
+            recording.recorder.business.set_slas(read(VALIDATION))
         for thread in threads:
             thread.join()
         assert evaluated(recording, "validation_fast") == (4000, 0)
@@ -282,7 +286,7 @@ class TestSameNameInFileAndService:
     def test_event_of_the_service_is_left_out_and_the_log_says_so_once(
         self, recording: Any, read: Read, caplog: pytest.LogCaptureFixture
     ) -> None:
-        recording.metrics.set_slas(read(VALIDATION))
+        recording.recorder.business.set_slas(read(VALIDATION))
         other = TrustServiceMetrics(recording.provider)
         for metrics in (recording.metrics, recording.metrics, other):
             metrics.record_sla_event("validation_fast", met=False)
@@ -292,10 +296,10 @@ class TestSameNameInFileAndService:
         assert caplog.text.count("TRUST_OTEL_SLA_FILE declares the SLA 'validation_fast'") == 2  # one of each object
 
     def test_other_names_stay_the_services_own(self, recording: Any, read: Read) -> None:
-        recording.metrics.set_slas(read(VALIDATION))
+        recording.recorder.business.set_slas(read(VALIDATION))
         recording.metrics.set_sla_objective("own", 0.5)
         recording.metrics.record_sla_event("own", met=True)
-        recording.metrics.set_slas(())
+        recording.recorder.business.set_slas(())
         recording.metrics.record_sla_event("own", met=False)
         recording.metrics.record_sla_event("validation_fast", met=False)
         assert evaluated(recording, "own") == (1, 1)

@@ -12,22 +12,22 @@ _CERTIFICATES = {"trust.otel.source.kind": "certificates", "trust.otel.source.na
 
 
 def test_a_source_that_is_read_is_up_since_now(recording: Any) -> None:
-    recording.metrics.record_source("tls", kind="certificates")
+    recording.recorder.sources.record_source("tls", kind="certificates")
     assert recording.value("trust.otel.source.up", _CERTIFICATES) == 1
     assert recording.value("trust.otel.source.last_read", _CERTIFICATES) == pytest.approx(time.time(), abs=5)
     assert recording.dropped() == {}
 
 
 def test_every_failed_reading_counts_and_the_log_says_so_once(recording: Any, caplog: pytest.LogCaptureFixture) -> None:
-    recording.metrics.record_source("tls", kind="certificates")
+    recording.recorder.sources.record_source("tls", kind="certificates")
     last_read = recording.value("trust.otel.source.last_read", _CERTIFICATES)
     with caplog.at_level(logging.INFO):
         for _ in range(3):
-            recording.metrics.record_source("tls", kind="certificates", problem="no such file")
+            recording.recorder.sources.record_source("tls", kind="certificates", problem="no such file")
         assert recording.value("trust.otel.source.up", _CERTIFICATES) == 0
         assert recording.dropped() == {"unreadable_source": 3}
         assert recording.value("trust.otel.source.last_read", _CERTIFICATES) == last_read
-        recording.metrics.record_source("tls", kind="certificates")
+        recording.recorder.sources.record_source("tls", kind="certificates")
     assert recording.value("trust.otel.source.up", _CERTIFICATES) == 1
     assert [(record.levelname, "no such file" in record.message) for record in caplog.records] == [
         ("WARNING", True),
@@ -37,13 +37,13 @@ def test_every_failed_reading_counts_and_the_log_says_so_once(recording: Any, ca
 
 def test_another_problem_is_said_as_well(recording: Any, caplog: pytest.LogCaptureFixture) -> None:
     for problem in ("no such file", "permission denied"):
-        recording.metrics.record_source("tls", kind="certificates", problem=problem)
+        recording.recorder.sources.record_source("tls", kind="certificates", problem=problem)
     assert len(caplog.records) == 2
 
 
 def test_a_removed_source_has_no_series(recording: Any) -> None:
-    recording.metrics.record_source("tls", kind="certificates")
-    recording.metrics.record_source("tls", kind="sla")
-    recording.metrics.remove_source("tls", kind="certificates")
+    recording.recorder.sources.record_source("tls", kind="certificates")
+    recording.recorder.sources.record_source("tls", kind="sla")
+    recording.recorder.sources.remove_source("tls", kind="certificates")
     assert [labels["trust.otel.source.kind"] for labels in recording.labels("trust.otel.source.up")] == ["sla"]
     assert len(recording.labels("trust.otel.source.last_read")) == 1

@@ -18,7 +18,7 @@ from trust_otel.instrumentation.grpc.client import MeasuredChannel
 from trust_otel.instrumentation.grpc.methods import Methods, watch
 from trust_otel.instrumentation.grpc.server import ServerInterceptor
 from trust_otel.instrumentation.patches import Patches
-from trust_otel.metrics import get_metrics
+from trust_otel.metrics import recorder_of
 from trust_otel.security.client_address import TrustedProxies
 
 _Interceptor = type[ServerInterceptor] | type[AioServerInterceptor]
@@ -41,7 +41,7 @@ class GrpcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
 
     def _instrument(self, **kwargs: Any) -> None:
         proxies = TrustedProxies(settings.value("TRUST_OTEL_TRUSTED_PROXIES"))
-        self._recording = Recording(kwargs.get("metrics") or get_metrics(), proxies)
+        self._recording = Recording(recorder_of(kwargs.get("metrics")), proxies)
         self._patches = Patches()
         self._patches.replace(grpc, "server", partial(_measured_server, self._recording, ServerInterceptor))
         self._patches.replace(grpc.aio, "server", partial(_measured_server, self._recording, AioServerInterceptor))
@@ -58,8 +58,8 @@ def _measured_server(
     recording: Recording, interceptor: _Interceptor, original: Callable[..., Any]
 ) -> Callable[..., Any]:
     def server(*args: Any, **kwargs: Any) -> Any:
-        metrics = recording.metrics
-        if metrics is None:
+        recorder = recording.recorder
+        if recorder is None:
             return original(*args, **kwargs)
         methods = Methods()
         positional, named = list(args), dict(kwargs)
@@ -73,7 +73,7 @@ def _measured_server(
         try:
             watch(made, methods)
         except Exception:  # another instrumentation gave something of its own: methods added later have no name
-            metrics.count_internal_error()
+            recorder.count_internal_error()
         return made
 
     return server
@@ -93,6 +93,6 @@ def _change(positional: list[Any], named: dict[str, Any], index: int, name: str,
 def _measured_channel(recording: Recording, measured: _Channel, original: Callable[..., Any]) -> Callable[..., Any]:
     def channel(*args: Any, **kwargs: Any) -> Any:
         made = original(*args, **kwargs)
-        return made if recording.metrics is None else measured(made, recording)
+        return made if recording.recorder is None else measured(made, recording)
 
     return channel

@@ -40,12 +40,12 @@ class AioServerInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Any:
         """Find the handler and measure it."""
-        metrics = self._recording.metrics
+        recorder = self._recording.recorder
         task = asyncio.current_task()
-        if metrics is None or task is None:
+        if recorder is None or task is None:
             return await continuation(handler_call_details)
         request = ServedRequest(self._recording.proxies, handler_call_details)
-        call = _AioCall(metrics, *self._methods.labels(handler_call_details), request)
+        call = _AioCall(recorder, *self._methods.labels(handler_call_details), request)
         # A call is answered within one task, from here until its status is sent.
         answering.set(request)
         task.add_done_callback(partial(_task_done, call))

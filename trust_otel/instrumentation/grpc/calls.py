@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import grpc
 from wrapt import ObjectProxy
 
-from trust_otel.metrics import TrustServiceMetrics
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.rpc import Side
 from trust_otel.security.client_address import TrustedProxies
 
@@ -25,21 +25,21 @@ _STATUS_BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
 class Recording:
     """Where calls are recorded, until `stop`: servers and channels that still exist then go on unmeasured."""
 
-    def __init__(self, metrics: TrustServiceMetrics, proxies: TrustedProxies) -> None:
-        self.metrics: TrustServiceMetrics | None = metrics
+    def __init__(self, recorder: Recorder, proxies: TrustedProxies) -> None:
+        self.recorder: Recorder | None = recorder
         self.proxies = proxies
 
     def stop(self) -> None:
         """Record no further calls."""
-        self.metrics = None
+        self.recorder = None
 
 
 class Call:
     """A call from now until `end`, which several threads may race to be the first to see."""
 
-    def __init__(self, metrics: TrustServiceMetrics, side: Side, method: str, rpc_type: str) -> None:
+    def __init__(self, recorder: Recorder, side: Side, method: str, rpc_type: str) -> None:
         self._ended = threading.Lock()
-        self._recorded = metrics.rpc_call(side, method=method, rpc_type=rpc_type)
+        self._recorded = recorder.rpc.rpc_call(side, method=method, rpc_type=rpc_type)
         self.received = self._recorded.message_received
         self.sent = self._recorded.message_sent
 

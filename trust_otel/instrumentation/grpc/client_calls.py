@@ -9,8 +9,8 @@ import grpc
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from trust_otel.instrumentation.grpc.calls import Call, Recording, RpcType, status_name
-from trust_otel.metrics import TrustServiceMetrics
 from trust_otel.metrics.operation import error_type
+from trust_otel.metrics.recorder import Recorder
 
 
 class ClientCall(Call):
@@ -19,8 +19,8 @@ class ClientCall(Call):
     A message is sent when gRPC took it, unless no server was reached: this shows only in what follows.
     """
 
-    def __init__(self, metrics: TrustServiceMetrics, method: str, rpc_type: RpcType) -> None:
-        super().__init__(metrics, "client", method, rpc_type)
+    def __init__(self, recorder: Recorder, method: str, rpc_type: RpcType) -> None:
+        super().__init__(recorder, "client", method, rpc_type)
         self._receives_one = rpc_type in ("unary", "client_stream")
         # The message that was taken last, until it is counted. A deque, since several threads may see that it arrived.
         self._unconfirmed = deque([True] if rpc_type in ("unary", "server_stream") else [], maxlen=1)
@@ -63,8 +63,8 @@ class ClientCall(Call):
 
 def begin(recording: Recording, method: Any, rpc_type: RpcType) -> ClientCall | None:
     """Start measuring, unless the call belongs to telemetry itself, such as an export of metrics."""
-    metrics = recording.metrics
-    if metrics is None or not is_instrumentation_enabled():
+    recorder = recording.recorder
+    if recorder is None or not is_instrumentation_enabled():
         return None
     name = method.decode() if isinstance(method, bytes) else str(method)
-    return ClientCall(metrics, name.lstrip("/"), rpc_type)
+    return ClientCall(recorder, name.lstrip("/"), rpc_type)

@@ -34,11 +34,11 @@ class ServerInterceptor(grpc.ServerInterceptor):
         self, continuation: Callable[[grpc.HandlerCallDetails], Any], handler_call_details: grpc.HandlerCallDetails
     ) -> Any:
         """Find the handler and measure it."""
-        metrics = self._recording.metrics
-        if metrics is None:
+        recorder = self._recording.recorder
+        if recorder is None:
             return continuation(handler_call_details)
         request = ServedRequest(self._recording.proxies, handler_call_details)
-        call = _SyncCall(metrics, *self._methods.labels(handler_call_details), request)
+        call = _SyncCall(recorder, *self._methods.labels(handler_call_details), request)
         # Every call has a context of its own, from here until its status is sent.
         answering.set(request)
         try:

@@ -14,8 +14,8 @@ from wrapt import FunctionWrapper
 
 from trust_otel.instrumentation.grpc.calls import Call, status_name
 from trust_otel.instrumentation.grpc.methods import OTHER
-from trust_otel.metrics import TrustServiceMetrics
 from trust_otel.metrics.operation import error_type
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request, authentication_method
 from trust_otel.security.client_address import TrustedProxies
 
@@ -62,11 +62,11 @@ class ServerCall(Call):
     The status is known before the end (`outcome`), but becomes true only when the client was still there to get it.
     """
 
-    def __init__(self, metrics: TrustServiceMetrics, method: str, rpc_type: str, request: ServedRequest) -> None:
-        super().__init__(metrics, "server", method, rpc_type)
+    def __init__(self, recorder: Recorder, method: str, rpc_type: str, request: ServedRequest) -> None:
+        super().__init__(recorder, "server", method, rpc_type)
         self.request = request
         self.context: Any = None
-        self._metrics = metrics
+        self._recorder = recorder
         self._place = None if method == OTHER else method
         self.outcome: tuple[str, str | None] | None = None
         self._arrived = perf_counter()
@@ -78,7 +78,7 @@ class ServerCall(Call):
     def begun(self, context: Any) -> None:
         """Note what gRPC tells the handler of the call."""
         self.context = self.request.context = context
-        self._metrics.request_began(self.request)
+        self._recorder.security.request_began(self.request)
 
     def accepted(self, *, sends_one: bool) -> None:
         """Note that the server is going to call the handler."""
@@ -94,7 +94,7 @@ class ServerCall(Call):
         if not super().end(status, error_type):
             return False
         if self.outcome is not None:  # else the server refused it, as over its limit of concurrent calls
-            self._metrics.request_answered(self.request, status, place=self._place)
+            self._recorder.security.request_answered(self.request, status, place=self._place)
         self.request.end()
         return True
 

@@ -15,7 +15,8 @@ from trust_otel.instrumentation.patches import Patches
 from trust_otel.instrumentation.sqlalchemy.pools import Pools
 from trust_otel.instrumentation.sqlalchemy.statements import Databases, Statements
 from trust_otel.instrumentation.sqlalchemy.transactions import Transactions
-from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics import recorder_of
+from trust_otel.metrics.recorder import Recorder
 
 
 class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
@@ -34,11 +35,11 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
         return ("sqlalchemy >= 2.0, < 2.2",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        metrics = kwargs.get("metrics") or get_metrics()
+        recorder = recorder_of(kwargs.get("metrics"))
         databases = Databases()
-        statements, transactions = Statements(metrics, databases), Transactions(metrics, databases)
-        pools = self._pools = Pools(metrics, databases)
-        _observe(metrics, pools)
+        statements, transactions = Statements(recorder, databases), Transactions(recorder, databases)
+        pools = self._pools = Pools(recorder, databases)
+        _observe(recorder, pools)
         self._patches = Patches()
         self._patches.replace(Engine, "raw_connection", pools.measured_raw_connection)
         self._patches.replace(Transaction, "commit", transactions.measured_commit)
@@ -65,16 +66,18 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
             event.remove(target, name, listener)
         self._patches.restore()
         self._pools.stop()
-        for metrics in _observed:
-            _observed[metrics] = None
+        for recorder in _observed:
+            _observed[recorder] = None
 
 
-# Instruments cannot be given back: each metrics object asks once, for whatever is listened to at the time.
-_observed: WeakKeyDictionary[TrustServiceMetrics, Pools | None] = WeakKeyDictionary()
+# Instruments cannot be removed: each recorder registers one callback, which reads whichever pools are current.
+_observed: WeakKeyDictionary[Recorder, Pools | None] = WeakKeyDictionary()
 
 
-def _observe(metrics: TrustServiceMetrics, pools: Pools) -> None:
-    known = metrics in _observed
-    _observed[metrics] = pools
+def _observe(recorder: Recorder, pools: Pools) -> None:
+    known = recorder in _observed
+    _observed[recorder] = pools
     if not known:
-        metrics.observe_connection_pools(lambda: listening.states() if (listening := _observed[metrics]) else ())
+        recorder.database.observe_connection_pools(
+            lambda: listening.states() if (listening := _observed[recorder]) else ()
+        )

@@ -25,8 +25,8 @@ from sqlalchemy.pool import (
 from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.sqlalchemy.names import error_class
 from trust_otel.instrumentation.sqlalchemy.statements import Databases
-from trust_otel.metrics import TrustServiceMetrics
 from trust_otel.metrics.database import PoolState
+from trust_otel.metrics.recorder import Recorder
 
 _BORROWED: Final = "trust_otel_borrowed"
 
@@ -34,8 +34,9 @@ _BORROWED: Final = "trust_otel_borrowed"
 class Pools:
     """Listens to pools and knows those of every engine that was asked for a connection, as long as they live."""
 
-    def __init__(self, metrics: TrustServiceMetrics, databases: Databases) -> None:
-        self._metrics = metrics
+    def __init__(self, recorder: Recorder, databases: Databases) -> None:
+        self._recorder = recorder
+        self._database = recorder.database
         self._databases = databases
         self._lock = threading.Lock()
         self._engines: WeakSet[Engine] = WeakSet()
@@ -85,7 +86,7 @@ class Pools:
             return
         duration = perf_counter() - request.connecting_since
         request.connecting_since = None
-        self._metrics.record_connection_created(request.watched.name, duration=duration)
+        self._database.record_connection_created(request.watched.name, duration=duration)
 
     @contained
     def borrowed(self, connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
@@ -132,16 +133,16 @@ class Pools:
     @contained
     def _succeeded(self, request: _Request) -> None:
         if request.watched is not None:
-            self._metrics.record_connection_wait(request.watched.name, duration=perf_counter() - request.since)
+            self._database.record_connection_wait(request.watched.name, duration=perf_counter() - request.since)
 
     @contained
     def _failed(self, request: _Request, error: BaseException) -> None:
         if request.watched is None or request.dialect is None:
             return
         if isinstance(error, PoolTimeoutError):
-            self._metrics.record_connection_timeout(request.watched.name)
+            self._database.record_connection_timeout(request.watched.name)
         elif request.connecting_since is not None:
-            self._metrics.record_connection_created(
+            self._database.record_connection_created(
                 request.watched.name,
                 duration=perf_counter() - request.connecting_since,
                 error_type=error_class(error, request.dialect),
@@ -153,7 +154,7 @@ class Pools:
                 name, duration = self._returned.popleft()
             except IndexError:
                 return
-            self._metrics.record_connection_use(name, duration=duration)
+            self._database.record_connection_use(name, duration=duration)
 
     def _watch(self, engine: Engine) -> _Watched:
         # An engine made by `execution_options` has its origin's pool, and may be gone before it.
@@ -166,7 +167,7 @@ class Pools:
             with self._lock:
                 self._engines.add(engine)
                 watched = self._watched.setdefault(pool, _Watched(name))
-            self._metrics.declare_connection_pool(name, system=database.system, namespace=database.namespace)
+            self._database.declare_connection_pool(name, system=database.system, namespace=database.namespace)
         return watched
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 
 from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.sqlalchemy.names import Database, error_class, operation_name
-from trust_otel.metrics import TrustServiceMetrics
+from trust_otel.metrics.recorder import Recorder
 
 _STARTED = "_trust_otel_started"
 
@@ -33,8 +33,9 @@ class Databases:
 class Statements:
     """Listens to the execution of statements; each batch of a bulk insert is one."""
 
-    def __init__(self, metrics: TrustServiceMetrics, databases: Databases) -> None:
-        self._metrics = metrics
+    def __init__(self, recorder: Recorder, databases: Databases) -> None:
+        self._recorder = recorder
+        self._record_operation = recorder.database.record_database_operation
         self._databases = databases
 
     @contained
@@ -66,7 +67,7 @@ class Statements:
             return
         duration = perf_counter() - started
         database = self._databases.of(engine)
-        self._metrics.record_database_operation(
+        self._record_operation(
             system=database.system,
             namespace=database.namespace,
             operation=operation_name(context, statement),

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Transaction
 
 from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.sqlalchemy.statements import Databases
-from trust_otel.metrics import TrustServiceMetrics
+from trust_otel.metrics.recorder import Recorder
 
 Outcome = Literal["commit", "rollback"]
 
@@ -25,8 +25,9 @@ class Transactions:
     COMMIT that fails is a rollback, whether SQLAlchemy announces it as one or not.
     """
 
-    def __init__(self, metrics: TrustServiceMetrics, databases: Databases) -> None:
-        self._metrics = metrics
+    def __init__(self, recorder: Recorder, databases: Databases) -> None:
+        self._recorder = recorder
+        self._record_transaction = recorder.database.record_database_transaction
         self._databases = databases
 
     def measured_commit(self, original: Callable[..., None]) -> Callable[..., None]:
@@ -69,7 +70,7 @@ class Transactions:
         if _autocommits(connection):
             return
         database = self._databases.of(connection.engine)
-        self._metrics.record_database_transaction(system=database.system, namespace=database.namespace, outcome=outcome)
+        self._record_transaction(system=database.system, namespace=database.namespace, outcome=outcome)
 
 
 def _autocommits(connection: Connection) -> bool:

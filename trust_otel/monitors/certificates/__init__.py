@@ -9,7 +9,8 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from trust_otel import settings
 from trust_otel.background import Periodic
-from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics import recorder_of
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.monitors.certificates.report import SourceReport
 from trust_otel.setting_lists import CertificateSource
 
@@ -39,7 +40,7 @@ class CertificateInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstre
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._series = series = _Series(kwargs.get("metrics") or get_metrics())
+        self._series = series = _Series(recorder_of(kwargs.get("metrics")))
         watch = _watch(settings.value(_SETTING) or (), settings.value("TRUST_OTEL_CERTIFICATE_PASSWORD_FILE"))
         if watch is None:
             series.show_reports([SourceReport(_SETTING, _MISSING)])
@@ -84,8 +85,8 @@ def _watch(sources: Iterable[CertificateSource], password_file: str | None) -> W
 class _Series:
     """What the metrics show of the last look."""
 
-    def __init__(self, metrics: TrustServiceMetrics) -> None:
-        self._metrics = metrics
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
         self._ended = False
         self._certificates: Mapping[str, Watched] = {}
         self._lists: Collection[str] = ()
@@ -94,7 +95,7 @@ class _Series:
     def declare(self, responders: Iterable[str]) -> None:
         """Show the answers of each OCSP responder as 0 before the first."""
         for responder in responders:
-            self._metrics.declare_ocsp_responder(responder)
+            self._recorder.certificates.declare_ocsp_responder(responder)
 
     def show(self, watch: Watch) -> None:
         """Look, and replace what is shown."""
@@ -102,10 +103,10 @@ class _Series:
         if self._ended:
             return
         for name in self._certificates.keys() - look.certificates.keys():
-            self._metrics.remove_certificate(name)
+            self._recorder.certificates.remove_certificate(name)
         for name, watched in look.certificates.items():
             if self._certificates.get(name) != watched:
-                self._metrics.set_certificate(
+                self._recorder.certificates.set_certificate(
                     name,
                     not_after=watched.not_after,
                     not_before=watched.not_before,
@@ -113,11 +114,11 @@ class _Series:
                     revoked=watched.revoked,
                 )
         for name in set(self._lists) - look.next_updates.keys():
-            self._metrics.remove_crl(name)
+            self._recorder.certificates.remove_crl(name)
         for name, next_update in look.next_updates.items():
-            self._metrics.set_crl(name, next_update=next_update)
+            self._recorder.certificates.set_crl(name, next_update=next_update)
         for responder, status in look.answers:
-            self._metrics.record_ocsp_response(responder, status=status)
+            self._recorder.certificates.record_ocsp_response(responder, status=status)
         self._certificates, self._lists = look.certificates, look.next_updates.keys()
         self.show_reports(look.reports)
 
@@ -125,7 +126,7 @@ class _Series:
         """Say of each source whether it could be read."""
         for report in reports:
             self._sources.add(report.name)
-            self._metrics.record_source(report.name, kind=_KIND, problem=report.problem)
+            self._recorder.sources.record_source(report.name, kind=_KIND, problem=report.problem)
 
     def end(self) -> None:
         """Show nothing new any more, also not what a look finds that has begun."""
@@ -134,8 +135,8 @@ class _Series:
     def remove(self) -> None:
         """Take everything away."""
         for name in self._certificates:
-            self._metrics.remove_certificate(name)
+            self._recorder.certificates.remove_certificate(name)
         for name in self._lists:
-            self._metrics.remove_crl(name)
+            self._recorder.certificates.remove_crl(name)
         for name in self._sources:
-            self._metrics.remove_source(name, kind=_KIND)
+            self._recorder.sources.remove_source(name, kind=_KIND)

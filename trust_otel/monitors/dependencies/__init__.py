@@ -9,7 +9,8 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from trust_otel import settings
-from trust_otel.metrics import TrustServiceMetrics, get_metrics
+from trust_otel.metrics import recorder_of
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.monitors.dependencies.checks import CheckResult, check
 from trust_otel.monitors.dependencies.monitor import Monitor
 
@@ -19,7 +20,7 @@ __all__ = ["CheckResult", "DependencyInstrumentor", "check"]
 class DependencyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
     """Checks every dependency at its own pace, on a thread of its own, until it is told to stop."""
 
-    _metrics: TrustServiceMetrics
+    _recorder: Recorder
     _monitors: list[Monitor]
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -27,11 +28,11 @@ class DependencyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._metrics = kwargs.get("metrics") or get_metrics()
+        self._recorder = recorder_of(kwargs.get("metrics"))
         interval = settings.value("TRUST_OTEL_DEPENDENCY_INTERVAL")
         timeout = settings.value("TRUST_OTEL_DEPENDENCY_TIMEOUT")
         dependencies = settings.value("TRUST_OTEL_DEPENDENCIES") or ()
-        self._monitors = [Monitor(dependency, interval, timeout, self._metrics) for dependency in dependencies]
+        self._monitors = [Monitor(dependency, interval, timeout, self._recorder) for dependency in dependencies]
         atexit.register(self._stop)
         for monitor in self._monitors:
             monitor.start()
@@ -40,7 +41,7 @@ class DependencyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
         atexit.unregister(self._stop)
         self._stop()
         for monitor in self._monitors:
-            self._metrics.remove_dependency(monitor.name)
+            self._recorder.dependencies.remove_dependency(monitor.name)
 
     def _stop(self) -> None:
         # First all are told, then each is waited for, so that their ends do not add up.

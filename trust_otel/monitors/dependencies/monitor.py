@@ -8,7 +8,7 @@ from random import uniform
 from time import monotonic
 
 from trust_otel.background import Periodic
-from trust_otel.metrics import TrustServiceMetrics
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.monitors.dependencies import fork_guard
 from trust_otel.monitors.dependencies.checks import Check, CheckResult
 from trust_otel.setting_lists import Dependency
@@ -26,13 +26,13 @@ class Monitor:
         dependency: What to check.
         interval: Seconds from the end of a check to the next one.
         timeout: Seconds after which a check has failed.
-        metrics: Where the checks are recorded.
+        recorder: Where the checks are recorded.
     """
 
-    def __init__(self, dependency: Dependency, interval: float, timeout: float, metrics: TrustServiceMetrics) -> None:
+    def __init__(self, dependency: Dependency, interval: float, timeout: float, recorder: Recorder) -> None:
         self._dependency = dependency
         self._timeout = timeout
-        self._metrics = metrics
+        self._recorder = recorder
         self._settled = False
         self._stopped = threading.Event()
         self._check: Check | None = None
@@ -81,7 +81,7 @@ class Monitor:
         return True
 
     def _record(self, result: CheckResult) -> None:
-        self._metrics.record_dependency(
+        self._recorder.dependencies.record_dependency(
             self._dependency.name,
             dependency_type=self._dependency.type,
             up=result.up,

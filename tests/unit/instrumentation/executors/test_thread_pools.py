@@ -465,13 +465,12 @@ import os, threading
 from concurrent.futures import ThreadPoolExecutor
 from trust_otel.instrumentation.executors import ExecutorInstrumentor
 from trust_otel import TrustServiceMetrics
+from trust_otel.metrics import recorder_of
 
 made = []
-class Metrics(TrustServiceMetrics):
-    def observe_executors(self, executors):
-        made.append(executors)
-
-ExecutorInstrumentor().instrument(metrics=Metrics())
+metrics = TrustServiceMetrics()
+recorder_of(metrics).executors.observe_executors = made.append
+ExecutorInstrumentor().instrument(metrics=metrics)
 begun, go_on = threading.Event(), threading.Event()
 pool, idle = ThreadPoolExecutor(1, "busy"), ThreadPoolExecutor(1, "idle")
 pool.submit(lambda: (begun.set(), go_on.wait(30)))

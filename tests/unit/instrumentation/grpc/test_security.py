@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 
 from trust_otel.instrumentation.grpc import GrpcInstrumentor
 from trust_otel.instrumentation.grpc.server_calls import peer_address
+from trust_otel.metrics import recorder_of
 
 SERVICE = "test.v1.Service"
 ATTEMPTS = "trust.auth.attempts"
@@ -335,8 +336,8 @@ def test_what_runs_on_after_the_call_has_no_client(watched: Any, serve: Any) -> 
 
 
 def test_listed_client_matches_once_for_each_call_and_feed(watched: Any, serve: Any, method: str) -> None:
-    watched.metrics.use_feeds({"127.0.0.1": ("blocklist", "tor")}.get)
-    watched.metrics.use_countries(lambda address: "DE")
+    recorder_of(watched.metrics).security.use_feeds({"127.0.0.1": ("blocklist", "tor")}.get)
+    recorder_of(watched.metrics).security.use_countries(lambda address: "DE")
     with serve(lambda: watched.metrics.record_threat_match("tor")).running(watched) as port:
         call(port, method)
         call(port, method)
@@ -441,7 +442,7 @@ def test_address_of_a_peer(peer: str, address: str | None) -> None:
 
 
 def test_client_on_a_unix_socket_has_no_address(watched: Any, tmp_path: Path) -> None:
-    watched.metrics.use_feeds(lambda address: ("blocklist",))
+    recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
     served, path = Served("sync", lambda: None), f"unix:{tmp_path}/s"
     with futures.ThreadPoolExecutor(2) as pool:
         server = grpc.server(pool, (served.handlers(),))

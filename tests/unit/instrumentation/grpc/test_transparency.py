@@ -14,6 +14,7 @@ from trust_otel.instrumentation.grpc.aio_server import AioServerInterceptor
 from trust_otel.instrumentation.grpc.calls import Recording
 from trust_otel.instrumentation.grpc.methods import Methods
 from trust_otel.instrumentation.grpc.server import ServerInterceptor
+from trust_otel.metrics import recorder_of
 from trust_otel.security.client_address import TrustedProxies
 
 KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
@@ -131,7 +132,7 @@ def test_a_server_that_cannot_be_watched_reaches_the_service(
     metrics, _recorded = metrics_and_recorded
     lost: list[bool] = []
     monkeypatch.setattr(grpc, "server", lambda *args, **kwargs: foreign)
-    monkeypatch.setattr(metrics, "count_internal_error", lambda: lost.append(True))
+    monkeypatch.setattr(recorder_of(metrics), "count_internal_error", lambda: lost.append(True))
     instrumentor = GrpcInstrumentor()
     instrumentor.instrument(metrics=metrics)
     try:

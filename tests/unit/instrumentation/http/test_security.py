@@ -21,6 +21,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocketDisconnect
 
 from trust_otel.instrumentation.http import HttpInstrumentor
+from trust_otel.metrics import recorder_of
 
 ATTEMPTS = "trust.auth.attempts"
 DECISIONS = "trust.authz.decisions"
@@ -408,8 +409,8 @@ class TestClientAddress:
 
     @pytest.mark.parametrize("client", [None, ("", 0), ("testclient", 1), ("/run/app.sock", None), [], ("\x00" * 9, 1)])
     async def test_client_without_an_address_is_in_nobodys_way(self, watched: Any, call: Any, client: Any) -> None:
-        watched.metrics.use_countries(lambda address: "DE")
-        watched.metrics.use_feeds(lambda address: ("blocklist",))
+        recorder_of(watched.metrics).security.use_countries(lambda address: "DE")
+        recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
         done = await call(answering(), path="/answer/401", headers=BASIC, client=client)
         assert done.sent[0]["status"] == 401
         assert watched.labels(ATTEMPTS) == [{"trust.auth.method": "password", "trust.outcome": "failure"}]
@@ -417,14 +418,14 @@ class TestClientAddress:
         assert watched.dropped() == {}
 
     async def test_scope_that_is_not_as_it_should_be_costs_the_measurement_only(self, watched: Any, call: Any) -> None:
-        watched.metrics.use_feeds(lambda address: ("blocklist",))
+        recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
         done = await call(answering(), path="/answer/401", client=7)
         assert done.sent[0]["status"] == 401
         assert watched.value("http.server.request.duration") == 1
         assert set(watched.dropped()) == {"internal_error"}
 
     async def test_country_is_looked_up(self, watched: Any, call: Any) -> None:
-        watched.metrics.use_countries({"192.0.2.1": "DE"}.get)
+        recorder_of(watched.metrics).security.use_countries({"192.0.2.1": "DE"}.get)
         await call(answering(), path="/answer/401")
         await call(answering(lambda: _attempt(False)(watched.metrics)), path="/answer/401")
         assert [labels["geo.country.iso_code"] for labels in watched.labels(ATTEMPTS)] == ["DE", "DE"]
@@ -435,8 +436,8 @@ class TestClientAddress:
         def fail(address: str) -> Any:
             raise KeyError(address)
 
-        watched.metrics.use_countries(fail)
-        watched.metrics.use_feeds(fail)
+        recorder_of(watched.metrics).security.use_countries(fail)
+        recorder_of(watched.metrics).security.use_feeds(fail)
         app = answering(lambda: watched.metrics.record_auth_attempt(method="password", success=True, account="mary@x"))
         for path in ("/answer/401", "/answer/403", "/personal/mary"):
             for headers in ([(b"authorization", b"Bearer tok3n")], [(b"authorization", b"tok3n")]):
@@ -448,8 +449,8 @@ class TestClientAddress:
 class TestThreatMatches:
     async def test_every_request_of_a_listed_client_counts_once_for_each_feed(self, watched: Any, call: Any) -> None:
         lists = {"192.0.2.1": ("blocklist", "tor"), "192.0.2.2": ("tor",)}
-        watched.metrics.use_feeds(lambda address: lists.get(address, ()))
-        watched.metrics.use_countries({"192.0.2.1": "DE"}.get)
+        recorder_of(watched.metrics).security.use_feeds(lambda address: lists.get(address, ()))
+        recorder_of(watched.metrics).security.use_countries({"192.0.2.1": "DE"}.get)
         for number in range(4):
             await call(answering(), path="/answer/200", client=(f"192.0.2.{number}", 1))
         assert [(labels, point.value) for labels, point in watched.series(MATCHES)] == [
@@ -459,7 +460,7 @@ class TestThreatMatches:
         ]
 
     async def test_match_that_the_service_records_too_counts_once(self, watched: Any, call: Any) -> None:
-        watched.metrics.use_feeds(lambda address: ("blocklist",))
+        recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
 
         def record() -> None:
             for feed in ("blocklist", "blocklist", "own", "own"):
@@ -473,12 +474,12 @@ class TestThreatMatches:
         assert watched.value(DECISIONS) == 0
 
     async def test_match_alone_does_not_explain_a_refusal(self, watched: Any, call: Any) -> None:
-        watched.metrics.use_feeds(lambda address: ("blocklist",))
+        recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
         await call(answering(), path="/answer/403")
         assert counted(watched) == {MATCHES: 1, DECISIONS: 1}
 
     async def test_mounted_application_matches_once(self, watched: Any, call: Any) -> None:
-        watched.metrics.use_feeds(lambda address: ("blocklist",))
+        recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
         app = FastAPI()
         app.mount("/", answering())
         await call(app, path="/answer/200")
@@ -490,7 +491,7 @@ class TestThreatMatches:
         def fail(address: str) -> tuple[str, ...]:
             raise RuntimeError(address)
 
-        watched.metrics.use_feeds(fail)
+        recorder_of(watched.metrics).security.use_feeds(fail)
         for _ in range(3):
             assert (await call(answering(), path="/answer/403")).sent[0]["status"] == 403
         assert watched.dropped() == {"internal_error": 3}

@@ -67,7 +67,7 @@ def test_nothing_is_left_after_the_end(recording: Any, path: Path) -> None:
 def test_changed_file_is_read_again_and_an_unchanged_one_is_not(recording: Any, path: Path) -> None:
     agreements = SlaFile(str(path), recording.metrics)
     agreements.read_if_changed()
-    recording.metrics.set_slas(())
+    recording.recorder.business.set_slas(())
     agreements.read_if_changed()
     assert recording.series("trust.sla.objective") == []
     path.write_text(CONTENT.replace("0.99", "0.5000"))

@@ -92,7 +92,7 @@ def _attempts(recording: Any, labels: dict[str, Any]) -> float:
 def _matches(recording: Any) -> float:
     """Matches that one request adds."""
     before = recording.value("trust.security.threat_matches")
-    recording.metrics.request_began(_FromListed())
+    recording.recorder.security.request_began(_FromListed())
     return float(recording.value("trust.security.threat_matches") - before)
 
 
@@ -220,8 +220,8 @@ def test_uninstrument_ends_a_reading_that_is_under_way(
 def test_one_setting_alone_leaves_the_other_look_up_alone(
     recording: Any, start: Start, database: Path, blocklist: Path, setting: str, names: tuple[str, ...]
 ) -> None:
-    recording.metrics.use_countries(lambda address: "AT")
-    recording.metrics.use_feeds(lambda address: ("own",))
+    recording.recorder.security.use_countries(lambda address: "AT")
+    recording.recorder.security.use_feeds(lambda address: ("own",))
     start(**{setting: str(database) if setting == "GEOIP_DATABASE" else f"block={blocklist}"})
     _eventually(lambda: list(_up(recording).values()) == [1])
     SecurityInstrumentor().uninstrument()

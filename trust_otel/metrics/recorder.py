@@ -1,0 +1,52 @@
+"""The recorder: everything that a trust service can record, by family. For instrumentations and monitors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from trust_otel.metrics.business import BusinessMetrics
+from trust_otel.metrics.certificate import CertificateMetrics
+from trust_otel.metrics.database import DatabaseMetrics
+from trust_otel.metrics.dependency import DependencyMetrics
+from trust_otel.metrics.executor import ExecutorMetrics
+from trust_otel.metrics.family import Family
+from trust_otel.metrics.http import HttpMetrics
+from trust_otel.metrics.rpc import RpcMetrics
+from trust_otel.metrics.security import SecurityMetrics
+from trust_otel.metrics.session import SessionMetrics
+from trust_otel.metrics.source import SourceMetrics
+from trust_otel.recording.instruments import Instruments
+
+
+class Recorder:
+    """One object per family of metrics. No method raises because of what it is given.
+
+    Internal: a service calls `TrustServiceMetrics`, which offers the part of this that a service needs.
+    """
+
+    def __init__(self, instruments: Instruments) -> None:
+        self.instruments = instruments
+        self.security = SecurityMetrics(instruments)
+        self.http = HttpMetrics(instruments, self.security)
+        self.certificates = CertificateMetrics(instruments)
+        self.sessions = SessionMetrics(instruments)
+        self.business = BusinessMetrics(instruments)
+        self.rpc = RpcMetrics(instruments)
+        self.database = DatabaseMetrics(instruments)
+        self.dependencies = DependencyMetrics(instruments)
+        self.executors = ExecutorMetrics(instruments)
+        self.sources = SourceMetrics(instruments)
+
+    def families(self) -> tuple[Family, ...]:
+        """Every family."""
+        return tuple(part for part in vars(self).values() if isinstance(part, Family))
+
+    def family_with(self, method: Callable[..., Any]) -> Family:
+        """The family that a function is a method of."""
+        (family,) = (each for each in self.families() if getattr(type(each), method.__name__, None) is method)
+        return family
+
+    def count_internal_error(self) -> None:
+        """Count a fault of an instrumentation in `trust.otel.dropped`, in place of raising it into the service."""
+        self.instruments.dropped.count("internal_error")
