@@ -38,11 +38,14 @@ def bare(routes: int) -> fastapi.FastAPI:
 
 def trust_otel(routes: int) -> fastapi.FastAPI:
     """HTTP metrics of trust-otel, with the views that its configurator sets."""
+    from trust_otel import settings
     from trust_otel.configurator import make_views
     from trust_otel.instrumentation.http import HttpInstrumentor
     from trust_otel.semconv.metrics import ALL
 
-    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()], views=make_views(ALL.values())))
+    metrics.set_meter_provider(
+        MeterProvider([InMemoryMetricReader()], views=make_views(ALL.values(), settings.current().limits))
+    )
     HttpInstrumentor().instrument()
     return _application(routes)
 

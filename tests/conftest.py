@@ -15,11 +15,14 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 from prometheus_client.parser import text_string_to_metric_families
 
-from trust_otel import TrustServiceMetrics, settings
+from trust_otel import TrustServiceMetrics
 from trust_otel.configurator import make_views
 from trust_otel.metrics import recorder_of
 from trust_otel.semconv.metrics import ALL
+from trust_otel.settings import Settings
 from trust_otel.text import valid_text
+
+_DEFAULTS = Settings.from_environment({})
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,9 +46,12 @@ class Recording:
     def __init__(self, **limits: Any) -> None:
         self._reader = InMemoryMetricReader()
         self.provider = MeterProvider(
-            [self._reader], Resource({"service.name": "test"}), views=make_views(ALL.values()), shutdown_on_exit=False
+            [self._reader],
+            Resource({"service.name": "test"}),
+            views=make_views(ALL.values(), _DEFAULTS.limits),
+            shutdown_on_exit=False,
         )
-        self.metrics = TrustServiceMetrics(self.provider, limits=replace(settings.limits({}), **limits))
+        self.metrics = TrustServiceMetrics(self.provider, limits=replace(_DEFAULTS.limits, **limits))
         self.recorder = recorder_of(self.metrics)
 
     def collect(self) -> MetricsData:

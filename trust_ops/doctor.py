@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Final
 
 from trust_otel import distro, settings
+from trust_otel.settings import Settings
 from trust_otel.shown import place_of
 
 _ENDPOINT_SECONDS: Final = 5.0
@@ -44,8 +45,8 @@ def _settings(environment: Mapping[str, str]) -> Iterator[Finding]:
     problems = settings.check(environment)
     for problem in problems:
         yield Finding("setting", problem.name, str(problem))
-    for name in settings.unknown_names(environment):
-        yield Finding("setting", name, "this is not a setting; see `trust-otel settings`")
+    for unknown in settings.unknown_names(environment):
+        yield Finding("setting", unknown.name, str(unknown))
     if not problems:
         named = [setting.name for setting in settings.SETTINGS if environment.get(setting.name)]
         yield Finding("setting", "all", None, f"{len(named)} set")
@@ -60,14 +61,15 @@ def _conflicts(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _endpoints(environment: Mapping[str, str]) -> Iterator[Finding]:
-    if environment.get("OTEL_CONFIG_FILE") or settings.value("OTEL_SDK_DISABLED", environment):
+    wanted = Settings.from_environment(environment)
+    if environment.get("OTEL_CONFIG_FILE") or wanted.sdk_disabled:
         return
     from trust_otel.export import otlp
 
     prepared = dict(environment)
     distro.fill_in(prepared, settings.check(environment))
     for signal in otlp.SIGNALS:
-        for exporter in settings.value(f"OTEL_{signal.upper()}_EXPORTER", environment):
+        for exporter in wanted.exporters_of(signal):
             if exporter in otlp.EXPORTERS:
                 began = monotonic()
                 problem = _endpoint_problem(signal, exporter, prepared)
@@ -91,12 +93,12 @@ def _endpoint_problem(signal: str, exporter: str, environment: Mapping[str, str]
 
 
 def _certificates(environment: Mapping[str, str]) -> Iterator[Finding]:
-    sources = settings.value("TRUST_OTEL_CERTIFICATES", environment)
-    if not sources:
+    wanted = Settings.from_environment(environment)
+    if not wanted.certificates:
         return
     from trust_otel.monitors.certificates import check_sources
 
-    for report in check_sources(sources, settings.value("TRUST_OTEL_CERTIFICATE_PASSWORD_FILE", environment)):
+    for report in check_sources(wanted):
         detail = f"{report.certificates} certificates"
         if report.soonest_not_after is not None:
             detail += f", the first ends {_date(report.soonest_not_after)}"
@@ -104,20 +106,19 @@ def _certificates(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _dependencies(environment: Mapping[str, str]) -> Iterator[Finding]:
-    dependencies = settings.value("TRUST_OTEL_DEPENDENCIES", environment)
-    if not dependencies:
+    wanted = Settings.from_environment(environment)
+    if not wanted.dependencies:
         return
     from trust_otel.monitors.dependencies import check
 
-    timeout = settings.value("TRUST_OTEL_DEPENDENCY_TIMEOUT", environment)
-    for dependency in dependencies:
-        result = check(dependency, timeout)
+    for dependency in wanted.dependencies:
+        result = check(dependency, wanted.dependency_timeout)
         problem = None if result.up else f"down: {result.error_type}"
         yield Finding("dependency", dependency.name, problem, f"{dependency.type}, {result.seconds * 1000:.0f} ms")
 
 
 def _geoip(environment: Mapping[str, str]) -> Iterator[Finding]:
-    path = settings.value("TRUST_OTEL_GEOIP_DATABASE", environment)
+    path = Settings.from_environment(environment).geoip_database
     if not path:
         return
     from trust_otel.security.geo import Countries
@@ -129,7 +130,7 @@ def _geoip(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _reputation(environment: Mapping[str, str]) -> Iterator[Finding]:
-    paths = settings.value("TRUST_OTEL_REPUTATION_FEEDS", environment)
+    paths = Settings.from_environment(environment).reputation_feeds
     if not paths:
         return
     from trust_otel.security.reputation import Feeds
@@ -141,7 +142,7 @@ def _reputation(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _slas(environment: Mapping[str, str]) -> Iterator[Finding]:
-    path = settings.value("TRUST_OTEL_SLA_FILE", environment)
+    path = Settings.from_environment(environment).sla_file
     if not path:
         return
     from trust_otel.metrics.sla import read_slas
@@ -150,7 +151,7 @@ def _slas(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
-    path = settings.value("TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE", environment)
+    path = Settings.from_environment(environment).client_address_key_file
     if not path:
         return
     from trust_otel.security.client_address import read_key

@@ -19,12 +19,12 @@ from trust_otel.background import signals_blocked
 from trust_otel.export.export_log import quieten
 from trust_otel.export.otlp import checked, exporter_class
 from trust_otel.export.periodic import PeriodicReader
-from trust_otel.export.shutdown import SETTING as SHUTDOWN_TIMEOUT
 from trust_otel.export.shutdown import shut_down_at_end
 from trust_otel.resource import unique_in_process
 from trust_otel.sdk_private import configure_from_file, configure_spans_and_logs, count_from_zero_in_children
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
+from trust_otel.settings import Limits, Settings
 from trust_otel.shown import place_of
 from trust_otel.text import valid_text
 from trust_otel.version import __version__
@@ -42,7 +42,8 @@ class TrustConfigurator:
 
     def configure(self, **kwargs: Any) -> None:
         """Set up what the environment asks for; upstream's launcher calls this."""
-        if settings.value("OTEL_SDK_DISABLED"):
+        wanted = settings.current()
+        if wanted.sdk_disabled:
             return
         count_from_zero_in_children()
         quieten()
@@ -50,16 +51,18 @@ class TrustConfigurator:
             if environ.get("OTEL_CONFIG_FILE"):
                 configure_from_file()
             else:
-                configure_from_environment(kwargs.get("auto_instrumentation_version"))
-            shut_down_at_end(settings.value(SHUTDOWN_TIMEOUT))
+                configure_from_environment(wanted, kwargs.get("auto_instrumentation_version"))
+            shut_down_at_end(wanted.shutdown_timeout)
 
 
-def configure_from_environment(auto_instrumentation_version: str | None) -> None:
+def configure_from_environment(wanted: Settings, auto_instrumentation_version: str | None) -> None:
     """Set up metrics, spans and log records as the variables say."""
     resource = make_resource(auto_instrumentation_version)
-    readers = make_readers(settings.value("OTEL_METRICS_EXPORTER"))
+    readers = make_readers(wanted)
     if readers:
-        metrics.set_meter_provider(MeterProvider(readers, resource, views=make_views(ALL_METRICS.values())))
+        metrics.set_meter_provider(
+            MeterProvider(readers, resource, views=make_views(ALL_METRICS.values(), wanted.limits))
+        )
     configure_spans_and_logs(resource)
 
 
@@ -76,10 +79,10 @@ def make_resource(auto_instrumentation_version: str | None = None) -> Resource:
     return resource
 
 
-def make_views(vocabulary: Iterable[Metric]) -> list[View]:
+def make_views(vocabulary: Iterable[Metric], limits: Limits) -> list[View]:
     """A view per metric: its buckets, and only its attributes, also when another library makes the instrument."""
     # The SDK's own limit (from 1.45.2) must not cut what ours lets through.
-    limit = {"aggregation_cardinality_limit": 2 * settings.limits().label_sets + 100}
+    limit = {"aggregation_cardinality_limit": 2 * limits.label_sets + 100}
     accepted: dict[str, Any] = limit if "aggregation_cardinality_limit" in signature(View).parameters else {}
     return [
         View(
@@ -92,15 +95,15 @@ def make_views(vocabulary: Iterable[Metric]) -> list[View]:
     ]
 
 
-def make_readers(exporters: Iterable[str]) -> list[MetricReader]:
+def make_readers(wanted: Settings) -> list[MetricReader]:
     """A reader per exporter; one that cannot start is reported and left out."""
-    return [reader for name in exporters if (reader := _reader(name)) is not None]
+    return [reader for name in wanted.metrics_exporters if (reader := _reader(name, wanted)) is not None]
 
 
-def _reader(exporter: str) -> MetricReader | None:
+def _reader(exporter: str, wanted: Settings) -> MetricReader | None:
     try:
         if exporter == "prometheus":
-            return _prometheus_reader()
+            return _prometheus_reader(wanted.prometheus_host, wanted.prometheus_port)
         made = checked(exporter_class("metrics", exporter)())
         return made if isinstance(made, MetricReader) else PeriodicReader(made)
     except Exception as error:
@@ -108,12 +111,10 @@ def _reader(exporter: str) -> MetricReader | None:
         return None
 
 
-def _prometheus_reader() -> MetricReader | None:
+def _prometheus_reader(host: str, port: int) -> MetricReader | None:
     # Imported here: a service that pushes needs no HTTP server.
     from trust_otel.export.prometheus import PrometheusReader
 
-    host = settings.value("OTEL_EXPORTER_PROMETHEUS_HOST")
-    port = settings.value("OTEL_EXPORTER_PROMETHEUS_PORT")
     try:
         return PrometheusReader(host, port)
     except OSError as error:

@@ -16,6 +16,7 @@ from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
 
 from trust_otel import helper_processes, settings
+from trust_otel.settings import Setting, Settings
 
 _logger = logging.getLogger(__name__)
 
@@ -87,12 +88,12 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             os._exit(_CONFIGURATION_ERROR)
         for line in conflicts(environ):
             _logger.warning("trust-otel: %s", line)
-        if settings.value("OTEL_SDK_DISABLED"):
+        if settings.current().sdk_disabled:
             _stay_idle()
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load an upstream instrumentor, or ours in its place."""
-        if settings.value("OTEL_SDK_DISABLED"):
+        if settings.current().sdk_disabled:
             return
         if entry_point.name == "system_metrics":
             _load_system_metrics(entry_point, **kwargs)
@@ -138,7 +139,7 @@ def _import_sdk() -> None:
         from trust_otel import configurator  # noqa: F401 - imports the SDK
         from trust_otel.export.otlp import exporter_class
 
-        for exporter in settings.value("OTEL_METRICS_EXPORTER"):
+        for exporter in settings.current().metrics_exporters:
             if exporter != "prometheus":
                 exporter_class("metrics", exporter)
     except Exception:
@@ -179,8 +180,8 @@ def prepare(environment: MutableMapping[str, str]) -> None:
         StrictRefusal: A value is bad and TRUST_OTEL_STRICT is true.
     """
     problems = settings.check(environment)
-    unknown = [f"{name} is not a setting; see `trust-otel settings`" for name in settings.unknown_names(environment)]
-    if (problems or unknown) and settings.value(settings.STRICT, environment):
+    unknown = [str(name) for name in settings.unknown_names(environment)]
+    if (problems or unknown) and Settings.from_environment(environment).strict:
         raise StrictRefusal([*map(str, problems), *unknown])
     for problem in problems:
         _logger.warning("trust-otel: %s; %s", problem, problem.consequence)
@@ -192,39 +193,42 @@ def prepare(environment: MutableMapping[str, str]) -> None:
 def fill_in(environment: MutableMapping[str, str], problems: Iterable[settings.Problem]) -> None:
     """Put what is usable in place of bad values, and defaults where the user left something open."""
     bad = {problem.name: problem for problem in problems}
-    for name in [*DEFAULTS, *settings.names()]:
-        # Upstream code reads these variables too, and stops at one that is bad, empty or in capitals.
-        if name in environment:
-            _normalise(environment, name, bad.get(name))
+    # Upstream code reads these variables too, and stops at one that is bad, empty or in capitals.
+    for setting in settings.SETTINGS:
+        if setting.name in environment:
+            _normalise(environment, setting, bad.get(setting.name))
+    for name in DEFAULTS:
+        if environment.get(name) == "":
+            del environment[name]
     wanted = _WITH_CONFIG_FILE if environment.get("OTEL_CONFIG_FILE") else DEFAULTS
     for name in wanted:
         environment.setdefault(name, DEFAULTS[name])
 
 
-def _normalise(environment: MutableMapping[str, str], name: str, problem: settings.Problem | None) -> None:
-    text = (problem.replacement or "") if problem else environment[name]
+def _normalise(environment: MutableMapping[str, str], setting: Setting, problem: settings.Problem | None) -> None:
+    text = (problem.replacement or "") if problem else environment[setting.name]
     if not text:
-        del environment[name]
+        del environment[setting.name]
     elif problem:
-        environment[name] = text
-    elif name in settings.names():
-        meant = settings.value(name, environment)
+        environment[setting.name] = text
+    else:
+        meant = setting.read(environment)
         if isinstance(meant, str):
-            environment[name] = meant
+            environment[setting.name] = meant
 
 
 def spans_wanted(environment: Mapping[str, str]) -> bool:
     """Whether spans go anywhere: an exporter is named, or a declarative file has set up a provider."""
     if environment.get("OTEL_CONFIG_FILE"):
         return not isinstance(get_tracer_provider(), ProxyTracerProvider)
-    return bool(settings.value("OTEL_TRACES_EXPORTER", environment))
+    return bool(Settings.from_environment(environment).traces_exporters)
 
 
 def logs_wanted(environment: Mapping[str, str]) -> bool:
     """Whether log records are exported: an exporter is named, or a declarative file has set up a provider."""
     if environment.get("OTEL_CONFIG_FILE"):
         return hasattr(get_logger_provider(), "force_flush")  # of the SDK, not the placeholder of the API
-    return bool(settings.value("OTEL_LOGS_EXPORTER", environment))
+    return bool(Settings.from_environment(environment).logs_exporters)
 
 
 def chosen() -> bool:

@@ -127,7 +127,8 @@ def _file_problem(error: BaseException) -> str:
 def configure_spans_and_logs(resource: Resource) -> None:
     """Set up what OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER ask for; nothing when they ask for nothing."""
     try:
-        if not settings.value("OTEL_TRACES_EXPORTER") and not settings.value("OTEL_LOGS_EXPORTER"):
+        wanted = settings.current()
+        if not wanted.traces_exporters and not wanted.logs_exporters:
             _repair_propagation()
             return
         # Imported here: it imports all of the SDK.

@@ -1,18 +1,18 @@
 """Every variable that trust-otel reads: name, default, meaning, and how a value is checked.
 
-The table serves the running service, `trust-otel settings` and the documentation. Variables of OpenTelemetry that stand
-here keep their meaning; they are checked because a bad one would silently cost the service its metrics.
+`Settings` declares them once, for the running service, for `trust-otel settings` and for the documentation. Variables
+of OpenTelemetry keep their meaning; they are checked because a bad one would silently cost the service its metrics.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from functools import lru_cache
 from math import isfinite
 from os import environ
-from typing import Any
+from typing import Any, Final, NamedTuple, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 from opentelemetry.util._importlib_metadata import entry_points
@@ -21,6 +21,9 @@ from trust_otel.setting_lists import (
     CLIENT_ADDRESS_FORMS,
     DETECTORS,
     BadValueError,
+    CertificateSource,
+    Dependency,
+    Network,
     certificate_sources,
     dependencies,
     detectors,
@@ -33,13 +36,21 @@ from trust_otel.setting_lists import (
     usable_resource_attributes,
 )
 
+_Value = TypeVar("_Value")
+
 STRICT = "TRUST_OTEL_STRICT"
+
+OPERATOR_NAMES: Final = re.compile(r"TRUST_OTEL_(?:STACK|INCIDENTS)_\w+|TRUST_OTEL_\w+_BINARY")
+"""Variables of trust-otel-ops, which a service ignores."""
 
 _SHOWN = 200
 """Most characters of a bad value that are logged."""
 
 # In a number or a choice, it can only be pasted by mistake, and may have a password in it.
 _ADDRESS = re.compile(r"[@=?&]|//")
+
+_SAME_WORD: Final = 0.75
+"""Share of the letters of a word that a misspelt one has in the same order."""
 
 _GRPC_SCHEMES = ("dns", "ipv4", "ipv6", "unix", "unix-abstract")
 
@@ -68,6 +79,16 @@ class Setting:
     def own(self) -> bool:
         """Whether trust-otel, not OpenTelemetry, defines the variable."""
         return self.name.startswith("TRUST_OTEL_")
+
+    def read(self, environment: Mapping[str, str]) -> Any:
+        """The parsed value in an environment; the default (or `None`) when it is unset, empty or bad."""
+        text = environment.get(self.name)
+        if text:
+            try:
+                return self.parse(text)
+            except BadValueError:
+                pass
+        return None if self.default is None else self.parse(self.default)
 
 
 @dataclass(frozen=True)
@@ -197,6 +218,253 @@ _milliseconds = _integer(1, 86_400_000, " of milliseconds")
 _port = _integer(0, 65_535)
 
 
+@overload
+def _setting(
+    name: str, default: str, help_text: str, parse: Callable[[str], _Value], *, secret: bool = False
+) -> _Value: ...
+
+
+@overload
+def _setting(
+    name: str, default: None, help_text: str, parse: Callable[[str], _Value], *, secret: bool = False
+) -> _Value | None: ...
+
+
+def _setting(
+    name: str, default: str | None, help_text: str, parse: Callable[[str], Any], *, secret: bool = False
+) -> Any:
+    """The field of a variable; the type of its values is that of the field."""
+    return field(metadata={_DECLARATION: Setting(name, default, help_text, parse, secret)}, repr=not secret)
+
+
+_DECLARATION: Final = "trust_otel.setting"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The value of each variable that trust-otel reads, as one environment sets it.
+
+    A value that is unset, empty or bad is the default; `check` finds the bad ones.
+    """
+
+    strict: bool = _setting(
+        STRICT,
+        "false",
+        "Refuse to start when any value is bad, and list all of them.",
+        _boolean,
+    )
+    cardinality_limit: int = _setting(
+        "TRUST_OTEL_CARDINALITY_LIMIT",
+        "2000",
+        "Maximum number of label sets of one metric in one process; later ones go into an overflow series.",
+        _integer(10, 1_000_000),
+    )
+    attribute_length: int = _setting(
+        "TRUST_OTEL_ATTRIBUTE_LENGTH",
+        "128",
+        "Maximum length of a label value in characters; a longer one is cut.",
+        _integer(8, 4096),
+    )
+    client_names: frozenset[str] = _setting(
+        "TRUST_OTEL_CLIENT_NAMES",
+        "",
+        "Client names that may appear in `trust.client.name`, separated by commas; others are `_other`.",
+        _names,
+    )
+    document_types: frozenset[str] = _setting(
+        "TRUST_OTEL_DOCUMENT_TYPES",
+        "",
+        "Document types that may appear in `trust.document.type`, separated by commas; empty for any that look like a "
+        "type.",
+        _names,
+    )
+    db_slow_seconds: float = _setting(
+        "TRUST_OTEL_DB_SLOW_SECONDS",
+        "0.5",
+        "Database operations that take longer count as slow.",
+        _seconds,
+    )
+    offender_threshold: int = _setting(
+        "TRUST_OTEL_OFFENDER_THRESHOLD",
+        "5",
+        "Failed logins of an address within an hour in one process from which on it is exported in "
+        "`trust.security.auth.failures`; 3 where a balancer spreads each client over 10 replicas or more.",
+        _integer(1, 255),
+    )
+    offender_capacity: int = _setting(
+        "TRUST_OTEL_OFFENDER_CAPACITY",
+        "1000",
+        "Maximum number of addresses that one process exports at a time in `trust.security.auth.failures`.",
+        _integer(10, 1000),
+    )
+    certificates: tuple[CertificateSource, ...] | None = _setting(
+        "TRUST_OTEL_CERTIFICATES",
+        None,
+        "Certificates to watch: files, globs, folders, `https://host:port`, `tls+postgres://host:port`, "
+        "`kubernetes://namespace`, CRLs, OCSP responders; separated by commas, each as it is or as `name=source`.",
+        certificate_sources,
+        secret=True,
+    )
+    certificate_interval: float = _setting(
+        "TRUST_OTEL_CERTIFICATE_INTERVAL",
+        "60",
+        "Seconds between two checks of the certificates.",
+        _seconds,
+    )
+    certificate_password_file: str | None = _setting(
+        "TRUST_OTEL_CERTIFICATE_PASSWORD_FILE",
+        None,
+        "File with the password of the PKCS#12 files among the certificates.",
+        path,
+        secret=True,
+    )
+    dependencies: tuple[Dependency, ...] | None = _setting(
+        "TRUST_OTEL_DEPENDENCIES",
+        None,
+        "Dependencies of the service, checked in the background: `vault=https://...,db=postgresql://...,"
+        "cache=redis://...,peer=grpc://...`; `name:type=url` where the type is not plain.",
+        dependencies,
+        secret=True,
+    )
+    dependency_interval: float = _setting(
+        "TRUST_OTEL_DEPENDENCY_INTERVAL", "15", "Seconds between two checks of a dependency.", _seconds
+    )
+    dependency_timeout: float = _setting(
+        "TRUST_OTEL_DEPENDENCY_TIMEOUT", "5", "Seconds that a check of a dependency may take.", _seconds
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        "TRUST_OTEL_TRUSTED_PROXIES",
+        "",
+        "Addresses and networks of proxies whose `Forwarded` and `X-Forwarded-For` headers are trusted, separated by "
+        "commas.",
+        networks,
+    )
+    geoip_database: str | None = _setting(
+        "TRUST_OTEL_GEOIP_DATABASE",
+        None,
+        "Database in MaxMind's format with the countries of addresses; reloaded when it is replaced.",
+        path,
+        secret=True,
+    )
+    reputation_feeds: tuple[tuple[str, str], ...] = _setting(
+        "TRUST_OTEL_REPUTATION_FEEDS",
+        "",
+        "Threat feeds (lists of malicious addresses), as `name=path` separated by commas: plain lists, CSV or STIX "
+        "2.1.",
+        named_paths,
+        secret=True,
+    )
+    detectors: frozenset[str] = _setting(
+        "TRUST_OTEL_DETECTORS",
+        ",".join(DETECTORS),
+        "Enabled detectors of suspicious activity, separated by commas; `none` disables all.",
+        detectors,
+    )
+    client_address: str = _setting(
+        "TRUST_OTEL_CLIENT_ADDRESS",
+        "full",
+        "How addresses with many failed logins are exported: `full`, `truncated` (/24 and /48), `hashed` (keyed) or "
+        "`off`.",
+        _one_of(*CLIENT_ADDRESS_FORMS),
+    )
+    client_address_key_file: str | None = _setting(
+        "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE",
+        None,
+        "File with the key of the hash (32 bytes or more); each process generates one without it.",
+        path,
+        secret=True,
+    )
+    sla_file: str | None = _setting(
+        "TRUST_OTEL_SLA_FILE",
+        None,
+        "TOML file with service level agreements (SLAs), evaluated as measurements are recorded.",
+        path,
+        secret=True,
+    )
+    shutdown_timeout: float = _setting(
+        "TRUST_OTEL_SHUTDOWN_TIMEOUT",
+        "5",
+        "Seconds that the last export of metrics, spans and log records may take together at shutdown; "
+        "what is not exported by then is lost and logged.",
+        _seconds,
+    )
+
+    # Of OpenTelemetry
+    sdk_disabled: bool = _setting("OTEL_SDK_DISABLED", "false", "Disable all telemetry.", _boolean)
+    metrics_exporters: tuple[str, ...] = _setting(
+        "OTEL_METRICS_EXPORTER",
+        "otlp",
+        "`otlp`, `prometheus` (in-process endpoint), `console`, `none`, or several separated by commas.",
+        _exporters("metrics"),
+    )
+    traces_exporters: tuple[str, ...] = _setting(
+        "OTEL_TRACES_EXPORTER", "none", "Exporters of spans; `otlp` enables them.", _exporters("traces")
+    )
+    logs_exporters: tuple[str, ...] = _setting(
+        "OTEL_LOGS_EXPORTER", "none", "Exporters of log records; `otlp` enables them.", _exporters("logs")
+    )
+    otlp_protocol: str = _setting(
+        "OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "`http/protobuf` or `grpc`.", _protocol
+    )
+    otlp_metrics_protocol: str | None = _setting(
+        "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", None, "Protocol for metrics only.", _protocol
+    )
+    otlp_traces_protocol: str | None = _setting(
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", None, "Protocol for spans only.", _protocol
+    )
+    otlp_logs_protocol: str | None = _setting(
+        "OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", None, "Protocol for log records only.", _protocol
+    )
+    prometheus_host: str = _setting(
+        "OTEL_EXPORTER_PROMETHEUS_HOST", "localhost", "Address of the in-process endpoint.", str
+    )
+    prometheus_port: int = _setting(
+        "OTEL_EXPORTER_PROMETHEUS_PORT",
+        "9464",
+        "Port of the in-process endpoint.",
+        _port,
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """The values in an environment; each text is parsed once."""
+        return _settings_of(tuple(environment.get(name) for name in _BY_NAME))
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds on what recorded measurements may carry."""
+        return Limits(
+            label_sets=self.cardinality_limit,
+            attribute_length=self.attribute_length,
+            client_names=self.client_names,
+            document_types=self.document_types,
+            offender_threshold=self.offender_threshold,
+            offender_capacity=self.offender_capacity,
+            detectors=self.detectors,
+            client_address_form=self.client_address,
+            client_address_key_file=self.client_address_key_file,
+            slow_seconds=self.db_slow_seconds,
+        )
+
+    def otlp_protocol_of(self, signal: str) -> str:
+        """The OTLP protocol of `metrics`, `traces` or `logs`."""
+        own = {
+            "metrics": self.otlp_metrics_protocol,
+            "traces": self.otlp_traces_protocol,
+            "logs": self.otlp_logs_protocol,
+        }
+        return own[signal] or self.otlp_protocol
+
+    def exporters_of(self, signal: str) -> tuple[str, ...]:
+        """The exporters of `metrics`, `traces` or `logs`."""
+        exporters = {"metrics": self.metrics_exporters, "traces": self.traces_exporters, "logs": self.logs_exporters}
+        return exporters[signal]
+
+
+def _declaration(declared: Field[Any]) -> Setting:
+    return cast(Setting, declared.metadata[_DECLARATION])
+
+
 def _otlp(
     name: str, text: str, of_one: str, parse: Callable[[str], Any], usable: Callable[[str], str] | None = None
 ) -> list[Setting]:
@@ -208,129 +476,7 @@ def _otlp(
     return made
 
 
-SETTINGS: tuple[Setting, ...] = (
-    Setting(STRICT, "false", "Refuse to start when any value is bad, and name all of them.", _boolean),
-    Setting(
-        "TRUST_OTEL_CARDINALITY_LIMIT",
-        "2000",
-        "Most label sets of one metric in one process; what comes later is counted in one overflow series.",
-        _integer(10, 1_000_000),
-    ),
-    Setting(
-        "TRUST_OTEL_ATTRIBUTE_LENGTH",
-        "128",
-        "Most characters of a label value; a longer one is cut.",
-        _integer(8, 4096),
-    ),
-    Setting(
-        "TRUST_OTEL_CLIENT_NAMES",
-        "",
-        "Client names that may appear in `trust.client.name`, separated by commas; others are `_other`.",
-        _names,
-    ),
-    Setting(
-        "TRUST_OTEL_DOCUMENT_TYPES",
-        "",
-        "Document types that may appear in `trust.document.type`, separated by commas; empty for any that look like a "
-        "type.",
-        _names,
-    ),
-    Setting(
-        "TRUST_OTEL_DB_SLOW_SECONDS",
-        "0.5",
-        "Database operations that take longer count as slow.",
-        _seconds,
-    ),
-    Setting(
-        "TRUST_OTEL_OFFENDER_THRESHOLD",
-        "5",
-        "Failed logins of an address within an hour in one process from which on it appears in "
-        "`trust.security.auth.failures`; 3 where a balancer spreads each client over 10 replicas or more.",
-        _integer(1, 255),
-    ),
-    Setting(
-        "TRUST_OTEL_OFFENDER_CAPACITY",
-        "1000",
-        "Most addresses that one process shows in `trust.security.auth.failures` at a time.",
-        _integer(10, 1000),
-    ),
-    Setting(
-        "TRUST_OTEL_CERTIFICATES",
-        None,
-        "Certificates to watch: files, globs, folders, `https://host:port`, `tls+postgres://host:port`, "
-        "`kubernetes://namespace`, CRLs, OCSP responders; separated by commas, each as it is or as `name=source`.",
-        certificate_sources,
-        secret=True,
-    ),
-    Setting(
-        "TRUST_OTEL_CERTIFICATE_INTERVAL",
-        "60",
-        "Seconds between two looks at the certificates.",
-        _seconds,
-    ),
-    Setting(
-        "TRUST_OTEL_CERTIFICATE_PASSWORD_FILE",
-        None,
-        "File with the password of the PKCS#12 files among the certificates.",
-        path,
-        secret=True,
-    ),
-    Setting(
-        "TRUST_OTEL_DEPENDENCIES",
-        None,
-        "What the service needs, checked in the background: `vault=https://...,db=postgresql://...,"
-        "cache=redis://...,peer=grpc://...`; `name:type=url` where the type is not plain.",
-        dependencies,
-        secret=True,
-    ),
-    Setting("TRUST_OTEL_DEPENDENCY_INTERVAL", "15", "Seconds between two checks of a dependency.", _seconds),
-    Setting("TRUST_OTEL_DEPENDENCY_TIMEOUT", "5", "Seconds that a check of a dependency may take.", _seconds),
-    Setting(
-        "TRUST_OTEL_TRUSTED_PROXIES",
-        "",
-        "Addresses and networks of proxies whose `Forwarded` or `X-Forwarded-For` is believed, separated by commas.",
-        networks,
-    ),
-    Setting(
-        "TRUST_OTEL_GEOIP_DATABASE",
-        None,
-        "Database in MaxMind's format that gives the country of an address; read again when it is replaced.",
-        path,
-        secret=True,
-    ),
-    Setting(
-        "TRUST_OTEL_REPUTATION_FEEDS",
-        "",
-        "Lists of bad addresses, as `name=path` separated by commas: plain lists, CSV or STIX 2.1.",
-        named_paths,
-        secret=True,
-    ),
-    Setting(
-        "TRUST_OTEL_DETECTORS",
-        ",".join(DETECTORS),
-        "Detectors of suspicious activity that are on, separated by commas; `none` turns all off.",
-        detectors,
-    ),
-    Setting(
-        "TRUST_OTEL_CLIENT_ADDRESS",
-        "full",
-        "How the address of an offender appears: `full`, `truncated` (/24 and /48), `hashed` (keyed) or `off`.",
-        _one_of(*CLIENT_ADDRESS_FORMS),
-    ),
-    Setting(
-        "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE",
-        None,
-        "File with the key of the hash (32 bytes or more); without it, each process has one of its own.",
-        path,
-        secret=True,
-    ),
-    Setting(
-        "TRUST_OTEL_SLA_FILE",
-        None,
-        "TOML file with service level agreements that are judged as measurements are recorded.",
-        path,
-        secret=True,
-    ),
+_READ_BY_OPENTELEMETRY: Final = (
     Setting(
         "OTEL_RESOURCE_ATTRIBUTES",
         None,
@@ -339,31 +485,11 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
         usable=usable_resource_attributes,
     ),
-    Setting(
-        "TRUST_OTEL_SHUTDOWN_TIMEOUT",
-        "5",
-        "Seconds that the last export of metrics, spans and log records together may take when the process ends; "
-        "what is not exported by then is lost, and the log says so.",
-        _seconds,
-    ),
-    Setting("OTEL_SDK_DISABLED", "false", "Turn all telemetry off.", _boolean),
-    Setting(
-        "OTEL_METRICS_EXPORTER",
-        "otlp",
-        "`otlp`, `prometheus` (in-process endpoint), `console`, `none`, or several separated by commas.",
-        _exporters("metrics"),
-    ),
-    Setting("OTEL_TRACES_EXPORTER", "none", "Where spans go; `otlp` turns them on.", _exporters("traces")),
-    Setting("OTEL_LOGS_EXPORTER", "none", "Where log records go; `otlp` turns them on.", _exporters("logs")),
     *_otlp("ENDPOINT", "Address of the Collector, such as http://localhost:4318", ", path included", _address),
     *_otlp("HEADERS", "Headers of each export, as `name=value` separated by commas", "", headers, usable_headers),
-    *_otlp("CERTIFICATE", "File of the authority's certificate that the Collector's is checked with", "", path),
-    *_otlp("CLIENT_CERTIFICATE", "File of the certificate that the service shows to the Collector", "", path),
-    *_otlp("CLIENT_KEY", "File of the key of that certificate", "", path),
-    Setting("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "`http/protobuf` or `grpc`.", _protocol),
-    Setting("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", None, "Protocol for metrics only.", _protocol),
-    Setting("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", None, "Protocol for spans only.", _protocol),
-    Setting("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", None, "Protocol for log records only.", _protocol),
+    *_otlp("CERTIFICATE", "CA certificate file to verify the Collector's certificate", "", path),
+    *_otlp("CLIENT_CERTIFICATE", "Client certificate file for the Collector", "", path),
+    *_otlp("CLIENT_KEY", "Key file of the client certificate", "", path),
     Setting(
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         "cumulative",
@@ -372,16 +498,28 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("OTEL_METRIC_EXPORT_INTERVAL", "15000", "Milliseconds between two exports.", _milliseconds),
     Setting("OTEL_METRIC_EXPORT_TIMEOUT", "30000", "Milliseconds that an export may take.", _milliseconds),
-    Setting("OTEL_EXPORTER_PROMETHEUS_HOST", "localhost", "Address of the in-process endpoint.", str),
-    Setting("OTEL_EXPORTER_PROMETHEUS_PORT", "9464", "Port of the in-process endpoint.", _port),
 )
 
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
+SETTINGS: Final[tuple[Setting, ...]] = (*map(_declaration, fields(Settings)), *_READ_BY_OPENTELEMETRY)
+"""Every variable: those in `Settings`, and those that OpenTelemetry reads itself and that are only checked here."""
+
+_BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
 def names() -> frozenset[str]:
     """Every variable of the table."""
     return frozenset(_BY_NAME)
+
+
+def current() -> Settings:
+    """The settings of this process; a change of its environment is noticed."""
+    return Settings.from_environment(environ)
+
+
+@lru_cache(maxsize=4)
+def _settings_of(texts: tuple[str | None, ...]) -> Settings:
+    environment = {name: text for name, text in zip(_BY_NAME, texts, strict=True) if text}
+    return Settings(**{each.name: _declaration(each).read(environment) for each in fields(Settings)})
 
 
 def check(environment: Mapping[str, str], settings: Iterable[Setting] = SETTINGS) -> list[Problem]:
@@ -418,50 +556,44 @@ def _problem(setting: Setting, text: str | None) -> Problem | None:
     return None
 
 
-def value(name: str, environment: Mapping[str, str] = environ) -> Any:
-    """The parsed value of a setting; its default (or `None`) when it is unset, empty or bad."""
-    setting = _BY_NAME[name]
-    text = environment.get(name)
-    if text and not _problem(setting, text):
-        return setting.parse(text)
-    return None if setting.default is None else setting.parse(setting.default)
+class UnknownName(NamedTuple):
+    """A variable that looks like a setting and is none; `str` gives the remedy."""
+
+    name: str
+    meant: str | None
+
+    def __str__(self) -> str:
+        remedy = f"did you mean {self.meant}?" if self.meant else "see `trust-otel settings`"
+        return f"{self.name} is not a setting; {remedy}"
 
 
-def limits(environment: Mapping[str, str] = environ) -> Limits:
-    """The bounds that an environment sets."""
-    return Limits(
-        label_sets=value("TRUST_OTEL_CARDINALITY_LIMIT", environment),
-        attribute_length=value("TRUST_OTEL_ATTRIBUTE_LENGTH", environment),
-        client_names=value("TRUST_OTEL_CLIENT_NAMES", environment),
-        document_types=value("TRUST_OTEL_DOCUMENT_TYPES", environment),
-        offender_threshold=value("TRUST_OTEL_OFFENDER_THRESHOLD", environment),
-        offender_capacity=value("TRUST_OTEL_OFFENDER_CAPACITY", environment),
-        detectors=value("TRUST_OTEL_DETECTORS", environment),
-        client_address_form=value("TRUST_OTEL_CLIENT_ADDRESS", environment),
-        client_address_key_file=value("TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE", environment),
-        slow_seconds=value("TRUST_OTEL_DB_SLOW_SECONDS", environment),
-    )
+def unknown_names(environment: Mapping[str, str]) -> list[UnknownName]:
+    """Variables that begin with TRUST_OTEL_ and are no settings, and misspelt ones of OpenTelemetry."""
+    unknown = sorted(name for name in environment if name not in _BY_NAME and not OPERATOR_NAMES.fullmatch(name))
+    found = (UnknownName(name, _meant(name)) for name in unknown)
+    return [each for each in found if each.meant or each.name.startswith("TRUST_OTEL_")]
 
 
-def unknown_names(environment: Mapping[str, str]) -> list[str]:
-    """Variables that begin like ours and are none of ours: most likely a slip of the pen."""
-    return sorted(name for name in environment if name.startswith("TRUST_OTEL_") and name not in _known_names())
+def _meant(name: str) -> str | None:
+    """The variable that an unknown name was probably meant to be."""
+    if name.startswith("TRUST_OTEL_"):
+        # Imported here: few environments have such a name.
+        from difflib import get_close_matches
+
+        return next(iter(get_close_matches(name, _BY_NAME, 1, 0.8)), None)
+    return next((known for known in _BY_NAME if _is_misspelt(name, known)), None)
 
 
-@lru_cache(maxsize=1)
-def _known_names() -> frozenset[str]:
-    # The local stack has variables of its own, which only the command line reads.
-    stack = (
-        "COLLECTOR_BINARY",
-        "PROMETHEUS_BINARY",
-        "PROMTOOL_BINARY",
-        "ALERTMANAGER_BINARY",
-        "AMTOOL_BINARY",
-        "NODE_EXPORTER_BINARY",
-        "POSTGRES_EXPORTER_BINARY",
-        "REDIS_EXPORTER_BINARY",
-        "PROMTOOL_2_42_BINARY",
-    )
-    incidents = ("DATABASE", "LISTEN", "TOKEN_FILE", "OPERATOR_TOKEN_FILE", "ALERTMANAGER", "URL")
-    others = (*stack, "STACK_DIRECTORY", *(f"INCIDENTS_{name}" for name in incidents))
-    return frozenset(_BY_NAME) | {f"TRUST_OTEL_{name}" for name in others}
+def _is_misspelt(name: str, known: str) -> bool:
+    """Whether a name differs from one of OpenTelemetry's in the spelling of one word, and is not one itself."""
+    words, known_words = name.split("_"), known.split("_")
+    differing = [pair for pair in zip(words, known_words, strict=False) if pair[0] != pair[1]]
+    if len(words) != len(known_words) or len(differing) != 1 or not name.startswith("OTEL_"):
+        return False
+    from difflib import SequenceMatcher
+
+    if SequenceMatcher(None, *differing[0]).ratio() < _SAME_WORD:
+        return False
+    from opentelemetry.sdk import environment_variables
+
+    return name not in vars(environment_variables)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.monitors.certificates.authority import Authority, key_pem, pem
 from trust_otel.monitors.certificates import SourceReport, check_sources
-from trust_otel.setting_lists import certificate_sources
+from trust_otel.settings import Settings
 
 _MISSING = [name for name in ("initdb", "pg_ctl") if shutil.which(name) is None]
 
@@ -59,13 +59,13 @@ def cluster() -> Iterator[tuple[int, Path]]:
 
 def test_the_certificate_of_the_database_is_seen(cluster: tuple[int, Path]) -> None:
     port, _ = cluster
-    assert check_sources(certificate_sources(f"db=tls+postgres://127.0.0.1:{port}"), None) == [
-        SourceReport("db", None, 1, _CERTIFICATE.not_valid_after_utc.timestamp())
-    ]
+    assert check_sources(
+        Settings.from_environment({"TRUST_OTEL_CERTIFICATES": f"db=tls+postgres://127.0.0.1:{port}"})
+    ) == [SourceReport("db", None, 1, _CERTIFICATE.not_valid_after_utc.timestamp())]
 
 
 def test_it_is_asked_for_in_postgresqls_own_way_only(cluster: tuple[int, Path]) -> None:
     port, _ = cluster
-    (report,) = check_sources(certificate_sources(f"db=tls://127.0.0.1:{port}"), None)
+    (report,) = check_sources(Settings.from_environment({"TRUST_OTEL_CERTIFICATES": f"db=tls://127.0.0.1:{port}"}))
     assert report.certificates == 0
     assert report.problem

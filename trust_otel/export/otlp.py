@@ -185,10 +185,8 @@ def exporter_class(signal: str, exporter: str) -> Any:
         exporter: Its name; `otlp` means what the protocol of the signal says.
     """
     if exporter == "otlp":
-        protocol = settings.value(f"OTEL_EXPORTER_OTLP_{signal.upper()}_PROTOCOL") or settings.value(
-            "OTEL_EXPORTER_OTLP_PROTOCOL"
-        )
-        exporter = "otlp_proto_grpc" if protocol == "grpc" else "otlp_proto_http"
+        grpc = settings.current().otlp_protocol_of(signal) == "grpc"
+        exporter = "otlp_proto_grpc" if grpc else "otlp_proto_http"
     return next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name=exporter))).load()
 
 

@@ -8,7 +8,7 @@ the program imports it: a program that does not use a library does not pay for i
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -17,6 +17,7 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from wrapt import register_post_import_hook
 
 from trust_otel import distro, settings
+from trust_otel.settings import Settings
 
 _logger = logging.getLogger(__name__)
 
@@ -91,27 +92,29 @@ def load_cryptography() -> _Loaded:
 
 def load_certificates() -> _Loaded:
     """Watcher of the certificates that TRUST_OTEL_CERTIFICATES names."""
-    return _load("monitors.certificates", "CertificateInstrumentor", "TRUST_OTEL_CERTIFICATES")
+    return _load("monitors.certificates", "CertificateInstrumentor", lambda wanted: wanted.certificates)
 
 
 def load_dependencies() -> _Loaded:
     """Prober of what TRUST_OTEL_DEPENDENCIES names."""
-    return _load("monitors.dependencies", "DependencyInstrumentor", "TRUST_OTEL_DEPENDENCIES")
+    return _load("monitors.dependencies", "DependencyInstrumentor", lambda wanted: wanted.dependencies)
 
 
 def load_security() -> _Loaded:
     """Reader of what TRUST_OTEL_GEOIP_DATABASE and TRUST_OTEL_REPUTATION_FEEDS name."""
-    return _load("monitors.sources", "SecurityInstrumentor", "TRUST_OTEL_GEOIP_DATABASE", "TRUST_OTEL_REPUTATION_FEEDS")
+    return _load(
+        "monitors.sources", "SecurityInstrumentor", lambda wanted: wanted.geoip_database or wanted.reputation_feeds
+    )
 
 
 def load_sla_file() -> _Loaded:
     """Reader of the service level agreements that TRUST_OTEL_SLA_FILE names."""
-    return _load("monitors.sla_file", "SlaInstrumentor", "TRUST_OTEL_SLA_FILE")
+    return _load("monitors.sla_file", "SlaInstrumentor", lambda wanted: wanted.sla_file)
 
 
-def _load(module: str, name: str, *wanted_by: str) -> _Loaded:
-    """The instrumentor, if this distro was chosen and, where settings want it, one of them is set."""
-    if not distro.chosen() or (wanted_by and not any(settings.value(setting) for setting in wanted_by)):
+def _load(module: str, name: str, needs: Callable[[Settings], object] = lambda _: True) -> _Loaded:
+    """The instrumentor, if this distro was chosen and the settings that it needs are set."""
+    if not distro.chosen() or not needs(settings.current()):
         return _Inert()
     return _instrumentor(module, name)
 

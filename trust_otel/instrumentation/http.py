@@ -57,7 +57,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         recorder = recorder_of(kwargs.get("metrics"))
         self._workers = workers = WorkerThreads()
         recorder.executors.observe_executors(workers.states)
-        proxies = TrustedProxies(settings.value("TRUST_OTEL_TRUSTED_PROXIES"))
+        proxies = TrustedProxies(settings.current().trusted_proxies)
 
         def begin(scope: Scope) -> _Exchange | None:
             try:

@@ -51,7 +51,7 @@ class TrustServiceMetrics:
     """
 
     def __init__(self, meter_provider: MeterProvider | None = None, *, limits: settings.Limits | None = None) -> None:
-        self._recorder = Recorder(shared_instruments(limits or settings.limits(), meter_provider))
+        self._recorder = Recorder(shared_instruments(limits or settings.current().limits, meter_provider))
         self._bind()
 
     # Requests

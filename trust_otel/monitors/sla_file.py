@@ -29,9 +29,8 @@ class SlaInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cla
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._sla_file = SlaFile(
-            kwargs.get("path") or settings.value("TRUST_OTEL_SLA_FILE"), recorder_of(kwargs.get("metrics"))
-        )
+        path = kwargs.get("path") or settings.current().sla_file or ""
+        self._sla_file = SlaFile(path, recorder_of(kwargs.get("metrics")))
         # Before the service records anything, so that its first events are evaluated.
         self._sla_file.read_if_changed()
         self._periodic = Periodic("trust-otel-sla", _SECONDS, self._sla_file.read_if_changed)

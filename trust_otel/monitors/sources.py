@@ -37,8 +37,9 @@ class SecurityInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
 
     def _instrument(self, **kwargs: Any) -> None:
         self._recorder = recorder_of(kwargs.get("metrics"))
-        self._database_path = settings.value("TRUST_OTEL_GEOIP_DATABASE")
-        feed_paths = settings.value("TRUST_OTEL_REPUTATION_FEEDS")
+        wanted = settings.current()
+        self._database_path = wanted.geoip_database or ""
+        feed_paths = wanted.reputation_feeds
         self._countries = Countries(self._database_path) if self._database_path else None
         self._feeds = Feeds(feed_paths)
         if self._countries is not None:

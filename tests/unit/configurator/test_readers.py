@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import ConsoleMetricExporter
+from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricReader
 from opentelemetry.sdk.resources import Resource
 
 from trust_otel import TrustServiceMetrics, settings
@@ -43,12 +44,16 @@ def _exporter(reader: Any) -> Any:
     return reader._exporter
 
 
+def _readers(*exporters: str) -> list[MetricReader]:
+    return make_readers(replace(settings.current(), metrics_exporters=exporters))
+
+
 def test_none_makes_none() -> None:
-    assert make_readers(()) == []
+    assert _readers() == []
 
 
 def test_prometheus_is_an_endpoint() -> None:
-    readers = make_readers(("prometheus",))
+    readers = _readers("prometheus")
     assert [type(reader) for reader in readers] == [PrometheusReader]
     _stop(readers)
 
@@ -56,7 +61,7 @@ def test_prometheus_is_an_endpoint() -> None:
 def test_otlp_pushes_over_http_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "100")
-    (reader,) = make_readers(("otlp",))
+    (reader,) = _readers("otlp")
     assert type(reader) is PeriodicReader
     assert "proto.http" in type(_exporter(reader)).__module__
     reader._exporter.shutdown()
@@ -68,14 +73,14 @@ def test_otlp_pushes_over_grpc_when_asked_for(monkeypatch: pytest.MonkeyPatch, n
     monkeypatch.setenv(name, "grpc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "100")
-    (reader,) = make_readers(("otlp",))
+    (reader,) = _readers("otlp")
     assert "proto.grpc" in type(_exporter(reader)).__module__
     reader._exporter.shutdown()
     _stop([reader])
 
 
 def test_console_and_prometheus_beside_each_other() -> None:
-    readers = make_readers(("console", "prometheus"))
+    readers = _readers("console", "prometheus")
     assert isinstance(_exporter(readers[0]), ConsoleMetricExporter)
     console = _exporter(readers[0]).out = StringIO()
     provider = MeterProvider(readers, shutdown_on_exit=False)
@@ -97,7 +102,7 @@ def test_exporter_that_cannot_start_is_told_and_the_others_start(
         return genuine(signal, name)
 
     monkeypatch.setattr(configurator, "exporter_class", broken)
-    readers = make_readers(("otlp", "prometheus"))
+    readers = _readers("otlp", "prometheus")
     assert [type(reader) for reader in readers] == [PrometheusReader]
     assert "do not go to 'otlp'" in caplog.text
     assert "RuntimeError at " in caplog.text
@@ -111,7 +116,7 @@ def test_taken_port_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch, cap
         taken.listen()
         port = taken.getsockname()[1]
         monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_PORT", str(port))
-        assert make_readers(("prometheus",)) == []
+        assert _readers("prometheus") == []
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert f"127.0.0.1:{port}" in record.getMessage()
     assert "OTEL_EXPORTER_PROMETHEUS_PORT" in record.getMessage()
@@ -121,7 +126,7 @@ def test_host_that_is_not_this_machines_is_told(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "host.invalid")
-    assert make_readers(("prometheus",)) == []
+    assert _readers("prometheus") == []
     assert "host.invalid" in caplog.text
 
 
@@ -200,12 +205,12 @@ def _sending(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[MeterPr
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     provider = MeterProvider(
-        make_readers(("otlp",)),
+        _readers("otlp"),
         Resource({"service.name": "sender"}),
-        views=make_views(ALL.values()),
+        views=make_views(ALL.values(), settings.current().limits),
         shutdown_on_exit=False,
     )
-    return provider, TrustServiceMetrics(provider, limits=settings.limits({}))
+    return provider, TrustServiceMetrics(provider, limits=settings.Settings.from_environment({}).limits)
 
 
 def _record(metrics: TrustServiceMetrics) -> None:

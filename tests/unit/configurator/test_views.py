@@ -7,6 +7,7 @@ from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+from trust_otel import settings
 from trust_otel.configurator import make_views
 from trust_otel.metrics import recorder_of
 from trust_otel.semconv.metrics import ALL
@@ -31,7 +32,9 @@ def reader() -> InMemoryMetricReader:
 
 @pytest.fixture
 def provider(reader: InMemoryMetricReader) -> Any:
-    provider = MeterProvider([reader], views=make_views(ALL.values()), shutdown_on_exit=False)
+    provider = MeterProvider(
+        [reader], views=make_views(ALL.values(), settings.current().limits), shutdown_on_exit=False
+    )
     yield provider
     provider.shutdown()
 
@@ -73,13 +76,11 @@ def test_limit_of_the_sdk_never_cuts_what_the_setting_lets_through(
     from trust_otel import TrustServiceMetrics, settings
 
     monkeypatch.setenv("TRUST_OTEL_CARDINALITY_LIMIT", limit)
-    provider = MeterProvider([reader], views=make_views(ALL.values()), shutdown_on_exit=False)
-    metrics = TrustServiceMetrics(provider)
-    assert (
-        recorder_of(metrics).instruments.limits.label_sets
-        == settings.value("TRUST_OTEL_CARDINALITY_LIMIT")
-        == int(limit)
+    provider = MeterProvider(
+        [reader], views=make_views(ALL.values(), settings.current().limits), shutdown_on_exit=False
     )
+    metrics = TrustServiceMetrics(provider)
+    assert recorder_of(metrics).instruments.limits.label_sets == settings.current().cardinality_limit == int(limit)
     sent = int(limit) * 2
     for number in range(sent):
         metrics.record_compliance_check(framework=f"f{number % 19}", control=f"c{number // 19}", passed=number % 2 == 0)

@@ -27,7 +27,10 @@ class Endpoint:
     def __init__(self, *views: View, resource: Resource = RESOURCE) -> None:
         self.reader = PrometheusReader("127.0.0.1", 0)
         self.provider = MeterProvider(
-            [self.reader], resource, views=[*views, *make_views(ALL.values())], shutdown_on_exit=False
+            [self.reader],
+            resource,
+            views=[*views, *make_views(ALL.values(), settings.current().limits)],
+            shutdown_on_exit=False,
         )
 
     def scrape(self, accept: str = "text/plain") -> str:
@@ -87,7 +90,7 @@ def test_buckets_are_cumulative_and_their_bounds_written_as_prometheus_writes_th
     serve: Callable[..., Endpoint], parsed: Parse
 ) -> None:
     endpoint = serve()
-    metrics = TrustServiceMetrics(endpoint.provider, limits=settings.limits({}))
+    metrics = TrustServiceMetrics(endpoint.provider, limits=settings.Settings.from_environment({}).limits)
     for score in (1, 2, 2, 5):
         metrics.record_business_metric("customer_satisfaction", score)
     samples = parsed(endpoint.scrape())
@@ -136,7 +139,7 @@ def test_open_metrics_is_served_to_who_asks(serve: Callable[..., Endpoint]) -> N
     from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
     endpoint = serve()
-    TrustServiceMetrics(endpoint.provider, limits=settings.limits({})).record_audit_event("x")
+    TrustServiceMetrics(endpoint.provider, limits=settings.Settings.from_environment({}).limits).record_audit_event("x")
     text = endpoint.scrape("application/openmetrics-text; version=1.0.0")
     assert text.endswith("# EOF\n")
     assert {family.name for family in text_string_to_metric_families(text)} >= {"trust_audit_events", "target_info"}

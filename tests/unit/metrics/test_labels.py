@@ -23,7 +23,7 @@ from trust_otel.semconv.metrics import (
     TRUST_SECURITY_AUTH_FAILURES,
 )
 
-LIMITS = settings.limits({})
+LIMITS = settings.Settings.from_environment({}).limits
 
 
 class Labels:

@@ -93,6 +93,7 @@ def test_neither_the_log_nor_an_error_nor_the_table_shows_it(
     for value in _values(40, setting.name):
         environment = _environment(setting, value)
         shown = _shown_by_the_table(environment) + repr(settings.check(environment))
+        shown += repr(settings.Settings.from_environment(environment))
         strict = {**environment, settings.STRICT: "true"}
         try:
             distro.prepare(strict)
@@ -115,9 +116,10 @@ def test_the_doctor_does_not_show_it(setting: settings.Setting, caplog: pytest.L
 def test_names_of_what_is_accepted_are_harmless() -> None:
     """They become labels of series."""
     for value in _values(300, "names"):
-        for name in ("TRUST_OTEL_DEPENDENCIES", "TRUST_OTEL_CERTIFICATES"):
-            parsed = settings.value(name, {name: value}) or ()
-            assert not any(_MARK in (one.name or "") for one in parsed), value
+        names = ("TRUST_OTEL_DEPENDENCIES", "TRUST_OTEL_CERTIFICATES")
+        read = settings.Settings.from_environment(dict.fromkeys(names, value))
+        parsed = (*(read.dependencies or ()), *(read.certificates or ()))
+        assert not any(_MARK in (one.name or "") for one in parsed), value
 
 
 def _is_host(value: str) -> bool:

@@ -1,9 +1,13 @@
 """Settings: how a value is read, and what is said about a bad one."""
 
+from dataclasses import FrozenInstanceError
+
 import pytest
+from opentelemetry.sdk import environment_variables
 
 from trust_otel import settings
 from trust_otel.distro import DEFAULTS
+from trust_otel.settings import Settings
 
 
 def _problem(name: str, value: str) -> str:
@@ -19,8 +23,7 @@ def test_nothing_set_is_nothing_wrong() -> None:
 def test_empty_value_counts_as_unset() -> None:
     environment = {setting.name: "" for setting in settings.SETTINGS}
     assert settings.check(environment) == []
-    for setting in settings.SETTINGS:
-        assert settings.value(setting.name, environment) == settings.value(setting.name, {})
+    assert Settings.from_environment(environment) == Settings.from_environment({})
 
 
 def test_every_default_is_a_value_that_its_setting_takes() -> None:
@@ -85,7 +88,8 @@ def test_bad_value_is_named_with_its_remedy_and_the_default_is_used(name: str, v
     remedy, _, used = said.partition("; ")
     assert remedy.partition("is not usable: ")[2]
     assert used == ("leaving it unset" if setting.default is None else f"using the default {setting.default!r}")
-    assert settings.value(name, {name: value}) == settings.value(name, {})
+    assert Settings.from_environment({name: value}) == Settings.from_environment({})
+    assert setting.read({name: value}) == setting.read({})
 
 
 @pytest.mark.parametrize(
@@ -107,14 +111,16 @@ def test_bad_value_is_named_with_its_remedy_and_the_default_is_used(name: str, v
 )
 def test_good_value_has_its_meaning(name: str, value: str, meaning: object) -> None:
     assert settings.check({name: value}) == []
-    assert settings.value(name, {name: value}) == meaning
+    (setting,) = (setting for setting in settings.SETTINGS if setting.name == name)
+    assert setting.read({name: value}) == meaning
 
 
 @pytest.mark.parametrize("address", ["unix:///run/collector.sock", "dns:///collector:4317", "localhost:4317"])
 def test_addresses_that_grpc_understands_are_left_alone(address: str) -> None:
     environment = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": address}
     assert settings.check(environment) == []
-    assert settings.value("OTEL_EXPORTER_OTLP_ENDPOINT", environment) == address
+    (setting,) = (setting for setting in settings.SETTINGS if setting.name == "OTEL_EXPORTER_OTLP_ENDPOINT")
+    assert setting.read(environment) == address
 
 
 def test_an_address_without_a_scheme_is_none_for_http() -> None:
@@ -148,7 +154,30 @@ def test_a_problem_does_not_flood_the_log() -> None:
 
 def test_names_that_only_look_like_settings_are_found() -> None:
     environment = {"TRUST_OTEL_CARDINALTY_LIMIT": "5", "TRUST_OTEL_STRICT": "true", "OTEL_WHATEVER": "1", "PATH": ""}
-    assert settings.unknown_names(environment) == ["TRUST_OTEL_CARDINALTY_LIMIT"]
+    (unknown,) = settings.unknown_names(environment)
+    assert str(unknown) == "TRUST_OTEL_CARDINALTY_LIMIT is not a setting; did you mean TRUST_OTEL_CARDINALITY_LIMIT?"
+    (unknown,) = settings.unknown_names({"TRUST_OTEL_UNHEARD_OF": "1"})
+    assert str(unknown) == "TRUST_OTEL_UNHEARD_OF is not a setting; see `trust-otel settings`"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("OTEL_EXPORTER_OTLP_ENDPIONT", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+        ("OTEL_METRICS_EXPORTERS", "OTEL_METRICS_EXPORTER"),
+        ("OTEL_METRICS_EXPORT_INTERVAL", "OTEL_METRIC_EXPORT_INTERVAL"),
+        ("OTEL_RESSOURCE_ATTRIBUTES", "OTEL_RESOURCE_ATTRIBUTES"),
+    ],
+)
+def test_misspelt_names_of_opentelemetry_are_found(name: str, meant: str) -> None:
+    assert settings.unknown_names({name: "x"}) == [(name, meant)]
+
+
+def test_other_variables_of_opentelemetry_are_no_mistake() -> None:
+    names = {name for name in vars(environment_variables) if name.startswith("OTEL_")}
+    assert len(names) > 50
+    newer = ("OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT", "OTEL_PYTHON_LOG_CORRELATION", "OTEL_SEMCONV_STABILITY_OPT_IN")
+    assert settings.unknown_names(dict.fromkeys((*names, *newer), "x")) == []
 
 
 @pytest.mark.parametrize("name", ["COLLECTOR_BINARY", "PROMETHEUS_BINARY", "PROMTOOL_BINARY", "STACK_DIRECTORY"])
@@ -157,7 +186,7 @@ def test_variables_of_the_local_stack_are_known(name: str) -> None:
 
 
 def test_limits_come_from_their_settings() -> None:
-    limits = settings.limits(
+    limits = Settings.from_environment(
         {
             "TRUST_OTEL_CARDINALITY_LIMIT": "11",
             "TRUST_OTEL_ATTRIBUTE_LENGTH": "12",
@@ -170,7 +199,7 @@ def test_limits_come_from_their_settings() -> None:
             "TRUST_OTEL_CLIENT_ADDRESS": "hashed",
             "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE": "/etc/key",
         }
-    )
+    ).limits
     assert limits == settings.Limits(
         label_sets=11,
         attribute_length=12,
@@ -205,3 +234,28 @@ def test_where_the_distro_sets_nothing_the_table_promises_the_default_of_upstrea
         if not setting.own and setting.default is not None and setting.name not in DEFAULTS
     }
     assert promised == upstream
+
+
+def test_settings_are_frozen_and_typed_fields_of_the_table() -> None:
+    read = Settings.from_environment({"TRUST_OTEL_DB_SLOW_SECONDS": "2", "OTEL_METRICS_EXPORTER": "console"})
+    assert (read.db_slow_seconds, read.metrics_exporters, read.strict) == (2.0, ("console",), False)
+    with pytest.raises(FrozenInstanceError):
+        read.strict = True  # type: ignore[misc]
+
+
+def test_current_settings_follow_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUST_OTEL_ATTRIBUTE_LENGTH", "64")
+    assert settings.current().attribute_length == 64
+    assert settings.current() is settings.current()
+    monkeypatch.setenv("TRUST_OTEL_ATTRIBUTE_LENGTH", "65")
+    assert settings.current().attribute_length == 65
+
+
+def test_protocol_and_exporters_of_a_signal() -> None:
+    read = Settings.from_environment({"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc", "OTEL_LOGS_EXPORTER": "console"})
+    assert [read.otlp_protocol_of(signal) for signal in ("metrics", "traces", "logs")] == [
+        "http/protobuf",
+        "grpc",
+        "http/protobuf",
+    ]
+    assert [read.exporters_of(signal) for signal in ("metrics", "traces", "logs")] == [("otlp",), (), ("console",)]

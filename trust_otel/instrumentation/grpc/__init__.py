@@ -40,7 +40,7 @@ class GrpcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         return ("grpcio >= 1.60",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        proxies = TrustedProxies(settings.value("TRUST_OTEL_TRUSTED_PROXIES"))
+        proxies = TrustedProxies(settings.current().trusted_proxies)
         self._recording = Recording(recorder_of(kwargs.get("metrics")), proxies)
         self._patches = Patches()
         self._patches.replace(grpc, "server", partial(_measured_server, self._recording, ServerInterceptor))

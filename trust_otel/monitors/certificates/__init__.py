@@ -12,7 +12,7 @@ from trust_otel.background import Periodic
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.monitors.certificates.report import SourceReport
-from trust_otel.setting_lists import CertificateSource
+from trust_otel.settings import Settings
 
 if TYPE_CHECKING:
     from trust_otel.monitors.certificates.watch import Watch, Watched
@@ -41,13 +41,13 @@ class CertificateInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstre
 
     def _instrument(self, **kwargs: Any) -> None:
         self._series = series = _Series(recorder_of(kwargs.get("metrics")))
-        watch = _watch(settings.value(_SETTING) or (), settings.value("TRUST_OTEL_CERTIFICATE_PASSWORD_FILE"))
+        wanted = settings.current()
+        watch = _watch(wanted)
         if watch is None:
             series.show_reports([SourceReport(_SETTING, _MISSING)])
             return
         series.declare(watch.responders)
-        interval = settings.value("TRUST_OTEL_CERTIFICATE_INTERVAL")
-        self._periodic = Periodic("trust-otel-certificates", interval, lambda: series.show(watch))
+        self._periodic = Periodic("trust-otel-certificates", wanted.certificate_interval, lambda: series.show(watch))
         self._periodic.start()
 
     def _uninstrument(self, **kwargs: Any) -> None:
@@ -58,18 +58,13 @@ class CertificateInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstre
         self._series.remove()
 
 
-def check_sources(sources: Iterable[CertificateSource], password_file: str | None) -> list[SourceReport]:
-    """Look once at everything that the service would watch, and record nothing.
-
-    Args:
-        sources: What TRUST_OTEL_CERTIFICATES says.
-        password_file: What TRUST_OTEL_CERTIFICATE_PASSWORD_FILE says.
-    """
-    watch = _watch(sources, password_file)
+def check_sources(wanted: Settings) -> list[SourceReport]:
+    """Look once at everything that the service would watch, and record nothing."""
+    watch = _watch(wanted)
     return [SourceReport(_SETTING, _MISSING)] if watch is None else list(watch.look().reports)
 
 
-def _watch(sources: Iterable[CertificateSource], password_file: str | None) -> Watch | None:
+def _watch(wanted: Settings) -> Watch | None:
     """The watch, or `None` without the package that reads certificates."""
     try:
         from cryptography import __version__ as version
@@ -79,7 +74,7 @@ def _watch(sources: Iterable[CertificateSource], password_file: str | None) -> W
         from trust_otel.monitors.certificates.watch import Watch
     except ImportError:
         return None
-    return Watch(sources, password_file, settings.value("TRUST_OTEL_ATTRIBUTE_LENGTH"))
+    return Watch(wanted.certificates or (), wanted.certificate_password_file, wanted.attribute_length)
 
 
 class _Series:

@@ -29,10 +29,11 @@ class DependencyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
 
     def _instrument(self, **kwargs: Any) -> None:
         self._recorder = recorder_of(kwargs.get("metrics"))
-        interval = settings.value("TRUST_OTEL_DEPENDENCY_INTERVAL")
-        timeout = settings.value("TRUST_OTEL_DEPENDENCY_TIMEOUT")
-        dependencies = settings.value("TRUST_OTEL_DEPENDENCIES") or ()
-        self._monitors = [Monitor(dependency, interval, timeout, self._recorder) for dependency in dependencies]
+        wanted = settings.current()
+        self._monitors = [
+            Monitor(dependency, wanted.dependency_interval, wanted.dependency_timeout, self._recorder)
+            for dependency in wanted.dependencies or ()
+        ]
         atexit.register(self._stop)
         for monitor in self._monitors:
             monitor.start()

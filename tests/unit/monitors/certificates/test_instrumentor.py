@@ -16,7 +16,7 @@ import pytest
 from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, der, pem, write
 from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
 from trust_otel.monitors.certificates import CertificateInstrumentor, SourceReport, check_sources
-from trust_otel.setting_lists import certificate_sources
+from trust_otel.settings import Settings
 
 NOT_AFTER = "trust.certificate.not_after"
 UP = "trust.otel.source.up"
@@ -183,13 +183,13 @@ def test_without_cryptography_one_problem_says_what_to_install(
     ]
     instrumentor.uninstrument()
     assert recording.series(UP) == []
-    (report,) = check_sources(certificate_sources("/a.pem,/b.pem"), None)
+    (report,) = check_sources(Settings.from_environment({"TRUST_OTEL_CERTIFICATES": "/a.pem,/b.pem"}))
     assert "pip install" in (report.problem or "")
 
 
 def test_an_old_cryptography_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryptography.__version__", "44.0.3")
-    (report,) = check_sources(certificate_sources("/a.pem"), None)
+    (report,) = check_sources(Settings.from_environment({"TRUST_OTEL_CERTIFICATES": "/a.pem"}))
     assert "45 or later" in (report.problem or "")
 
 
@@ -200,7 +200,7 @@ def test_a_check_reports_every_source_in_the_order_of_the_setting(
     file = write(tmp_path / "a.pem", pem(leaf, authority.certificate))
     server = web_server(lambda request: (200, {}, authority.answer(request.body)))
     sources = f"x=ocsp+{server.url},/none.pem,tls={file}"
-    assert check_sources(certificate_sources(sources), None) == [
+    assert check_sources(Settings.from_environment({"TRUST_OTEL_CERTIFICATES": sources})) == [
         SourceReport("x", None),
         SourceReport("/none.pem", "No such file or directory"),
         SourceReport("tls", None, 2, (NOW + 3 * DAY).timestamp()),
