@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from time import monotonic
 from typing import Any, Final
 
+from trust_ops.variables import unknown_names
 from trust_otel import distro, settings
 from trust_otel.settings import Settings
 from trust_otel.shown import place_of
@@ -45,7 +46,7 @@ def _settings(environment: Mapping[str, str]) -> Iterator[Finding]:
     problems = settings.check(environment)
     for problem in problems:
         yield Finding("setting", problem.name, str(problem))
-    for unknown in settings.unknown_names(environment):
+    for unknown in unknown_names(environment):
         yield Finding("setting", unknown.name, str(unknown))
     if not problems:
         named = [setting.name for setting in settings.SETTINGS if environment.get(setting.name)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from trust_ops.variables import VARIABLES
 from trust_otel.settings import SETTINGS, Setting, check
 
 HIDDEN = "***"
@@ -24,12 +25,21 @@ doctor` or `trust-otel settings`, not in a series. An error gives the position o
 """
 
 
+_OPERATOR_HEADER = """## Variables of the command `trust-otel`
+
+Read by `trust-otel stack`, `trust-otel incidents`, `trust-otel review` and `trust-otel grafana`, and declared in
+`trust_ops/variables.py`. All but those of executables can also be given as options. A service ignores them. The
+variables of the Alertmanager configuration are in [alerting.md](alerting.md).
+"""
+
+
 def settings_page() -> str:
     """The settings as Markdown."""
     own = [setting for setting in SETTINGS if setting.own]
     upstream = [setting for setting in SETTINGS if not setting.own]
     parts = [_HEADER, "## Of trust-otel\n", *_table(own), ""]
     parts += ["## Of OpenTelemetry, with the defaults of trust-otel\n", *_table(upstream)]
+    parts += ["", _OPERATOR_HEADER, *_table(VARIABLES)]
     return "\n".join(parts) + "\n"
 
 
@@ -46,16 +56,16 @@ def settings_json(environment: Mapping[str, str]) -> list[dict[str, Any]]:
             "set": _shown(setting, environment.get(setting.name)),
             "usable": not check(environment, [setting]),
         }
-        for setting in SETTINGS
+        for setting in (*SETTINGS, *VARIABLES)
     ]
 
 
 def settings_text(environment: Mapping[str, str]) -> str:
     """The settings for a terminal, those that are set with their value, bad ones marked."""
-    return "\n".join(_entry(setting, environment) for setting in SETTINGS)
+    return "\n".join(_entry(setting, environment) for setting in (*SETTINGS, *VARIABLES))
 
 
-def _table(settings: list[Setting]) -> list[str]:
+def _table(settings: Iterable[Setting]) -> list[str]:
     rows = [f"| `{setting.name}`{_mark(setting)} | {_default(setting)} | {setting.help} |" for setting in settings]
     return ["| variable | default | meaning |", "|---|---|---|", *rows]
 

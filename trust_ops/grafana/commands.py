@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from trust_ops import variables
 from trust_ops.grafana.access import bring_about
 from trust_ops.grafana.access_file import read_access
 from trust_ops.grafana.client import Grafana
@@ -29,36 +30,11 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 def _connection(function: Callable[..., None]) -> Callable[..., None]:
     options = (
-        click.option("--url", envvar="GRAFANA_URL", show_envvar=True, required=True, help="Where Grafana is."),
-        click.option(
-            "--token-file",
-            type=_FILE,
-            envvar="GRAFANA_TOKEN_FILE",
-            show_envvar=True,
-            help="File with the token of an administrator's service account.",
-        ),
-        click.option(
-            "--user",
-            envvar="GRAFANA_ADMIN_USER",
-            show_envvar=True,
-            default="admin",
-            show_default=True,
-            help="Administrator, where there is no token.",
-        ),
-        click.option(
-            "--password-file",
-            type=_FILE,
-            envvar="GRAFANA_ADMIN_PASSWORD_FILE",
-            show_envvar=True,
-            help="File with the administrator's password.",
-        ),
-        click.option(
-            "--ca-file",
-            type=_FILE,
-            envvar="GRAFANA_CA_FILE",
-            show_envvar=True,
-            help="PEM file of the authorities that Grafana's certificate may come from.  [default: the system's]",
-        ),
+        variables.option(variables.GRAFANA_URL, "--url", required=True),
+        variables.option(variables.GRAFANA_TOKEN_FILE, "--token-file", type=_FILE),
+        variables.option(variables.GRAFANA_ADMIN_USER, "--user"),
+        variables.option(variables.GRAFANA_ADMIN_PASSWORD_FILE, "--password-file", type=_FILE),
+        variables.option(variables.GRAFANA_CA_FILE, "--ca-file", type=_FILE),
     )
     for option in reversed(options):
         function = option(function)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from trust_ops import variables
 from trust_ops.incidents import incident, review_page, review_period
 from trust_ops.incidents.client import Client, ClientError
 from trust_ops.incidents.console import print_incident, print_incidents, print_review
@@ -26,22 +27,8 @@ DEFAULT_PORT = 9099
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
-_url = click.option(
-    "--url",
-    default=f"http://127.0.0.1:{DEFAULT_PORT}",
-    envvar="TRUST_OTEL_INCIDENTS_URL",
-    show_default=True,
-    show_envvar=True,
-    help="Where the receiver is.",
-)
-_token_file = click.option(
-    "--token-file",
-    type=_FILE,
-    envvar="TRUST_OTEL_INCIDENTS_OPERATOR_TOKEN_FILE",
-    show_envvar=True,
-    required=True,
-    help="File with your token, one of the receiver's operators.",
-)
+_url = variables.option(variables.INCIDENTS_URL, "--url")
+_token_file = variables.option(variables.INCIDENTS_OPERATOR_TOKEN_FILE, "--token-file", type=_FILE, required=True)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _by = click.option("--by", "person", default=getuser, show_default="your login name", help="Who says so.")
 
@@ -94,47 +81,11 @@ def incidents() -> None:
 
 
 @incidents.command()
-@click.option(
-    "--database",
-    default="sqlite:///.trust-otel/incidents.db",
-    envvar="TRUST_OTEL_INCIDENTS_DATABASE",
-    show_default=True,
-    show_envvar=True,
-    help="SQLAlchemy URL: sqlite:///path, or postgresql://user:password@host/name.",
-)
-@click.option(
-    "--listen",
-    type=Listen(),
-    default=f"127.0.0.1:{DEFAULT_PORT}",
-    envvar="TRUST_OTEL_INCIDENTS_LISTEN",
-    show_default=True,
-    show_envvar=True,
-    help="Address and port.",
-)
-@click.option(
-    "--token-file",
-    type=_FILE,
-    envvar="TRUST_OTEL_INCIDENTS_TOKEN_FILE",
-    show_envvar=True,
-    required=True,
-    help="File with the tokens of those who deliver, one a line.",
-)
-@click.option(
-    "--operator-token-file",
-    type=_FILE,
-    envvar="TRUST_OTEL_INCIDENTS_OPERATOR_TOKEN_FILE",
-    show_envvar=True,
-    required=True,
-    help="File with the tokens of those who read and acknowledge.",
-)
-@click.option(
-    "--alertmanager",
-    "alertmanagers",
-    multiple=True,
-    envvar="TRUST_OTEL_INCIDENTS_ALERTMANAGER",
-    show_envvar=True,
-    help="Address of Alertmanager; once for each member of a cluster.",
-)
+@variables.option(variables.INCIDENTS_DATABASE, "--database")
+@variables.option(variables.INCIDENTS_LISTEN, "--listen", type=Listen())
+@variables.option(variables.INCIDENTS_TOKEN_FILE, "--token-file", type=_FILE, required=True)
+@variables.option(variables.INCIDENTS_OPERATOR_TOKEN_FILE, "--operator-token-file", type=_FILE, required=True)
+@variables.option(variables.INCIDENTS_ALERTMANAGER, "--alertmanager", "alertmanagers", multiple=True)
 @click.option(
     "--keep",
     type=DurationText(),

@@ -11,20 +11,15 @@ from pathlib import Path
 
 import click
 
+from trust_ops import variables
 from trust_ops.stack.binaries import find
 from trust_ops.stack.errors import ComponentError, StackError
 from trust_ops.stack.recipes import binaries
 from trust_ops.stack.stack import Stack
 from trust_ops.stack.state import Addresses, ComponentStatus
 
-_directory = click.option(
-    "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path(".trust-otel/stack"),
-    envvar="TRUST_OTEL_STACK_DIRECTORY",
-    show_default=True,
-    show_envvar=True,
-    help="Folder of the stack: data, logs, and what runs where.",
+_directory = variables.option(
+    variables.STACK_DIRECTORY, "--directory", type=click.Path(file_okay=False, path_type=Path)
 )
 
 

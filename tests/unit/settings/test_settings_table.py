@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from trust_ops import settings_table
+from trust_ops.variables import VARIABLES
 from trust_otel.settings import SETTINGS
 
 _ROOT = Path(__file__).parents[3]
@@ -15,12 +16,12 @@ def test_the_page_of_the_documentation_is_fresh() -> None:
 
 def test_every_setting_stands_in_the_page_once() -> None:
     page = settings_table.settings_page()
-    for setting in SETTINGS:
+    for setting in (*SETTINGS, *VARIABLES):
         assert page.count(f"| `{setting.name}`{' †' if setting.secret else ''} |") == 1
 
 
 def test_a_cell_never_breaks_the_table() -> None:
-    for setting in SETTINGS:
+    for setting in (*SETTINGS, *VARIABLES):
         assert "|" not in setting.help
         assert "\n" not in setting.help
 
@@ -30,7 +31,7 @@ def test_json_tells_what_is_set_and_whether_it_is_usable() -> None:
         row["name"]: row
         for row in settings_table.settings_json({"TRUST_OTEL_STRICT": "yes", "OTEL_SDK_DISABLED": "true"})
     }
-    assert list(rows) == [setting.name for setting in SETTINGS]
+    assert list(rows) == [setting.name for setting in (*SETTINGS, *VARIABLES)]
     assert (rows["TRUST_OTEL_STRICT"]["set"], rows["TRUST_OTEL_STRICT"]["usable"]) == ("yes", False)
     assert (rows["OTEL_SDK_DISABLED"]["set"], rows["OTEL_SDK_DISABLED"]["usable"]) == ("true", True)
     assert (rows["OTEL_METRICS_EXPORTER"]["set"], rows["OTEL_METRICS_EXPORTER"]["default"]) == (None, "otlp")

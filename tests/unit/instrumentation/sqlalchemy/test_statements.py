@@ -10,6 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from sqlalchemy.pool import StaticPool
 
 from trust_otel.instrumentation.sqlalchemy import SqlAlchemyInstrumentor
+from trust_otel.metrics import recorder_of
 
 table = sa.Table(
     "things", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("name", sa.String, unique=True)
@@ -193,13 +194,15 @@ def test_instrument_works_again_after_uninstrument(metrics: Any, recorded: Any, 
 
 
 def test_failure_of_a_listener_does_not_reach_the_service(
-    engine: sa.Engine, metrics: Any, recorded: Any, monkeypatch: pytest.MonkeyPatch
+    engine: sa.Engine, instrumentor: Any, metrics: Any, recorded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(**_labels: Any) -> None:
         raise RuntimeError("broken")
 
     for name in ("record_database_operation", "record_database_transaction", "record_connection_wait"):
-        monkeypatch.setattr(metrics, name, broken)
+        monkeypatch.setattr(recorder_of(metrics).database, name, broken)
+    instrumentor.uninstrument()
+    instrumentor.instrument(metrics=metrics)
     with engine.begin() as connection:
         assert connection.execute(sa.text("SELECT 1")).scalar() == 1
     recorded.expected_loss = {"internal_error": 3}

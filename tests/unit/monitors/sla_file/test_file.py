@@ -65,7 +65,7 @@ def test_nothing_is_left_after_the_end(recording: Any, path: Path) -> None:
 
 
 def test_changed_file_is_read_again_and_an_unchanged_one_is_not(recording: Any, path: Path) -> None:
-    agreements = SlaFile(str(path), recording.metrics)
+    agreements = SlaFile(str(path), recording.recorder)
     agreements.read_if_changed()
     recording.recorder.business.set_slas(())
     agreements.read_if_changed()
@@ -79,7 +79,7 @@ def test_changed_file_is_read_again_and_an_unchanged_one_is_not(recording: Any, 
 def test_bad_file_changes_nothing_and_is_told(
     recording: Any, path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    agreements = SlaFile(str(path), recording.metrics)
+    agreements = SlaFile(str(path), recording.recorder)
     agreements.read_if_changed()
     path.write_bytes(content)
     for _ in range(3):
@@ -98,7 +98,7 @@ def test_bad_file_changes_nothing_and_is_told(
 
 def test_file_that_comes_later_is_read(recording: Any, path: Path) -> None:
     path.unlink()
-    agreements = SlaFile(str(path), recording.metrics)
+    agreements = SlaFile(str(path), recording.recorder)
     agreements.read_if_changed()
     assert source_up(recording) == [0]
     path.write_text(CONTENT)
@@ -108,7 +108,7 @@ def test_file_that_comes_later_is_read(recording: Any, path: Path) -> None:
 
 
 def test_file_that_goes_leaves_its_agreements(recording: Any, path: Path) -> None:
-    agreements = SlaFile(str(path), recording.metrics)
+    agreements = SlaFile(str(path), recording.recorder)
     agreements.read_if_changed()
     path.unlink()
     agreements.read_if_changed()
@@ -123,7 +123,7 @@ def test_mounted_configuration_that_is_swapped_is_read_again(recording: Any, tmp
         (tmp_path / version / "sla.toml").write_text(CONTENT.replace("0.99", objective))
     link = tmp_path / "data"
     link.symlink_to("1")
-    agreements = SlaFile(str(link / "sla.toml"), recording.metrics)
+    agreements = SlaFile(str(link / "sla.toml"), recording.recorder)
     agreements.read_if_changed()
     (tmp_path / "new").symlink_to("2")
     os.replace(tmp_path / "new", link)

@@ -186,8 +186,8 @@ def test_uninstrument_takes_the_look_ups_away(
     recording: Any, start: Start, database: Path, blocklist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[object] = []
-    monkeypatch.setattr(recording.metrics, "use_countries", given.append)
-    monkeypatch.setattr(recording.metrics, "use_feeds", given.append)
+    monkeypatch.setattr(recording.recorder.security, "use_countries", given.append)
+    monkeypatch.setattr(recording.recorder.security, "use_feeds", given.append)
     start(GEOIP_DATABASE=str(database), REPUTATION_FEEDS=f"block={blocklist}")
     SecurityInstrumentor().uninstrument()
     assert [callable(look_up) for look_up in given] == [True, True, False, False]
