@@ -10,6 +10,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from trust_otel.urls import parts_of
+
 Network = IPv4Network | IPv6Network
 
 _Entry = TypeVar("_Entry")
@@ -271,12 +273,8 @@ def _entries(text: str) -> list[str]:
 
 
 def _check_url(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    parts = parts_of(url)
+    if parts is None:
         raise BadValueError("each URL needs a host, and a port from 1 to 65535 if any")
     # Of a password with a slash, a part would be taken for the host.
     if "@" in parts.path:

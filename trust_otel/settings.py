@@ -13,7 +13,6 @@ from functools import lru_cache
 from math import isfinite
 from os import environ
 from typing import Any, Final, NamedTuple, TypeVar, cast, overload
-from urllib.parse import urlsplit
 
 from opentelemetry.util._importlib_metadata import entry_points
 
@@ -35,6 +34,7 @@ from trust_otel.setting_lists import (
     usable_headers,
     usable_resource_attributes,
 )
+from trust_otel.urls import parts_of
 
 _Value = TypeVar("_Value")
 
@@ -189,12 +189,7 @@ def _address(text: str) -> str:
         return text.strip()
     # gRPC's usual form has no scheme.
     url = text.strip() if "://" in text else f"http://{text.strip()}"
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    if parts_of(url, ("http", "https")) is None:
         raise BadValueError("set it to an address such as http://localhost:4318")
     return text.strip()
 

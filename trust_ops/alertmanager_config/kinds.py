@@ -9,6 +9,9 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
+from trust_otel.setting_lists import BadValueError
+from trust_otel.urls import parts_of
+
 # Reserved for examples by RFC 2606: a value copied from a page must not be deployed.
 _EXAMPLE = re.compile(r"(^|\.)(example(\.(com|net|org))?|invalid)$", re.IGNORECASE)
 # Less the braces, which would begin a template.
@@ -21,10 +24,6 @@ _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+")
 _INSIDE = re.compile(r"(^|\.)(localhost|svc|local|internal)$", re.IGNORECASE)
 
 _MOST_TEXT = 200
-
-
-class BadValueError(ValueError):
-    """A value that a variable does not take; the text says what it takes."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +95,8 @@ def _pagerduty_url(text: str) -> str:
 
 
 def _url(text: str, remedy: str) -> str:
-    try:
-        parts = urlsplit(_printable(text))
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not _URL.fullmatch(text):
+    parts = parts_of(_printable(text), ("http", "https"))
+    if parts is None or not _URL.fullmatch(text):
         raise BadValueError(remedy)
     _refuse_example(parts.hostname or "")
     return text

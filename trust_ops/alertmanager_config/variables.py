@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from trust_ops.alertmanager_config import kinds
 from trust_ops.alertmanager_config.errors import Problem, RenderError
-from trust_ops.alertmanager_config.kinds import BadValueError, Kind
+from trust_ops.alertmanager_config.kinds import Kind
+from trust_otel.setting_lists import BadValueError
 
 OFF = "off"
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ssl
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
 from trust_ops.grafana.errors import GrafanaError
 from trust_otel.shown import address_of
+from trust_otel.urls import parts_of
 
 _SECONDS = 30.0
 
@@ -44,17 +44,12 @@ def connect(
 
 def check_url(url: str) -> None:
     """Refuses what would send credentials unencrypted over a network. Raises GrafanaError."""
-    try:
-        parts = urlsplit(url)
-        host, credentials = parts.hostname, parts.username or parts.password
-        _ = parts.port
-    except ValueError as error:
-        raise GrafanaError("--url cannot be read; give one such as https://grafana.example.com") from error
-    if credentials:
+    parts = parts_of(url, ("http", "https"))
+    if parts is not None and (parts.username or parts.password):
         raise GrafanaError("--url holds a user or a password; leave them out, and put the password into a file")
-    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+    if parts is None or parts.query or parts.fragment:
         raise GrafanaError("--url is no address of Grafana; give one such as https://grafana.example.com")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise GrafanaError(
             f"--url {address_of(url)} would send the credentials unencrypted; use https, or a loopback address"
         )

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from trust_ops.incidents.payload import Alert, storable
 from trust_ops.incidents.times import format_time, parse_time
 from trust_otel.shown import address_of
+from trust_otel.urls import parts_of
 
 _SECONDS = 5.0
 
@@ -142,12 +142,7 @@ class Alertmanager:
 
 
 def _check(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
+    if parts_of(url, ("http", "https")) is None:
         raise AlertmanagerUrlError("write each as an address such as http://alertmanager:9093")
 
 

@@ -213,7 +213,7 @@ def test_nobody_there_is_told(run: Run) -> None:
         ("http://127.0.0.1.example.com", "would send the credentials unencrypted"),
         ("https://ann:secret@grafana.example.com", "holds a user or a password"),
         ("grafana.example.com", "is no address of Grafana"),
-        ("https://grafana.example.com:port", "cannot be read"),
+        ("https://grafana.example.com:port", "is no address of Grafana"),
     ],
 )
 def test_addresses_that_would_give_credentials_away_are_refused(run: Run, address: str, reason: str) -> None:
