@@ -1,1 +1,1 @@
-"""The command `trust-otel`: everything that operators of trust services run."""
+"""The command `trust-otel`, for operators of trust services."""

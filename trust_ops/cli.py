@@ -23,7 +23,7 @@ from trust_otel.version import __version__
 
 
 class _Commands(click.Group):
-    """Commands whose errors, which may quote what a server has answered, cannot steer the terminal."""
+    """Commands whose error messages are escaped: they may quote a server's response, with control characters in it."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -37,20 +37,18 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
-    """Exact, bounded metrics for trust services, and the stack that carries them to Prometheus."""
+    """Monitoring for trust services: the local stack, alert configuration, incidents and Grafana access."""
 
 
 def _format_options(function: click.decorators.FC) -> click.decorators.FC:
     function = click.option("--json", "form", flag_value="json", help="Print JSON.")(function)
-    return click.option("--markdown", "form", flag_value="markdown", help="Print the page of the documentation.")(
-        function
-    )
+    return click.option("--markdown", "form", flag_value="markdown", help="Print Markdown, as in docs/.")(function)
 
 
 @main.command()
 @_format_options
 def settings(form: str | None) -> None:
-    """Show every variable that trust-otel reads, and what it is set to here."""
+    """Show every environment variable that trust-otel reads, with its current value."""
     if form == "json":
         click.echo(json.dumps(settings_table.settings_json(environ), indent=2))
     elif form == "markdown":
@@ -62,7 +60,7 @@ def settings(form: str | None) -> None:
 @main.command()
 @_format_options
 def conventions(form: str | None) -> None:
-    """Show every metric and attribute, with its name in Prometheus."""
+    """Show every metric and attribute with its Prometheus name."""
     if form == "json":
         click.echo(json.dumps(catalogue.catalogue_json(ALL_METRICS), indent=2))
     elif form == "markdown":
@@ -74,11 +72,11 @@ def conventions(form: str | None) -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> None:
-    """Check all that the settings name: OTLP endpoints, certificates, dependencies, databases, feeds, SLAs.
+    """Check the settings and what they refer to: OTLP endpoints, certificates, dependencies, databases, feeds, SLAs.
 
-    To each OTLP endpoint, an export request without data is sent.
+    Sends an empty export request to each OTLP endpoint.
 
-    Run it where the service runs, with the service's environment. Exits with 1 when anything is wrong.
+    Run it where the service runs, with the service's environment. Exits with 1 when a check fails.
     """
     findings = []
     for finding in examine(environ):

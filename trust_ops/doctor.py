@@ -1,4 +1,4 @@
-"""Looks at everything that the settings name, as the service would, and says what is wrong and how to mend it."""
+"""Checks the settings and everything they refer to, as the service would, and reports problems with a suggested fix."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from trust_otel.settings import Settings
 from trust_otel.shown import place_of
 
 _ENDPOINT_SECONDS: Final = 5.0
-"""How long an endpoint may take to answer."""
+"""Timeout for each endpoint."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The result of one check.
 
     Attributes:
-        subject: What was looked at: `setting`, `distro`, `endpoint`, `certificates`, `dependency`, `geoip`,
+        subject: What was checked: `setting`, `distro`, `endpoint`, `certificates`, `dependency`, `geoip`,
             `reputation`, `sla` or `client address`.
         name: Which one, without credentials.
-        problem: What is wrong and what helps; `None` when all is well.
-        detail: What is there, for the reader.
+        problem: What is wrong and how to fix it; `None` when the check passed.
+        detail: Additional information for the reader.
     """
 
     subject: str
@@ -37,7 +37,7 @@ class Finding:
 
 
 def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Check after check, each as soon as it is done; those of the network take up to their timeout."""
+    """Run the checks one by one, yielding each result at once; network checks take up to their timeout."""
     for check in _CHECKS:
         yield from check(environment)
 
@@ -82,12 +82,12 @@ def _endpoint_problem(signal: str, exporter: str, environment: Mapping[str, str]
 
     before = dict(os.environ)
     try:
-        # Upstream's exporters read their settings from there.
+        # The SDK's exporters read their settings from os.environ.
         os.environ.clear()
         os.environ.update(environment)
         return otlp.send_nothing(signal, exporter, _ENDPOINT_SECONDS)
-    except Exception as error:  # a setting that only upstream reads
-        return f"the exporter cannot be made: {place_of(error)}"
+    except Exception as error:  # a setting that only the SDK reads
+        return f"the exporter cannot be created: {place_of(error)}"
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -102,7 +102,7 @@ def _certificates(environment: Mapping[str, str]) -> Iterator[Finding]:
     for report in check_sources(wanted):
         detail = f"{report.certificates} certificates"
         if report.soonest_not_after is not None:
-            detail += f", the first ends {_date(report.soonest_not_after)}"
+            detail += f", the first expires {_date(report.soonest_not_after)}"
         yield Finding("certificates", report.name, report.problem, detail)
 
 
@@ -177,7 +177,7 @@ def _problem_of(read: Callable[[], Any]) -> str | None:
     try:
         read()
     except OSError as error:
-        # Its text holds the path, and the setting may hold a secret instead of one.
+        # str(error) contains the path, and the setting may hold a secret by mistake.
         return error.strerror or type(error).__name__
     except ValueError as error:
         return str(error)

@@ -1,4 +1,4 @@
-"""Folders and files that other users of the machine can neither read nor change, whatever the umask is."""
+"""Directories and files that other users of the machine can neither read nor change, whatever the umask."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 import stat
 from pathlib import Path
 
-# Not on Windows, where the rights of a folder are inherited.
+# Windows has no O_NOFOLLOW; there, permissions are inherited from the directory.
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 class ForeignFolderError(OSError):
-    """The folder belongs to another user, who could read and replace what is in it."""
+    """The directory belongs to another user, who could read and replace its content."""
 
 
 def private_folder(path: Path, mode: int = 0o700) -> None:
-    """Make a folder with at most these rights; missing parents get the same, and a wider folder is restricted.
+    """Create a directory with at most this mode; missing parents get the same, and a more permissive one is restricted.
 
     Raises:
         ForeignFolderError: It belongs to another user.
-        OSError: It cannot be made.
+        OSError: It cannot be created.
     """
     if not path.parent.exists():
         private_folder(path.parent, mode)
@@ -30,7 +30,7 @@ def private_folder(path: Path, mode: int = 0o700) -> None:
     try:
         found = os.fstat(folder)
         if found.st_uid != os.geteuid():
-            raise ForeignFolderError(f"{path} belongs to another user (uid {found.st_uid}): use another folder")
+            raise ForeignFolderError(f"{path} belongs to another user (uid {found.st_uid}): use another directory")
         if stat.S_IMODE(found.st_mode) & ~mode:
             os.fchmod(folder, stat.S_IMODE(found.st_mode) & mode)
     finally:
@@ -38,12 +38,12 @@ def private_folder(path: Path, mode: int = 0o700) -> None:
 
 
 def open_private(path: str | Path, flags: int, mode: int = 0o600) -> int:
-    """A file descriptor, as `os.open`; a new file is its owner's alone, and a symbolic link is not followed."""
+    """A file descriptor as from `os.open`; only the owner can access a new file, symbolic links are not followed."""
     return os.open(path, flags | _NO_FOLLOW, mode & 0o600)
 
 
 def changeable_by_others(path: Path) -> bool:
-    """Whether another user than root could have written the file."""
+    """Whether a user other than root and this one could have written the file."""
     if os.name != "posix":
         return False
     found = path.stat()

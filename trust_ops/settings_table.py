@@ -1,4 +1,4 @@
-"""The settings for readers: a page in Markdown, JSON, or a table for the terminal."""
+"""Formats the settings as a Markdown page, JSON, or a table for the terminal."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ HIDDEN = "***"
 _HEADER = """# Settings
 
 Every variable that trust-otel reads, generated from `trust_otel/settings.py` by `make generate`. All other `OTEL_*`
-variables have the meaning that OpenTelemetry gives them. A bad value is named in the log with its remedy, and the
-default is used; with `TRUST_OTEL_STRICT=true` the service refuses to start and names all bad values at once. An empty
-value counts as unset.
+variables have the meaning that OpenTelemetry gives them. Invalid values are logged with a suggested fix, and the
+default is used; with `TRUST_OTEL_STRICT=true` the service refuses to start and lists all invalid values at once. An
+empty value counts as unset.
 
-With `OTEL_CONFIG_FILE` the declarative file decides about resource, views, readers and exporters; the settings of
-trust-otel itself and its instrumentation work all the same.
+With `OTEL_CONFIG_FILE`, the declarative configuration file sets up resource, views, readers and exporters; the settings
+of trust-otel and of its instrumentations still apply.
 
-Values marked † may hold a secret, such as a password in a URL. They are never shown: not in the log, not by `trust-otel
-doctor` or `trust-otel settings`, not in a series. An error gives the position of the bad entry instead.
+Values marked † may hold a secret, such as a password in a URL. They never appear in logs, in the output of
+`trust-otel doctor` or `trust-otel settings`, or in a series. An error gives the position of the invalid entry instead.
 """
 
 
@@ -37,16 +37,15 @@ def settings_page() -> str:
     """The settings as Markdown."""
     own = [setting for setting in SETTINGS if setting.own]
     upstream = [setting for setting in SETTINGS if not setting.own]
-    parts = [_HEADER, "## Of trust-otel\n", *_table(own), ""]
-    parts += ["## Of OpenTelemetry, with the defaults of trust-otel\n", *_table(upstream)]
+    parts = [_HEADER, "## Settings of trust-otel\n", *_table(own), ""]
+    parts += ["## Settings of OpenTelemetry, with the defaults of trust-otel\n", *_table(upstream)]
     parts += ["", _OPERATOR_HEADER, *_table(VARIABLES)]
     return "\n".join(parts) + "\n"
 
 
 def settings_json(environment: Mapping[str, str]) -> list[dict[str, Any]]:
-    """The settings as JSON: `[{"name", "default", "help", "set", "usable"}]`; `set` is the text in the environment.
-
-    Of a value that may hold a secret, `set` says only that there is one.
+    """The settings as JSON: `[{"name", "default", "help", "set", "usable"}]`; `set` is the value in the
+    environment, masked if it may hold a secret.
     """
     return [
         {
@@ -61,7 +60,7 @@ def settings_json(environment: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def settings_text(environment: Mapping[str, str]) -> str:
-    """The settings for a terminal, those that are set with their value, bad ones marked."""
+    """The settings for a terminal, with the values that are set; invalid ones are marked."""
     return "\n".join(_entry(setting, environment) for setting in (*SETTINGS, *VARIABLES))
 
 

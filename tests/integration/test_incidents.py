@@ -39,7 +39,7 @@ from datetime import timedelta
 from trust_ops.cli import main
 from trust_ops.incidents import reconcile, serve
 serve.SECONDS = 0.5
-reconcile.GONE = timedelta(seconds=3)
+reconcile.ABSENT_FOR = timedelta(seconds=3)
 main()
 """
 
@@ -283,7 +283,7 @@ def test_acknowledging_makes_a_real_silence_that_ends_with_the_alert(started: St
     assert receiver.timeline(max(one["id"] for one in receiver.incidents())) == [("opened", None)]
 
 
-def test_a_silence_by_amtool_is_an_acknowledgement_until_it_ends(started: Start) -> None:
+def test_a_silence_by_amtool_is_an_acknowledgement_until_it_expires(started: Start) -> None:
     receiver, alertmanager = started()
     alertmanager.tell(DOWN, starts_at=now())
     eventually(receiver.open, ["TrustServiceDown"])
@@ -305,7 +305,7 @@ def test_a_silence_by_amtool_is_an_acknowledgement_until_it_ends(started: Start)
     ]
 
 
-def test_without_alertmanager_an_acknowledgement_is_refused_and_nothing_recorded(started: Start) -> None:
+def test_an_acknowledgement_fails_without_alertmanager_and_records_nothing(started: Start) -> None:
     receiver, alertmanager = started()
     alertmanager.tell(DOWN, starts_at=now())
     eventually(receiver.open, ["TrustServiceDown"])
@@ -315,7 +315,7 @@ def test_without_alertmanager_an_acknowledgement_is_refused_and_nothing_recorded
     assert done.stderr.startswith(f"Error: Alertmanager at {alertmanager.url} cannot be reached: ")
     assert receiver.timeline(1) == [("opened", None)]
     health = httpx.get(f"{receiver.url}/healthz", trust_env=False)
-    eventually(lambda: httpx.get(f"{receiver.url}/healthz", trust_env=False).json()["alertmanager"], "away")
+    eventually(lambda: httpx.get(f"{receiver.url}/healthz", trust_env=False).json()["alertmanager"], "down")
     assert health.status_code == 200
 
 
@@ -341,7 +341,7 @@ def test_kills_of_the_receiver_lose_nothing(started: Start) -> None:
     assert {int(one["labels"]["instance"]) for one in found if one["resolved_at"] is None} == set(range(60, 120))
 
 
-def test_two_alertmanagers_that_deliver_the_same_make_one_incident(started: Start, tmp_path: Path) -> None:
+def test_two_alertmanagers_that_send_the_same_alert_make_one_incident(started: Start, tmp_path: Path) -> None:
     receiver, first = started()
     second = Alertmanager(tmp_path / "second", receiver.url)
     receiver.stop()
@@ -367,7 +367,7 @@ def delivered(receiver: Receiver) -> int:
     return receiver.log.read_text().count("delivered by incidents")
 
 
-def test_a_wrong_token_is_put_right_without_losing_the_alert(started: Start) -> None:
+def test_correcting_a_wrong_token_loses_no_alert(started: Start) -> None:
     receiver, alertmanager = started()
     receiver.deliver_tokens.write_text("token-that-alertmanager-lacks")
     alertmanager.tell(DOWN, starts_at=now())
@@ -378,19 +378,19 @@ def test_a_wrong_token_is_put_right_without_losing_the_alert(started: Start) -> 
     eventually(receiver.open, ["TrustServiceDown"])
 
 
-def test_no_token_stands_in_any_log(started: Start) -> None:
+def test_tokens_are_not_logged(started: Start) -> None:
     receiver, alertmanager = started()
     alertmanager.tell(DOWN, starts_at=now())
     eventually(receiver.open, ["TrustServiceDown"])
     receiver.command("incidents", "ack", "1", "--by", "ann")
     log = receiver.log.read_text()
-    assert "incidents are kept in sqlite /" in log
+    assert "incidents are stored in sqlite /" in log
     assert DELIVER not in log
     assert OPERATE not in log
 
 
 @needs_postgresql
-def test_postgresql_that_goes_away_and_comes_back(started: Start) -> None:
+def test_a_postgresql_outage(started: Start) -> None:
     with cluster() as postgresql:
         receiver, alertmanager = started(f"postgresql://trust@{LOOPBACK}:{postgresql.port}/postgres")
         began = now()
@@ -401,7 +401,7 @@ def test_postgresql_that_goes_away_and_comes_back(started: Start) -> None:
         alertmanager.tell(SLOW, starts_at=began)
         eventually(lambda: "unexpected status code 503" in alertmanager.log.read_text(), True)
         done = receiver.command("incidents", "ack", "1", "--by", "ann")
-        assert (done.returncode, done.stderr) == (1, "Error: the database is away, try again\n")
+        assert (done.returncode, done.stderr) == (1, "Error: the database is unavailable, try again\n")
         assert alertmanager.get("silences") == []
         # Also when the receiver starts meanwhile.
         receiver.kill()
@@ -411,4 +411,4 @@ def test_postgresql_that_goes_away_and_comes_back(started: Start) -> None:
         eventually(receiver.open, ["TrustDatabaseSlowQueries", "TrustServiceDown"])
         eventually(lambda: status(f"{receiver.url}/healthz"), 200)
         assert receiver.command("incidents", "ack", "1", "--by", "ann").returncode == 0
-        assert f"incidents are kept in postgresql at {LOOPBACK}:{postgresql.port}" in receiver.log.read_text()
+        assert f"incidents are stored in postgresql at {LOOPBACK}:{postgresql.port}" in receiver.log.read_text()

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.support.postgresql import cluster, needs_postgresql
-from tests.unit.incidents import test_acknowledgement, test_deliveries, test_observations
+from tests.unit.incidents import test_acknowledgement, test_notifications, test_reconcile
 from tests.unit.incidents.conftest import clock, deliver, store
 from tests.unit.incidents.notifications import Clock, alert, payload
 from trust_ops.incidents.database import Database
@@ -20,15 +20,15 @@ __all__ = ["clock", "deliver", "store"]
 
 pytestmark = needs_postgresql
 
-_ELSEWHERE = {"test_what_was_delivered_is_there_after_a_new_start"}
+_ELSEWHERE = {"test_incidents_survive_a_restart"}
 
-for _module in (test_acknowledgement, test_deliveries, test_observations):
+for _module in (test_acknowledgement, test_notifications, test_reconcile):
     globals().update(
         {
             name: value
             for name, value in vars(_module).items()
             if name not in _ELSEWHERE
-            and (name.startswith("test_") or name in ("answers", "alertmanager", "desk", "watch"))
+            and (name.startswith("test_") or name in ("answers", "alertmanager", "acknowledgements", "watch"))
         }
     )
 

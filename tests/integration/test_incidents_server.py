@@ -78,7 +78,7 @@ def answered(receiver: Receiver, source: str) -> list[int]:
 
 
 @pytest.mark.parametrize("sent", ATTACKS.values(), ids=ATTACKS.keys())
-def test_clients_that_never_finish_keep_nobody_out(receiver: Receiver, sent: bytes) -> None:
+def test_incomplete_requests_do_not_block_other_clients(receiver: Receiver, sent: bytes) -> None:
     with attack(httpx.URL(receiver.url), sent) as connections:
         assert answered(receiver, OTHERS) == [200, 200, 200]
         # Alertmanager may be behind the same proxy, or on the same node.
@@ -110,7 +110,7 @@ def test_more_connections_than_the_limit_from_many_addresses(receiver: Receiver)
         assert answered(receiver, ATTACKER) == [200, 200, 200]
 
 
-def test_few_open_files_are_enough(tmp_path: Path) -> None:
+def test_a_low_open_file_limit_is_enough(tmp_path: Path) -> None:
     limited = Receiver(tmp_path, f"sqlite:///{tmp_path / 'incidents.db'}")
     limited._command = ["sh", "-c", 'ulimit -n 256; exec "$@"', "sh", *limited._command]
     try:
@@ -144,7 +144,7 @@ def connect_until(stop: threading.Event, url: httpx.URL) -> None:
                 connection.send(HEAD)
 
 
-def test_many_deliveries_at_once_are_all_taken(receiver: Receiver) -> None:
+def test_concurrent_notifications_are_all_recorded(receiver: Receiver) -> None:
     """Alertmanager sends each group by itself, in the first seconds of an outage hundreds at once."""
     body = payload(alert())
     request = HEAD + f"Authorization: Bearer {DELIVER}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
@@ -179,8 +179,8 @@ def test_a_full_disk_is_unhealthy_until_there_is_room(tmp_path: Path) -> None:
                     fill.write(bytes(4096))
             eventually(lambda: status(f"{receiver.url}/healthz"), 503)
             assert httpx.get(f"{receiver.url}/healthz").json() == {
-                "error": "the database cannot be written to: OperationalError: database or disk is full",
-                "database": "away",
+                "error": "the database is not writable: OperationalError: database or disk is full",
+                "database": "down",
             }
             headers = {"Authorization": f"Bearer {DELIVER}"}
             delivery = httpx.post(f"{receiver.url}/webhook", content=payload(alert()), headers=headers)

@@ -87,7 +87,7 @@ def _by_subject(environment: dict[str, str]) -> dict[str, Finding]:
 def test_what_is_good_is_found_good_and_described(good: dict[str, str]) -> None:
     found = _by_subject(good)
     assert {subject: finding.problem for subject, finding in found.items() if finding.problem} == {}
-    assert found["certificates"].detail == "1 certificates, the first ends 2091-05-01"
+    assert found["certificates"].detail == "1 certificates, the first expires 2091-05-01"
     assert found["reputation"].detail == "2 networks"
     assert found["dependency"].detail.startswith("http, ")
 

@@ -1,1 +1,1 @@
-"""Incident management: what Alertmanager reports, who has taken it, and the numbers for reviews."""
+"""Incident management: tracks alerts from Alertmanager, acknowledgements, and statistics for reviews."""

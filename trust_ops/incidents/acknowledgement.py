@@ -1,4 +1,4 @@
-"""Acknowledging: a silence in Alertmanager, so that nobody else is called, and then a line in the timeline."""
+"""Acknowledges incidents: creates a silence in Alertmanager, which stops paging, and adds it to the timeline."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from trust_otel.text import visible_text
 _logger = logging.getLogger(__name__)
 
 
-class Desk:
-    """Where people acknowledge incidents.
+class Acknowledgements:
+    """Acknowledges incidents and expires their silences.
 
     Args:
         store: The incidents.
-        alertmanager: Where silences are made; `None` to only record.
-        clock: What time it is.
+        alertmanager: Where silences are created; `None` to only record acknowledgements.
+        clock: The current time.
     """
 
     def __init__(
@@ -32,12 +32,12 @@ class Desk:
         self._clock = clock
 
     def acknowledge(self, number: int, person: str, comment: str, duration: timedelta) -> datetime | None:
-        """Silence the alert of an incident and record who has taken it; until when it is silent.
+        """Silence the alert of an incident and record who acknowledged it; returns the end of the silence.
 
         Raises:
             NoSuchIncidentError, AlreadyResolvedError: There is nothing to acknowledge.
-            AlertmanagerError: There is no silence; nothing is recorded.
-            DatabaseAwayError: Nothing is recorded, and the silence is taken back.
+            AlertmanagerError: The silence was not created; nothing is recorded.
+            DatabaseUnavailableError: Nothing is recorded, and the silence is expired again.
         """
         incident, _ = self._store.incident(number)
         if incident.resolved_at is not None:
@@ -48,29 +48,29 @@ class Desk:
         now = self._clock()
         until = now + duration
         reason = f"incident {number}" + (f": {comment}" if comment else "")
-        # The incident keeps what was written; amtool prints a silence as it is.
+        # The incident keeps the original text; amtool prints a silence without escaping.
         silence = self._alertmanager.silence(
             incident.labels, visible_text(person), visible_text(reason, keep="\n"), now, until
         )
         try:
             replaced = self._store.acknowledge(number, person, comment, until=until, silence_id=silence)
         except Exception:
-            self._take_back(silence)
+            self._expire(silence)
             raise
         if replaced is not None and replaced != silence:
-            self._take_back(replaced)
+            self._expire(replaced)
         return until
 
-    def end_silences(self) -> None:
-        """End the silences of resolved incidents, or the alert would fire unheard when it comes back."""
+    def expire_silences(self) -> None:
+        """Expire the silences of resolved incidents, so that the alert notifies again when it returns."""
         if self._alertmanager is None:
             return
-        for number, silence in self._store.silences_left():
+        for number, silence in self._store.silences_to_expire():
             self._alertmanager.expire(silence)
-            self._store.silence_ended(number)
+            self._store.silence_expired(number)
 
-    def _take_back(self, silence: str) -> None:
-        # What is left of it then counts as an acknowledgement by whoever has made it, which is the truth.
+    def _expire(self, silence: str) -> None:
+        # A silence that remains is picked up by the poller as an acknowledgement by its creator, which is correct.
         with suppress(AlertmanagerError):
             if self._alertmanager is not None:
                 self._alertmanager.expire(silence)

@@ -1,4 +1,4 @@
-"""Alertmanager's API (version 2): which alerts it has, who has silenced them, and new silences."""
+"""Client for Alertmanager's API (v2): active alerts and silences."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ _SECONDS = 5.0
 
 
 class AlertmanagerError(RuntimeError):
-    """Alertmanager did not do what it was asked; the message says which one and why."""
+    """A request to Alertmanager failed; the message names the instance and the reason."""
 
 
 class AlertmanagerUrlError(ValueError):
-    """An address that cannot be Alertmanager's."""
+    """An invalid Alertmanager URL."""
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A silence that is in force.
+    """An active silence.
 
     Attributes:
-        id: Its name in Alertmanager.
-        created_by: Who made it.
-        comment: Why.
-        starts_at: Since when.
-        ends_at: Until when.
+        id: Its id in Alertmanager.
+        created_by: Who created it.
+        comment: Its comment.
+        starts_at: Its start.
+        ends_at: Its end.
     """
 
     id: str
@@ -46,13 +46,13 @@ class Silence:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """An alert that Alertmanager has.
+class ActiveAlert:
+    """An alert that is active in Alertmanager.
 
     Attributes:
-        alert: The alert; it has not ended.
-        silences: The silences that keep it quiet.
-        inhibited: Whether another alert keeps it quiet.
+        alert: The alert.
+        silences: The active silences that match it.
+        inhibited: Whether another alert inhibits it.
     """
 
     alert: Alert
@@ -60,21 +60,21 @@ class Seen:
     inhibited: bool = False
 
 
-View = Mapping[str, Seen]
-"""Every alert that has not ended, by its fingerprint."""
+ActiveAlerts = Mapping[str, ActiveAlert]
+"""The active alerts by fingerprint."""
 
 
 class Alertmanager:
     """One Alertmanager, or the members of one cluster.
 
-    Silences are passed on within a cluster, alerts are not: what any member has, is there.
+    A cluster replicates silences but not alerts, so an alert is active if any member has it.
 
     Args:
-        urls: Addresses, with the path under which the API lies and with user and password, if any.
+        urls: Base URLs, including path prefix and credentials, if any.
         transport: Replaces the network.
 
     Raises:
-        AlertmanagerUrlError: One of them is none.
+        AlertmanagerUrlError: One of them is invalid.
     """
 
     def __init__(self, urls: Sequence[str], transport: httpx.BaseTransport | None = None) -> None:
@@ -85,7 +85,7 @@ class Alertmanager:
                 base_url=f"{url.rstrip('/')}/api/v2",
                 timeout=_SECONDS,
                 transport=transport,
-                # Own services are reached directly, not through the proxy of the environment.
+                # Internal services are reached directly, not through a proxy from the environment.
                 trust_env=False,
                 verify=ssl.create_default_context(),
             )
@@ -98,7 +98,7 @@ class Alertmanager:
             client.close()
 
     def silence(self, labels: Mapping[str, str], person: str, comment: str, now: datetime, until: datetime) -> str:
-        """Silence what has exactly these values in these labels; the silence's id. Raises AlertmanagerError."""
+        """Silence alerts with exactly these labels; returns the id of the silence. Raises AlertmanagerError."""
         body = {
             "matchers": [
                 {"name": name, "value": value, "isRegex": False, "isEqual": True}
@@ -113,12 +113,12 @@ class Alertmanager:
         return str(_read(answer, lambda content: content["silenceID"]))
 
     def expire(self, silence_id: str) -> None:
-        """End a silence; one that is not there has ended already. Raises AlertmanagerError."""
-        self._first("DELETE", f"/silence/{silence_id}", fine=(httpx.codes.NOT_FOUND,))
+        """Expire a silence; one that does not exist has expired already. Raises AlertmanagerError."""
+        self._first("DELETE", f"/silence/{silence_id}", accepted=(httpx.codes.NOT_FOUND,))
 
-    def view(self) -> View:
-        """What the members that answer have. Raises AlertmanagerError when none does."""
-        seen: dict[str, Seen] = {}
+    def active_alerts(self) -> ActiveAlerts:
+        """The active alerts of all members that respond. Raises AlertmanagerError when none does."""
+        seen: dict[str, ActiveAlert] = {}
         failures: list[AlertmanagerError] = []
         for client in self._clients:
             try:
@@ -130,12 +130,12 @@ class Alertmanager:
             raise AlertmanagerError("; ".join(map(str, failures)))
         return seen
 
-    def _first(self, method: str, path: str, fine: Sequence[int] = (), **more: Any) -> httpx.Response:
-        """The answer of the first member that answers well."""
+    def _first(self, method: str, path: str, accepted: Sequence[int] = (), **more: Any) -> httpx.Response:
+        """The response of the first member that accepts the request."""
         failures = []
         for client in self._clients:
             try:
-                return _ask(client, method, path, fine, **more)
+                return _ask(client, method, path, accepted, **more)
             except AlertmanagerError as error:
                 failures.append(str(error))
         raise AlertmanagerError("; ".join(failures))
@@ -143,10 +143,10 @@ class Alertmanager:
 
 def _check(url: str) -> None:
     if parts_of(url, ("http", "https")) is None:
-        raise AlertmanagerUrlError("write each as an address such as http://alertmanager:9093")
+        raise AlertmanagerUrlError("use URLs such as http://alertmanager:9093")
 
 
-def _ask(client: httpx.Client, method: str, path: str, fine: Sequence[int] = (), **more: Any) -> httpx.Response:
+def _ask(client: httpx.Client, method: str, path: str, accepted: Sequence[int] = (), **more: Any) -> httpx.Response:
     where = address_of(str(client.base_url))
     try:
         answer = client.request(method, path, **more)
@@ -154,9 +154,9 @@ def _ask(client: httpx.Client, method: str, path: str, fine: Sequence[int] = (),
         raise AlertmanagerError(
             f"Alertmanager at {where} cannot be reached: {error or type(error).__name__}"
         ) from error
-    if answer.is_success or answer.status_code in fine:
+    if answer.is_success or answer.status_code in accepted:
         return answer
-    raise AlertmanagerError(f"Alertmanager at {where} answers {answer.status_code}: {answer.text[:200].strip()}")
+    raise AlertmanagerError(f"Alertmanager at {where} responded with {answer.status_code}: {answer.text[:200].strip()}")
 
 
 def _read(answer: httpx.Response, reader: Callable[[Any], Any]) -> Any:
@@ -164,14 +164,14 @@ def _read(answer: httpx.Response, reader: Callable[[Any], Any]) -> Any:
         return reader(answer.json())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         where = address_of(str(answer.url))
-        raise AlertmanagerError(f"{where} does not answer as Alertmanager's API (version 2) does") from error
+        raise AlertmanagerError(f"the response of {where} is not that of Alertmanager's API v2") from error
 
 
-def _view_of(client: httpx.Client) -> list[Seen]:
-    # In this order: a silence that an alert names is then among the silences.
+def _view_of(client: httpx.Client) -> list[ActiveAlert]:
+    # Alerts first: every silence that they refer to is then among the silences.
     alerts = _ask(client, "GET", "/alerts")
     silences: dict[str, Silence] = _read(_ask(client, "GET", "/silences"), _silences)
-    found: list[Seen] = _read(alerts, lambda content: [_seen(alert, silences) for alert in content])
+    found: list[ActiveAlert] = _read(alerts, lambda content: [_seen(alert, silences) for alert in content])
     return found
 
 
@@ -189,7 +189,7 @@ def _silences(content: Sequence[Mapping[str, Any]]) -> dict[str, Silence]:
     }
 
 
-def _seen(content: Mapping[str, Any], silences: Mapping[str, Silence]) -> Seen:
+def _seen(content: Mapping[str, Any], silences: Mapping[str, Silence]) -> ActiveAlert:
     alert = Alert(
         fingerprint=content["fingerprint"],
         firing=True,
@@ -199,7 +199,7 @@ def _seen(content: Mapping[str, Any], silences: Mapping[str, Silence]) -> Seen:
         generator_url=storable(content.get("generatorURL", "")),
     )
     status = content["status"]
-    return Seen(
+    return ActiveAlert(
         alert,
         tuple(silences[name] for name in status["silencedBy"] if name in silences),
         bool(status["inhibitedBy"]),
@@ -210,10 +210,10 @@ def _texts(content: Mapping[str, str]) -> dict[str, str]:
     return {storable(name): storable(value) for name, value in content.items()}
 
 
-def _both(one: Seen | None, other: Seen) -> Seen:
+def _both(one: ActiveAlert | None, other: ActiveAlert) -> ActiveAlert:
     if one is None:
         return other
-    # The members of a cluster may differ for a moment in the silences, and for longer in when an alert began.
+    # Members of a cluster may briefly differ in silences, and for longer in when an alert started.
     earliest = min(one, other, key=lambda seen: seen.alert.starts_at)
     silences = {silence.id: silence for silence in (*one.silences, *other.silences)}
     return replace(earliest, silences=tuple(silences.values()))

@@ -1,4 +1,4 @@
-"""Asks a receiver over HTTP, for the commands."""
+"""HTTP client of the incident receiver, for the commands."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _SECONDS = 30.0
 
 
 class ClientError(RuntimeError):
-    """The receiver did not do what it was asked; the message says why, for a person."""
+    """A request to the receiver failed; the message is meant for the user."""
 
 
 class Client:
-    """A receiver of incidents.
+    """A client of the incident receiver.
 
     Args:
-        url: Where it is.
-        token: A token of its operators.
+        url: Its URL.
+        token: An operator token.
         transport: Replaces the network.
     """
 
@@ -39,7 +39,7 @@ class Client:
             headers={"Authorization": f"Bearer {token}"},
             timeout=_SECONDS,
             transport=transport,
-            # Own services are reached directly, not through the proxy of the environment.
+            # Internal services are reached directly, not through a proxy from the environment.
             trust_env=False,
             verify=ssl.create_default_context(),
         )
@@ -64,17 +64,17 @@ class Client:
         return incident.incident_from_json(answer), [incident.event_from_json(event) for event in answer["timeline"]]
 
     def acknowledge(self, number: int, person: str, comment: str, duration: str) -> datetime | None:
-        """Take an incident; until when its alert is silenced, `None` when it is not."""
+        """Acknowledge an incident; returns the end of the silence, `None` when the alert is not silenced."""
         body = {"by": person, "comment": comment, "for": duration}
         until = self._ask("POST", f"/incidents/{number}/acknowledge", json=body)["silenced_until"]
         return None if until is None else parse_time(until)
 
     def note(self, number: int, person: str, text: str) -> None:
-        """Add to the timeline."""
+        """Add a note to the timeline."""
         self._ask("POST", f"/incidents/{number}/notes", json={"by": person, "text": text})
 
     def records(self, start: datetime, end: datetime) -> list[Record]:
-        """The incidents that were open at any time in between, for a review."""
+        """The incidents that were open at any time between `start` and `end`, for a review."""
         answer = self._ask("GET", "/records", params={"from": format_time(start), "until": format_time(end)})
         return [records.from_json(content) for content in answer["records"]]
 
@@ -83,16 +83,16 @@ class Client:
             answer = self._client.request(method, path, **more)
             content = answer.json()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ClientError(f"no answer from {self._where}: {_reason(error)}") from error
+            raise ClientError(f"no response from {self._where}: {_reason(error)}") from error
         except ValueError as error:
-            raise ClientError(f"{self._where} is no receiver of incidents: its answer is not JSON") from error
+            raise ClientError(f"{self._where} is not an incident receiver: the response is not JSON") from error
         if not isinstance(content, dict):
-            raise ClientError(f"{self._where} is no receiver of incidents: its answer is no object")
+            raise ClientError(f"{self._where} is not an incident receiver: the response is not a JSON object")
         if not answer.is_success:
-            raise ClientError(str(content.get("error", f"{self._where} answers {answer.status_code}")))
+            raise ClientError(str(content.get("error", f"{self._where} responded with {answer.status_code}")))
         return content
 
 
 def _reason(error: Exception) -> str:
-    # The text of any other error may quote the address.
+    # The text of other errors may contain the URL with credentials.
     return str(error) if isinstance(error, httpx.TransportError) and str(error) else type(error).__name__

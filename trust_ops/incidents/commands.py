@@ -30,10 +30,10 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _url = variables.option(variables.INCIDENTS_URL, "--url")
 _token_file = variables.option(variables.INCIDENTS_OPERATOR_TOKEN_FILE, "--token-file", type=_FILE, required=True)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_by = click.option("--by", "person", default=getuser, show_default="your login name", help="Who says so.")
+_by = click.option("--by", "person", default=getuser, show_default="your login name", help="Name to record.")
 
 
-class DurationText(click.ParamType[timedelta]):
+class DurationType(click.ParamType[timedelta]):
     """A duration such as 30m, 2h or 400d."""
 
     name = "duration"
@@ -45,7 +45,7 @@ class DurationText(click.ParamType[timedelta]):
             self.fail(str(error), param, ctx)
 
 
-class Listen(click.ParamType[tuple[str, int]]):
+class ListenAddress(click.ParamType[tuple[str, int]]):
     """An address and a port."""
 
     name = "host:port"
@@ -53,12 +53,12 @@ class Listen(click.ParamType[tuple[str, int]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
         host, _, port = str(value).rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            self.fail(f"{value!r} is no address and port such as 127.0.0.1:{DEFAULT_PORT}", param, ctx)
+            self.fail(f"{value!r} is not an address and port such as 127.0.0.1:{DEFAULT_PORT}", param, ctx)
         return host.strip("[]"), int(port)
 
 
-class Day(click.ParamType[date]):
-    """A day that has begun."""
+class DateType(click.ParamType[date]):
+    """A date that is not in the future."""
 
     name = "date"
 
@@ -66,32 +66,32 @@ class Day(click.ParamType[date]):
         try:
             day = date.fromisoformat(value)
         except ValueError:
-            self.fail(f"{value!r} is no date such as 2026-11-30", param, ctx)
+            self.fail(f"{value!r} is not a date such as 2026-11-30", param, ctx)
         if day > utc_now().date():
-            self.fail(f"{value} lies in the future", param, ctx)
+            self.fail(f"{value} is in the future", param, ctx)
         return day
 
 
 @click.group()
 def incidents() -> None:
-    """Keep incidents, and take them.
+    """Track and acknowledge incidents.
 
-    `serve` receives Alertmanager's notifications; the other commands ask it over HTTP.
+    `serve` receives Alertmanager's notifications; the other commands talk to it over HTTP.
     """
 
 
 @incidents.command()
 @variables.option(variables.INCIDENTS_DATABASE, "--database")
-@variables.option(variables.INCIDENTS_LISTEN, "--listen", type=Listen())
+@variables.option(variables.INCIDENTS_LISTEN, "--listen", type=ListenAddress())
 @variables.option(variables.INCIDENTS_TOKEN_FILE, "--token-file", type=_FILE, required=True)
 @variables.option(variables.INCIDENTS_OPERATOR_TOKEN_FILE, "--operator-token-file", type=_FILE, required=True)
 @variables.option(variables.INCIDENTS_ALERTMANAGER, "--alertmanager", "alertmanagers", multiple=True)
 @click.option(
     "--keep",
-    type=DurationText(),
+    type=DurationType(),
     default="400d",
     show_default=True,
-    help="How long a resolved incident is kept.",
+    help="Retention of resolved incidents.",
 )
 def serve(
     database: str,
@@ -101,9 +101,9 @@ def serve(
     alertmanagers: tuple[str, ...],
     keep: timedelta,
 ) -> None:
-    """Receive Alertmanager's notifications, until Ctrl-C.
+    """Receive Alertmanager's notifications until interrupted.
 
-    Several Alertmanagers stand in the variable with blanks between them.
+    In the environment variable, separate the URLs of several Alertmanagers with spaces.
     """
     # Imported here: the other commands need no web server.
     from trust_ops.incidents.serve import Options, OptionsError
@@ -119,12 +119,14 @@ def serve(
 @incidents.command(name="list")
 @_url
 @_token_file
-@click.option("--open", "only_open", is_flag=True, help="Only what still fires, the worst first.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Most incidents.")
+@click.option("--open", "only_open", is_flag=True, help="Only open incidents, most severe first.")
+@click.option(
+    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Maximum number of incidents."
+)
 @_as_json
 def list_incidents(url: str, token_file: Path, only_open: bool, limit: int, as_json: bool) -> None:
-    """List incidents, the newest first."""
-    with _asking(url, token_file) as client:
+    """List incidents, newest first."""
+    with _client(url, token_file) as client:
         found, more = client.incidents(only_open=only_open, limit=limit)
     if as_json:
         click.echo(json.dumps({"incidents": [incident.to_json(one) for one in found], "more": more}, indent=2))
@@ -138,8 +140,8 @@ def list_incidents(url: str, token_file: Path, only_open: bool, limit: int, as_j
 @_token_file
 @_as_json
 def show(number: int, url: str, token_file: Path, as_json: bool) -> None:
-    """Show an incident, and what has happened to it."""
-    with _asking(url, token_file) as client:
+    """Show an incident and its timeline."""
+    with _client(url, token_file) as client:
         found, timeline = client.incident(number)
     if as_json:
         events = [incident.to_json(event) for event in timeline]
@@ -153,16 +155,18 @@ def show(number: int, url: str, token_file: Path, as_json: bool) -> None:
 @_url
 @_token_file
 @_by
-@click.option("--comment", default="", help="What you know, or will do.")
-@click.option("--for", "duration", default="2h", show_default=True, help="How long to be quiet: 30m, 2h, 1d.")
+@click.option("--comment", default="", help="Comment for the timeline and the silence.")
+@click.option("--for", "duration", default="2h", show_default=True, help="How long to silence the alert: 30m, 2h, 1d.")
 def ack(number: int, url: str, token_file: Path, person: str, comment: str, duration: str) -> None:
-    """Take an incident: its alert is silenced, and nobody else is called."""
-    with _asking(url, token_file) as client:
+    """Acknowledge an incident: silence its alert and stop paging."""
+    with _client(url, token_file) as client:
         until = client.acknowledge(number, person, comment, duration)
     if until is None:
-        click.echo(f"Incident {number} is yours. No Alertmanager is set at the receiver: notifications go on.")
+        click.echo(
+            f"Incident {number} acknowledged. The receiver has no Alertmanager configured: notifications continue."
+        )
     else:
-        click.echo(f"Incident {number} is yours, and silent until {format_time(until.replace(microsecond=0))}.")
+        click.echo(f"Incident {number} acknowledged, silenced until {format_time(until.replace(microsecond=0))}.")
 
 
 @incidents.command()
@@ -173,28 +177,28 @@ def ack(number: int, url: str, token_file: Path, person: str, comment: str, dura
 @_by
 def note(number: int, text: str, url: str, token_file: Path, person: str) -> None:
     """Add a note to the timeline of an incident."""
-    with _asking(url, token_file) as client:
+    with _client(url, token_file) as client:
         client.note(number, person, text)
-    click.echo(f"Noted at incident {number}.")
+    click.echo(f"Note added to incident {number}.")
 
 
 @click.command()
-@click.option("--period", type=click.Choice(review_period.PERIODS), required=True, help="Which review.")
-@click.option("--until", type=Day(), help="Its last day (UTC); today when not given.")
+@click.option("--period", type=click.Choice(review_period.PERIODS), required=True, help="Period to review.")
+@click.option("--until", type=DateType(), help="Last day of the period (UTC); default: today.")
 @_url
 @_token_file
-@click.option("--prometheus", help="Address of a Prometheus, whose rules count instead of trust-otel's own.")
-@click.option("--json", "form", flag_value="json", help="Print all numbers, as JSON.")
-@click.option("--markdown", "form", flag_value="markdown", help="Print the page as Markdown.")
+@click.option("--prometheus", help="URL of a Prometheus whose alert rules to use instead of those of trust-otel.")
+@click.option("--json", "form", flag_value="json", help="Print all statistics as JSON.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
 def review(
     period: str, until: date | None, url: str, token_file: Path, prometheus: str | None, form: str | None
 ) -> None:
-    """Show the numbers for the weekly, monthly or quarterly review of alerts."""
+    """Show statistics for the weekly, monthly or quarterly alert review."""
     now = utc_now()
-    span = review_period.span(period, until or now.date())
-    with _asking(url, token_file) as client:
-        records = client.records(review_period.before(period, span).start, span.end)
-    result = review_of(records, period, span, _rules(prometheus), now)
+    this = review_period.period_ending(period, until or now.date())
+    with _client(url, token_file) as client:
+        records = client.records(review_period.before(period, this).start, this.end)
+    result = review_of(records, period, this, _rules(prometheus), now)
     if form == "json":
         click.echo(json.dumps(asdict(result), indent=2, default=_plain))
     elif form == "markdown":
@@ -217,11 +221,11 @@ def _plain(value: object) -> object:
         return format_time(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
-    raise TypeError(f"{value!r} has no form in JSON")
+    raise TypeError(f"{value!r} cannot be encoded as JSON")
 
 
 @contextmanager
-def _asking(url: str, token_file: Path) -> Iterator[Client]:
+def _client(url: str, token_file: Path) -> Iterator[Client]:
     try:
         with Client(url, read_tokens(token_file)[0]) as client:
             yield client

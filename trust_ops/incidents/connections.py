@@ -19,22 +19,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS = 10.0
-"""How long a connection may take for the header of a request, and a client without a token to read the answer."""
+"""Timeout for the header of a request, and for a client without a token to read the response."""
 
-ANSWER_SECONDS = 60.0
-"""How long a request with a valid token may take, from its header to the last byte of the answer."""
+RESPONSE_SECONDS = 60.0
+"""Timeout for a request with a valid token, from its header to the last byte of the response."""
 
 WAITING_PER_CLIENT = 64
-"""How many connections of one client may wait for a request."""
+"""Maximum connections of one client that wait for a request."""
 
 WAITING = 1000
-"""How many connections of all clients may wait for a request."""
+"""Maximum connections of all clients that wait for a request."""
 
 AUTHORIZED = 256
-"""How many requests with a valid token are served at the same time."""
+"""Maximum concurrent requests with a valid token."""
 
 _OPEN_FILES = 4 * WAITING
-# A connection that was accepted together with many others has had no chance to be read yet.
+# Connections accepted in a burst may not have been read yet.
 _GRACE_SECONDS = 1.0
 _SCOPE_KEY = "trust_otel.connection"
 
@@ -44,11 +44,11 @@ class Connection:
     """An open connection.
 
     Attributes:
-        client: The client's address; for IPv6 its network, because one client has all addresses of it.
-        since: When it began to wait for a request, by the clock of the event loop.
+        client: The client's address; for IPv6 its /64 network, which one client controls as a whole.
+        since: When it started to wait for a request, in event loop time.
         timer: Closes it.
         authorized: Whether a request with a valid token is being served.
-        unauthorized_requests: How many requests had no valid token.
+        unauthorized_requests: Number of requests without a valid token.
     """
 
     transport: asyncio.Transport
@@ -64,25 +64,25 @@ class Connections:
     """The open connections of a server. Used only on its event loop.
 
     Args:
-        waiting: How many connections may wait for a request.
-        waiting_per_client: How many of them may be of one client.
-        authorized: How many requests with a valid token are served at the same time.
+        waiting: Maximum connections that wait for a request.
+        waiting_per_client: The same for one client.
+        authorized: Maximum concurrent requests with a valid token.
     """
 
     def __init__(
         self, waiting: int = WAITING, waiting_per_client: int = WAITING_PER_CLIENT, authorized: int = AUTHORIZED
     ) -> None:
-        self._most_waiting = waiting
-        self._most_of_a_client = waiting_per_client
-        self._most_authorized = authorized
+        self._max_waiting = waiting
+        self._max_waiting_per_client = waiting_per_client
+        self._max_authorized = authorized
         self._open: dict[tuple[str, int], Connection] = {}
-        # In the order in which they began to wait.
+        # Ordered by when they started to wait.
         self._waiting: dict[str, dict[Connection, None]] = {}
         self._waiting_count = 0
         self._authorized_count = 0
 
     def opened(self, transport: asyncio.Transport) -> Connection:
-        """Note a new connection, and close others if there are too many."""
+        """Add a new connection, and close others if there are too many."""
         host, port = (transport.get_extra_info("peername") or ("", 0))[:2]
         connection = Connection(transport, (host, port), _client(host))
         self._open[connection.address] = connection
@@ -91,7 +91,7 @@ class Connections:
         return connection
 
     def closed(self, connection: Connection) -> None:
-        """Forget a connection."""
+        """Remove a closed connection."""
         self._stop(connection)
         if connection.timer is not None:
             connection.timer.cancel()
@@ -103,22 +103,22 @@ class Connections:
         return None if address is None else self._open.get(address)
 
     def await_request(self, connection: Connection) -> None:
-        """Let a connection wait for a request, from now on."""
+        """Start to wait for a request on a connection."""
         self._stop(connection)
         self._waiting.setdefault(connection.client, {})[connection] = None
         self._waiting_count += 1
         self._limit(connection, REQUEST_SECONDS)
 
     def authorize(self, connection: Connection) -> bool:
-        """Keep a connection until the answer is sent; `False` when too many requests are being served."""
+        """Protect a connection until the response is sent; `False` when too many requests are being served."""
         if connection.authorized or self._open.get(connection.address) is not connection:
             return True
-        if self._authorized_count >= self._most_authorized:
+        if self._authorized_count >= self._max_authorized:
             return False
         self._stop(connection)
         connection.authorized = True
         self._authorized_count += 1
-        self._limit(connection, ANSWER_SECONDS)
+        self._limit(connection, RESPONSE_SECONDS)
         return True
 
     def _stop(self, connection: Connection) -> None:
@@ -142,12 +142,12 @@ class Connections:
 
     def _make_room(self, client: str) -> None:
         now = asyncio.get_running_loop().time()
-        while len(of_client := self._waiting.get(client, {})) > self._most_of_a_client:
+        while len(of_client := self._waiting.get(client, {})) > self._max_waiting_per_client:
             oldest = next(iter(of_client))
             if now - oldest.since < _GRACE_SECONDS:
                 break
             self._close(oldest)
-        while self._waiting_count > self._most_waiting:
+        while self._waiting_count > self._max_waiting:
             most = max(self._waiting, key=lambda client: len(self._waiting[client]))
             self._close(next(iter(self._waiting[most])))
 
@@ -157,10 +157,10 @@ class Connections:
 
 
 class ConnectionLimits:
-    """An ASGI application whose requests are counted for their connections.
+    """ASGI middleware that tracks the requests of each connection.
 
     Args:
-        app: The application. It calls `authorized` once it has seen a valid token.
+        app: The application. It calls `authorized` for a request with a valid token.
         connections: The connections of the server.
     """
 
@@ -181,7 +181,7 @@ class ConnectionLimits:
         async def send_or_close(message: Message) -> None:
             if message["type"] == "http.response.start" and not connection.authorized:
                 connection.unauthorized_requests += 1
-                # Not the first: closing while a body arrives could keep the answer from the client.
+                # Not after the first: closing while a body arrives could lose the response.
                 if connection.unauthorized_requests > 1:
                     message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
             await send(message)
@@ -194,7 +194,7 @@ class ConnectionLimits:
 
 
 def authorized(scope: MutableMapping[str, Any]) -> bool:
-    """Say that a request has a valid token; `False` when it cannot be served now."""
+    """Mark a request as having a valid token; `False` when it cannot be served now."""
     authorize = scope.get(_SCOPE_KEY)
     return authorize is None or bool(authorize())
 
@@ -215,16 +215,16 @@ def protocol(connections: Connections) -> type[H11Protocol]:
 
 
 def open_files() -> int:
-    """How many files this process may have open; the limit is raised if that is allowed and of use."""
+    """The limit of open files of this process, raised to what the server needs if possible."""
     if sys.platform == "win32":
         return _OPEN_FILES
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
-    return most
+    limit = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return limit
 
 
 def _client(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Incidents and reviews on a terminal, for somebody who was just woken."""
+"""Prints incidents and reviews to a terminal."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SHOWN = ("summary", "description", "runbook_url", "dashboard_url")
 
 
 def print_incidents(console: Console, found: Sequence[Incident], more: int, now: datetime) -> None:
-    """A line for each: what it is, since when, and who has it."""
+    """Print one line per incident: what it is, since when, and who acknowledged it."""
     if not found:
-        console.print("There is no incident.")
+        console.print("No incidents.")
         return
     table = _table("id", "since", "severity", "alert", "service", "acknowledged by")
     for one in found:
         style = "dim" if one.resolved_at is not None else _COLOURS.get(one.severity, "")
-        cells = (str(one.id), _since(one, now), one.severity, one.alertname, one.service, _holder(one, now))
+        cells = (str(one.id), _since(one, now), one.severity, one.alertname, one.service, _acknowledged_by(one, now))
         table.add_row(*(_text(cell, style) for cell in cells))
     console.print(table)
     if more:
@@ -35,13 +35,13 @@ def print_incidents(console: Console, found: Sequence[Incident], more: int, now:
 
 
 def print_incident(console: Console, found: Incident, timeline: Sequence[Event], now: datetime) -> None:
-    """All that is known of one."""
+    """Print the details and the timeline of an incident."""
     head = f"Incident {found.id}: {found.alertname}"
     console.print(_text(head, _COLOURS.get(found.severity, "bold")))
     table = Table(box=None, show_header=False, pad_edge=False)
     facts = {
         "since": _since(found, now) if found.resolved_at else f"{_second(found.starts_at)} UTC ({_since(found, now)})",
-        "acknowledged by": _holder(found, now),
+        "acknowledged by": _acknowledged_by(found, now),
         **{name.removesuffix("_url"): found.annotations[name] for name in _SHOWN if found.annotations.get(name)},
         "rule": found.generator_url,
         "Alertmanager": found.alertmanager_url,
@@ -54,13 +54,13 @@ def print_incident(console: Console, found: Incident, timeline: Sequence[Event],
     for event in timeline:
         who = f" {event.person}" if event.person else ""
         said = f": {event.text}" if event.text else ""
-        # Further lines of a note must not look like events.
+        # Continuation lines of a note must not look like events.
         line = f"{_second(event.at)} UTC  {event.kind}{who}{said}".replace("\n", "\n    ")
         console.print(_text(line))
 
 
 def print_review(console: Console, review: Review) -> None:
-    """The page."""
+    """Print a review."""
     console.print(_text(review_page.title(review), "bold"))
     for section in review_page.sections(review):
         console.print()
@@ -75,7 +75,7 @@ def print_review(console: Console, review: Review) -> None:
 
 
 def _table(*headings: str) -> Table:
-    # A name that is cut off cannot be searched for.
+    # Wrapped, not truncated: a truncated name cannot be searched for.
     return Table(*(Column(heading, overflow="fold") for heading in headings), box=None, pad_edge=False)
 
 
@@ -85,14 +85,14 @@ def _since(one: Incident, now: datetime) -> str:
     return format_duration(now - one.starts_at)
 
 
-def _holder(one: Incident, now: datetime) -> str:
+def _acknowledged_by(one: Incident, now: datetime) -> str:
     if one.acknowledged_by is not None:
         until = one.acknowledged_until
         if until is None or one.resolved_at is not None:
             return one.acknowledged_by
         if until > now:
             return f"{one.acknowledged_by} for {format_duration(until - now)}"
-    return "-" if one.acknowledged_at is None else "nobody any more"
+    return "-" if one.acknowledged_at is None else "lapsed"
 
 
 def _second(moment: datetime) -> str:
@@ -100,5 +100,5 @@ def _second(moment: datetime) -> str:
 
 
 def _text(text: str, style: str = "") -> Text:
-    # Labels and notes come from outside.
+    # Labels and notes are untrusted.
     return Text(visible_text(text, keep="\n\t"), style)

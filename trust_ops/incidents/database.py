@@ -1,4 +1,4 @@
-"""The database: SQLite or PostgreSQL, each transaction whole or not at all, and back by itself after it was away."""
+"""The database: SQLite or PostgreSQL, with serialized writers and automatic reconnection."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _logger = logging.getLogger(__name__)
 _WAIT_SECONDS = 5
 _STATEMENT_MILLISECONDS = 8_000
 
-# One writer at a time, in every process that uses the database. Any number, but the same in all of them.
+# Key of the advisory lock that serializes writers of all processes. Any number, as long as all use the same.
 _WRITERS = 7_283_640_115
 
-# Whatever SQLAlchemy's own default is.
+# Independent of SQLAlchemy's default drivers.
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 _HOST = re.compile(r"[\w.-]+|[0-9a-fA-F:.]+")
@@ -36,14 +36,14 @@ _IMMEDIATE = "trust_otel_immediate"
 
 
 class DatabaseUrlError(ValueError):
-    """A URL that names no database that can be used; the message says what to write."""
+    """The URL is invalid or its database is not supported; the message suggests a fix."""
 
 
-class DatabaseAwayError(RuntimeError):
-    """The database did not do what it was asked; the same may succeed later.
+class DatabaseUnavailableError(RuntimeError):
+    """A database operation failed; a retry may succeed.
 
     Attributes:
-        reason: The same for everybody: without addresses, names and paths.
+        reason: The message without addresses, names and paths, for unauthenticated clients.
     """
 
     def __init__(self, message: str, reason: str = "") -> None:
@@ -51,18 +51,18 @@ class DatabaseAwayError(RuntimeError):
         self.reason = reason or message
 
 
-class SchemaTooNewError(DatabaseAwayError):
-    """The tables belong to a newer version of trust-otel."""
+class SchemaTooNewError(DatabaseUnavailableError):
+    """The database schema belongs to a newer version of trust-otel."""
 
 
 class Database:
-    """Reads and writes in transactions. Nothing is connected before the first of them.
+    """Runs transactions. Connects with the first of them.
 
     Args:
         url: An SQLAlchemy URL, such as `sqlite:///incidents.db` or `postgresql://user:password@host/name`.
 
     Raises:
-        DatabaseUrlError: It is no such URL, or its driver is not installed.
+        DatabaseUrlError: The URL is invalid, or its driver is not installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -75,7 +75,7 @@ class Database:
         self._inode: tuple[int, int] | None = None
 
     def __str__(self) -> str:
-        # Without user and options, which may hold a password, and a host only if it is no part of one.
+        # Without user and options, which may hold a password; a malformed URL may have one in its host.
         backend, host, port = self._url.get_backend_name(), self._url.host, self._url.port
         if backend == "sqlite":
             return f"sqlite {self._url.database}"
@@ -83,7 +83,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database. Raises DatabaseAwayError, as does what is done in it."""
+        """A read transaction. It and the statements in it raise DatabaseUnavailableError."""
         with self._errors():
             self._prepare()
             with self._engine.begin() as connection:
@@ -91,9 +91,9 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that no other writer disturbs; kept when the block ends, undone when it raises.
+        """An exclusive write transaction: committed when the block ends, rolled back when it raises.
 
-        Raises DatabaseAwayError, as does what is done in it.
+        It and the statements in it raise DatabaseUnavailableError.
         """
         with self._errors():
             self._prepare()
@@ -110,11 +110,11 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            # Whatever went wrong, the tables may be gone or others when it is back.
+            # After an error, the tables may be missing or changed.
             self._ready = False
-            raise DatabaseAwayError(_message(error), _reason(error)) from error
+            raise DatabaseUnavailableError(_message(error), _reason(error)) from error
         except OSError as error:
-            raise DatabaseAwayError(f"{type(error).__name__}: {error.strerror}") from error
+            raise DatabaseUnavailableError(f"{type(error).__name__}: {error.strerror}") from error
 
     def _prepare(self) -> None:
         if self._ready and not self._replaced():
@@ -122,12 +122,12 @@ class Database:
         with self._preparing:
             if self._replaced():
                 _logger.error(
-                    "trust-otel: %s was deleted or replaced: its incidents are lost, the file is made anew", self
+                    "trust-otel: %s was deleted or replaced: its incidents are lost, a new file is created", self
                 )
                 self._engine.dispose()
                 self._inode = None
             if self._file is not None:
-                self._inode = _make_file(self._file)
+                self._inode = _create_file(self._file)
             with self._engine.begin() as connection:
                 there = _has_tables(connection)
             if not there:
@@ -138,7 +138,7 @@ class Database:
             self._ready = True
 
     def _replaced(self) -> bool:
-        """Whether the open file is no longer the one at its path: what is written to it would be lost."""
+        """Whether the path no longer leads to the open file, so that writes to it would be lost."""
         return self._file is not None and self._inode is not None and _inode(self._file) != self._inode
 
 
@@ -146,21 +146,21 @@ def _checked(text_of_url: str) -> URL:
     try:
         url = make_url(text_of_url)
     except (ArgumentError, ValueError) as error:
-        # Not the text itself, which may hold a password.
-        raise DatabaseUrlError("it is no URL: write sqlite:///path, or postgresql://user:password@host/name") from error
+        # Without the URL, which may hold a password.
+        raise DatabaseUrlError("invalid URL: use sqlite:///path or postgresql://user:password@host/name") from error
     backend = url.drivername.partition("+")[0]
     if backend not in _DRIVERS:
-        # Not its name, which a malformed URL may take from a password.
-        raise DatabaseUrlError("such a database is not supported: write sqlite:///path, or postgresql://...")
+        # Without the scheme: in a malformed URL it may be part of a password.
+        raise DatabaseUrlError("unsupported database: use sqlite:///path or postgresql://...")
     if backend == "sqlite" and url.database in (None, "", ":memory:"):
-        raise DatabaseUrlError("a database in memory forgets everything: write sqlite:///path")
+        raise DatabaseUrlError("an in-memory database loses all incidents on restart: use sqlite:///path")
     return url.set(drivername=_DRIVERS[backend])
 
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
-    ours = {
+    defaults = {
         "connect_timeout": _WAIT_SECONDS,
         "application_name": "trust-otel-incidents",
         "options": f"-c statement_timeout={_STATEMENT_MILLISECONDS}",
@@ -168,11 +168,11 @@ def _engine(url: URL) -> Engine:
     try:
         return create_engine(
             url,
-            # They hold personal data, and errors are logged.
+            # Parameters hold personal data, and errors are logged.
             hide_parameters=True,
             pool_pre_ping=True,
             pool_timeout=_WAIT_SECONDS,
-            connect_args={name: value for name, value in ours.items() if name not in url.query},
+            connect_args={name: value for name, value in defaults.items() if name not in url.query},
         )
     except ImportError as error:
         raise DatabaseUrlError(f"its driver is not installed: pip install 'psycopg[binary]' ({error})") from error
@@ -188,7 +188,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver would begin transactions by itself, and too late for a reader.
+    # The driver's implicit BEGIN comes too late for a consistent read.
     connection.isolation_level = None
     cursor = connection.cursor()
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
@@ -197,7 +197,7 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    # A writer that begins as a reader may find, when it writes, that it has read an old state.
+    # A deferred transaction that upgrades to a write may fail, because it has read an outdated snapshot.
     immediate = connection.get_execution_options().get(_IMMEDIATE, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
@@ -207,8 +207,8 @@ def _await_turn(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITERS})
 
 
-def _make_file(path: Path) -> tuple[int, int]:
-    """Make the file, and for nobody else's eyes: it holds addresses of clients. Its device and inode."""
+def _create_file(path: Path) -> tuple[int, int]:
+    """Create the file with mode 0600, because it holds client addresses; returns device and inode."""
     if not path.parent.exists():
         private_folder(path.parent)
     file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
@@ -230,17 +230,17 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 
 def _has_tables(connection: Connection) -> bool:
-    there = inspect(connection)
-    if not there.has_table(schema.name):
+    inspector = inspect(connection)
+    if not inspector.has_table(schema.name):
         return False
     version: Any = connection.execute(select(schema.c.version)).scalar_one()
     if version > SCHEMA_VERSION:
         raise SchemaTooNewError(
-            f"its tables have version {version}, this trust-otel knows {SCHEMA_VERSION}: use a newer trust-otel, or "
-            "another database"
+            f"the database has schema version {version}, this trust-otel supports {SCHEMA_VERSION}: upgrade "
+            "trust-otel, or use another database"
         )
-    # Older releases of the same version did not have it.
-    return there.has_table(heartbeat.name)
+    # Older releases with the same schema version did not have it.
+    return inspector.has_table(heartbeat.name)
 
 
 def _create_tables(connection: Connection) -> None:
@@ -261,5 +261,5 @@ def _message(error: SQLAlchemyError) -> str:
 
 
 def _reason(error: SQLAlchemyError) -> str:
-    # What SQLite says is a fixed text. PostgreSQL names hosts and users, but its errors have telling names.
+    # SQLite's messages are fixed. PostgreSQL's contain hosts and users, but the name of the error says enough.
     return _message(error) if isinstance(_cause(error), sqlite3.OperationalError) else type(_cause(error)).__name__

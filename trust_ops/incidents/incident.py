@@ -1,4 +1,4 @@
-"""An incident and its timeline, as the HTTP interface shows them."""
+"""An incident and its timeline, as in the HTTP API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from trust_ops.incidents.times import format_time, parse_time
 
 SEVERITIES = ("critical", "warning", "info")
-"""From the worst on."""
+"""Most severe first."""
 
 ACKNOWLEDGED, LAPSED, NOTE, NOTIFIED, OPENED, REOPENED, RESOLVED = (
     "acknowledged",
@@ -26,17 +26,17 @@ ACKNOWLEDGED, LAPSED, NOTE, NOTIFIED, OPENED, REOPENED, RESOLVED = (
 
 @dataclass(frozen=True)
 class Incident:
-    """One alert, from when it began to fire until it was resolved.
+    """One alert, from when it started to fire until it was resolved.
 
     Attributes:
-        id: What people call it by.
-        starts_at: Since when the alert fires.
-        acknowledged_at: When it was acknowledged for the first time.
-        acknowledged_by: Who has taken it; `None` when nobody has, or no longer.
+        id: Its number.
+        starts_at: When the alert started to fire.
+        acknowledged_at: When it was first acknowledged.
+        acknowledged_by: Who acknowledged it; `None` when nobody did, or the acknowledgement has lapsed.
         acknowledged_until: When the silence of the acknowledgement ends; `None` without one.
-        resolved_at: When the alert ended.
+        resolved_at: When the alert was resolved.
         generator_url: The rule's expression in Prometheus.
-        alertmanager_url: Where people find the Alertmanager that reported it.
+        alertmanager_url: External URL of the Alertmanager that reported it.
     """
 
     id: int
@@ -59,13 +59,13 @@ class Incident:
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to an incident.
+    """An event in the timeline of an incident.
 
     Attributes:
-        at: When.
+        at: Its time.
         kind: `opened`, `notified`, `acknowledged`, `lapsed`, `note`, `reopened` or `resolved`.
-        person: Who did it; `None` for what nobody did.
-        text: What is to be said about it.
+        person: Who caused it; `None` for events of the system.
+        text: Details.
     """
 
     at: datetime
@@ -75,7 +75,7 @@ class Event:
 
 
 def to_json(thing: Incident | Event) -> dict[str, Any]:
-    """Its attributes, with times as in RFC 3339."""
+    """The attributes as JSON, with times as in RFC 3339."""
     values = {field.name: getattr(thing, field.name) for field in fields(thing)}
     return {name: format_time(value) if isinstance(value, datetime) else value for name, value in values.items()}
 

@@ -1,7 +1,7 @@
-"""What a delivery of Alertmanager changes. Delivering the same again changes nothing.
+"""Records Alertmanager's notifications, idempotently.
 
-A firing alert carries no time of its own, so a repetition, a duplicate from the other Alertmanager of a pair, and a
-delivery that was overtaken by the resolution are told apart by when they come.
+A firing alert has no timestamp of the notification. Repeats, duplicates from the other Alertmanager of a pair, and
+notifications that arrive after the resolution are distinguished by their time of arrival.
 """
 
 from __future__ import annotations
@@ -16,95 +16,97 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 from trust_ops.incidents.incident import NOTIFIED, OPENED, REOPENED, RESOLVED
 from trust_ops.incidents.payload import Alert, Notification
 from trust_ops.incidents.tables import NAME_LENGTH, incidents, notifications
-from trust_ops.incidents.unit_of_work import Entry, Journal
+from trust_ops.incidents.unit_of_work import TrackedIncident, UnitOfWork
 
 T = TypeVar("T")
 
 LATE = "late"
 UNCHANGED = "unchanged"
 
-OVERTAKEN = timedelta(minutes=5)
-"""How long a delivery may take to arrive: Alertmanager gives up after its `group_interval`, by default this."""
+DELIVERY_TIMEOUT = timedelta(minutes=5)
+"""How late a notification may arrive: Alertmanager stops retrying after its `group_interval`, by default this long."""
 
 _DUPLICATE = timedelta(minutes=1)
-# Well below the most parameters that a statement may have.
-_AT_A_TIME = 500
+# Well below the maximum number of parameters of a statement.
+_CHUNK_SIZE = 500
 
 
 def deliver(connection: Connection, notification: Notification, now: datetime) -> Counter[str]:
-    """Record a notification; how many of its alerts were opened, notified, resolved, reopened, late, unchanged."""
+    """Record a notification; returns how many alerts were opened, notified, resolved, reopened, late and unchanged."""
     outcome: Counter[str] = Counter()
-    # An alert that ended and began anew stands there twice: the end of the old one first.
+    # An alert that was resolved and fires again is listed twice: the resolved one first.
     ordered = sorted(notification.alerts, key=lambda alert: (alert.fingerprint, alert.starts_at))
     for alerts in chunks(ordered):
-        journal = Journal(connection, now)
-        load(journal, alerts)
-        seen: list[Entry] = []
+        unit = UnitOfWork(connection, now)
+        load(unit, alerts)
+        seen: list[TrackedIncident] = []
         for alert in alerts:
-            what, entry = record(journal, alert, notification.alertmanager_url, f"by {notification.receiver}")
-            outcome[what] += 1
-            if entry is not None and alert.firing:
-                seen.append(entry)
-        journal.write()
-        _count(connection, notification.receiver[:NAME_LENGTH], {entry.id for entry in seen}, now)
+            outcome_of_alert, incident = record(
+                unit, alert, notification.alertmanager_url, f"by {notification.receiver}"
+            )
+            outcome[outcome_of_alert] += 1
+            if incident is not None and alert.firing:
+                seen.append(incident)
+        unit.write()
+        _count(connection, notification.receiver[:NAME_LENGTH], {incident.id for incident in seen}, now)
     return outcome
 
 
-def load(journal: Journal, alerts: Sequence[Alert]) -> None:
-    """Have the journal read all that decides what becomes of the alerts."""
+def load(unit: UnitOfWork, alerts: Sequence[Alert]) -> None:
+    """Load every incident that `record` needs for these alerts."""
     oldest = min(alert.starts_at for alert in alerts)
-    journal.load(
+    unit.load(
         incidents.c.fingerprint.in_({alert.fingerprint for alert in alerts})
         & or_(incidents.c.resolved_at.is_(None), incidents.c.starts_at >= oldest)
     )
 
 
 def record(
-    journal: Journal, alert: Alert, alertmanager_url: str, text: str, *, certain: bool = False
-) -> tuple[str, Entry | None]:
-    """Note one alert; what it has changed, and the incident if it has one.
+    unit: UnitOfWork, alert: Alert, alertmanager_url: str, text: str, *, certain: bool = False
+) -> tuple[str, TrackedIncident | None]:
+    """Record one alert; returns the outcome and the incident, if any.
 
     Args:
-        journal: Has what `load` reads.
+        unit: Has loaded what `load` selects.
         alert: The alert.
-        alertmanager_url: Where people find that Alertmanager.
-        text: Who says so.
-        certain: Whether this is how things are now, and no delivery that may have been overtaken.
+        alertmanager_url: External URL of that Alertmanager.
+        text: The source, for the timeline.
+        certain: Whether the alert is current, unlike a notification, which may be outdated.
     """
-    same = next((entry for entry in journal.of(alert.fingerprint) if entry.starts_at == alert.starts_at), None)
-    overtaken = any(entry.starts_at > alert.starts_at for entry in journal.of(alert.fingerprint))
+    same = next((incident for incident in unit.of(alert.fingerprint) if incident.starts_at == alert.starts_at), None)
+    outdated = any(incident.starts_at > alert.starts_at for incident in unit.of(alert.fingerprint))
     if not alert.firing:
-        return _ended(journal, alert, same, alertmanager_url, text)
+        return _record_resolved(unit, alert, same, alertmanager_url, text)
     if same is None:
-        return (LATE, None) if overtaken else (OPENED, journal.open(alert, alertmanager_url, text))
+        return (LATE, None) if outdated else (OPENED, unit.open(alert, alertmanager_url, text))
     if same.open:
         return NOTIFIED, same
-    if overtaken or (not certain and journal.now - same.state.changed_at < OVERTAKEN):
+    if outdated or (not certain and unit.now - same.state.changed_at < DELIVERY_TIMEOUT):
         return LATE, same
-    journal.reopen(same, text)
+    unit.reopen(same, text)
     return REOPENED, same
 
 
-def _ended(
-    journal: Journal, alert: Alert, same: Entry | None, alertmanager_url: str, text: str
-) -> tuple[str, Entry | None]:
+def _record_resolved(
+    unit: UnitOfWork, alert: Alert, same: TrackedIncident | None, alertmanager_url: str, text: str
+) -> tuple[str, TrackedIncident | None]:
     if same is None:
-        # Its firing never arrived, which is no reason to forget it.
-        same = journal.open(alert, alertmanager_url, text)
+        # The firing notification was lost; record the incident anyway.
+        same = unit.open(alert, alertmanager_url, text)
     if not same.open:
         return UNCHANGED, same
-    journal.resolve(same, alert.ends_at or journal.now, text)
+    unit.resolve(same, alert.ends_at or unit.now, text)
     return RESOLVED, same
 
 
-def chunks(things: Sequence[T]) -> Iterator[Sequence[T]]:
-    """As many at a time as a statement takes."""
-    for start in range(0, len(things), _AT_A_TIME):
-        yield things[start : start + _AT_A_TIME]
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Split into chunks that fit into one statement."""
+    for start in range(0, len(items), _CHUNK_SIZE):
+        yield items[start : start + _CHUNK_SIZE]
 
 
 def _count(connection: Connection, receiver: str, seen: set[int], now: datetime) -> None:
-    """Count the notification for the incidents that it is not a duplicate for."""
+    """Count the notification for each incident, unless it is a duplicate."""
     known: dict[int, Any] = {}
     rows = connection.execute(
         select(notifications).where(notifications.c.receiver == receiver, notifications.c.incident_id.in_(seen))

@@ -1,4 +1,4 @@
-"""Alertmanager's webhook notification (version 4): read, checked, and nothing taken on trust."""
+"""Parses and validates Alertmanager's webhook notifications (version 4)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EARLIEST = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class PayloadError(ValueError):
-    """A notification that cannot be used; the message says where and why."""
+    """An invalid notification; the message says where and why."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Alert:
 
     Attributes:
         fingerprint: Alertmanager's hash of the labels.
-        firing: Whether it fires; otherwise it is resolved.
+        firing: Whether it is firing; otherwise it is resolved.
         labels: Its labels.
         annotations: Its annotations.
-        starts_at: When it began to fire.
-        ends_at: When it ended; `None` while it fires, or when Alertmanager does not say.
+        starts_at: When it started to fire.
+        ends_at: When it ended; `None` while it fires or when unknown.
         generator_url: The rule's expression in Prometheus.
     """
 
@@ -46,13 +46,13 @@ class Alert:
 
 @dataclass(frozen=True)
 class Notification:
-    """What one delivery says.
+    """One notification.
 
     Attributes:
-        receiver: Alertmanager's receiver that delivers it.
-        alertmanager_url: Where people find that Alertmanager.
+        receiver: Name of Alertmanager's receiver.
+        alertmanager_url: External URL of that Alertmanager.
         alerts: The alerts of the group.
-        truncated: How many alerts Alertmanager has left out.
+        truncated: Number of alerts that Alertmanager omitted.
     """
 
     receiver: str
@@ -62,10 +62,10 @@ class Notification:
 
 
 def parse(body: bytes) -> Notification:
-    """Read the body of a delivery. Fields that are not used are not looked at.
+    """Parse the body of a webhook request. Unused fields are not validated.
 
     Raises:
-        PayloadError: It is no such notification.
+        PayloadError: It is not a valid notification.
     """
     try:
         content = json.loads(body)
@@ -74,13 +74,13 @@ def parse(body: bytes) -> Notification:
     payload = _object(content, "the body")
     version = payload.get("version")
     if version != VERSION:
-        raise PayloadError(f'version: {_shown(version)} is not "{VERSION}", which is what Alertmanager sends')
+        raise PayloadError(f'version: {_shown(version)} is not "{VERSION}", the version that is supported')
     alerts = payload.get("alerts")
     if not isinstance(alerts, list):
-        raise PayloadError(f"alerts: {_shown(alerts)} is no list")
+        raise PayloadError(f"alerts: {_shown(alerts)} is not a list")
     truncated = payload.get("truncatedAlerts", 0)
     if not isinstance(truncated, int):
-        raise PayloadError(f"truncatedAlerts: {_shown(truncated)} is no number")
+        raise PayloadError(f"truncatedAlerts: {_shown(truncated)} is not a number")
     return Notification(
         receiver=_text(payload, "receiver", ""),
         alertmanager_url=_text(payload, "externalURL", ""),
@@ -96,13 +96,13 @@ def _alert(content: object, where: str) -> Alert:
         raise PayloadError(f"{where}.status: {_shown(status)} is neither firing nor resolved")
     fingerprint = _text(alert, "fingerprint", f"{where}.")
     if not 0 < len(fingerprint) <= _FINGERPRINT_LENGTH:
-        raise PayloadError(f"{where}.fingerprint: it needs 1 to {_FINGERPRINT_LENGTH} characters")
+        raise PayloadError(f"{where}.fingerprint: must have 1 to {_FINGERPRINT_LENGTH} characters")
     labels = _texts(alert, "labels", where)
     if not labels:
-        raise PayloadError(f"{where}.labels: there are none")
+        raise PayloadError(f"{where}.labels: must not be empty")
     starts_at = _time(alert, "startsAt", where)
     if starts_at is None:
-        raise PayloadError(f"{where}.startsAt: it is missing")
+        raise PayloadError(f"{where}.startsAt: missing")
     return Alert(
         fingerprint=fingerprint,
         firing=status == "firing",
@@ -116,14 +116,14 @@ def _alert(content: object, where: str) -> Alert:
 
 def _object(content: object, where: str) -> Mapping[str, Any]:
     if not isinstance(content, dict):
-        raise PayloadError(f"{where}: {_shown(content)} is no object")
+        raise PayloadError(f"{where}: {_shown(content)} is not an object")
     return content
 
 
 def _text(content: Mapping[str, Any], name: str, where: str) -> str:
     value = content.get(name, "")
     if not isinstance(value, str):
-        raise PayloadError(f"{where}{name}: {_shown(value)} is no text")
+        raise PayloadError(f"{where}{name}: {_shown(value)} is not a string")
     return storable(value)
 
 
@@ -132,7 +132,7 @@ def _texts(content: Mapping[str, Any], name: str, where: str) -> dict[str, str]:
     if values is None:
         return {}
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
-        raise PayloadError(f"{where}.{name}: {_shown(values)} is no object of texts")
+        raise PayloadError(f"{where}.{name}: {_shown(values)} is not an object of strings")
     return {storable(key): storable(value) for key, value in values.items()}
 
 
@@ -144,17 +144,17 @@ def _time(content: Mapping[str, Any], name: str, where: str) -> datetime | None:
         moment = parse_time(text)
     except ValueError as error:
         raise PayloadError(f"{where}.{name}: {error}") from error
-    # Go's zero time means "not known".
+    # Go's zero time means "unknown".
     return moment if moment >= _EARLIEST else None
 
 
 def storable(text: str) -> str:
-    """Without what no database or terminal can take: lone surrogates, and NUL."""
+    """The text without lone surrogates and NUL, which databases reject."""
     return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _shown(value: object) -> str:
-    # Not the whole: it comes from outside, and goes into an answer and a log.
+    # Shortened: it is untrusted, and goes into a response and the log.
     if isinstance(value, list):
         return "a list"
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""What a look at Alertmanager changes: who has silenced what, and which alerts are gone without a word.
+"""Reconciles incidents with the active alerts of Alertmanager: silences, and alerts that ended without a notification.
 
-A silenced alert ends in silence: Alertmanager sends no resolution for it. So an acknowledged incident would stay open
-for ever if nobody looked.
+Alertmanager sends no resolution for a silenced alert. Without polling, an acknowledged incident would stay open
+forever.
 """
 
 from __future__ import annotations
@@ -12,59 +12,61 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, select
 
-from trust_ops.incidents.alertmanager import Seen, View
+from trust_ops.incidents.alertmanager import ActiveAlert, ActiveAlerts
 from trust_ops.incidents.incident import ACKNOWLEDGED
 from trust_ops.incidents.notifications import chunks, load, record
 from trust_ops.incidents.payload import Alert
 from trust_ops.incidents.tables import NAME_LENGTH, events, incidents
-from trust_ops.incidents.unit_of_work import Entry, Journal
+from trust_ops.incidents.unit_of_work import TrackedIncident, UnitOfWork
 
-GONE = timedelta(minutes=5)
-"""How long an alert must be missing: a restarted Alertmanager knows none until Prometheus tells it again."""
+ABSENT_FOR = timedelta(minutes=5)
+"""How long an alert must be missing: a restarted Alertmanager has none until Prometheus sends them again."""
 
 _SETTLED = timedelta(seconds=30)
-_BY = "seen in Alertmanager"
+_BY = "found in Alertmanager"
 
 
-def observe(connection: Connection, view: View, asked_at: datetime, now: datetime) -> None:
-    """Record what Alertmanager had when it was asked. What changed here after that moment is left alone."""
-    journal = Journal(connection, now)
-    entries = [entry for entry in journal.load(incidents.c.resolved_at.is_(None)) if entry.state.changed_at < asked_at]
+def reconcile(connection: Connection, active: ActiveAlerts, asked_at: datetime, now: datetime) -> None:
+    """Apply the state that Alertmanager had at `asked_at`. Incidents that changed after that are skipped."""
+    unit = UnitOfWork(connection, now)
+    loaded = [
+        incident for incident in unit.load(incidents.c.resolved_at.is_(None)) if incident.state.changed_at < asked_at
+    ]
     known = _known_silences(connection)
-    for entry in entries:
-        seen = view.get(entry.fingerprint)
+    for incident in loaded:
+        seen = active.get(incident.fingerprint)
         if seen is None:
-            _missing(journal, entry, asked_at)
+            _record_absence(unit, incident, asked_at)
             continue
-        entry.state.absent_since = None
-        if seen.alert.starts_at <= entry.starts_at:
-            _acknowledged(journal, entry, seen, known[entry.id])
-    journal.write()
-    for alerts in chunks(list(_unrecorded(connection, view, asked_at))):
-        _fire(connection, alerts, now)
+        incident.state.absent_since = None
+        if seen.alert.starts_at <= incident.starts_at:
+            _record_silences(unit, incident, seen, known[incident.id])
+    unit.write()
+    for alerts in chunks(list(_unrecorded(connection, active, asked_at))):
+        _reopen(connection, alerts, now)
 
 
-def _missing(journal: Journal, entry: Entry, asked_at: datetime) -> None:
-    since = entry.state.absent_since
+def _record_absence(unit: UnitOfWork, incident: TrackedIncident, asked_at: datetime) -> None:
+    since = incident.state.absent_since
     if since is None:
-        entry.state.absent_since = asked_at
-    elif asked_at - since >= GONE:
-        journal.resolve(entry, since, "Alertmanager no longer has the alert")
+        incident.state.absent_since = asked_at
+    elif asked_at - since >= ABSENT_FOR:
+        unit.resolve(incident, since, "Alertmanager no longer has the alert")
 
 
-def _acknowledged(journal: Journal, entry: Entry, seen: Seen, known: set[str]) -> None:
+def _record_silences(unit: UnitOfWork, incident: TrackedIncident, seen: ActiveAlert, known: set[str]) -> None:
     for silence in seen.silences:
         if silence.id not in known:
-            began = max(entry.starts_at, min(silence.starts_at, journal.now))
-            journal.acknowledge(
-                entry, silence.created_by, silence.comment, at=began, until=silence.ends_at, silence_id=silence.id
+            began = max(incident.starts_at, min(silence.starts_at, unit.now))
+            unit.acknowledge(
+                incident, silence.created_by, silence.comment, at=began, until=silence.ends_at, silence_id=silence.id
             )
-    state = entry.state
+    state = incident.state
     if seen.silences:
         last = max(seen.silences, key=lambda silence: silence.ends_at)
         state.acknowledged_by, state.acknowledged_until = last.created_by[:NAME_LENGTH], last.ends_at
     elif state.acknowledged_by is not None and state.acknowledged_until is not None:
-        journal.lapse(entry)
+        unit.lapse(incident)
 
 
 def _known_silences(connection: Connection) -> defaultdict[int, set[str]]:
@@ -79,30 +81,30 @@ def _known_silences(connection: Connection) -> defaultdict[int, set[str]]:
     return known
 
 
-def _unrecorded(connection: Connection, view: View, asked_at: datetime) -> Iterator[Alert]:
-    """The alerts that began anew, or go on, without a word: deliveries that were held back or overtaken.
+def _unrecorded(connection: Connection, active: ActiveAlerts, asked_at: datetime) -> Iterator[Alert]:
+    """Active alerts without an open incident: their notifications were delayed or arrived out of order.
 
-    An alert that never had an incident is not for this receiver.
+    An alert that never had an incident is not routed to this receiver.
     """
     last = func.max(incidents.c.starts_at).label("last")
     changed_at = func.max(incidents.c.changed_at).label("changed_at")
-    for fingerprints in chunks(sorted(name for name, seen in view.items() if not seen.inhibited)):
+    for fingerprints in chunks(sorted(name for name, seen in active.items() if not seen.inhibited)):
         known = (
             select(incidents.c.fingerprint, last, changed_at)
             .where(incidents.c.fingerprint.in_(fingerprints))
             .group_by(incidents.c.fingerprint)
         )
         for row in connection.execute(known):
-            alert = view[row.fingerprint].alert
-            # The members of a cluster learn of an end within seconds of each other.
-            goes_on = alert.starts_at == row.last and row.changed_at < asked_at - _SETTLED
-            if alert.starts_at > row.last or goes_on:
+            alert = active[row.fingerprint].alert
+            # Members of a cluster learn of a resolution within seconds of each other.
+            still_firing = alert.starts_at == row.last and row.changed_at < asked_at - _SETTLED
+            if alert.starts_at > row.last or still_firing:
                 yield alert
 
 
-def _fire(connection: Connection, alerts: Sequence[Alert], now: datetime) -> None:
-    journal = Journal(connection, now)
-    load(journal, alerts)
+def _reopen(connection: Connection, alerts: Sequence[Alert], now: datetime) -> None:
+    unit = UnitOfWork(connection, now)
+    load(unit, alerts)
     for alert in alerts:
-        record(journal, alert, "", _BY, certain=True)
-    journal.write()
+        record(unit, alert, "", _BY, certain=True)
+    unit.write()

@@ -1,4 +1,4 @@
-"""What a review reads of an incident."""
+"""The records of incidents that a review is made from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TIMES = ("starts_at", "acknowledged_at", "resolved_at")
 
 @dataclass(frozen=True)
 class Note:
-    """What somebody said about an incident."""
+    """A note on an incident."""
 
     person: str
     text: str
@@ -22,16 +22,16 @@ class Note:
 
 @dataclass(frozen=True)
 class Record:
-    """An incident, without what may name a person except in notes.
+    """An incident, without personal data except in notes.
 
     Attributes:
         fingerprint: The same for every incident of one alert.
-        starts_at: When it began to fire.
+        starts_at: When it started to fire.
         acknowledged_at: When it was first acknowledged.
-        resolved_at: When it ended.
-        runbook_url: Its runbook, "" without one.
-        dashboard_url: Its panel, "" without one.
-        notes: What people said.
+        resolved_at: When it was resolved.
+        runbook_url: Its runbook, or "".
+        dashboard_url: Its panel, or "".
+        notes: Its notes.
     """
 
     id: int
@@ -50,7 +50,7 @@ class Record:
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """Its attributes, with times as in RFC 3339."""
+    """The attributes as JSON, with times as in RFC 3339."""
     values = asdict(record)
     return {**values, **{name: format_time(values[name]) for name in _TIMES if values[name] is not None}}
 

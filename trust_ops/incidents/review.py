@@ -1,4 +1,4 @@
-"""The numbers of a review: how many alerts, how soon people took them, which rules to change."""
+"""The statistics of a review: number of alerts, time to acknowledge, rules to tune."""
 
 from __future__ import annotations
 
@@ -9,24 +9,33 @@ from datetime import datetime, timedelta
 
 from trust_ops.incidents import review_period
 from trust_ops.incidents.records import Record
-from trust_ops.incidents.review_period import Span
-from trust_ops.incidents.summary import LEVELS, SHORT, Summary, Times, counts, summarize, times_to_resolve, waited
+from trust_ops.incidents.review_period import Period
+from trust_ops.incidents.summary import (
+    LEVELS,
+    SHORT_LIVED,
+    DurationStatistics,
+    Summary,
+    counts,
+    summarize,
+    times_to_resolve,
+    waited,
+)
 
-RETURN = timedelta(hours=1)
-"""What fires again within this has flapped."""
+FLAP_WINDOW = timedelta(hours=1)
+"""An alert that fires again within this time is flapping."""
 
 _FLAPS = 2
 
 
 @dataclass(frozen=True)
-class RuleNumbers:
-    """What one rule did.
+class RuleStatistics:
+    """Statistics of one rule.
 
     Attributes:
         count: How often it fired.
-        never_acknowledged: Share that ended, or still fires, without anybody having taken it.
-        short: Share that ended within 5 minutes.
-        flaps: How often the same alert fired again within an hour of its end.
+        never_acknowledged: Share that was never acknowledged.
+        short: Share that was resolved within 5 minutes.
+        flaps: How often the same alert fired again within an hour of its resolution.
     """
 
     alertname: str
@@ -40,10 +49,10 @@ class RuleNumbers:
 
 @dataclass(frozen=True)
 class Flapping:
-    """An alert that kept coming back.
+    """A flapping alert.
 
     Attributes:
-        flaps: How often it fired again within an hour of its end.
+        flaps: How often it fired again within an hour of its resolution.
     """
 
     alertname: str
@@ -55,11 +64,11 @@ class Flapping:
 
 @dataclass(frozen=True)
 class Escalation:
-    """A critical alert that nobody took in time.
+    """A critical alert that was not acknowledged in time.
 
     Attributes:
-        waited: Until it was acknowledged or over, or until now.
-        level: The highest level that this calls.
+        waited: Time until it was acknowledged or resolved, or until now.
+        level: The highest escalation level reached.
     """
 
     id: int
@@ -72,18 +81,18 @@ class Escalation:
 
 
 @dataclass(frozen=True)
-class Page:
-    """A runbook or a dashboard panel that alerts pointed to."""
+class LinkedPage:
+    """A runbook or dashboard panel that alerts link to."""
 
     url: str
     alertnames: tuple[str, ...]
     alerts: int
-    to_resolve: Times
+    to_resolve: DurationStatistics
 
 
 @dataclass(frozen=True)
-class Said:
-    """A note of somebody."""
+class ReviewNote:
+    """A note on an incident."""
 
     id: int
     alertname: str
@@ -92,7 +101,7 @@ class Said:
 
 
 @dataclass(frozen=True)
-class Part:
+class PeriodPart:
     """A part of the period, such as a week of a month."""
 
     start: datetime
@@ -101,15 +110,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Whether the alerts cover what they should.
+    """Coverage of the alert rules.
 
     Attributes:
-        never_fired: Rules that did not fire; `None` when the rules are not known.
-        unknown: Alerts that fired and are none of the rules.
-        without_runbook: Alerts that name no runbook.
-        without_dashboard: Alerts that name no panel.
-        by_category: How many alerts of each category.
-        by_service: How many alerts of each service.
+        never_fired: Rules that did not fire; `None` when the rules are unknown.
+        unknown: Alerts that fired without a known rule.
+        without_runbook: Alerts without a runbook.
+        without_dashboard: Alerts without a panel.
+        by_category: Number of alerts by category.
+        by_service: Number of alerts by service.
     """
 
     never_fired: tuple[str, ...] | None
@@ -122,14 +131,14 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Review:
-    """All of it. Which parts a page shows depends on the period.
+    """A complete review. Which parts are shown depends on the period.
 
     Attributes:
         period: `week`, `month` or `quarter`.
-        start, end: The period, from and until before.
-        now: When it was asked for; what has not ended by then counts as lasting until then.
-        this: The period in numbers.
-        before: The period before it.
+        start, end: The period; the end is exclusive.
+        now: When the review was made; open incidents last until then.
+        this: Statistics of the period.
+        before: Statistics of the period before it.
     """
 
     period: str
@@ -138,28 +147,28 @@ class Review:
     now: datetime
     this: Summary
     before: Summary
-    parts: tuple[Part, ...]
-    rules: tuple[RuleNumbers, ...]
+    parts: tuple[PeriodPart, ...]
+    rules: tuple[RuleStatistics, ...]
     flapping: tuple[Flapping, ...]
     escalations: tuple[Escalation, ...]
-    runbooks: tuple[Page, ...]
-    dashboards: tuple[Page, ...]
-    notes: tuple[Said, ...]
+    runbooks: tuple[LinkedPage, ...]
+    dashboards: tuple[LinkedPage, ...]
+    notes: tuple[ReviewNote, ...]
     coverage: Coverage = field(repr=False)
 
 
-def review(records: Sequence[Record], period: str, this: Span, rules: frozenset[str] | None, now: datetime) -> Review:
-    """Count.
+def review(records: Sequence[Record], period: str, this: Period, rules: frozenset[str] | None, now: datetime) -> Review:
+    """Make the review.
 
     Args:
         records: All incidents that were open at any time in the period or the one before, in any order.
         period: `week`, `month` or `quarter`.
         this: The period.
-        rules: Names of all alerts that could fire; `None` when they are not known.
+        rules: Names of all alerts that could fire; `None` when unknown.
         now: The time.
     """
     records = sorted(records, key=lambda record: (record.starts_at, record.id))
-    began = [record for record in records if this.holds(record.starts_at)]
+    began = [record for record in records if this.contains(record.starts_at)]
     earlier = review_period.before(period, this)
     divide = review_period.months if period == review_period.QUARTER else review_period.weeks
     flaps = _flaps(records, this)
@@ -169,9 +178,11 @@ def review(records: Sequence[Record], period: str, this: Span, rules: frozenset[
         end=this.end,
         now=now,
         this=summarize(began, this, now),
-        before=summarize([record for record in records if earlier.holds(record.starts_at)], earlier, now),
+        before=summarize([record for record in records if earlier.contains(record.starts_at)], earlier, now),
         parts=tuple(
-            Part(part.start, summarize([record for record in began if part.holds(record.starts_at)], part, now))
+            PeriodPart(
+                part.start, summarize([record for record in began if part.contains(record.starts_at)], part, now)
+            )
             for part in divide(this)
         ),
         rules=_rules(began, flaps),
@@ -180,19 +191,19 @@ def review(records: Sequence[Record], period: str, this: Span, rules: frozenset[
         runbooks=_pages(began, lambda record: record.runbook_url),
         dashboards=_pages(began, lambda record: record.dashboard_url),
         notes=tuple(
-            Said(record.id, record.alertname, note.person, note.text) for record in began for note in record.notes
+            ReviewNote(record.id, record.alertname, note.person, note.text) for record in began for note in record.notes
         ),
         coverage=_coverage(began, _fired(records, this), rules),
     )
 
 
-def _flaps(records: Iterable[Record], this: Span) -> list[list[Record]]:
-    """Of each alert, the incidents in the period that began within an hour of the end of the one before."""
+def _flaps(records: Iterable[Record], this: Period) -> list[list[Record]]:
+    """For each alert, its incidents in the period that started within an hour of the end of the previous one."""
     last_end: dict[str, datetime | None] = {}
     found: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         ended = last_end.get(record.fingerprint)
-        if ended is not None and record.starts_at - ended < RETURN and this.holds(record.starts_at):
+        if ended is not None and record.starts_at - ended < FLAP_WINDOW and this.contains(record.starts_at):
             found[record.fingerprint].append(record)
         last_end[record.fingerprint] = record.resolved_at
     return list(found.values())
@@ -207,7 +218,7 @@ def _flapping(flaps: Iterable[Sequence[Record]]) -> tuple[Flapping, ...]:
     return tuple(sorted(found, key=lambda alert: (-alert.flaps, alert.alertname, alert.service)))
 
 
-def _rules(records: Iterable[Record], flaps: Iterable[Sequence[Record]]) -> tuple[RuleNumbers, ...]:
+def _rules(records: Iterable[Record], flaps: Iterable[Sequence[Record]]) -> tuple[RuleStatistics, ...]:
     returned = Counter(_rule(record) for alert in flaps for record in alert)
     by_rule: defaultdict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in records:
@@ -216,10 +227,10 @@ def _rules(records: Iterable[Record], flaps: Iterable[Sequence[Record]]) -> tupl
     for rule, fired in by_rule.items():
         never = sum(record.acknowledged_at is None for record in fired)
         short = sum(
-            record.resolved_at is not None and record.resolved_at - record.starts_at <= SHORT for record in fired
+            record.resolved_at is not None and record.resolved_at - record.starts_at <= SHORT_LIVED for record in fired
         )
         found.append(
-            RuleNumbers(
+            RuleStatistics(
                 *rule,
                 count=len(fired),
                 never_acknowledged=never / len(fired),
@@ -248,19 +259,21 @@ def _escalations(records: Iterable[Record], now: datetime) -> tuple[Escalation, 
     return tuple(sorted(found, key=lambda one: -one.waited))
 
 
-def _pages(records: Iterable[Record], url: Callable[[Record], str]) -> tuple[Page, ...]:
+def _pages(records: Iterable[Record], url: Callable[[Record], str]) -> tuple[LinkedPage, ...]:
     by_url: defaultdict[str, list[Record]] = defaultdict(list)
     for record in records:
         if url(record):
             by_url[url(record)].append(record)
     found = [
-        Page(address, tuple(sorted({record.alertname for record in led})), len(led), times_to_resolve(led))
-        for address, led in by_url.items()
+        LinkedPage(
+            address, tuple(sorted({record.alertname for record in linked})), len(linked), times_to_resolve(linked)
+        )
+        for address, linked in by_url.items()
     ]
     return tuple(sorted(found, key=lambda page: (-page.alerts, page.url)))
 
 
-def _fired(records: Iterable[Record], this: Span) -> frozenset[str]:
+def _fired(records: Iterable[Record], this: Period) -> frozenset[str]:
     """The alerts that fired at any time in the period."""
     return frozenset(
         record.alertname

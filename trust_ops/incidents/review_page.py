@@ -1,4 +1,4 @@
-"""A review as a page: which of the numbers each kind of review looks at, and how they read."""
+"""Formats a review: the sections of each kind of review and their text."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from trust_ops.incidents.review import Page, Review, RuleNumbers
+from trust_ops.incidents.review import LinkedPage, Review, RuleStatistics
 from trust_ops.incidents.review_period import MONTH, QUARTER, WEEK
-from trust_ops.incidents.summary import LEVELS, Summary, Times
+from trust_ops.incidents.summary import LEVELS, DurationStatistics, Summary
 from trust_ops.incidents.times import format_duration
 from trust_otel.text import visible_text
 
-_MOST_ROWS = 15
+_MAX_ROWS = 15
 _MANY = 0.5
 _OFTEN = 2
 _NOTHING = "-"
@@ -20,13 +20,13 @@ _NOTHING = "-"
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page.
+    """A section of the page.
 
     Attributes:
         title: Its heading.
-        text: What it says before the table.
+        text: Text before the table.
         columns: Headings of the table.
-        rows: As many cells as there are columns each; none for no table.
+        rows: Rows of the table; empty for no table.
     """
 
     title: str
@@ -38,12 +38,12 @@ class Section:
 def title(review: Review) -> str:
     """The heading of the page."""
     last = review.end - timedelta(days=1)
-    running = ", not over yet" if review.now < review.end else ""
+    running = ", still running" if review.now < review.end else ""
     return f"Review of the {review.period} from {review.start:%Y-%m-%d} to {last:%Y-%m-%d} (UTC{running})"
 
 
 def sections(review: Review) -> list[Section]:
-    """What this kind of review looks at."""
+    """The sections of this kind of review."""
     return [section(review) for section in (_summary, _alerts, *_SECTIONS[review.period])]
 
 
@@ -65,7 +65,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    # A line break or a bar would end a cell; brackets, stars and entities are somebody's text, not markup.
+    # A line break or a bar would end a cell; brackets, stars and entities are text, not markup.
     plain = visible_text(" ".join(text.split()))
     for character in "\\|<*[`~&":
         plain = plain.replace(character, f"\\{character}")
@@ -77,25 +77,25 @@ def _summary(review: Review) -> Section:
     if not this.alerts and not before.alerts:
         return Section(
             "Summary",
-            "No alert reached the receiver, neither in this period nor in the one before. Unless that is true, see in "
-            "docs/incidents.md how Alertmanager delivers to it.",
+            "No alerts reached the receiver in this period or the one before. If that is unexpected, see "
+            "docs/incidents.md for how to connect Alertmanager.",
         )
     return Section(
         "Summary",
-        columns=("", f"this {review.period}", f"the {review.period} before"),
-        rows=tuple((name, say(this), say(before)) for name, say in _FIGURES.items()),
+        columns=("", f"this {review.period}", f"previous {review.period}"),
+        rows=tuple((name, value(this), value(before)) for name, value in _FIGURES.items()),
     )
 
 
 _FIGURES: dict[str, Callable[[Summary], str]] = {
     "alerts": lambda one: str(one.alerts),
-    "alerts a week": lambda one: f"{one.per_week:.1f}",
+    "alerts per week": lambda one: f"{one.per_week:.1f}",
     "acknowledged": lambda one: _of(one.acknowledged, one.alerts),
-    "time to acknowledge (median, 90 %)": lambda one: _pair(one.to_acknowledge),
-    "time to resolve (median, 90 %)": lambda one: _pair(one.to_resolve),
-    "critical, acknowledged or over within 5 min": lambda one: _of(one.critical_in_time, one.critical),
+    "time to acknowledge (median, p90)": lambda one: _pair(one.to_acknowledge),
+    "time to resolve (median, p90)": lambda one: _pair(one.to_resolve),
+    "critical, acknowledged or resolved within 5 min": lambda one: _of(one.critical_in_time, one.critical),
     **{
-        f"critical, nobody took it for {format_duration(after)} ({level} called)": (
+        f"critical, escalated to {level} (not acknowledged for {format_duration(after)})": (
             lambda one, level=level: _of(one.escalated[level], one.critical)  # type: ignore[misc]
         )
         for level, after in LEVELS.items()
@@ -107,7 +107,7 @@ _FIGURES: dict[str, Callable[[Summary], str]] = {
 def _alerts(review: Review) -> Section:
     return Section(
         "Alerts by severity and team",
-        columns=("", f"this {review.period}", f"the {review.period} before"),
+        columns=("", f"this {review.period}", f"previous {review.period}"),
         rows=(
             *_compared(review.this.by_severity, review.before.by_severity),
             *_compared(review.this.by_team, review.before.by_team, "team "),
@@ -121,24 +121,32 @@ def _compared(this: dict[str, int], before: dict[str, int], prefix: str = "") ->
 
 
 def _effectiveness(review: Review) -> Section:
-    return _limited(
+    return _table_section(
         "Alert effectiveness",
-        "Which rules call people, and whether that was needed.",
-        ("alert", "severity", "team", "alerts", "never acknowledged", "over within 5 min", "came back within 1 h"),
+        "Alerts by rule. Rules that are rarely acknowledged or resolve quickly are candidates for tuning.",
+        (
+            "alert",
+            "severity",
+            "team",
+            "alerts",
+            "never acknowledged",
+            "resolved within 5 min",
+            "fired again within 1 h",
+        ),
         [_rule_row(rule) for rule in review.rules],
     )
 
 
-def _rule_row(rule: RuleNumbers) -> tuple[str, ...]:
+def _rule_row(rule: RuleStatistics) -> tuple[str, ...]:
     shares = (f"{rule.never_acknowledged:.0%}", f"{rule.short:.0%}")
     return (rule.alertname, rule.severity, rule.team, str(rule.count), *shares, str(rule.flaps))
 
 
 def _flapping(review: Review) -> Section:
-    return _limited(
+    return _table_section(
         "Flapping alerts",
-        "The same alert, again within an hour of its end, at least twice.",
-        ("alert", "service", "came back", "first", "last"),
+        "Alerts that fired again within an hour of their resolution, at least twice.",
+        ("alert", "service", "fired again", "first", "last"),
         [
             (one.alertname, one.service, str(one.flaps), _minute(one.first), _minute(one.last))
             for one in review.flapping
@@ -147,9 +155,9 @@ def _flapping(review: Review) -> Section:
 
 
 def _escalation(review: Review) -> Section:
-    return _limited(
+    return _table_section(
         "Escalation",
-        "Critical alerts that nobody took in time, and the highest level that they called.",
+        "Critical alerts that were not acknowledged in time, with the highest level reached.",
         ("incident", "since", "alert", "service", "team", "waited", "level"),
         [
             (
@@ -167,9 +175,9 @@ def _escalation(review: Review) -> Section:
 
 
 def _dashboards(review: Review) -> Section:
-    return _limited(
+    return _table_section(
         "Dashboards",
-        "The panels that alerts pointed to. Open them at the times of the alerts: do they show what the alert said?"
+        "The panels that alerts linked to. Open them at the times of the alerts: do they show the problem?"
         + _without("panel", review.coverage.without_dashboard),
         ("panel", "alerts", "rules"),
         [(page.url, str(page.alerts), ", ".join(page.alertnames)) for page in review.dashboards],
@@ -177,27 +185,27 @@ def _dashboards(review: Review) -> Section:
 
 
 def _runbooks(review: Review) -> Section:
-    return _limited(
+    return _table_section(
         "Runbooks",
-        "The runbooks that were needed. What was missing in them?"
+        "The runbooks that alerts linked to. Was anything missing?"
         + _without("runbook", review.coverage.without_runbook),
-        ("runbook", "alerts", "time to resolve (median, 90 %)"),
+        ("runbook", "alerts", "time to resolve (median, p90)"),
         [_page_row(page) for page in review.runbooks],
     )
 
 
-def _page_row(page: Page) -> tuple[str, ...]:
+def _page_row(page: LinkedPage) -> tuple[str, ...]:
     return page.url, str(page.alerts), _pair(page.to_resolve)
 
 
 def _without(what: str, alertnames: Sequence[str]) -> str:
-    return f" These alerts name no {what}: {', '.join(alertnames)}." if alertnames else ""
+    return f" Alerts without a {what}: {', '.join(alertnames)}." if alertnames else ""
 
 
 def _notes(review: Review) -> Section:
-    return _limited(
+    return _table_section(
         "Notes",
-        "What people wrote down, to go into runbooks and rules.",
+        "Notes from incidents, as input for runbooks and rules.",
         ("incident", "alert", "who", "note"),
         [(str(said.id), said.alertname, said.person, said.text) for said in review.notes],
     )
@@ -212,7 +220,7 @@ def _key_figures(review: Review) -> Section:
 
 
 def _parts(heading: str, first: str, review: Review) -> Section:
-    columns = (first, "alerts", "critical", "acknowledged", "time to acknowledge (median, 90 %)", "time to resolve")
+    columns = (first, "alerts", "critical", "acknowledged", "time to acknowledge (median, p90)", "time to resolve")
     rows = (
         (
             f"{part.start:%Y-%m-%d}",
@@ -229,36 +237,44 @@ def _parts(heading: str, first: str, review: Review) -> Section:
 
 def _thresholds(review: Review) -> Section:
     advised = ((rule, _advice(rule)) for rule in review.rules if rule.count >= _OFTEN)
-    return _limited(
+    return _table_section(
         "Thresholds",
-        "Rules to tune, among those that fired at least twice.",
-        ("alert", "severity", "alerts", "never acknowledged", "over within 5 min", "came back within 1 h", "consider"),
+        "Rules to tune, of those that fired at least twice.",
+        (
+            "alert",
+            "severity",
+            "alerts",
+            "never acknowledged",
+            "resolved within 5 min",
+            "fired again within 1 h",
+            "consider",
+        ),
         [(*_rule_row(rule)[:2], *_rule_row(rule)[3:], advice) for rule, advice in advised if advice],
     )
 
 
-def _advice(rule: RuleNumbers) -> str:
+def _advice(rule: RuleStatistics) -> str:
     found = []
     if rule.short >= _MANY:
         found.append("a higher threshold or a longer for")
     if rule.flaps >= _OFTEN:
         found.append("a longer keep_firing_for")
     if rule.never_acknowledged >= _MANY:
-        found.append("whether anybody needs it")
+        found.append("removing the rule")
     return "; ".join(found)
 
 
 def _coverage(review: Review) -> Section:
     coverage = review.coverage
     if coverage.never_fired is None:
-        never = "The rules are not known here: name a Prometheus that has them with --prometheus."
+        never = "The rules are unknown: use --prometheus with a Prometheus that has them loaded."
     elif coverage.never_fired:
-        never = f"Rules that never fired, {len(coverage.never_fired)}: {', '.join(coverage.never_fired)}."
+        never = f"Rules that did not fire ({len(coverage.never_fired)}): {', '.join(coverage.never_fired)}."
     else:
         never = "Every rule fired."
-    unknown = f" Alerts that are none of these rules: {', '.join(coverage.unknown)}." if coverage.unknown else ""
+    unknown = f" Alerts without a known rule: {', '.join(coverage.unknown)}." if coverage.unknown else ""
     missing = _without("runbook", coverage.without_runbook) + _without("panel", coverage.without_dashboard)
-    return _limited(
+    return _table_section(
         "Coverage",
         never + unknown + missing,
         ("", "alerts"),
@@ -271,8 +287,8 @@ def _coverage(review: Review) -> Section:
 
 
 def _feedback(review: Review) -> Section:
-    unheeded = [rule.alertname for rule in review.rules if rule.count >= _OFTEN and rule.never_acknowledged == 1]
-    asked = f" Ask about alerts that nobody ever acknowledged: {', '.join(unheeded)}." if unheeded else ""
+    ignored = [rule.alertname for rule in review.rules if rule.count >= _OFTEN and rule.never_acknowledged == 1]
+    asked = f" Discuss alerts that were never acknowledged: {', '.join(ignored)}." if ignored else ""
     notes = _notes(review)
     return Section("Feedback", f"{notes.text}{asked}", notes.columns, notes.rows)
 
@@ -284,7 +300,7 @@ _SECTIONS: dict[str, tuple[Callable[[Review], Section], ...]] = {
 }
 
 
-def _limited(
+def _table_section(
     heading: str,
     text: str,
     columns: tuple[str, ...],
@@ -293,15 +309,15 @@ def _limited(
 ) -> Section:
     if not rows:
         return Section(heading, f"{text} {nothing}".strip())
-    more = f" The first {_MOST_ROWS} of {len(rows)}; --json has all." if len(rows) > _MOST_ROWS else ""
-    return Section(heading, text + more, columns, tuple(rows[:_MOST_ROWS]))
+    more = f" The first {_MAX_ROWS} of {len(rows)}; use --json for all." if len(rows) > _MAX_ROWS else ""
+    return Section(heading, text + more, columns, tuple(rows[:_MAX_ROWS]))
 
 
 def _of(part: int, whole: int) -> str:
     return f"{part} of {whole} ({part / whole:.0%})" if whole else _NOTHING
 
 
-def _pair(times: Times) -> str:
+def _pair(times: DurationStatistics) -> str:
     if times.median is None or times.ninety is None:
         return _NOTHING
     return f"{format_duration(times.median)}, {format_duration(times.ninety)}"

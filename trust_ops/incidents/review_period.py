@@ -1,4 +1,4 @@
-"""The time that a review is about."""
+"""The periods of reviews."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ _MONTHS = {MONTH: 1, QUARTER: 3}
 
 
 @dataclass(frozen=True)
-class Span:
-    """From `start` until before `end`, both midnight UTC."""
+class Period:
+    """A period from `start` to `end` (exclusive), both midnight UTC."""
 
     start: datetime
     end: datetime
 
     @property
     def weeks(self) -> float:
-        """How many weeks it has."""
+        """Its length in weeks."""
         return (self.end - self.start) / timedelta(weeks=1)
 
-    def holds(self, moment: datetime) -> bool:
-        """Whether the moment lies in it."""
+    def contains(self, moment: datetime) -> bool:
+        """Whether the time is in the period."""
         return self.start <= moment < self.end
 
 
-def span(period: str, last_day: date) -> Span:
+def period_ending(period: str, last_day: date) -> Period:
     """The week, month or quarter that ends with a day."""
     end = datetime.combine(last_day, time(), timezone.utc) + timedelta(days=1)
-    return Span(_back(end, period), end)
+    return Period(_back(end, period), end)
 
 
-def before(period: str, this: Span) -> Span:
-    """The one before it."""
-    return Span(_back(this.start, period), this.start)
+def before(period: str, this: Period) -> Period:
+    """The period before it."""
+    return Period(_back(this.start, period), this.start)
 
 
-def weeks(this: Span) -> Iterator[Span]:
+def weeks(this: Period) -> Iterator[Period]:
     """Its weeks, counted from the end: the first may be shorter."""
     ends = [this.end]
     while ends[-1] - timedelta(weeks=1) > this.start:
         ends.append(ends[-1] - timedelta(weeks=1))
     for end in reversed(ends):
-        yield Span(max(this.start, end - timedelta(weeks=1)), end)
+        yield Period(max(this.start, end - timedelta(weeks=1)), end)
 
 
-def months(this: Span) -> Iterator[Span]:
+def months(this: Period) -> Iterator[Period]:
     """Its months, counted from the end."""
     found = [this.end]
     while found[-1] > this.start:
         found.append(_back(found[-1], MONTH))
     for end, start in reversed(list(pairwise(found))):
-        yield Span(max(start, this.start), end)
+        yield Period(max(start, this.start), end)
 
 
 def _back(end: datetime, period: str) -> datetime:

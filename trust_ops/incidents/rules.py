@@ -1,4 +1,4 @@
-"""The names of the alerts that could fire."""
+"""The names of all alerts that can fire."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from trust_otel.shown import address_of
 
 RULES = "monitoring/prometheus/trust-service-alerts.yml"
 
-# The first always fires and goes to the dead man's switch, the other bears the name of what it escalates: no incident
-# is ever called like them.
+# The watchdog always fires and goes to the dead man's switch; escalations are recorded under the name of the escalated
+# alert. No incident has these names.
 _NEVER_DELIVERED = frozenset({"TrustWatchdog", "TrustEscalation"})
 
 _ALERT = re.compile(r"""^\s*(?:-\s+)?alert:\s*["']?(\w+)""", re.MULTILINE)
 
 
 class RulesError(RuntimeError):
-    """Prometheus does not say which alerts it has."""
+    """The alert rules could not be read from Prometheus."""
 
 
 def own_rules() -> frozenset[str]:
-    """The alerts that trust-otel brings. Raises FileNotFoundError."""
+    """The alerts of trust-otel. Raises FileNotFoundError."""
     return frozenset(_ALERT.findall(project_file(RULES).read_text(encoding="utf-8"))) - _NEVER_DELIVERED
 
 
@@ -35,11 +35,11 @@ def rules_of(prometheus: str, transport: httpx.BaseTransport | None = None) -> f
         with httpx.Client(transport=transport, trust_env=False, verify=ssl.create_default_context()) as client:
             answer = client.get(f"{prometheus.rstrip('/')}/api/v1/rules", params={"type": "alert"})
         if not answer.is_success:
-            # Not raise_for_status, whose message holds the whole address.
-            raise RulesError(f"--prometheus {where} answers {answer.status_code} when asked for its rules")
+            # Not raise_for_status, whose message holds the whole URL.
+            raise RulesError(f"--prometheus {where} responded with {answer.status_code} to the request for its rules")
         groups = answer.json()["data"]["groups"]
         return frozenset(rule["name"] for group in groups for rule in group["rules"]) - _NEVER_DELIVERED
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise RulesError(f"--prometheus {where} does not tell its rules: {type(error).__name__}") from error
+        raise RulesError(f"the rules of --prometheus {where} cannot be read: {type(error).__name__}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise RulesError(f"--prometheus {where} does not answer as Prometheus does") from error
+        raise RulesError(f"the response of --prometheus {where} is not that of Prometheus") from error

@@ -1,4 +1,4 @@
-"""Runs the receiver: database, HTTP interface, and what goes on beside them."""
+"""Runs the receiver: database, HTTP API and background tasks."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import uvicorn
 
-from trust_ops.incidents.acknowledgement import Desk
+from trust_ops.incidents.acknowledgement import Acknowledgements
 from trust_ops.incidents.alertmanager import Alertmanager, AlertmanagerUrlError
-from trust_ops.incidents.alertmanager_poller import SECONDS, Watch
+from trust_ops.incidents.alertmanager_poller import SECONDS, AlertmanagerPoller
 from trust_ops.incidents.api import App
 from trust_ops.incidents.connections import AUTHORIZED, WAITING, ConnectionLimits, Connections, open_files, protocol
-from trust_ops.incidents.database import Database, DatabaseAwayError, DatabaseUrlError, SchemaTooNewError
+from trust_ops.incidents.database import Database, DatabaseUnavailableError, DatabaseUrlError, SchemaTooNewError
 from trust_ops.incidents.store import Store
 from trust_ops.incidents.tokens import TokenFile, TokenFileError
 from trust_otel.background import Periodic
@@ -32,21 +32,21 @@ _REPEAT_SECONDS = 60.0
 
 
 class OptionsError(ValueError):
-    """The receiver cannot run with these options; the message names one, and the remedy."""
+    """An invalid option; the message names it and suggests a fix."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """How the receiver runs.
+    """Options of the receiver.
 
     Attributes:
         database: SQLAlchemy URL.
         host: Address to listen on.
         port: Port to listen on.
-        token_file: Tokens of those who deliver.
-        operator_token_file: Tokens of those who read and acknowledge.
-        alertmanagers: Addresses of the members of one cluster; none to make no silences.
-        keep: How long a resolved incident is kept.
+        token_file: Tokens for Alertmanager's webhook.
+        operator_token_file: Tokens of the operators.
+        alertmanagers: URLs of the members of one cluster; none to create no silences.
+        keep: Retention of resolved incidents.
     """
 
     database: str
@@ -59,10 +59,10 @@ class Options:
 
 
 def serve(options: Options) -> None:
-    """Run until a signal ends it.
+    """Run until stopped by a signal.
 
     Raises:
-        OptionsError: An option, or the database belongs to a newer version.
+        OptionsError: An option is invalid, or the database belongs to a newer version.
     """
     _log_to_stderr()
     try:
@@ -70,20 +70,20 @@ def serve(options: Options) -> None:
         database = Database(options.database)
         alertmanager = Alertmanager(options.alertmanagers) if options.alertmanagers else None
         store = Store(database)
-        _look_at(store, database)
+        _check_database(store, database)
     except TokenFileError as error:
-        raise OptionsError(f"a token file: {error}") from error
+        raise OptionsError(f"token file: {error}") from error
     except AlertmanagerUrlError as error:
         raise OptionsError(f"--alertmanager: {error}") from error
     except (DatabaseUrlError, SchemaTooNewError) as error:
         raise OptionsError(f"--database: {error}") from error
-    desk = Desk(store, alertmanager)
-    state = _watched(store, alertmanager, desk)
-    Periodic("trust-otel-incidents-keep", _RETENTION_SECONDS, lambda: _forget(store, options.keep)).start()
+    acknowledgements = Acknowledgements(store, alertmanager)
+    state = _start_polling(store, alertmanager, acknowledgements)
+    Periodic("trust-otel-incidents-retention", _RETENTION_SECONDS, lambda: _delete_old(store, options.keep)).start()
     files = open_files()
     connections = Connections(waiting=min(WAITING, files // 4), authorized=min(AUTHORIZED, files // 4))
     uvicorn.run(
-        ConnectionLimits(App(store, desk, deliver, operate, state).asgi(), connections),
+        ConnectionLimits(App(store, acknowledgements, deliver, operate, state).asgi(), connections),
         host=options.host,
         port=options.port,
         http=protocol(connections),
@@ -93,7 +93,7 @@ def serve(options: Options) -> None:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        # As many connections are accepted at a time, up to three times before any of them is read.
+        # This many connections are accepted at once, up to three times before any of them is read.
         backlog=min(_BACKLOG, files // 8),
         timeout_graceful_shutdown=10,
     )
@@ -101,16 +101,16 @@ def serve(options: Options) -> None:
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_SingleLineFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # It logs addresses with the password in them.
+    # It logs URLs including passwords.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     for name in ("uvicorn.error", "asyncio"):
-        logging.getLogger(name).addFilter(_OnceAMinute())
+        logging.getLogger(name).addFilter(_RateLimit())
 
 
-class _OneLine(logging.Formatter):
-    """A line for each record, whatever is in it; the lines of a traceback are indented."""
+class _SingleLineFormatter(logging.Formatter):
+    """Formats each record as one line; the lines of a traceback are indented."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name that it overrides
         return visible_text(super().formatMessage(record))
@@ -119,8 +119,8 @@ class _OneLine(logging.Formatter):
         return indent(visible_text(super().formatException(ei), keep="\n"), "    ")
 
 
-class _OnceAMinute(logging.Filter):
-    """Passes each text once a minute: a line for each malformed request, which needs no token, would fill the disk."""
+class _RateLimit(logging.Filter):
+    """Passes each message once a minute: unauthenticated requests must not be able to fill the disk with log lines."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -134,34 +134,36 @@ class _OnceAMinute(logging.Filter):
         return True
 
 
-def _look_at(store: Store, database: Database) -> None:
+def _check_database(store: Store, database: Database) -> None:
     try:
         store.check()
     except SchemaTooNewError:
         raise
-    except DatabaseAwayError as error:
-        _logger.error("trust-otel: %s is away, deliveries are refused until it is back: %s", database, error)
+    except DatabaseUnavailableError as error:
+        _logger.error("trust-otel: %s is unavailable, notifications are rejected until it is back: %s", database, error)
     else:
-        _logger.info("trust-otel: incidents are kept in %s", database)
+        _logger.info("trust-otel: incidents are stored in %s", database)
 
 
-def _watched(store: Store, alertmanager: Alertmanager | None, desk: Desk) -> Callable[[], str]:
+def _start_polling(
+    store: Store, alertmanager: Alertmanager | None, acknowledgements: Acknowledgements
+) -> Callable[[], str]:
     if alertmanager is None:
         _logger.warning(
-            "trust-otel: no Alertmanager is set: acknowledging silences nothing, and an alert that is silenced there "
-            "stays open here"
+            "trust-otel: no Alertmanager is configured: acknowledging creates no silence, and alerts that are silenced "
+            "in Alertmanager stay open"
         )
-        return lambda: "not set"
-    watch = Watch(store, alertmanager, desk)
-    Periodic("trust-otel-incidents-watch", SECONDS, watch.look).start()
-    return lambda: watch.state
+        return lambda: "not configured"
+    poller = AlertmanagerPoller(store, alertmanager, acknowledgements)
+    Periodic("trust-otel-incidents-poller", SECONDS, poller.poll).start()
+    return lambda: poller.state
 
 
-def _forget(store: Store, keep: timedelta) -> None:
+def _delete_old(store: Store, keep: timedelta) -> None:
     try:
-        forgotten = store.forget(keep)
-    except DatabaseAwayError as error:
-        _logger.error("trust-otel: old incidents are not deleted, the database is away: %s", error)
+        deleted = store.delete_resolved(keep)
+    except DatabaseUnavailableError as error:
+        _logger.error("trust-otel: old incidents are not deleted, the database is unavailable: %s", error)
         return
-    if forgotten:
-        _logger.info("trust-otel: %d incidents were older than %d days and are deleted", forgotten, keep.days)
+    if deleted:
+        _logger.info("trust-otel: deleted %d incidents that were resolved more than %d days ago", deleted, keep.days)

@@ -1,4 +1,4 @@
-"""A stretch of time in numbers: how many alerts, and how soon people took them."""
+"""Statistics of a period: number of alerts, time to acknowledge and to resolve."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from statistics import median
 
 from trust_ops.incidents.incident import SEVERITIES
 from trust_ops.incidents.records import Record
-from trust_ops.incidents.review_period import Span
+from trust_ops.incidents.review_period import Period
 
-SHORT = timedelta(minutes=5)
-"""What resolves by itself within this needed nobody; and so soon a critical alert should be acknowledged."""
+SHORT_LIVED = timedelta(minutes=5)
+"""An alert that resolves within this time needed no action; also the target for acknowledging critical alerts."""
 
 LEVELS = {
     "L2": timedelta(minutes=15),
     "L3": timedelta(minutes=30),
     "L4": timedelta(minutes=60),
 }
-"""How long a critical alert waits for an acknowledgement before the next level is called."""
+"""How long a critical alert waits for an acknowledgement before it escalates to each level."""
 
 
 @dataclass(frozen=True)
-class Times:
-    """How long something took: over how many, and median and 90th percentile (nearest rank); `None` over none."""
+class DurationStatistics:
+    """Number of durations, their median and 90th percentile (nearest rank); `None` if there are none."""
 
     count: int
     median: timedelta | None
@@ -35,20 +35,20 @@ class Times:
 
 @dataclass(frozen=True)
 class Summary:
-    """A stretch of time in numbers.
+    """Statistics of a period.
 
     Attributes:
-        alerts: Alerts that began in it.
-        per_week: The same on average.
-        by_severity: The same by severity, from the worst on.
-        by_team: The same by team, most first.
+        alerts: Alerts that started in it.
+        per_week: The average per week.
+        by_severity: Alerts by severity, most severe first.
+        by_team: Alerts by team, most frequent first.
         acknowledged: How many of them were acknowledged.
         critical: How many of them were critical.
-        critical_in_time: How many of these were acknowledged or over within 5 minutes.
-        escalated: How many critical ones waited as long as it takes to call each level.
-        to_acknowledge: From the beginning to the first acknowledgement.
-        to_resolve: From the beginning to the end.
-        unresolved: How many have not ended.
+        critical_in_time: How many of these were acknowledged or resolved within 5 minutes.
+        escalated: How many critical alerts reached each escalation level.
+        to_acknowledge: From the start to the first acknowledgement.
+        to_resolve: From the start to the resolution.
+        unresolved: How many are still open.
     """
 
     alerts: int
@@ -59,18 +59,18 @@ class Summary:
     critical: int
     critical_in_time: int
     escalated: dict[str, int]
-    to_acknowledge: Times
-    to_resolve: Times
+    to_acknowledge: DurationStatistics
+    to_resolve: DurationStatistics
     unresolved: int
 
 
-def summarize(records: Sequence[Record], over: Span, now: datetime) -> Summary:
-    """The numbers of the alerts that began in a stretch of time."""
+def summarize(records: Sequence[Record], over: Period, now: datetime) -> Summary:
+    """Statistics of the alerts that started in a period."""
     critical = [record for record in records if record.severity == "critical"]
     waits = [waited(record, now) for record in critical]
     return Summary(
         alerts=len(records),
-        per_week=len(records) / Span(over.start, min(over.end, now)).weeks,
+        per_week=len(records) / Period(over.start, min(over.end, now)).weeks,
         by_severity=_by_severity(records),
         by_team=counts(record.team for record in records),
         acknowledged=sum(record.acknowledged_at is not None for record in records),
@@ -86,32 +86,32 @@ def summarize(records: Sequence[Record], over: Span, now: datetime) -> Summary:
 
 
 def waited(record: Record, now: datetime) -> timedelta:
-    """How long an alert called for somebody."""
-    return (_taken(record) or now) - record.starts_at
+    """How long an alert waited for an acknowledgement."""
+    return (_acknowledged_or_resolved_at(record) or now) - record.starts_at
 
 
-def _taken(record: Record) -> datetime | None:
-    """When somebody took it, or it was over."""
+def _acknowledged_or_resolved_at(record: Record) -> datetime | None:
+    """When it was acknowledged or resolved, whichever came first."""
     ends = [moment for moment in (record.acknowledged_at, record.resolved_at) if moment is not None]
     return min(ends, default=None)
 
 
 def _in_time(record: Record) -> bool:
-    # What has just begun is not in time yet.
-    taken = _taken(record)
-    return taken is not None and taken - record.starts_at <= SHORT
+    # An open, unacknowledged alert is not in time, however recent.
+    handled_at = _acknowledged_or_resolved_at(record)
+    return handled_at is not None and handled_at - record.starts_at <= SHORT_LIVED
 
 
-def _times(durations: Iterable[timedelta]) -> Times:
+def _times(durations: Iterable[timedelta]) -> DurationStatistics:
     ordered = sorted(durations)
     if not ordered:
-        return Times(0, None, None)
+        return DurationStatistics(0, None, None)
     middle = timedelta(seconds=median(duration.total_seconds() for duration in ordered))
-    return Times(len(ordered), middle, ordered[ceil(len(ordered) * 9 / 10) - 1])
+    return DurationStatistics(len(ordered), middle, ordered[ceil(len(ordered) * 9 / 10) - 1])
 
 
-def times_to_resolve(records: Iterable[Record]) -> Times:
-    """How long it took until the alerts ended, of those that have."""
+def times_to_resolve(records: Iterable[Record]) -> DurationStatistics:
+    """Time to resolve of the resolved alerts."""
     return _times(record.resolved_at - record.starts_at for record in records if record.resolved_at is not None)
 
 
@@ -122,5 +122,5 @@ def _by_severity(records: Iterable[Record]) -> dict[str, int]:
 
 
 def counts(values: Iterable[str]) -> dict[str, int]:
-    """How often each value stands there, the most frequent first."""
+    """How often each value occurs, most frequent first."""
     return dict(sorted(Counter(value or "none" for value in values).items(), key=lambda item: (-item[1], item[0])))

@@ -1,4 +1,4 @@
-"""The tables that hold incidents, in SQLite and PostgreSQL alike."""
+"""The database tables, for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from sqlalchemy.types import TypeDecorator
 SCHEMA_VERSION = 1
 
 NAME_LENGTH = 255
-"""Most characters of what stands in a column of its own; the labels keep the whole."""
+"""Maximum length of values in columns of their own; the labels keep the full value."""
 
 
-class Moment(TypeDecorator[datetime]):
-    """A time, in UTC. SQLite keeps no zone, so none but UTC ever gets there."""
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time in UTC. SQLite stores no time zone, so values are converted to UTC first."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """What is stored."""
+        """Convert to UTC."""
         return None if value is None else value.astimezone(timezone.utc)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """What was stored."""
+        """Convert to UTC, which a value without time zone is in."""
         if value is None:
             return None
         return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
@@ -51,12 +51,12 @@ schema = Table(
     Column("version", Integer, nullable=False),
 )
 
-# One row, written to see whether the database can be written to.
+# A single row, updated to check that the database is writable.
 heartbeat = Table(
     "trust_incidents_heartbeat",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("at", Moment, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )
 
 incidents = Table(
@@ -64,7 +64,7 @@ incidents = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("fingerprint", String(64), nullable=False),
-    Column("starts_at", Moment, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
     *(
         Column(name, String(NAME_LENGTH), nullable=False)
         for name in ("alertname", "severity", "team", "service", "category")
@@ -74,20 +74,20 @@ incidents = Table(
     Column("generator_url", Text, nullable=False),
     Column("alertmanager_url", Text, nullable=False),
     # When the state last changed, by the clock of the receiver.
-    Column("changed_at", Moment, nullable=False),
-    # The first time; who holds it now, and until when.
-    Column("acknowledged_at", Moment),
+    Column("changed_at", UtcDateTime, nullable=False),
+    # The first acknowledgement; the current one and its end.
+    Column("acknowledged_at", UtcDateTime),
     Column("acknowledged_by", String(NAME_LENGTH)),
-    Column("acknowledged_until", Moment),
-    # The silence that the receiver has made, as long as it is to be ended with the incident.
+    Column("acknowledged_until", UtcDateTime),
+    # The silence that the receiver created, until it is expired.
     Column("silence_id", String(64)),
-    # Since when Alertmanager has no longer had the alert.
-    Column("absent_since", Moment),
-    Column("resolved_at", Moment),
+    # Since when the alert has been missing from Alertmanager.
+    Column("absent_since", UtcDateTime),
+    Column("resolved_at", UtcDateTime),
     UniqueConstraint("fingerprint", "starts_at"),
     Index("trust_incidents_starts_at", "starts_at"),
     Index("trust_incidents_resolved_at", "resolved_at"),
-    # An id that somebody has written down never names another incident.
+    # Ids are never reused: somebody may have noted one.
     sqlite_autoincrement=True,
 )
 
@@ -96,20 +96,20 @@ events = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("incident_id", ForeignKey(incidents.c.id, ondelete="CASCADE"), nullable=False, index=True),
-    Column("at", Moment, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
     Column("kind", String(16), nullable=False),
     Column("person", String(NAME_LENGTH)),
     Column("text", Text, nullable=False),
     Column("silence_id", String(64)),
 )
 
-# A row for each receiver and not for each repetition, so that an alert that fires for weeks stays small.
+# One row per receiver, not per repeat, so that an alert that fires for weeks takes little space.
 notifications = Table(
     "trust_incident_notifications",
     metadata,
     Column("incident_id", ForeignKey(incidents.c.id, ondelete="CASCADE"), primary_key=True),
     Column("receiver", String(NAME_LENGTH), primary_key=True),
     Column("times", Integer, nullable=False),
-    Column("first_at", Moment, nullable=False),
-    Column("last_at", Moment, nullable=False),
+    Column("first_at", UtcDateTime, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False),
 )

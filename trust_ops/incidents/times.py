@@ -1,4 +1,4 @@
-"""Times and durations: how they are written, read and stored. All times are UTC."""
+"""Formats and parses times and durations. All times are UTC."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def utc_now() -> datetime:
-    """The time now."""
+    """The current time."""
     return datetime.now(timezone.utc)
 
 
 def parse_time(text: str) -> datetime:
-    """A time as in RFC 3339, to the microsecond. Raises ValueError."""
+    """Parse an RFC 3339 time, to the microsecond. Raises ValueError."""
     match = _RFC3339.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text[:60]!r} is no time such as 2026-11-25T03:14:00Z")
+        raise ValueError(f"{text[:60]!r} is not a time such as 2026-11-25T03:14:00Z")
     date, clock, fraction, zone = match.groups()
-    # Python 3.10 reads neither `Z` nor nine digits.
+    # Python 3.10 parses neither `Z` nor nine digits.
     micros = (fraction or "0").ljust(6, "0")[:6]
     offset = "+00:00" if zone in "Zz" else zone
     try:
         return datetime.fromisoformat(f"{date}T{clock}.{micros}{offset}").astimezone(timezone.utc)
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text[:60]!r} is no time that exists") from error
+        raise ValueError(f"{text[:60]!r} is not a valid time") from error
 
 
 def format_time(moment: datetime) -> str:
-    """The time as in RFC 3339, to the microsecond where it has any."""
+    """Format as RFC 3339, with microseconds if there are any."""
     return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def parse_duration(text: str) -> timedelta:
-    """A duration such as 30m, 2h or 1d. Raises ValueError."""
+    """Parse a duration such as 30m, 2h or 1d. Raises ValueError."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text[:60]!r} is no duration such as 30m, 2h or 1d")
+        raise ValueError(f"{text[:60]!r} is not a duration such as 30m, 2h or 1d")
     return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
 def format_duration(duration: timedelta) -> str:
-    """The duration in the two largest units that matter, such as `1 h 12 min`."""
+    """Format with the two largest units, such as `1 h 12 min`."""
     seconds = max(0, round(duration.total_seconds()))
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if days:

@@ -1,4 +1,4 @@
-"""Bearer tokens, read from a file and again when it changes."""
+"""Bearer tokens from a file, reloaded when it changes."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from trust_otel.watched_file import WatchedFile
 
 _logger = logging.getLogger(__name__)
 
-_SHORTEST = 16
-_REMEDY = "write one with `openssl rand -hex 32 > FILE`"
+_MIN_LENGTH = 16
+_REMEDY = "create one with `openssl rand -hex 32 > FILE`"
 
 
 class TokenFileError(ValueError):
-    """A file without a usable token; the message names file and remedy, never a token."""
+    """A file without a valid token; the message names the file and a fix, never a token."""
 
 
 class TokenFile:
-    """The tokens of a file, one a line: a token can be replaced while both the old and the new one hold.
+    """The tokens of a file, one per line. During rotation, the old and the new token are both valid.
 
     Args:
         path: The file.
 
     Raises:
-        TokenFileError: It cannot be read, or a token in it is too short to keep anybody out.
+        TokenFileError: It cannot be read, or a token in it is too short.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,14 +36,14 @@ class TokenFile:
         self._file.changed()
         if readable_by_others(path):
             _logger.warning(
-                "trust-otel: every user of this machine can read the tokens in %s; set its mode to 0600", path
+                "trust-otel: the tokens in %s are readable by every user of this machine; set its mode to 0600", path
             )
 
-    def holds(self, token: str) -> bool:
-        """Whether it is one of the tokens; takes equally long whichever character differs."""
+    def contains(self, token: str) -> bool:
+        """Whether it is one of the tokens; compares in constant time."""
         self._read_if_changed()
         given = _digest(token)
-        # Every one of them, so that the time does not tell which.
+        # Compare with all of them, so that the time does not reveal which one matched.
         return sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
 
     def _read_if_changed(self) -> None:
@@ -51,7 +51,7 @@ class TokenFile:
             if self._file.changed():
                 self._digests = [_digest(token) for token in read_tokens(self._file.path)]
         except (OSError, TokenFileError) as error:
-            _logger.error("trust-otel: the tokens read before stay in force: %s", error)
+            _logger.error("trust-otel: the token file cannot be reloaded, the previous tokens stay valid: %s", error)
 
 
 def read_tokens(path: Path) -> list[str]:
@@ -61,9 +61,9 @@ def read_tokens(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise TokenFileError(f"{path} cannot be read ({type(error).__name__}): {_REMEDY}") from error
     if not tokens:
-        raise TokenFileError(f"{path} holds no token: {_REMEDY}")
-    if any(len(token) < _SHORTEST for token in tokens):
-        raise TokenFileError(f"{path} holds a token of fewer than {_SHORTEST} characters: {_REMEDY}")
+        raise TokenFileError(f"{path} contains no token: {_REMEDY}")
+    if any(len(token) < _MIN_LENGTH for token in tokens):
+        raise TokenFileError(f"{path} contains a token of fewer than {_MIN_LENGTH} characters: {_REMEDY}")
     return tokens
 
 

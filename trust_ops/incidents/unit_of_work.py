@@ -1,4 +1,4 @@
-"""The incidents that one transaction works on, and what may happen to them."""
+"""The incidents that one transaction changes, and the changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trust_ops.incidents.tables import NAME_LENGTH, events, incidents
 
 @dataclass
 class State:
-    """What changes of an incident in its life; a column each."""
+    """The mutable attributes of an incident, one per column."""
 
     changed_at: datetime
     acknowledged_at: datetime | None = None
@@ -30,8 +30,8 @@ class State:
 _STATE = tuple(State.__dataclass_fields__)
 
 
-class Entry:
-    """An incident of the journal; `id` is -1 until it is written for the first time."""
+class TrackedIncident:
+    """An incident of a unit of work; `id` is -1 until it is first written."""
 
     def __init__(self, fingerprint: str, starts_at: datetime, state: State, id: int = -1) -> None:  # noqa: A002
         self.id = id
@@ -42,70 +42,70 @@ class Entry:
 
     @property
     def open(self) -> bool:
-        """Whether the alert still fires, as far as is known."""
+        """Whether the incident is not resolved."""
         return self.state.resolved_at is None
 
 
-class Journal:
-    """Reads incidents, changes them in memory, and writes what has changed all at once.
+class UnitOfWork:
+    """Loads incidents, changes them in memory, and writes all changes at once.
 
     Args:
         connection: A transaction of `Database.write`.
-        now: The time of all that happens in it.
+        now: The time of all changes.
     """
 
     def __init__(self, connection: Connection, now: datetime) -> None:
         self.now = now
         self._connection = connection
-        self._entries: dict[str, list[Entry]] = {}
-        self._new: list[tuple[Entry, dict[str, Any]]] = []
-        self._events: list[tuple[Entry, dict[str, Any]]] = []
+        self._entries: dict[str, list[TrackedIncident]] = {}
+        self._new: list[tuple[TrackedIncident, dict[str, Any]]] = []
+        self._events: list[tuple[TrackedIncident, dict[str, Any]]] = []
 
-    def load(self, condition: ColumnElement[bool]) -> list[Entry]:
-        """The incidents that meet the condition, in the order of their start."""
+    def load(self, condition: ColumnElement[bool]) -> list[TrackedIncident]:
+        """Load the incidents that match a condition, ordered by start."""
         columns = [incidents.c[name] for name in ("id", "fingerprint", "starts_at", *_STATE)]
         rows = self._connection.execute(select(*columns).where(condition).order_by(incidents.c.starts_at)).mappings()
         loaded = []
         for row in rows:
             state = State(**{name: row[name] for name in _STATE})
-            entry = Entry(row["fingerprint"], row["starts_at"], state, row["id"])
+            entry = TrackedIncident(row["fingerprint"], row["starts_at"], state, row["id"])
             self._entries.setdefault(entry.fingerprint, []).append(entry)
             loaded.append(entry)
         return loaded
 
-    def of(self, fingerprint: str) -> list[Entry]:
-        """What the journal has of an alert."""
+    def of(self, fingerprint: str) -> list[TrackedIncident]:
+        """The loaded incidents of an alert."""
         return self._entries.get(fingerprint, [])
 
-    def open(self, alert: Alert, alertmanager_url: str, text: str) -> Entry:
-        """Begin an incident. An earlier one of the same alert ends with it: an alert fires once at a time."""
-        entry = Entry(alert.fingerprint, alert.starts_at, State(changed_at=self.now))
+    def open(self, alert: Alert, alertmanager_url: str, text: str) -> TrackedIncident:
+        """Open an incident, and resolve an earlier open one of the same alert."""
+        entry = TrackedIncident(alert.fingerprint, alert.starts_at, State(changed_at=self.now))
         self._new.append((entry, _identity(alert, alertmanager_url)))
-        self._note_down(entry, OPENED, text=text)
+        self._add_event(entry, OPENED, text=text)
         for earlier in self.of(alert.fingerprint):
             if earlier.open and earlier.starts_at < entry.starts_at:
-                # The silence goes on with the alert, which came back before anybody noticed that it was gone.
+                # The silence still applies to the alert, so it moves to the new incident.
                 entry.state.silence_id, earlier.state.silence_id = earlier.state.silence_id, None
-                self.resolve(earlier, entry.starts_at, "the alert began anew")
+                self.resolve(earlier, entry.starts_at, "the alert fired again")
         self._entries.setdefault(alert.fingerprint, []).append(entry)
         return entry
 
-    def resolve(self, entry: Entry, at: datetime, text: str) -> None:
-        """End an incident. It cannot end before it began, nor in the future."""
+    def resolve(self, entry: TrackedIncident, at: datetime, text: str) -> None:
+        """Resolve an incident, at a time neither before its start nor in the future."""
         entry.state.resolved_at = max(entry.starts_at, min(at, self.now))
         entry.state.absent_since = None
         entry.state.changed_at = self.now
-        self._note_down(entry, RESOLVED, at=entry.state.resolved_at, text=text)
+        self._add_event(entry, RESOLVED, at=entry.state.resolved_at, text=text)
 
-    def reopen(self, entry: Entry, text: str) -> None:
-        """Take back that an incident has ended."""
+    def reopen(self, entry: TrackedIncident, text: str) -> None:
+        """Reopen a resolved incident."""
         entry.state.resolved_at = None
         entry.state.changed_at = self.now
-        self._note_down(entry, REOPENED, text=text)
+        self._add_event(entry, REOPENED, text=text)
 
     def acknowledge(
         self,
-        entry: Entry,
+        entry: TrackedIncident,
         person: str,
         text: str,
         *,
@@ -113,27 +113,27 @@ class Journal:
         until: datetime | None = None,
         silence_id: str | None = None,
     ) -> None:
-        """Note who has taken an incident."""
+        """Record an acknowledgement."""
         moment = at or self.now
         entry.state.acknowledged_at = entry.state.acknowledged_at or moment
         entry.state.acknowledged_by = person[:NAME_LENGTH]
         entry.state.acknowledged_until = until
         entry.state.changed_at = self.now
-        self._note_down(entry, ACKNOWLEDGED, at=moment, person=person, text=text, silence_id=silence_id)
+        self._add_event(entry, ACKNOWLEDGED, at=moment, person=person, text=text, silence_id=silence_id)
 
-    def lapse(self, entry: Entry) -> None:
-        """Note that nobody has an incident any more."""
+    def lapse(self, entry: TrackedIncident) -> None:
+        """Record that the acknowledgement has lapsed."""
         person = entry.state.acknowledged_by
         entry.state.acknowledged_by = entry.state.acknowledged_until = None
         entry.state.changed_at = self.now
-        self._note_down(entry, LAPSED, person=person, text="the silence has ended and the alert still fires")
+        self._add_event(entry, LAPSED, person=person, text="the silence expired while the alert was still firing")
 
-    def note(self, entry: Entry, person: str, text: str) -> None:
-        """Note what somebody says."""
-        self._note_down(entry, NOTE, person=person, text=text)
+    def note(self, entry: TrackedIncident, person: str, text: str) -> None:
+        """Add a note."""
+        self._add_event(entry, NOTE, person=person, text=text)
 
     def write(self) -> None:
-        """Store everything. Entries that are new have their `id` afterwards."""
+        """Write all changes. New incidents get their `id`."""
         if self._new:
             rows = [
                 {"fingerprint": entry.fingerprint, "starts_at": entry.starts_at, **identity, **asdict(entry.state)}
@@ -150,12 +150,12 @@ class Journal:
             rows = [{"incident_id": entry.id, **values} for entry, values in self._events]
             self._connection.execute(insert(events), rows)
 
-    def _all(self) -> Iterable[Entry]:
+    def _all(self) -> Iterable[TrackedIncident]:
         return (entry for entries in self._entries.values() for entry in entries)
 
-    def _note_down(
+    def _add_event(
         self,
-        entry: Entry,
+        entry: TrackedIncident,
         kind: str,
         *,
         at: datetime | None = None,

@@ -17,7 +17,7 @@ def test_durations_are_read_as_alertmanager_reads_them(text: str, expected: int)
 
 
 @pytest.mark.parametrize("text", ["", "5", "5 m", "-1s", "1.5h", "m"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_invalid_durations_are_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="no duration"):
         milliseconds(text)
 

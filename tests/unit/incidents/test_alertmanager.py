@@ -39,28 +39,28 @@ def test_a_silence_has_every_label_of_the_alert() -> None:
     ]
 
 
-def test_what_silences_an_alert_comes_with_it() -> None:
+def test_active_alerts_come_with_their_silences() -> None:
     # Between the two questions s2 has ended.
     one = Answers([api_alert("a1", "s1", "s2", "gone"), api_alert("b2")], [api_silence(), api_silence("s2", "expired")])
-    view = cluster({"one": one}).view()
+    view = cluster({"one": one}).active_alerts()
     assert [silence.id for silence in view["a1"].silences] == ["s1"]
     assert (view["a1"].silences[0].created_by, view["a1"].alert.starts_at) == ("ann", NIGHT)
     assert view["b2"].silences == ()
 
 
-def test_a_member_that_is_away_is_no_obstacle() -> None:
+def test_an_unreachable_member_is_skipped() -> None:
     members = {"one": Answers(away=True), "two": Answers([api_alert()])}
-    assert list(cluster(members).view()) == ["a1"]
+    assert list(cluster(members).active_alerts()) == ["a1"]
     assert cluster(members).silence({"a": "1"}, "ann", "", NIGHT, NIGHT + timedelta(hours=1)) == "s1"
 
 
 @pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
-def test_what_any_member_has_is_there_since_the_earliest_begin(order: tuple[str, str]) -> None:
+def test_alerts_of_all_members_are_merged_with_the_earliest_start(order: tuple[str, str]) -> None:
     members = {
         "one": Answers([api_alert("a1", "s1", starts_at="2026-11-25T03:00:30Z"), api_alert("b2")], [api_silence()]),
         "two": Answers([api_alert("a1", "s2"), api_alert("c3")], [api_silence("s2")]),
     }
-    view = cluster({name: members[name] for name in order}).view()
+    view = cluster({name: members[name] for name in order}).active_alerts()
     assert sorted(view) == ["a1", "b2", "c3"]
     assert view["a1"].alert.starts_at == NIGHT
     assert {silence.id for silence in view["a1"].silences} == {"s1", "s2"}
@@ -70,14 +70,14 @@ def test_what_any_member_has_is_there_since_the_earliest_begin(order: tuple[str,
     ("answers", "said"),
     [
         (Answers(away=True), "Alertmanager at http://one:9093 cannot be reached: connection refused"),
-        (Answers(status=400), "Alertmanager at http://one:9093 answers 400: it says why"),
-        (Answers([{"fingerprint": "a1"}]), "does not answer as Alertmanager's API"),
-        (Answers({"message": "no"}), "does not answer as Alertmanager's API"),
+        (Answers(status=400), "Alertmanager at http://one:9093 responded with 400: it says why"),
+        (Answers([{"fingerprint": "a1"}]), "is not that of Alertmanager's API"),
+        (Answers({"message": "no"}), "is not that of Alertmanager's API"),
     ],
 )
 def test_failures_name_the_member_and_no_password(answers: Answers, said: str) -> None:
     with pytest.raises(AlertmanagerError) as failed:
-        cluster({"one": answers}).view()
+        cluster({"one": answers}).active_alerts()
     assert said in str(failed.value)
     assert "secret-word" not in str(failed.value)
 
@@ -87,11 +87,11 @@ def test_all_members_that_failed_are_named() -> None:
         cluster({"one": Answers(away=True), "two": Answers(status=500)}).expire("s1")
 
 
-def test_a_silence_that_is_not_there_has_ended() -> None:
+def test_expiring_an_unknown_silence_succeeds() -> None:
     cluster({"one": Answers(status=404)}).expire("s1")
 
 
 @pytest.mark.parametrize("url", ["alertmanager:9093", "ftp://host", "http://", "http://host:port", ""])
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(AlertmanagerUrlError, match="an address such as http://alertmanager:9093"):
+def test_invalid_urls_are_rejected(url: str) -> None:
+    with pytest.raises(AlertmanagerUrlError, match="use URLs such as http://alertmanager:9093"):
         Alertmanager([url])

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from tests.unit.incidents.alertmanagers import Answers
 from tests.unit.incidents.notifications import Clock, alert, payload
 from trust_ops.cli import main
-from trust_ops.incidents.acknowledgement import Desk
+from trust_ops.incidents.acknowledgement import Acknowledgements
 from trust_ops.incidents.alertmanager import Alertmanager
 from trust_ops.incidents.api import App
 from trust_ops.incidents.payload import parse
@@ -49,10 +49,14 @@ def run(store: Store, answers: Answers, clock: Clock, tmp_path: Path, monkeypatc
     """Runs a command of `trust-otel` as an operator."""
     (tmp_path / "token").write_text(TOKEN)
     tokens = TokenFile(tmp_path / "token")
-    desk = Desk(store, Alertmanager(["http://one"], httpx.MockTransport(answers)), clock)
+    acknowledgements = Acknowledgements(store, Alertmanager(["http://one"], httpx.MockTransport(answers)), clock)
     (port,) = free_ports(1)
     config = uvicorn.Config(
-        App(store, desk, tokens, tokens, lambda: "up").asgi(), port=port, log_config=None, lifespan="off", ws="none"
+        App(store, acknowledgements, tokens, tokens, lambda: "up").asgi(),
+        port=port,
+        log_config=None,
+        lifespan="off",
+        ws="none",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -93,7 +97,7 @@ def ids(output: str) -> list[str]:
     return re.findall(r"^(\d+) ", output, re.MULTILINE)
 
 
-def test_the_list_of_the_night_begins_with_the_worst(run: Run, started: None) -> None:
+def test_open_incidents_are_listed_by_severity(run: Run, started: None) -> None:
     result = run("incidents", "list", "--open")
     assert result.exit_code == 0, result.output
     head, first, second = result.output.rstrip().splitlines()
@@ -124,17 +128,17 @@ def test_the_list_as_json(run: Run, started: None) -> None:
 
 
 def test_an_empty_list_says_so(run: Run) -> None:
-    assert run("incidents", "list").output == "There is no incident.\n"
+    assert run("incidents", "list").output == "No incidents.\n"
 
 
 def test_acknowledging(run: Run, started: None, answers: Answers, store: Store, clock: Clock) -> None:
     result = run("incidents", "ack", "1", "--by", "ann", "--comment", "restarting", "--for", "30m")
-    assert re.fullmatch(r"Incident 1 is yours, and silent until 20\d\d-\S+Z\.\n", result.output), result.output
+    assert re.fullmatch(r"Incident 1 acknowledged, silenced until 20\d\d-\S+Z\.\n", result.output), result.output
     assert store.incident(1)[0].acknowledged_by == "ann"
     assert re.search("ann for (29|30) min", run("incidents", "list", "--open").output)
 
 
-def test_an_acknowledgement_that_is_refused_is_an_error(run: Run, started: None, answers: Answers) -> None:
+def test_a_failed_acknowledgement_is_an_error(run: Run, started: None, answers: Answers) -> None:
     answers.away = True
     result = run("incidents", "ack", "1", "--by", "ann")
     assert (result.exit_code, result.stderr) == (
@@ -145,7 +149,7 @@ def test_an_acknowledgement_that_is_refused_is_an_error(run: Run, started: None,
 
 
 def test_notes_and_the_timeline(run: Run, started: None) -> None:
-    assert run("incidents", "note", "1", "the disk is full", "--by", "bob").output == "Noted at incident 1.\n"
+    assert run("incidents", "note", "1", "the disk is full", "--by", "bob").output == "Note added to incident 1.\n"
     shown = run("incidents", "show", "1").output
     assert "Incident 1: TrustServiceDown" in shown
     assert re.search(r"runbook +https://runbooks.marty.com/TrustServiceDown", shown)
@@ -157,7 +161,7 @@ def test_notes_and_the_timeline(run: Run, started: None) -> None:
     assert [event["kind"] for event in timeline] == ["opened", "note"]
 
 
-def test_labels_do_not_steer_the_terminal(run: Run, store: Store, clock: Clock) -> None:
+def test_control_characters_in_labels_are_escaped(run: Run, store: Store, clock: Clock) -> None:
     store.deliver(parse(payload(alert("A\x1b[2J[red]b", starts_at=clock.now, service="s\x07\u202e"))))
     for output in (run("incidents", "list").output, run("incidents", "show", "1").output):
         assert r"A\x1b[2J[red]b" in output
@@ -173,7 +177,7 @@ def test_a_note_cannot_look_like_another_event(run: Run, store: Store, clock: Cl
     assert not set(shown) & {"\r", "\x1b"}
 
 
-def test_an_error_of_the_receiver_does_not_steer_the_terminal(run: Run) -> None:
+def test_control_characters_in_errors_are_escaped(run: Run) -> None:
     result = run("incidents", "ack", "1", "--by", "ann", "--for", "2\x1b]8;;http://evil\x07h\u202e")
     assert result.exit_code == 1
     assert not set(result.output) & {"\x1b", "\x07", "\u202e"}
@@ -184,14 +188,14 @@ def test_a_token_that_is_not_known_and_a_receiver_that_is_not_there(
 ) -> None:
     (tmp_path / "other").write_text("token-of-somebody-else")
     result = run("incidents", "list", "--token-file", str(tmp_path / "other"))
-    assert (result.exit_code, result.stderr) == (1, "Error: the bearer token is not known here\n")
+    assert (result.exit_code, result.stderr) == (1, "Error: the bearer token is unknown\n")
     result = run("incidents", "list", "--token-file", str(tmp_path / "none"))
     assert "none cannot be read (FileNotFoundError)" in result.stderr
     (port,) = free_ports(1)
     result = run("incidents", "list", "--url", f"http://me:secret-word@127.0.0.1:{port}")
-    assert result.stderr.startswith(f"Error: no answer from http://127.0.0.1:{port}: ")
+    assert result.stderr.startswith(f"Error: no response from http://127.0.0.1:{port}: ")
     result = run("incidents", "list", "--url", "nonsense")
-    assert (result.exit_code, "no answer from (an address" in result.stderr) == (1, True)
+    assert (result.exit_code, "no response from (an address" in result.stderr) == (1, True)
 
 
 def test_a_review_of_what_happened(run: Run, started: None) -> None:
@@ -208,22 +212,25 @@ def test_a_review_of_what_happened(run: Run, started: None) -> None:
 
 @pytest.mark.parametrize("form", [(), ("--markdown",), ("--json",)])
 @pytest.mark.parametrize("period", ["week", "month", "quarter"])
-def test_a_review_of_nothing_is_a_page(run: Run, period: str, form: tuple[str, ...]) -> None:
+def test_a_review_without_incidents_is_shown(run: Run, period: str, form: tuple[str, ...]) -> None:
     result = run("review", "--period", period, "--until", "2026-11-01", *form)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert ("No alert reached the receiver" in " ".join(result.output.split())) == (form != ("--json",))
+    assert ("No alerts reached the receiver" in " ".join(result.output.split())) == (form != ("--json",))
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("--period", "year"), "'year' is not one of"),
-        (("--period", "week", "--until", "soon"), "'soon' is no date such as 2026-11-30"),
-        (("--period", "week", "--until", "2999-01-01"), "2999-01-01 lies in the future"),
-        (("--period", "week", "--prometheus", "http://127.0.0.1:1"), "--prometheus http://127.0.0.1:1 does not tell"),
+        (("--period", "week", "--until", "soon"), "'soon' is not a date such as 2026-11-30"),
+        (("--period", "week", "--until", "2999-01-01"), "2999-01-01 is in the future"),
+        (
+            ("--period", "week", "--prometheus", "http://127.0.0.1:1"),
+            "the rules of --prometheus http://127.0.0.1:1 cannot be read",
+        ),
     ],
 )
-def test_a_review_that_cannot_be_made_says_why(run: Run, arguments: tuple[str, ...], said: str) -> None:
+def test_a_failed_review_says_why(run: Run, arguments: tuple[str, ...], said: str) -> None:
     result = run("review", *arguments)
     assert result.exit_code != 0
     assert said in result.stderr
@@ -232,14 +239,14 @@ def test_a_review_that_cannot_be_made_says_why(run: Run, arguments: tuple[str, .
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"--database": "mysql://user:secret-word@host/x"}, "--database: such a database is not supported"),
-        ({"--token-file": "missing"}, "a token file: missing cannot be read (FileNotFoundError): write one with"),
-        ({"--alertmanager": "alertmanager"}, "--alertmanager: write each as an address such as"),
-        ({"--listen": "9099"}, "'9099' is no address and port such as 127.0.0.1:9099"),
-        ({"--keep": "forever"}, "'forever' is no duration such as 30m, 2h or 1d"),
+        ({"--database": "mysql://user:secret-word@host/x"}, "--database: unsupported database"),
+        ({"--token-file": "missing"}, "token file: missing cannot be read (FileNotFoundError): create one with"),
+        ({"--alertmanager": "alertmanager"}, "--alertmanager: use URLs such as"),
+        ({"--listen": "9099"}, "'9099' is not an address and port such as 127.0.0.1:9099"),
+        ({"--keep": "forever"}, "'forever' is not a duration such as 30m, 2h or 1d"),
     ],
 )
-def test_serve_refuses_to_start_with_a_bad_option(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+def test_serve_refuses_to_start_with_an_invalid_option(tmp_path: Path, changes: dict[str, str], said: str) -> None:
     (tmp_path / "token").write_text(TOKEN)
     options = {"--database": f"sqlite:///{tmp_path / 'x.db'}"}
     options |= dict.fromkeys(("--token-file", "--operator-token-file"), str(tmp_path / "token"))

@@ -14,7 +14,7 @@ from sqlalchemy import insert, text, update
 
 from tests.unit.incidents.notifications import Clock, alert, payload
 from trust_ops.incidents import database as module
-from trust_ops.incidents.database import Database, DatabaseAwayError, DatabaseUrlError, SchemaTooNewError
+from trust_ops.incidents.database import Database, DatabaseUnavailableError, DatabaseUrlError, SchemaTooNewError
 from trust_ops.incidents.payload import parse
 from trust_ops.incidents.store import Store
 from trust_ops.incidents.tables import events, schema
@@ -31,12 +31,12 @@ def test_sqlite_is_set_up_to_lose_nothing(database: Database) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
 
 
-def test_the_file_is_for_nobody_else(store: Store, deliver: Deliver, tmp_path: Path) -> None:
+def test_the_file_is_private(store: Store, deliver: Deliver, tmp_path: Path) -> None:
     deliver(alert())
     assert {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("incidents.db*")} == {0o600}
 
 
-def test_a_file_that_others_could_read_is_for_nobody_else_any_more(tmp_path: Path) -> None:
+def test_a_readable_file_is_made_private(tmp_path: Path) -> None:
     (tmp_path / "incidents.db").touch()
     (tmp_path / "incidents.db").chmod(0o666)
     database = Database(f"sqlite:///{tmp_path / 'incidents.db'}")
@@ -45,7 +45,7 @@ def test_a_file_that_others_could_read_is_for_nobody_else_any_more(tmp_path: Pat
     database.close()
 
 
-def test_its_folder_is_made(tmp_path: Path) -> None:
+def test_its_directory_is_created(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'a' / 'b' / 'incidents.db'}")
     Store(database).check()
     database.close()
@@ -53,14 +53,14 @@ def test_its_folder_is_made(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
 
 
-def test_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+def test_a_newer_schema_is_rejected_and_not_changed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'incidents.db'}"
     newer = Database(url)
     with newer.write() as connection:
         connection.execute(update(schema).values(version=2))
     newer.close()
     older = Database(url)
-    with pytest.raises(SchemaTooNewError, match="have version 2, this trust-otel knows 1: use a newer trust-otel"):
+    with pytest.raises(SchemaTooNewError, match="has schema version 2, this trust-otel supports 1: upgrade trust-otel"):
         Store(older).check()
     older.close()
 
@@ -68,21 +68,21 @@ def test_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("nonsense", "it is no URL"),
-        ("mysql://user:secret-word@host/name", "such a database is not supported"),
-        ("sqlite://", "forgets everything"),
-        ("sqlite:///:memory:", "forgets everything"),
-        ("postgresql://user:secret-word@host:port/name", "it is no URL"),
+        ("nonsense", "invalid URL"),
+        ("mysql://user:secret-word@host/name", "unsupported database"),
+        ("sqlite://", "in-memory database"),
+        ("sqlite:///:memory:", "in-memory database"),
+        ("postgresql://user:secret-word@host:port/name", "invalid URL"),
     ],
 )
-def test_a_url_that_cannot_be_used_is_refused_without_its_password(url: str, said: str) -> None:
+def test_an_invalid_url_is_rejected_without_its_password(url: str, said: str) -> None:
     with pytest.raises(DatabaseUrlError, match=said) as refused:
         Database(url)
     assert "secret-word" not in str(refused.value)
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
-def test_the_password_of_a_database_does_not_show(scheme: str) -> None:
+def test_the_password_of_a_database_is_not_shown(scheme: str) -> None:
     database = Database(f"{scheme}://user:secret-word@host/name")
     # One driver, whatever the URL says.
     assert str(database) == "postgresql at host"
@@ -91,7 +91,7 @@ def test_the_password_of_a_database_does_not_show(scheme: str) -> None:
 
 def test_a_transaction_that_fails_leaves_nothing(database: Database, store: Store) -> None:
     store.check()
-    with pytest.raises(DatabaseAwayError), database.write() as connection:  # noqa: PT012 - the second statement fails
+    with pytest.raises(DatabaseUnavailableError), database.write() as connection:  # noqa: PT012 - the second statement fails
         connection.execute(insert(schema).values(version=7))
         connection.execute(text("SELECT nothing FROM nowhere"))
     with database.read() as connection:
@@ -100,13 +100,13 @@ def test_a_transaction_that_fails_leaves_nothing(database: Database, store: Stor
 
 def test_a_failure_names_no_value_of_a_row(database: Database, store: Store, deliver: Deliver) -> None:
     deliver(alert())
-    with pytest.raises(DatabaseAwayError) as failed, database.write() as connection:
+    with pytest.raises(DatabaseUnavailableError) as failed, database.write() as connection:
         connection.execute(insert(events).values(incident_id=99, at=None, kind="note", text="192.0.2.7 secret-word"))
     assert "NOT NULL constraint failed" in str(failed.value.__cause__)
     assert "secret-word" not in f"{failed.value} {failed.value.__cause__}"
 
 
-def test_who_waits_too_long_for_another_writer_is_told_so_and_succeeds_later(
+def test_waiting_too_long_for_another_writer_fails_and_succeeds_later(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_WAIT_SECONDS", 0.2)
@@ -115,7 +115,7 @@ def test_who_waits_too_long_for_another_writer_is_told_so_and_succeeds_later(
     store.deliver(parse(payload(alert())))
     other = sqlite3.connect(tmp_path / "incidents.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(DatabaseAwayError, match="database is locked"):
+    with pytest.raises(DatabaseUnavailableError, match="database is locked"):
         store.deliver(parse(payload(alert(fingerprint="b2"))))
     # Who reads does not wait.
     assert store.incident(1)[0].id == 1
@@ -141,30 +141,30 @@ def test_writers_at_the_same_time_take_turns(database: Database, clock: Clock) -
     assert sorted(event.kind for event in timeline) == ["notified"] * 3 + ["opened"]
 
 
-def test_a_database_that_comes_later_is_used_from_then_on(tmp_path: Path, clock: Clock) -> None:
+def test_a_database_that_becomes_available_later_is_used(tmp_path: Path, clock: Clock) -> None:
     folder = tmp_path / "disk"
     folder.write_text("not mounted yet")
     database = Database(f"sqlite:///{folder / 'incidents.db'}")
     store = Store(database, clock)
     for _ in range(2):
-        with pytest.raises(DatabaseAwayError):
+        with pytest.raises(DatabaseUnavailableError):
             store.deliver(parse(payload(alert())))
     folder.unlink()
     assert store.deliver(parse(payload(alert()))) == {"opened": 1}
     database.close()
 
 
-def test_tables_that_are_gone_are_made_again(database: Database, store: Store, deliver: Deliver) -> None:
+def test_missing_tables_are_created_again(database: Database, store: Store, deliver: Deliver) -> None:
     deliver(alert())
     with database.write() as connection:
         for table in ("trust_incident_events", "trust_incident_notifications", "trust_incidents", schema.name):
             connection.exec_driver_sql(f"DROP TABLE {table}")
-    with pytest.raises(DatabaseAwayError):
+    with pytest.raises(DatabaseUnavailableError):
         deliver(alert())
     assert deliver(alert()) == {"opened": 1}
 
 
-def test_a_file_that_is_deleted_or_replaced_is_not_written_to_any_more(
+def test_a_deleted_or_replaced_file_is_reopened(
     store: Store, deliver: Deliver, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     deliver(alert())
@@ -177,13 +177,13 @@ def test_a_file_that_is_deleted_or_replaced_is_not_written_to_any_more(
     other.close()
 
 
-def test_a_database_that_cannot_be_written_to_fails_the_check(
+def test_a_read_only_database_fails_the_check(
     database: Database, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.check()
     with database.read() as connection:
         connection.exec_driver_sql("PRAGMA query_only = ON")
-    with pytest.raises(DatabaseAwayError, match="readonly database") as failed:
+    with pytest.raises(DatabaseUnavailableError, match="readonly database") as failed:
         store.check()
     assert failed.value.reason == "OperationalError: attempt to write a readonly database"
 
@@ -202,14 +202,14 @@ def test_a_database_of_a_release_without_the_heartbeat_gets_it(
     again.close()
 
 
-def test_old_resolved_incidents_are_forgotten_with_all_that_belongs_to_them(
+def test_old_resolved_incidents_are_deleted_with_their_events(
     database: Database, store: Store, clock: Clock, deliver: Deliver
 ) -> None:
     deliver(alert(fingerprint="old"), alert(fingerprint="open"))
     deliver(alert(fingerprint="old", ends_at=clock.now))
     clock.forward(days=400, seconds=1)
     deliver(alert(fingerprint="new", ends_at=clock.now))
-    assert store.forget(timedelta(days=400)) == 1
+    assert store.delete_resolved(timedelta(days=400)) == 1
     found, _ = store.incidents(only_open=False, limit=10)
     assert {one.fingerprint for one in found} == {"open", "new"}
     with database.read() as connection:
@@ -217,9 +217,9 @@ def test_old_resolved_incidents_are_forgotten_with_all_that_belongs_to_them(
         assert left == 0
 
 
-def test_the_number_of_a_forgotten_incident_is_not_given_again(store: Store, clock: Clock, deliver: Deliver) -> None:
+def test_ids_of_deleted_incidents_are_not_reused(store: Store, clock: Clock, deliver: Deliver) -> None:
     deliver(alert(ends_at=clock.now))
     clock.forward(days=2)
-    assert store.forget(timedelta(days=1)) == 1
+    assert store.delete_resolved(timedelta(days=1)) == 1
     deliver(alert(starts_at=clock.now))
     assert store.incidents(only_open=True, limit=1)[0][0].id == 2

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 
-from trust_ops.incidents.serve import _OnceAMinute, _OneLine
+from trust_ops.incidents.serve import _RateLimit, _SingleLineFormatter
 
 
 def test_a_record_is_one_line_and_a_traceback_cannot_look_like_one() -> None:
-    formatter = _OneLine("%(levelname)s %(message)s")
+    formatter = _SingleLineFormatter("%(levelname)s %(message)s")
     record = logging.LogRecord("x", logging.INFO, "x", 1, "by %s", ("a\nERROR forged\x1b[2J\u202e",), None)
     assert formatter.format(record) == r"INFO by a\nERROR forged\x1b[2J\u202e"
     try:
@@ -23,7 +23,7 @@ def test_a_record_is_one_line_and_a_traceback_cannot_look_like_one() -> None:
 
 
 def test_what_is_logged_for_each_request_is_logged_once_a_minute() -> None:
-    once = _OnceAMinute()
+    once = _RateLimit()
     passed = []
     for seconds, message in ((0, "invalid"), (1, "invalid"), (2, "other"), (59, "invalid"), (61, "invalid")):
         record = logging.LogRecord("x", logging.WARNING, "x", 1, message, (), None)

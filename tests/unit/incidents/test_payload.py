@@ -44,33 +44,33 @@ def test_fields_that_are_not_used_may_be_anything_or_missing() -> None:
         (b"\xff\xfe", "the body is not JSON"),
         (b"[" * 100_000, "the body is not JSON"),
         (b'{"version": "4", "alerts": [' + b"9" * 5000 + b"]}", "the body is not JSON"),
-        (b"[]", "the body: a list is no object"),
+        (b"[]", "the body: a list is not an object"),
         (b'{"version": "3", "alerts": []}', 'version: "3" is not "4"'),
         (b'{"version": 4, "alerts": []}', 'version: 4 is not "4"'),
         (b"{}", 'version: null is not "4"'),
-        (b'{"version": "4"}', "alerts: null is no list"),
-        (b'{"version": "4", "alerts": {}}', "alerts: an object is no list"),
-        (b'{"version": "4", "alerts": [null]}', "alerts[0]: null is no object"),
-        (payload(truncatedAlerts="many"), 'truncatedAlerts: "many" is no number'),
-        (payload(receiver=["a"]), "receiver: a list is no text"),  # type: ignore[arg-type]
+        (b'{"version": "4"}', "alerts: null is not a list"),
+        (b'{"version": "4", "alerts": {}}', "alerts: an object is not a list"),
+        (b'{"version": "4", "alerts": [null]}', "alerts[0]: null is not an object"),
+        (payload(truncatedAlerts="many"), 'truncatedAlerts: "many" is not a number'),
+        (payload(receiver=["a"]), "receiver: a list is not a string"),  # type: ignore[arg-type]
         (payload(alert(), {**alert(), "status": "burning"}), 'alerts[1].status: "burning" is neither'),
         (changed(status=None), "alerts[0].status: null is neither firing nor resolved"),
-        (changed(fingerprint=""), "alerts[0].fingerprint: it needs 1 to 64 characters"),
-        (changed(fingerprint="f" * 65), "alerts[0].fingerprint: it needs 1 to 64 characters"),
-        (changed(fingerprint=7), "alerts[0].fingerprint: 7 is no text"),
-        (changed(labels={}), "alerts[0].labels: there are none"),
-        (changed(labels={"a": 1}), "alerts[0].labels: an object is no object of texts"),
-        (changed(labels="a"), 'alerts[0].labels: "a" is no object of texts'),
-        (changed(annotations=[]), "alerts[0].annotations: a list is no object of texts"),
-        (changed(startsAt=""), "alerts[0].startsAt: it is missing"),
-        (changed(startsAt="0001-01-01T00:00:00Z"), "alerts[0].startsAt: it is missing"),
-        (changed(startsAt="yesterday"), "alerts[0].startsAt: 'yesterday' is no time such as"),
-        (changed(startsAt="2026-02-30T00:00:00Z"), "alerts[0].startsAt: '2026-02-30T00:00:00Z' is no time that exists"),
-        (changed(startsAt=1764039600), "alerts[0].startsAt: 1764039600 is no text"),
-        (changed(status="resolved", endsAt="x" * 999), "alerts[0].endsAt: '" + "x" * 60 + "' is no time"),
+        (changed(fingerprint=""), "alerts[0].fingerprint: must have 1 to 64 characters"),
+        (changed(fingerprint="f" * 65), "alerts[0].fingerprint: must have 1 to 64 characters"),
+        (changed(fingerprint=7), "alerts[0].fingerprint: 7 is not a string"),
+        (changed(labels={}), "alerts[0].labels: must not be empty"),
+        (changed(labels={"a": 1}), "alerts[0].labels: an object is not an object of strings"),
+        (changed(labels="a"), 'alerts[0].labels: "a" is not an object of strings'),
+        (changed(annotations=[]), "alerts[0].annotations: a list is not an object of strings"),
+        (changed(startsAt=""), "alerts[0].startsAt: missing"),
+        (changed(startsAt="0001-01-01T00:00:00Z"), "alerts[0].startsAt: missing"),
+        (changed(startsAt="yesterday"), "alerts[0].startsAt: 'yesterday' is not a time such as"),
+        (changed(startsAt="2026-02-30T00:00:00Z"), "alerts[0].startsAt: '2026-02-30T00:00:00Z' is not a valid time"),
+        (changed(startsAt=1764039600), "alerts[0].startsAt: 1764039600 is not a string"),
+        (changed(status="resolved", endsAt="x" * 999), "alerts[0].endsAt: '" + "x" * 60 + "' is not a time"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(body: bytes, said: str) -> None:
+def test_errors_name_the_field(body: bytes, said: str) -> None:
     with pytest.raises(PayloadError) as refused:
         parse(body)
     assert str(refused.value).startswith(said)
@@ -90,6 +90,6 @@ def test_times_as_go_writes_them(text: str, moment: datetime) -> None:
     assert parse(changed(startsAt=text)).alerts[0].starts_at == moment
 
 
-def test_texts_that_no_database_takes_are_made_storable() -> None:
+def test_text_that_databases_reject_is_replaced() -> None:
     labels = parse(changed(labels={"alertname": "A", "path": "a\0b\ud800c"})).alerts[0].labels
     assert labels["path"] == "a\N{REPLACEMENT CHARACTER}b?c"

@@ -13,9 +13,9 @@ import pytest
 from trust_ops.incidents import records, review_period
 from trust_ops.incidents.records import Note, Record
 from trust_ops.incidents.review import Escalation, Flapping, Review, review
-from trust_ops.incidents.summary import Times
+from trust_ops.incidents.summary import DurationStatistics
 
-WEEK = review_period.span("week", date(2026, 11, 29))
+WEEK = review_period.period_ending("week", date(2026, 11, 29))
 NOON = WEEK.start + timedelta(hours=12)
 LATER = WEEK.end + timedelta(days=3)
 RULES = frozenset({"TrustServiceDown", "TrustSlaViolation", "TrustVaultUnavailable"})
@@ -57,7 +57,7 @@ def week_of(*found: Record, now: datetime = LATER, rules: frozenset[str] | None 
     return review(found, "week", WEEK, rules, now)
 
 
-def test_alerts_are_counted_by_where_they_began() -> None:
+def test_alerts_are_counted_in_the_period_they_started_in() -> None:
     before = record(WEEK.start - minutes(1))
     after = record(WEEK.end)
     result = week_of(
@@ -83,14 +83,14 @@ def test_alerts_a_week_of_a_period_that_is_not_over() -> None:
 def test_times_are_median_and_ninetieth_percentile_of_what_happened() -> None:
     found = [record(acknowledged=number, resolved=10 * number) for number in range(1, 11)]
     result = week_of(*found, record(resolved=None))
-    assert result.this.to_acknowledge == Times(10, minutes(5.5), minutes(9))
-    assert result.this.to_resolve == Times(10, minutes(55), minutes(90))
+    assert result.this.to_acknowledge == DurationStatistics(10, minutes(5.5), minutes(9))
+    assert result.this.to_resolve == DurationStatistics(10, minutes(55), minutes(90))
     assert (result.this.acknowledged, result.this.unresolved) == (10, 1)
 
 
 def test_times_of_nothing_are_none() -> None:
     result = week_of()
-    assert result.this.to_acknowledge == Times(0, None, None)
+    assert result.this.to_acknowledge == DurationStatistics(0, None, None)
     assert (result.rules, result.flapping, result.escalations, result.runbooks) == ((), (), (), ())
 
 
@@ -122,7 +122,7 @@ def test_flapping_is_the_same_alert_within_an_hour_of_its_end() -> None:
 
 
 @pytest.mark.parametrize(("gap", "flaps"), [(59.9, 1), (60, 0)])
-def test_an_hour_apart_is_no_flapping(gap: float, flaps: int) -> None:
+def test_an_hour_apart_is_not_flapping(gap: float, flaps: int) -> None:
     result = week_of(record(resolved=10), record(NOON + minutes(10 + gap)))
     assert result.rules[0].flaps == flaps
 
@@ -132,7 +132,7 @@ def test_the_end_of_the_week_before_counts_for_flapping() -> None:
     assert result.rules[0].flaps == 1
 
 
-def test_critical_alerts_that_nobody_took_in_time_are_escalated() -> None:
+def test_critical_alerts_not_acknowledged_in_time_are_escalated() -> None:
     in_time = [
         record(acknowledged=15, resolved=300),
         record(resolved=15),
@@ -178,7 +178,7 @@ def test_alerts_without_runbook_or_dashboard_are_named() -> None:
     assert (coverage.without_runbook, coverage.without_dashboard) == (("TrustServiceDown",), ("TrustSlaViolation",))
 
 
-def test_pages_are_counted_over_the_alerts_that_point_to_them() -> None:
+def test_pages_are_counted_over_the_alerts_that_link_to_them() -> None:
     result = week_of(record(resolved=10), record(name="TrustSlaViolation", resolved=20), record(runbook_url=""))
     (page,) = result.runbooks
     assert (page.alertnames, page.alerts) == (("TrustServiceDown", "TrustSlaViolation"), 2)
@@ -194,7 +194,7 @@ def test_notes_come_with_their_incident() -> None:
 
 @pytest.mark.parametrize(("period", "parts"), [("week", 1), ("month", 5), ("quarter", 3)])
 def test_parts_add_up_to_the_period(period: str, parts: int) -> None:
-    this = review_period.span(period, date(2026, 11, 30))
+    this = review_period.period_ending(period, date(2026, 11, 30))
     random_times = random.Random(2)
     found = [record(this.start + (this.end - this.start) * random_times.random()) for _ in range(200)]
     result = review(found, period, this, RULES, LATER)
@@ -204,6 +204,6 @@ def test_parts_add_up_to_the_period(period: str, parts: int) -> None:
     assert severities == Counter(result.this.by_severity) - Counter[str]()
 
 
-def test_a_record_is_the_same_after_its_way_over_http() -> None:
+def test_records_survive_json() -> None:
     for one in (record(acknowledged=3.5, notes=(Note("ann", "x"),)), record(resolved=None)):
         assert records.from_json(json.loads(json.dumps(records.to_json(one)))) == one

@@ -30,13 +30,13 @@ def test_rules_of_a_prometheus() -> None:
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (answering(503, {}), "answers 503 when asked for its rules"),
-        (answering(200, {"data": []}), "does not answer as Prometheus does"),
-        (httpx.MockTransport(lambda _: httpx.Response(200, text="<html>")), "does not answer as Prometheus does"),
+        (answering(503, {}), "responded with 503 to the request for its rules"),
+        (answering(200, {"data": []}), "is not that of Prometheus"),
+        (httpx.MockTransport(lambda _: httpx.Response(200, text="<html>")), "is not that of Prometheus"),
     ],
 )
-def test_a_prometheus_that_does_not_tell_is_named_without_password(answer: httpx.MockTransport, said: str) -> None:
+def test_a_failing_prometheus_is_named_without_password(answer: httpx.MockTransport, said: str) -> None:
     with pytest.raises(RulesError) as failed:
         rules_of("http://me:secret-word@prometheus:9090", answer)
-    assert f"--prometheus http://prometheus:9090 {said}" in str(failed.value)
+    assert said in str(failed.value)
     assert "secret-word" not in str(failed.value)

@@ -16,10 +16,10 @@ from tests.unit.incidents.alertmanagers import Answers
 from tests.unit.incidents.notifications import NIGHT, Clock, alert, payload
 from trust_ops.incidents import api
 from trust_ops.incidents import health as health_module
-from trust_ops.incidents.acknowledgement import Desk
+from trust_ops.incidents.acknowledgement import Acknowledgements
 from trust_ops.incidents.alertmanager import Alertmanager
 from trust_ops.incidents.api import App
-from trust_ops.incidents.database import Database, DatabaseAwayError
+from trust_ops.incidents.database import Database, DatabaseUnavailableError
 from trust_ops.incidents.health import Health
 from trust_ops.incidents.payload import parse
 from trust_ops.incidents.store import Store
@@ -42,27 +42,27 @@ async def client(store: Store, answers: Answers, clock: Clock, tmp_path: Path) -
     for name, token in (("deliver", DELIVER), ("operate", OPERATE)):
         (tmp_path / name).write_text(token)
         files.append(TokenFile(tmp_path / name))
-    desk = Desk(store, Alertmanager(["http://one"], httpx.MockTransport(answers)), clock)
-    app = App(store, desk, *files, lambda: "up").asgi()
+    acknowledgements = Acknowledgements(store, Alertmanager(["http://one"], httpx.MockTransport(answers)), clock)
+    app = App(store, acknowledgements, *files, lambda: "up").asgi()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://receiver") as made:
         yield made
 
 
-async def test_a_delivery_is_answered_with_what_has_become_of_it(client: httpx.AsyncClient, store: Store) -> None:
+async def test_a_notification_returns_its_outcome(client: httpx.AsyncClient, store: Store) -> None:
     answer = await client.post("/webhook", content=payload(alert()), headers=DELIVERER)
     assert (answer.status_code, answer.json()) == (200, {"opened": 1})
     assert store.incident(1)[0].alertname == "TrustServiceDown"
 
 
-async def test_a_notification_with_one_malformed_alert_is_refused_whole(
+async def test_a_notification_with_one_malformed_alert_is_rejected_as_a_whole(
     client: httpx.AsyncClient, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = await client.post(
         "/webhook", content=payload(alert(), {**alert(fingerprint="b2"), "startsAt": 7}), headers=DELIVERER
     )
-    assert (answer.status_code, answer.json()) == (400, {"error": "alerts[1].startsAt: 7 is no text"})
+    assert (answer.status_code, answer.json()) == (400, {"error": "alerts[1].startsAt: 7 is not a string"})
     assert store.incidents(only_open=False, limit=1) == ([], 0)
-    assert "a notification is refused: alerts[1].startsAt: 7 is no text" in caplog.text
+    assert "notification rejected: alerts[1].startsAt: 7 is not a string" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_a_notification_with_one_malformed_alert_is_refused_whole(
         ("the other one", 403),
     ],
 )
-async def test_nobody_does_anything_without_the_right_token(
+async def test_every_endpoint_needs_its_token(
     client: httpx.AsyncClient, store: Store, method: str, path: str, authorization: str | None, status: int
 ) -> None:
     store.deliver(parse(payload(alert())))
@@ -115,7 +115,7 @@ async def test_the_scheme_may_be_written_in_any_case(client: httpx.AsyncClient) 
     assert (await client.get("/incidents", headers=headers)).status_code == 200
 
 
-async def test_no_token_gets_into_the_log(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_tokens_are_not_logged(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         for token in (DELIVER, OPERATE, "wrong-token-of-the-alertmanager"):
             headers = {"Authorization": f"Bearer {token}"}
@@ -126,10 +126,10 @@ async def test_no_token_gets_into_the_log(client: httpx.AsyncClient, caplog: pyt
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "streamed"])
-async def test_a_body_beyond_the_bound_is_refused(
+async def test_a_too_large_body_is_rejected(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, declared: bool
 ) -> None:
-    monkeypatch.setattr(api, "LARGEST_DELIVERY", 10_000)
+    monkeypatch.setattr(api, "MAX_DELIVERY_BYTES", 10_000)
     sent = 0
 
     async def stream() -> AsyncIterator[bytes]:
@@ -144,17 +144,15 @@ async def test_a_body_beyond_the_bound_is_refused(
     assert (await client.post("/webhook", content=b" " * 10_000, headers=DELIVERER)).status_code == 400
 
 
-async def test_a_body_that_is_declared_too_large_is_not_even_read(client: httpx.AsyncClient) -> None:
+async def test_a_body_declared_too_large_is_not_read(client: httpx.AsyncClient) -> None:
     async def receive() -> dict[str, Any]:
         raise AssertionError("somebody reads the body")
 
-    length = str(api.LARGEST_DELIVERY + 1).encode()
+    length = str(api.MAX_DELIVERY_BYTES + 1).encode()
     assert await called(client, receive, (b"content-length", length)) == 413
 
 
-async def test_a_body_that_does_not_come_is_to_be_sent_again(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_incomplete_body_is_retried(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "_BODY_SECONDS", 0.05)
 
     async def stream() -> AsyncIterator[bytes]:
@@ -192,7 +190,7 @@ async def called(
     return status
 
 
-async def test_while_the_database_is_away_alertmanager_is_to_try_again(
+async def test_alertmanager_retries_while_the_database_is_unavailable(
     client: httpx.AsyncClient,
     database: Database,
     tmp_path: Path,
@@ -205,18 +203,18 @@ async def test_while_the_database_is_away_alertmanager_is_to_try_again(
     answer = await client.post("/webhook", content=payload(alert()), headers=DELIVERER)
     assert (answer.status_code, answer.json()) == (
         503,
-        {"error": "the database is away, try again", "database": "away"},
+        {"error": "the database is unavailable, try again", "database": "down"},
     )
     health = await client.get("/healthz")
-    assert (health.status_code, health.json()["database"]) == (503, "away")
-    assert "the database did not answer to /webhook: IsADirectoryError" in caplog.text
+    assert (health.status_code, health.json()["database"]) == (503, "down")
+    assert "/webhook failed, the database is unavailable: IsADirectoryError" in caplog.text
     file.rmdir()
     assert (await client.post("/webhook", content=payload(alert()), headers=DELIVERER)).status_code == 200
     health = await client.get("/healthz")
     assert (health.status_code, health.json()) == (200, {"database": "up", "alertmanager": "up"})
 
 
-async def test_a_database_that_hangs_does_not_hang_the_answer(
+async def test_a_hanging_database_does_not_delay_the_response(
     client: httpx.AsyncClient, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
@@ -224,10 +222,10 @@ async def test_a_database_that_hangs_does_not_hang_the_answer(
     monkeypatch.setattr(store, "incident", lambda number: release.wait(10))
     answer = await client.get("/incidents/1", headers=OPERATOR)
     release.set()
-    assert (answer.status_code, answer.json()) == (503, {"error": "no answer within 0.1 s, try again"})
+    assert (answer.status_code, answer.json()) == (503, {"error": "no result within 0.1 s, try again"})
 
 
-async def test_a_write_that_hangs_is_unhealthy_and_the_only_one(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_hanging_write_is_unhealthy_and_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health_module, "_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(health_module, "_FRESH_SECONDS", 0.0)
     release, writes = threading.Event(), []
@@ -237,7 +235,7 @@ async def test_a_write_that_hangs_is_unhealthy_and_the_only_one(monkeypatch: pyt
 
     health = Health(write)
     for _ in range(3):
-        assert await health.problem() == "the database did not answer within 0.1 s"
+        assert await health.problem() == "the database did not respond within 0.1 s"
     release.set()
     monkeypatch.setattr(health_module, "_WAIT_SECONDS", 10)
     assert await health.problem() is None
@@ -246,16 +244,16 @@ async def test_a_write_that_hangs_is_unhealthy_and_the_only_one(monkeypatch: pyt
 
 async def test_a_reason_names_no_host_and_no_user() -> None:
     def write() -> None:
-        raise DatabaseAwayError('OperationalError: connection to "10.0.0.7" failed for user "ann"', "OperationalError")
+        raise DatabaseUnavailableError(
+            'OperationalError: connection to "10.0.0.7" failed for user "ann"', "OperationalError"
+        )
 
-    assert await Health(write).problem() == "the database cannot be written to: OperationalError"
+    assert await Health(write).problem() == "the database is not writable: OperationalError"
 
 
-async def test_alerts_that_alertmanager_has_left_out_are_logged(
-    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_truncated_alerts_are_logged(client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
     await client.post("/webhook", content=payload(alert(), truncatedAlerts=7), headers=DELIVERER)
-    assert "Alertmanager has left 7 alerts out" in caplog.text
+    assert "Alertmanager truncated 7 alerts" in caplog.text
 
 
 async def test_incidents_are_listed_and_shown(client: httpx.AsyncClient, store: Store, clock: Clock) -> None:
@@ -301,16 +299,16 @@ async def test_a_refused_acknowledgement_says_why(client: httpx.AsyncClient, sto
     ("body", "said"),
     [
         (b"", "the body is not JSON"),
-        (b"[]", "the body is no JSON object"),
+        (b"[]", "the body is not a JSON object"),
         (b"[" * 60_000, "the body is not JSON"),
-        (b"{}", "by: write a text"),
-        (b'{"by": "  "}', "by: write a text"),
-        (b'{"by": 7}', "by: write a text"),
-        (b'{"by": "' + b"a" * 101 + b'"}', "by: write a text of at most 100 characters"),
-        (b'{"by": "ann", "comment": null}', "comment: write a text"),
-        (b'{"by": "ann", "for": "2 hours"}', "for: '2 hours' is no duration"),
-        (b'{"by": "ann", "for": "30s"}', "for: 30s is not from 1m to 7d"),
-        (b'{"by": "ann", "for": "8d"}', "for: 8d is not from 1m to 7d"),
+        (b"{}", "by: must be a string"),
+        (b'{"by": "  "}', "by: must be a string"),
+        (b'{"by": 7}', "by: must be a string"),
+        (b'{"by": "' + b"a" * 101 + b'"}', "by: must be a string of at most 100 characters"),
+        (b'{"by": "ann", "comment": null}', "comment: must be a string"),
+        (b'{"by": "ann", "for": "2 hours"}', "for: '2 hours' is not a duration"),
+        (b'{"by": "ann", "for": "30s"}', "for: 30s is not between 1m and 7d"),
+        (b'{"by": "ann", "for": "8d"}', "for: 8d is not between 1m and 7d"),
     ],
 )
 async def test_a_malformed_acknowledgement_silences_nothing(
@@ -349,15 +347,13 @@ async def test_notes_are_kept(client: httpx.AsyncClient, store: Store) -> None:
         ("/webhook", 405),
     ],
 )
-async def test_what_is_not_there_or_not_meant_is_said_as_json(
-    client: httpx.AsyncClient, path: str, status: int
-) -> None:
+async def test_unknown_paths_and_methods_are_json_errors(client: httpx.AsyncClient, path: str, status: int) -> None:
     answer = await client.get(path, headers=OPERATOR)
     assert answer.status_code == status
     assert answer.json()["error"]
 
 
-async def test_records_are_of_what_was_open_in_the_time_asked_for(
+async def test_records_are_the_incidents_open_in_the_period(
     client: httpx.AsyncClient, store: Store, clock: Clock
 ) -> None:
     store.deliver(parse(payload(alert(annotations={"runbook_url": "https://runbooks/a"}))))
@@ -375,7 +371,7 @@ async def test_records_are_of_what_was_open_in_the_time_asked_for(
     assert (record.runbook_url, [note.text for note in record.notes]) == ("https://runbooks/a", ["disk full"])
 
 
-async def test_answers_are_ascii_and_lose_nothing(client: httpx.AsyncClient) -> None:
+async def test_responses_are_ascii_and_lossless(client: httpx.AsyncClient) -> None:
     name = "S\u00fcd\u202e\x1b[2J\u2028"
     await client.post("/webhook", content=payload(alert(service=name)), headers=DELIVERER)
     answer = await client.get("/incidents/1", headers=OPERATOR)

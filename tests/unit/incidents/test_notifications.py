@@ -70,16 +70,14 @@ def test_repetitions_are_one_line_of_the_timeline(store: Store, clock: Clock, de
     ]
 
 
-def test_another_receiver_that_is_told_shows_in_the_timeline(store: Store, clock: Clock, deliver: Deliver) -> None:
+def test_another_notified_receiver_is_in_the_timeline(store: Store, clock: Clock, deliver: Deliver) -> None:
     deliver(alert())
     clock.forward(minutes=15)
     deliver(alert(), receiver="escalation-team-lead")
     assert store.incident(1)[1][-1].text == "by escalation-team-lead"
 
 
-def test_firing_that_was_overtaken_by_the_resolution_does_not_reopen(
-    store: Store, clock: Clock, deliver: Deliver
-) -> None:
+def test_a_late_firing_notification_does_not_reopen(store: Store, clock: Clock, deliver: Deliver) -> None:
     deliver(alert())
     clock.forward(minutes=10)
     deliver(alert(ends_at=clock.now))
@@ -88,7 +86,7 @@ def test_firing_that_was_overtaken_by_the_resolution_does_not_reopen(
     assert open_ids(store) == []
 
 
-def test_the_same_alert_that_fires_on_long_after_its_resolution_is_reopened(
+def test_an_alert_still_firing_long_after_its_resolution_is_reopened(
     store: Store, clock: Clock, deliver: Deliver
 ) -> None:
     deliver(alert())
@@ -100,7 +98,7 @@ def test_the_same_alert_that_fires_on_long_after_its_resolution_is_reopened(
     assert timeline(store) == [("opened", None), ("resolved", None), ("reopened", None), ("notified", None)]
 
 
-def test_an_alert_that_begins_anew_is_another_incident_and_ends_the_old_one(
+def test_an_alert_that_fires_again_is_a_new_incident_and_resolves_the_old_one(
     store: Store, clock: Clock, deliver: Deliver
 ) -> None:
     deliver(alert())
@@ -117,9 +115,7 @@ def test_an_alert_that_begins_anew_is_another_incident_and_ends_the_old_one(
     assert deliver(alert(ends_at=NIGHT + 7 * MINUTE)) == {"unchanged": 1}
 
 
-def test_the_end_of_the_old_and_the_begin_of_the_new_in_one_notification(
-    store: Store, clock: Clock, deliver: Deliver
-) -> None:
+def test_resolution_and_new_firing_in_one_notification(store: Store, clock: Clock, deliver: Deliver) -> None:
     deliver(alert())
     clock.forward(minutes=10)
     again = alert(starts_at=NIGHT + 9 * MINUTE)
@@ -128,7 +124,7 @@ def test_the_end_of_the_old_and_the_begin_of_the_new_in_one_notification(
     assert open_ids(store) == [2]
 
 
-def test_firing_of_an_episode_that_is_over_opens_nothing(store: Store, clock: Clock, deliver: Deliver) -> None:
+def test_a_firing_notification_of_an_earlier_incident_is_ignored(store: Store, clock: Clock, deliver: Deliver) -> None:
     clock.forward(minutes=10)
     deliver(alert(starts_at=clock.now))
     assert deliver(alert(starts_at=NIGHT)) == {"late": 1}
@@ -143,27 +139,25 @@ def test_a_resolution_whose_firing_never_arrived_is_kept(store: Store, clock: Cl
 
 
 @pytest.mark.parametrize("end", [NIGHT - MINUTE, NIGHT + 60 * MINUTE], ids=["before-the-start", "in-the-future"])
-def test_an_end_that_cannot_be_is_brought_into_bounds(
-    store: Store, clock: Clock, deliver: Deliver, end: datetime
-) -> None:
+def test_an_impossible_end_is_clamped(store: Store, clock: Clock, deliver: Deliver, end: datetime) -> None:
     deliver(alert())
     clock.forward(minutes=10)
     deliver(alert(ends_at=end))
     assert store.incident(1)[0].resolved_at == max(NIGHT, min(end, clock.now))
 
 
-def test_an_alert_that_stands_twice_in_a_notification_is_one_incident(store: Store, deliver: Deliver) -> None:
+def test_an_alert_listed_twice_is_one_incident(store: Store, deliver: Deliver) -> None:
     assert deliver(alert(), alert()) == {"opened": 1, "notified": 1}
     assert open_ids(store) == [1]
 
 
-def test_names_longer_than_their_columns_are_cut_there_and_whole_in_the_labels(store: Store, deliver: Deliver) -> None:
+def test_long_names_are_truncated_in_columns_but_not_in_labels(store: Store, deliver: Deliver) -> None:
     deliver(alert(service="s" * 1000, team=""))
     incident, _ = store.incident(1)
     assert (len(incident.service), len(incident.labels["service"]), incident.team) == (255, 1000, "")
 
 
-def test_open_incidents_come_from_the_worst_on(store: Store, clock: Clock, deliver: Deliver) -> None:
+def test_open_incidents_are_sorted_by_severity(store: Store, clock: Clock, deliver: Deliver) -> None:
     deliver(alert(fingerprint="w", severity="warning"), alert(fingerprint="i", severity="info"))
     clock.forward(minutes=1)
     deliver(
@@ -190,7 +184,7 @@ def test_thousands_of_alerts_in_one_notification(store: Store, clock: Clock) -> 
     assert store.incidents(only_open=True, limit=1) == ([], 0)
 
 
-def test_what_was_delivered_is_there_after_a_new_start(tmp_path: Path, clock: Clock) -> None:
+def test_incidents_survive_a_restart(tmp_path: Path, clock: Clock) -> None:
     url = f"sqlite:///{tmp_path / 'kept.db'}"
     first = Database(url)
     Store(first, clock).deliver(parse(payload(alert())))
