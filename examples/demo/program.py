@@ -12,7 +12,7 @@ from types import TracebackType
 import httpx
 
 from trust_ops.stack import processes
-from trust_ops.stack.supervisor import Guardian
+from trust_ops.stack.supervisor import Supervisor
 
 _START_SECONDS = 60
 _STOP_SECONDS = 30
@@ -43,15 +43,15 @@ class Program:
         self._health = health
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
-        self._guardian: Guardian | None = None
+        self._supervisor: Supervisor | None = None
 
     def __enter__(self) -> Program:
-        self._guardian = Guardian()
+        self._supervisor = Supervisor()
         self._process = processes.start(
             self._command, environment=self._environment, directory=self._folder, log=self.log
         )
         try:
-            self._guardian.watch(processes.record(self._process.pid), _STOP_SECONDS)
+            self._supervisor.watch(processes.record(self._process.pid), _STOP_SECONDS)
             self._await_healthy()
         except BaseException:
             self.stop()
@@ -65,10 +65,10 @@ class Program:
 
     def stop(self) -> None:
         """Ask the process to end, and end it if it does not."""
-        if self._guardian is not None:
-            # What the guardian still watches when it is dismissed, it stops.
-            self._guardian.dismiss()
-            self._guardian = None
+        if self._supervisor is not None:
+            # What the supervisor still watches when it is dismissed, it stops.
+            self._supervisor.dismiss()
+            self._supervisor = None
         if self._process is not None:
             self._process.wait()
 

@@ -20,7 +20,7 @@ from testbed.drill.trial import Trial
 from testbed.load_generator.command import Duration
 from trust_ops.private_files import private_folder
 from trust_ops.stack import StackError
-from trust_ops.stack.commands import ending_signals_as_interrupt
+from trust_ops.stack.commands import signals_as_interrupt
 
 _FOLDER = Path(".trust-otel/drill")
 # Where there is no terminal whose width counts.
@@ -55,7 +55,7 @@ def drill(
     shutil.rmtree(_FOLDER, ignore_errors=True)
     private_folder(_FOLDER)
     try:
-        with ending_signals_as_interrupt(), scene(_FOLDER, factor, progress) as running:
+        with signals_as_interrupt(), scene(_FOLDER, factor, progress) as running:
             seen = perform(running, rounds, quiet, progress)
     except (StackError, ServiceError) as error:
         raise click.ClickException(str(error)) from error

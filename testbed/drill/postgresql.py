@@ -16,7 +16,7 @@ import psycopg
 
 from trust_ops.stack import processes
 from trust_ops.stack.ports import free_ports
-from trust_ops.stack.supervisor import Guardian
+from trust_ops.stack.supervisor import Supervisor
 
 _STOP_SECONDS = 10
 _PAUSE_SECONDS = 10
@@ -32,12 +32,12 @@ class Cluster:
 
     Args:
         directory: Where data and log go; it belongs to that user.
-        guardian: Stops the server when this process dies.
+        supervisor: Stops the server when this process dies.
     """
 
-    def __init__(self, directory: Path, guardian: Guardian) -> None:
+    def __init__(self, directory: Path, supervisor: Supervisor) -> None:
         self._directory = directory
-        self._guardian = guardian
+        self._supervisor = supervisor
         self._user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
         self._data = directory / "data"
         self.log = directory / "log"
@@ -57,7 +57,7 @@ class Cluster:
         self._control("start", "-l", str(self.log), "-o", f"{options} -c max_prepared_transactions=5")
         # Of its own accord it runs on: pg_ctl starts it as a daemon.
         pid = int((self._data / "postmaster.pid").read_text().split()[0])
-        self._guardian.watch(processes.record(pid), _STOP_SECONDS)
+        self._supervisor.watch(processes.record(pid), _STOP_SECONDS)
 
     def stop(self) -> None:
         """Stop it at once, as a crash would, if it runs."""
@@ -93,9 +93,9 @@ class Cluster:
 class Standby(Cluster):
     """A copy of a running primary that streams what the primary writes, replays it, and can be read."""
 
-    def __init__(self, directory: Path, guardian: Guardian, primary: Cluster) -> None:
+    def __init__(self, directory: Path, supervisor: Supervisor, primary: Cluster) -> None:
         self._primary = primary
-        super().__init__(directory, guardian)
+        super().__init__(directory, supervisor)
 
     def pause_replay(self) -> None:
         """Go on receiving, but replay nothing: what the standby shows stays as it is."""
@@ -132,25 +132,25 @@ class Standby(Cluster):
 @contextmanager
 def cluster() -> Iterator[Cluster]:
     """A server that runs, and is gone afterwards."""
-    with _workplace() as (stack, guardian):
-        yield stack.enter_context(_running(Cluster(_directory(stack), guardian)))
+    with _workplace() as (stack, supervisor):
+        yield stack.enter_context(_running(Cluster(_directory(stack), supervisor)))
 
 
 @contextmanager
 def replicated() -> Iterator[tuple[Cluster, Standby]]:
     """A primary and its standby that run, and are gone afterwards."""
-    with _workplace() as (stack, guardian):
-        primary = stack.enter_context(_running(Cluster(_directory(stack), guardian)))
-        standby = stack.enter_context(_running(Standby(_directory(stack), guardian, primary)))
+    with _workplace() as (stack, supervisor):
+        primary = stack.enter_context(_running(Cluster(_directory(stack), supervisor)))
+        standby = stack.enter_context(_running(Standby(_directory(stack), supervisor, primary)))
         yield primary, standby
 
 
 @contextmanager
-def _workplace() -> Iterator[tuple[ExitStack, Guardian]]:
+def _workplace() -> Iterator[tuple[ExitStack, Supervisor]]:
     with ExitStack() as stack:
-        guardian = Guardian()
-        stack.callback(guardian.dismiss)
-        yield stack, guardian
+        supervisor = Supervisor()
+        stack.callback(supervisor.dismiss)
+        yield stack, supervisor
 
 
 def _directory(stack: ExitStack) -> Path:

@@ -14,7 +14,7 @@ from types import TracebackType
 
 from trust_ops.stack import processes
 from trust_ops.stack.ports import LOOPBACK, free_ports
-from trust_ops.stack.supervisor import Guardian
+from trust_ops.stack.supervisor import Supervisor
 
 _START_SECONDS = 10
 _STOP_SECONDS = 10
@@ -40,7 +40,7 @@ class Redis:
             *("--save", "", "--appendonly", "no"),
         ]
         self._process: subprocess.Popen[bytes] | None = None
-        self._guardian: Guardian | None = None
+        self._supervisor: Supervisor | None = None
 
     @property
     def url(self) -> str:
@@ -48,7 +48,7 @@ class Redis:
         return f"redis://{LOOPBACK}:{self.port}"
 
     def __enter__(self) -> Redis:
-        self._guardian = Guardian()
+        self._supervisor = Supervisor()
         try:
             self.start()
         except BaseException:
@@ -63,9 +63,9 @@ class Redis:
 
     def start(self) -> None:
         """Start it, on the same port each time, and wait until it answers. Raises TimeoutError when it does not."""
-        assert self._guardian is not None  # noqa: S101 - within the block
+        assert self._supervisor is not None  # noqa: S101 - within the block
         self._process = processes.start(self._command, environment=os.environ, directory=self._folder, log=self.log)
-        self._guardian.watch(processes.record(self._process.pid), _STOP_SECONDS)
+        self._supervisor.watch(processes.record(self._process.pid), _STOP_SECONDS)
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -89,9 +89,9 @@ class Redis:
         try:
             self.stop()
         finally:
-            if self._guardian is not None:
-                self._guardian.dismiss()
-                self._guardian = None
+            if self._supervisor is not None:
+                self._supervisor.dismiss()
+                self._supervisor = None
 
 
 def _executable() -> Path:

@@ -22,7 +22,7 @@ from tools.preview import BuildFailed, Preview
 from tools.preview.browser import DESKTOP, PHONE, Browser, BrowserError, dashboard_url
 from trust_ops.private_files import private_folder
 from trust_ops.stack import StackError
-from trust_ops.stack.commands import ending_signals_as_interrupt
+from trust_ops.stack.commands import signals_as_interrupt
 
 _FOLDER = Path(".trust-otel/pictures")
 _PICTURES = Path("docs/pictures")
@@ -70,7 +70,7 @@ def pictures(seconds: float, folder: Path) -> None:
     private_folder(_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with ending_signals_as_interrupt(), scene(_FOLDER, progress, calm=True) as running:
+        with signals_as_interrupt(), scene(_FOLDER, progress, calm=True) as running:
             flaws = _take_all(running, seconds, folder, progress)
     except (StackError, ServiceError, SimulationError, BuildFailed, BrowserError) as error:
         raise click.ClickException(str(error)) from error

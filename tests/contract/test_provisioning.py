@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from trust_ops.grafana.access_file import Place, read_access
+from trust_ops.grafana.access_file import Resource, read_access
 from trust_ops.grafana.tokens import LONGEST
 from trust_otel.distro import DEFAULTS
 
@@ -84,8 +84,8 @@ def settings() -> ConfigParser:
     return parser
 
 
-def places(kind: str) -> list[Place]:
-    return [place for place in read_access(FOLDER / "access.yml").places if place.kind == kind]
+def places(kind: str) -> list[Resource]:
+    return [place for place in read_access(FOLDER / "access.yml").resources if place.kind == kind]
 
 
 def sources() -> dict[str, dict[str, Any]]:

@@ -48,7 +48,7 @@ def test_no_website_may_read_metrics_through_a_browser(addresses: Addresses) -> 
         assert "access-control-allow-origin" not in answer.headers
 
 
-def test_what_the_components_keep_is_for_nobody_else(stack: Stack) -> None:
+def test_the_files_of_the_components_are_private(stack: Stack) -> None:
     assert stack.directory.stat().st_mode & 0o077 == 0
     kept = list((stack.directory / "prometheus" / "data").rglob("*"))
     assert kept
@@ -91,7 +91,7 @@ def test_prometheus_scrapes_itself_and_the_collector(prometheus: PrometheusClien
 
 
 @pytest.mark.parametrize("grpc", [False, True], ids=["http", "grpc"])
-def test_what_the_sdk_sends_arrives_exactly(addresses: Addresses, prometheus: PrometheusClient, grpc: bool) -> None:
+def test_metrics_of_the_sdk_arrive_exactly(addresses: Addresses, prometheus: PrometheusClient, grpc: bool) -> None:
     with sdk(addresses, RESOURCE, grpc=grpc) as provider:
         signed = provider.get_meter("test").create_counter("exact.signed", unit="{signature}")
         for _ in range(1234):
@@ -247,7 +247,7 @@ def sending(addresses: Addresses, name: str) -> Iterator[list[int]]:
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "terminate"])
 @pytest.mark.parametrize("name", ["collector", "prometheus"])
-def test_nothing_is_lost_while_a_component_is_away(
+def test_nothing_is_lost_while_a_component_is_down(
     stack: Stack, addresses: Addresses, prometheus: PrometheusClient, name: str, ending: int
 ) -> None:
     metric = f"away_{name}_{ending}"
@@ -283,7 +283,7 @@ def foreground(directory: Path) -> Iterator["subprocess.Popen[str]"]:
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_the_command_leaves_no_process_however_it_ends(tmp_path: Path, ending: int) -> None:
     with foreground(tmp_path) as command:
-        # Itself, Collector, Prometheus, guardian.
+        # Itself, Collector, Prometheus, supervisor.
         family = [psutil.Process(command.pid), *psutil.Process(command.pid).children()]
         assert len(family) == 4
         command.send_signal(ending)

@@ -1,4 +1,4 @@
-"""Turns the templates of Alertmanager and the rules, with the variables of `monitoring/.env`, into files to load."""
+"""Renders Alertmanager's configuration and the rules with the variables of `monitoring/.env`."""
 
 from trust_ops.alertmanager_config.errors import Problem, RenderError
 from trust_ops.alertmanager_config.files import Rendered, render, write

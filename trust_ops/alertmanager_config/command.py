@@ -23,38 +23,38 @@ from trust_ops.stack.recipes import binaries
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("monitoring/.env"),
     show_default=True,
-    help="File of the variables, in the form of `kubectl create secret generic --from-env-file`.",
+    help="File with the variables, in the format of `kubectl create secret generic --from-env-file`.",
 )
-@click.option("--from-environment", is_flag=True, help="Take the variables from the environment instead.")
+@click.option("--from-environment", is_flag=True, help="Read the variables from the environment instead.")
 @click.option(
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("monitoring/rendered"),
     show_default=True,
-    help="Folder to write to.",
+    help="Output directory.",
 )
 @click.option(
     "--secrets-dir",
-    help="Where Alertmanager will find the secrets; without it, where they are written: in secrets/ of the output.",
+    help="Directory of the secrets as Alertmanager sees it; default: secrets/ in the output directory.",
 )
-@click.option("--check", is_flag=True, help="Let amtool check what was written.")
+@click.option("--check", is_flag=True, help="Check the result with amtool.")
 def render(path: Path, from_environment: bool, output: Path, secrets_dir: str | None, check: bool) -> None:
-    """Write Alertmanager's configuration and the rules, with your variables in them.
+    """Render Alertmanager's configuration and the rules with the variables of monitoring/.env.
 
-    Alertmanager does not read the environment. This puts the variables of monitoring/.env into the templates: addresses
-    into the text, secrets into files of their own. docs/alerting.md lists the variables.
+    Alertmanager does not read environment variables. This command inserts addresses into the templates and writes each
+    secret to a file of its own. docs/alerting.md lists the variables.
     """
     try:
         environment = os.environ if from_environment else _variables(path)
         rendered = files.render(environment, secrets_dir or str((output / files.SECRETS).absolute()))
     except RenderError as error:
         where = "the environment" if from_environment else str(path)
-        raise click.ClickException(f"nothing was written; correct in {where}:\n{error}") from error
+        raise click.ClickException(f"invalid variables in {where}, nothing was written:\n{error}") from error
     try:
         written = files.write(rendered, output)
     except OSError as error:
         raise click.ClickException(
-            f"{output} cannot be written ({error}); choose another folder by --output"
+            f"{output} cannot be written ({error}); choose another directory with --output"
         ) from error
     for path in written:
         click.echo(path)
@@ -67,7 +67,7 @@ def _variables(path: Path) -> Mapping[str, str]:
         text = path.read_bytes().decode()
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(
-            f"{path} cannot be read ({error}); make it from monitoring/.env.example, or use --from-environment"
+            f"{path} cannot be read ({error}); create it from monitoring/.env.example, or use --from-environment"
         ) from error
     parsed = env_file.parse(text, os.environ)
     for warning in parsed.warnings:
@@ -84,5 +84,5 @@ def _check(configuration: Path) -> None:
         [str(amtool), "check-config", str(configuration)], capture_output=True, text=True, check=False
     )
     if answer.returncode:
-        raise click.ClickException(f"amtool refuses the configuration:\n{answer.stdout}{answer.stderr}")
+        raise click.ClickException(f"amtool rejects the configuration:\n{answer.stdout}{answer.stderr}")
     click.echo("amtool accepts the configuration")

@@ -1,6 +1,6 @@
-"""Reads a file of variables exactly as `kubectl create secret generic --from-env-file` does.
+"""Parses a file of variables exactly as `kubectl create secret generic --from-env-file` does.
 
-So the Secret in the cluster and what is rendered here hold the same values.
+So the Secret in the cluster and the rendered files have the same values.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ _NAME = re.compile(r"[-._A-Za-z][-._A-Za-z0-9]*")
 
 @dataclass(frozen=True)
 class EnvFile:
-    """The variables of a file, and what its author may have meant differently."""
+    """The variables of a file, and warnings about likely mistakes."""
 
     values: Mapping[str, str]
     warnings: tuple[str, ...]
 
 
 def parse(text: str, environment: Mapping[str, str]) -> EnvFile:
-    """The variables of a file: one `NAME=value` a line.
+    """Parse the variables of a file: one `NAME=value` per line.
 
-    Everything after the first `=` is the value: quotes, blanks at the end and `#` belong to it. Lines that are
-    blank or begin with `#` are comments. A line with a name alone takes the value of `environment`.
+    Everything after the first `=` is the value, including quotes, trailing spaces and `#`. Blank lines and lines that
+    start with `#` are ignored. A line with only a name takes the value from `environment`.
 
-    Raises RenderError with the numbers of the lines that kubectl would refuse.
+    Raises RenderError with the numbers of the lines that kubectl would reject.
     """
     values: dict[str, str] = {}
     problems: list[Problem] = []
@@ -45,9 +45,7 @@ def parse(text: str, environment: Mapping[str, str]) -> EnvFile:
             continue
         values[name] = value if separator else environment.get(name, "")
         if _quoted(values[name]):
-            warnings.append(
-                f"line {number}: the quotes around the value of {name} belong to the value, as in kubectl; remove them"
-            )
+            warnings.append(f"line {number}: the quotes are part of the value of {name}, as in kubectl; remove them")
     if problems:
         raise RenderError(problems)
     return EnvFile(values, tuple(warnings))
@@ -55,9 +53,9 @@ def parse(text: str, environment: Mapping[str, str]) -> EnvFile:
 
 def _name_problem(name: str, seen: Mapping[str, str]) -> str | None:
     if not _NAME.fullmatch(name):
-        return "write NAME=value, without `export` and without blanks before the `=`"
+        return "write NAME=value, without `export` and without spaces before the `=`"
     if name in seen:
-        return f"{name} stands there twice; remove one"
+        return f"{name} is defined twice; remove one"
     return None
 
 

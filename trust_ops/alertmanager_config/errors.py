@@ -1,4 +1,4 @@
-"""What can be wrong with the variables. Every text names the variable and the remedy, never a secret."""
+"""Errors in the variables. Every message names the variable and a fix, never a secret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and what to do about it."""
+    """One problem and how to fix it."""
 
     subject: str
     remedy: str
@@ -18,7 +18,7 @@ class Problem:
 
 
 class RenderError(Exception):
-    """Everything that is wrong, at once; nothing was written."""
+    """All problems at once; nothing was written."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)

@@ -1,4 +1,4 @@
-"""What is rendered, and where it is written."""
+"""Renders the files and writes them."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ NOTIFICATIONS = (
 RULES = ("trust-service-alerts.yml", "trust-service-recording.yml")
 SECRETS = "secrets"
 
-_HEADER = f"# Written by `trust-otel render` from monitoring/alertmanager/{CONFIGURATION}. Change that, not this.\n"
+_HEADER = f"# Written by `trust-otel render` from monitoring/alertmanager/{CONFIGURATION}. Do not edit.\n"
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """What is to be written.
+    """The rendered files.
 
     Attributes:
         configuration: Alertmanager's configuration.
-        texts: Every other file by its name: notification templates and rules.
-        secrets: What each file in the folder of secrets holds.
+        texts: The other files by name: notification templates and rules.
+        secrets: The content of each secret file by name.
     """
 
     configuration: dict[str, Any]
@@ -45,12 +45,12 @@ class Rendered:
 
 
 def render(environment: Mapping[str, str], secrets_folder: str) -> Rendered:
-    """Put the variables into the templates. `secrets_folder` is where Alertmanager will find the secrets.
+    """Insert the variables into the templates. `secrets_folder` is where Alertmanager finds the secrets.
 
-    Raises RenderError that names every variable that is missing or malformed, and every receiver without a channel.
+    Raises RenderError that lists all missing or invalid variables and all receivers without a channel.
     """
     if not secrets_folder.startswith("/"):
-        raise RenderError([Problem("the folder of secrets", "write its whole path, as Alertmanager sees it")])
+        raise RenderError([Problem("--secrets-dir", "use the absolute path, as Alertmanager sees it")])
     values = variables.read(environment)
     source = yaml.safe_load(_alertmanager_file(CONFIGURATION))
     configuration = template.substitute(source, values, secrets_folder.rstrip("/"))
@@ -62,9 +62,9 @@ def render(environment: Mapping[str, str], secrets_folder: str) -> Rendered:
 
 
 def write(rendered: Rendered, folder: Path) -> list[Path]:
-    """Write all files, each at once or not at all, and the configuration last. Returns their paths.
+    """Write all files atomically, the configuration last. Returns their paths.
 
-    A secret of an earlier time that is not used any more is removed. The folder of secrets is its owner's alone.
+    Removes secrets that are no longer used. Only the owner can access the directory of the secrets.
     """
     secrets = folder / SECRETS
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def _rules(values: Values) -> dict[str, str]:
 
 
 def _used(secrets: Mapping[str, str], configuration: Any) -> dict[str, str]:
-    """What no channel reads is not written."""
+    """The secrets that some channel reads."""
     read = {text.rpartition("/")[2] for text in _texts(configuration)}
     return {name: secret for name, secret in secrets.items() if name in read}
 

@@ -1,4 +1,4 @@
-"""What a variable may hold, and how its value is checked."""
+"""The types of variables and their validation."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from trust_otel.urls import parts_of
 
 # Reserved for examples by RFC 2606: a value copied from a page must not be deployed.
 _EXAMPLE = re.compile(r"(^|\.)(example(\.(com|net|org))?|invalid)$", re.IGNORECASE)
-# Less the braces, which would begin a template.
+# Without braces, which would start a template.
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`|~-]+"
 _ADDRESS = re.compile(rf"{_LOCAL}(?:\.{_LOCAL})*@([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*)")
 _NAMED_ADDRESS = re.compile(r"[A-Za-z0-9 ._-]+ <(.+)>")
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
-# Of RFC 3986, less what has a meaning in a template, in YAML or in a shell.
+# The characters of RFC 3986, without those with a meaning in templates, YAML or shells.
 _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+")
 _INSIDE = re.compile(r"(^|\.)(localhost|svc|local|internal)$", re.IGNORECASE)
 
-_MOST_TEXT = 200
+_MAX_LENGTH = 200
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a variable holds.
+    """The type of a variable.
 
     Attributes:
-        name: For readers of the table.
-        parse: The value as it is written into a file; raises BadValueError, which never shows the value.
-        secret: Whether the value goes into a file of its own and appears nowhere else.
-        shown: Whether an error may show a bad value; not where it could hold a secret by mistake.
+        name: Its name in the table of variables.
+        parse: Normalizes a value; raises BadValueError, which never shows the value.
+        secret: Whether the value is written only to a file of its own.
+        shown: Whether an error may show an invalid value; not if it could be a secret by mistake.
     """
 
     name: str
@@ -45,14 +45,14 @@ class Kind:
 
 def _printable(text: str) -> str:
     if not text.isprintable() or text != text.strip():
-        raise BadValueError("write it on one line, without blanks at its ends and without control characters")
+        raise BadValueError("use a single line without leading or trailing spaces and without control characters")
     return text
 
 
 def _host_port(text: str) -> str:
     host, _, port = _printable(text).rpartition(":")
     if not _HOST.fullmatch(host) or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
-        raise BadValueError("write host:port, such as smtp.your-company.com:587")
+        raise BadValueError("use host:port, such as smtp.your-company.com:587")
     _refuse_example(host)
     return text
 
@@ -60,7 +60,7 @@ def _host_port(text: str) -> str:
 def _address(text: str) -> str:
     match = _ADDRESS.fullmatch(text)
     if match is None:
-        raise BadValueError("write an address such as security@your-company.com")
+        raise BadValueError("use an address such as security@your-company.com")
     _refuse_example(match[1])
     return text
 
@@ -76,22 +76,22 @@ def _addresses(text: str) -> str:
 
 
 def _base_url(text: str) -> str:
-    url = _url(text, "write an address such as https://grafana.your-company.com")
+    url = _url(text, "use an address such as https://grafana.your-company.com")
     if {"?", "#"} & set(url):
-        raise BadValueError("leave out everything from the `?` or the `#` on")
+        raise BadValueError("remove the query or fragment (from `?` or `#` on)")
     return url.rstrip("/")
 
 
 def _slack_url(text: str) -> str:
-    return _encrypted(_url(text, "write the address of an incoming webhook, which begins with https://"), inside=False)
+    return _encrypted(_url(text, "use the https:// URL of an incoming webhook"), inside=False)
 
 
 def _webhook_url(text: str) -> str:
-    return _encrypted(_url(text, "write an address that begins with https://"), inside=True)
+    return _encrypted(_url(text, "use an https:// URL"), inside=True)
 
 
 def _pagerduty_url(text: str) -> str:
-    return _encrypted(_url(text, "write the address of PagerDuty's Events API v2"), inside=False)
+    return _encrypted(_url(text, "use the URL of PagerDuty's Events API v2"), inside=False)
 
 
 def _url(text: str, remedy: str) -> str:
@@ -143,22 +143,22 @@ def _secret(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    if len(_printable(text)) > _MOST_TEXT:
-        raise BadValueError(f"write at most {_MOST_TEXT} characters")
+    if len(_printable(text)) > _MAX_LENGTH:
+        raise BadValueError(f"use at most {_MAX_LENGTH} characters")
     return text
 
 
 def _timezone(text: str) -> str:
-    # A slim container may know none at all; then Alertmanager's word counts.
+    # A slim container may have no time zone data; then Alertmanager validates the value.
     known = available_timezones()
     if text != "UTC" and known and text not in known:
-        raise BadValueError("write the name of a time zone, such as Europe/Berlin")
+        raise BadValueError("use the name of a time zone, such as Europe/Berlin")
     return text
 
 
 def _path(text: str) -> str:
     if not _printable(text).startswith("/"):
-        raise BadValueError("write the whole path, as Alertmanager sees it")
+        raise BadValueError("use the absolute path, as Alertmanager sees it")
     return text
 
 

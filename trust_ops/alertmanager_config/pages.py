@@ -1,4 +1,4 @@
-"""The variables for readers: the example file and the table of docs/alerting.md. `python -m` writes both anew."""
+"""Generates monitoring/.env.example and the table of variables in docs/alerting.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXAMPLE_HEADER = """\
 
 
 def env_example() -> str:
-    """The example file: every variable, empty, with what it is for."""
+    """The example file: every variable, empty, with its description."""
     parts = [_EXAMPLE_HEADER]
     parts += [
         "\n# Required; some may be `off`.\n",
@@ -36,7 +36,7 @@ def env_example() -> str:
 
 
 def variables_table() -> str:
-    """The variables as a table in Markdown."""
+    """The variables as a Markdown table."""
     rows = [
         f"| `{one.name}` | {one.kind.name} | {one.help} | {_when_empty(one)} | {'yes' if one.may_be_off else 'no'} |\n"
         for one in VARIABLES
@@ -45,11 +45,11 @@ def variables_table() -> str:
 
 
 def with_table(page: str) -> str:
-    """The page with its table made anew, between the two marks. Raises ValueError when they are not there."""
+    """The page with its table replaced, between two markers. Raises ValueError when they are missing."""
     before, begin, rest = page.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
-        raise ValueError(f"the marks around the table are missing: {_BEGIN.strip()} and {_END.strip()}")
+        raise ValueError(f"the markers around the table are missing: {_BEGIN.strip()} and {_END.strip()}")
     return f"{before}{begin}\n{variables_table()}\n{end}{after}"
 
 

@@ -1,4 +1,4 @@
-"""A configuration in which time runs faster, for drills."""
+"""Shortens the intervals of a configuration, for drills."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _PART = re.compile(r"(\d+)(ms|[smhdw])")
 def milliseconds(duration: str) -> int:
     """A duration of Alertmanager, such as `1h55m`, in milliseconds. Raises ValueError."""
     if not re.fullmatch(r"(?:\d+(?:ms|[smhdw]))+", duration):
-        raise ValueError(f"{duration!r} is no duration such as 30s or 1h55m")
+        raise ValueError(f"{duration!r} is not a duration such as 30s or 1h55m")
     return sum(int(number) * _UNITS_MS[unit] for number, unit in _PART.findall(duration))
 
 
 def scaled(configuration: Mapping[str, Any], factor: float) -> dict[str, Any]:
-    """A copy of a configuration of Alertmanager in which every wait and interval of its routes is divided by `factor`.
+    """A copy of Alertmanager's configuration with every wait and interval of its routes divided by `factor`.
 
-    Timeouts of channels and the hours of the day stay: those are not the configuration's to choose.
+    Timeouts of channels and times of day are not changed.
     """
     return {**configuration, "route": _scaled(configuration["route"], factor)}
 
@@ -37,6 +37,6 @@ def _scaled(node: Any, factor: float) -> Any:
 
 
 def _divided(duration: str, factor: float) -> str:
-    # An interval of 0 is refused.
+    # Alertmanager rejects an interval of 0.
     whole = milliseconds(duration)
     return f"{max(1, round(whole / factor)) if whole else 0}ms"

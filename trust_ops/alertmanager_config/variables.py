@@ -1,4 +1,4 @@
-"""Every variable of `monitoring/.env` that alerting reads: one table for the checks, the example file and the page."""
+"""The variables of `monitoring/.env` for alerting, for validation, the example file and the documentation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trust_otel.setting_lists import BadValueError
 OFF = "off"
 
 _SHOWN = 100
-"""Most characters of a bad value that stand in an error."""
+"""Maximum length of an invalid value in an error."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Variable:
 
     Attributes:
         name: Its name.
-        kind: What it holds.
-        help: One phrase for the readers of the table.
+        kind: Its type.
+        help: A short description.
         optional: Whether it may be left empty.
-        default: What holds when it is left empty; `None` for nothing.
-        fallback: The variable whose value holds when it is left empty.
-        needs: The variable without which it has no use: it is left out together with that one.
-        may_be_off: Whether `off` leaves it out on purpose.
+        default: The default when it is empty; `None` for none.
+        fallback: The variable whose value is used when it is empty.
+        needs: The variable that it depends on: it is omitted together with that one.
+        may_be_off: Whether it can be disabled with `off`.
     """
 
     name: str
@@ -46,15 +46,15 @@ class Values:
     """The checked variables.
 
     Attributes:
-        text: Each variable's value, or `None` where it is left out.
-        source: The variable that each value came from: itself, or its fallback.
+        text: The value of each variable; `None` if omitted.
+        source: The variable that each value comes from: itself or its fallback.
     """
 
     text: Mapping[str, str | None] = field(repr=False)
     source: Mapping[str, str]
 
     def secrets(self) -> dict[str, str]:
-        """Every secret that has a value of its own."""
+        """The secrets that have a value of their own."""
         return {
             variable.name: text
             for variable in VARIABLES
@@ -102,7 +102,7 @@ def _base(name: str, default: str, what: str) -> Variable:
     return Variable(name, kinds.URL, what, optional=True, default=default, may_be_off=False)
 
 
-# The addresses that stand in the rules; `render` replaces them.
+# The base URLs in the rules, which `render` replaces.
 GRAFANA = "https://grafana.marty.com"
 RUNBOOKS = "https://runbooks.marty.com"
 
@@ -194,18 +194,18 @@ BY_NAME = {variable.name: variable for variable in VARIABLES}
 
 
 def read(environment: Mapping[str, str]) -> Values:
-    """Check all variables. Raises RenderError that names each that is missing or malformed, with the remedy."""
+    """Validate all variables. Raises RenderError that lists all missing or invalid ones, with fixes."""
     text: dict[str, str | None] = {}
     source: dict[str, str] = {}
-    left_out: set[str] = set()
+    omitted: set[str] = set()
     problems: list[Problem] = []
     for variable in VARIABLES:
         name = variable.name
         text[name], source[name] = None, name
         given = environment.get(name, "")
         try:
-            if variable.needs in left_out or _is_off(variable, given):
-                left_out.add(name)
+            if variable.needs in omitted or _is_off(variable, given):
+                omitted.add(name)
             elif given:
                 text[name] = variable.kind.parse(given)
             elif not variable.optional:
@@ -214,10 +214,10 @@ def read(environment: Mapping[str, str]) -> Values:
                 text[name], source[name] = text[variable.fallback], source[variable.fallback]
             else:
                 text[name] = variable.default
-                left_out.update([name] if variable.default is None else [])
+                omitted.update([name] if variable.default is None else [])
         except BadValueError as error:
             problems.append(Problem(name, _shown(variable, given) + str(error)))
-    problems += _pair_problems(environment, left_out)
+    problems += _pair_problems(environment, omitted)
     if problems:
         raise RenderError(problems)
     return Values(text, source)
@@ -230,20 +230,20 @@ def _is_off(variable: Variable, given: str) -> bool:
 
 
 def _shown(variable: Variable, given: str) -> str:
-    """A bad value, unless it may hold a secret."""
+    """The invalid value, unless it may be a secret."""
     if not given or not variable.kind.shown:
         return ""
     shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}..."
-    return f"{shown!r} is not usable; "
+    return f"{shown!r} is invalid; "
 
 
-def _pair_problems(environment: Mapping[str, str], left_out: set[str]) -> list[Problem]:
+def _pair_problems(environment: Mapping[str, str], omitted: set[str]) -> list[Problem]:
     pair = ("SMTP_USERNAME", "SMTP_PASSWORD")
-    if all(environment.get(name) for name in pair) and len(left_out.intersection(pair)) == 1:
+    if all(environment.get(name) for name in pair) and len(omitted.intersection(pair)) == 1:
         return [Problem(" and ".join(pair), "set both, or both to `off`")]
     return []
 
 
 def _missing(variable: Variable) -> str:
-    choice = ", or set it to `off` to leave it out on purpose" if variable.may_be_off else ""
-    return f"it is missing or empty; set it ({variable.help}){choice}"
+    choice = ", or set it to `off` to disable it" if variable.may_be_off else ""
+    return f"missing or empty; set it ({variable.help}){choice}"

@@ -1,1 +1,1 @@
-"""Grafana over its HTTP API: who sees which folder, and tokens of service accounts."""
+"""Manages access to Grafana and tokens of service accounts through its HTTP API."""

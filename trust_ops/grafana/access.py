@@ -1,4 +1,4 @@
-"""Makes Grafana like the file that says who sees what."""
+"""Applies the access file to Grafana."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from trust_ops.grafana.access_file import Access, Place
+from trust_ops.grafana.access_file import Access, Resource
 from trust_ops.grafana.client import Grafana, Grant
 from trust_ops.grafana.errors import GrafanaError, NotFoundError
 
 _LEVELS: Final = MappingProxyType({"view": 1, "edit": 2})
 _WORDS: Final = MappingProxyType({1: "view", 2: "edit", 4: "administer"})
-# Stands for the number of what is not there yet, in a dry run.
+# Placeholder id in a dry run, for what does not exist yet.
 _NOT_YET: Final = 0
 
 
-class Names:
-    """Who is meant by a grant, in words."""
+class PrincipalNames:
+    """The names of users, teams and service accounts."""
 
     def __init__(self, grafana: Grafana) -> None:
         self._names: dict[tuple[str, int | str], str] = {
@@ -26,56 +26,58 @@ class Names:
             **{("userId", each.id): f"service account {each.name}" for each in grafana.service_accounts()},
         }
 
-    def holders(self, grants: list[Grant]) -> dict[str, str]:
-        """What each may do, by name."""
+    def permissions(self, grants: list[Grant]) -> dict[str, str]:
+        """The permission of each principal, by name."""
         return {self._name(grant): _WORDS.get(grant.level, f"do {grant.level}") for grant in grants}
 
     def _name(self, grant: Grant) -> str:
         if grant.kind == "role":
-            return f"everybody with role {grant.who}"
+            return f"everyone with role {grant.who}"
         return self._names.get((grant.kind, grant.who), f"{grant.kind} {grant.who}")
 
 
-def bring_about(grafana: Grafana, wanted: Access, *, dry_run: bool) -> Iterator[str]:
-    """Says each change, after it is made or, in a dry run, instead of making it. Raises GrafanaError.
+def apply_access(grafana: Grafana, wanted: Access, *, dry_run: bool) -> Iterator[str]:
+    """Apply the access file; yields a description of each change, which a dry run does not make. Raises GrafanaError.
 
-    Every change is whole in itself, and what is already so is left alone: after a crash, the same call completes it.
+    Idempotent: after a crash, the same call completes the changes.
     """
-    names = Names(grafana)
-    # First, so that nothing is made where a folder or a dashboard is missing.
-    now = {(place.kind, place.uid): names.holders(grants_of(grafana, place)) for place in wanted.places}
+    names = PrincipalNames(grafana)
+    # First, so that nothing is changed when a folder or a dashboard is missing.
+    now = {
+        (resource.kind, resource.uid): names.permissions(grants_of(grafana, resource)) for resource in wanted.resources
+    }
     teams: dict[str, int] = {}
     yield from _teams(grafana, wanted, teams, dry_run=dry_run)
     accounts: dict[str, int] = {}
     yield from _service_accounts(grafana, wanted, accounts, dry_run=dry_run)
-    for place in wanted.places:
-        changes = list(differences(now[place.kind, place.uid], holders_wanted(place)))
+    for resource in wanted.resources:
+        changes = list(differences(now[resource.kind, resource.uid], desired_permissions(resource)))
         if changes and not dry_run:
-            grafana.set_grants(place.kind, place.uid, _grants(place, teams, accounts))
-        yield from (f"{place.kind} {place.title}: {change}" for change in changes)
+            grafana.set_grants(resource.kind, resource.uid, _grants(resource, teams, accounts))
+        yield from (f"{resource.kind} {resource.title}: {change}" for change in changes)
 
 
-def grants_of(grafana: Grafana, place: Place) -> list[Grant]:
-    """Who may do what there now. Raises GrafanaError, with the remedy when there is no such folder or dashboard."""
+def grants_of(grafana: Grafana, resource: Resource) -> list[Grant]:
+    """Current permissions of a resource. Raises GrafanaError, with a fix when the folder or dashboard is missing."""
     try:
-        return grafana.grants(place.kind, place.uid)
+        return grafana.grants(resource.kind, resource.uid)
     except NotFoundError as error:
         raise GrafanaError(
-            f"Grafana has no {place.kind} {place.uid!r} ({place.title}): it makes it at its start when "
-            "provisioning/dashboards/trust-service.yml and the files of the dashboards are mounted"
+            f"Grafana has no {resource.kind} {resource.uid!r} ({resource.title}): Grafana creates it on startup "
+            "when provisioning/dashboards/trust-service.yml and the dashboard files are mounted"
         ) from error
 
 
-def holders_wanted(place: Place) -> dict[str, str]:
-    """What each shall be able to do there, by name."""
+def desired_permissions(resource: Resource) -> dict[str, str]:
+    """The permission that each principal should have on a resource, by name."""
     return {
-        **{f"team {name}": level for name, level in place.teams.items()},
-        **{f"service account {name}": level for name, level in place.service_accounts.items()},
+        **{f"team {name}": level for name, level in resource.teams.items()},
+        **{f"service account {name}": level for name, level in resource.service_accounts.items()},
     }
 
 
 def differences(now: Mapping[str, str], wanted: Mapping[str, str]) -> Iterator[str]:
-    """What has to change, in words."""
+    """Descriptions of the necessary changes."""
     for who, level in wanted.items():
         if now.get(who) != level:
             yield f"{who} may {level}"
@@ -107,8 +109,8 @@ def _service_accounts(grafana: Grafana, wanted: Access, accounts: dict[str, int]
             yield f"service account {name}: role {account.role} becomes {role}"
 
 
-def _grants(place: Place, teams: Mapping[str, int], accounts: Mapping[str, int]) -> list[Grant]:
+def _grants(resource: Resource, teams: Mapping[str, int], accounts: Mapping[str, int]) -> list[Grant]:
     return [
-        *(Grant("teamId", teams[name], _LEVELS[level]) for name, level in place.teams.items()),
-        *(Grant("userId", accounts[name], _LEVELS[level]) for name, level in place.service_accounts.items()),
+        *(Grant("teamId", teams[name], _LEVELS[level]) for name, level in resource.teams.items()),
+        *(Grant("userId", accounts[name], _LEVELS[level]) for name, level in resource.service_accounts.items()),
     ]

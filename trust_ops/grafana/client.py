@@ -1,4 +1,4 @@
-"""What of Grafana's HTTP API is used here; every method raises GrafanaError."""
+"""Client for the parts of Grafana's HTTP API used here; every method raises GrafanaError."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _PAGE: Final = 100
 _REMEDIES: Final = MappingProxyType(
     {
         401: "the credentials are wrong or have expired; check GRAFANA_TOKEN_FILE or GRAFANA_ADMIN_PASSWORD_FILE",
-        403: "the credentials are not those of an administrator of the organisation; use such",
-        409: "somebody else made it at the same time; run the command again",
-        412: "somebody else changed it at the same time; run the command again",
+        403: "the credentials lack administrator permissions in the organisation; use those of an administrator",
+        409: "it was created concurrently; run the command again",
+        412: "it was changed concurrently; run the command again",
     }
 )
 
 _REMEDIES_BY_MESSAGE: Final = MappingProxyType(
     {
-        "Failed to create service account": "if somebody else created it at the same time, run the command again",
+        "Failed to create service account": "if it was created concurrently, run the command again",
         "Failed to create permission": "a team or service account was deleted meanwhile; run the command again",
         "invalid role specified": "the role None needs Grafana 10.2 or later; use Viewer in access.yml",
     }
@@ -33,7 +33,7 @@ _REMEDIES_BY_MESSAGE: Final = MappingProxyType(
 
 @dataclass(frozen=True)
 class Team:
-    """A team, by its number in Grafana."""
+    """A team; `id` is its id in Grafana."""
 
     id: int
     name: str
@@ -41,7 +41,7 @@ class Team:
 
 @dataclass(frozen=True)
 class ServiceAccount:
-    """A service account, by its number in Grafana; role is None, Viewer, Editor or Admin."""
+    """A service account; role is None, Viewer, Editor or Admin."""
 
     id: int
     name: str
@@ -61,7 +61,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody of the organisation."""
+    """A user of the organisation."""
 
     id: int
     login: str
@@ -70,7 +70,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Grant:
-    """That a team, a role, or a person or service account may view (1), edit (2) or administer (4) a folder."""
+    """The permission of a team, role, user or service account to view (1), edit (2) or administer (4) a resource."""
 
     kind: str
     who: int | str
@@ -81,7 +81,7 @@ class Grant:
 
 
 class Grafana:
-    """Grafana, asked as an administrator of one organisation."""
+    """A client with the permissions of an administrator of one organisation."""
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
@@ -91,11 +91,11 @@ class Grafana:
         return [Team(each["id"], each["name"]) for each in self._all("/api/teams/search", "teams")]
 
     def create_team(self, name: str) -> int:
-        """Its number."""
+        """Returns its id."""
         return int(self._ask("POST", "/api/teams", json={"name": name})["teamId"])
 
     def members(self, team: int) -> list[str]:
-        """Logins of a team's members."""
+        """Logins of the members of a team."""
         return [each["login"] for each in self._ask("GET", f"/api/teams/{team}/members")]
 
     def service_accounts(self) -> list[ServiceAccount]:
@@ -104,39 +104,39 @@ class Grafana:
         return [ServiceAccount(each["id"], each["name"], each["role"], each["isDisabled"]) for each in found]
 
     def create_service_account(self, name: str, role: str) -> int:
-        """Its number."""
+        """Returns its id."""
         made = self._ask("POST", "/api/serviceaccounts", json={"name": name, "role": role, "isDisabled": False})
         return int(made["id"])
 
     def set_role(self, account: ServiceAccount, role: str) -> None:
-        """Change what a service account may do everywhere."""
+        """Change the role of a service account."""
         self._ask("PATCH", f"/api/serviceaccounts/{account.id}", json={"name": account.name, "role": role})
 
     def tokens(self, account: int) -> list[Token]:
-        """The tokens of a service account, expired ones too."""
+        """The tokens of a service account, including expired ones."""
         found = self._ask("GET", f"/api/serviceaccounts/{account}/tokens")
         return [Token(each["id"], each["name"], each["expiration"], each["hasExpired"]) for each in found]
 
     def create_token(self, account: int, name: str, seconds: int) -> str:
-        """A new token that expires after so many seconds, at least one."""
+        """Create a token that expires after at least one second."""
         if seconds < 1:
-            # Grafana takes 0 for a token that never expires.
-            raise GrafanaError(f"token {name}: a lifetime of {seconds} s is refused; give at least one second")
+            # With 0, Grafana creates a token that never expires.
+            raise GrafanaError(f"token {name}: invalid lifetime of {seconds} s; use at least one second")
         body = {"name": name, "secondsToLive": seconds}
         return str(self._ask("POST", f"/api/serviceaccounts/{account}/tokens", json=body)["key"])
 
     def people(self) -> list[Person]:
-        """Everybody of the organisation."""
+        """All users of the organisation."""
         return [Person(each["userId"], each["login"], each["role"]) for each in self._ask("GET", "/api/org/users")]
 
     def grants(self, kind: str, uid: str) -> list[Grant]:
-        """Who may do what in a folder or a dashboard itself; administrators, who may do everything, are left out."""
+        """Permissions set on a folder or dashboard itself, without those of administrators."""
         found = self._ask("GET", _permissions(kind, uid))
-        # Versions differ in whether a dashboard shows those of its folder, too.
+        # Some versions also list those that a dashboard inherits from its folder.
         return [_grant(each) for each in found if each.get("role") != "Admin" and not each.get("inherited")]
 
     def set_grants(self, kind: str, uid: str, grants: Sequence[Grant]) -> None:
-        """Replace who may do what in a folder or a dashboard itself, all at once."""
+        """Replace all permissions set on a folder or dashboard itself."""
         self._ask("POST", _permissions(kind, uid), json={"items": [grant.to_json() for grant in grants]})
 
     def _all(self, path: str, key: str) -> list[Mapping[str, Any]]:
@@ -154,15 +154,15 @@ class Grafana:
             answer = self._client.request(method, path, **more)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise GrafanaError(
-                f"no answer from {self._client.base_url} ({error or type(error).__name__}); "
+                f"no response from {self._client.base_url} ({error or type(error).__name__}); "
                 "check --url, GRAFANA_CA_FILE, and that Grafana runs"
             ) from error
         if not answer.is_success:
-            raise _refusal(method, path, answer)
+            raise _error(method, path, answer)
         try:
             return answer.json()
         except ValueError as error:
-            raise GrafanaError(f"--url {self._client.base_url} is not Grafana: its answer is not JSON") from error
+            raise GrafanaError(f"--url {self._client.base_url} is not Grafana: the response is not JSON") from error
 
 
 def _permissions(kind: str, uid: str) -> str:
@@ -170,16 +170,16 @@ def _permissions(kind: str, uid: str) -> str:
     return f"{where}/{quote(uid, safe='')}/permissions"
 
 
-def _refusal(method: str, path: str, answer: httpx.Response) -> GrafanaError:
-    said = _said(answer)
-    text = f"Grafana answers {answer.status_code} ({said}) to {method} {path}"
-    remedy = _REMEDIES_BY_MESSAGE.get(said) or _REMEDIES.get(answer.status_code)
+def _error(method: str, path: str, answer: httpx.Response) -> GrafanaError:
+    message = _message(answer)
+    text = f"Grafana responded with {answer.status_code} ({message}) to {method} {path}"
+    remedy = _REMEDIES_BY_MESSAGE.get(message) or _REMEDIES.get(answer.status_code)
     kind = NotFoundError if answer.status_code == 404 else GrafanaError
     return kind(f"{text}: {remedy}" if remedy else text)
 
 
-def _said(answer: httpx.Response) -> str:
-    """Grafana's message: a field of an object, or a bare string."""
+def _message(answer: httpx.Response) -> str:
+    """Grafana's error message: a field of an object, or a bare string."""
     try:
         content = answer.json()
     except ValueError:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from trust_ops import variables
-from trust_ops.grafana.access import bring_about
+from trust_ops.grafana.access import apply_access
 from trust_ops.grafana.access_file import read_access
 from trust_ops.grafana.client import Grafana
 from trust_ops.grafana.connection import connect
@@ -42,7 +42,7 @@ def _connection(function: Callable[..., None]) -> Callable[..., None]:
 
 
 class Lifetime(click.ParamType[timedelta]):
-    """How long a token lives."""
+    """The lifetime of a token."""
 
     name = "duration"
 
@@ -52,13 +52,13 @@ class Lifetime(click.ParamType[timedelta]):
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if not SHORTEST <= lifetime <= LONGEST:
-            self.fail(f"{value!r} is not between 1m and {LONGEST.days}d; no token may live for ever", param, ctx)
+            self.fail(f"{value!r} is not between 1m and {LONGEST.days}d; tokens must expire", param, ctx)
         return lifetime
 
 
 @click.group()
 def grafana() -> None:
-    """Decide who sees what in Grafana, and give out tokens."""
+    """Manage access to Grafana and create tokens."""
 
 
 @grafana.command()
@@ -69,20 +69,21 @@ def grafana() -> None:
     type=_FILE,
     default=access_file,
     show_default="monitoring/provisioning/access.yml of trust-otel",
-    help="Who shall see what.",
+    help="Access file.",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
-@click.option("--review", is_flag=True, help="Show who can see what, and change nothing; exits with 1 on any finding.")
+@click.option("--dry-run", is_flag=True, help="Show the changes without making them.")
+@click.option(
+    "--review", is_flag=True, help="Show the current access without changing it; exits with 1 on any finding."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the review as JSON.")
 def access(path: Path, dry_run: bool, review: bool, as_json: bool, **connection: Any) -> None:
-    """Make teams, service accounts and the permissions of folders as a file says.
+    """Apply teams, service accounts and permissions from an access file.
 
-    What is so already is left alone: run it as often as you like. In the folders and dashboards of the file, whatever
-    permission the file does not name is taken away. Other folders, teams and service accounts stay, and so do the
-    members of teams.
+    Idempotent. In the folders and dashboards of the file, permissions that the file does not list are removed. Other
+    folders, teams and service accounts are not changed, nor are the members of teams.
     """
     if (review and dry_run) or (as_json and not review):
-        raise click.UsageError("--review and --dry-run exclude each other, and --json belongs to --review")
+        raise click.UsageError("--review and --dry-run are mutually exclusive, and --json needs --review")
     with _grafana(**connection) as server:
         wanted = read_access(path)
         if review:
@@ -90,11 +91,11 @@ def access(path: Path, dry_run: bool, review: bool, as_json: bool, **connection:
             click.echo(json.dumps(asdict(found), indent=2) if as_json else visible_text(_text(found), keep="\n"))
             raise SystemExit(bool(found.findings))
         changes = 0
-        for change in bring_about(server, wanted, dry_run=dry_run):
+        for change in apply_access(server, wanted, dry_run=dry_run):
             changes += 1
             click.echo(visible_text(f"would change: {change}" if dry_run else change))
         if not changes:
-            click.echo("nothing to change")
+            click.echo("no changes")
 
 
 @grafana.command()
@@ -105,19 +106,17 @@ def access(path: Path, dry_run: bool, review: bool, as_json: bool, **connection:
     "lifetime",
     type=Lifetime(),
     required=True,
-    help=f"How long it lives, such as 30d; at most {LONGEST.days}d.",
+    help=f"Lifetime, such as 30d; at most {LONGEST.days}d.",
 )
-@click.option(
-    "--output", type=_FILE, required=True, help="File to write it to, for you alone; replaced if it is there."
-)
+@click.option("--output", type=_FILE, required=True, help="Output file with mode 0600; replaced if it exists.")
 def token(account: str, lifetime: timedelta, output: Path, **connection: Any) -> None:
-    """Make a token of the service account ACCOUNT. It is written to a file and never shown."""
+    """Create a token for the service account ACCOUNT. It is written to a file and never shown."""
     with _grafana(**connection) as server:
         now = datetime.now(timezone.utc)
         others = write_token(server, account, lifetime, output, now)
-    click.echo(f"{output}: token of {account} until {now + lifetime:%Y-%m-%d %H:%M} UTC")
+    click.echo(f"{output}: token of {account}, valid until {now + lifetime:%Y-%m-%d %H:%M} UTC")
     if others:
-        click.echo(f"still valid, delete in Grafana what is not used any more: {visible_text(', '.join(others))}")
+        click.echo(f"other valid tokens, delete unused ones in Grafana: {visible_text(', '.join(others))}")
 
 
 @contextmanager
@@ -131,16 +130,16 @@ def _grafana(**connection: Any) -> Iterator[Grafana]:
 
 def _text(found: Review) -> str:
     sections = {
-        "Sees and may do everything (administrators)": found.administrators,
-        "People": [f"{login}: {role}" for login, role in found.people.items()],
+        "Administrators (full access)": found.administrators,
+        "Users": [f"{login}: {role}" for login, role in found.people.items()],
         "Teams": [f"{name}: {', '.join(members) or 'nobody'}" for name, members in found.teams.items()],
         **{
-            f"{title[0].upper()}{title[1:]}": [f"{who}: {level}" for who, level in holders.items()]
-            for title, holders in found.places.items()
-            if holders or title.startswith("folder")
+            f"{title[0].upper()}{title[1:]}": [f"{who}: {level}" for who, level in permissions.items()]
+            for title, permissions in found.places.items()
+            if permissions or title.startswith("folder")
         },
         "Service accounts": [f"{name}: {what}" for name, what in found.service_accounts.items()],
-        "Findings": found.findings or ["none: all is as the file says"],
+        "Findings": found.findings or ["none: matches the file"],
     }
     return "\n".join(
         line for title, lines in sections.items() for line in (title, *(f"  {each}" for each in lines or ["nobody"]))

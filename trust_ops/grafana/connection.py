@@ -1,4 +1,4 @@
-"""Where Grafana is, and as whom it is asked."""
+"""Connects to Grafana: URL, credentials and TLS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECONDS = 30.0
 def connect(
     url: str, *, token_file: Path | None, user: str, password_file: Path | None, ca_file: Path | None
 ) -> httpx.Client:
-    """A client that is authenticated by the token, or else by user and password. Raises GrafanaError."""
+    """A client that authenticates with a token, or else with user and password. Raises GrafanaError."""
     check_url(url)
     headers: dict[str, str] = {}
     authentication: httpx.BasicAuth | None = None
@@ -36,19 +36,19 @@ def connect(
         headers=headers,
         auth=authentication,
         timeout=_SECONDS,
-        # Own services are reached directly, not through the proxy of the environment; nor is ~/.netrc asked.
+        # Internal services are reached directly, not through a proxy from the environment, and without ~/.netrc.
         trust_env=False,
         verify=_verification(ca_file),
     )
 
 
 def check_url(url: str) -> None:
-    """Refuses what would send credentials unencrypted over a network. Raises GrafanaError."""
+    """Reject URLs that would send credentials unencrypted over a network. Raises GrafanaError."""
     parts = parts_of(url, ("http", "https"))
     if parts is not None and (parts.username or parts.password):
-        raise GrafanaError("--url holds a user or a password; leave them out, and put the password into a file")
+        raise GrafanaError("--url contains credentials; remove them and put the password into a file")
     if parts is None or parts.query or parts.fragment:
-        raise GrafanaError("--url is no address of Grafana; give one such as https://grafana.example.com")
+        raise GrafanaError("--url is not a URL of Grafana; use one such as https://grafana.example.com")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise GrafanaError(
             f"--url {address_of(url)} would send the credentials unencrypted; use https, or a loopback address"
@@ -67,13 +67,13 @@ def _secret(path: Path, setting: str) -> str:
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise GrafanaError(
-            f"{setting}: {path} cannot be read ({type(error).__name__}); name a file that you may read"
+            f"{setting}: {path} cannot be read ({type(error).__name__}); use a file that you can read"
         ) from error
     if not secret:
         raise GrafanaError(f"{setting}: {path} is empty; write the secret into it")
-    # A control character, or in a header anything but ASCII, could not be sent.
+    # Control characters, and non-ASCII characters in a header, cannot be sent.
     if not secret.isprintable() or (setting == "GRAFANA_TOKEN_FILE" and not secret.isascii()):
-        raise GrafanaError(f"{setting}: {path} holds more than one line of text; write the secret alone into it")
+        raise GrafanaError(f"{setting}: {path} contains more than one line of text; it must contain only the secret")
     return secret
 
 
@@ -82,5 +82,5 @@ def _verification(ca_file: Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     except (OSError, ssl.SSLError) as error:
         raise GrafanaError(
-            f"GRAFANA_CA_FILE: {ca_file} is no file of certificates ({error}); name a readable PEM file"
+            f"GRAFANA_CA_FILE: {ca_file} is not a file of certificates ({error}); use a readable PEM file"
         ) from error

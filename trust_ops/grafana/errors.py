@@ -1,11 +1,11 @@
-"""What can go wrong with Grafana."""
+"""Errors of Grafana."""
 
 from __future__ import annotations
 
 
 class GrafanaError(RuntimeError):
-    """Grafana did not do what it was asked, or was not asked; the message says why and what to do, for a person."""
+    """A request to Grafana failed or was not possible; the message names the reason and a fix, for the user."""
 
 
 class NotFoundError(GrafanaError):
-    """Grafana does not have it, or the credentials may not see it."""
+    """It does not exist, or the credentials lack access."""

@@ -1,26 +1,26 @@
-"""Who can see what: the access review."""
+"""The access review: who has access to what."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trust_ops.grafana.access import Names, differences, grants_of, holders_wanted
+from trust_ops.grafana.access import PrincipalNames, desired_permissions, differences, grants_of
 from trust_ops.grafana.access_file import Access
 from trust_ops.grafana.client import Grafana, ServiceAccount, Token
 
 
 @dataclass(frozen=True)
 class Review:
-    """What Grafana lets people and machines do.
+    """The current access of users and service accounts.
 
     Attributes:
-        administrators: Logins of those who see and may do everything.
-        people: Role of everybody else, by login.
+        administrators: Logins of administrators, who have full access.
+        people: Role of all other users, by login.
         teams: Members of each team.
-        places: For each folder, and beyond it each dashboard, what who may do.
+        places: Permissions on each folder and dashboard.
         service_accounts: For each service account, its role, whether it is disabled, and its tokens.
-        findings: What is not as the file says, and what should not be.
+        findings: Differences from the file, and other problems.
     """
 
     administrators: list[str]
@@ -32,23 +32,26 @@ class Review:
 
 
 def review(grafana: Grafana, wanted: Access) -> Review:
-    """Asks Grafana, and compares with the file. Raises GrafanaError."""
-    names = Names(grafana)
+    """Read the current access and compare it with the file. Raises GrafanaError."""
+    names = PrincipalNames(grafana)
     people = grafana.people()
-    # Grafana makes whoever creates a team by password its member.
+    # Grafana adds the creator of a team, if authenticated by password, to its members.
     administrators = {person.login for person in people if person.role == "Admin"}
     accounts = grafana.service_accounts()
     tokens = {account.name: grafana.tokens(account.id) for account in accounts}
     teams = {team.name: sorted(grafana.members(team.id)) for team in grafana.teams()}
-    places = {f"{place.kind} {place.title}": names.holders(grants_of(grafana, place)) for place in wanted.places}
+    resources = {
+        f"{resource.kind} {resource.title}": names.permissions(grants_of(grafana, resource))
+        for resource in wanted.resources
+    }
     findings = [
         *(f"team {name} is in the file and not in Grafana" for name in wanted.teams if name not in teams),
         *(
-            f"team {name} has no members beside administrators"
+            f"team {name} has no members other than administrators"
             for name in wanted.teams
             if name in teams and not set(teams[name]) - administrators
         ),
-        *_of_places(places, wanted),
+        *_of_resources(resources, wanted),
         *(finding for account in accounts for finding in _of_account(account, tokens[account.name], wanted)),
         *(
             f"service account {name} is in the file and not in Grafana"
@@ -60,17 +63,17 @@ def review(grafana: Grafana, wanted: Access) -> Review:
         administrators=sorted(administrators),
         people={person.login: person.role for person in people if person.role != "Admin"},
         teams=teams,
-        places=places,
+        places=resources,
         service_accounts={account.name: _in_words(account, tokens[account.name]) for account in accounts},
         findings=findings,
     )
 
 
-def _of_places(places: Mapping[str, Mapping[str, str]], wanted: Access) -> list[str]:
+def _of_resources(resources: Mapping[str, Mapping[str, str]], wanted: Access) -> list[str]:
     return [
-        f"{place.kind} {place.title}: the file says that {change}"
-        for place in wanted.places
-        for change in differences(places[f"{place.kind} {place.title}"], holders_wanted(place))
+        f"{resource.kind} {resource.title}: the file says that {change}"
+        for resource in wanted.resources
+        for change in differences(resources[f"{resource.kind} {resource.title}"], desired_permissions(resource))
     ]
 
 

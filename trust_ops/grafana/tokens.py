@@ -1,4 +1,4 @@
-"""Tokens of service accounts."""
+"""Creates tokens of service accounts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Final
 from trust_ops.grafana.client import Grafana, ServiceAccount
 from trust_ops.grafana.errors import GrafanaError
 
-# What grafana.ini lets Grafana grant at most.
+# The maximum that grafana.ini allows.
 LONGEST: Final = timedelta(days=90)
 SHORTEST: Final = timedelta(minutes=1)
 
 
 def write_token(grafana: Grafana, name: str, lifetime: timedelta, path: Path, now: datetime) -> list[str]:
-    """Write a new token of a service account to a file, for its owner alone; names of the others that still hold.
+    """Create a token of a service account and write it to a file with mode 0600.
 
-    A file that is there is replaced, at once and only by a whole token.
+    An existing file is replaced atomically. Returns the names of the account's other valid tokens.
 
     Raises:
-        GrafanaError: There is no such account, or Grafana refuses, or the file cannot be written.
+        GrafanaError: The account does not exist, Grafana rejects the request, or the file cannot be written.
     """
     account = _account(grafana, name)
     others = [token.name for token in grafana.tokens(account.id) if not token.expired]
-    # Unique, since Grafana keeps the names of expired tokens taken.
+    # Unique: Grafana does not allow reusing the names of expired tokens.
     token_name = f"{name}-{now:%Y%m%dT%H%M%S%fZ}"
     _write(path, lambda: grafana.create_token(account.id, token_name, int(lifetime.total_seconds())))
     return others
@@ -41,18 +41,18 @@ def _account(grafana: Grafana, name: str) -> ServiceAccount:
                 raise GrafanaError(f"service account {name!r} is disabled; enable it in Grafana first")
             return account
     raise GrafanaError(
-        f"Grafana has no service account {name!r}; `trust-otel grafana access` makes those of access.yml"
+        f"Grafana has no service account {name!r}; `trust-otel grafana access` creates those of access.yml"
     )
 
 
 def _write(path: Path, make: Callable[[], str]) -> None:
-    # The file first: a token that cannot be written is a token that nobody has and everybody forgets.
+    # The file first: a token that cannot be written would be valid but unknown.
     try:
         handle, temporary = mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as error:
         raise GrafanaError(f"--output {path} cannot be written ({error.strerror}); choose another folder") from error
     try:
-        # mkstemp makes it 0600.
+        # mkstemp creates it with mode 0600.
         with open(handle, "w", encoding="utf-8") as file:
             file.write(f"{make()}\n")
             file.flush()

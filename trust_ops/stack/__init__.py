@@ -1,4 +1,4 @@
-"""The local stack: Collector, Prometheus and what alerts need, as ordinary processes on loopback."""
+"""The local stack: Collector, Prometheus and Alertmanager as ordinary processes on loopback."""
 
 from trust_ops.stack.errors import BinaryUnavailable, BuildError, ComponentError, StackError
 from trust_ops.stack.inputs import Inputs

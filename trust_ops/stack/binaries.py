@@ -1,4 +1,4 @@
-"""Finds the executable of a component: explicit setting, PATH, cache, and last a build or download."""
+"""Finds the executable of a component: explicit setting, PATH, cache, or a build or download."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from trust_ops.stack.recipes import Binary
 
 Version = tuple[int, int, int]
 
-# The exporter for Redis says "Redis Metrics Exporter 1.45.0", all others say "version".
+# The Redis exporter prints "Redis Metrics Exporter 1.45.0", all others "version".
 _VERSION = re.compile(r"(?:version|Exporter) v?(\d+)\.(\d+)\.(\d+)")
 
 
@@ -34,18 +34,18 @@ def find(binary: Binary, environ: Mapping[str, str], on_progress: Progress) -> P
 
 
 def compatible(found: Version, pinned: Version) -> bool:
-    """Not older than the pinned version, and of the same major (below 1.0: minor) version."""
-    same = 2 if pinned[0] == 0 else 1
-    return found[:same] == pinned[:same] and found >= pinned
+    """Whether the version is not older than the pinned one, with the same major (below 1.0: minor) version."""
+    parts = 2 if pinned[0] == 0 else 1
+    return found[:parts] == pinned[:parts] and found >= pinned
 
 
 def _explicit(binary: Binary, path: Path) -> Path:
-    # The user's word: the version is not checked.
+    # An explicit choice: the version is not checked.
     if path.is_file() and os.access(path, os.X_OK):
         return path.resolve()
     raise BinaryUnavailable(
         f"{binary.variable} is set to {path}, which is not an executable file.\n"
-        f"Correct or unset it. Without it:\n{remedies(binary)}"
+        f"Correct or unset it. Alternatives:\n{remedies(binary)}"
     )
 
 
@@ -56,14 +56,14 @@ def _installed(binary: Binary, environ: Mapping[str, str], on_progress: Progress
         if where is None:
             continue
         version = _version_of(where)
-        if version is not None and pinned is not None and _will_do(binary, version, pinned):
+        if version is not None and pinned is not None and _acceptable(binary, version, pinned):
             return Path(where)
-        spoken = ".".join(map(str, version)) if version else "unknown"
-        on_progress(f"{binary.title}: not {where}, it is version {spoken}, not {binary.version}")
+        version_text = ".".join(map(str, version)) if version else "unknown"
+        on_progress(f"{binary.title}: ignoring {where}, version {version_text} instead of {binary.version}")
     return None
 
 
-def _will_do(binary: Binary, found: Version, pinned: Version) -> bool:
+def _acceptable(binary: Binary, found: Version, pinned: Version) -> bool:
     return found == pinned if binary.exact else compatible(found, pinned)
 
 

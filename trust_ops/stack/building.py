@@ -1,4 +1,4 @@
-"""Makes an executable by the steps of its recipe, in the cache."""
+"""Builds an executable into the cache by the steps of its recipe."""
 
 import os
 import shutil
@@ -16,32 +16,32 @@ from trust_ops.stack.recipes import Binary, Step
 
 Progress = Callable[[str], None]
 
-# Seconds between two lines about a step that is still running.
+# Seconds between progress lines of a running step.
 _HEARTBEAT = 15.0
 _LAST_LINES = 15
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Where executables are kept: `$XDG_CACHE_HOME/trust-otel`, else `~/.cache/trust-otel`."""
+    """Where executables are cached: `$XDG_CACHE_HOME/trust-otel`, else `~/.cache/trust-otel`."""
     base = environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification: a relative path is to be ignored.
+    # The XDG specification requires relative paths to be ignored.
     root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
     return root / "trust-otel"
 
 
 def cached(binary: Binary, cache: Path) -> Path:
-    """The path of the executable in the cache, whether or not it is there.
+    """The path of the executable in the cache, whether or not it exists.
 
-    Version and fingerprint are part of the name, so a changed manifest or go.mod never meets an old
-    executable.
+    Version and fingerprint are part of the name, so a changed manifest or go.mod leads to a new
+    build.
     """
     return cache / "bin" / f"{binary.name}-{binary.version}-{binary.recipe.fingerprint()}"
 
 
 def build(binary: Binary, cache: Path, environ: Mapping[str, str], on_progress: Progress) -> Path:
-    """Build the executable unless the cache has it by now, and return its path.
+    """Build the executable unless it is cached, and return its path.
 
-    Two processes that build the same thing take turns; the second finds what the first made.
+    A lock makes concurrent builds of the same executable wait for the first one.
     Raises BinaryUnavailable without the recipe's tool, BuildError when a step fails.
     """
     tool = binary.recipe.tool
@@ -55,7 +55,7 @@ def build(binary: Binary, cache: Path, environ: Mapping[str, str], on_progress: 
     _prepare(cache)
     with exclusive(
         lock,
-        lambda: on_progress(f"{binary.title}: waiting for another process that has begun to {tool.verb} it"),
+        lambda: on_progress(f"{binary.title}: waiting for another process to {tool.verb} it"),
     ):
         if not usable(target):
             _build(binary, target, cache, environ, on_progress)
@@ -63,7 +63,7 @@ def build(binary: Binary, cache: Path, environ: Mapping[str, str], on_progress: 
 
 
 def usable(executable: Path) -> bool:
-    """Whether the executable is in the cache, and nobody else can have put it there or changed it."""
+    """Whether the executable is in the cache and only this user can have written it."""
     return executable.is_file() and not changeable_by_others(executable)
 
 
@@ -76,7 +76,7 @@ def _prepare(cache: Path) -> None:
 
 
 def remedies(binary: Binary) -> str:
-    """What a user can do when the executable cannot be had."""
+    """What the user can do when the executable is unavailable."""
     return (
         f"Either {binary.recipe.tool.remedy},\n"
         f"or set {binary.variable} to the path of {binary.on_path[-1]} {binary.version},\n"
@@ -104,7 +104,7 @@ def _build(binary: Binary, target: Path, cache: Path, environ: Mapping[str, str]
                     log,
                     on_progress,
                 )
-        # In one file system, so the rename is atomic: nobody ever sees half an executable.
+        # On the same file system, so the rename is atomic.
         os.replace(work / "bin" / binary.recipe.executable, target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -115,10 +115,10 @@ def _build(binary: Binary, target: Path, cache: Path, environ: Mapping[str, str]
 def _environment(environ: Mapping[str, str], work: Path) -> dict[str, str]:
     return {
         **environ,
-        # Go without C: no compiler needed, and the executable runs on every Linux.
+        # No C compiler is needed, and the executable runs on every Linux.
         "CGO_ENABLED": "0",
         "GOBIN": str(work / "bin"),
-        # A go.work above the cache folder must not change what is built.
+        # A go.work above the cache must not affect the build.
         "GOWORK": "off",
     }
 
@@ -134,7 +134,7 @@ def _run(
 ) -> None:
     started = time.monotonic()
     on_progress(f"{binary.title} {binary.version}: {step.title}")
-    # A session of its own: stopping it stops the compilers it has started.
+    # A new session, so that killing its process group also kills the compilers.
     process = subprocess.Popen(  # noqa: S603 - a command of a recipe
         step.command,
         cwd=work,
@@ -168,6 +168,6 @@ def _failure(binary: Binary, step: Step, code: int, log: Path) -> str:
         f"{binary.title} {binary.version} could not be {binary.recipe.tool.participle}: "
         f"{step.title} ended with exit status {code}.\n"
         f"{quoted}\n"
-        f"The whole log: {log}\n"
+        f"Full log: {log}\n"
         f"{remedies(binary)}"
     )

@@ -27,23 +27,23 @@ _directory = variables.option(
 def stack() -> None:
     """Run a Collector and a Prometheus on this machine.
 
-    They run as ordinary processes on free loopback ports. Their executables come from
-    TRUST_OTEL_COLLECTOR_BINARY and TRUST_OTEL_PROMETHEUS_BINARY, from PATH, from
-    ~/.cache/trust-otel, or are built with Go, once.
+    They run as ordinary processes on free loopback ports. Executables are taken from
+    TRUST_OTEL_COLLECTOR_BINARY and TRUST_OTEL_PROMETHEUS_BINARY, from PATH or from
+    ~/.cache/trust-otel; otherwise they are built with Go, once.
     """
 
 
 @stack.command()
 @_directory
-@click.option("--detach", is_flag=True, help="Leave the stack running and return; stop it with `down`.")
+@click.option("--detach", is_flag=True, help="Run the stack in the background; stop it with `down`.")
 def up(directory: Path, detach: bool) -> None:
     """Start the stack and print its addresses.
 
-    Stays in the foreground until Ctrl-C, then stops what it has started; also when this command is
-    killed. What runs already in the folder is used as it is, and left running.
+    Runs in the foreground until Ctrl-C, then stops the components that it started, even when it is
+    killed. Components that are already running in the directory are reused and keep running.
     """
     local = Stack(directory, on_progress=_progress, detached=detach)
-    with _errors_as_text(), ending_signals_as_interrupt(), local:
+    with _errors_as_text(), signals_as_interrupt(), local:
         try:
             _print_addresses(local.up())
             if detach or not local.started_anything():
@@ -59,7 +59,7 @@ def up(directory: Path, detach: bool) -> None:
 @_directory
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(directory: Path, as_json: bool) -> None:
-    """Show what runs and where. The exit status is 0 only when every component is healthy."""
+    """Show the state and address of each component. Exits with 0 only when all are healthy."""
     local = Stack(directory)
     found, addresses = local.status(), local.addresses()
     healthy = bool(found) and all(component.healthy for component in found)
@@ -78,17 +78,17 @@ def status(directory: Path, as_json: bool) -> None:
 @stack.command()
 @_directory
 def down(directory: Path) -> None:
-    """Stop the stack of the folder. Its data and addresses stay for the next `up`."""
+    """Stop the stack. Its data and addresses are kept for the next `up`."""
     with _errors_as_text():
         Stack(directory, on_progress=_progress).down()
 
 
 @stack.command()
 def build() -> None:
-    """Find, build or fetch every executable, and print where each is.
+    """Find, build or download every executable, and print its path.
 
-    The first time takes a few minutes; later everything is in the cache. One that cannot be had keeps
-    none of the others from being built.
+    The first run takes a few minutes; later runs use the cache. If one executable is unavailable, the
+    others are still built.
     """
     every = binaries()
     width = max(map(len, every))
@@ -147,13 +147,13 @@ def _errors_as_text() -> Iterator[None]:
 
 
 @contextmanager
-def ending_signals_as_interrupt() -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGHUP end the block as Ctrl-C does, so that what was started is stopped."""
+def signals_as_interrupt() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGINT, SIGTERM and SIGHUP, so that started components are stopped."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    # SIGINT too: Python leaves it ignored in what a script started in the background.
+    # SIGINT too: in a background job of a shell script, Python leaves it ignored.
     ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, interrupt) for number in ending}
     try:

@@ -1,4 +1,4 @@
-"""How each component is started, and how to ask whether it is well."""
+"""How each component is started and checked."""
 
 import re
 import shutil
@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Start:
-    """What a component is started with; `components` are the names of all that belong to its stack."""
+class StartContext:
+    """The context a component is started in; `components` are the names of all components of the stack."""
 
     executable: Path
     directory: Path
@@ -31,7 +31,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Launch:
-    """A command line, and what it needs in the environment."""
+    """A command line and its additional environment variables."""
 
     command: list[str]
     environment: dict[str, str] = field(default_factory=dict)
@@ -41,15 +41,14 @@ class Launch:
 class Component:
     """A component of the stack.
 
-    `prepare` writes what the component needs into the run folder and says how to start it.
-    `start_seconds` and `stop_seconds` are how long it may take to become healthy and to end by
-    itself. `binary` is the name of its executable, `needs` the field of Inputs without which it
-    cannot be started.
+    `prepare` writes the component's files into the stack directory and returns its command line.
+    `start_seconds` and `stop_seconds` are the timeouts for becoming healthy and for a graceful stop.
+    `binary` is the name of its executable, `needs` the field of Inputs that it requires.
     """
 
     name: str
     binary: str
-    prepare: Callable[[Start], Launch]
+    prepare: Callable[[StartContext], Launch]
     address: Callable[[Addresses], str]
     health: Callable[[Addresses], str]
     start_seconds: float
@@ -57,26 +56,26 @@ class Component:
     needs: str | None = None
 
     def check(self, inputs: Inputs) -> None:
-        """Raise ComponentError when something that it needs was not given."""
+        """Raise ComponentError when a required input is missing."""
         if self.needs is not None and getattr(inputs, self.needs) is None:
-            raise ComponentError(f"{self.name} cannot be started: give the stack Inputs({self.needs}=...)")
+            raise ComponentError(f"{self.name} cannot be started: pass Inputs({self.needs}=...) to the stack")
 
     def healthy(self, addresses: Addresses) -> bool:
-        """Whether the component answers that it is ready."""
+        """Whether the component reports that it is ready."""
         try:
-            # A proxy of the environment has no business on loopback.
+            # Loopback addresses are reached directly, not through a proxy from the environment.
             with httpx.Client(trust_env=False, timeout=2.0) as client:
                 return client.get(self.health(addresses)).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 
 
-def _given(value: T | None) -> T:
-    assert value is not None  # noqa: S101 - Component.check() was there first
+def _required(value: T | None) -> T:
+    assert value is not None  # noqa: S101 - ensured by Component.check()
     return value
 
 
-def _collector(start: Start) -> Launch:
+def _collector(start: StartContext) -> Launch:
     addresses, inputs = start.addresses, start.inputs
     environment = {
         "TRUST_OTEL_STACK_OTLP_GRPC_PORT": str(port_of(addresses.otlp_grpc)),
@@ -93,7 +92,7 @@ def _collector(start: Start) -> Launch:
     return Launch([str(start.executable), f"--config={files.collector_config()}"], environment)
 
 
-def _prometheus(start: Start) -> Launch:
+def _prometheus(start: StartContext) -> Launch:
     folder = start.directory / "prometheus"
     folder.mkdir(parents=True, exist_ok=True)
     given = start.inputs.prometheus_config
@@ -108,33 +107,33 @@ def _prometheus(start: Start) -> Launch:
             f"--storage.tsdb.path={folder / 'data'}",
             "--storage.tsdb.retention.time=15d",
             f"--web.listen-address={LOOPBACK}:{port_of(url)}",
-            # In the links of alerts; the default is the name of the machine.
+            # Used in the links of alerts; the default is the host name.
             f"--web.external-url={url}",
-            # By default every website may read all metrics through the browser of a user of this machine.
+            # By default, any website can read all metrics through the browser of a user of this machine.
             f"--web.cors.origin={re.escape(url)}",
             "--web.enable-otlp-receiver",
-            # An alert that was waiting (`for`) goes on waiting after a restart; by default for 10 minutes at least.
+            # After a restart, pending alerts (`for`) wait at least this long; the default is 10 minutes.
             "--rules.alert.for-grace-period=1m",
-            # What this is for: see the head of monitoring/prometheus/prometheus.yml.
+            # See the head of monitoring/prometheus/prometheus.yml for the reasons.
             "--enable-feature=created-timestamp-zero-ingestion,exemplar-storage",
         ]
     )
 
 
-def _alertmanager(name: str, peer: str) -> Callable[[Start], Launch]:
-    def prepare(start: Start) -> Launch:
+def _alertmanager(name: str, peer: str) -> Callable[[StartContext], Launch]:
+    def prepare(start: StartContext) -> Launch:
         url = start.addresses.optional[name]
         targets.write(start.directory, name, [targets.local(url)])
         return Launch(
             [
                 str(start.executable),
-                f"--config.file={_given(start.inputs.alertmanager_config).resolve()}",
+                f"--config.file={_required(start.inputs.alertmanager_config).resolve()}",
                 f"--storage.path={start.directory / name}",
-                # Longer than any repeat_interval: what has been notified must be remembered until it is due again.
+                # Longer than any repeat_interval: the notification log must last until the next repeat.
                 "--data.retention=120h",
-                # What a crash may cost of what is remembered: after it, that is told twice.
+                # After a crash, at most the notifications of the last minute are sent twice.
                 "--data.maintenance-interval=1m",
-                # After a start, causes arrive before their symptoms are told; Prometheus sends all once a minute.
+                # Lets inhibiting alerts arrive before the first notification; Prometheus resends all once a minute.
                 "--dispatch.start-delay=1m",
                 f"--web.listen-address={LOOPBACK}:{port_of(url)}",
                 f"--web.external-url={url}",
@@ -145,43 +144,45 @@ def _alertmanager(name: str, peer: str) -> Callable[[Start], Launch]:
     return prepare
 
 
-def _cluster(start: Start, name: str, peer: str) -> list[str]:
+def _cluster(start: StartContext, name: str, peer: str) -> list[str]:
     if peer not in start.components:
-        # Empty: no cluster, and no port that listens for one.
+        # Empty: no cluster, and no port for one.
         return ["--cluster.listen-address="]
     own, other = (f"{LOOPBACK}:{port_of(start.addresses.optional[f'{each}-cluster'])}" for each in (name, peer))
     return [
         f"--cluster.listen-address={own}",
         f"--cluster.advertise-address={own}",
         f"--cluster.peer={other}",
-        # Sooner than the second of a pair tells what it believes untold (15 s): gossip alone is too slow for a burst.
+        # Less than the peer timeout (15 s), after which the second member notifies too: gossip is too slow for a burst.
         "--cluster.pushpull-interval=5s",
     ]
 
 
-# What a panel or a rule reads, or somebody who looks for the cause.
+# Collectors that panels, rules or troubleshooting need.
 _NODE_COLLECTORS = (
     *("cpu", "diskstats", "filefd", "filesystem", "loadavg", "meminfo", "netclass", "netdev"),
     *("pressure", "stat", "time", "uname", "vmstat"),
 )
 
 
-def _node_exporter(start: Start) -> Launch:
+def _node_exporter(start: StartContext) -> Launch:
     url = start.addresses.optional["node-exporter"]
     targets.write(start.directory, "node", [targets.local(url)])
     return Launch(
         [
             str(start.executable),
             f"--web.listen-address={LOOPBACK}:{port_of(url)}",
-            # The others are for hardware and systems that most machines do not have; each would report that it failed.
+            # The others are for hardware and systems that most machines lack; each would report a failed collection.
             "--collector.disable-defaults",
             *(f"--collector.{collector}" for collector in _NODE_COLLECTORS),
         ]
     )
 
 
-def _postgres_exporter(name: str, target: str, server: Callable[[Inputs], str | None]) -> Callable[[Start], Launch]:
-    def prepare(start: Start) -> Launch:
+def _postgres_exporter(
+    name: str, target: str, server: Callable[[Inputs], str | None]
+) -> Callable[[StartContext], Launch]:
+    def prepare(start: StartContext) -> Launch:
         url = start.addresses.optional[name]
         targets.write(start.directory, target, [targets.local(url)])
         return Launch(
@@ -190,24 +191,24 @@ def _postgres_exporter(name: str, target: str, server: Callable[[Inputs], str | 
                 f"--web.listen-address={LOOPBACK}:{port_of(url)}",
                 f"--extend.query-path={files.postgresql_queries()}",
             ],
-            # In the environment, because everybody on the machine can read a command line, and there may be a password.
-            {"DATA_SOURCE_NAME": _given(server(start.inputs))},
+            # In the environment: every user of the machine can read a command line, and the URL may hold a password.
+            {"DATA_SOURCE_NAME": _required(server(start.inputs))},
         )
 
     return prepare
 
 
-def _redis_exporter(start: Start) -> Launch:
+def _redis_exporter(start: StartContext) -> Launch:
     url = start.addresses.optional["redis-exporter"]
     targets.write(start.directory, "redis", [targets.local(url)])
     return Launch(
         [str(start.executable), "-web.listen-address", f"{LOOPBACK}:{port_of(url)}"],
-        {"REDIS_ADDR": _given(start.inputs.redis)},
+        {"REDIS_ADDR": _required(start.inputs.redis)},
     )
 
 
 def _optional(
-    name: str, binary: str, prepare: Callable[[Start], Launch], *, needs: str | None = None, health: str = "/"
+    name: str, binary: str, prepare: Callable[[StartContext], Launch], *, needs: str | None = None, health: str = "/"
 ) -> Component:
     return Component(
         name=name,
@@ -221,8 +222,8 @@ def _optional(
     )
 
 
-# In the order they are started; they are stopped the other way round, so that the Collector can
-# hand over what it holds, and Prometheus the alerts that it has.
+# In start order; they are stopped in reverse, so that the Collector can flush its queue to Prometheus,
+# and Prometheus can send its alerts.
 COMPONENTS = {
     component.name: component
     for component in (
@@ -246,7 +247,7 @@ COMPONENTS = {
             prepare=_prometheus,
             address=lambda addresses: addresses.prometheus,
             health=lambda addresses: f"{addresses.prometheus}/-/ready",
-            # After a crash it reads its write-ahead log first.
+            # After a crash it replays its write-ahead log first.
             start_seconds=120,
             stop_seconds=30,
         ),

@@ -1,16 +1,16 @@
-"""What can go wrong in the local stack. Every message says what to do about it."""
+"""Errors of the local stack. Every message includes a suggested fix."""
 
 
 class StackError(Exception):
-    """Base of all errors of this package; its text is meant for the user's terminal."""
+    """Base of all errors of this package; the message is meant for the user."""
 
 
-class BinaryUnavailable(StackError):  # noqa: N818 - a state of the machine, not a mistake
+class BinaryUnavailable(StackError):  # noqa: N818 - a state of the machine, not an error
     """A component's executable was not found and cannot be built here."""
 
 
 class BuildError(BinaryUnavailable):
-    """A component's executable was being built and a step of the build failed."""
+    """A build step of a component's executable failed."""
 
 
 class ComponentError(StackError):

@@ -1,4 +1,4 @@
-"""Where the configuration files are: in the repository, or inside the installed package."""
+"""Locates the configuration files in the repository or in the installed package."""
 
 from pathlib import Path
 
@@ -10,23 +10,23 @@ _CHECKOUT = _PACKAGE.parent.parent
 def project_file(name: str) -> Path:
     """Path of a file of the project, named as in the repository, e.g. `collector/local.yaml`.
 
-    Raises FileNotFoundError with the places that were looked at.
+    Raises FileNotFoundError that lists the searched paths.
     """
     candidates = (_PACKAGED / name, _CHECKOUT / name)
     for candidate in candidates:
         if candidate.is_file():
             return candidate
     places = " and ".join(str(candidate) for candidate in candidates)
-    raise FileNotFoundError(f"{name} is missing: looked for {places}. Reinstall trust-otel.")
+    raise FileNotFoundError(f"{name} is missing: searched {places}. Reinstall trust-otel-ops.")
 
 
 def collector_manifest() -> Path:
-    """What the Collector is built from."""
+    """The manifest of the Collector build."""
     return project_file("collector/builder.yaml")
 
 
 def collector_extension() -> Path:
-    """The folder of our own extension of the Collector, which the manifest names beside itself."""
+    """The directory of our own Collector extension, which the manifest refers to."""
     return project_file("collector/queuecheck/go.mod").parent
 
 
@@ -36,13 +36,13 @@ def collector_config() -> Path:
 
 
 def prometheus_files() -> tuple[Path, ...]:
-    """Prometheus' configuration and the rule files that it names."""
+    """Prometheus' configuration and its rule files."""
     rules = ("recording", "alerts")
     return prometheus_config(), *(project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in rules)
 
 
 def postgresql_queries() -> Path:
-    """What the exporter for PostgreSQL asks beside its own queries."""
+    """Additional queries of the PostgreSQL exporter."""
     return project_file("monitoring/postgres-exporter/queries.yml")
 
 
@@ -52,11 +52,11 @@ def prometheus_config() -> Path:
 
 
 def access_file() -> Path:
-    """Who sees what in Grafana."""
+    """Access to Grafana folders and dashboards."""
     return project_file("monitoring/provisioning/access.yml")
 
 
 def go_module(name: str) -> tuple[Path, Path]:
-    """The pinned go.mod and go.sum that a component is built through."""
+    """The pinned go.mod and go.sum of a component."""
     folder = _PACKAGE / "go" / name
     return folder / "go.mod", folder / "go.sum"

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 
 LOOPBACK = "127.0.0.1"
 
-# Below the range from which systems give ports to outgoing connections (32768 and up): while a
-# component is being restarted, no client that keeps trying to reach it can be given its port.
+# Below the ephemeral range (32768 and up): while a component restarts, a client that reconnects cannot
+# be assigned its port as a source port.
 _CANDIDATES = range(20000, 30000)
 
 
 def free_ports(count: int) -> list[int]:
-    """`count` different ports that nothing listens on. Raises OSError when there are fewer."""
+    """`count` different free ports. Raises OSError when there are fewer."""
     found: list[int] = []
     with ExitStack() as held:
         for port in random.sample(_CANDIDATES, len(_CANDIDATES)):

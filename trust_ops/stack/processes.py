@@ -1,4 +1,4 @@
-"""Starts and stops processes, and never touches one that it did not start."""
+"""Starts and stops processes. Never signals a process that a stack did not start."""
 
 import subprocess
 import time
@@ -11,7 +11,7 @@ import psutil
 from trust_ops.private_files import open_private
 from trust_ops.stack.state import ProcessRecord
 
-# Two readings of one process' start differ by rounding at most; a recycled pid is seconds away.
+# Start times of the same process differ by rounding only; those of a reused pid by seconds.
 _SAME_START = 1.0
 _POLL_SECONDS = 0.02
 
@@ -19,7 +19,7 @@ _POLL_SECONDS = 0.02
 def start(
     command: list[str], *, environment: Mapping[str, str], directory: Path, log: Path
 ) -> "subprocess.Popen[bytes]":
-    """Start a process that writes to the end of `log`, and whose files are its owner's alone.
+    """Start a process that appends to `log` and creates private files (umask 077).
 
     Raises OSError when it cannot be started.
     """
@@ -32,28 +32,28 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            # A Ctrl-C in the terminal goes to the whole foreground group: components are stopped in
-            # order instead.
+            # Ctrl-C in the terminal signals the whole foreground process group; components must be stopped
+            # in order instead.
             start_new_session=True,
             umask=0o077,
         )
 
 
 def record(pid: int) -> ProcessRecord:
-    """The record of a process that has just been started.
+    """The record of a started process.
 
-    Raises psutil.NoSuchProcess when it is gone already.
+    Raises psutil.NoSuchProcess when it has already exited.
     """
     return ProcessRecord(pid=pid, started=psutil.Process(pid).create_time())
 
 
 def running(process: ProcessRecord) -> bool:
-    """Whether that very process runs: a zombie does not, nor another process with its pid."""
+    """Whether this process is running: not a zombie, and not another process with a reused pid."""
     return _find(process) is not None
 
 
 def send(process: ProcessRecord, signal_number: int) -> None:
-    """Send a signal, unless the process is gone."""
+    """Send a signal, unless the process has exited."""
     found = _find(process)
     if found is not None:
         with suppress(psutil.NoSuchProcess):
@@ -61,9 +61,9 @@ def send(process: ProcessRecord, signal_number: int) -> None:
 
 
 def wait(process: ProcessRecord, seconds: float) -> bool:
-    """Wait for the end of the process; whether it came in time."""
-    # Not psutil's wait(): it waits until the pid is free, which may be never in a container whose
-    # first process does not collect the ended ones.
+    """Wait for the process to exit; returns whether it did in time."""
+    # Not psutil's wait(): it waits until the pid is free, which may never happen in a container whose
+    # init process does not reap zombies.
     deadline = time.monotonic() + seconds
     while running(process):
         if time.monotonic() > deadline:
@@ -73,7 +73,7 @@ def wait(process: ProcessRecord, seconds: float) -> bool:
 
 
 def stop(process: ProcessRecord, grace: float) -> None:
-    """Ask the process to end (SIGTERM); after `grace` seconds make it end (SIGKILL)."""
+    """Stop the process with SIGTERM, after `grace` seconds with SIGKILL."""
     found = _find(process)
     if found is None:
         return

@@ -1,4 +1,4 @@
-"""A small client of Prometheus' query API."""
+"""Client of Prometheus' query API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from trust_ops.stack.errors import StackError
 
 
 class QueryError(StackError):
-    """A query was refused, or Prometheus could not be reached; the text names the expression."""
+    """A query failed, or Prometheus is unreachable; the message contains the expression."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PrometheusClient:
 
     def __init__(self, url: str, *, timeout: float = 10.0) -> None:
         """`timeout` in seconds, per query."""
-        # A proxy of the environment has no business on loopback.
+        # Loopback addresses are reached directly, not through a proxy from the environment.
         self._client = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> "PrometheusClient":
@@ -47,23 +47,23 @@ class PrometheusClient:
         self._client.close()
 
     def query(self, expression: str) -> list[Sample]:
-        """The instant value of the expression, one sample per series. Raises QueryError."""
+        """The result of an instant query, one sample per series. Raises QueryError."""
         data = self._get("/api/v1/query", {"query": expression}, expression)
         kind, result = data["resultType"], data["result"]
         if kind == "vector":
             return [_sample(series["metric"], series["value"]) for series in result]
         if kind == "scalar":
             return [_sample({}, result)]
-        raise QueryError(f"the result of {expression} is a {kind}, which has no value at an instant")
+        raise QueryError(f"the result of {expression} is a {kind}, not an instant vector or scalar")
 
     def value(self, expression: str) -> float | None:
-        """The one value of the expression; None when there is none.
+        """The single value of an expression; None for an empty result.
 
         Raises QueryError, also when there are several.
         """
         samples = self.query(expression)
         if len(samples) > 1:
-            raise QueryError(f"{expression} gives {len(samples)} series where one was expected")
+            raise QueryError(f"{expression} returned {len(samples)} series, expected one")
         return samples[0].value if samples else None
 
     def series(self, match: str) -> list[dict[str, str]]:
@@ -76,9 +76,9 @@ class PrometheusClient:
             response = self._client.post(path, data=parameters)
             answer = response.json()
         except httpx.HTTPError as error:
-            raise QueryError(f"no answer to {expression} from {self._client.base_url}: {error}") from error
+            raise QueryError(f"no response to {expression} from {self._client.base_url}: {error}") from error
         except ValueError as error:
-            raise QueryError(f"{expression}: answer {response.status_code} is not JSON") from error
+            raise QueryError(f"{expression}: response {response.status_code} is not JSON") from error
         if answer.get("status") != "success":
             raise QueryError(f"{expression}: {answer.get('errorType')}: {answer.get('error')}")
         return answer["data"]

@@ -17,7 +17,7 @@ MINIMUM_GO = "1.25"
 
 @dataclass(frozen=True)
 class Step:
-    """One command of a build, and how to name it to the user."""
+    """One command of a build, with a title for progress lines."""
 
     title: str
     command: tuple[str, ...]
@@ -26,7 +26,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Tool:
-    """What the steps of a recipe need on PATH, and how messages speak of it."""
+    """The tool that the steps of a recipe need on PATH, with its wording for messages."""
 
     program: str
     title: str
@@ -36,12 +36,12 @@ class Tool:
 
 
 GO = Tool("go", "Go", "build", "built", f"install Go {MINIMUM_GO} or later (https://go.dev/dl) and try again")
-APT = Tool("apt-get", "apt-get", "fetch", "fetched", "run this on Debian 12, whose package it is")
+APT = Tool("apt-get", "apt-get", "fetch", "fetched", "run this on Debian 12, which has the package")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to come by one executable."""
+    """How to obtain one executable."""
 
     executable: str
     steps: tuple[Step, ...]
@@ -50,7 +50,7 @@ class Recipe:
     tool: Tool = GO
 
     def fingerprint(self) -> str:
-        """A hash of all that decides what comes out: commands, files, platform."""
+        """A hash of everything that determines the result: commands, files, platform."""
         digest = hashlib.sha256(f"{platform.system()} {platform.machine()}".encode())
         for step in self.steps:
             digest.update(repr(step.command).encode())
@@ -63,8 +63,8 @@ class Recipe:
 class Binary:
     """An executable of the stack.
 
-    `on_path` are the names it goes by when it is installed on the machine, best first. A later version that is found
-    there will do, unless `exact`.
+    `on_path` are the names of installed executables, in order of preference. A later compatible version is accepted
+    unless `exact`.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Binary:
 
     @property
     def variable(self) -> str:
-        """The environment variable that names the executable explicitly."""
+        """The environment variable with an explicit path."""
         return f"TRUST_OTEL_{self.name.upper()}_BINARY"
 
 
@@ -101,9 +101,9 @@ def _collector() -> Binary:
         executable="otelcol-trust",
         steps=(
             Step("fetching the builder", ("go", "install", "-trimpath", builder)),
-            # It ends with a `go mod tidy`, which also wants modules that only tests need, and fails
-            # where one of them cannot be had. The sources are complete by then, and the next step
-            # resolves what it really needs.
+            # It ends with a `go mod tidy`, which also needs modules that only tests use, and fails
+            # where one of them is unavailable. The sources are complete by then, and the next step
+            # resolves what the build needs.
             Step(
                 "generating sources",
                 ("bin/builder", "--config=builder.yaml", "--skip-compilation"),
@@ -129,7 +129,7 @@ def _collector() -> Binary:
         "collector",
         "OpenTelemetry Collector",
         version,
-        # Not otelcol-contrib: it has no queue_check.
+        # Not otelcol-contrib, which lacks queue_check.
         ("otelcol-trust",),
         recipe,
     )
@@ -146,7 +146,7 @@ def _prometheus_tool(name: str, title: str) -> Binary:
         "build",
         "-mod=readonly",
         "-trimpath",
-        # Of the service discoveries, file and http are always in; Kubernetes is added, the cloud
+        # Service discovery: file and http are always included; Kubernetes is added, the cloud
         # providers are left out.
         "-tags=remove_all_sd,enable_kubernetes_sd",
         f"-ldflags=-s -w -X github.com/prometheus/common/version.Version={version}",
@@ -203,14 +203,14 @@ def _redis_exporter() -> Binary:
 
 
 def _oldest_promtool() -> Binary:
-    """Of the oldest Prometheus that the rules have to pass on; only tests use it."""
+    """promtool of the oldest Prometheus that the rules must work with; only tests use it."""
     version = "2.42.0"
     recipe = _debian("prometheus", version, "promtool")
     return Binary("promtool_2_42", "promtool", version, ("promtool",), recipe, exact=True)
 
 
 def _debian(package: str, version: str, executable: str) -> Recipe:
-    """The executable of a Debian package, fetched and unpacked without being root and without being installed.
+    """The executable of a Debian package, downloaded and unpacked without root and without installing it.
 
     The machine's own package lists may be empty or old: fresh ones are read into the folder of the build.
     """
@@ -219,9 +219,9 @@ def _debian(package: str, version: str, executable: str) -> Recipe:
         "--quiet",
         *("-o", "Dir::State=./apt"),
         *("-o", "Dir::Cache=./apt"),
-        # What is installed here does not matter.
+        # Independent of the packages installed on this machine.
         *("-o", "Dir::State::status=/dev/null"),
-        # root's apt-get would change to a user who may not write in this folder.
+        # As root, apt-get would switch to a user that cannot write to this directory.
         *("-o", "APT::Sandbox::User="),
     )
     steps = (

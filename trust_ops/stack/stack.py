@@ -1,4 +1,4 @@
-"""The local stack: real components as ordinary processes in one folder."""
+"""The local stack: real components as ordinary processes in one directory."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ from types import TracebackType
 from trust_ops.private_files import ForeignFolderError, private_folder
 from trust_ops.stack import processes, targets
 from trust_ops.stack.binaries import find
-from trust_ops.stack.components import COMPONENTS, Component, Start
+from trust_ops.stack.components import COMPONENTS, Component, StartContext
 from trust_ops.stack.errors import ComponentError
 from trust_ops.stack.inputs import Inputs
 from trust_ops.stack.locks import exclusive
 from trust_ops.stack.recipes import binaries
 from trust_ops.stack.state import Addresses, ComponentStatus, ProcessRecord, State, load, save
-from trust_ops.stack.supervisor import Guardian
+from trust_ops.stack.supervisor import Supervisor
 
 _POLL_SECONDS = 0.05
 _NO_INPUTS = Inputs()
@@ -27,18 +27,17 @@ _ENDING = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT}
 
 
 def _silent(_: str) -> None:
-    """Who does not ask for progress gets none."""
+    """Ignore progress lines."""
 
 
 class Stack:
-    """Components that run in a folder: their data, logs, and `stack.json`, which says what runs.
+    """Components that run in a directory, with their data, logs and state (`stack.json`).
 
-    As a context manager it does not start anything by itself (`up()` does), and on leaving stops
-    what it has started. What it has started also stops when this process dies or drops the object,
-    unless `detached`.
+    As a context manager, it stops the components it started on exit; `up()` starts them. Unless
+    `detached`, they are also stopped when this process dies or the object is garbage-collected.
 
-    One folder is one stack: a second `Stack` on the same folder, in this process or another, sees
-    the same components.
+    One directory is one stack: another `Stack` on the same directory, in any process, sees the same
+    components.
     """
 
     def __init__(
@@ -51,14 +50,14 @@ class Stack:
         detached: bool = False,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """Nothing is touched yet. `on_progress` gets a line of text per step.
+        """Starts nothing yet. `on_progress` is called with a line of text per step.
 
-        Raises ValueError on an unknown component, ComponentError when one needs an input that is
-        not there.
+        Raises ValueError for an unknown component, ComponentError when a required input is
+        missing.
         """
         unknown = set(components) - set(COMPONENTS)
         if unknown:
-            raise ValueError(f"unknown components {sorted(unknown)}; there are {sorted(COMPONENTS)}")
+            raise ValueError(f"unknown components {sorted(unknown)}; known: {sorted(COMPONENTS)}")
         self.directory = directory.resolve()
         self._components = [component for name, component in COMPONENTS.items() if name in components]
         for component in self._components:
@@ -69,9 +68,9 @@ class Stack:
         self._environ = environ
         self._state_file = self.directory / "stack.json"
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        # What this object has started: it stays known when somebody deletes the folder.
+        # Started by this object; known even if the directory is deleted.
         self._started: dict[str, ProcessRecord] = {}
-        self._guardian: Guardian | None = None
+        self._supervisor: Supervisor | None = None
 
     def __enter__(self) -> "Stack":
         return self
@@ -84,15 +83,15 @@ class Stack:
     ) -> None:
         if not self._detached:
             self._stop([component for name, component in COMPONENTS.items() if name in self._started])
-        self._dismiss_guardian()
+        self._dismiss_supervisor()
 
     def up(self) -> Addresses:
-        """Start what does not run yet, wait until all is healthy, and return the addresses.
+        """StartContext what does not run yet, wait until all is healthy, and return the addresses.
 
-        Executables that are missing are built first, which takes minutes once. A folder keeps its
+        Missing executables are built first, which takes minutes once. A directory keeps its
         addresses as long as their ports are free. Raises BinaryUnavailable, or ComponentError with
-        the last lines of the component's log; then nothing that this call has started is left
-        running.
+        the last lines of the component's log; in that case everything that this call started is
+        stopped.
         """
         try:
             private_folder(self.directory)
@@ -105,24 +104,24 @@ class Stack:
         return state.addresses
 
     def down(self) -> None:
-        """Stop every component of the folder, whoever has started it, and nothing else."""
+        """Stop every component of the directory, whoever started it."""
         self._stop(list(COMPONENTS.values()))
-        self._dismiss_guardian()
+        self._dismiss_supervisor()
 
     def started_anything(self) -> bool:
-        """Whether this object has started a component; what `up()` found running does not count."""
+        """Whether this object has started a component, as opposed to reusing running ones."""
         return bool(self._started)
 
     def status(self) -> list[ComponentStatus]:
-        """How each component is; a folder without a stack has none."""
+        """The status of each component; empty for a directory without a stack."""
         state = load(self._state_file)
         return [] if state is None else [self._status(state, component) for component in self._components]
 
     def crashed(self) -> list[str]:
-        """The names of the components that have ended without having been stopped."""
+        """The names of the components that exited without being stopped."""
         if load(self._state_file) is None:
             return []
-        # Under the lock: a component that is being stopped at this moment is not taken for crashed.
+        # Under the lock: a component that is just being stopped has not crashed.
         with self._locked():
             state = load(self._state_file)
             if state is None:
@@ -131,12 +130,12 @@ class Stack:
             return [component.name for component in known if not self._running(state, component)]
 
     def addresses(self) -> Addresses | None:
-        """The addresses of the folder's stack, running or not; None when there was none yet."""
+        """The addresses of the stack, running or not; None when it was never started."""
         state = load(self._state_file)
         return None if state is None else state.addresses
 
     def start(self, name: str) -> None:
-        """Start one component again, at its old address, and wait until it is healthy.
+        """StartContext one component again, at its old address, and wait until it is healthy.
 
         Does nothing when it runs. Raises ComponentError when the folder has no stack yet, or as
         `up()`.
@@ -148,10 +147,10 @@ class Stack:
             self._ensure_healthy(self._existing_state(), {name: executable})
 
     def scrape(self, name: str, endpoints: Sequence[targets.Target]) -> None:
-        """Let Prometheus scrape what is not part of the stack, until the stack has ended.
+        """Let Prometheus scrape additional endpoints until the stack is stopped.
 
-        The name decides on the job: see monitoring/prometheus/prometheus.yml. A second call for the
-        same name replaces the endpoints of the first.
+        The name determines the job: see monitoring/prometheus/prometheus.yml. A second call with the
+        same name replaces the endpoints.
         """
         targets.write(self.directory, name, endpoints)
 
@@ -195,12 +194,12 @@ class Stack:
     def _locked(self) -> AbstractContextManager[None]:
         return exclusive(
             self.directory / "stack.lock",
-            lambda: self._on_progress(f"waiting for another process that works on {self.directory}"),
+            lambda: self._on_progress(f"waiting for another process that uses {self.directory}"),
         )
 
     def _component(self, name: str) -> Component:
         if name not in COMPONENTS:
-            raise ComponentError(f"there is no component {name!r}; there are {sorted(COMPONENTS)}")
+            raise ComponentError(f"there is no component {name!r}; known: {sorted(COMPONENTS)}")
         return COMPONENTS[name]
 
     def _find(self, component: Component) -> Path:
@@ -215,7 +214,9 @@ class Stack:
             if any(self._running(state, component) for component in COMPONENTS.values()):
                 return state
             if state.processes:
-                self._on_progress("the last stack of this folder was not stopped and is gone; new start")
+                self._on_progress(
+                    "the previous stack of this directory exited without being stopped; starting a new one"
+                )
         targets.clear(self.directory)
         if state is not None and state.addresses.free():
             return State(state.addresses)
@@ -246,7 +247,7 @@ class Stack:
 
     def _launch(self, state: State, component: Component, executable: Path) -> None:
         names = frozenset(component.name for component in self._components)
-        launch = component.prepare(Start(executable, self.directory, state.addresses, self._inputs, names))
+        launch = component.prepare(StartContext(executable, self.directory, state.addresses, self._inputs, names))
         self._on_progress(f"starting {component.name} ({executable})")
         child = processes.start(
             launch.command,
@@ -259,13 +260,13 @@ class Stack:
         self._started[component.name] = process
         state.processes[component.name] = process
         if not self._detached:
-            self._guard(component, process)
+            self._supervise(component, process)
         save(self._state_file, state)
 
-    def _guard(self, component: Component, process: ProcessRecord) -> None:
-        if self._guardian is None:
-            self._guardian = Guardian()
-        self._guardian.watch(process, component.stop_seconds)
+    def _supervise(self, component: Component, process: ProcessRecord) -> None:
+        if self._supervisor is None:
+            self._supervisor = Supervisor()
+        self._supervisor.watch(process, component.stop_seconds)
 
     def _await_healthy(self, state: State, component: Component) -> None:
         deadline = time.monotonic() + component.start_seconds
@@ -286,8 +287,7 @@ class Stack:
             self._stop_locked(load(self._state_file), components)
 
     def _stop_locked(self, state: State | None, components: Sequence[Component]) -> None:
-        # The last started first: the Collector hands over what it holds while Prometheus is still
-        # there.
+        # In reverse start order: the Collector flushes its queue while Prometheus is still running.
         for component in reversed(components):
             for process in self._known(state, component):
                 if processes.running(process):
@@ -309,10 +309,10 @@ class Stack:
         if child is not None and child.poll() is not None:
             del self._children[name]
 
-    def _dismiss_guardian(self) -> None:
-        if self._guardian is not None:
-            self._guardian.dismiss()
-            self._guardian = None
+    def _dismiss_supervisor(self) -> None:
+        if self._supervisor is not None:
+            self._supervisor.dismiss()
+            self._supervisor = None
 
     def _status(self, state: State, component: Component) -> ComponentStatus:
         running = self._running(state, component)

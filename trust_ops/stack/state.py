@@ -1,4 +1,4 @@
-"""What a running stack is: addresses and processes, kept in `stack.json` in its folder."""
+"""The state of a stack: addresses and processes, stored as `stack.json` in its directory."""
 
 import json
 import os
@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 from trust_ops.private_files import changeable_by_others, open_private
 from trust_ops.stack.ports import LOOPBACK, all_free, free_ports
 
-# What else may listen: the components that a stack has only when they are asked for, and the ports on which the
-# Alertmanagers of a pair talk to each other.
+# Optional components, and the cluster ports of a pair of Alertmanagers.
 OPTIONAL = (
     "alertmanager",
     "alertmanager-2",
@@ -35,17 +34,17 @@ class Addresses:
     prometheus: str
     """Prometheus: its API and, below /api/v1/otlp, its OTLP receiver."""
     collector_prometheus_exporter: str
-    """The metrics that the Collector has received, as a page in Prometheus' text format."""
+    """The metrics that the Collector received, in the Prometheus text format."""
     collector_self_metrics: str
-    """The Collector's metrics about itself, as such a page."""
+    """The Collector's internal metrics, in the Prometheus text format."""
     collector_health: str
-    """Answers 200 while the Collector takes data."""
+    """Responds with 200 while the Collector accepts data."""
     optional: Mapping[str, str]
-    """The addresses of what is in OPTIONAL, by name; reserved for it also while it is not part of the stack."""
+    """The addresses of OPTIONAL, by name; reserved even while they are not part of the stack."""
 
     @classmethod
     def on_free_ports(cls) -> "Addresses":
-        """Addresses on ports that nothing listens on. Raises OSError when there are none."""
+        """Addresses on free ports. Raises OSError when there are none."""
         urls = (f"http://{LOOPBACK}:{port}" for port in free_ports(6 + len(OPTIONAL)))
         return cls(
             otlp_http=next(urls),
@@ -58,7 +57,7 @@ class Addresses:
         )
 
     def always(self) -> dict[str, str]:
-        """The addresses of what every stack has, by name."""
+        """The addresses that every stack has, by name."""
         return {name: url for name, url in asdict(self).items() if name != "optional"}
 
     def free(self) -> bool:
@@ -67,18 +66,18 @@ class Addresses:
 
 
 def port_of(url: str) -> int:
-    """The port of a URL that names one. Raises ValueError otherwise."""
+    """The explicit port of a URL. Raises ValueError when there is none."""
     port = urlsplit(url).port
     if port is None:
-        raise ValueError(f"{url} names no port")
+        raise ValueError(f"{url} has no port")
     return port
 
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """A process that a stack has started.
+    """A process that a stack started.
 
-    `started` (seconds, Unix time) tells it from a later process with the same pid.
+    `started` (Unix time in seconds) distinguishes it from a later process with the same pid.
     """
 
     pid: int
@@ -87,7 +86,7 @@ class ProcessRecord:
 
 @dataclass(frozen=True)
 class ComponentStatus:
-    """How one component is."""
+    """The status of one component."""
 
     name: str
     running: bool
@@ -106,10 +105,10 @@ class State:
 
 
 def load(path: Path) -> State | None:
-    """The state in the file; None when there is none, or when it is not one of this version's."""
+    """The state in the file; None when there is none, or when it is of another version."""
     try:
         if changeable_by_others(path):
-            # Its process ids are not to be trusted with a signal.
+            # Not trusted: this user would signal the process ids in it.
             return None
         content = json.loads(path.read_text())
         addresses = Addresses(**content["addresses"])
@@ -124,7 +123,7 @@ def load(path: Path) -> State | None:
 
 
 def save(path: Path, state: State) -> None:
-    """Replace the file at once: a reader sees the old content or the new, never half of it."""
+    """Replace the file atomically."""
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with open(temporary, "w", opener=open_private) as file:
         file.write(json.dumps(_plain(state), indent=2) + "\n")

@@ -1,10 +1,10 @@
-"""Stops the components when the process that started them dies, however it dies.
+"""Stops the components when the process that started them dies, even by SIGKILL.
 
-The guardian is a process of its own, outside the terminal's group. Its standard input is a pipe from
-the guarded process, which tells it what it has started, one JSON object per line. The system closes
-the pipe even after a kill -9; then the guardian stops what still runs. This works on every POSIX
-system, needs no file that somebody may delete, and unlike Linux' parent-death signal does not take
-the end of a thread for the end of the process.
+The supervisor is a separate process, outside the terminal's process group. Its standard input is a pipe
+from the supervised process, which writes one JSON object per started process. The system closes the pipe
+when that process dies; then the supervisor stops what is still running. This works on every POSIX system,
+needs no file that could be deleted, and unlike Linux' parent-death signal it is not triggered by the end
+of a thread.
 """
 
 import json
@@ -18,8 +18,8 @@ from trust_ops.stack.state import ProcessRecord
 _PROGRAM = "from trust_ops.stack.supervisor import main; main()"
 
 
-class Guardian:
-    """A guardian of the current process."""
+class Supervisor:
+    """The supervisor of the current process."""
 
     def __init__(self) -> None:
         """Start it."""
@@ -33,18 +33,18 @@ class Guardian:
         )
 
     def watch(self, process: ProcessRecord, grace: float) -> None:
-        """Let a process not outlive this one; `grace` as in `processes.stop`. Raises OSError."""
+        """Stop a process when this one exits; `grace` as in `processes.stop`. Raises OSError."""
         assert self._process.stdin is not None  # noqa: S101 - it was opened as a pipe
         self._process.stdin.write(json.dumps({"process": asdict(process), "grace": grace}) + "\n")
         self._process.stdin.flush()
 
     def dismiss(self) -> None:
-        """End it; what is still watched and runs is stopped."""
+        """Stop the supervisor and every process that it still watches."""
         self._process.communicate()
 
 
 def main() -> None:
-    """Wait for the end of the guarded process, then stop what is left of it, the last first."""
+    """Wait for the supervised process to exit, then stop its remaining processes, last started first."""
     for line in reversed(sys.stdin.readlines()):
         watched = json.loads(line)
         processes.stop(ProcessRecord(**watched["process"]), watched["grace"])

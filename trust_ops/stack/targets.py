@@ -1,6 +1,6 @@
-"""The files that tell Prometheus what to scrape: `prometheus/targets/<name>.json` in the stack's folder.
+"""Prometheus' scrape targets (file_sd): `prometheus/targets/<name>.json` in the stack directory.
 
-Which job reads which names: monitoring/prometheus/prometheus.yml. Prometheus notices a change by itself.
+The jobs in monitoring/prometheus/prometheus.yml select them by name. Prometheus reloads changed files.
 """
 
 import json
@@ -22,7 +22,7 @@ class Target:
 
 
 def write(directory: Path, name: str, targets: Sequence[Target]) -> None:
-    """Replace the file at once: Prometheus reads it whenever it changes, and complains about half of one."""
+    """Replace the file atomically: Prometheus reads it as soon as it changes."""
     file = _folder(directory) / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     content = [{"targets": [target.address], "labels": dict(target.labels)} for target in targets]
@@ -37,7 +37,7 @@ def local(url: str) -> Target:
 
 
 def clear(directory: Path) -> None:
-    """Forget all targets, those of an earlier stack in the folder."""
+    """Remove all targets of an earlier stack in the directory."""
     shutil.rmtree(_folder(directory), ignore_errors=True)
 
 

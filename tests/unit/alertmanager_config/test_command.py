@@ -28,7 +28,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_it_writes_to_the_default_folder_and_says_what(tmp_path: Path, required: dict[str, str]) -> None:
+def test_it_lists_the_files_written_to_the_default_directory(tmp_path: Path, required: dict[str, str]) -> None:
     monitoring = tmp_path / "monitoring"
     monitoring.mkdir()
     env_file(monitoring, required).rename(monitoring / ".env")
@@ -41,7 +41,7 @@ def test_it_writes_to_the_default_folder_and_says_what(tmp_path: Path, required:
     assert password.read_text() == required["SMTP_PASSWORD"]
 
 
-def test_the_environment_serves_instead_of_a_file(tmp_path: Path, required: dict[str, str]) -> None:
+def test_variables_can_come_from_the_environment(tmp_path: Path, required: dict[str, str]) -> None:
     result = run("--from-environment", "--output", tmp_path / "out", "--secrets-dir", "/etc/secrets", env=required)
     assert result.exit_code == 0, result.output
     configuration = yaml.safe_load((tmp_path / "out" / CONFIGURATION).read_text())
@@ -54,19 +54,17 @@ def test_amtool_checks_what_was_written(tmp_path: Path, required: dict[str, str]
     assert result.stdout.endswith("amtool accepts the configuration\n")
 
 
-def test_what_amtool_refuses_is_shown(
-    tmp_path: Path, required: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_of_amtool_are_shown(tmp_path: Path, required: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     false = tmp_path / "amtool"
     false.write_text("#!/bin/sh\necho it is wrong\nexit 1\n")
     false.chmod(0o755)
     monkeypatch.setenv("TRUST_OTEL_AMTOOL_BINARY", str(false))
     result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--check")
     assert result.exit_code == 1
-    assert "Error: amtool refuses the configuration:\nit is wrong\n" in result.stderr
+    assert "Error: amtool rejects the configuration:\nit is wrong\n" in result.stderr
 
 
-def test_all_that_is_wrong_is_named_and_nothing_is_written(tmp_path: Path, required: dict[str, str]) -> None:
+def test_all_problems_are_reported_and_nothing_is_written(tmp_path: Path, required: dict[str, str]) -> None:
     bad = {
         **required,
         "SMTP_HOST": "mail",
@@ -76,7 +74,7 @@ def test_all_that_is_wrong_is_named_and_nothing_is_written(tmp_path: Path, requi
     result = run("--env-file", env_file(tmp_path, bad), "--output", tmp_path / "out")
     assert result.exit_code == 1
     assert "nothing was written" in result.stderr
-    for name in ("SMTP_HOST: write host:port", "SLACK_WEBHOOK_DEFAULT: ", "SECURITY_EMAIL: "):
+    for name in ("SMTP_HOST: use host:port", "SLACK_WEBHOOK_DEFAULT: ", "SECURITY_EMAIL: "):
         assert name in result.stderr
     assert "hidden" not in result.output
     assert not (tmp_path / "out").exists()
@@ -96,23 +94,23 @@ def test_no_secret_is_printed(tmp_path: Path, required: dict[str, str]) -> None:
         assert not (BY_NAME[name].kind.secret and value in output)
 
 
-def test_quotes_are_warned_of(tmp_path: Path, required: dict[str, str]) -> None:
+def test_quotes_cause_a_warning(tmp_path: Path, required: dict[str, str]) -> None:
     result = run(
         "--env-file", env_file(tmp_path, {**required, "SMTP_PASSWORD": '"quoted"'}), "--output", tmp_path / "out"
     )
     assert result.exit_code == 0, result.output
-    assert "line 4: the quotes around the value of SMTP_PASSWORD belong to the value" in result.stderr
+    assert "line 4: the quotes are part of the value of SMTP_PASSWORD" in result.stderr
     assert (tmp_path / "out" / "secrets" / "SMTP_PASSWORD").read_text() == '"quoted"'
 
 
-def test_a_missing_file_is_named_with_the_way_to_make_it(tmp_path: Path) -> None:
+def test_a_missing_file_is_named_with_a_fix(tmp_path: Path) -> None:
     result = run()
     assert result.exit_code == 1
     assert "monitoring/.env cannot be read" in result.stderr
-    assert "make it from monitoring/.env.example" in result.stderr
+    assert "create it from monitoring/.env.example" in result.stderr
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, required: dict[str, str]) -> None:
+def test_an_unwritable_directory_is_named(tmp_path: Path, required: dict[str, str]) -> None:
     (tmp_path / "out").touch()
     result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out" / "in")
     assert result.exit_code == 1

@@ -20,7 +20,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_secrets_are_their_owners_alone(rendered: Render, tmp_path: Path) -> None:
+def test_secret_files_are_private(rendered: Render, tmp_path: Path) -> None:
     folder = tmp_path / "rendered"
     write(rendered(), folder)
     assert mode(folder / "secrets") == 0o700
@@ -29,13 +29,13 @@ def test_secrets_are_their_owners_alone(rendered: Render, tmp_path: Path) -> Non
     assert mode(folder / CONFIGURATION) == 0o644
 
 
-def test_a_folder_of_secrets_that_others_may_read_is_closed(rendered: Render, tmp_path: Path) -> None:
+def test_a_readable_secrets_directory_is_made_private(rendered: Render, tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir(mode=0o755)
     write(rendered(), tmp_path)
     assert mode(tmp_path / "secrets") == 0o700
 
 
-def test_all_that_is_needed_lies_together(rendered: Render, tmp_path: Path) -> None:
+def test_configuration_files_refer_to_files_beside_them(rendered: Render, tmp_path: Path) -> None:
     written = write(rendered(), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {CONFIGURATION, *NOTIFICATIONS, *RULES, "secrets"}
     assert set(written) == {path for path in tmp_path.rglob("*") if path.is_file()}
@@ -50,7 +50,7 @@ def test_the_same_again_gives_the_same_bytes(rendered: Render, tmp_path: Path) -
     assert content(tmp_path) == first
 
 
-def test_a_secret_that_is_not_used_any_more_goes(rendered: Render, tmp_path: Path) -> None:
+def test_an_unused_secret_is_removed(rendered: Render, tmp_path: Path) -> None:
     write(rendered(), tmp_path)
     (tmp_path / "secrets" / "of-somebody-else").touch()
     write(rendered(PAGERDUTY_SECURITY_KEY="off"), tmp_path)
@@ -74,8 +74,8 @@ def test_a_write_that_fails_leaves_the_old_file_whole(
     assert content(tmp_path) == before
 
 
-def test_the_folder_of_secrets_is_a_whole_path(required: dict[str, str]) -> None:
-    with pytest.raises(RenderError, match="folder of secrets: write its whole path"):
+def test_the_secrets_directory_is_an_absolute_path(required: dict[str, str]) -> None:
+    with pytest.raises(RenderError, match="secrets-dir: use the absolute path"):
         render(required, "secrets")
 
 

@@ -8,11 +8,11 @@ from trust_ops.alertmanager_config.pages import EXAMPLE, PAGE, env_example, with
 from trust_ops.alertmanager_config.variables import VARIABLES, read
 
 
-def test_the_example_is_fresh() -> None:
+def test_the_example_is_up_to_date() -> None:
     assert EXAMPLE.read_text() == env_example(), "run `make generate`"
 
 
-def test_the_table_is_fresh() -> None:
+def test_the_table_is_up_to_date() -> None:
     page = PAGE.read_text()
     assert page == with_table(page), "run `make generate`"
 
@@ -34,8 +34,8 @@ def test_the_example_cannot_be_deployed_as_it_is() -> None:
     }
 
 
-def test_a_page_without_the_marks_is_refused() -> None:
-    with pytest.raises(ValueError, match="marks around the table are missing"):
+def test_a_page_without_the_markers_is_rejected() -> None:
+    with pytest.raises(ValueError, match="markers around the table are missing"):
         with_table("# Alerting\n")
 
 

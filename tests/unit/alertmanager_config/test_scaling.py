@@ -18,7 +18,7 @@ def test_durations_are_read_as_alertmanager_reads_them(text: str, expected: int)
 
 @pytest.mark.parametrize("text", ["", "5", "5 m", "-1s", "1.5h", "m"])
 def test_invalid_durations_are_rejected(text: str) -> None:
-    with pytest.raises(ValueError, match="no duration"):
+    with pytest.raises(ValueError, match="not a duration"):
         milliseconds(text)
 
 
@@ -45,7 +45,7 @@ def test_every_wait_and_interval_of_the_routes_is_divided() -> None:
     assert configuration == before
 
 
-def test_an_interval_is_never_nothing() -> None:
+def test_an_interval_is_never_zero() -> None:
     assert scaled({"route": {"group_interval": "1s"}}, 1e9)["route"]["group_interval"] == "1ms"
 
 

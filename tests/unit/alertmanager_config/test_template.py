@@ -53,11 +53,11 @@ def test_no_placeholder_is_left(rendered: Render) -> None:
     )
 
 
-def test_the_template_is_yaml_as_it_stands() -> None:
+def test_the_template_is_valid_yaml() -> None:
     assert yaml.safe_load(_TEMPLATE)["route"]["receiver"] == "default"
 
 
-def test_what_is_written_is_read_back_as_it_was(rendered: Render) -> None:
+def test_yaml_round_trip(rendered: Render) -> None:
     configuration = rendered(SMTP_USERNAME="a: b # c", SMTP_PASSWORD="x").configuration
     assert yaml.safe_load(dump(configuration)) == configuration
     assert "&id" not in dump(configuration)
@@ -75,7 +75,7 @@ def test_every_channel_goes_to_its_own_address(rendered: Render, receiver: Recei
     assert made.configuration["global"]["smtp_auth_password_file"] == f"{secrets}/SMTP_PASSWORD"
 
 
-def test_no_secret_stands_in_the_configuration(rendered: Render, required: dict[str, str]) -> None:
+def test_the_configuration_contains_no_secret(rendered: Render, required: dict[str, str]) -> None:
     made = rendered(
         INCIDENT_WEBHOOK_URL="https://incidents.trust.test/sesame-url", INCIDENT_WEBHOOK_TOKEN="sesame-token"
     )
@@ -86,7 +86,7 @@ def test_no_secret_stands_in_the_configuration(rendered: Render, required: dict[
     assert "sesame" not in text
 
 
-def test_the_senior_people_get_one_mail_where_they_are_the_team_lead_too(rendered: Render, receiver: Receiver) -> None:
+def test_an_address_in_several_variables_gets_one_mail(rendered: Render, receiver: Receiver) -> None:
     both = receiver(rendered(), "escalation-team-lead-email")["email_configs"]
     assert [config["to"] for config in both] == ["senior@trust.test"]
     two = receiver(rendered(TEAM_LEAD_EMAIL="lead@trust.test"), "escalation-team-lead-email")["email_configs"]
@@ -106,7 +106,7 @@ def test_the_senior_people_get_one_mail_where_they_are_the_team_lead_too(rendere
         ({"DEADMAN_WEBHOOK_URL": "off"}, "watchdog", "webhook_configs"),
     ],
 )
-def test_off_takes_the_channel_away_and_nothing_else(
+def test_off_removes_only_the_channel(
     rendered: Render, receiver: Receiver, changes: dict[str, str | None], name: str, gone: str
 ) -> None:
     everything = rendered(INCIDENT_WEBHOOK_URL="https://i.test/", DEADMAN_WEBHOOK_URL="https://d.test/")
@@ -118,7 +118,7 @@ def test_off_takes_the_channel_away_and_nothing_else(
     assert shape(without.configuration["route"]) == shape(everything.configuration["route"])
 
 
-def test_without_mail_no_trace_of_mail_is_left(rendered: Render) -> None:
+def test_without_mail_the_configuration_has_no_mail(rendered: Render) -> None:
     made = rendered(SMTP_HOST="off", SMTP_USERNAME=None, SECURITY_EMAIL=None)
     found = names(made.configuration)
     assert "email_configs" not in found
@@ -126,7 +126,7 @@ def test_without_mail_no_trace_of_mail_is_left(rendered: Render) -> None:
     assert "SMTP_PASSWORD" not in made.secrets
 
 
-def test_a_mail_server_without_accounts_is_asked_without_one(rendered: Render) -> None:
+def test_a_mail_server_without_authentication(rendered: Render) -> None:
     configuration = rendered(SMTP_USERNAME="off", SMTP_PASSWORD="off").configuration
     assert {"smtp_auth_username", "smtp_auth_password_file"}.isdisjoint(configuration["global"])
 
@@ -152,7 +152,7 @@ def test_a_webhook_without_a_token_sends_none(rendered: Render, receiver: Receiv
         ),
     ],
 )
-def test_a_receiver_that_nobody_hears_is_named(rendered: Render, changes: dict[str, str], named: set[str]) -> None:
+def test_a_receiver_without_a_channel_is_named(rendered: Render, changes: dict[str, str], named: set[str]) -> None:
     with pytest.raises(RenderError) as error:
         rendered(**changes)
     assert {problem.subject.removeprefix("receiver ") for problem in error.value.problems} == named

@@ -16,14 +16,14 @@ def test_the_required_variables_are_those_of_the_requirements(required: dict[str
     assert {variable.name for variable in VARIABLES if not variable.optional} == set(required)
 
 
-def test_what_a_variable_refers_to_stands_before_it() -> None:
+def test_a_variable_is_defined_after_those_it_refers_to() -> None:
     seen: set[str] = set()
     for variable in VARIABLES:
         assert {variable.needs, variable.fallback} - {None} <= seen
         seen.add(variable.name)
 
 
-def test_all_that_are_missing_or_empty_are_named_at_once(required: dict[str, str]) -> None:
+def test_all_missing_variables_are_reported_at_once(required: dict[str, str]) -> None:
     found = problems({"SMTP_HOST": "mail.trust.test:587", "SLACK_WEBHOOK_DEFAULT": ""})
     assert list(found) == [name for name in required if name != "SMTP_HOST"]
     assert found["SECURITY_EMAIL"] == (
@@ -31,55 +31,55 @@ def test_all_that_are_missing_or_empty_are_named_at_once(required: dict[str, str
     )
 
 
-def test_what_a_bad_variable_is_needed_for_is_checked_all_the_same() -> None:
+def test_variables_that_depend_on_an_invalid_one_are_checked() -> None:
     found = problems({"SMTP_HOST": "mail"})
     assert "SMTP_HOST" in found
     assert "SECURITY_EMAIL" in found
 
 
 BAD = [
-    ("SMTP_HOST", "mail.trust.test", "write host:port"),
-    ("SMTP_HOST", "mail.trust.test:0", "write host:port"),
-    ("SMTP_HOST", "mail.trust.test:65536", "write host:port"),
-    ("SMTP_HOST", "ma il.trust.test:25", "write host:port"),
+    ("SMTP_HOST", "mail.trust.test", "use host:port"),
+    ("SMTP_HOST", "mail.trust.test:0", "use host:port"),
+    ("SMTP_HOST", "mail.trust.test:65536", "use host:port"),
+    ("SMTP_HOST", "ma il.trust.test:25", "use host:port"),
     ("SMTP_HOST", "smtp.example.com:587", "out of an example"),
-    ("SMTP_FROM", "alerts", "write an address"),
-    ("SMTP_FROM", "A <a@trust.test>, B <b@trust.test>", "write an address"),
+    ("SMTP_FROM", "alerts", "use an address"),
+    ("SMTP_FROM", "A <a@trust.test>, B <b@trust.test>", "use an address"),
     ("SMTP_FROM", "off", "cannot be `off`"),
-    ("SMTP_PASSWORD", " blank", "without blanks at its ends"),
+    ("SMTP_PASSWORD", " blank", "without leading or trailing spaces"),
     ("SLACK_WEBHOOK_DEFAULT", "http://hooks.slack.com/services/a", "use https://"),
     ("SLACK_WEBHOOK_DEFAULT", "http://slack:8080/a", "use https://"),
-    ("SLACK_WEBHOOK_DEFAULT", "hooks.slack.com/services/a", "begins with https://"),
-    ("SLACK_WEBHOOK_DEFAULT", "https://", "begins with https://"),
-    ("SLACK_WEBHOOK_DEFAULT", "https://hooks.slack.com/{{ .x }}", "begins with https://"),
+    ("SLACK_WEBHOOK_DEFAULT", "hooks.slack.com/services/a", "https:// URL"),
+    ("SLACK_WEBHOOK_DEFAULT", "https://", "https:// URL"),
+    ("SLACK_WEBHOOK_DEFAULT", "https://hooks.slack.com/{{ .x }}", "https:// URL"),
     ("PAGERDUTY_SECURITY_KEY", "5ec0123456789abcdef0123456789ab", "32 letters and digits"),
     ("PAGERDUTY_SECURITY_KEY", "5ec0123456789abcdef0123456789ab-", "32 letters and digits"),
     ("PAGERDUTY_SECURITY_KEY", "0" * 32, "out of an example"),
-    ("SECURITY_EMAIL", "a@trust.test,", "write an address"),
-    ("SECURITY_EMAIL", "a@trust.test; b@trust.test", "write an address"),
-    ("SECURITY_EMAIL", "a..b@trust.test", "write an address"),
-    ("SECURITY_EMAIL", "{{.x}}@trust.test", "write an address"),
+    ("SECURITY_EMAIL", "a@trust.test,", "use an address"),
+    ("SECURITY_EMAIL", "a@trust.test; b@trust.test", "use an address"),
+    ("SECURITY_EMAIL", "a..b@trust.test", "use an address"),
+    ("SECURITY_EMAIL", "{{.x}}@trust.test", "use an address"),
     ("SECURITY_EMAIL", "security@example.org", "out of an example"),
     ("INCIDENT_WEBHOOK_URL", "http://incidents.trust.test/", "use https://"),
-    ("GRAFANA_URL", "grafana.trust.test", "write an address"),
-    ("GRAFANA_URL", "https://grafana.trust.test/?orgId=1", "leave out everything from the `?`"),
-    ("GRAFANA_URL", "https://grafana.trust.test:99999", "write an address"),
-    ("GRAFANA_URL", 'https://grafana.trust.test/"', "write an address"),
+    ("GRAFANA_URL", "grafana.trust.test", "use an address"),
+    ("GRAFANA_URL", "https://grafana.trust.test/?orgId=1", "remove the query or fragment"),
+    ("GRAFANA_URL", "https://grafana.trust.test:99999", "use an address"),
+    ("GRAFANA_URL", 'https://grafana.trust.test/"', "use an address"),
     ("BUSINESS_TIMEZONE", "Middle/Earth", "name of a time zone"),
-    ("SMTP_CA_FILE", "ca.pem", "the whole path"),
+    ("SMTP_CA_FILE", "ca.pem", "the absolute path"),
     ("ONCALL_PLATFORM", "x" * 201, "at most 200 characters"),
 ]
 
 
 @pytest.mark.parametrize(("name", "value", "remedy"), BAD)
-def test_a_bad_value_is_named_with_its_remedy(required: dict[str, str], name: str, value: str, remedy: str) -> None:
+def test_an_invalid_value_is_named_with_a_fix(required: dict[str, str], name: str, value: str, remedy: str) -> None:
     found = problems({**required, name: value})
     assert list(found) == [name]
     assert remedy in found[name]
 
 
 @pytest.mark.parametrize(("name", "value", "remedy"), BAD)
-def test_a_bad_value_is_shown_unless_it_may_hold_a_secret(
+def test_an_invalid_value_is_shown_unless_it_may_be_a_secret(
     required: dict[str, str], name: str, value: str, remedy: str
 ) -> None:
     text = problems({**required, name: value})[name]
@@ -91,7 +91,7 @@ def test_a_bad_value_is_shown_unless_it_may_hold_a_secret(
 @pytest.mark.parametrize(
     "value", ["smtp://u:hunter2@h:587", "hunter2 ", "https://u:hunter2@h:x/", "https://h/?key=hunter2&x", "u:hunter2@h"]
 )
-def test_no_error_quotes_what_may_be_a_secret(required: dict[str, str], variable: Variable, value: str) -> None:
+def test_errors_do_not_contain_secrets(required: dict[str, str], variable: Variable, value: str) -> None:
     # One that is missing, so that there is an error in any case.
     found = problems({**required, "SECURITY_EMAIL": "", "SMTP_FROM": "", variable.name: value})
     assert "hunter2" not in str(found)
@@ -120,7 +120,7 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("name", "value"), GOOD)
-def test_a_good_value_is_taken_as_it_is(required: dict[str, str], name: str, value: str) -> None:
+def test_a_valid_value_is_not_changed(required: dict[str, str], name: str, value: str) -> None:
     assert read({**required, name: value}).text[name] == value
 
 
@@ -129,12 +129,12 @@ def test_a_base_address_loses_its_last_slash(required: dict[str, str]) -> None:
     assert values.text["GRAFANA_URL"] == "https://monitoring.trust.test/grafana"
 
 
-def test_an_address_that_stands_twice_counts_once(required: dict[str, str]) -> None:
+def test_a_duplicate_address_is_used_once(required: dict[str, str]) -> None:
     values = read({**required, "SECURITY_EMAIL": "a@trust.test,b@trust.test, a@trust.test"})
     assert values.text["SECURITY_EMAIL"] == "a@trust.test, b@trust.test"
 
 
-def test_what_is_optional_falls_back(required: dict[str, str]) -> None:
+def test_optional_variables_have_fallbacks(required: dict[str, str]) -> None:
     values = read(required)
     assert values.text["MANAGER_EMAIL"] == "senior@trust.test"
     assert values.text["BUSINESS_TIMEZONE"] == "UTC"
@@ -144,7 +144,7 @@ def test_what_is_optional_falls_back(required: dict[str, str]) -> None:
     assert "SLACK_WEBHOOK_ESCALATION" not in values.secrets()
 
 
-def test_without_a_mail_server_nothing_about_mail_is_asked(required: dict[str, str]) -> None:
+def test_without_a_mail_server_mail_variables_are_not_required(required: dict[str, str]) -> None:
     without = {
         name: value for name, value in required.items() if not name.startswith("SMTP_") and not name.endswith("_EMAIL")
     }
@@ -159,5 +159,5 @@ def test_user_and_password_go_together(required: dict[str, str], alone: str) -> 
     assert found == {"SMTP_USERNAME and SMTP_PASSWORD": "set both, or both to `off`"}
 
 
-def test_secrets_do_not_stand_in_what_is_printed_of_the_values(required: dict[str, str]) -> None:
+def test_secrets_are_not_in_the_repr(required: dict[str, str]) -> None:
     assert "correct-horse" not in repr(read(required))

@@ -40,17 +40,17 @@ AS_THE_FILE_SAYS = {
 WRITES = 11
 
 
-def test_a_fresh_grafana_becomes_as_the_file_says_and_then_stays(grafana: FakeGrafana, run: Run) -> None:
+def test_the_file_is_applied_once(grafana: FakeGrafana, run: Run) -> None:
     first = run("access")
     assert first.exit_code == 0, first.output
     assert grafana.content() == AS_THE_FILE_SAYS
-    assert "folder Security: everybody with role Viewer may no longer view" in first.output
+    assert "folder Security: everyone with role Viewer may no longer view" in first.output
     assert len(grafana.writes) == WRITES
-    assert run("access").output == "nothing to change\n"
+    assert run("access").output == "no changes\n"
     assert len(grafana.writes) == WRITES
 
 
-def test_a_dry_run_says_the_same_and_changes_nothing(grafana: FakeGrafana, run: Run) -> None:
+def test_a_dry_run_reports_the_changes_without_making_them(grafana: FakeGrafana, run: Run) -> None:
     before = grafana.content()
     said = run("access", "--dry-run").output.replace("would change: ", "")
     assert grafana.content() == before
@@ -58,7 +58,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(grafana: FakeGrafana, run: 
     assert said == run("access").output
 
 
-def test_only_what_differs_is_written(grafana: FakeGrafana, run: Run) -> None:
+def test_only_differences_are_applied(grafana: FakeGrafana, run: Run) -> None:
     run("access")
     grafana.writes.clear()
     reader = next(number for number, account in grafana.accounts.items() if account["name"] == "dashboards-reader")
@@ -73,7 +73,7 @@ def test_only_what_differs_is_written(grafana: FakeGrafana, run: Run) -> None:
     assert grafana.content() == AS_THE_FILE_SAYS
 
 
-def test_what_the_file_does_not_name_stays(grafana: FakeGrafana, run: Run) -> None:
+def test_other_teams_and_folders_are_not_changed(grafana: FakeGrafana, run: Run) -> None:
     grafana.teams.update({number: f"other-{number}" for number in range(1, 8)})
     grafana.accounts[8] = {"name": "other", "role": "Admin", "isDisabled": True}
     grafana.folders["other"] = [dict(item) for item in FRESH]
@@ -105,19 +105,19 @@ def test_killed_at_a_write_the_next_run_completes_it(token_file: Path, write: in
 def test_a_permission_on_one_dashboard_does_not_evade_the_file(grafana: FakeGrafana, run: Run) -> None:
     run("access")
     grafana.dashboards["trust-service-security"][1].append({"role": "Viewer", "permission": 1})
-    finding = "dashboard Security: the file says that everybody with role Viewer may no longer view"
+    finding = "dashboard Security: the file says that everyone with role Viewer may no longer view"
     assert finding in run("access", "--review").output
-    assert run("access").output == "dashboard Security: everybody with role Viewer may no longer view\n"
+    assert run("access").output == "dashboard Security: everyone with role Viewer may no longer view\n"
     assert grafana.content() == AS_THE_FILE_SAYS
 
 
-def test_a_dashboard_that_is_missing_is_told(grafana: FakeGrafana, run: Run) -> None:
+def test_a_missing_dashboard_is_an_error(grafana: FakeGrafana, run: Run) -> None:
     del grafana.dashboards["trust-service-business"]
     assert "no dashboard 'trust-service-business' (Business)" in run("access").output
     assert not grafana.writes
 
 
-def test_a_folder_that_is_missing_stops_everything_before_any_change(grafana: FakeGrafana, run: Run) -> None:
+def test_a_missing_folder_prevents_all_changes(grafana: FakeGrafana, run: Run) -> None:
     del grafana.folders["trust-business"]
     result = run("access")
     assert result.exit_code == 1
@@ -126,7 +126,7 @@ def test_a_folder_that_is_missing_stops_everything_before_any_change(grafana: Fa
     assert not grafana.writes
 
 
-def test_the_password_of_the_administrator_serves_too(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+def test_authentication_with_the_administrators_password(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text(f"{PASSWORD}\n")
     result = run("access", GRAFANA_TOKEN_FILE=None, GRAFANA_ADMIN_PASSWORD_FILE=str(path))
@@ -138,21 +138,21 @@ def test_the_password_of_the_administrator_serves_too(grafana: FakeGrafana, run:
     ("status", "remedy"),
     [
         (401, "check GRAFANA_TOKEN_FILE"),
-        (403, "administrator of the organisation"),
+        (403, "administrator permissions in the organisation"),
         (409, "run the command again"),
         (412, "run the command again"),
-        (500, "Grafana answers 500 (it says why)"),
+        (500, "Grafana responded with 500 (it says why)"),
     ],
 )
-def test_a_refusal_is_told_with_its_remedy(grafana: FakeGrafana, run: Run, status: int, remedy: str) -> None:
+def test_an_error_of_grafana_is_shown_with_a_fix(grafana: FakeGrafana, run: Run, status: int, remedy: str) -> None:
     grafana.refuse = lambda method, path: (status, {"message": "it says why"}) if method == "POST" else None
     result = run("access")
     assert result.exit_code == 1
-    assert f"Grafana answers {status} (it says why) to POST /api/teams" in result.output
+    assert f"Grafana responded with {status} (it says why) to POST /api/teams" in result.output
     assert remedy in result.output
 
 
-def test_wrong_and_insufficient_credentials_are_told_apart(run: Run, token_file: Path) -> None:
+def test_wrong_and_insufficient_credentials_are_distinguished(run: Run, token_file: Path) -> None:
     token_file.write_text("glsa_wrong_0")
     assert "401" in run("access").output
     token_file.write_text(OF_A_VIEWER.removeprefix("Bearer "))
@@ -161,9 +161,9 @@ def test_wrong_and_insufficient_credentials_are_told_apart(run: Run, token_file:
     assert "glsa" not in refused
 
 
-def test_what_answers_without_json_is_not_grafana(grafana: FakeGrafana, run: Run) -> None:
+def test_a_response_without_json_is_not_grafana(grafana: FakeGrafana, run: Run) -> None:
     grafana.refuse = lambda method, path: (200, "<html>Sign in</html>")
-    assert "is not Grafana: its answer is not JSON" in run("access").output
+    assert "is not Grafana: the response is not JSON" in run("access").output
 
 
 def test_only_a_certificate_of_the_given_authority_is_trusted(tmp_path: Path, run: Run) -> None:
@@ -200,10 +200,10 @@ def _self_signed() -> bytes:
     return private + made.public_bytes(Encoding.PEM)
 
 
-def test_nobody_there_is_told(run: Run) -> None:
+def test_an_unreachable_grafana_is_an_error(run: Run) -> None:
     result = run("access", GRAFANA_URL="http://127.0.0.1:9")
     assert result.exit_code == 1
-    assert "no answer from http://127.0.0.1:9" in result.output
+    assert "no response from http://127.0.0.1:9" in result.output
 
 
 @pytest.mark.parametrize(
@@ -211,12 +211,12 @@ def test_nobody_there_is_told(run: Run) -> None:
     [
         ("http://grafana.example.com", "would send the credentials unencrypted"),
         ("http://127.0.0.1.example.com", "would send the credentials unencrypted"),
-        ("https://ann:secret@grafana.example.com", "holds a user or a password"),
-        ("grafana.example.com", "is no address of Grafana"),
-        ("https://grafana.example.com:port", "is no address of Grafana"),
+        ("https://ann:secret@grafana.example.com", "contains credentials"),
+        ("grafana.example.com", "is not a URL of Grafana"),
+        ("https://grafana.example.com:port", "is not a URL of Grafana"),
     ],
 )
-def test_addresses_that_would_give_credentials_away_are_refused(run: Run, address: str, reason: str) -> None:
+def test_urls_that_would_expose_credentials_are_rejected(run: Run, address: str, reason: str) -> None:
     result = run("access", GRAFANA_URL=address)
     assert result.exit_code == 1
     assert reason in result.output
@@ -239,16 +239,16 @@ def test_credentials_are_needed_and_name_their_setting(run: Run, token_file: Pat
     [
         (("edit: [platform]", "edit: [plattform]"), "team 'plattform' is not declared"),
         (("view: [security]", "view: [platform]"), "in view and in edit"),
-        (("{role: Viewer}", "{role: Admin}"), "role 'Admin' is none of"),
+        (("{role: Viewer}", "{role: Admin}"), "role 'Admin' is not one of"),
         (("dashboards-reader: view", "dashboards-reader: admin"), "use view or edit"),
         (("dashboards-reader: view", "somebody: view"), "service account 'somebody' is not declared"),
-        (("uid: trust-security", "uid: trust-operations"), "two have the same uid"),
+        (("uid: trust-security", "uid: trust-operations"), "duplicate uid"),
         (("title: Security", "titel: Security"), "title is missing"),
-        (("teams: [", "teams: [platform, "), "a name twice"),
+        (("teams: [", "teams: [platform, "), "a duplicate name"),
         (("teams: [", "teams: [["), "cannot be read"),
     ],
 )
-def test_a_file_with_a_mistake_changes_nothing(
+def test_an_invalid_file_changes_nothing(
     grafana: FakeGrafana, run: Run, tmp_path: Path, change: tuple[str, str], reason: str
 ) -> None:
     text = FILE.read_text()
@@ -261,7 +261,7 @@ def test_a_file_with_a_mistake_changes_nothing(
     assert not grafana.writes
 
 
-def test_a_review_shows_who_sees_what_and_finds_nothing_where_all_is_well(grafana: FakeGrafana, run: Run) -> None:
+def test_a_review_shows_access_without_findings(grafana: FakeGrafana, run: Run) -> None:
     run("access")
     grafana.members = {number: ["ann"] for number in grafana.teams}
     grafana.writes.clear()
@@ -273,11 +273,11 @@ def test_a_review_shows_who_sees_what_and_finds_nothing_where_all_is_well(grafan
     assert found["teams"]["security"] == ["ann"]
     assert found["places"]["folder Security"] == {"team security": "edit", "team compliance": "view"}
     assert found["findings"] == []
-    assert "none: all is as the file says" in run("access", "--review").output
+    assert "none: matches the file" in run("access", "--review").output
     assert not grafana.writes
 
 
-def test_a_review_finds_what_is_not_as_the_file_says(grafana: FakeGrafana, run: Run) -> None:
+def test_a_review_lists_differences_from_the_file(grafana: FakeGrafana, run: Run) -> None:
     run("access")
     grafana.accounts[7] = {"name": "forgotten", "role": "Admin", "isDisabled": False}
     grafana.tokens[7] = [token(1, "old", None), token(2, "ended", "2025-01-01T00:00:00Z", expired=True)]
@@ -286,7 +286,7 @@ def test_a_review_finds_what_is_not_as_the_file_says(grafana: FakeGrafana, run: 
     assert result.exit_code == 1
     for finding in (
         "team platform has no members",
-        "folder Business: the file says that everybody with role Viewer may no longer view",
+        "folder Business: the file says that everyone with role Viewer may no longer view",
         "service account forgotten (role Admin) is not in the file",
         "service account forgotten: token old never expires",
         "forgotten: role Admin, tokens: old for ever",
@@ -295,28 +295,26 @@ def test_a_review_finds_what_is_not_as_the_file_says(grafana: FakeGrafana, run: 
     assert "ended" not in result.output
 
 
-def test_options_that_contradict_are_refused(run: Run) -> None:
+def test_contradicting_options_are_rejected(run: Run) -> None:
     assert run("access", "--review", "--dry-run").exit_code == 2
     assert run("access", "--json").exit_code == 2
 
 
-def test_an_administrator_who_created_a_team_is_no_member_that_counts(
-    grafana: FakeGrafana, run: Run, tmp_path: Path
-) -> None:
+def test_an_administrator_does_not_count_as_a_team_member(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text(PASSWORD)
     by_password = {"GRAFANA_TOKEN_FILE": None, "GRAFANA_ADMIN_PASSWORD_FILE": str(path)}
     run("access", **by_password)
     assert all(members == ["admin"] for members in grafana.members.values())
-    assert "team platform has no members beside administrators" in run("access", "--review", **by_password).output
+    assert "team platform has no members other than administrators" in run("access", "--review", **by_password).output
 
 
-def test_a_server_without_the_role_none_is_named_with_the_remedy(grafana: FakeGrafana, run: Run) -> None:
+def test_a_server_without_the_role_none_is_explained(grafana: FakeGrafana, run: Run) -> None:
     grafana.knows_role_none = False
     assert "the role None needs Grafana 10.2 or later" in run("access").output
 
 
-def test_a_team_that_was_deleted_meanwhile_is_named_with_the_remedy(grafana: FakeGrafana, run: Run) -> None:
+def test_a_team_deleted_concurrently_is_explained(grafana: FakeGrafana, run: Run) -> None:
     grafana.refuse = lambda method, path: (
         (500, {"message": "Failed to create permission"}) if (method, path[:13]) == ("POST", "/api/folders/") else None
     )

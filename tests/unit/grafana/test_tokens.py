@@ -33,9 +33,7 @@ def test_a_token_is_written_and_not_shown(grafana: FakeGrafana, run: Run, tmp_pa
     assert [each.name for each in path.parent.iterdir()] == ["reader"]
 
 
-def test_a_second_token_replaces_the_file_and_names_the_one_that_still_holds(
-    grafana: FakeGrafana, run: Run, tmp_path: Path
-) -> None:
+def test_a_second_token_replaces_the_file_and_lists_the_first(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
     grafana.tokens[5] = [token(1, "ended", "2025-01-01T00:00:00Z", expired=True)]
     path = tmp_path / "reader"
     run("token", ACCOUNT, "--expires", "1d", "--output", str(path))
@@ -49,27 +47,25 @@ def test_a_second_token_replaces_the_file_and_names_the_one_that_still_holds(
 
 
 @pytest.mark.parametrize("lifetime", ["0d", "0s", "59s", "91d", "never", "-1d", ""])
-def test_a_token_that_does_not_end_in_time_is_refused(
-    grafana: FakeGrafana, run: Run, tmp_path: Path, lifetime: str
-) -> None:
+def test_a_too_long_lifetime_is_rejected(grafana: FakeGrafana, run: Run, tmp_path: Path, lifetime: str) -> None:
     result = run("token", ACCOUNT, f"--expires={lifetime}", "--output", str(tmp_path / "reader"))
     assert result.exit_code == 2
     assert not grafana.writes
 
 
-def test_without_a_lifetime_there_is_no_token(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+def test_a_token_needs_a_lifetime(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
     assert run("token", ACCOUNT, "--output", str(tmp_path / "reader")).exit_code == 2
     assert not grafana.writes
 
 
-def test_a_file_that_cannot_be_written_costs_no_token(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+def test_no_token_is_created_for_an_unwritable_file(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
     result = run("token", ACCOUNT, "--expires", "1d", "--output", str(tmp_path / "none" / "reader"))
     assert result.exit_code == 1
     assert "cannot be written (No such file or directory)" in result.output
     assert not grafana.writes
 
 
-def test_a_refusal_leaves_the_old_token_in_place(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+def test_an_error_of_grafana_keeps_the_old_token(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
     path = tmp_path / "out" / "reader"
     path.parent.mkdir()
     path.write_text("old")
@@ -81,9 +77,9 @@ def test_a_refusal_leaves_the_old_token_in_place(grafana: FakeGrafana, run: Run,
     assert [each.name for each in path.parent.iterdir()] == ["reader"]
 
 
-def test_accounts_that_are_unknown_or_disabled_get_none(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+def test_unknown_and_disabled_accounts_get_no_token(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
     output = str(tmp_path / "reader")
-    assert "`trust-otel grafana access` makes" in run("token", "x", "--expires", "1d", "--output", output).output
+    assert "`trust-otel grafana access` creates" in run("token", "x", "--expires", "1d", "--output", output).output
     grafana.accounts[5]["isDisabled"] = True
     assert "is disabled" in run("token", ACCOUNT, "--expires", "1d", "--output", output).output
     assert not grafana.writes
@@ -93,7 +89,7 @@ def test_no_token_is_made_without_expiry(url: str, grafana: FakeGrafana) -> None
     # Without api_key_max_seconds_to_live, Grafana accepts it whatever the limit in days.
     grafana.token_max_seconds = None
     with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False) as client:
-        with pytest.raises(GrafanaError, match="a lifetime of 0 s is refused"):
+        with pytest.raises(GrafanaError, match="invalid lifetime of 0 s"):
             Grafana(client).create_token(5, "forever", 0)
         assert not grafana.writes
         body = {"name": "forever", "secondsToLive": 0}
@@ -103,7 +99,7 @@ def test_no_token_is_made_without_expiry(url: str, grafana: FakeGrafana) -> None
         assert client.post("/api/serviceaccounts/5/tokens", json=body).status_code == 400
 
 
-def test_a_refusal_that_is_a_bare_string_is_reported(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
+def test_an_error_that_is_a_bare_string_is_shown(grafana: FakeGrafana, run: Run, tmp_path: Path) -> None:
     grafana.token_day_limit = 30
     result = run("token", ACCOUNT, "--expires", "60d", "--output", str(tmp_path / "reader"))
     assert result.exit_code == 1

@@ -48,13 +48,13 @@ def with_go(tmp_path: Path) -> Path:
     return builds
 
 
-def test_the_explicit_setting_wins(tmp_path: Path, thing: Binary, environ: dict[str, str]) -> None:
+def test_the_explicit_setting_takes_precedence(tmp_path: Path, thing: Binary, environ: dict[str, str]) -> None:
     on_path(tmp_path, "3.12.0")
     mine = script(tmp_path / "mine", "#!/bin/sh\n")
     assert find(thing, environ | {"TRUST_OTEL_THING_BINARY": str(mine)}, silent) == mine
 
 
-def test_an_explicit_setting_that_names_nothing_is_an_error_not_a_fallback(
+def test_an_explicit_setting_without_an_executable_is_an_error(
     tmp_path: Path, thing: Binary, environ: dict[str, str]
 ) -> None:
     on_path(tmp_path, "3.12.0")
@@ -68,17 +68,17 @@ def test_path_comes_before_the_cache(tmp_path: Path, thing: Binary, environ: dic
     assert find(thing, environ, silent) == installed
 
 
-def test_another_version_on_path_is_passed_over_and_named(
+def test_an_incompatible_version_on_path_is_ignored_and_reported(
     tmp_path: Path, thing: Binary, environ: dict[str, str]
 ) -> None:
     installed = on_path(tmp_path, "2.42.0")
     ready = script(cached(thing, cache_folder(environ)), "#!/bin/sh\n")
     lines: list[str] = []
     assert find(thing, environ, lines.append) == ready
-    assert lines == [f"The Thing: not {installed}, it is version 2.42.0, not 3.12.0"]
+    assert lines == [f"The Thing: ignoring {installed}, version 2.42.0 instead of 3.12.0"]
 
 
-def test_where_only_one_version_will_do_a_later_one_is_passed_over(
+def test_a_later_version_is_ignored_where_an_exact_one_is_needed(
     tmp_path: Path, thing: Binary, environ: dict[str, str]
 ) -> None:
     exact = replace(thing, exact=True)
@@ -89,7 +89,7 @@ def test_where_only_one_version_will_do_a_later_one_is_passed_over(
     assert find(exact, environ, silent) == installed
 
 
-def test_the_two_promtools_are_not_taken_for_each_other(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_the_two_promtools_are_distinguished(tmp_path: Path, environ: dict[str, str]) -> None:
     every = binaries()
     for new, old in (("promtool", "promtool_2_42"), ("promtool_2_42", "promtool")):
         installed = script(
@@ -104,7 +104,7 @@ def test_the_two_promtools_are_not_taken_for_each_other(tmp_path: Path, environ:
     "said",
     ["thing, version 3.12.0 (branch: x)", "version v3.12.0", 'msg="Redis Metrics Exporter 3.12.0-2+b4  build date'],
 )
-def test_a_version_is_read_however_a_component_says_it(
+def test_versions_are_parsed_from_all_components(
     tmp_path: Path, thing: Binary, environ: dict[str, str], said: str
 ) -> None:
     installed = script(tmp_path / "path" / "thing", f"#!/bin/sh\necho '{said}'\n")
@@ -126,7 +126,7 @@ def test_compatible_versions(found: tuple[int, int, int], pinned: tuple[int, int
     assert compatible(found, pinned) is expected
 
 
-def test_what_is_nowhere_is_built_once(tmp_path: Path, thing: Binary, environ: dict[str, str]) -> None:
+def test_a_missing_executable_is_built_once(tmp_path: Path, thing: Binary, environ: dict[str, str]) -> None:
     builds = with_go(tmp_path)
     lines: list[str] = []
     first = find(thing, environ, lines.append)
@@ -139,7 +139,7 @@ def test_what_is_nowhere_is_built_once(tmp_path: Path, thing: Binary, environ: d
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_nobody_else_can_change_what_is_built(
+def test_built_executables_are_not_writable_by_others(
     tmp_path: Path, thing: Binary, environ: dict[str, str], umask: int
 ) -> None:
     builds = with_go(tmp_path)
@@ -161,9 +161,7 @@ def test_nobody_else_can_change_what_is_built(
     assert builds.read_text() == "built\n" * 2
 
 
-def test_two_processes_do_not_build_the_same_thing_twice(
-    tmp_path: Path, thing: Binary, environ: dict[str, str]
-) -> None:
+def test_concurrent_builds_of_one_executable_run_once(tmp_path: Path, thing: Binary, environ: dict[str, str]) -> None:
     builds = with_go(tmp_path)
     context = multiprocessing.get_context("fork")
     both = [context.Process(target=find, args=(thing, environ, silent)) for _ in range(2)]
@@ -175,7 +173,7 @@ def test_two_processes_do_not_build_the_same_thing_twice(
     assert builds.read_text() == "built\n"
 
 
-def test_a_failed_build_shows_the_end_of_its_log_and_the_remedies(
+def test_a_failed_build_shows_the_end_of_its_log_and_fixes(
     tmp_path: Path, thing: Binary, environ: dict[str, str]
 ) -> None:
     script(tmp_path / "path" / "go", "#!/bin/sh\nseq 1 100\necho 'go: no such module' >&2\nexit 1\n")
@@ -185,12 +183,12 @@ def test_a_failed_build_shows_the_end_of_its_log_and_the_remedies(
     assert "The Thing 3.12.0 could not be built: compiling ended with exit status 1." in text
     assert "    100\n    go: no such module\n" in text
     assert "    85\n" not in text
-    assert f"The whole log: {tmp_path}/cache/trust-otel/logs/thing.log" in text
+    assert f"Full log: {tmp_path}/cache/trust-otel/logs/thing.log" in text
     assert "set TRUST_OTEL_THING_BINARY to the path of thing 3.12.0" in text
     assert not cached(thing, cache_folder(environ)).exists()
 
 
-def test_without_go_the_error_names_the_component_and_the_remedies(tmp_path: Path, thing: Binary) -> None:
+def test_without_go_the_error_names_the_component_and_fixes(tmp_path: Path, thing: Binary) -> None:
     nothing = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     with pytest.raises(BinaryUnavailable) as caught:
         find(thing, nothing, silent)
@@ -208,13 +206,13 @@ def test_without_apt_the_error_says_where_the_package_is(tmp_path: Path, thing: 
         find(replace(thing, recipe=replace(thing.recipe, tool=APT)), nothing, silent)
     assert str(caught.value) == (
         "The Thing 3.12.0 was not found, and apt-get is not installed to fetch it.\n"
-        "Either run this on Debian 12, whose package it is,\n"
+        "Either run this on Debian 12, which has the package,\n"
         "or set TRUST_OTEL_THING_BINARY to the path of thing 3.12.0,\n"
         "or run the stack with Docker (monitoring/compose)."
     )
 
 
-def test_a_package_is_read_fresh_lists_for_fetched_and_unpacked(tmp_path: Path, environ: dict[str, str]) -> None:
+def test_a_package_is_downloaded_and_unpacked(tmp_path: Path, environ: dict[str, str]) -> None:
     # Stand in for the two programs of Debian; the real ones are used by `trust-otel stack build`.
     script(
         tmp_path / "path" / "apt-get",
@@ -244,7 +242,7 @@ def test_the_cache_is_under_the_home_folder_unless_it_is_set(tmp_path: Path) -> 
         assert cache_folder(environ) == Path.home() / ".cache" / "trust-otel"
 
 
-def test_a_changed_file_or_command_means_another_executable(tmp_path: Path) -> None:
+def test_a_changed_file_or_command_changes_the_fingerprint(tmp_path: Path) -> None:
     file = tmp_path / "go.mod"
     file.write_text("one")
     recipe = Recipe("thing", (Step("compiling", ("go", "build")),), (file,))
@@ -255,7 +253,7 @@ def test_a_changed_file_or_command_means_another_executable(tmp_path: Path) -> N
     assert len({first, second, Recipe("thing", (Step("compiling", ("go", "install")),), (file,)).fingerprint()}) == 3
 
 
-def test_a_changed_file_of_a_folder_means_another_executable_and_the_build_gets_the_folder(
+def test_a_changed_file_in_a_directory_changes_the_fingerprint(
     tmp_path: Path, thing: Binary, environ: dict[str, str]
 ) -> None:
     folder = tmp_path / "extension"

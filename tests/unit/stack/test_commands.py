@@ -56,7 +56,7 @@ def test_up_detached_then_up_then_down(
     assert CliRunner().invoke(stack, ["status"]).exit_code == 1
 
 
-def test_an_executable_that_cannot_be_had_keeps_none_of_the_others_from_being_built(
+def test_an_unavailable_executable_does_not_prevent_other_builds(
     tmp_path: Path, fake_binaries: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     missing = fake_binaries.pop("TRUST_OTEL_NODE_EXPORTER_BINARY")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trust_ops.stack import Addresses, ComponentError, Inputs, Stack, Target
-from trust_ops.stack.components import COMPONENTS, Launch, Start
+from trust_ops.stack.components import COMPONENTS, Launch, StartContext
 from trust_ops.stack.files import prometheus_files
 from trust_ops.stack.recipes import binaries
 from trust_ops.stack.state import port_of
@@ -20,11 +20,11 @@ INPUTS = Inputs(
 )
 
 
-def start(tmp_path: Path, *components: str, inputs: Inputs = INPUTS) -> Start:
-    return Start(Path("/bin/thing"), tmp_path, Addresses.on_free_ports(), inputs, frozenset(components))
+def start(tmp_path: Path, *components: str, inputs: Inputs = INPUTS) -> StartContext:
+    return StartContext(Path("/bin/thing"), tmp_path, Addresses.on_free_ports(), inputs, frozenset(components))
 
 
-def launch(start: Start, name: str) -> Launch:
+def launch(start: StartContext, name: str) -> Launch:
     return COMPONENTS[name].prepare(start)
 
 
@@ -59,7 +59,7 @@ def test_every_component_has_a_binary_and_an_address_of_its_own() -> None:
         ("redis-exporter", "redis"),
     ],
 )
-def test_a_component_listens_on_loopback_only_and_prometheus_is_told(tmp_path: Path, name: str, file: str) -> None:
+def test_a_component_listens_on_loopback_and_is_scraped(tmp_path: Path, name: str, file: str) -> None:
     started = start(tmp_path, name)
     port = port_of(COMPONENTS[name].address(started.addresses))
     assert listens(launch(started, name)) == [port]
@@ -84,7 +84,7 @@ def test_two_alertmanagers_have_each_other_as_peers(tmp_path: Path) -> None:
     assert len(set(storages)) == 2
 
 
-def test_a_password_is_on_no_command_line(tmp_path: Path) -> None:
+def test_passwords_are_not_on_command_lines(tmp_path: Path) -> None:
     secret = Inputs(postgresql="postgresql://u:secret@h", redis="redis://u:secret@h")
     for name in ("postgres-exporter", "redis-exporter"):
         launched = launch(start(tmp_path, name, inputs=secret), name)
@@ -102,10 +102,10 @@ def test_a_password_is_on_no_command_line(tmp_path: Path) -> None:
         ("redis-exporter", "redis"),
     ],
 )
-def test_a_component_without_its_input_is_refused(
+def test_a_component_without_its_input_is_rejected(
     tmp_path: Path, fake_binaries: dict[str, str], name: str, field: str
 ) -> None:
-    message = rf"{name} cannot be started: give the stack Inputs\({field}=\.\.\.\)"
+    message = rf"{name} cannot be started: pass Inputs\({field}=\.\.\.\)"
     with pytest.raises(ComponentError, match=message):
         Stack(tmp_path, components=(name,))
     with pytest.raises(ComponentError, match=message):

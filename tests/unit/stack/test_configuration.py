@@ -103,6 +103,6 @@ def test_in_an_installed_package_the_files_are_beside_the_code(tmp_path: Path, m
     assert files.collector_config() == packaged
 
 
-def test_a_missing_file_is_named_with_the_places_looked_at() -> None:
-    with pytest.raises(FileNotFoundError, match=r"collector/no.yaml is missing: looked for .*files/collector/no.yaml"):
+def test_a_missing_file_is_named_with_the_searched_paths() -> None:
+    with pytest.raises(FileNotFoundError, match=r"collector/no.yaml is missing: searched .*files/collector/no.yaml"):
         files.project_file("collector/no.yaml")

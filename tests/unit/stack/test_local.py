@@ -51,7 +51,7 @@ def test_leaving_stops_everything_and_keeps_the_addresses(tmp_path: Path, fake_b
         assert stack.up() == first
 
 
-def test_an_address_that_was_taken_meanwhile_is_replaced(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
+def test_an_address_in_use_is_replaced(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
     with Stack(tmp_path, environ=fake_binaries) as stack:
         first = stack.up()
     with (
@@ -61,7 +61,7 @@ def test_an_address_that_was_taken_meanwhile_is_replaced(tmp_path: Path, fake_bi
         assert stack.up().otlp_http != first.otlp_http
 
 
-def test_a_state_whose_processes_are_gone_is_replaced(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
+def test_a_state_without_running_processes_is_replaced(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
     with Stack(tmp_path, environ=fake_binaries) as stack:
         stack.up()
         state = records(tmp_path)
@@ -73,7 +73,7 @@ def test_a_state_whose_processes_are_gone_is_replaced(tmp_path: Path, fake_binar
         assert [component.running for component in stack.status()] == [False, False]
         stack.up()
         assert os.getpid() not in pids(stack).values()
-    assert lines[0] == "the last stack of this folder was not stopped and is gone; new start"
+    assert lines[0] == "the previous stack of this directory exited without being stopped; starting a new one"
 
 
 def test_one_component_killed_and_started_keeps_its_address(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
@@ -93,7 +93,7 @@ def test_one_component_killed_and_started_keeps_its_address(tmp_path: Path, fake
         assert stack.addresses() == addresses
 
 
-def test_a_component_that_ends_at_once_is_reported_with_its_log_and_nothing_is_left(
+def test_a_component_that_exits_on_start_is_reported_with_its_log(
     tmp_path: Path, fake_binaries: dict[str, str]
 ) -> None:
     broken = script(tmp_path / "broken", "#!/bin/sh\necho 'bad configuration: line 3' >&2\nexit 1\n")
@@ -175,7 +175,7 @@ Stack(pathlib.Path({str(tmp_path)!r}), environ={fake_binaries!r}, detached=True)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022])
-def test_what_a_stack_keeps_is_for_nobody_else(tmp_path: Path, fake_binaries: dict[str, str], umask: int) -> None:
+def test_the_files_of_a_stack_are_private(tmp_path: Path, fake_binaries: dict[str, str], umask: int) -> None:
     folder = tmp_path / "state" / "stack"
     before = os.umask(umask)
     try:
@@ -206,7 +206,7 @@ def test_components_make_private_files(tmp_path: Path) -> None:
     assert [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("data", "data/file")] == [0o700, 0o600]
 
 
-def test_a_folder_of_another_user_is_refused(
+def test_a_directory_of_another_user_is_rejected(
     tmp_path: Path, fake_binaries: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
@@ -214,7 +214,7 @@ def test_a_folder_of_another_user_is_refused(
         Stack(tmp_path / "run", environ=fake_binaries).up()
 
 
-def test_processes_that_somebody_else_wrote_down_get_no_signal(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
+def test_a_state_file_writable_by_others_is_not_trusted(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
     with Stack(tmp_path, environ=fake_binaries) as stack:
         stack.up()
         (tmp_path / "stack.json").chmod(0o666)

@@ -15,7 +15,7 @@ def test_every_port_can_be_listened_on() -> None:
             pass
 
 
-def test_a_port_that_is_listened_on_is_not_free() -> None:
+def test_a_port_in_use_is_not_free() -> None:
     with socket.create_server((LOOPBACK, 0)) as server:
         port = server.getsockname()[1]
         assert not all_free([port])

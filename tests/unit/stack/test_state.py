@@ -13,7 +13,7 @@ from trust_ops.stack import processes
 from trust_ops.stack.state import OPTIONAL, Addresses, ProcessRecord, State, load, port_of, save
 
 
-def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_state_is_loaded(tmp_path: Path) -> None:
     state = State(Addresses.on_free_ports(), {"collector": ProcessRecord(12, 34.5)})
     save(tmp_path / "stack.json", state)
     assert load(tmp_path / "stack.json") == state
@@ -21,14 +21,14 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"addresses": {}, "processes": {}}'])
-def test_a_file_that_is_not_a_state_is_no_state(tmp_path: Path, content: str) -> None:
+def test_an_invalid_state_file_is_ignored(tmp_path: Path, content: str) -> None:
     file = tmp_path / "stack.json"
     file.write_text(content)
     assert load(file) is None
     assert load(tmp_path / "missing.json") is None
 
 
-def test_a_file_of_a_version_with_other_components_is_no_state(tmp_path: Path) -> None:
+def test_a_state_with_other_components_is_ignored(tmp_path: Path) -> None:
     addresses = Addresses.on_free_ports()
     file = tmp_path / "stack.json"
     for older in (addresses.always(), asdict(addresses) | {"optional": {}}):
@@ -43,7 +43,7 @@ def test_addresses_are_on_different_loopback_ports() -> None:
     assert all(url.startswith("http://127.0.0.1:") for url in urls)
 
 
-def test_an_address_that_something_listens_on_is_not_free() -> None:
+def test_an_address_in_use_is_not_free() -> None:
     addresses = Addresses.on_free_ports()
     assert addresses.free()
     for url in (addresses.collector_health, addresses.optional["alertmanager-2-cluster"]):
@@ -52,11 +52,11 @@ def test_an_address_that_something_listens_on_is_not_free() -> None:
 
 
 def test_a_url_without_port_is_refused() -> None:
-    with pytest.raises(ValueError, match="names no port"):
+    with pytest.raises(ValueError, match="has no port"):
         port_of("http://127.0.0.1")
 
 
-def test_a_recycled_pid_is_another_process_and_is_never_stopped() -> None:
+def test_a_process_with_a_reused_pid_is_not_stopped() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
         recorded = processes.record(other.pid)
         assert processes.running(recorded)
@@ -70,7 +70,7 @@ def test_a_recycled_pid_is_another_process_and_is_never_stopped() -> None:
         assert other.wait(5) == -signal.SIGTERM
 
 
-def test_a_zombie_does_not_run() -> None:
+def test_a_zombie_is_not_running() -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     recorded = processes.record(child.pid)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -78,7 +78,7 @@ def test_a_zombie_does_not_run() -> None:
     child.wait()
 
 
-def test_a_process_that_ignores_the_polite_signal_is_killed() -> None:
+def test_a_process_that_ignores_sigterm_is_killed() -> None:
     program = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as stubborn:
         assert stubborn.stdout is not None
