@@ -1,4 +1,4 @@
-"""Everything that a drill needs, running: stack, receivers, services with traffic, and what they depend on."""
+"""The environment of a drill: stack, receivers, services with traffic, and their dependencies."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from testbed.drill.postgresql import Cluster, Standby, replicated
 from testbed.drill.receivers import Receivers
 from testbed.drill.redis import Redis
 from testbed.drill.scaling import scaled_seconds, write_scaled
-from testbed.drill.tcp_proxy import Link
+from testbed.drill.tcp_proxy import TcpProxy
 from testbed.load_generator import REPUTATION_FEED, SimulationConfig, SimulationReport, run_simulation
-from testbed.load_generator.operations import ALL_ACTS, calm_acts
+from testbed.load_generator.operations import ALL_OPERATIONS, calm_operations
 from trust_ops.alertmanager_config import files as rendering
 from trust_ops.alertmanager_config import scaled
 from trust_ops.stack import Addresses, Inputs, PrometheusClient, Stack
@@ -31,7 +31,7 @@ from trust_ops.stack.state import port_of
 
 ENVIRONMENT = "drill"
 SERVICE, ARCHIVE, GATEWAY = "trust-service", "trust-archive", "trust-gateway"
-# Operations a second of the traffic.
+# Operations per second of the traffic.
 RATE = 10.0
 
 _COMPONENTS = (
@@ -49,7 +49,7 @@ _MACHINE_RATE = 20.0
 # times it.
 _ARCHIVE_CALLERS, _ARCHIVE_RATE = 2, 25.0
 # By then half an hour (divided) is full of traffic, and can be compared with yesterday.
-_WARM = "40m"
+_WARM_UP = "40m"
 _REVENUE_PER_DOCUMENT = 50.0
 _FAULTY_RULES = """
 groups:
@@ -62,12 +62,12 @@ groups:
 
 
 @dataclass
-class Scene:
-    """What faults act upon.
+class Environment:
+    """The running environment that faults are injected into.
 
     Attributes:
-        factor: How many times faster than in production time runs.
-        folder: Where all logs and data are.
+        factor: Factor by which durations are shortened.
+        folder: Directory of all logs and data.
         gateway: Processes of the instances of the gateway.
     """
 
@@ -77,7 +77,7 @@ class Scene:
     stack: Stack
     addresses: Addresses
     prometheus: PrometheusClient
-    link: Link
+    proxy: TcpProxy
     primary: Cluster
     standby: Standby
     redis: Redis
@@ -93,17 +93,17 @@ class Scene:
 
     @property
     def certificates(self) -> Path:
-        """The folder of certificates that the service watches."""
+        """The directory of certificates that the service monitors."""
         return self.folder / "service" / "certificates"
 
     def seconds(self, duration: str) -> float:
-        """A duration of the rules, as long as it takes here."""
+        """The seconds of a duration of the rules, shortened."""
         return scaled_seconds(duration, self.factor)
 
 
 @contextmanager
-def scene(folder: Path, factor: float, on_progress: Callable[[str], None]) -> Iterator[Scene]:
-    """Start everything, and end it, whatever happens. Raises what the parts raise when they do not start."""
+def environment(folder: Path, factor: float, on_progress: Callable[[str], None]) -> Iterator[Environment]:
+    """Start everything, and stop it at the end. Raises the errors of parts that do not start."""
     folder = folder.resolve()
     with ExitStack() as running:
         on_progress("starting receivers, PostgreSQL with a replica, Redis, Kubernetes' metrics")
@@ -111,12 +111,12 @@ def scene(folder: Path, factor: float, on_progress: Callable[[str], None]) -> It
         primary, standby = running.enter_context(replicated())
         redis = running.enter_context(Redis(folder))
         kubernetes = running.enter_context(Kubernetes())
-        link = running.enter_context(Link())
+        proxy = running.enter_context(TcpProxy())
         _write_configuration(folder, factor, receivers.environment())
-        stack = running.enter_context(_stack(folder, primary, standby, redis, link, on_progress))
-        _make_yesterday(folder, stack.directory / "prometheus" / "data", factor)
+        stack = running.enter_context(_stack(folder, primary, standby, redis, proxy, on_progress))
+        _backfill_yesterday(folder, stack.directory / "prometheus" / "data", factor)
         addresses = stack.up()
-        link.lead_to(port_of(addresses.prometheus))
+        proxy.set_target(port_of(addresses.prometheus))
         stack.scrape("kube-state-metrics", kubernetes.state_metrics())
         stack.scrape("kubelet", kubernetes.kubelets())
         telemetry = _telemetry(addresses, factor)
@@ -135,14 +135,14 @@ def scene(folder: Path, factor: float, on_progress: Callable[[str], None]) -> It
         running.enter_context(again_and_again(callers.validate, _MACHINE_RATE))
         for call in (archive_callers.ask_prices, archive_callers.validate):
             running.enter_context(again_and_again(call, _ARCHIVE_RATE, _ARCHIVE_CALLERS))
-        yield Scene(
+        yield Environment(
             factor=factor,
             folder=folder,
             receivers=receivers,
             stack=stack,
             addresses=addresses,
             prometheus=running.enter_context(PrometheusClient(addresses.prometheus)),
-            link=link,
+            proxy=proxy,
             primary=primary,
             standby=standby,
             redis=redis,
@@ -162,10 +162,10 @@ class Traffic:
     """The simulation's traffic, on a thread of its own.
 
     Args:
-        service: Whom it calls.
-        calm: Whether it leaves out everything that an alert may rightly follow.
-        scenario: What goes wrong meanwhile.
-        seconds: How long that goes wrong, and the traffic lasts unless it is stopped.
+        service: The service to call.
+        calm: Whether to leave out operations that may cause alerts.
+        scenario: The scenario to run.
+        seconds: Duration of the scenario, and of the traffic unless it is stopped.
     """
 
     def __init__(
@@ -182,29 +182,29 @@ class Traffic:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
-        self._under_way = Event()
+        self._running = Event()
         self.report: SimulationReport | None = None
 
     def start(self) -> None:
-        """Begin, unless it goes on."""
+        """Start, unless it is running."""
         if self._thread is None:
             self._loop, self._stop = asyncio.new_event_loop(), asyncio.Event()
             self._thread = Thread(target=self._run, args=(self._loop, self._stop), name="traffic", daemon=True)
             self._thread.start()
 
     def await_operations(self, timeout: float) -> bool:
-        """Wait until the accounts are made and operations begin; whether they do within so many seconds."""
-        return self._under_way.wait(timeout)
+        """Wait until accounts are created and operations start; returns whether they did in time."""
+        return self._running.wait(timeout)
 
     def stop(self) -> None:
-        """End, when what is under way has been answered."""
+        """Stop after running operations have finished."""
         if self._thread is not None and self._loop is not None:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
             self._thread = None
 
     def _run(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-        self.report = loop.run_until_complete(run_simulation(self._config, lambda _: self._under_way.set(), stop))
+        self.report = loop.run_until_complete(run_simulation(self._config, lambda _: self._running.set(), stop))
         loop.close()
 
 
@@ -231,7 +231,7 @@ class Instances:
         return process
 
     def end(self) -> None:
-        """They end when their input does."""
+        """Stop all: they exit when their standard input is closed."""
         for process in self._started:
             if process.stdin is not None:
                 process.stdin.close()
@@ -247,12 +247,12 @@ def _write_configuration(folder: Path, factor: float, environment: Mapping[str, 
     configuration.write_text(configuration.read_text().replace("rule_files:\n", "rule_files:\n- drill-faults.yml\n"))
     alertmanager = folder / "configuration" / "alertmanager"
     rendered = rendering.render(environment, str(alertmanager / rendering.SECRETS))
-    faster = _always_at_work(scaled(rendered.configuration, factor))
+    faster = _without_time_intervals(scaled(rendered.configuration, factor))
     rendering.write(rendering.Rendered(faster, rendered.texts, rendered.secrets), alertmanager)
 
 
-def _always_at_work(configuration: dict[str, object]) -> dict[str, object]:
-    """Without the hours of the day: a drill may be held at night. tests/integration proves the hours."""
+def _without_time_intervals(configuration: dict[str, object]) -> dict[str, object]:
+    """Remove time intervals: a drill may run at night. tests/integration covers them."""
     return _without(configuration, {"mute_time_intervals", "time_intervals"})  # type: ignore[return-value]
 
 
@@ -263,7 +263,7 @@ def _without(node: object, keys: set[str]) -> object:
 
 
 def _stack(
-    folder: Path, primary: Cluster, standby: Standby, redis: Redis, link: Link, on_progress: Callable[[str], None]
+    folder: Path, primary: Cluster, standby: Standby, redis: Redis, proxy: TcpProxy, on_progress: Callable[[str], None]
 ) -> Stack:
     configuration = folder / "configuration"
     inputs = Inputs(
@@ -272,15 +272,15 @@ def _stack(
         postgresql=f"{primary.url}?sslmode=disable",
         postgresql_standby=f"{standby.url}?sslmode=disable",
         redis=redis.url,
-        collector_sends_to=link.url,
+        collector_sends_to=proxy.url,
         collector_queue_size=_QUEUE_SIZE,
     )
     return Stack(folder / "stack", components=_COMPONENTS, inputs=inputs, on_progress=on_progress)
 
 
-def _make_yesterday(folder: Path, data: Path, factor: float) -> None:
-    """Yesterday was as today is to be. It begins late, so that nothing is compared before there is half an hour."""
-    acts = calm_acts(ALL_ACTS)
+def _backfill_yesterday(folder: Path, data: Path, factor: float) -> None:
+    """Backfill yesterday's rates, starting late enough that half an hour of data is compared."""
+    acts = calm_operations(ALL_OPERATIONS)
     documents = sum(
         act.weight for name, act in acts.items() if name in ("document.submit", "document.submit.unreadable")
     )
@@ -295,7 +295,7 @@ def _make_yesterday(folder: Path, data: Path, factor: float) -> None:
             "service:trust_document_processing:rate30m": (labels, rate),
             "service:trust_revenue_amount:rate30m": ({**labels, "trust_currency": "EUR"}, rate * _REVENUE_PER_DOCUMENT),
         },
-        begin=now - day + scaled_seconds(_WARM, factor) + 30,
+        begin=now - day + scaled_seconds(_WARM_UP, factor) + 30,
         end=now - 60,
         scratch=folder,
     )

@@ -20,9 +20,9 @@ from cryptography.x509.oid import NameOID
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from testbed.drill.callers import Callers, again_and_again
-from testbed.drill.environment import Scene
+from testbed.drill.environment import Environment
 from testbed.drill.pressure import disk_filled, memory_taken
-from testbed.drill.trial import Happening
+from testbed.drill.trial import Fault
 from testbed.load_generator.population import BLOCKED_ADDRESS
 from testbed.load_generator.samples import UNTRUSTED_CERTIFICATE, forged
 
@@ -36,76 +36,76 @@ FEW = 14
 _READERS = 6
 
 
-def fault(name: str, *, archive: bool = False) -> Happening:
+def fault(name: str, *, archive: bool = False) -> Fault:
     @contextmanager
-    def happen(scene: Scene) -> Iterator[None]:
-        with (scene.archive if archive else scene.callers).fault(name):
+    def inject(environment: Environment) -> Iterator[None]:
+        with (environment.archive if archive else environment.callers).fault(name):
             yield
 
-    return happen
+    return inject
 
 
 # Availability and latency.
 
 
-def some(fault: str, call: Callable[[Callers], object], times: int) -> Happening:
+def some(fault: str, call: Callable[[Callers], object], times: int) -> Fault:
     """A fault for so few of the archive's callers that the budget burns slowly."""
 
     @contextmanager
-    def happen(scene: Scene) -> Iterator[None]:
-        with scene.archive.fault(fault), ThreadPoolExecutor(times) as callers:
+    def inject(environment: Environment) -> Iterator[None]:
+        with environment.archive.fault(fault), ThreadPoolExecutor(times) as callers:
             for _ in range(times):
-                callers.submit(call, scene.archive)
+                callers.submit(call, environment.archive)
         yield
 
-    return happen
+    return inject
 
 
 @contextmanager
-def few_bad_answers(scene: Scene) -> Iterator[None]:
+def few_bad_answers(environment: Environment) -> Iterator[None]:
     for fault, times in (("answers-broken", FEW), ("answers-slow", 150)):
-        with some(fault, Callers.ask_prices, times)(scene):
+        with some(fault, Callers.ask_prices, times)(environment):
             pass
     yield
 
 
 @contextmanager
-def slow_answers(scene: Scene) -> Iterator[None]:
-    with scene.archive.fault("answers-slow"), again_and_again(scene.archive.ask_prices, 5, _WAITING):
+def slow_answers(environment: Environment) -> Iterator[None]:
+    with environment.archive.fault("answers-slow"), again_and_again(environment.archive.ask_prices, 5, _WAITING):
         yield
 
 
 @contextmanager
-def unjudged(scene: Scene) -> Iterator[None]:
-    with scene.archive.fault("revocation-unknown"):
+def unjudged(environment: Environment) -> Iterator[None]:
+    with environment.archive.fault("revocation-unknown"):
         yield
 
 
 @contextmanager
-def killed_instance(scene: Scene) -> Iterator[None]:
-    scene.gateway.pop().kill()
+def killed_instance(environment: Environment) -> Iterator[None]:
+    environment.gateway.pop().kill()
     yield
 
 
 @contextmanager
-def no_instance(scene: Scene) -> Iterator[None]:
-    while scene.gateway:
-        scene.gateway.pop().kill()
+def no_instance(environment: Environment) -> Iterator[None]:
+    while environment.gateway:
+        environment.gateway.pop().kill()
     try:
         yield
     finally:
-        scene.gateway.append(scene.start_instance())
+        environment.gateway.append(environment.start_instance())
 
 
 @contextmanager
-def memory(_scene: Scene) -> Iterator[None]:
+def memory(_environment: Environment) -> Iterator[None]:
     with memory_taken():
         yield
 
 
 @contextmanager
-def disk(scene: Scene) -> Iterator[None]:
-    with disk_filled(scene.folder / "small-disk"):
+def disk(environment: Environment) -> Iterator[None]:
+    with disk_filled(environment.folder / "small-disk"):
         yield
 
 
@@ -113,76 +113,78 @@ def disk(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def guessed_tokens(scene: Scene) -> Iterator[None]:
-    with again_and_again(lambda: scene.callers.invent_token(GUESSER), 20):
+def guessed_tokens(environment: Environment) -> Iterator[None]:
+    with again_and_again(lambda: environment.callers.invent_token(GUESSER), 20):
         yield
 
 
 @contextmanager
-def forged_certificate(scene: Scene) -> Iterator[None]:
-    scene.callers.validate_over_http(forged(scene.callers.sign()))
+def forged_certificate(environment: Environment) -> Iterator[None]:
+    environment.callers.validate_over_http(forged(environment.callers.sign()))
     yield
 
 
 @contextmanager
-def replayed_session(scene: Scene) -> Iterator[None]:
-    scene.callers.replay_session(_REPLAYER)
+def replayed_session(environment: Environment) -> Iterator[None]:
+    environment.callers.replay_session(_REPLAYER)
     yield
 
 
 @contextmanager
-def blocked_guest(scene: Scene) -> Iterator[None]:
-    scene.callers.log_in("nobody", BLOCKED_ADDRESS)
+def blocked_guest(environment: Environment) -> Iterator[None]:
+    environment.callers.log_in("nobody", BLOCKED_ADDRESS)
     yield
 
 
 @contextmanager
-def impatient_guest(scene: Scene) -> Iterator[None]:
-    with again_and_again(lambda: scene.callers.log_in("nobody", _IMPATIENT), 20):
+def impatient_guest(environment: Environment) -> Iterator[None]:
+    with again_and_again(lambda: environment.callers.log_in("nobody", _IMPATIENT), 20):
         yield
 
 
 @contextmanager
-def lost_audit_records(scene: Scene) -> Iterator[None]:
+def lost_audit_records(environment: Environment) -> Iterator[None]:
     def block() -> None:
-        scene.callers.administer("PUT", "/blocklist/203.0.113.99")
+        environment.callers.administer("PUT", "/blocklist/203.0.113.99")
 
-    with scene.callers.fault("audit-lost"), again_and_again(block, 5):
+    with environment.callers.fault("audit-lost"), again_and_again(block, 5):
         yield
 
 
 @contextmanager
-def sealed_vault(scene: Scene) -> Iterator[None]:
+def sealed_vault(environment: Environment) -> Iterator[None]:
     with httpx.Client(
-        base_url=scene.service.vault_url, headers={"x-vault-token": scene.service.vault_token}, trust_env=False
+        base_url=environment.service.vault_url,
+        headers={"x-vault-token": environment.service.vault_token},
+        trust_env=False,
     ) as vault:
         vault.put("/v1/sys/seal").raise_for_status()
         try:
             yield
         finally:
-            vault.put("/v1/sys/unseal", json={"key": scene.service.vault_token}).raise_for_status()
+            vault.put("/v1/sys/unseal", json={"key": environment.service.vault_token}).raise_for_status()
 
 
 # Certificates.
 
 
 @contextmanager
-def refused_certificates(scene: Scene) -> Iterator[None]:
-    with again_and_again(lambda: scene.callers.validate_over_http(UNTRUSTED_CERTIFICATE), 15):
+def refused_certificates(environment: Environment) -> Iterator[None]:
+    with again_and_again(lambda: environment.callers.validate_over_http(UNTRUSTED_CERTIFICATE), 15):
         yield
 
 
-def expiring(name: str, days_ago: int, days_left: int) -> Happening:
+def expiring(name: str, days_ago: int, days_left: int) -> Fault:
     @contextmanager
-    def happen(scene: Scene) -> Iterator[None]:
-        file = scene.certificates / f"{name}.pem"
+    def inject(environment: Environment) -> Iterator[None]:
+        file = environment.certificates / f"{name}.pem"
         _certify(file, name, days_ago, days_left)
         try:
             yield
         finally:
             _certify(file, name, 0, 365)
 
-    return happen
+    return inject
 
 
 def _certify(file: Path, name: str, days_ago: int, days_left: int) -> None:
@@ -204,8 +206,8 @@ def _certify(file: Path, name: str, days_ago: int, days_left: int) -> None:
 
 
 @contextmanager
-def signer_without_key(scene: Scene) -> Iterator[None]:
-    with scene.callers.fault("signer-broken"), again_and_again(scene.callers.sign, 2):
+def signer_without_key(environment: Environment) -> Iterator[None]:
+    with environment.callers.fault("signer-broken"), again_and_again(environment.callers.sign, 2):
         yield
 
 
@@ -213,85 +215,85 @@ def signer_without_key(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def no_customers(scene: Scene) -> Iterator[None]:
-    scene.stop_traffic()
+def no_customers(environment: Environment) -> Iterator[None]:
+    environment.stop_traffic()
     try:
         yield
     finally:
-        scene.start_traffic()
+        environment.start_traffic()
 
 
 @contextmanager
-def weak_signature(scene: Scene) -> Iterator[None]:
+def weak_signature(environment: Environment) -> Iterator[None]:
     # The service refuses it, which is what is to be seen.
     with suppress(grpc.RpcError):
-        scene.callers.sign("sha1")
+        environment.callers.sign("sha1")
     yield
 
 
 # gRPC.
 
 
-def calls(fault: str, *, stream: bool = False) -> Happening:
+def calls(fault: str, *, stream: bool = False) -> Fault:
     @contextmanager
-    def happen(scene: Scene) -> Iterator[None]:
-        caller = scene.archive
+    def inject(environment: Environment) -> Iterator[None]:
+        caller = environment.archive
         call = caller.validate_stream if stream else caller.validate
         with caller.fault(fault), again_and_again(call, 5, callers=4):
             yield
 
-    return happen
+    return inject
 
 
 # Databases.
 
 
 @contextmanager
-def stopped_database(scene: Scene) -> Iterator[None]:
-    scene.primary.stop()
+def stopped_database(environment: Environment) -> Iterator[None]:
+    environment.primary.stop()
     try:
         yield
     finally:
-        scene.primary.start()
+        environment.primary.start()
 
 
 @contextmanager
-def locked_table(scene: Scene) -> Iterator[None]:
+def locked_table(environment: Environment) -> Iterator[None]:
     def lock() -> None:
-        with psycopg.connect(scene.primary.url) as connection:
+        with psycopg.connect(environment.primary.url) as connection:
             connection.execute("LOCK TABLE documents IN ACCESS EXCLUSIVE MODE")
             time.sleep(0.8)
 
     # Without readers of its own, chance decides whether anybody waits.
-    with again_and_again(lock, 4), again_and_again(scene.callers.rate_document, 5, _READERS):
+    with again_and_again(lock, 4), again_and_again(environment.callers.rate_document, 5, _READERS):
         yield
 
 
 @contextmanager
-def paused_replica(scene: Scene) -> Iterator[None]:
-    scene.standby.pause_replay()
+def paused_replica(environment: Environment) -> Iterator[None]:
+    environment.standby.pause_replay()
     try:
         yield
     finally:
-        scene.standby.resume_replay()
+        environment.standby.resume_replay()
 
 
 @contextmanager
-def stopped_cache(scene: Scene) -> Iterator[None]:
-    scene.redis.stop()
+def stopped_cache(environment: Environment) -> Iterator[None]:
+    environment.redis.stop()
     try:
         yield
     finally:
-        scene.redis.start()
+        environment.redis.start()
 
 
 # Infrastructure.
 
 
-def node(condition: str, status: str) -> Happening:
+def node(condition: str, status: str) -> Fault:
     @contextmanager
-    def happen(scene: Scene) -> Iterator[None]:
-        node = scene.kubernetes.cluster.nodes[0]
+    def inject(environment: Environment) -> Iterator[None]:
+        node = environment.kubernetes.cluster.nodes[0]
         usual = node.conditions[condition]
         node.set_condition(condition, status)
         try:
@@ -299,13 +301,13 @@ def node(condition: str, status: str) -> Happening:
         finally:
             node.set_condition(condition, usual)
 
-    return happen
+    return inject
 
 
 @contextmanager
-def crashing_pod(scene: Scene) -> Iterator[None]:
-    pod = scene.kubernetes.cluster.pods[1]
-    pod.crash_again_and_again(every=scene.seconds("3m"))
+def crashing_pod(environment: Environment) -> Iterator[None]:
+    pod = environment.kubernetes.cluster.pods[1]
+    pod.crash_again_and_again(every=environment.seconds("3m"))
     try:
         yield
     finally:
@@ -313,8 +315,8 @@ def crashing_pod(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def full_container(scene: Scene) -> Iterator[None]:
-    pod = scene.kubernetes.cluster.pods[1]
+def full_container(environment: Environment) -> Iterator[None]:
+    pod = environment.kubernetes.cluster.pods[1]
     usual = pod.working_set_bytes
     pod.working_set_bytes = int(pod.memory_limit_bytes * 0.95)
     try:
@@ -324,8 +326,8 @@ def full_container(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def broken_packets(scene: Scene) -> Iterator[None]:
-    pod = scene.kubernetes.cluster.pods[1]
+def broken_packets(environment: Environment) -> Iterator[None]:
+    pod = environment.kubernetes.cluster.pods[1]
     pod.received.fail(0.05)
     try:
         yield
@@ -336,25 +338,25 @@ def broken_packets(scene: Scene) -> Iterator[None]:
 # What watches the others.
 
 
-def stopped(component: str) -> Happening:
+def stopped(component: str) -> Fault:
     @contextmanager
-    def happen(scene: Scene) -> Iterator[None]:
-        scene.stack.stop(component)
+    def inject(environment: Environment) -> Iterator[None]:
+        environment.stack.stop(component)
         try:
             yield
         finally:
-            scene.stack.start(component)
+            environment.stack.start(component)
 
-    return happen
+    return inject
 
 
 @contextmanager
-def damaged_queue(scene: Scene) -> Iterator[None]:
-    queue = scene.stack.directory / "collector" / "queue"
-    scene.stack.stop("collector")
+def damaged_queue(environment: Environment) -> Iterator[None]:
+    queue = environment.stack.directory / "collector" / "queue"
+    environment.stack.stop("collector")
     for file in queue.glob("exporter_*"):
         file.write_bytes(bytes(file.stat().st_size))
-    scene.stack.start("collector")
+    environment.stack.start("collector")
     try:
         yield
     finally:
@@ -363,31 +365,31 @@ def damaged_queue(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def cut_link(scene: Scene) -> Iterator[None]:
-    scene.link.cut()
+def cut_connection(environment: Environment) -> Iterator[None]:
+    environment.proxy.cut()
     try:
         yield
     finally:
-        scene.link.mend()
+        environment.proxy.restore()
 
 
 @contextmanager
-def late_data(scene: Scene) -> Iterator[None]:
-    _push(scene, {"late": 1.0}, time.time() - 86_400)
+def late_data(environment: Environment) -> Iterator[None]:
+    _push(environment, {"late": 1.0}, time.time() - 86_400)
     yield
 
 
 @contextmanager
-def broken_rule(scene: Scene) -> Iterator[None]:
+def broken_rule(environment: Environment) -> Iterator[None]:
     def push() -> None:
-        _push(scene, {"a": 1.0, "b": 1.0}, time.time())
+        _push(environment, {"a": 1.0, "b": 1.0}, time.time())
 
     with again_and_again(push, 2):
         yield
-    _push(scene, {"a": 0.0, "b": 0.0}, time.time())
+    _push(environment, {"a": 0.0, "b": 0.0}, time.time())
 
 
-def _push(scene: Scene, values: dict[str, float], at: float) -> None:
+def _push(environment: Environment, values: dict[str, float], at: float) -> None:
     """A gauge `drill_fault{part}` by OTLP."""
     request = ExportMetricsServiceRequest()
     resource = request.resource_metrics.add()
@@ -397,7 +399,7 @@ def _push(scene: Scene, values: dict[str, float], at: float) -> None:
         point = metric.gauge.data_points.add(as_double=value, time_unix_nano=int(at * 1e9))
         point.attributes.add(key="part").value.string_value = part
     httpx.post(
-        f"{scene.addresses.otlp_http}/v1/metrics",
+        f"{environment.addresses.otlp_http}/v1/metrics",
         content=request.SerializeToString(),
         headers={"content-type": "application/x-protobuf"},
         trust_env=False,
@@ -405,18 +407,18 @@ def _push(scene: Scene, values: dict[str, float], at: float) -> None:
 
 
 @contextmanager
-def deaf_receiver(scene: Scene) -> Iterator[None]:
-    scene.receivers.fail("slack:business", status=404)
+def deaf_receiver(environment: Environment) -> Iterator[None]:
+    environment.receivers.fail("slack:business", status=404)
     try:
-        with weak_signature(scene):
+        with weak_signature(environment):
             yield
     finally:
-        scene.receivers.restore("slack:business")
+        environment.receivers.restore("slack:business")
 
 
 @contextmanager
-def too_many_kinds(scene: Scene) -> Iterator[None]:
-    pipe = scene.gateway[0].stdin
+def too_many_kinds(environment: Environment) -> Iterator[None]:
+    pipe = environment.gateway[0].stdin
     if pipe is not None:
         pipe.write(b"overflow\n")
         pipe.flush()
@@ -424,20 +426,20 @@ def too_many_kinds(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
-def gone_folder(scene: Scene) -> Iterator[None]:
-    hidden = scene.certificates.with_name("hidden")
-    scene.certificates.rename(hidden)
+def gone_folder(environment: Environment) -> Iterator[None]:
+    hidden = environment.certificates.with_name("hidden")
+    environment.certificates.rename(hidden)
     try:
         yield
     finally:
-        hidden.rename(scene.certificates)
+        hidden.rename(environment.certificates)
 
 
 @contextmanager
-def spoilt_feed(scene: Scene) -> Iterator[None]:
-    usual = scene.feed.read_text()
-    scene.feed.write_text("<html>Service unavailable</html>\n")
+def spoilt_feed(environment: Environment) -> Iterator[None]:
+    usual = environment.feed.read_text()
+    environment.feed.write_text("<html>Service unavailable</html>\n")
     try:
         yield
     finally:
-        scene.feed.write_text(usual)
+        environment.feed.write_text(usual)

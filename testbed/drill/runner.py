@@ -1,4 +1,4 @@
-"""Holds the drill: lets things go wrong, and notes who was told of it, and when."""
+"""Runs the drill: injects faults, and records who was notified and when."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from threading import Event
 
-from testbed.drill.environment import Scene
+from testbed.drill.environment import Environment
 from testbed.drill.receivers import Delivery, Status
 from testbed.drill.trial import ESCALATION_CHANNELS, Expected, Trial
 
 # Longer than the slowest alert takes, which needs a replica to lag by half a minute of real time.
-_PATIENCE_SECONDS: dict[Status, float] = {"firing": 300.0, "resolved": 500.0}
+_TIMEOUT_SECONDS: dict[Status, float] = {"firing": 300.0, "resolved": 500.0}
 _SETTLE_SECONDS = 20.0
 _WATCHDOG = "TrustWatchdog"
 
 
 @dataclass
 class Result:
-    """What became of an alert.
+    """The result for one alert.
 
     Attributes:
-        fault: What went wrong, in words.
+        fault: Description of the fault.
         expected: The alert.
-        fired_seconds: From the fault to the last receiver; None when not all were told.
-        missing: Receivers that were not told that it fires.
-        resolved_seconds: From the end of the fault to the last receiver that was told that it is over.
-        unresolved: Receivers that were not told.
-        wrong: Receivers that were told and should not have been.
-        error: Why the fault could not be made or lifted.
+        fired_seconds: From the fault to the last receiver; None when not all were notified.
+        missing: Receivers that were not notified that it fires.
+        resolved_seconds: From the end of the fault to the last receiver that was notified that it is over.
+        unresolved: Receivers that were not notified.
+        wrong: Receivers that were notified and should not have been.
+        error: Why the fault could not be injected or removed.
     """
 
     fault: str
@@ -44,21 +44,21 @@ class Result:
 
     @property
     def good(self) -> bool:
-        """Whether it fired, reached all its receivers and nobody else, and resolved."""
+        """Whether it fired, reached exactly its receivers, and resolved."""
         return not (self.missing or self.unresolved or self.wrong or self.error)
 
 
 @dataclass
 class Report:
-    """What a drill showed.
+    """The report of a drill.
 
     Attributes:
-        factor: How many times faster than in production time ran.
-        quiet_seconds: How long nothing went wrong before the faults.
-        noise: Alerts that fired meanwhile.
-        heartbeats: How often the dead man's switch was told that alerting works.
-        results: What became of each alert.
-        problems: What the receivers found malformed.
+        factor: Factor by which durations were shortened.
+        quiet_seconds: Time without faults at the start.
+        noise: Alerts that fired in that time.
+        heartbeats: How often the dead man's switch was notified that alerting works.
+        results: The result for each alert.
+        problems: Malformed messages found by the receivers.
     """
 
     factor: float
@@ -70,25 +70,28 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether every alert did what it should, and nothing else happened."""
+        """Whether every alert passed, and there was no noise or problem."""
         return all(result.good for result in self.results) and not (self.noise or self.problems)
 
 
-def perform(
-    scene: Scene, rounds: Sequence[Sequence[Trial]], quiet_seconds: float, on_progress: Callable[[str], None]
+def run(
+    environment: Environment,
+    rounds: Sequence[Sequence[Trial]],
+    quiet_seconds: float,
+    on_progress: Callable[[str], None],
 ) -> Report:
-    """Watch the quiet, then hold every round."""
-    report = Report(scene.factor, quiet_seconds)
-    report.noise = _noise(scene, quiet_seconds, on_progress)
-    report.results = _hold_rounds(scene, rounds, on_progress)
+    """Observe the quiet time, then run every round."""
+    report = Report(environment.factor, quiet_seconds)
+    report.noise = _noise(environment, quiet_seconds, on_progress)
+    report.results = _run_rounds(environment, rounds, on_progress)
     for result in report.results:
-        result.wrong = wrong_receivers(result.expected, scene.receivers.deliveries)
-    report.heartbeats = sum(_names(delivery) == {_WATCHDOG} for delivery in scene.receivers.deliveries)
-    report.problems = scene.receivers.problems
+        result.wrong = wrong_receivers(result.expected, environment.receivers.deliveries)
+    report.heartbeats = sum(_names(delivery) == {_WATCHDOG} for delivery in environment.receivers.deliveries)
+    report.problems = environment.receivers.problems
     return report
 
 
-def _noise(scene: Scene, seconds: float, on_progress: Callable[[str], None]) -> list[str]:
+def _noise(environment: Environment, seconds: float, on_progress: Callable[[str], None]) -> list[str]:
     # A Prometheus finds its targets a few seconds after its start, which are minutes where time runs so fast.
     time.sleep(_SETTLE_SECONDS)
     on_progress(f"quiet for {seconds:.0f} s: no alert may fire")
@@ -96,27 +99,29 @@ def _noise(scene: Scene, seconds: float, on_progress: Callable[[str], None]) -> 
     time.sleep(seconds)
     window = f"{int((time.time() - began) * 1000)}ms"
     firing = f'count_over_time(ALERTS{{alertstate="firing",alertname!="{_WATCHDOG}"}}[{window}])'
-    return sorted({sample.labels["alertname"] for sample in scene.prometheus.query(firing)}) if seconds else []
+    return sorted({sample.labels["alertname"] for sample in environment.prometheus.query(firing)}) if seconds else []
 
 
-def _hold_rounds(scene: Scene, rounds: Sequence[Sequence[Trial]], on_progress: Callable[[str], None]) -> list[Result]:
+def _run_rounds(
+    environment: Environment, rounds: Sequence[Sequence[Trial]], on_progress: Callable[[str], None]
+) -> list[Result]:
     stopped = Event()
-    held: list[tuple[Trial, Future[list[Result]]]] = []
+    running: list[tuple[Trial, Future[list[Result]]]] = []
     with ThreadPoolExecutor(sum(map(len, rounds)) or 1) as pool:
         try:
             for number, trials in enumerate(rounds, 1):
-                wait([result for trial, result in held if not trial.resolves_late or _same_alerts(trial, trials)])
+                wait([result for trial, result in running if not trial.resolves_late or _same_alerts(trial, trials)])
                 on_progress(f"round {number} of {len(rounds)}: {len(trials)} faults at once")
                 lifted = [Event() for _ in trials]
-                held += [
-                    (trial, pool.submit(_hold, scene, trial, event, stopped, on_progress))
+                running += [
+                    (trial, pool.submit(_run_trial, environment, trial, event, stopped, on_progress))
                     for trial, event in zip(trials, lifted, strict=True)
                 ]
                 for event in lifted:
                     event.wait()
-            return [result for _, each in held for result in each.result()]
+            return [result for _, each in running for result in each.result()]
         finally:
-            # After an interrupt: no trial waits any longer, and each puts right what it let go wrong.
+            # After an interrupt, trials stop waiting and remove their faults.
             stopped.set()
 
 
@@ -125,14 +130,14 @@ def _same_alerts(trial: Trial, others: Iterable[Trial]) -> bool:
     return not {each.alert for each in trial.alerts}.isdisjoint(each.alert for other in others for each in other.alerts)
 
 
-def _hold(
-    scene: Scene, trial: Trial, lifted: Event, stopped: Event, on_progress: Callable[[str], None]
+def _run_trial(
+    environment: Environment, trial: Trial, lifted: Event, stopped: Event, on_progress: Callable[[str], None]
 ) -> list[Result]:
     results = [Result(trial.fault, expected) for expected in trial.alerts]
     try:
-        _watch(scene, trial, results, lifted, stopped, on_progress)
+        _observe(environment, trial, results, lifted, stopped, on_progress)
     except Exception as error:
-        # The others must be held all the same.
+        # The other trials must still run.
         on_progress(f"  FAULT FAILED: {trial.fault}: {error!r}")
         for result in results:
             result.error = repr(error)
@@ -141,8 +146,8 @@ def _hold(
     return results
 
 
-def _watch(
-    scene: Scene,
+def _observe(
+    environment: Environment,
     trial: Trial,
     results: list[Result],
     lifted: Event,
@@ -150,57 +155,63 @@ def _watch(
     on_progress: Callable[[str], None],
 ) -> None:
     began = time.time()
-    with trial.happens(scene):
+    with trial.inject(environment):
         for result in results:
-            result.fired_seconds, result.missing = _await(scene, result.expected, "firing", began, stopped)
+            result.fired_seconds, result.missing = _wait_for_receivers(
+                environment, result.expected, "firing", began, stopped
+            )
             if result.missing:
-                on_progress(f"  NOT TOLD: {result.expected}: {', '.join(sorted(result.missing))}")
+                on_progress(f"  NOT NOTIFIED: {result.expected}: {', '.join(sorted(result.missing))}")
             else:
-                on_progress(f"  {result.expected}: told after {result.fired_seconds:.1f} s")
+                on_progress(f"  {result.expected}: notified after {result.fired_seconds:.1f} s")
     ended = time.time()
     lifted.set()
     for result in results:
         if not result.missing:
-            result.resolved_seconds, result.unresolved = _await(scene, result.expected, "resolved", began, stopped)
+            result.resolved_seconds, result.unresolved = _wait_for_receivers(
+                environment, result.expected, "resolved", began, stopped
+            )
             if result.unresolved:
                 on_progress(f"  NOT RESOLVED: {result.expected}: {', '.join(sorted(result.unresolved))}")
             elif result.resolved_seconds is not None:
                 result.resolved_seconds = max(0.0, result.resolved_seconds - (ended - began))
 
 
-def _await(
-    scene: Scene, expected: Expected, status: Status, since: float, stopped: Event
+def _wait_for_receivers(
+    environment: Environment, expected: Expected, status: Status, since: float, stopped: Event
 ) -> tuple[float | None, frozenset[str]]:
-    """How long after `since` the last channel was told; and the channels that were not."""
-    told: dict[str, float] = {}
+    """How long after `since` the last channel was notified; and the channels that were not."""
+    notified: dict[str, float] = {}
 
-    def all_told() -> bool:
-        for delivery in scene.receivers.deliveries:
-            if delivery.at >= since and _tells(delivery, expected, status):
-                told.setdefault(delivery.channel, delivery.at)
-        return expected.channels <= told.keys()
+    def all_notified() -> bool:
+        for delivery in environment.receivers.deliveries:
+            if delivery.at >= since and _notifies(delivery, expected, status):
+                notified.setdefault(delivery.channel, delivery.at)
+        return expected.channels <= notified.keys()
 
-    until = time.monotonic() + _PATIENCE_SECONDS[status]
-    while not scene.receivers.wait_for(all_told, 1) and time.monotonic() < until and not stopped.is_set():
+    until = time.monotonic() + _TIMEOUT_SECONDS[status]
+    while not environment.receivers.wait_for(all_notified, 1) and time.monotonic() < until and not stopped.is_set():
         pass
-    missing = expected.channels - told.keys()
-    return (None if missing else max(told[channel] for channel in expected.channels) - since), missing
+    missing = expected.channels - notified.keys()
+    return (None if missing else max(notified[channel] for channel in expected.channels) - since), missing
 
 
-def _tells(delivery: Delivery, expected: Expected, status: Status) -> bool:
+def _notifies(delivery: Delivery, expected: Expected, status: Status) -> bool:
     return any(alert.status == status and expected.matches(alert) for alert in delivery.alerts)
 
 
 def wrong_receivers(expected: Expected, deliveries: Iterable[Delivery]) -> frozenset[str]:
-    """The channels that were told of an alert and should not have been.
+    """The channels that were notified of an alert and should not have been.
 
     An alert and its escalation go by one name, so that a critical one may have reached the levels too.
     """
-    told = {delivery.channel for delivery in deliveries if any(expected.matches(alert) for alert in delivery.alerts)}
+    notified = {
+        delivery.channel for delivery in deliveries if any(expected.matches(alert) for alert in delivery.alerts)
+    }
     if expected.level:
         return frozenset()
     allowed = expected.channels | (ESCALATION_CHANNELS if expected.severity == "critical" else frozenset())
-    return frozenset(told - allowed)
+    return frozenset(notified - allowed)
 
 
 def _names(delivery: Delivery) -> set[str]:

@@ -320,7 +320,7 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
     (
         Trial(
             "the line from the Collector to Prometheus is cut",
-            faults.cut_link,
+            faults.cut_connection,
             (
                 Expected("TrustCollectorCannotDeliver", "critical", labels={"service": "monitoring"}),
                 Expected("TrustCollectorQueueFilling", "warning", labels={"service": "monitoring"}),

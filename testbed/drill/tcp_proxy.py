@@ -1,4 +1,4 @@
-"""A line between two components that can be cut: a TCP proxy on loopback."""
+"""A TCP proxy on loopback whose connections can be cut."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from trust_ops.stack.ports import LOOPBACK, free_ports
 _CHUNK = 65536
 
 
-class Link:
-    """Passes connections on to a port of loopback while its block is open.
+class TcpProxy:
+    """Forwards connections to a loopback port within a block.
 
-    While it is cut, connections are closed and new ones refused, as by a firewall that says so.
+    While it is cut, connections are closed and new ones refused, as by a rejecting firewall.
     """
 
     def __init__(self) -> None:
@@ -24,14 +24,14 @@ class Link:
         self._cut = False
         self._loop = asyncio.new_event_loop()
         self._connections: set[asyncio.StreamWriter] = set()
-        self._thread = Thread(target=self._run, name="link", daemon=True)
+        self._thread = Thread(target=self._run, name="proxy", daemon=True)
 
     @property
     def url(self) -> str:
-        """Where to connect to."""
+        """The URL to connect to."""
         return f"http://{LOOPBACK}:{self.port}"
 
-    def __enter__(self) -> Link:
+    def __enter__(self) -> TcpProxy:
         self._server = self._loop.run_until_complete(asyncio.start_server(self._pass_on, LOOPBACK, self.port))
         self._thread.start()
         return self
@@ -42,17 +42,17 @@ class Link:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def lead_to(self, port: int) -> None:
-        """Where connections go from now on."""
+    def set_target(self, port: int) -> None:
+        """Set the port to forward new connections to."""
         self._target = port
 
     def cut(self) -> None:
-        """Break the line."""
+        """Close all connections and refuse new ones."""
         self._cut = True
         self._loop.call_soon_threadsafe(self._close_all)
 
-    def mend(self) -> None:
-        """Let connections pass again."""
+    def restore(self) -> None:
+        """Forward connections again."""
         self._cut = False
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""A trial of alerts: a fault, and what must be told to whom because of it."""
+"""A trial: a fault and the alerts that it must cause."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
-from testbed.drill.environment import Scene
+from testbed.drill.environment import Environment
 from testbed.drill.receivers import Alert
 
-Happening = Callable[[Scene], AbstractContextManager[None]]
+Fault = Callable[[Environment], AbstractContextManager[None]]
 
 _TEAMS = {
     ("security", "critical"): {"pagerduty:security", "slack:security", "email:security@trust.test"},
@@ -34,9 +34,9 @@ class Expected:
     Attributes:
         alert: Its name.
         severity: Its severity.
-        team: Whose it is.
-        labels: Labels that tell it from others of its name.
-        level: Level of the escalation, for one that is an escalation.
+        team: The team that owns it.
+        labels: Labels that distinguish it from others with its name.
+        level: Escalation level, for an escalation.
     """
 
     alert: str
@@ -47,7 +47,7 @@ class Expected:
 
     @property
     def channels(self) -> frozenset[str]:
-        """Who must be told, and nobody else."""
+        """The channels that must be notified, and no others."""
         if self.level:
             return frozenset(_ESCALATION[self.level])
         if self.severity == "info":
@@ -68,14 +68,14 @@ class Trial:
     """A fault and its alerts.
 
     Attributes:
-        fault: What goes wrong, in words.
-        happens: Lets it happen while its block is open.
-        alerts: What must be told.
+        fault: Description of the fault.
+        inject: Injects the fault within a block.
+        alerts: The alerts that must fire.
         resolves_late: Whether the alerts resolve minutes after the fault has ended, so that the next rounds need not
             wait for them.
     """
 
     fault: str
-    happens: Happening
+    inject: Fault
     alerts: tuple[Expected, ...]
     resolves_late: bool = False

@@ -1,4 +1,4 @@
-"""Realistic, seeded traffic for the example service, and the totals that it must have caused."""
+"""Realistic, seeded traffic for the example service, with the expected totals of its metrics."""
 
 from __future__ import annotations
 

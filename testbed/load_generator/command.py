@@ -33,41 +33,47 @@ class Duration(click.ParamType[float]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))
         if match is None:
-            self.fail(f"{value!r} is no duration such as 60, 60s or 5m", param, ctx)
+            self.fail(f"{value!r} is not a duration such as 60, 60s or 5m", param, ctx)
         return float(match[1]) * _SECONDS[match[2]]
 
 
-_SCENARIOS_HELP = "\b\nScenarios, each of which ends by itself:\n" + "\n".join(
+_SCENARIOS_HELP = "\b\nScenarios:\n" + "\n".join(
     f"  {scenario.name:<15} {scenario.help}" for scenario in SCENARIOS.values()
 )
 
 
 @click.command(epilog=_SCENARIOS_HELP)
-@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="Where the service is.")
-@click.option("--grpc-target", help="Where its gRPC interface is, such as 127.0.0.1:50051; without it no gRPC.")
+@click.option("--url", default="http://127.0.0.1:8000", show_default=True, help="URL of the service.")
+@click.option("--grpc-target", help="gRPC address of the service, such as 127.0.0.1:50051; without it, no gRPC calls.")
 @click.option(
     "--admin-token",
     envvar="TRUST_SERVICE_ADMIN_TOKEN",
     show_envvar=True,
     required=True,
-    help="Token of its administration.",
+    help="Token of the admin API.",
 )
 @click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True, help="Operations a second."
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Operations per second.",
 )
-@click.option("--duration", type=Duration(), default="60s", show_default=True, help="How long: 60, 60s, 5m, 1h.")
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same operations.")
+@click.option("--duration", type=Duration(), default="60s", show_default=True, help="Duration: 60, 60s, 5m, 1h.")
 @click.option(
-    "--concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Most operations at a time."
+    "--seed", type=int, default=1, show_default=True, help="Random seed; the same seed gives the same operations."
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), default=64, show_default=True, help="Maximum concurrent operations."
 )
 @click.option(
     "--scenario",
     type=click.Choice(sorted(SCENARIOS)),
-    help="Let one of the scenarios below happen meanwhile.",
+    help="Run one of the scenarios below.",
 )
-@click.option("--calm", is_flag=True, help="Leave out everything that an alert may rightly follow.")
-@click.option("--vault-url", envvar="VAULT_ADDR", show_envvar=True, help="The Vault that `vault-sealed` seals.")
-@click.option("--vault-token", envvar="VAULT_TOKEN", show_envvar=True, help="Its token, and its key to unseal.")
+@click.option("--calm", is_flag=True, help="Leave out operations that may cause alerts.")
+@click.option("--vault-url", envvar="VAULT_ADDR", show_envvar=True, help="Vault for the scenario `vault-sealed`.")
+@click.option("--vault-token", envvar="VAULT_TOKEN", show_envvar=True, help="Token and unseal key of the Vault.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def simulate(
     url: str,
@@ -83,9 +89,9 @@ def simulate(
     vault_token: str | None,
     as_json: bool,
 ) -> None:
-    """Drive the example service with realistic traffic, and print the totals that it caused.
+    """Send realistic traffic to the example service, and print the expected totals.
 
-    The totals are PromQL selectors, each with the value that Prometheus must show for a freshly started service.
+    The totals are PromQL selectors with the value that Prometheus must return for a freshly started service.
     """
     errors = Console(stderr=True)
     config = SimulationConfig(
@@ -113,7 +119,7 @@ def simulate(
 
 
 async def _until_interrupted(config: SimulationConfig, on_progress: Callable[[Progress], None]) -> SimulationReport:
-    """Let Ctrl-C end the simulation in good order; a second one ends it at once."""
+    """Stop gracefully on Ctrl-C; a second one interrupts."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
 
@@ -127,12 +133,12 @@ async def _until_interrupted(config: SimulationConfig, on_progress: Callable[[Pr
 
 def _usable(grpc_target: str | None, errors: Console) -> str | None:
     if grpc_target is None:
-        errors.print("gRPC is left out: no --grpc-target")
+        errors.print("gRPC is disabled: no --grpc-target")
         return None
     try:
         import_module("testbed.load_generator.machines")
     except Exception as reason:  # whatever an old grpcio or protobuf thinks of it
-        errors.print(f"gRPC is left out: {reason}")
+        errors.print(f"gRPC is disabled: {reason}")
         return None
     return grpc_target
 

@@ -1,15 +1,15 @@
-"""What can go wrong with a request of the simulation."""
+"""Errors of the load generator."""
 
 from __future__ import annotations
 
 
 class SimulationError(Exception):
-    """The simulation cannot start; the text says why."""
+    """The load generator cannot start; the message says why."""
 
 
 class UnansweredError(Exception):
-    """No answer came, so what the service did is unknown."""
+    """There was no response, so the outcome is unknown."""
 
 
 class UnexpectedAnswerError(Exception):
-    """An answer came that does not tell what the service did."""
+    """The response does not determine the outcome."""

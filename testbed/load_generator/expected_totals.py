@@ -1,4 +1,4 @@
-"""The totals that a simulation caused, as PromQL selectors, each with the value that it must have."""
+"""The expected totals of the traffic, as PromQL selectors with their values."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from trust_otel.semconv.definitions import Metric
 Labels = tuple[tuple[str, str], ...]
 
 
-class Truth:
-    """Sums up what was done and answered; knows which sums an unanswered request has made uncertain."""
+class ExpectedTotals:
+    """Accumulates expected totals, and tracks which ones unanswered requests made uncertain."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, Labels], float] = {}
-        self._doubts: list[tuple[str, Labels]] = []
-        # Also when nobody logs in.
+        self._uncertain: list[tuple[str, Labels]] = []
+        # Present even without logins.
         self.session(0)
 
     def totals(self) -> dict[str, float]:
@@ -22,14 +22,14 @@ class Truth:
 
     def uncertain(self) -> list[str]:
         """Selectors whose value may be higher than their total, or for sessions lower."""
-        return [_selector(*series) for series in sorted(self._sums) if self._doubted(*series)]
+        return [_selector(*series) for series in sorted(self._sums) if self._is_uncertain(*series)]
 
-    def doubt(self, metric: Metric, **labels: str) -> None:
-        """Note that an unanswered request may have counted in series with these labels."""
-        self._doubts.append((metric.prometheus_name, _sorted(labels)))
+    def mark_uncertain(self, metric: Metric, **labels: str) -> None:
+        """Mark series with these labels as uncertain because of an unanswered request."""
+        self._uncertain.append((metric.prometheus_name, _sorted(labels)))
 
     def http(self, method: str, route: str, status: int) -> None:
-        """A request; an empty route stands for a path that the service does not have."""
+        """A request; the route is empty for an unknown path."""
         self._count(
             metrics.HTTP_SERVER_REQUEST_DURATION,
             http_request_method=method,
@@ -50,7 +50,7 @@ class Truth:
                 )
 
     def certificate(self, operation: str, certificate_type: str, problem: str | None) -> None:
-        """A certificate operation; `problem` is why it was refused, None when it was not."""
+        """A certificate operation; `problem` is why it failed, or None."""
         self._count(
             metrics.TRUST_CERTIFICATE_OPERATION_DURATION,
             trust_certificate_operation=operation,
@@ -160,9 +160,9 @@ class Truth:
     def _add(self, name: str, labels: Labels, amount: float) -> None:
         self._sums[name, labels] = self._sums.get((name, labels), 0) + amount
 
-    def _doubted(self, name: str, labels: Labels) -> bool:
+    def _is_uncertain(self, name: str, labels: Labels) -> bool:
         family = name.removesuffix("_count").removesuffix("_sum")
-        return any(family == metric and set(known) <= set(labels) for metric, known in self._doubts)
+        return any(family == metric and set(known) <= set(labels) for metric, known in self._uncertain)
 
 
 def _outcome(success: bool) -> str:

@@ -1,4 +1,4 @@
-"""Requests that nobody should send: a service's series must not grow by them."""
+"""Fuzzed requests, which must not create new series in the service."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _LETTERS = string.ascii_letters + string.digits
 
 
 async def hostile_requests(url: str, count: int, seed: int) -> Counter[int | str]:
-    """Send random methods, paths, hosts and user agents; what came back: statuses, or names of errors."""
-    chance = Random(seed)  # noqa: S311 (it need not surprise anybody)
-    requests = iter([_request(chance) for _ in range(count)])
+    """Send random methods, paths, hosts and user agents; returns counts of statuses and error names."""
+    rng = Random(seed)  # noqa: S311 (not for security)
+    requests = iter([_request(rng) for _ in range(count)])
     answers: Counter[int | str] = Counter()
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
 
@@ -36,38 +36,38 @@ async def hostile_requests(url: str, count: int, seed: int) -> Counter[int | str
     return answers
 
 
-def _request(chance: Random) -> tuple[str, str, dict[str, str]]:
+def _request(rng: Random) -> tuple[str, str, dict[str, str]]:
     headers = {
-        "host": f"{_word(chance)}.example",
-        "user-agent": f"{_word(chance)}/{chance.random()}",
-        "x-forwarded-for": ".".join(str(chance.randrange(256)) for _ in range(4)),
+        "host": f"{_word(rng)}.example",
+        "user-agent": f"{_word(rng)}/{rng.random()}",
+        "x-forwarded-for": ".".join(str(rng.randrange(256)) for _ in range(4)),
     }
-    return _method(chance), _path(chance), headers
+    return _method(rng), _path(rng), headers
 
 
-def _method(chance: Random) -> str:
-    return _word(chance).upper() if chance.random() < 0.3 else chance.choice(_KNOWN_METHODS)
+def _method(rng: Random) -> str:
+    return _word(rng).upper() if rng.random() < 0.3 else rng.choice(_KNOWN_METHODS)
 
 
-def _path(chance: Random) -> str:
+def _path(rng: Random) -> str:
     """A third each: where the service is, below it, and anywhere."""
-    path = chance.choice((_known, _below, _anywhere))(chance)
-    return f"{path}?{_word(chance)}={_word(chance)}"
+    path = rng.choice((_known, _below, _anywhere))(rng)
+    return f"{path}?{_word(rng)}={_word(rng)}"
 
 
-def _known(chance: Random) -> str:
-    return chance.choice(_KNOWN_PATHS)
+def _known(rng: Random) -> str:
+    return rng.choice(_KNOWN_PATHS)
 
 
-def _below(chance: Random) -> str:
-    return chance.choice(_KNOWN_FOLDERS) + _word(chance)
+def _below(rng: Random) -> str:
+    return rng.choice(_KNOWN_FOLDERS) + _word(rng)
 
 
-def _anywhere(chance: Random) -> str:
-    words = [_word(chance) for _ in range(chance.randint(1, 4))]
-    strange = quote("".join(chr(chance.randrange(32, 0x2FFF)) for _ in range(4)))
+def _anywhere(rng: Random) -> str:
+    words = [_word(rng) for _ in range(rng.randint(1, 4))]
+    strange = quote("".join(chr(rng.randrange(32, 0x2FFF)) for _ in range(4)))
     return "/" + "/".join([*words, strange])
 
 
-def _word(chance: Random) -> str:
-    return "".join(chance.choices(_LETTERS, k=chance.randint(3, 12)))
+def _word(rng: Random) -> str:
+    return "".join(rng.choices(_LETTERS, k=rng.randint(3, 12)))

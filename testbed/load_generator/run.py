@@ -1,4 +1,4 @@
-"""Runs the plan at a steady rate, whether or not the service keeps up."""
+"""Runs operations at a constant rate, regardless of the service's speed."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from testbed.load_generator.errors import UnansweredError, UnexpectedAnswerError
-from testbed.load_generator.expected_totals import Truth
-from testbed.load_generator.operations import ALL_ACTS, PEOPLE_ACTS, calm_acts
+from testbed.load_generator.expected_totals import ExpectedTotals
+from testbed.load_generator.operations import ALL_OPERATIONS, PEOPLE_OPERATIONS, calm_operations
 from testbed.load_generator.plan import plan
 from testbed.load_generator.scenarios import SCENARIOS, Target
 from testbed.load_generator.setup import set_up
-from testbed.load_generator.state import Operation, World
+from testbed.load_generator.state import Operation, State
 from testbed.load_generator.web import Web
 
 _PROGRESS_SECONDS = 0.5
-# A timer that fires late is no reason to leave out what was due in time.
+# Tolerance for late timers.
 _LATE_SECONDS = 1
 
 
 @dataclass(frozen=True)
 class SimulationConfig:
-    """What to simulate.
+    """Options of the load generator.
 
     Attributes:
         url: Base URL of the service.
@@ -56,7 +56,7 @@ class SimulationConfig:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a simulation is."""
+    """Progress of the load generator."""
 
     planned: int
     begun: int
@@ -66,7 +66,7 @@ class Progress:
 
 @dataclass
 class SimulationReport:
-    """What a simulation did.
+    """The report of the load generator.
 
     Attributes:
         operations: Operations that were begun.
@@ -97,33 +97,33 @@ async def run_simulation(
     Raises:
         SimulationError: The service does not answer, or does not accept the token.
     """
-    truth = Truth()
-    world = World(Web(config.url, truth), truth)
+    expected = ExpectedTotals()
+    state = State(Web(config.url, expected), expected)
     try:
         if config.grpc_target is not None:
             from testbed.load_generator.machines import Machines
 
-            world.machines = Machines(config.grpc_target)
-        await set_up(world, config.admin_token)
-        return await _Run(config, world, on_progress, stop or asyncio.Event()).run()
+            state.machines = Machines(config.grpc_target)
+        await set_up(state, config.admin_token)
+        return await _Run(config, state, on_progress, stop or asyncio.Event()).run()
     finally:
-        await world.close()
+        await state.close()
 
 
 class _Run:
     def __init__(
         self,
         config: SimulationConfig,
-        world: World,
+        state: State,
         on_progress: Callable[[Progress], None] | None,
         stop: asyncio.Event,
     ) -> None:
         self._config = config
-        self._world = world
+        self._state = state
         self._on_progress = on_progress
         self._stop = stop
-        acts = PEOPLE_ACTS if world.machines is None else ALL_ACTS
-        self._acts = calm_acts(acts) if config.calm else acts
+        operation_types = PEOPLE_OPERATIONS if state.machines is None else ALL_OPERATIONS
+        self._operation_types = calm_operations(operation_types) if config.calm else operation_types
         self._planned = round(config.rate * config.duration_seconds)
         self._slots = asyncio.Semaphore(config.concurrency)
         self._under_way: set[asyncio.Task[None]] = set()
@@ -134,41 +134,41 @@ class _Run:
 
     async def run(self) -> SimulationReport:
         self._began = time.monotonic()
-        progress = asyncio.create_task(self._tell_progress())
-        going_wrong = asyncio.create_task(self._let_go_wrong())
+        progress = asyncio.create_task(self._report_progress())
+        scenario = asyncio.create_task(self._run_scenario())
         try:
             await self._begin_operations()
             if self._under_way:
                 await asyncio.wait(self._under_way)
             if self._stop.is_set():
-                going_wrong.cancel()
+                scenario.cancel()
             with suppress(asyncio.CancelledError):
-                await going_wrong
+                await scenario
         finally:
             progress.cancel()
-            going_wrong.cancel()
+            scenario.cancel()
             self._show_progress()
         if self._fault is not None:
             raise self._fault
         return self._finish()
 
-    async def _let_go_wrong(self) -> None:
+    async def _run_scenario(self) -> None:
         config = self._config
         if config.scenario is not None:
-            target = Target(self._world, config.admin_token, config.vault_url, config.vault_token)
-            await SCENARIOS[config.scenario].perform(target, config.duration_seconds)
+            target = Target(self._state, config.admin_token, config.vault_url, config.vault_token)
+            await SCENARIOS[config.scenario].run(target, config.duration_seconds)
 
     async def _begin_operations(self) -> None:
-        operations = islice(plan(self._config.seed, self._acts), self._planned)
+        operations = islice(plan(self._config.seed, self._operation_types), self._planned)
         for number, operation in enumerate(operations):
             await self._wait_until(number / self._config.rate)
             await self._slots.acquire()
             if self._is_over():
                 self._slots.release()
                 return
-            task = asyncio.create_task(self._perform(operation))
+            task = asyncio.create_task(self._run(operation))
             self._under_way.add(task)
-            task.add_done_callback(self._put_away)
+            task.add_done_callback(self._operation_done)
             self._report.operations += 1
 
     async def _wait_until(self, due: float) -> None:
@@ -184,23 +184,23 @@ class _Run:
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
-    async def _perform(self, operation: Operation) -> None:
+    async def _run(self, operation: Operation) -> None:
         try:
-            await self._acts[operation.kind].perform(self._world, operation)
+            await self._operation_types[operation.kind].run(self._state, operation)
         except UnansweredError:
             self._report.unanswered += 1
         except UnexpectedAnswerError as answer:
             seen = self._report.unexpected
             seen[str(answer)] = seen.get(str(answer), 0) + 1
 
-    def _put_away(self, task: asyncio.Task[None]) -> None:
+    def _operation_done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._slots.release()
         self._ended += 1
         if not task.cancelled():
             self._fault = self._fault or task.exception()
 
-    async def _tell_progress(self) -> None:
+    async def _report_progress(self) -> None:
         while True:
             self._show_progress()
             await asyncio.sleep(_PROGRESS_SECONDS)
@@ -212,6 +212,6 @@ class _Run:
     def _finish(self) -> SimulationReport:
         self._report.skipped = self._planned - self._report.operations
         self._report.duration_seconds = self._elapsed()
-        self._report.truth = self._world.truth.totals()
-        self._report.uncertain = self._world.truth.uncertain()
+        self._report.truth = self._state.expected.totals()
+        self._report.uncertain = self._state.expected.uncertain()
         return self._report

@@ -19,7 +19,7 @@ from testbed.load_generator.population import (
     Machine,
     Person,
 )
-from testbed.load_generator.state import Account, MachineAccount, Operation, World
+from testbed.load_generator.state import Account, MachineAccount, Operation, State
 from testbed.load_generator.web import json_of
 from trust_otel.semconv import metrics
 
@@ -28,27 +28,27 @@ _ADMINISTERING = (metrics.TRUST_AUTH_ATTEMPTS, metrics.TRUST_AUDIT_EVENTS)
 _STOCK = 8
 
 
-async def set_up(world: World, admin_token: str) -> None:
+async def set_up(state: State, admin_token: str) -> None:
     try:
-        await _create_callers(world, admin_token)
-        await _log_everybody_in(world)
-        await _fill_stock(world)
+        await _create_callers(state, admin_token)
+        await _log_everybody_in(state)
+        await _fill_stock(state)
     except (UnansweredError, UnexpectedAnswerError) as error:
         raise SimulationError(f"the service cannot be set up: {error}") from error
 
 
-async def _create_callers(world: World, admin_token: str) -> None:
+async def _create_callers(state: State, admin_token: str) -> None:
     for person in population.people():
-        account = await create_account(world, admin_token, person)
-        world.accounts.setdefault(person.role, []).append(account)
+        account = await create_account(state, admin_token, person)
+        state.accounts.setdefault(person.role, []).append(account)
     for machine in population.machines():
-        created = await _create_machine(world, admin_token, machine)
-        world.machine_accounts[machine.role] = created
-    await _put(world, admin_token, "/admin/blocklist/{address}", BLOCKED_ADDRESS, None)
-    world.truth.audit("address.block", success=True)
+        created = await _create_machine(state, admin_token, machine)
+        state.machine_accounts[machine.role] = created
+    await _put(state, admin_token, "/admin/blocklist/{address}", BLOCKED_ADDRESS, None)
+    state.expected.audit("address.block", success=True)
 
 
-async def create_account(world: World, admin_token: str, person: Person) -> Account:
+async def create_account(state: State, admin_token: str, person: Person) -> Account:
     """Give a person an account with a password of its own."""
     password = secrets.token_urlsafe()
     wanted = {
@@ -58,21 +58,21 @@ async def create_account(world: World, admin_token: str, person: Person) -> Acco
         "client": person.client,
         "totp": person.totp,
     }
-    answer = await _put(world, admin_token, "/admin/accounts/{name}", person.name, wanted)
-    world.truth.audit("account.put", success=True)
+    answer = await _put(state, admin_token, "/admin/accounts/{name}", person.name, wanted)
+    state.expected.audit("account.put", success=True)
     return Account(person, password, json_of(answer)["totp_secret"])
 
 
-async def _create_machine(world: World, admin_token: str, machine: Machine) -> MachineAccount:
+async def _create_machine(state: State, admin_token: str, machine: Machine) -> MachineAccount:
     wanted = {"role": machine.role, "country": machine.country}
-    answer = await _put(world, admin_token, "/admin/machines/{name}", machine.name, wanted)
-    world.truth.audit("machine.put", success=True)
+    answer = await _put(state, admin_token, "/admin/machines/{name}", machine.name, wanted)
+    state.expected.audit("machine.put", success=True)
     return MachineAccount(machine, json_of(answer)["token"])
 
 
-async def _put(world: World, admin_token: str, route: str, name: str, body: object) -> httpx.Response:
+async def _put(state: State, admin_token: str, route: str, name: str, body: object) -> httpx.Response:
     folder, _, _ = route.partition("{")
-    answer = await world.web.send(
+    answer = await state.web.send(
         "PUT",
         route,
         expect=(201, 204),
@@ -82,42 +82,42 @@ async def _put(world: World, admin_token: str, route: str, name: str, body: obje
         token=admin_token,
         body=body,
     )
-    world.truth.authentication("token", success=True, country=population.country_of(ADMINISTRATOR))
+    state.expected.authentication("token", success=True, country=population.country_of(ADMINISTRATOR))
     return answer
 
 
-async def _log_everybody_in(world: World) -> None:
-    accounts = [account for accounts in world.accounts.values() for account in accounts]
+async def _log_everybody_in(state: State) -> None:
+    accounts = [account for accounts in state.accounts.values() for account in accounts]
     for number, account in enumerate(accounts):
-        token = await logins.log_in(world, account, account.person.address(number))
+        token = await logins.log_in(state, account, account.person.address(number))
         if token is None:
             raise SimulationError(f"the service does not let {account.person.name} in")
         account.token = token
 
 
-async def _fill_stock(world: World) -> None:
+async def _fill_stock(state: State) -> None:
     """Certificates of every type: good ones, revoked ones, and ones that expire at once."""
     for number in range(_STOCK):
         for certificate_type in CERTIFICATE_TYPES:
-            issued = await certificates.issue(world, _first(number), certificate_type)
+            issued = await certificates.issue(state, _first(number), certificate_type)
             if issued is not None:
-                world.good.append(issued)
+                state.good.append(issued)
     for certificate_type in CERTIFICATE_TYPES:
-        issued = await certificates.issue(world, _first(0), certificate_type)
+        issued = await certificates.issue(state, _first(0), certificate_type)
         if issued is not None:
-            await certificates.revoke(world, _first(0), issued)
-        short_lived = await certificates.issue(world, _first(0), certificate_type, validity_seconds=1)
+            await certificates.revoke(state, _first(0), issued)
+        short_lived = await certificates.issue(state, _first(0), certificate_type, validity_seconds=1)
         if short_lived is not None:
-            world.expired.append(short_lived)
+            state.expired.append(short_lived)
     expired_at = time.monotonic() + 2
     for number in range(_STOCK):
-        await documents.submit(world, _first(number))
-        await signatures.sign(world, _first(number))
+        await documents.submit(state, _first(number))
+        await signatures.sign(state, _first(number))
     await asyncio.sleep(max(0, expired_at - time.monotonic()))
 
 
 def _first(number: int) -> Operation:
-    """An operation that leaves nothing to chance."""
+    """An operation that leaves nothing to rng."""
     return Operation(
         kind="set up",
         pick=number,

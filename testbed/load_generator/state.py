@@ -1,4 +1,4 @@
-"""The state of a simulation: who is logged in, and what the service has issued so far."""
+"""The state of the load generator: accounts, and what the service has issued so far."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from testbed.load_generator.expected_totals import Truth
+from testbed.load_generator.expected_totals import ExpectedTotals
 from testbed.load_generator.population import Machine, Person
 from testbed.load_generator.web import Web
 
 if TYPE_CHECKING:
     from testbed.load_generator.machines import Machines
 
-_Thing = TypeVar("_Thing")
+_Item = TypeVar("_Item")
 
-_REMEMBERED = 500
+_MAX_REMEMBERED = 500
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing to do, with everything that chance decides about it.
+    """One thing to do, with everything that rng decides about it.
 
     Attributes:
         kind: What is done.
@@ -78,14 +78,14 @@ class Signed:
     certificate: str
 
 
-def _recent() -> deque[_Thing]:
-    return deque(maxlen=_REMEMBERED)
+def _recent() -> deque[_Item]:
+    return deque(maxlen=_MAX_REMEMBERED)
 
 
 @dataclass
-class World:
+class State:
     web: Web
-    truth: Truth
+    expected: ExpectedTotals
     machines: Machines | None = None
     business: bool = True
     """Whether anybody hands in documents."""
@@ -106,5 +106,5 @@ class World:
         return one_of(self.accounts[role], operation)
 
 
-def one_of(things: Sequence[_Thing], operation: Operation) -> _Thing:
-    return things[operation.pick % len(things)]
+def one_of(items: Sequence[_Item], operation: Operation) -> _Item:
+    return items[operation.pick % len(items)]

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from testbed.load_generator.errors import UnansweredError, UnexpectedAnswerError
-from testbed.load_generator.expected_totals import Truth
+from testbed.load_generator.expected_totals import ExpectedTotals
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 
@@ -20,9 +20,9 @@ _KEEP_ALIVE_SECONDS = 2
 
 
 class Web:
-    def __init__(self, url: str, truth: Truth) -> None:
+    def __init__(self, url: str, expected: ExpectedTotals) -> None:
         self.url = url
-        self._truth = truth
+        self._expected = expected
         self._ssl = ssl.create_default_context()
         self._clients: list[httpx.AsyncClient] = []
         self._free: list[httpx.AsyncClient] = []
@@ -79,18 +79,20 @@ class Web:
             with self._client() as client:
                 answer = await client.request(method, path or route, headers=headers, json=body)
         except httpx.TransportError as error:
-            self._truth.doubt(metrics.HTTP_SERVER_REQUEST_DURATION, http_request_method=method, http_route=route)
-            self._doubt(touches)
+            self._expected.mark_uncertain(
+                metrics.HTTP_SERVER_REQUEST_DURATION, http_request_method=method, http_route=route
+            )
+            self._mark_uncertain(touches)
             raise UnansweredError(f"{method} {route}: {error!r}") from error
-        self._truth.http(method, route, answer.status_code)
+        self._expected.http(method, route, answer.status_code)
         if answer.status_code not in expect:
-            self._doubt(touches)
+            self._mark_uncertain(touches)
             raise UnexpectedAnswerError(f"{method} {route}: {answer.status_code} {answer.text[:200]}")
         return answer
 
-    def _doubt(self, touches: Sequence[Metric]) -> None:
+    def _mark_uncertain(self, touches: Sequence[Metric]) -> None:
         for metric in touches:
-            self._truth.doubt(metric)
+            self._expected.mark_uncertain(metric)
 
 
 def json_of(answer: httpx.Response) -> dict[str, Any]:

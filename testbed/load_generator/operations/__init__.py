@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from testbed.load_generator.operations import certificates, documents, logins, machines, others, signatures
-from testbed.load_generator.operations.act import Act
+from testbed.load_generator.operations.operation_type import OperationType
 
-PEOPLE_ACTS: dict[str, Act] = {
-    **logins.ACTS,
-    **documents.ACTS,
-    **certificates.ACTS,
-    **signatures.ACTS,
-    **others.ACTS,
+PEOPLE_OPERATIONS: dict[str, OperationType] = {
+    **logins.OPERATION_TYPES,
+    **documents.OPERATION_TYPES,
+    **certificates.OPERATION_TYPES,
+    **signatures.OPERATION_TYPES,
+    **others.OPERATION_TYPES,
 }
-MACHINE_ACTS: dict[str, Act] = machines.ACTS
-ALL_ACTS = {**PEOPLE_ACTS, **MACHINE_ACTS}
+MACHINE_OPERATIONS: dict[str, OperationType] = machines.OPERATION_TYPES
+ALL_OPERATIONS = {**PEOPLE_OPERATIONS, **MACHINE_OPERATIONS}
 
 
-def calm_acts(acts: Mapping[str, Act]) -> dict[str, Act]:
+def calm_operations(operation_types: Mapping[str, OperationType]) -> dict[str, OperationType]:
     """Those that no alert may rightly follow."""
-    return {name: act for name, act in acts.items() if not act.alarming}
+    return {name: operation_type for name, operation_type in operation_types.items() if not operation_type.alarming}

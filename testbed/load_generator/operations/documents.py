@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from testbed.load_generator.operations.act import Act
+from testbed.load_generator.operations.operation_type import OperationType
 from testbed.load_generator.population import CURRENCIES, SILENT_COUNTRY
-from testbed.load_generator.state import Account, Operation, World, one_of
+from testbed.load_generator.state import Account, Operation, State, one_of
 from testbed.load_generator.web import json_of
 from trust_otel.semconv import metrics
 
@@ -25,40 +25,40 @@ _PROCESSING = (
 )
 
 
-async def submit(world: World, operation: Operation) -> None:
-    if not world.business:
+async def submit(state: State, operation: Operation) -> None:
+    if not state.business:
         return
-    await _submit(world, operation, operation.country, _READABLE)
+    await _submit(state, operation, operation.country, _READABLE)
 
 
-async def _submit_unreadable(world: World, operation: Operation) -> None:
-    await _submit(world, operation, operation.country, _UNREADABLE)
+async def _submit_unreadable(state: State, operation: Operation) -> None:
+    await _submit(state, operation, operation.country, _UNREADABLE)
 
 
-async def _submit_to_silent_country(world: World, operation: Operation) -> None:
-    await _submit(world, operation, SILENT_COUNTRY, _READABLE)
+async def _submit_to_silent_country(state: State, operation: Operation) -> None:
+    await _submit(state, operation, SILENT_COUNTRY, _READABLE)
 
 
-async def _submit(world: World, operation: Operation, country: str, content: str) -> None:
-    answer = await world.web.send(
+async def _submit(state: State, operation: Operation, country: str, content: str) -> None:
+    answer = await state.web.send(
         "POST",
         "/documents",
         expect=(201, 503),
         touches=_PROCESSING,
         address=operation.address,
-        token=world.account("clerk", operation).token,
+        token=state.account("clerk", operation).token,
         body=_submission(operation, country, content),
     )
-    world.truth.authorization("document", granted=True)
+    state.expected.authorization("document", granted=True)
     if answer.status_code == 503:
-        world.truth.document(operation.document_type, country, "error", sla_met=False)
+        state.expected.document(operation.document_type, country, "error", sla_met=False)
         return
     receipt = json_of(answer)
     outcome = "success" if receipt["readable"] else "failure"
-    world.truth.document(operation.document_type, country, outcome, sla_met=receipt["sla_met"])
+    state.expected.document(operation.document_type, country, outcome, sla_met=receipt["sla_met"])
     if receipt["readable"]:
-        _pay(world, receipt)
-    world.documents.append(receipt["id"])
+        _pay(state, receipt)
+    state.documents.append(receipt["id"])
 
 
 def _submission(operation: Operation, country: str, content: str) -> dict[str, str]:
@@ -70,8 +70,8 @@ def _submission(operation: Operation, country: str, content: str) -> dict[str, s
     }
 
 
-def _pay(world: World, receipt: dict[str, Any]) -> None:
-    world.truth.money(
+def _pay(state: State, receipt: dict[str, Any]) -> None:
+    state.expected.money(
         revenue=receipt["price"],
         fee=receipt["fee"],
         cost=receipt["cost"],
@@ -81,44 +81,44 @@ def _pay(world: World, receipt: dict[str, Any]) -> None:
     )
 
 
-async def _submit_malformed(world: World, operation: Operation) -> None:
-    await world.web.send(
+async def _submit_malformed(state: State, operation: Operation) -> None:
+    await state.web.send(
         "POST",
         "/documents",
         expect=(422,),
         touches=_PROCESSING,
         address=operation.address,
-        token=world.account("clerk", operation).token,
+        token=state.account("clerk", operation).token,
         body={"document_type": "shopping list"},
     )
     # The service asks who it is before it looks at the body.
-    world.truth.authorization("document", granted=True)
+    state.expected.authorization("document", granted=True)
 
 
-async def _submit_without_right(world: World, operation: Operation) -> None:
-    await world.web.send(
+async def _submit_without_right(state: State, operation: Operation) -> None:
+    await state.web.send(
         "POST",
         "/documents",
         expect=(403,),
         touches=_PROCESSING,
         address=operation.address,
-        token=world.account("auditor", operation).token,
+        token=state.account("auditor", operation).token,
         body=_submission(operation, operation.country, _READABLE),
     )
-    world.truth.authorization("document", granted=False)
+    state.expected.authorization("document", granted=False)
 
 
-async def _read(world: World, operation: Operation) -> None:
-    account = world.account("operator", operation)
-    await _show(world, operation, account, one_of(world.documents, operation), 200)
+async def _read(state: State, operation: Operation) -> None:
+    account = state.account("operator", operation)
+    await _show(state, operation, account, one_of(state.documents, operation), 200)
 
 
-async def _read_missing(world: World, operation: Operation) -> None:
-    await _show(world, operation, world.account("operator", operation), 0, 404)
+async def _read_missing(state: State, operation: Operation) -> None:
+    await _show(state, operation, state.account("operator", operation), 0, 404)
 
 
-async def _show(world: World, operation: Operation, account: Account, document: int, status: int) -> None:
-    await world.web.send(
+async def _show(state: State, operation: Operation, account: Account, document: int, status: int) -> None:
+    await state.web.send(
         "GET",
         "/documents/{document_id}",
         expect=(status,),
@@ -127,34 +127,34 @@ async def _show(world: World, operation: Operation, account: Account, document: 
         address=operation.address,
         token=account.token,
     )
-    world.truth.authorization("document", granted=True)
+    state.expected.authorization("document", granted=True)
 
 
-async def _rate(world: World, operation: Operation) -> None:
-    await world.web.send(
+async def _rate(state: State, operation: Operation) -> None:
+    await state.web.send(
         "POST",
         "/documents/{document_id}/feedback",
         expect=(204,),
         touches=(metrics.TRUST_CUSTOMER_SATISFACTION,),
-        path=f"/documents/{one_of(world.documents, operation)}/feedback",
+        path=f"/documents/{one_of(state.documents, operation)}/feedback",
         address=operation.address,
         body={"score": operation.score},
     )
-    world.truth.satisfaction(operation.score)
+    state.expected.satisfaction(operation.score)
 
 
-async def _ask_prices(world: World, operation: Operation) -> None:
-    await world.web.send("GET", "/documents/prices", expect=(200,), address=operation.address)
+async def _ask_prices(state: State, operation: Operation) -> None:
+    await state.web.send("GET", "/documents/prices", expect=(200,), address=operation.address)
 
 
-ACTS = {
-    "document.submit": Act(20, submit),
-    "document.submit.unreadable": Act(0.5, _submit_unreadable),
-    "document.submit.silent_country": Act(0.2, _submit_to_silent_country, alarming=True),
-    "document.submit.malformed": Act(0.5, _submit_malformed),
-    "document.submit.denied": Act(0.5, _submit_without_right),
-    "document.read": Act(8, _read),
-    "document.read.missing": Act(1, _read_missing),
-    "document.rate": Act(4, _rate),
-    "document.prices": Act(3, _ask_prices),
+OPERATION_TYPES = {
+    "document.submit": OperationType(20, submit),
+    "document.submit.unreadable": OperationType(0.5, _submit_unreadable),
+    "document.submit.silent_country": OperationType(0.2, _submit_to_silent_country, alarming=True),
+    "document.submit.malformed": OperationType(0.5, _submit_malformed),
+    "document.submit.denied": OperationType(0.5, _submit_without_right),
+    "document.read": OperationType(8, _read),
+    "document.read.missing": OperationType(1, _read_missing),
+    "document.rate": OperationType(4, _rate),
+    "document.prices": OperationType(3, _ask_prices),
 }

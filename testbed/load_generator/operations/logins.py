@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 
 from testbed.load_generator import totp
-from testbed.load_generator.operations.act import Act
+from testbed.load_generator.operations.operation_type import OperationType
 from testbed.load_generator.population import (
     BLOCKED_ADDRESS,
     IMPATIENT_ADDRESS,
@@ -13,7 +13,7 @@ from testbed.load_generator.population import (
     REPUTATION_FEED,
     country_of,
 )
-from testbed.load_generator.state import Account, Operation, World
+from testbed.load_generator.state import Account, Operation, State
 from testbed.load_generator.web import json_of
 from trust_otel.semconv import metrics
 
@@ -32,30 +32,30 @@ _LISTED = (metrics.TRUST_SECURITY_THREAT_MATCHES,)
 _TOKEN = (metrics.TRUST_AUTH_ATTEMPTS, metrics.TRUST_SECURITY_INCIDENTS)
 
 
-async def log_in(world: World, account: Account, address: str) -> str | None:
+async def log_in(state: State, account: Account, address: str) -> str | None:
     """Log in with everything that the account needs; None when the service refuses."""
-    token = await give_password(world, account, account.password, address)
+    token = await give_password(state, account, account.password, address)
     if token is not None and account.totp_secret is not None:
-        await give_code(world, token, totp.code(account.totp_secret), address)
+        await give_code(state, token, totp.code(account.totp_secret), address)
     return token
 
 
-async def give_password(world: World, account: Account, password: str, address: str) -> str | None:
+async def give_password(state: State, account: Account, password: str, address: str) -> str | None:
     """Token of the session, which may wait for a code; None when the service refuses."""
     person = account.person
-    answer = await _ask_to_log_in(world, person.name, password, address)
+    answer = await _ask_to_log_in(state, person.name, password, address)
     if answer is None:
         return None
     status, token = answer
-    world.truth.authentication("password", success=status == 200, country=country_of(address))
+    state.expected.authentication("password", success=status == 200, country=country_of(address))
     if status == 200 and account.totp_secret is None:
-        world.truth.session(+1)
+        state.expected.session(+1)
     return token
 
 
-async def _ask_to_log_in(world: World, name: str, password: str, address: str) -> tuple[int, str | None] | None:
+async def _ask_to_log_in(state: State, name: str, password: str, address: str) -> tuple[int, str | None] | None:
     """Status and token; None when the service did not look at the password."""
-    answer = await world.web.send(
+    answer = await state.web.send(
         "POST",
         "/login",
         expect=(200, 401, 403, 429),
@@ -64,17 +64,17 @@ async def _ask_to_log_in(world: World, name: str, password: str, address: str) -
         body={"name": name, "password": password},
     )
     if answer.status_code == 403:
-        world.truth.threat("blocklist")
-        world.truth.incident("blocked_address", "info")
+        state.expected.threat("blocklist")
+        state.expected.incident("blocked_address", "info")
         return None
     if answer.status_code == 429:
-        world.truth.rate_limited("login")
+        state.expected.rate_limited("login")
         return None
     return answer.status_code, json_of(answer).get("token")
 
 
-async def give_code(world: World, token: str, code: str, address: str) -> None:
-    answer = await world.web.send(
+async def give_code(state: State, token: str, code: str, address: str) -> None:
+    answer = await state.web.send(
         "POST",
         "/login/totp",
         expect=(204, 401),
@@ -84,13 +84,13 @@ async def give_code(world: World, token: str, code: str, address: str) -> None:
         body={"code": code},
     )
     success = answer.status_code == 204
-    world.truth.second_factor(success=success)
+    state.expected.second_factor(success=success)
     if success:
-        world.truth.session(+1)
+        state.expected.session(+1)
 
 
-async def _log_out(world: World, token: str, address: str) -> None:
-    await world.web.send(
+async def _log_out(state: State, token: str, address: str) -> None:
+    await state.web.send(
         "POST",
         "/logout",
         expect=(204,),
@@ -98,118 +98,118 @@ async def _log_out(world: World, token: str, address: str) -> None:
         address=address,
         token=token,
     )
-    world.truth.session(-1)
+    state.expected.session(-1)
 
 
-def _someone(world: World, operation: Operation, *, totp: bool) -> Account:
+def _someone(state: State, operation: Operation, *, totp: bool) -> Account:
     candidates = [
-        account for accounts in world.accounts.values() for account in accounts if account.person.totp is totp
+        account for accounts in state.accounts.values() for account in accounts if account.person.totp is totp
     ]
     return candidates[operation.pick % len(candidates)]
 
 
-async def _come_and_go(world: World, operation: Operation) -> None:
-    account = _someone(world, operation, totp=False)
-    token = await log_in(world, account, account.person.address(operation.pick))
+async def _come_and_go(state: State, operation: Operation) -> None:
+    account = _someone(state, operation, totp=False)
+    token = await log_in(state, account, account.person.address(operation.pick))
     if token is not None:
-        await _log_out(world, token, account.person.address(operation.pick))
+        await _log_out(state, token, account.person.address(operation.pick))
 
 
-async def _come_and_go_with_code(world: World, operation: Operation) -> None:
-    account = _someone(world, operation, totp=True)
-    token = await log_in(world, account, account.person.address(operation.pick))
+async def _come_and_go_with_code(state: State, operation: Operation) -> None:
+    account = _someone(state, operation, totp=True)
+    token = await log_in(state, account, account.person.address(operation.pick))
     if token is not None:
-        await _log_out(world, token, account.person.address(operation.pick))
+        await _log_out(state, token, account.person.address(operation.pick))
 
 
-async def _come_and_stay(world: World, operation: Operation) -> None:
-    account = _someone(world, operation, totp=False)
-    await log_in(world, account, account.person.address(operation.pick))
+async def _come_and_stay(state: State, operation: Operation) -> None:
+    account = _someone(state, operation, totp=False)
+    await log_in(state, account, account.person.address(operation.pick))
 
 
-async def _mistype_code(world: World, operation: Operation) -> None:
-    account = _someone(world, operation, totp=True)
-    token = await give_password(world, account, account.password, account.person.address(operation.pick))
+async def _mistype_code(state: State, operation: Operation) -> None:
+    account = _someone(state, operation, totp=True)
+    token = await give_password(state, account, account.password, account.person.address(operation.pick))
     if token is not None and account.totp_secret is not None:
-        await give_code(world, token, totp.wrong_code(account.totp_secret), account.person.address(operation.pick))
+        await give_code(state, token, totp.wrong_code(account.totp_secret), account.person.address(operation.pick))
 
 
-async def _mistype_password(world: World, operation: Operation) -> None:
-    account = _someone(world, operation, totp=False)
-    await give_password(world, account, "not the password", account.person.address(operation.pick))
+async def _mistype_password(state: State, operation: Operation) -> None:
+    account = _someone(state, operation, totp=False)
+    await give_password(state, account, "not the password", account.person.address(operation.pick))
 
 
-async def _try_name(world: World, operation: Operation) -> None:
+async def _try_name(state: State, operation: Operation) -> None:
     name = f"nobody-{operation.pick}"
-    if await _ask_to_log_in(world, name, "not the password", operation.address) is not None:
-        world.truth.authentication("password", success=False, country=country_of(operation.address))
+    if await _ask_to_log_in(state, name, "not the password", operation.address) is not None:
+        state.expected.authentication("password", success=False, country=country_of(operation.address))
 
 
-async def _try_often(world: World, operation: Operation) -> None:
-    account = _someone(world, operation, totp=False)
+async def _try_often(state: State, operation: Operation) -> None:
+    account = _someone(state, operation, totp=False)
     for attempt in range(_BURST):
-        await give_password(world, account, f"guess {attempt}", IMPATIENT_ADDRESS)
+        await give_password(state, account, f"guess {attempt}", IMPATIENT_ADDRESS)
 
 
-async def _come_from_blocked_address(world: World, operation: Operation) -> None:
-    account = _someone(world, operation, totp=False)
-    await give_password(world, account, account.password, BLOCKED_ADDRESS)
+async def _come_from_blocked_address(state: State, operation: Operation) -> None:
+    account = _someone(state, operation, totp=False)
+    await give_password(state, account, account.password, BLOCKED_ADDRESS)
 
 
-async def visit_from_listed_address(world: World) -> None:
+async def visit_from_listed_address(state: State) -> None:
     """Ask for something harmless, from an address of ill repute."""
-    await world.web.send("GET", "/documents/prices", expect=(200,), touches=_LISTED, address=LISTED_ADDRESS)
-    world.truth.threat(REPUTATION_FEED)
+    await state.web.send("GET", "/documents/prices", expect=(200,), touches=_LISTED, address=LISTED_ADDRESS)
+    state.expected.threat(REPUTATION_FEED)
 
 
-async def _come_from_listed_address(world: World, _operation: Operation) -> None:
-    await visit_from_listed_address(world)
+async def _come_from_listed_address(state: State, _operation: Operation) -> None:
+    await visit_from_listed_address(state)
 
 
-async def _look_at_profile(world: World, operation: Operation) -> None:
-    account = world.account("clerk", operation)
-    await world.web.send("GET", "/me", expect=(200,), address=operation.address, token=account.token)
+async def _look_at_profile(state: State, operation: Operation) -> None:
+    account = state.account("clerk", operation)
+    await state.web.send("GET", "/me", expect=(200,), address=operation.address, token=account.token)
 
 
-async def _forget_to_log_in(world: World, operation: Operation) -> None:
-    await world.web.send("GET", "/me", expect=(401,), touches=(metrics.TRUST_AUTH_ATTEMPTS,), address=operation.address)
+async def _forget_to_log_in(state: State, operation: Operation) -> None:
+    await state.web.send("GET", "/me", expect=(401,), touches=(metrics.TRUST_AUTH_ATTEMPTS,), address=operation.address)
     # Nobody says so but trust-otel, which sees the answer.
-    world.truth.authentication("none", success=False, country=country_of(operation.address))
+    state.expected.authentication("none", success=False, country=country_of(operation.address))
 
 
-async def _invent_token(world: World, operation: Operation) -> None:
+async def _invent_token(state: State, operation: Operation) -> None:
     token = secrets.token_urlsafe()
-    await _show_token(world, token, operation.address)
+    await _show_token(state, token, operation.address)
 
 
-async def _replay_token(world: World, operation: Operation) -> None:
-    account = _someone(world, operation, totp=False)
+async def _replay_token(state: State, operation: Operation) -> None:
+    account = _someone(state, operation, totp=False)
     address = account.person.address(operation.pick)
-    token = await log_in(world, account, address)
+    token = await log_in(state, account, address)
     if token is None:
         return
-    await _log_out(world, token, address)
-    await _show_token(world, token, address)
-    world.truth.incident("session_replay", "warning")
+    await _log_out(state, token, address)
+    await _show_token(state, token, address)
+    state.expected.incident("session_replay", "warning")
 
 
-async def _show_token(world: World, token: str, address: str) -> None:
-    await world.web.send("GET", "/me", expect=(401,), touches=_TOKEN, address=address, token=token)
-    world.truth.authentication("token", success=False, country=country_of(address))
+async def _show_token(state: State, token: str, address: str) -> None:
+    await state.web.send("GET", "/me", expect=(401,), touches=_TOKEN, address=address, token=token)
+    state.expected.authentication("token", success=False, country=country_of(address))
 
 
-ACTS = {
-    "login": Act(4, _come_and_go),
-    "login.totp": Act(2, _come_and_go_with_code),
-    "login.stay": Act(0.5, _come_and_stay),
-    "login.wrong_code": Act(0.5, _mistype_code),
-    "login.wrong_password": Act(2, _mistype_password),
-    "login.unknown_name": Act(0.5, _try_name),
-    "login.burst": Act(0.2, _try_often, alarming=True),
-    "login.blocked": Act(0.2, _come_from_blocked_address, alarming=True),
-    "prices.listed": Act(0.2, _come_from_listed_address, alarming=True),
-    "profile": Act(4, _look_at_profile),
-    "profile.anonymous": Act(0.5, _forget_to_log_in),
-    "profile.invented_token": Act(0.3, _invent_token, alarming=True),
-    "profile.replayed_token": Act(0.2, _replay_token, alarming=True),
+OPERATION_TYPES = {
+    "login": OperationType(4, _come_and_go),
+    "login.totp": OperationType(2, _come_and_go_with_code),
+    "login.stay": OperationType(0.5, _come_and_stay),
+    "login.wrong_code": OperationType(0.5, _mistype_code),
+    "login.wrong_password": OperationType(2, _mistype_password),
+    "login.unknown_name": OperationType(0.5, _try_name),
+    "login.burst": OperationType(0.2, _try_often, alarming=True),
+    "login.blocked": OperationType(0.2, _come_from_blocked_address, alarming=True),
+    "prices.listed": OperationType(0.2, _come_from_listed_address, alarming=True),
+    "profile": OperationType(4, _look_at_profile),
+    "profile.anonymous": OperationType(0.5, _forget_to_log_in),
+    "profile.invented_token": OperationType(0.3, _invent_token, alarming=True),
+    "profile.replayed_token": OperationType(0.2, _replay_token, alarming=True),
 }

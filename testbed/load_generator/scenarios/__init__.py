@@ -1,4 +1,4 @@
-"""What may go wrong on purpose while the traffic goes on; every scenario ends by itself and puts things right again."""
+"""What may go wrong on purpose while the traffic goes on; every scenario ends by itself and puts items right again."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from testbed.load_generator.operations import logins
 from testbed.load_generator.population import CLIENT_NAMES, Person
 from testbed.load_generator.scenarios.scenario import Scenario, Target
 from testbed.load_generator.setup import create_account
-from testbed.load_generator.state import Account, World
+from testbed.load_generator.state import Account, State
 
 STUFFING_ADDRESS = "203.0.113.20"
 SCANNING_ADDRESS = "203.0.113.21"
@@ -22,24 +22,24 @@ FAR_AWAY_ADDRESS = "198.18.0.9"
 
 
 async def _attack(target: Target, seconds: float) -> None:
-    world, until = target.world, time.monotonic() + seconds
+    state, until = target.state, time.monotonic() + seconds
     # Apart from the accounts of the traffic, which must not fail because of this.
     victims = await _victims(target)
     await asyncio.gather(
-        _again(until, 0.5, lambda step: _guess(world, _stranger(f"stolen-{step}"), STUFFING_ADDRESS)),
-        _again(until, 0.5, lambda step: _guess(world, victims["sprayed"], _spraying_address(step))),
-        _again(until, 1.5, lambda _: _guess(world, victims["guessed"], GUESSING_ADDRESS)),
-        _again(until, 0.1, lambda step: _scan(world, step)),
-        _again(until, 1, lambda _: _tire(world, victims["tired"])),
-        _again(until, 15, lambda _: _travel(world, victims["travelling"])),
-        _again(until, 5, lambda _: logins.visit_from_listed_address(world)),
+        _again(until, 0.5, lambda step: _guess(state, _stranger(f"stolen-{step}"), STUFFING_ADDRESS)),
+        _again(until, 0.5, lambda step: _guess(state, victims["sprayed"], _spraying_address(step))),
+        _again(until, 1.5, lambda _: _guess(state, victims["guessed"], GUESSING_ADDRESS)),
+        _again(until, 0.1, lambda step: _scan(state, step)),
+        _again(until, 1, lambda _: _tire(state, victims["tired"])),
+        _again(until, 15, lambda _: _travel(state, victims["travelling"])),
+        _again(until, 5, lambda _: logins.visit_from_listed_address(state)),
     )
 
 
 async def _victims(target: Target) -> dict[str, Account]:
     wanted = {"sprayed": False, "guessed": False, "tired": True, "travelling": False}
     return {
-        role: await create_account(target.world, target.admin_token, _person(role, totp=has_code))
+        role: await create_account(target.state, target.admin_token, _person(role, totp=has_code))
         for role, has_code in wanted.items()
     }
 
@@ -52,12 +52,12 @@ def _stranger(name: str) -> Account:
     return Account(Person(name, "clerk", "DE", CLIENT_NAMES[0], totp=False), "", None)
 
 
-async def _again(until: float, pause: float, act: Callable[[int], Awaitable[None]]) -> None:
+async def _again(until: float, pause: float, operation_type: Callable[[int], Awaitable[None]]) -> None:
     for step in count():
         if time.monotonic() >= until:
             return
         try:
-            await act(step)
+            await operation_type(step)
         except (UnansweredError, UnexpectedAnswerError) as error:
             raise SimulationError(f"the attack fails: {error}") from error
         await asyncio.sleep(pause)
@@ -67,25 +67,25 @@ def _spraying_address(step: int) -> str:
     return f"198.19.{step // 250 % 250}.{step % 250 + 1}"
 
 
-async def _guess(world: World, account: Account, address: str) -> None:
-    await logins.give_password(world, account, "not the password", address)
+async def _guess(state: State, account: Account, address: str) -> None:
+    await logins.give_password(state, account, "not the password", address)
 
 
-async def _scan(world: World, step: int) -> None:
-    await world.web.send("GET", "", expect=(404,), path=f"/backup-{step}.zip", address=SCANNING_ADDRESS)
+async def _scan(state: State, step: int) -> None:
+    await state.web.send("GET", "", expect=(404,), path=f"/backup-{step}.zip", address=SCANNING_ADDRESS)
 
 
-async def _tire(world: World, account: Account) -> None:
+async def _tire(state: State, account: Account) -> None:
     """The password is known; the owner is asked again and again for the second factor."""
     address = account.person.address(0)
-    token = await logins.give_password(world, account, account.password, address)
+    token = await logins.give_password(state, account, account.password, address)
     if token is not None and account.totp_secret is not None:
-        await logins.give_code(world, token, totp.wrong_code(account.totp_secret), address)
+        await logins.give_code(state, token, totp.wrong_code(account.totp_secret), address)
 
 
-async def _travel(world: World, account: Account) -> None:
-    await logins.give_password(world, account, account.password, account.person.address(0))
-    await logins.give_password(world, account, account.password, FAR_AWAY_ADDRESS)
+async def _travel(state: State, account: Account) -> None:
+    await logins.give_password(state, account, account.password, account.person.address(0))
+    await logins.give_password(state, account, account.password, FAR_AWAY_ADDRESS)
 
 
 ATTACK = Scenario(

@@ -6,11 +6,11 @@ from testbed.load_generator.scenarios.scenario import Scenario, Target
 
 
 async def _stay_away(target: Target, seconds: float) -> None:
-    target.world.business = False
+    target.state.business = False
     try:
         await asyncio.sleep(seconds)
     finally:
-        target.world.business = True
+        target.state.business = True
 
 
 REVENUE_DROP = Scenario(

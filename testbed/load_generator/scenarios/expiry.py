@@ -16,7 +16,7 @@ async def _expire(target: Target, seconds: float) -> None:
 
 async def _renew(target: Target, wanted: dict[str, int]) -> None:
     await target.administer("/admin/signer/renew", wanted, action="signer.renew")
-    target.world.truth.certificate("renewal", "document_signer", None)
+    target.state.expected.certificate("renewal", "document_signer", None)
 
 
 EXPIRY = Scenario(

@@ -9,13 +9,13 @@ from testbed.load_generator.scenarios.scenario import Scenario, Target
 
 
 def _fault(name: str) -> Callable[[Target, float], Awaitable[None]]:
-    async def perform(target: Target, seconds: float) -> None:
+    async def run(target: Target, seconds: float) -> None:
         await target.administer(
             "/admin/faults/{fault}", {"seconds": seconds}, action="fault.begin", path=f"/admin/faults/{name}"
         )
         await asyncio.sleep(seconds)
 
-    return perform
+    return run
 
 
 AUDIT_GAP = Scenario(

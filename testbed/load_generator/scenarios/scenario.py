@@ -6,21 +6,21 @@ from typing import NamedTuple
 
 from testbed.load_generator.errors import SimulationError, UnansweredError, UnexpectedAnswerError
 from testbed.load_generator.population import ADMINISTRATOR, country_of
-from testbed.load_generator.state import World
+from testbed.load_generator.state import State
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a scenario acts upon.
+    """What a scenario operation_types upon.
 
     Attributes:
-        world: The service with its accounts.
+        state: The service with its accounts.
         admin_token: Token of its administration.
         vault_url: Address of the Vault that it needs; None when there is none to seal.
         vault_token: Token and unseal key of that Vault.
     """
 
-    world: World
+    state: State
     admin_token: str
     vault_url: str | None = None
     vault_token: str | None = None
@@ -32,13 +32,13 @@ class Target:
             SimulationError: It refuses, or does not answer.
         """
         try:
-            await self.world.web.send(
+            await self.state.web.send(
                 "POST", route, expect=(202, 204), path=path, address=ADMINISTRATOR, token=self.admin_token, body=body
             )
         except (UnansweredError, UnexpectedAnswerError) as error:
             raise SimulationError(str(error)) from error
-        self.world.truth.authentication("token", success=True, country=country_of(ADMINISTRATOR))
-        self.world.truth.audit(action, success=True)
+        self.state.expected.authentication("token", success=True, country=country_of(ADMINISTRATOR))
+        self.state.expected.audit(action, success=True)
 
 
 class Scenario(NamedTuple):
@@ -47,9 +47,9 @@ class Scenario(NamedTuple):
     Attributes:
         name: Name on the command line.
         help: What happens.
-        perform: Lets it happen for so many seconds.
+        run: Lets it happen for so many seconds.
     """
 
     name: str
     help: str
-    perform: Callable[[Target, float], Awaitable[None]]
+    run: Callable[[Target, float], Awaitable[None]]

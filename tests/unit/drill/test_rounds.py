@@ -8,7 +8,7 @@ from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
-from testbed.drill.runner import perform
+from testbed.drill.runner import run
 from testbed.drill.trial import Expected, Trial
 
 
@@ -24,25 +24,25 @@ class Receivers:
 
 def _trial(name: str, order: list[str], *, resolves_late: bool = False) -> Trial:
     @contextmanager
-    def happens(_scene: object) -> Iterator[None]:
+    def inject(_environment: object) -> Iterator[None]:
         order.append(f"{name} begins")
         yield
         order.append(f"{name} ends")
 
-    return Trial(name, happens, (Expected(f"Trust{name}"),), resolves_late)
+    return Trial(name, inject, (Expected(f"Trust{name}"),), resolves_late)
 
 
-def _perform(rounds: list[list[Trial]], resolved: dict[str, Event], order: list[str], monkeypatch: Any) -> None:
-    def await_alert(_scene: object, expected: Expected, status: str, *_: object) -> tuple[float, frozenset[str]]:
+def _run(rounds: list[list[Trial]], resolved: dict[str, Event], order: list[str], monkeypatch: Any) -> None:
+    def await_alert(_environment: object, expected: Expected, status: str, *_: object) -> tuple[float, frozenset[str]]:
         if status == "resolved":
             assert resolved.setdefault(expected.alert, Event()).wait(10)
             order.append(f"{expected.alert} resolves")
         return 0.0, frozenset()
 
-    monkeypatch.setattr("testbed.drill.runner._await", await_alert)
+    monkeypatch.setattr("testbed.drill.runner._wait_for_receivers", await_alert)
     monkeypatch.setattr("testbed.drill.runner._SETTLE_SECONDS", 0.0)
-    scene: Any = SimpleNamespace(factor=30, receivers=Receivers())
-    perform(scene, rounds, 0.0, lambda _line: None)
+    environment: Any = SimpleNamespace(factor=30, receivers=Receivers())
+    run(environment, rounds, 0.0, lambda _line: None)
 
 
 def _resolved(*names: str) -> dict[str, Event]:
@@ -54,7 +54,7 @@ def _resolved(*names: str) -> dict[str, Event]:
 
 def test_a_round_waits_for_what_the_round_before_must_resolve(monkeypatch: Any) -> None:
     order: list[str] = []
-    _perform([[_trial("A", order)], [_trial("B", order)]], _resolved("A", "B"), order, monkeypatch)
+    _run([[_trial("A", order)], [_trial("B", order)]], _resolved("A", "B"), order, monkeypatch)
     assert order == ["A begins", "A ends", "TrustA resolves", "B begins", "B ends", "TrustB resolves"]
 
 
@@ -64,17 +64,17 @@ def test_a_round_does_not_wait_for_what_resolves_late(monkeypatch: Any) -> None:
     late = resolved.setdefault("TrustA", Event())
 
     @contextmanager
-    def happens(_scene: object) -> Iterator[None]:
+    def inject(_environment: object) -> Iterator[None]:
         yield
         order.append("B ends")
         late.set()
 
-    rounds = [[_trial("A", order, resolves_late=True)], [Trial("B", happens, (Expected("TrustB"),))]]
-    _perform(rounds, resolved, order, monkeypatch)
+    rounds = [[_trial("A", order, resolves_late=True)], [Trial("B", inject, (Expected("TrustB"),))]]
+    _run(rounds, resolved, order, monkeypatch)
     assert order.index("B ends") < order.index("TrustA resolves")
 
 
 def test_the_same_alert_is_not_tried_again_before_it_has_resolved(monkeypatch: Any) -> None:
     order: list[str] = []
-    _perform([[_trial("A", order, resolves_late=True)], [_trial("A", order)]], _resolved("A"), order, monkeypatch)
+    _run([[_trial("A", order, resolves_late=True)], [_trial("A", order)]], _resolved("A"), order, monkeypatch)
     assert order[:3] == ["A begins", "A ends", "TrustA resolves"]

@@ -172,7 +172,7 @@ def test_ctrl_c_ends_the_command_with_the_totals_so_far(service: TrustService) -
 
 def test_without_a_grpc_target_the_command_says_so_and_leaves_grpc_out(service: TrustService) -> None:
     output, errors = _command(service, "--duration", "2s").communicate(timeout=60)
-    assert "gRPC is left out" in errors
+    assert "gRPC is disabled" in errors
     report = json.loads(output)
     assert report["operations"] == 40
     assert not [selector for selector in report["truth"] if "rpc" in selector]
@@ -186,7 +186,7 @@ def test_without_a_usable_grpcio_the_command_says_so_and_goes_on(
     command = _command(service, "--duration", "2s", "--grpc-target", service.grpc_target)
     output, errors = command.communicate(timeout=60)
     assert command.returncode == 0, errors
-    assert "gRPC is left out: too old" in errors
+    assert "gRPC is disabled: too old" in errors
     assert json.loads(output)["operations"] == 40
 
 

@@ -9,7 +9,7 @@ from threading import Thread
 import httpx
 import pytest
 
-from testbed.drill.tcp_proxy import Link
+from testbed.drill.tcp_proxy import TcpProxy
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -24,13 +24,13 @@ class _Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def link() -> Iterator[Link]:
+def proxy() -> Iterator[TcpProxy]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        with Link() as line:
-            line.lead_to(server.server_port)
+        with TcpProxy() as line:
+            line.set_target(server.server_port)
             yield line
     finally:
         server.shutdown()
@@ -38,22 +38,22 @@ def link() -> Iterator[Link]:
         server.server_close()
 
 
-def test_it_passes_on_what_is_sent_both_ways(link: Link) -> None:
-    assert len(httpx.get(link.url, trust_env=False).content) == 100_000
+def test_it_passes_on_what_is_sent_both_ways(proxy: TcpProxy) -> None:
+    assert len(httpx.get(proxy.url, trust_env=False).content) == 100_000
 
 
-def test_while_it_is_cut_nothing_passes_and_then_all_does(link: Link) -> None:
+def test_while_it_is_cut_nothing_passes_and_then_all_does(proxy: TcpProxy) -> None:
     with httpx.Client(trust_env=False) as kept_alive:
-        kept_alive.get(link.url)
-        link.cut()
+        kept_alive.get(proxy.url)
+        proxy.cut()
         with pytest.raises(httpx.TransportError):
-            kept_alive.get(link.url)
+            kept_alive.get(proxy.url)
         with pytest.raises(httpx.TransportError):
-            httpx.get(link.url, trust_env=False)
-        link.mend()
-        assert kept_alive.get(link.url).status_code == 200
+            httpx.get(proxy.url, trust_env=False)
+        proxy.restore()
+        assert kept_alive.get(proxy.url).status_code == 200
 
 
 def test_where_nobody_listens_the_connection_ends() -> None:
-    with Link() as line, pytest.raises(httpx.TransportError):
+    with TcpProxy() as line, pytest.raises(httpx.TransportError):
         httpx.get(line.url, trust_env=False)

@@ -3,18 +3,18 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from testbed.load_generator.state import Operation, World
+from testbed.load_generator.state import Operation, State
 
 
-class Act(NamedTuple):
+class OperationType(NamedTuple):
     """A kind of operation.
 
     Attributes:
         weight: How often it happens, relative to the others.
-        perform: Does it.
+        run: Does it.
         alarming: Whether an alert may rightly follow, so that a calm simulation leaves it out.
     """
 
     weight: float
-    perform: Callable[[World, Operation], Awaitable[None]]
+    run: Callable[[State, Operation], Awaitable[None]]
     alarming: bool = False
