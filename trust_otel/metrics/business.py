@@ -36,7 +36,7 @@ _SHORT_NAMES = {
 
 
 class BusinessMetrics(Family):
-    """What a product owner watches."""
+    """Business signals."""
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
@@ -60,7 +60,7 @@ class BusinessMetrics(Family):
                 `customer_satisfaction` (a score from 1 to 5).
             value: In units of the currency, or the score.
             attributes: `currency` (ISO 4217), `country` (ISO 3166-1, two letters), `client`; their full names in the
-                conventions serve as well.
+                conventions work too.
         """
         try:
             record = self._business_values.get(name)

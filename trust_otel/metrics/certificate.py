@@ -65,10 +65,10 @@ class CertificateMetrics(Family):
         certificate_type: str | None = None,
         revoked: bool = False,
     ) -> None:
-        """Watch a certificate of the service, or replace what is known of it, as after a renewal.
+        """Show a certificate of the service, or replace it after a renewal.
 
-        In the inventory it is `expiring` when 30 days or fewer are left, or a third of a life shorter than 90 days: a
-        certificate that is renewed every week would otherwise never be anything else.
+        In the inventory it is `expiring` when 30 days or fewer are left, or a third of its lifetime if that is shorter
+        than 90 days: a certificate that is renewed every week would otherwise always be `expiring`.
 
         Args:
             name: Name under which the service keeps it.
@@ -87,7 +87,7 @@ class CertificateMetrics(Family):
 
     @fail_open
     def remove_certificate(self, name: str) -> None:
-        """Stop watching a certificate; its series ends."""
+        """Stop showing a certificate; its series ends."""
         self._certificates.remove(self._name(name))
 
     @fail_open
@@ -96,7 +96,7 @@ class CertificateMetrics(Family):
 
         Args:
             name: Name of the list.
-            next_update: When its issuer promises the next one (RFC 5280, 5.1.2.5); a time without a zone is UTC, a
+            next_update: Its `nextUpdate` (RFC 5280, 5.1.2.5); a time without a zone is UTC, a
                 number is Unix time in seconds.
         """
         try:
@@ -113,17 +113,17 @@ class CertificateMetrics(Family):
 
     @fail_open
     def declare_ocsp_responder(self, responder: str) -> None:
-        """Show the answers of an OCSP responder as 0 before the first, which an alert must not miss."""
+        """Export the responses of an OCSP responder as 0 from the start, so that an alert sees the first one."""
         for status in TRUST_CERTIFICATE_OCSP_STATUS.members:
             self._ocsp_responses(0, _ocsp_labels(responder, str(status)))
 
     @fail_open
     def record_ocsp_response(self, responder: str, *, status: str) -> None:
-        """Count an answer of an OCSP responder (RFC 6960).
+        """Count a response of an OCSP responder (RFC 6960).
 
         Args:
             responder: Name of the responder.
-            status: `good`, `revoked`, `unknown`, or `error` for no answer that can be believed.
+            status: `good`, `revoked`, `unknown`, or `error` for no valid response.
         """
         self._ocsp_responses(1, _ocsp_labels(responder, status))
 
@@ -265,7 +265,7 @@ class _Inventory:
         ]
 
     def _in_use(self) -> Iterable[tuple[_Certificate, Mapping[str, object]]]:
-        # A revoked certificate is not in use, so that its end is nobody's concern.
+        # A revoked certificate is not in use, so its expiry does not matter.
         return [
             (certificate, {"trust.certificate.name": name, "trust.certificate.type": certificate.type})
             for name, certificate in self._copy().items()

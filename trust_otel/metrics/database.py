@@ -42,7 +42,7 @@ class PoolState:
 
 
 class DatabaseMetrics(Family):
-    """What the service asks of its databases."""
+    """Operations, transactions and connection pools."""
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
@@ -82,7 +82,7 @@ class DatabaseMetrics(Family):
         slow = duration >= self._slow_seconds
         kind = (system, namespace, operation)
         if slow or (kind not in self._db_declared and len(self._db_declared) < self._instruments.limits.label_sets):
-            # Shown as 0 before the first slow one, which an alert must not miss.
+            # Exported as 0 from the start, so that an alert sees the first slow one.
             self._db_declared.add(kind)
             self._db_slow_operations(1 if slow else 0, labels)
 
@@ -95,7 +95,7 @@ class DatabaseMetrics(Family):
         )
 
     def record_connection_created(self, pool: str, *, duration: float, error_type: str | None = None) -> None:
-        """Record the seconds to open a connection, or to fail at it."""
+        """Record the seconds that opening a connection took, or failed after."""
         self._db_create_time(duration, {_POOL: pool, "error.type": error_type})
 
     def record_connection_wait(self, pool: str, *, duration: float) -> None:
@@ -111,7 +111,7 @@ class DatabaseMetrics(Family):
         self._db_timeouts(1, {_POOL: pool})
 
     def declare_connection_pool(self, pool: str, *, system: str, namespace: str | None = None) -> None:
-        """Show timeouts and both outcomes of transactions as 0 before the first, which an alert must not miss."""
+        """Export timeouts and both transaction outcomes as 0 from the start, so that an alert sees the first one."""
         self._db_timeouts(0, {_POOL: pool})
         for outcome in TRUST_DB_TRANSACTION_OUTCOME.members:
             self._db_transactions(
@@ -119,7 +119,7 @@ class DatabaseMetrics(Family):
             )
 
     def observe_connection_pools(self, pools: Callable[[], Iterable[PoolState]]) -> None:
-        """Ask for the state of pools at each collection, so that it cannot drift from the truth."""
+        """Read the state of the pools at each collection."""
 
         def by_state() -> Iterable[tuple[float, Mapping[str, object]]]:
             for pool in pools():

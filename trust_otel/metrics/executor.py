@@ -11,7 +11,7 @@ from trust_otel.semconv.metrics import TRUST_EXECUTOR_QUEUE_SIZE, TRUST_EXECUTOR
 
 @dataclass(frozen=True)
 class ExecutorState:
-    """What a thread pool does now."""
+    """The state of a thread pool."""
 
     name: str
     active: int
@@ -23,7 +23,7 @@ class ExecutorMetrics(Family):
     """Thread pools of the service."""
 
     def observe_executors(self, executors: Callable[[], Iterable[ExecutorState]]) -> None:
-        """Ask for the state of thread pools at each collection."""
+        """Read the state of the thread pools at each collection."""
 
         def threads() -> Iterable[tuple[float, Mapping[str, object]]]:
             for executor in executors():

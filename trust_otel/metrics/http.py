@@ -141,7 +141,7 @@ class HttpRequest:
 
 
 class _HandlerCall(Request):
-    """A call of a handler, of whose request only the arguments tell."""
+    """A call of a handler; its arguments are all that is known about the request."""
 
     def __init__(self, metrics: HttpMetrics, route: str, method: str | None, arguments: tuple[Any, ...]) -> None:
         self._metrics = metrics
@@ -181,7 +181,7 @@ class _HandlerCall(Request):
             return
         stop_answering(self._token)
         failure = None
-        # A stream that is closed before its end was answered all the same.
+        # A stream that the client closes early was answered.
         if error is not None and not isinstance(error, GeneratorExit):
             self._status, failure = _status_of_error(error), _failure(error)
         self._measured.finish(route=self._route, status_code=self._status, error_type=failure)

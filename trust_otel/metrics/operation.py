@@ -35,7 +35,7 @@ class Operation(ABC):
         self._reason: str | None = None
 
     def fail(self, reason: str) -> None:
-        """Note that the operation worked and its answer is no, such as `expired`; the reason becomes `error.type`."""
+        """Mark the operation as refused, such as `expired`; the reason becomes `error.type`."""
         self._reason = ERROR_TYPE.other if reason is None else reason
 
     @abstractmethod

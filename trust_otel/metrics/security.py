@@ -39,9 +39,9 @@ _Found = TypeVar("_Found")
 
 
 class SecurityMetrics(Family):
-    """What a security analyst watches.
+    """Security signals.
 
-    Within a request, what the service records keeps the answer from counting for the same thing again.
+    Within a request, an event that the service records is not counted again from the response.
     """
 
     def __init__(self, instruments: Instruments) -> None:
@@ -81,8 +81,8 @@ class SecurityMetrics(Family):
             country: Two letters of ISO 3166-1; by default that of the client's address, when it can be looked up.
             client_address: IPv4 or IPv6 address; by default that of the current request's client. It appears in a
                 series only when it fails often, as TRUST_OTEL_CLIENT_ADDRESS says.
-            account: What the caller claims to be, such as a login name, for the detectors only. It stands in no series
-                and no log, and in memory only as a keyed hash.
+            account: What the caller claims to be, such as a login name, for the detectors only. It appears in no series
+                and no log, and is kept only as a keyed hash.
         """
         request = current_request()
         if request is not None:
@@ -155,8 +155,8 @@ class SecurityMetrics(Family):
     def privileged_operation(self, action: str) -> PrivilegedOperation:
         """Count that a privileged operation begins, as a context manager or a decorator, sync or async.
 
-        Nothing is recorded at its end: the service calls `record_audit_event` with the same action where its record is
-        written. What stays missing was never written to the audit log:
+        Nothing is recorded at its end: the service calls `record_audit_event` with the same action where it writes the
+        audit record. This query finds operations without an audit record:
 
             sum by (trust_audit_action) (increase(trust_audit_operations_total[1h]))
               - sum by (trust_audit_action) (increase(trust_audit_events_total[1h])) > 0
@@ -205,13 +205,13 @@ class SecurityMetrics(Family):
 
     @fail_open
     def request_answered(self, request: Request, status: int | str | None, *, place: str | None) -> None:
-        """Count what an answer says of authentication, authorisation or a rate limit; for instrumentations.
+        """Count what a response implies about authentication, authorisation or a rate limit; for instrumentations.
 
-        It says nothing new when the service recorded something of the same kind, and a 401 or 403 nothing new either
-        when the last thing that the service recorded was a refusal of another kind.
+        Not counted again when the service recorded an event of the same kind itself, nor for a 401 or 403 when the last
+        event that the service recorded was a refusal of another kind.
 
         Args:
-            request: What was answered.
+            request: The request.
             status: Status code of HTTP, or name of the status of gRPC.
             place: Route or method, which is the name of a rate limit; `None` when it is not known.
         """
@@ -228,14 +228,14 @@ class SecurityMetrics(Family):
 
     @fail_open
     def path_not_found(self, request: Request, path: str) -> None:
-        """Tell the detectors that the service has no such path; for instrumentations."""
+        """Pass a request for an unknown path to the detectors; for instrumentations."""
         self._detectors.not_found(self._client_of(request), path)
 
     def _count_unauthenticated(self, request: Request) -> None:
         address, method = self._client_of(request), request.authentication_method()
         country = self._country_of(address)
         self._count_attempt(method or "none", success=False, country=country)
-        # Without credentials nothing was tried: browsers ask like that first.
+        # Without credentials it is no attempt: browsers send such a request first.
         if method is not None:
             self._evaluate_attempt(success=False, country=country, address=address, account=None)
 
@@ -248,7 +248,7 @@ class SecurityMetrics(Family):
     def _evaluate_attempt(
         self, *, success: bool, country: str | None, address: str | None, account: str | None
     ) -> None:
-        """Tell offenders and detectors of an attempt."""
+        """Pass an attempt to the heavy hitters and to the detectors."""
         shown = None if success or address is None else self._address_form.shown(address)
         if shown is not None and not self._offenders.add(shown):
             self._instruments.dropped.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
@@ -302,7 +302,7 @@ class SecurityMetrics(Family):
 
 
 class PrivilegedOperation(Operation):
-    """A privileged operation; how it ended stands in its record in the audit log."""
+    """A privileged operation; its outcome is in its audit record."""
 
     def __init__(self, operations: BoundedCounter, events: BoundedCounter, action: str) -> None:
         super().__init__()
@@ -321,7 +321,7 @@ class PrivilegedOperation(Operation):
 
 
 class _LookUp(Generic[_Found]):
-    """Somebody else's function of an address; when it fails, nothing is known."""
+    """A look-up of an address; returns `None` when it fails."""
 
     def __init__(self, function: Callable[[str], _Found], purpose: str, dropped: DroppedMeasurements) -> None:
         self._function = function
@@ -336,7 +336,7 @@ class _LookUp(Generic[_Found]):
             self._dropped.count("internal_error")
             if not self._failed:
                 self._failed = True
-                # Not what it says: the address could stand in it.
+                # Not the text of the error, which may contain the address.
                 _logger.error(
                     "trust-otel: the %s of a client could not be looked up (%s)", self._purpose, type(error).__name__
                 )

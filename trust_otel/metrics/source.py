@@ -1,4 +1,4 @@
-"""What trust-otel reads beside the service's calls: certificates, databases, feeds, SLAs."""
+"""Sources that settings name: certificates, databases, feeds, SLAs."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class SourceMetrics(Family):
 
     @fail_open
     def record_source(self, name: str, *, kind: str, problem: str | None = None) -> None:
-        """Record a reading of a source; a problem counts each time, and stands in the log once.
+        """Record a read of a source; a problem is counted each time and logged once.
 
         Args:
             name: File, address or entry of the setting, without credentials.
             kind: `certificates`, `geoip`, `reputation` or `sla`.
-            problem: Why it could not be read, and what to do; `None` when it was read well. No secret may be in it.
+            problem: Why it could not be read, and what to do; `None` when it was read. It must contain no secret.
         """
         labels = {"trust.otel.source.kind": kind, "trust.otel.source.name": name}
         self._source_up.set(0 if problem else 1, labels)

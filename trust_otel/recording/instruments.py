@@ -31,7 +31,7 @@ Observations = Callable[[], Iterable[tuple[float, Mapping[str, object]]]]
 
 
 class BoundedCounter:
-    """Adds up a counter or an up-down counter. The SDK reads the sums when it collects."""
+    """A counter or up-down counter. The SDK reads the sums when it collects."""
 
     __slots__ = ("_dropped", "_lock", "_may_fall", "_metric", "_sums")
 
@@ -74,7 +74,7 @@ SlaEvaluator = Callable[[Labels], Callable[[float], None] | None]
 
 
 class BoundedHistogram:
-    """Sorts the amounts of a histogram into its buckets."""
+    """A histogram; the SDK sorts the amounts into buckets."""
 
     __slots__ = ("_dropped", "_evaluators", "_labels", "_metric", "_record")
 
@@ -140,7 +140,7 @@ class BoundedGauge:
             self._dropped.count("internal_error")
 
     def remove(self, attributes: Mapping[str, LabelValue]) -> None:
-        """Take every row away that has these attributes."""
+        """Remove every row that has these attributes."""
         # Made anew, so that what is gone no longer counts against the limits.
         kept, wanted = self._new_labels(), self._new_labels().cell(attributes).labels
         for cell in self._rows.cells():
@@ -245,12 +245,12 @@ class Instruments:
     def observe(
         self, metric: Metric, observations: Observations, combine: Callable[[float, float], float] = add
     ) -> None:
-        """Ask for the values of a metric at each collection; several callers may supply the same metric.
+        """Read the values of a metric at each collection; several callers may supply the same metric.
 
         Args:
             metric: A metric that is not recorded otherwise.
             observations: Returns pairs of a value and its attributes.
-            combine: Makes one of two values that are said of one label set; their sum by default.
+            combine: Combines two values of one label set; adds them by default.
         """
         with self._lock:
             callbacks = self._observed.setdefault(metric.name, [])

@@ -1,4 +1,4 @@
-"""What may stand in a series: cleans the attributes of a measurement and bounds how many there are."""
+"""Cleans the attributes of a measurement and bounds the number of label sets."""
 
 from __future__ import annotations
 
