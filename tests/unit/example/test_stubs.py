@@ -28,8 +28,8 @@ def test_the_stubs_of_the_service_are_fresh(generated: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["trust_pb2.py", "trust_pb2.pyi"])
-def test_the_copy_of_the_simulation_is_the_same(name: str) -> None:
-    copy = _ROOT / "trust_otel" / "simulation" / name
+def test_the_copy_of_the_load_generator_is_the_same(name: str) -> None:
+    copy = _ROOT / "testbed" / "load_generator" / name
     assert copy.read_text() == (_EXAMPLE / _RPC / name).read_text()
 
 

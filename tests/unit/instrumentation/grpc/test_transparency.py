@@ -206,7 +206,7 @@ class Details(grpc.HandlerCallDetails):
 )
 async def test_handlers_are_like_those_of_the_service(metrics: Any, behavior: Any, side: str, kind: str) -> None:
     handler = MAKERS[kind](behavior)
-    recording = Recording(metrics, TrustedProxies(()))
+    recording = Recording(recorder_of(metrics), TrustedProxies(()))
     if side == "sync":
         measured = ServerInterceptor(recording, Methods()).intercept_service(lambda _: handler, Details())
     else:
