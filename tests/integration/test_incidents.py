@@ -263,7 +263,7 @@ def test_acknowledging_makes_a_real_silence_that_ends_with_the_alert(started: St
 
     done = receiver.command("incidents", "ack", str(number), "--by", "ann", "--comment", "restarting", "--for", "1h")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"Incident {number} is yours, and silent until" in done.stdout
+    assert f"Incident {number} acknowledged, silenced until" in done.stdout
     (silence,) = alertmanager.get("silences")
     assert (silence["createdBy"], silence["comment"]) == ("ann", f"incident {number}: restarting")
     # This alert and what escalates it, and not the other service's.
@@ -364,7 +364,7 @@ def test_two_alertmanagers_that_send_the_same_alert_make_one_incident(started: S
 
 
 def delivered(receiver: Receiver) -> int:
-    return receiver.log.read_text().count("delivered by incidents")
+    return receiver.log.read_text().count("notification from receiver incidents")
 
 
 def test_correcting_a_wrong_token_loses_no_alert(started: Start) -> None:

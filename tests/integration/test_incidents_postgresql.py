@@ -28,7 +28,7 @@ for _module in (test_acknowledgement, test_notifications, test_reconcile):
             name: value
             for name, value in vars(_module).items()
             if name not in _ELSEWHERE
-            and (name.startswith("test_") or name in ("answers", "alertmanager", "acknowledgements", "watch"))
+            and (name.startswith("test_") or name in ("answers", "alertmanager", "acknowledgements", "poller"))
         }
     )
 
