@@ -16,16 +16,19 @@ RELEASE := .venv-release
 # Tests that start no part of the stack run on two processors.
 BESIDE := -n 2 --dist worksteal
 
+# It compares how soon notifications arrive, so nothing else may run beside it.
+ALONE := tests/integration/test_alertmanager_live.py
+
 .DEFAULT_GOAL := help
 .PHONY: help demo drill test check generate pictures bench evidence stack release clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ready ## Start stack, service and traffic, and watch the numbers arrive in Prometheus
+demo: .venv/ready ## Run the example service with traffic, Collector and Prometheus, and show the totals live
 	@$(RUN)/python -m examples.demo $(if $(FOR),--for $(FOR)) $(if $(REPORT),--report $(REPORT))
 
-drill: .venv/ready ## Prove every alert: let its fault happen, see who is told, and that it is over (12 minutes)
+drill: .venv/ready ## Cause the fault behind every alert, and check who is notified and that it resolves (20 minutes)
 	@# It starts programs while gRPC calls are under way, and gRPC would complain of each.
 	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m testbed.drill $(if $(QUIET),--quiet $(QUIET)) $(if $(REPORT),--report $(REPORT)) $(if $(PICTURE),--picture $(PICTURE))
 
@@ -33,7 +36,8 @@ test: check ## Run all checks and tests
 	@# What cannot be had on this machine (Debian's packages elsewhere), the tests that need it skip.
 	-@$(RUN)/trust-otel stack build
 	@$(RUN)/pytest $(BESIDE) tests/unit tests/contract
-	@$(RUN)/pytest tests/integration tests/e2e
+	@$(RUN)/pytest -n 2 --dist loadfile tests/integration --ignore $(ALONE)
+	@$(RUN)/pytest $(ALONE) tests/e2e
 	@echo "The same on the newer lines of the SDK and of SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
 	@$(NEXT)/bin/pytest $(BESIDE) $(NEXT_TESTS)
@@ -45,7 +49,7 @@ check: .venv/ready ## Check format, lint and types
 	@$(RUN)/mypy
 	@$(RUN)/mypy --python-version 3.11 monitoring/dashboards/*.py monitoring/dashboards/*/*.py
 
-generate: .venv/ready ## Make the generated files anew
+generate: .venv/ready ## Write the generated files
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
 	@$(RUN)/python -m trust_ops.alertmanager_config.pages
@@ -54,7 +58,7 @@ generate: .venv/ready ## Make the generated files anew
 	@examples/trust_service/generate-stubs $(RUN)/python
 	@$(RUN)/python examples/trust_service/generate-countries
 
-pictures: .venv/ready ## Photograph the dashboards in Chromium, over a running service and in three outages (11 minutes)
+pictures: .venv/ready ## Take screenshots of the dashboards in Chromium, in normal operation and three outages (11 minutes)
 	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m testbed.screenshots $(if $(FOR),--for $(FOR))
 
 bench: .venv/ready ## Compare the cost with the peers', as ratios
@@ -67,7 +71,7 @@ evidence: .venv/ready ## Show how well attacks are found, what it costs, how lon
 	@$(RUN)/python -m benchmarks.dashboards
 	@$(RUN)/python -m benchmarks.servers
 
-stack: .venv/ready ## Start Collector and Prometheus, until Ctrl-C
+stack: .venv/ready ## Run Collector and Prometheus until Ctrl-C
 	@$(RUN)/trust-otel stack up
 
 release: $(UV) ## Build both wheels, check each in an empty environment, and list their contents (SBOM) in dist/
