@@ -49,7 +49,9 @@ def make_past(data: Path, labels: Labels, host: str, now: float, scratch: Path) 
         now: Unix time.
         scratch: Where a file may be written.
     """
-    moments = range(int(now) - _DAYS * _DAY, int(now) - 60, _STEP_SECONDS)
+    # The last of them a minute ago: Prometheus looks back from the start of the scene for less than two steps.
+    end = int(now) - 60
+    moments = range(end - _DAYS * _DAY, end + 1, _STEP_SECONDS)
     chance = Random(1)  # noqa: S311 - no secret
     shape = [(at, _shape(at, now) * chance.gauss(1, _NOISE)) for at in moments]
     courses: dict[str, list[Course]] = {}
