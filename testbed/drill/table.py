@@ -19,7 +19,7 @@ def table(report: Report) -> Table:
     made = Table(
         title=f"Fire drill: {len(report.results)} alerts, time {report.factor:g} times as fast as in production"
     )
-    for column in ("alert", "fault", "told after", "receivers", "over after"):
+    for column in ("alert", "fault", "notified after", "receivers", "resolved after"):
         made.add_column(column, justify="right" if column.endswith("after") else "left")
     for result in report.results:
         made.add_row(*_row(result))
@@ -27,13 +27,13 @@ def table(report: Report) -> Table:
 
 
 def summary(report: Report) -> str:
-    """What it all comes to, in a few lines."""
+    """The result in a few lines."""
     good = sum(result.good for result in report.results)
     lines = [
         f"{good} of {len(report.results)} alerts fired on their fault, reached their receivers and nobody else, "
         "and resolved.",
         f"Quiet for {report.quiet_seconds:.0f} s before: {', '.join(report.noise) or 'no alert'} fired.",
-        f"The dead man's switch was told {report.heartbeats} times that alerting works.",
+        f"The dead man's switch received {report.heartbeats} heartbeats.",
         *(f"Malformed: {problem}" for problem in report.problems),
     ]
     return "\n".join(lines)
@@ -80,9 +80,9 @@ def _row(result: Result) -> tuple[Text | str, ...]:
     expected = result.expected
     receivers = Text(_named(expected.channels - result.missing))
     for words, channels in (
-        ("not told: ", result.missing),
+        ("not notified: ", result.missing),
         ("wrong: ", result.wrong),
-        ("not over: ", result.unresolved),
+        ("not resolved: ", result.unresolved),
     ):
         if channels:
             receivers.append(f" {words}{_named(channels)}", style="bold red")
