@@ -23,6 +23,8 @@ import trust_otel
 from tests.contract.rule_files import ALERTS, FILES, vocabulary
 from tests.contract.runbook_pages import read_page
 from trust_ops.cli import main
+from trust_ops.variables import VARIABLES
+from trust_otel import TrustServiceMetrics
 from trust_otel.semconv import attributes, metrics
 from trust_otel.settings import SETTINGS
 
@@ -245,7 +247,7 @@ def known_settings() -> frozenset[str]:
     programs = [file for folder in _SOURCES for file in (ROOT / folder).rglob("*.py")]
     programs += [*(ROOT / "collector").glob("*.yaml"), *upstream.rglob("*environment_variables*.py")]
     programs += upstream.glob("**/environment_variables/*.py")
-    found = {setting.name for setting in SETTINGS} | set(_variables_of(main))
+    found = {setting.name for setting in (*SETTINGS, *VARIABLES)} | set(_variables_of(main))
     for program in programs:
         if "node_modules" not in program.parts:
             found |= set(re.findall(r"\b(?:OTEL|TRUST)_[A-Z0-9_]+\b", program.read_text(encoding="utf-8")))
@@ -284,9 +286,9 @@ def unknown_series(text: Text) -> Iterator[str]:
     """Metrics and attributes in code that nothing emits."""
     spans = [re.sub(r"[{\[].*", "", span) for span in re.findall(r"`([^`\s]+)`", text.content)]
     like_series = re.compile(rf"(?:{_PREFIXES})_[a-z0-9_]+|\w+:\w+:\w+|trust(?:\.[a-z0-9_]+)+")
-    modules = {"trust_otel", "trust_ops", "trust_service"}
+    names = {"trust_otel", "trust_ops", "trust_service", *dir(TrustServiceMetrics)}
     for span in spans:
-        if like_series.fullmatch(span) and span not in known_names() | modules | NO_SERIES and not _is_file(span):
+        if like_series.fullmatch(span) and span not in known_names() | names | NO_SERIES and not _is_file(span):
             yield span
 
 
