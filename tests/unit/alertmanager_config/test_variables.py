@@ -27,7 +27,7 @@ def test_all_missing_variables_are_reported_at_once(required: dict[str, str]) ->
     found = problems({"SMTP_HOST": "mail.trust.test:587", "SLACK_WEBHOOK_DEFAULT": ""})
     assert list(found) == [name for name in required if name != "SMTP_HOST"]
     assert found["SECURITY_EMAIL"] == (
-        "it is missing or empty; set it (recipients of security alerts), or set it to `off` to leave it out on purpose"
+        "missing or empty; set it (recipients of security alerts), or set it to `off` to disable it"
     )
 
 
