@@ -21,7 +21,12 @@ from trust_otel.export.otlp import checked, exporter_class
 from trust_otel.export.periodic import PeriodicReader
 from trust_otel.export.shutdown import shut_down_at_end
 from trust_otel.resource import unique_in_process
-from trust_otel.sdk_private import configure_from_file, configure_spans_and_logs, count_from_zero_in_children
+from trust_otel.sdk_private import (
+    ExactView,
+    configure_from_file,
+    configure_spans_and_logs,
+    count_from_zero_in_children,
+)
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.settings import Limits, Settings
@@ -85,8 +90,8 @@ def make_views(vocabulary: Iterable[Metric], limits: Limits) -> list[View]:
     limit = {"aggregation_cardinality_limit": 2 * limits.label_sets + 100}
     accepted: dict[str, Any] = limit if "aggregation_cardinality_limit" in signature(View).parameters else {}
     return [
-        View(
-            instrument_name=metric.name,
+        ExactView(
+            metric.name,
             attribute_keys={attribute.name for attribute in metric.attributes},
             aggregation=ExplicitBucketHistogramAggregation(metric.buckets) if metric.buckets else None,
             **accepted,

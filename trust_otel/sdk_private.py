@@ -24,6 +24,7 @@ from opentelemetry.propagators.textmap import (
     default_getter,
     default_setter,
 )
+from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
@@ -56,6 +57,20 @@ def configure_from_file() -> None:
     for provider in installed_providers().values():
         check_all_of(provider)
     _repair_propagation()
+
+
+class ExactView(View):
+    """A view of the instrument with exactly this name.
+
+    The SDK's own compares each name as a pattern: with a view per metric, that is a third of the first collection.
+    """
+
+    def __init__(self, instrument_name: str, **kwargs: Any) -> None:
+        super().__init__(instrument_name=instrument_name, **kwargs)
+        self._exact_name = instrument_name
+
+    def _match(self, instrument: Any) -> bool:
+        return bool(instrument.name == self._exact_name)
 
 
 def count_from_zero_in_children() -> None:

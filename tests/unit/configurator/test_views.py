@@ -10,6 +10,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from trust_otel import settings
 from trust_otel.configurator import make_views
 from trust_otel.metrics import recorder_of
+from trust_otel.sdk_private import ExactView
 from trust_otel.semconv.metrics import ALL
 
 HISTOGRAMS = [metric for metric in ALL.values() if metric.instrument == "histogram"]
@@ -94,3 +95,25 @@ def test_limit_of_the_sdk_never_cuts_what_the_setting_lets_through(
         assert not any("otel.metric.overflow" in point.attributes for point in points[name])
         assert len(points[name]) <= int(limit) + 20
     provider.shutdown()
+
+
+def test_a_view_selects_no_instrument_whose_name_only_begins_like_its_own(
+    provider: MeterProvider, reader: InMemoryMetricReader
+) -> None:
+    provider.get_meter("another").create_counter("process.cpu.time.other").add(1, {"pid": 7})
+    (point,) = _points(reader)["process.cpu.time.other"]
+    assert dict(point.attributes) == {"pid": 7}
+
+
+def test_the_sdk_asks_our_views_whether_they_match(reader: InMemoryMetricReader) -> None:
+    asked: list[str] = []
+
+    class RecordingView(ExactView):
+        def _match(self, instrument: Any) -> bool:
+            asked.append(instrument.name)
+            return super()._match(instrument)
+
+    provider = MeterProvider([reader], views=[RecordingView("a.metric")], shutdown_on_exit=False)
+    provider.get_meter("another").create_counter("a.metric").add(1)
+    provider.shutdown()
+    assert "a.metric" in asked
