@@ -18,4 +18,4 @@ NAMES = frozenset(
 def method_of(recorder: Recorder, name: str) -> Callable[..., Any]:
     """The method of this name; no two families have the same."""
     (method,) = [getattr(family, name) for family in recorder.families() if hasattr(family, name)]
-    return method  # type: ignore[no-any-return]
+    return method

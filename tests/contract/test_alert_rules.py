@@ -12,5 +12,5 @@ from tests.contract.rule_files import UNIT_TESTS, promtool
 @pytest.mark.parametrize("file", sorted(UNIT_TESTS.glob("*.yml")), ids=lambda file: file.stem)
 def test_the_unit_tests_of_an_alert_pass(file: Path, version: str) -> None:
     command = [str(promtool(version)), "test", "rules", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"

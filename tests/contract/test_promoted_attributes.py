@@ -18,8 +18,7 @@ def test_prometheus_promotes_what_the_endpoint_shows() -> None:
 def test_collector_promotes_what_the_endpoint_shows() -> None:
     configuration = yaml.safe_load((_ROOT / "collector" / "local.yaml").read_text())
     statements = configuration["processors"]["transform/promote_resource_attributes"]["metric_statements"]
-    copies = [
-        re.fullmatch(r'set\(datapoint\.attributes\["(.+)"\], resource\.attributes\["(.+)"\]\)', statement).groups()
-        for statement in statements
-    ]
+    copy = re.compile(r'set\(datapoint\.attributes\["(.+)"\], resource\.attributes\["(.+)"\]\)')
+    copies = [match.groups() for statement in statements if (match := copy.fullmatch(statement))]
+    assert len(copies) == len(statements)
     assert copies == [(name, name) for name in PROMOTED]

@@ -172,7 +172,7 @@ class Receiver(Process):
         self.deliver_tokens.write_text(DELIVER)
         self._operate_tokens.write_text(OPERATE)
         plain = {name: value for name, value in os.environ.items() if not name.startswith("TRUST_OTEL_INCIDENTS_")}
-        self._environment = {
+        self._environment: dict[str, str] = {
             **plain,
             "TRUST_OTEL_INCIDENTS_DATABASE": database,
             "TRUST_OTEL_INCIDENTS_LISTEN": self._listen,

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from os import environ
 from pathlib import Path
@@ -141,8 +142,11 @@ def test_prometheus_tells_both_alertmanagers_and_they_know_each_other(
     def alerts(url: str) -> set[str]:
         return {alert["labels"]["alertname"] for alert in httpx.get(f"{url}/api/v2/alerts", trust_env=False).json()}
 
+    def fires(url: str) -> bool:
+        return "AlwaysFiring" in alerts(url)
+
     for url in urls:
-        eventually(lambda url=url: "AlwaysFiring" in alerts(url), True)
+        eventually(partial(fires, url), True)
     # They tell nobody of anything before their start delay, a minute, is over.
     failed = "sum(alertmanager_notification_requests_failed_total) > bool 0"
     eventually(lambda: prometheus.value(failed), 1.0, seconds=120)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM, SIGUSR1, Signals
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -443,7 +444,7 @@ def pairs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Program], Pair]]:
     """A run without and one with trust-otel of each selected program, started ahead of the test that asks for it."""
-    chosen = [
+    chosen: list[Any] = [
         item.callspec.params["program"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")

@@ -38,7 +38,7 @@ def reader() -> Iterator[InMemoryMetricReader]:
 
 
 def values(reader: InMemoryMetricReader, metric: str, *labels: str) -> dict[tuple[Any, ...], float]:
-    data = reader.get_metrics_data()
+    data: Any = reader.get_metrics_data()
     assert data is not None
     return {
         tuple(point.attributes.get(label) for label in labels): getattr(point, "count", None) or point.value

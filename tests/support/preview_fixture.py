@@ -50,7 +50,14 @@ def prometheus_of(folder: Path, history: str, rule_files: Sequence[Path] = ()) -
     if history:
         (folder / "history.txt").write_text(history)
         promtool = find(binaries()["promtool"], environ, print)
-        create = [promtool, "tsdb", "create-blocks-from", "openmetrics", folder / "history.txt", folder / "data"]
+        create: list[str | Path] = [
+            promtool,
+            "tsdb",
+            "create-blocks-from",
+            "openmetrics",
+            folder / "history.txt",
+            folder / "data",
+        ]
         subprocess.run(create, check=True, capture_output=True, timeout=60)
     configuration = {"global": {"evaluation_interval": "1s"}, "rule_files": [str(each) for each in rule_files]}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import httpx
 import psutil
@@ -18,8 +17,6 @@ from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMe
 from opentelemetry.sdk.resources import Resource
 
 from trust_ops.stack import Addresses
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -73,7 +70,7 @@ def send(addresses: Addresses, request: ExportMetricsServiceRequest) -> bool:
     return answer.is_success
 
 
-def eventually(read: Callable[[], T], expected: T, seconds: float = 30) -> None:
+def eventually(read: Callable[[], object], expected: object, seconds: float = 30) -> None:
     """Assert that `read()` becomes `expected` in time."""
     deadline = time.monotonic() + seconds
     while (found := read()) != expected and time.monotonic() < deadline:

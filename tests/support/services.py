@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import Any
 
 from examples.demo.report import Report, settle
 from examples.demo.service import TrustService
@@ -32,7 +33,7 @@ def simulated(service: TrustService, seconds: float, *, rate: float = 30, seed: 
 
 def simulation(
     service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1, scenario: str | None = None
-) -> asyncio.Future[SimulationReport]:
+) -> Coroutine[Any, Any, SimulationReport]:
     """The same as a coroutine, for tests that do something meanwhile."""
     config = SimulationConfig(
         url=service.url,
@@ -45,7 +46,7 @@ def simulation(
         vault_url=service.vault_url,
         vault_token=service.vault_token,
     )
-    return run_simulation(config)  # type: ignore[return-value]
+    return run_simulation(config)
 
 
 def arrived(addresses: Addresses, truth: Mapping[str, float]) -> Report:

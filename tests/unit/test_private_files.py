@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from trust_ops import private_files
 from trust_ops.private_files import (
     ForeignFolderError,
     changeable_by_others,
@@ -55,7 +54,7 @@ def test_a_folder_that_others_may_read_is_not_theirs_to_write(tmp_path: Path) ->
 
 
 def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(private_files.os, "geteuid", lambda: os.getuid() + 1)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(ForeignFolderError, match="belongs to another user"):
         private_folder(tmp_path)
 
@@ -82,5 +81,5 @@ def test_who_may_read_and_change_a_file(tmp_path: Path, monkeypatch: pytest.Monk
     assert seen == [(False, False), (True, False), (True, True)]
     if os.getuid() != 0:
         file.chmod(0o600)
-        monkeypatch.setattr(private_files.os, "geteuid", lambda: os.getuid() + 1)
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
         assert changeable_by_others(file)

@@ -1,6 +1,7 @@
 """`trust-otel render`."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -17,7 +18,7 @@ def env_file(folder: Path, environment: dict[str, str]) -> Path:
     return path
 
 
-def run(*arguments: str | Path, **options: dict[str, str]) -> Result:
+def run(*arguments: str | Path, **options: Any) -> Result:
     return CliRunner().invoke(main, ["render", *map(str, arguments)], **options)
 
 

@@ -125,7 +125,7 @@ def test_alerts_are_series_with_the_labels_of_all_alerts() -> None:
     known = with_rules(VOCABULARY, rules)
     labels = vector_labels(parse('ALERTS{alertstate="firing"}'), known)
     assert set(labels) == {"alertname", "alertstate", "severity", "service_name", "kind", "source", "level"}
-    assert labels["alertname"].values == {"TooMany", "Escalated"}
+    assert labels["alertname"].values == frozenset({"TooMany", "Escalated"})
     assert not labels["level"].always
     assert known["ALERTS"].bounds == Bounds(1, 1, zero=False)
 

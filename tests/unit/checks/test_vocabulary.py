@@ -55,7 +55,7 @@ def test_intervals_are_those_of_the_scrape_jobs(tmp_path: Path) -> None:
     assert known["redis_up"].interval == 20
     # Every job has it, so that the slowest counts.
     assert known["up"].interval == 60
-    assert known["up"].labels["job"].values == {"node", "redis"}
+    assert known["up"].labels["job"].values == frozenset({"node", "redis"})
 
 
 @pytest.mark.parametrize(("bound", "expected"), [(0.5, ("0.5",)), (2, ("2", "2.0")), (1e8, ("1e+08", "100000000.0"))])

@@ -64,7 +64,7 @@ def test_otlp_pushes_over_http_by_default(monkeypatch: pytest.MonkeyPatch) -> No
     (reader,) = _readers("otlp")
     assert type(reader) is PeriodicReader
     assert "proto.http" in type(_exporter(reader)).__module__
-    reader._exporter.shutdown()
+    _exporter(reader).shutdown()
     _stop([reader])
 
 
@@ -75,7 +75,7 @@ def test_otlp_pushes_over_grpc_when_asked_for(monkeypatch: pytest.MonkeyPatch, n
     monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "100")
     (reader,) = _readers("otlp")
     assert "proto.grpc" in type(_exporter(reader)).__module__
-    reader._exporter.shutdown()
+    _exporter(reader).shutdown()
     _stop([reader])
 
 
@@ -93,8 +93,7 @@ def test_exporter_that_cannot_start_is_told_and_the_others_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from trust_otel import configurator
-
-    genuine = configurator.exporter_class
+    from trust_otel.export.otlp import exporter_class as genuine
 
     def broken(signal: str, name: str) -> Any:
         if name == "otlp":

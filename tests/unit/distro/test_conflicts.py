@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -120,7 +120,7 @@ def test_upstream_instrumentors_that_ours_replace_stay_out_without_spans(
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     entry_point = _EntryPoint(name)
-    distro.TrustDistro().load_instrumentor(entry_point)
+    distro.TrustDistro().load_instrumentor(cast(Any, entry_point))
     assert entry_point.instrumented == []
 
 
@@ -128,7 +128,7 @@ def test_upstream_instrumentors_that_ours_replace_stay_out_without_spans(
 def test_with_spans_they_load_but_their_metrics_go_nowhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
     entry_point = _EntryPoint(name)
-    distro.TrustDistro().load_instrumentor(entry_point, skip_dep_check=True)
+    distro.TrustDistro().load_instrumentor(cast(Any, entry_point), skip_dep_check=True)
     (kwargs,) = entry_point.instrumented
     assert kwargs["skip_dep_check"] is True
     assert type(kwargs["meter_provider"]).__name__ == "NoOpMeterProvider"
@@ -136,7 +136,7 @@ def test_with_spans_they_load_but_their_metrics_go_nowhere(monkeypatch: pytest.M
 
 def test_other_instrumentors_load_as_they_are() -> None:
     entry_point = _EntryPoint("redis")
-    distro.TrustDistro().load_instrumentor(entry_point, skip_dep_check=True)
+    distro.TrustDistro().load_instrumentor(cast(Any, entry_point), skip_dep_check=True)
     assert entry_point.instrumented == [{"skip_dep_check": True}]
 
 
@@ -144,7 +144,7 @@ def test_disabled_sdk_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
     for name in ("trust_http", "redis", "system_metrics", "fastapi"):
         entry_point = _EntryPoint(name)
-        distro.TrustDistro().load_instrumentor(entry_point)
+        distro.TrustDistro().load_instrumentor(cast(Any, entry_point))
         assert entry_point.instrumented == []
 
 
@@ -152,7 +152,7 @@ def test_system_metrics_are_those_of_the_vocabulary_and_no_others() -> None:
     from opentelemetry.instrumentation.system_metrics import _DEFAULT_CONFIG
 
     entry_point = _EntryPoint("system_metrics")
-    distro.TrustDistro().load_instrumentor(entry_point)
+    distro.TrustDistro().load_instrumentor(cast(Any, entry_point))
     assert entry_point.config is not None
     assert set(entry_point.config) == {
         "process.cpu.time",

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 
@@ -39,9 +40,9 @@ def test_what_the_interpreter_was_started_with(arguments: str, found: tuple[str,
     assert command(arguments.split()) == found
 
 
-def _run(launcher: Launcher, *arguments: str, **options: object) -> "subprocess.CompletedProcess[str]":
+def _run(launcher: Launcher, *arguments: str, **options: Any) -> "subprocess.CompletedProcess[str]":
     prefix, environment = launcher
-    return subprocess.run(  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(
         [*prefix, *arguments],
         env={**environment, "OTEL_METRICS_EXPORTER": "console", "PYTHONPROFILEIMPORTTIME": "1"},
         capture_output=True,

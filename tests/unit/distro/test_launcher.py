@@ -71,7 +71,9 @@ def _requests(documents: list[dict[str, Any]]) -> dict[str, int]:
 
 
 def _modules(done: "subprocess.CompletedProcess[str]") -> set[str]:
-    return set(re.search("^MODULES (.*)$", done.stdout, re.MULTILINE)[1].split())
+    printed = re.search("^MODULES (.*)$", done.stdout, re.MULTILINE)
+    assert printed, done.stdout
+    return set(printed[1].split())
 
 
 def test_without_spans_the_upstream_instrumentations_of_spans_are_not_even_loaded(launched: Launched) -> None:

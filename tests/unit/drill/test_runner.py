@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from testbed.drill.receivers import Alert, Delivery, Status
 from testbed.drill.runner import Report, Result, wrong_receivers
 from testbed.drill.table import as_json, summary
@@ -55,6 +57,7 @@ def test_noise_and_malformed_notifications_spoil_the_report() -> None:
 
 def test_the_report_names_each_alert_with_its_receivers() -> None:
     result = Result("a fault", _CRITICAL, 1.0, frozenset(), 2.0)
-    (row,) = as_json(Report(30, 90, results=[result]))["results"]  # type: ignore[misc]
+    report: Any = as_json(Report(30, 90, results=[result]))
+    (row,) = report["results"]
     assert row["alert"] == "TrustServiceDown"
     assert row["receivers"] == sorted(_CRITICAL.channels)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from typing import get_args
+from typing import Any, cast, get_args
 
 import grpc
 import httpx
 import pytest
 from cryptography import x509
 from trust_service.faults import Fault
+from trust_service.rpc import trust_pb2_grpc
 from trust_service.rpc.trust_pb2 import ValidateRequest
-from trust_service.rpc.trust_pb2_grpc import TrustServiceStub
 
 from examples.demo.service import TrustService
 from testbed.load_generator.samples import UNTRUSTED_CERTIFICATE
@@ -57,7 +57,7 @@ def machine(service: TrustService, administer: Administer) -> Iterator[Callable[
             request = ValidateRequest(certificate=UNTRUSTED_CERTIFICATE, certificate_type="tls_server")
             metadata = (("authorization", f"Bearer {token}"),)
             try:
-                TrustServiceStub(channel).Validate(request, metadata=metadata)
+                cast(Any, trust_pb2_grpc).TrustServiceStub(channel).Validate(request, metadata=metadata)
             except grpc.RpcError as error:
                 return error.code()
             return grpc.StatusCode.OK

@@ -9,7 +9,7 @@ from socketserver import BaseServer
 from typing import Any
 
 import pytest
-from opentelemetry.metrics import Observation
+from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
@@ -248,10 +248,14 @@ def test_number_of_any_size_is_written(serve: Callable[..., Endpoint], parsed: P
     parsed(endpoint.scrape())
 
 
+def _fail(_options: CallbackOptions) -> Any:
+    raise LookupError("the value cannot be read")
+
+
 def test_callback_that_fails_does_not_fail_the_scrape(serve: Callable[..., Endpoint], parsed: Parse) -> None:
     endpoint = serve()
     meter = endpoint.provider.get_meter("m")
-    meter.create_observable_gauge("bad", [lambda _: 1 / 0])
+    meter.create_observable_gauge("bad", [_fail])
     meter.create_counter("c").add(1)
     assert _value(parsed(endpoint.scrape()), "c_total") == 1
 

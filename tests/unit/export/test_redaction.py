@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import (
@@ -178,6 +178,7 @@ def test_exception_keeps_its_class_only(spans: Spans) -> None:
     (span,) = spans.memory.get_finished_spans()
     (event,) = span.events
     assert event.name == "exception"
+    assert event.attributes is not None
     assert event.attributes["exception.type"] == "ValueError"
     assert "Erika" not in span.to_json()
     assert span.status.status_code is StatusCode.ERROR
@@ -263,6 +264,8 @@ def test_everything_else_of_a_span_is_as_it_was(spans: Spans) -> None:
         span.set_attributes({str(number): number for number in range(200)})
         span.set_status(Status(StatusCode.OK))
         span.add_event("said", {"user.id": "1"}, timestamp=5)
+    assert isinstance(span, ReadableSpan)
+    assert span.attributes is not None
     (exported,) = spans.memory.get_finished_spans()
     assert exported.kind is SpanKind.CONSUMER
     assert exported.dropped_attributes == span.dropped_attributes > 0

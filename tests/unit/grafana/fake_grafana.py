@@ -7,7 +7,7 @@ import json
 import re
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
@@ -287,7 +287,7 @@ def _set_dashboard_permissions(grafana: FakeGrafana, match: re.Match[str], body:
 
 def _items(grafana: FakeGrafana, body: Any) -> list[dict[str, Any]] | None:
     """The permissions as they are kept; None where one is for a team or user that is unknown."""
-    known = {"teamId": grafana.teams, "userId": grafana.accounts}
+    known: dict[str, Container[Any]] = {"teamId": grafana.teams, "userId": grafana.accounts}
     kept = []
     for item in body["items"]:
         kinds = [kind for kind in ("teamId", "userId", "role") if kind in item]

@@ -38,12 +38,12 @@ def answers() -> Answers:
 
 @pytest.fixture
 async def client(store: Store, answers: Answers, clock: Clock, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
-    files = []
-    for name, token in (("deliver", DELIVER), ("operate", OPERATE)):
-        (tmp_path / name).write_text(token)
-        files.append(TokenFile(tmp_path / name))
+    (tmp_path / "deliver").write_text(DELIVER)
+    (tmp_path / "operate").write_text(OPERATE)
     acknowledgements = Acknowledgements(store, Alertmanager(["http://one"], httpx.MockTransport(answers)), clock)
-    app = App(store, acknowledgements, *files, lambda: "up").asgi()
+    app = App(
+        store, acknowledgements, TokenFile(tmp_path / "deliver"), TokenFile(tmp_path / "operate"), lambda: "up"
+    ).asgi()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://receiver") as made:
         yield made
 

@@ -192,8 +192,8 @@ def test_thousands_of_alerts_at_a_time(store: Store, clock: Clock) -> None:
     for found in parse(payload(*many)).alerts:
         view[found.fingerprint] = ActiveAlert(_later(found))
     store.reconcile(view, clock.forward(minutes=2))
-    found, more = store.incidents(only_open=True, limit=1)
-    assert (found[0].starts_at, more) == (NIGHT + MINUTE, 2999)
+    incidents, more = store.incidents(only_open=True, limit=1)
+    assert (incidents[0].starts_at, more) == (NIGHT + MINUTE, 2999)
 
 
 def _later(found: Alert) -> Alert:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrustService]:
 
 
 def _run(service: TrustService, scenario: str, **changes: str | None) -> SimulationReport:
-    vault = {"vault_url": service.vault_url, "vault_token": service.vault_token, **changes}
+    vault: dict[str, Any] = {"vault_url": service.vault_url, "vault_token": service.vault_token, **changes}
     config = SimulationConfig(
         url=service.url, admin_token=service.admin_token, rate=5, duration_seconds=3, scenario=scenario, **vault
     )

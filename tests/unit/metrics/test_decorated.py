@@ -7,7 +7,7 @@ import gc
 import inspect
 import pickle
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing
 from contextvars import copy_context
 from types import FunctionType
@@ -37,7 +37,7 @@ async def coroutine(first: int, second: str = "2", *, third: bytes = b"3") -> An
     return first, second, third
 
 
-def generator(first: int, second: str = "2") -> Iterator[Any]:
+def generator(first: int, second: str = "2") -> Generator[Any, Any, str]:
     """Documentation."""
     received = yield first
     try:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from opentelemetry.metrics import CallbackOptions
 
 from trust_otel import settings
 from trust_otel.recording import labels as labels_module
@@ -39,14 +40,14 @@ class Labels:
     @property
     def lost(self) -> dict[str, float]:
         return {
-            observation.attributes["reason"]: observation.value
-            for observation in self._dropped.observe_dropped(None)
-            if observation.value
+            str(observation.attributes["reason"]): observation.value
+            for observation in self._dropped.observe_dropped(CallbackOptions())
+            if observation.value and observation.attributes
         }
 
     @property
     def overflowed(self) -> float:
-        return sum(observation.value for observation in self._dropped.observe_overflow(None))
+        return sum(observation.value for observation in self._dropped.observe_overflow(CallbackOptions()))
 
 
 @pytest.fixture

@@ -342,7 +342,7 @@ class TestStix:
             {"type": "ipv4-addr"},
             _indicator(valid_until="soon"),
             _indicator(valid_until=5),
-            _indicator(pattern=None),
+            {**_indicator(), "pattern": None},
             _indicator("[ipv4-addr:value = 'localhost']"),
         ],
         ids=str,

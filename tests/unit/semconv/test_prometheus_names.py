@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import ALL
 from trust_otel.semconv.prometheus import family_name, label_name
 
@@ -84,7 +85,7 @@ def test_no_two_attributes_of_a_metric_share_a_label() -> None:
 
 
 @pytest.mark.parametrize("metric", ALL.values(), ids=lambda metric: metric.name)
-def test_every_name_of_the_vocabulary_is_legal(metric) -> None:
+def test_every_name_of_the_vocabulary_is_legal(metric: Metric) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.prometheus_name)
     assert metric.prometheus_name.endswith("_total") == (metric.instrument == "counter")
     for attribute in metric.attributes:

@@ -3,12 +3,13 @@ import math
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import pytest
 
 from trust_ops.stack import PrometheusClient, QueryError, Sample
 
-_ANSWERS = {
+_ANSWERS: dict[str, dict[str, Any]] = {
     "/api/v1/query": {
         "one": {"resultType": "vector", "result": [{"metric": {"__name__": "a"}, "value": [1.5, "3"]}]},
         "two": {

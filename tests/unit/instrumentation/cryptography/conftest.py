@@ -57,7 +57,7 @@ class Authority:
         )
 
     def tls_builder(
-        self, purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH, **validity: int
+        self, purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH, **validity: Any
     ) -> x509.CertificateBuilder:
         """A certificate for `a.example`."""
         return (

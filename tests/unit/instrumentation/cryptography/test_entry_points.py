@@ -301,8 +301,8 @@ class TestClasses:
                 method = getattr(owner, name)
                 assert (inspect.signature(method), owner.__mro__) == before[owner]
                 assert method.__name__ == name
-            for owner in (x509.CertificateBuilder, ocsp.OCSPResponseBuilder, verification.PolicyBuilder):
-                assert pickle.loads(pickle.dumps(owner)) is owner
+            for builder in (x509.CertificateBuilder, ocsp.OCSPResponseBuilder, verification.PolicyBuilder):
+                assert pickle.loads(pickle.dumps(builder)) is builder
         finally:
             CryptographyInstrumentor().uninstrument()
 

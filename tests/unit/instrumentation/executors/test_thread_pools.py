@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from concurrent.futures.thread import BrokenThreadPool
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from wrapt import wrap_function_wrapper
@@ -260,7 +260,7 @@ class TestNames:
 
         ExecutorInstrumentor().instrument(metrics=recording.metrics)
         try:
-            with ThreadPoolExecutor(1, Prefix()):  # type: ignore[arg-type]
+            with ThreadPoolExecutor(1, cast(Any, Prefix())):
                 assert names(recording) == set()
         finally:
             ExecutorInstrumentor().uninstrument()
@@ -301,14 +301,15 @@ class TestNames:
 
         with ThreadPoolExecutor(2, "grpc-server") as pool:
             server = grpc.server(pool)
-            handler = grpc.unary_unary_rpc_method_handler(answer)
+            handler: Any = grpc.unary_unary_rpc_method_handler(answer)
             server.add_registered_method_handlers("test.Echo", {"Call": handler})
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", {"Call": handler}),))
             port = server.add_insecure_port("127.0.0.1:0")
             server.start()
             try:
                 with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                    call = channel.unary_unary("/test.Echo/Call").future(b"x")
+                    method: Any = channel.unary_unary("/test.Echo/Call")
+                    call = method.future(b"x")
                     work.await_begun(1)
                     assert state(instrumented, "grpc-server")[:2] == (1, 2)
                     work.go_on.set()
@@ -354,7 +355,7 @@ class TestLikeBefore:
             def __eq__(self, other: object) -> bool:
                 return True
 
-            def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:  # type: ignore[override]
+            def submit(self, *args: Any, **kwargs: Any) -> Future[Any]:
                 return super().submit(work, *args, **kwargs)
 
         with Pool() as first, Pool() as second:

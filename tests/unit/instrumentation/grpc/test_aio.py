@@ -9,7 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from concurrent import futures
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
 import grpc
@@ -170,7 +170,9 @@ class Service:
             ("count_by_writing_then_wait", "sync_count_then_wait"): grpc.unary_stream_rpc_method_handler,
             ("chat", "chat_by_reading", "sync_chat"): grpc.stream_stream_rpc_method_handler,
         }
-        handlers = {name: handler(getattr(self, name)) for names, handler in make.items() for name in names}
+        handlers: dict[str, Any] = {
+            name: handler(getattr(self, name)) for names, handler in make.items() for name in names
+        }
         unary = grpc.unary_unary_rpc_method_handler
         handlers["unreadable"] = unary(self.echo, request_deserializer=int)
         handlers["nothing"] = unary(self.nothing, response_serializer=bytes.strip)
@@ -533,7 +535,7 @@ async def test_call_on_a_closed_channel_raises_as_ever_and_ends(
     channel = grpc.aio.insecure_channel("127.0.0.1:1")
     await channel.close()
     with pytest.raises(grpc.aio.UsageError):
-        channel.unary_unary("/a/b")(b"")
+        cast(Any, channel.unary_unary("/a/b"))(b"")
     await settle(0, 1)
     assert [status for _m, _t, status, _e in recorded.calls("client")] == ["UNKNOWN"]
 
@@ -578,10 +580,10 @@ async def test_calls_are_the_objects_that_grpc_makes(
 ) -> None:
     async with running() as (_service, client, _server):
         call = client.unary("echo")(b"x", timeout=5)
-        assert type(call) is grpc.aio._call.UnaryUnaryCall
+        assert type(call) is cast(Any, grpc.aio)._call.UnaryUnaryCall
         assert 0 < call.time_remaining() <= 5
         assert await call == b"x"
-        assert type(client.server_stream("count")(b"1")) is grpc.aio._call.UnaryStreamCall
+        assert type(client.server_stream("count")(b"1")) is cast(Any, grpc.aio)._call.UnaryStreamCall
         assert isinstance(client.channel, grpc.aio.Channel)
         await client.channel.channel_ready()
 
@@ -622,8 +624,8 @@ async def test_calls_are_measured_once_beside_the_spans_of_upstream(
     exporter = InMemorySpanExporter()
     tracing = TracerProvider()
     tracing.add_span_processor(SimpleSpanProcessor(exporter))
-    ours = (GrpcInstrumentor(), {"metrics": metrics})
-    theirs = [
+    ours: tuple[Any, dict[str, Any]] = (GrpcInstrumentor(), {"metrics": metrics})
+    theirs: list[tuple[Any, dict[str, Any]]] = [
         (GrpcAioInstrumentorServer(), {"tracer_provider": tracing}),
         (GrpcAioInstrumentorClient(), {"tracer_provider": tracing}),
     ]

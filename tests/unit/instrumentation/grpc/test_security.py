@@ -14,7 +14,7 @@ from functools import partial
 from inspect import isawaitable
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -60,7 +60,7 @@ class Served:
     def handlers(self) -> Any:
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
         functions = (self._async_unary, self._async_stream) if self.kind == "aio" else (self._unary, self._stream)
-        handlers = {"Unary": unary(functions[0]), "Stream": stream(functions[1])}
+        handlers: dict[str, Any] = {"Unary": unary(functions[0]), "Stream": stream(functions[1])}
         return grpc.method_handlers_generic_handler(SERVICE, handlers)
 
     def _unary(self, request: bytes, context: Any) -> bytes:
@@ -89,7 +89,7 @@ class Served:
     @contextmanager
     def _sync(self, credentials: Any) -> Iterator[int]:
         with futures.ThreadPoolExecutor(4) as pool:
-            server = grpc.server(pool, (self.handlers(),), **self.options)
+            server = grpc.server(pool, [self.handlers()], **self.options)
             port = _bind(server, credentials)
             server.start()
             try:
@@ -336,7 +336,9 @@ def test_what_runs_on_after_the_call_has_no_client(watched: Any, serve: Any) -> 
 
 
 def test_listed_client_matches_once_for_each_call_and_feed(watched: Any, serve: Any, method: str) -> None:
-    recorder_of(watched.metrics).security.use_feeds({"127.0.0.1": ("blocklist", "tor")}.get)
+    recorder_of(watched.metrics).security.use_feeds(
+        lambda address: ("blocklist", "tor") if address == "127.0.0.1" else ()
+    )
     recorder_of(watched.metrics).security.use_countries(lambda address: "DE")
     with serve(lambda: watched.metrics.record_threat_match("tor")).running(watched) as port:
         call(port, method)
@@ -374,7 +376,7 @@ def test_limit_of_concurrent_calls_is_no_rate_limit(watched: Any) -> None:
         first.start()
         assert entered.wait(20)
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError) as raised:
-            channel.unary_unary(f"/{SERVICE}/Unary")(b"OK", timeout=20)
+            cast(Any, channel.unary_unary(f"/{SERVICE}/Unary"))(b"OK", timeout=20)
         release.set()
         first.join()
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -418,7 +420,7 @@ def test_interceptor_of_the_service_refuses_as_the_service_does(watched: Any, se
     with serve(interceptors=(interceptor(act),)).running(watched) as port:
         call(port, "Unary", "RESOURCE_EXHAUSTED")
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError):
-            channel.unary_unary("/any/name")(b"")
+            cast(Any, channel.unary_unary("/any/name"))(b"")
     expected = {"own": 2} if told else {f"{SERVICE}/Unary": 1, "_other": 1}
     assert {labels["trust.rate_limit.name"]: point.value for labels, point in watched.series(LIMITED)} == expected
 
@@ -445,7 +447,7 @@ def test_client_on_a_unix_socket_has_no_address(watched: Any, tmp_path: Path) ->
     recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
     served, path = Served("sync", lambda: None), f"unix:{tmp_path}/s"
     with futures.ThreadPoolExecutor(2) as pool:
-        server = grpc.server(pool, (served.handlers(),))
+        server = grpc.server(pool, [served.handlers()])
         server.add_insecure_port(path)
         server.start()
         with grpc.insecure_channel(path) as channel:

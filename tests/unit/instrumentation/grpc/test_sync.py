@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.experimental
@@ -34,7 +34,7 @@ class Service:
     def echo(self, request: bytes, context: Any) -> bytes:
         return request
 
-    def abort(self, request: bytes, context: Any) -> bytes:
+    def abort(self, request: bytes, context: Any) -> None:
         context.set_trailing_metadata((("why", "because"),))
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no")
 
@@ -197,7 +197,8 @@ def test_failed_unary_call_has_its_real_status(
             client.unary(method)(b"x")
         assert raised.value.code().name == status
         if method == "abort":
-            assert raised.value.trailing_metadata() == (("why", "because"),)
+            metadata: Any = raised.value.trailing_metadata()
+            assert metadata == (("why", "because"),)
             assert raised.value.details() == "no"
         settled(1, 1)
     both(recorded, f"{SERVICE}/{method}", "unary", status, error)
@@ -360,11 +361,11 @@ def test_call_that_an_interceptor_refuses_is_counted(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service, positional: bool
 ) -> None:
     with futures.ThreadPoolExecutor(2) as pool:
-        handlers = (grpc.method_handlers_generic_handler(SERVICE, service.handlers()),)
+        handlers = [grpc.method_handlers_generic_handler(SERVICE, service.handlers())]
         if positional:
-            server = grpc.server(pool, handlers, (_Refuse(),))
+            server = grpc.server(pool, handlers, [_Refuse()])
         else:
-            server = grpc.server(pool, handlers=handlers, interceptors=(_Refuse(),))
+            server = grpc.server(pool, handlers=handlers, interceptors=[_Refuse()])
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -510,9 +511,9 @@ def test_call_on_a_closed_channel_raises_as_ever_and_ends(
     channel = grpc.insecure_channel("127.0.0.1:1")
     channel.close()
     with pytest.raises(ValueError, match="Cannot invoke RPC"):
-        channel.unary_unary("/a/b")(b"")
+        cast(Any, channel.unary_unary("/a/b"))(b"")
     with pytest.raises(ValueError, match="Cannot invoke RPC"):
-        channel.unary_stream("/a/b")(b"")
+        cast(Any, channel.unary_stream("/a/b"))(b"")
     settled(0, 2)
     assert set(recorded.calls("client")) == {
         ("a/b", "unary", "UNKNOWN", "ValueError"),
@@ -600,10 +601,10 @@ def test_non_blocking_handler_is_called_as_it_asks(
         send(None)
 
     push.experimental_non_blocking = True  # type: ignore[attr-defined]
-    handlers = {"push": grpc.unary_stream_rpc_method_handler(push)}
+    handlers: dict[str, Any] = {"push": grpc.unary_stream_rpc_method_handler(push)}
     generic = grpc.method_handlers_generic_handler("other", handlers)
     with running(service, handlers=(generic,)) as (_server, client):
-        assert list(client.channel.unary_stream("/other/push")(b"3")) == [b"0", b"1", b"2"]
+        assert list(cast(Any, client.channel.unary_stream("/other/push"))(b"3")) == [b"0", b"1", b"2"]
         settled(1, 1)
     both(recorded, "other/push", "server_stream", "OK", None)
     assert recorded.messages("server") == {"received": 1, "sent": 3}
@@ -659,8 +660,11 @@ def test_calls_are_measured_once_beside_the_spans_of_upstream(
     exporter = InMemorySpanExporter()
     tracing = TracerProvider()
     tracing.add_span_processor(SimpleSpanProcessor(exporter))
-    ours = (GrpcInstrumentor(), {"metrics": metrics})
-    theirs = [(GrpcInstrumentorServer(), {"tracer_provider": tracing}), (GrpcInstrumentorClient(), {})]
+    ours: tuple[Any, dict[str, Any]] = (GrpcInstrumentor(), {"metrics": metrics})
+    theirs: list[tuple[Any, dict[str, Any]]] = [
+        (GrpcInstrumentorServer(), {"tracer_provider": tracing}),
+        (GrpcInstrumentorClient(), {}),
+    ]
     instrumentors = [ours, *theirs] if ours_first else [*theirs, ours]
     for instrumentor, options in instrumentors:
         instrumentor.instrument(**options)

@@ -28,6 +28,12 @@ _WRONG_CALLS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
     ((), {"unheard_of": 1}),
 )
 
+_WRONG_CALLS_OF_A_METHOD: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
+    ((), {}),
+    ((1,) * 12, {}),
+    ((1,), {"unheard_of": 1}),
+)
+
 
 def _described(function: Any) -> dict[str, Any]:
     return {
@@ -66,7 +72,7 @@ def _described_channel(channel: Any) -> dict[str, Any]:
         )
         described[f"{kind} callable"] = (
             inspect.signature(callable_),
-            [_outcome(callable_, *call) for call in (((), {}), ((1,) * 12, {}), ((1,), {"unheard_of": 1}))],
+            [_outcome(callable_, *call) for call in _WRONG_CALLS_OF_A_METHOD],
         )
         for name in ("with_call", "future"):
             if hasattr(callable_, name):
@@ -136,7 +142,8 @@ def test_a_server_that_cannot_be_watched_reaches_the_service(
     instrumentor = GrpcInstrumentor()
     instrumentor.instrument(metrics=metrics)
     try:
-        assert grpc.server(ThreadPoolExecutor(1)) is foreign
+        server: object = grpc.server(ThreadPoolExecutor(1))
+        assert server is foreign
     finally:
         instrumentor.uninstrument()
     assert lost == [True]

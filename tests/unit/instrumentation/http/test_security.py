@@ -96,7 +96,8 @@ class TestUnauthenticated:
         tls = {"tls": {"client_cert_chain": ["-----BEGIN CERTIFICATE-----"]}}
         await call(answering(), path="/answer/401", extensions=tls)
         assert watched.labels(ATTEMPTS) == [{"trust.auth.method": "certificate", "trust.outcome": "failure"}]
-        for extensions in (None, {"tls": None}, {"tls": {"client_cert_chain": []}}):
+        without: list[Any] = [None, {"tls": None}, {"tls": {"client_cert_chain": []}}]
+        for extensions in without:
             await call(answering(), path="/answer/401", extensions=extensions)
         assert watched.value(ATTEMPTS, {"trust.auth.method": "none"}) == 3
 

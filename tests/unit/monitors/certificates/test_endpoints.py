@@ -64,7 +64,7 @@ def test_the_server_learns_the_name_that_is_asked_for(
     watch: Any, authority: Authority, listen: Callable[..., Any], context_of: Callable[..., ssl.SSLContext]
 ) -> None:
     context, asked = context_of(*authority.issue()), []
-    context.sni_callback = lambda tls, name, original: asked.append(name)  # type: ignore[assignment]
+    context.sni_callback = lambda tls, name, original: asked.append(name)
 
     def serve(connection: socket.socket) -> None:
         with context.wrap_socket(connection, server_side=True) as tls:

@@ -154,7 +154,7 @@ class TestSideBySide:
 
     def test_more_tasks_than_threads_are_all_done(self) -> None:
         tasks = {str(number): lambda number=number: number for number in range(100)}
-        assert SideBySide().run(tasks, 10) == {str(number): number for number in range(100)}  # type: ignore[comparison-overlap]
+        assert SideBySide().run(tasks, 10) == {str(number): number for number in range(100)}
 
     def test_what_is_asked_for_is_no_request_of_the_service(self) -> None:
         assert SideBySide().run({"a": is_instrumentation_enabled}, 5) == {"a": False}

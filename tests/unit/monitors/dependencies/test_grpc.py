@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -135,7 +135,7 @@ def test_a_check_is_no_call_of_the_service(start: Start, recording: Recording) -
         assert checked(f"peer=grpc://127.0.0.1:{port}").up
         assert recording.series("rpc.client.call.duration") == []
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+            cast(Any, health_pb2_grpc.HealthStub(channel)).Check(health_pb2.HealthCheckRequest(), timeout=5)
         assert recording.value("rpc.client.call.duration") == 1
     finally:
         instrumentor.uninstrument()

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import GeneralName
 
 from tests.unit.monitors.dependencies.conftest import (
     ELSEWHERE,
@@ -208,7 +209,7 @@ def test_a_trusted_certificate_is_up(serve: Serve, authority: Authority) -> None
 
 @pytest.mark.parametrize("name", [LOOPBACK, ELSEWHERE])
 def test_an_unknown_authority_or_a_wrong_name_is_a_failure_of_tls(
-    serve: Serve, authority: Authority, name: object, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, authority: Authority, name: GeneralName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(say(b"HTTP/1.1 200 OK\r\n\r\n"), tls=authority.context(name))
     if name is LOOPBACK:
