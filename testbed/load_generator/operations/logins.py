@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+import pyotp
+
 from testbed.load_generator import totp
 from testbed.load_generator.operations.operation_type import OperationType
 from testbed.load_generator.population import (
@@ -36,7 +38,7 @@ async def log_in(state: State, account: Account, address: str) -> str | None:
     """Log in with everything that the account needs; None when the service refuses."""
     token = await give_password(state, account, account.password, address)
     if token is not None and account.totp_secret is not None:
-        await give_code(state, token, totp.code(account.totp_secret), address)
+        await give_code(state, token, pyotp.TOTP(account.totp_secret).now(), address)
     return token
 
 
