@@ -117,7 +117,7 @@ class _Camera:
         file = self._folder / f"{name}.png"
         self._browser.picture(file, width=width)
         panels = self._browser.panels()
-        reduce_colours(self._browser, file)
+        reduce_colours(file)
         flaws = [f"{name}: {each.title} is {each.state} {each.error or ''}" for each in panels if each.state != "ok"]
         size = file.stat().st_size / 1000
         self._progress(f"{file}: {len(panels)} panels, {len(flaws)} not as they should be, {size:.0f} kB")
