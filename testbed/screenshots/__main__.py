@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import click
+from playwright.sync_api import Error as PlaywrightError
 from rich.console import Console
 
 from examples.demo.program import ServiceError
@@ -19,7 +20,7 @@ from testbed.load_generator.command import Duration
 from testbed.screenshots.environment import SCENARIOS, Scene, scene
 from testbed.screenshots.palette import reduce_colours
 from tools.preview import BuildFailed, Preview
-from tools.preview.browser import DESKTOP, PHONE, Browser, BrowserError, dashboard_url
+from tools.preview.browser import DESKTOP, PHONE, Browser, dashboard_url
 from trust_ops.private_files import private_folder
 from trust_ops.stack import StackError
 from trust_ops.stack.commands import signals_as_interrupt
@@ -72,7 +73,7 @@ def pictures(seconds: float, folder: Path) -> None:
     try:
         with signals_as_interrupt(), scene(_FOLDER, progress, calm=True) as running:
             flaws = _take_all(running, seconds, folder, progress)
-    except (StackError, ServiceError, SimulationError, BuildFailed, BrowserError) as error:
+    except (StackError, ServiceError, SimulationError, BuildFailed, PlaywrightError) as error:
         raise click.ClickException(str(error)) from error
     for flaw in flaws:
         progress(flaw)
@@ -115,7 +116,7 @@ class _Camera:
         span = _BUSINESS_SPAN if uid == "trust-service-business" else self._span
         self._browser.open(dashboard_url(self._preview.url, uid, theme=theme, query=span), width=width)
         file = self._folder / f"{name}.png"
-        self._browser.picture(file, width=width)
+        self._browser.screenshot(file)
         panels = self._browser.panels()
         reduce_colours(file)
         flaws = [f"{name}: {each.title} is {each.state} {each.error or ''}" for each in panels if each.state != "ok"]

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,11 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from PIL import Image
+from playwright.sync_api import Error, expect
 
 from tests.support import preview_fixture as fixture
 from tests.support.preview_fixture import FAULTY, UID
 from tools.preview import Preview
-from tools.preview.browser import DESKTOP, PHONE, Browser, BrowserError, PanelState, dashboard_url, look
+from tools.preview.browser import DESKTOP, PHONE, Browser, PanelState, dashboard_url
 from trust_ops.stack.ports import LOOPBACK, free_ports
 
 _MISSING = [name for name in ("node", "npm", "chromium") if shutil.which(name) is None]
@@ -61,7 +62,7 @@ def _by_number(panels: list[PanelState]) -> dict[int, PanelState]:
 def _open(browser: Browser, url: str, width: int = DESKTOP) -> dict[int, PanelState]:
     """The panels of a page on which nothing has failed."""
     panels = _by_number(browser.open(url, width=width))
-    assert browser.evaluate("document.body.dataset.failures ?? null") is None
+    assert browser.page.evaluate("document.body.dataset.failures ?? null") is None
     return panels
 
 
@@ -84,14 +85,14 @@ def test_every_type_of_panel_shows_its_data(preview: Preview, browser: Browser) 
     assert {"up", "down"} <= set(shown[fixture.STATES].text.split())
     assert "Shown for All." in shown[fixture.TEXT].text
     assert "TrustTestFires" in shown[fixture.ALERTS].text
-    circles = browser.evaluate("[...document.querySelectorAll('circle title')].map((each) => each.textContent)")
+    circles = browser.page.locator("circle title").all_text_contents()
     assert {title.split(":")[0] for title in circles} == {"DE", "FR", "SG", "US"}
 
 
 def test_states_have_the_colours_of_their_mappings(preview: Preview, browser: Browser) -> None:
     _open(browser, dashboard_url(preview.url, UID, panel=fixture.STATES))
     assert _drawn_states(browser) == {"up", "down"}
-    assert fixture.NOTHING not in browser.evaluate("document.body.innerText")
+    assert fixture.NOTHING not in browser.page.inner_text("body")
 
 
 def test_states_by_threshold_ignore_the_mappings_as_in_grafana(preview: Preview, browser: Browser) -> None:
@@ -101,7 +102,7 @@ def test_states_by_threshold_ignore_the_mappings_as_in_grafana(preview: Preview,
 
 
 def _drawn_states(browser: Browser) -> set[str]:
-    titles = browser.evaluate("[...document.querySelectorAll('rect title')].map((each) => each.textContent)")
+    titles = browser.page.locator("rect title").all_text_contents()
     assert titles
     return {title.split(": ")[1] for title in titles}
 
@@ -129,7 +130,7 @@ def test_a_number_without_data_has_the_colour_of_the_first_threshold_as_in_grafa
 
 def _is_green(browser: Browser) -> bool:
     """Whether something in the page has Grafana's green in its background."""
-    backgrounds = browser.evaluate(
+    backgrounds = browser.page.evaluate(
         "[...document.querySelectorAll('section *')].map((each) => getComputedStyle(each).background)"
     )
     colours = [tuple(map(int, found)) for each in backgrounds for found in _RGB.findall(each)]
@@ -162,13 +163,10 @@ def test_variables_offer_what_prometheus_knows_and_choosing_changes_the_panels(
     preview: Preview, browser: Browser
 ) -> None:
     _open(browser, dashboard_url(preview.url, UID))
-    browser.evaluate(
-        """document.querySelector('[data-variable="service"] input').parentElement
-             .dispatchEvent(new MouseEvent('mousedown', { bubbles: true, button: 0 }))"""
-    )
-    options = """[...document.querySelectorAll('[role="option"]')]"""
-    assert browser.evaluate(f"{options}.map((each) => each.textContent)") == ["pki", "portal"]
-    browser.evaluate(f"{options}.find((each) => each.textContent === 'portal').click()")
+    browser.page.locator('[data-variable="service"] input').click()
+    options = browser.page.get_by_role("option")
+    expect(options).to_have_text(["pki", "portal"])
+    options.get_by_text("portal").click()
     browser.wait()
     panels = _by_number(browser.panels())
     assert panels[fixture.GRAPH].title == "Latency of portal"
@@ -179,10 +177,10 @@ def test_a_cell_leads_to_another_dashboard_with_its_service_and_the_same_time(
     preview: Preview, browser: Browser
 ) -> None:
     _open(browser, dashboard_url(preview.url, UID, query={"from": "now-30m", "to": "now"}))
-    browser.evaluate("[...document.querySelectorAll('a')].find((each) => each.textContent === 'portal').click()")
+    browser.page.get_by_role("link", name="portal", exact=True).first.click()
     browser.wait()
     assert [panel.title for panel in browser.panels()] == ["Words"]
-    assert browser.evaluate("location.pathname") == "/d/other"
+    assert urlsplit(browser.page.url).path == "/d/other"
     query = _query(browser)
     assert (query["from"], query["to"]) == (["now-30m"], ["now"])
     assert query["var-environment"] == ["$__all"]
@@ -192,7 +190,7 @@ def test_a_cell_leads_to_another_dashboard_with_its_service_and_the_same_time(
 
 def test_dashboards_are_linked_with_their_variables_and_time(preview: Preview, browser: Browser) -> None:
     _open(browser, dashboard_url(preview.url, UID, query={"var-service": "pki", "from": "now-15m"}))
-    links = browser.evaluate("[...document.querySelectorAll('nav[aria-label=Links] a')].map((each) => each.href)")
+    links = browser.page.evaluate("[...document.querySelectorAll('nav[aria-label=Links] a')].map((each) => each.href)")
     assert [urlsplit(link).path for link in links] == ["/d/other"]
     query = parse_qs(urlsplit(links[0]).query)
     assert query["var-service"] == ["pki"]
@@ -201,9 +199,10 @@ def test_dashboards_are_linked_with_their_variables_and_time(preview: Preview, b
 
 def test_a_panel_has_its_links(preview: Preview, browser: Browser) -> None:
     _open(browser, dashboard_url(preview.url, UID, panel=fixture.GRAPH))
-    browser.evaluate("document.querySelector('[data-testid=panel-links]').click()")
-    links = "[...document.querySelectorAll('[role=menu] a')].map((each) => [each.textContent, each.href])"
-    assert browser.evaluate(links) == [["Runbook", "https://runbooks.example.com/TrustTestFires"]]
+    browser.page.get_by_test_id("panel-links").click()
+    link = browser.page.locator("[role=menu] a")
+    expect(link).to_have_text("Runbook")
+    expect(link).to_have_attribute("href", "https://runbooks.example.com/TrustTestFires")
 
 
 def test_one_panel_can_be_shown_alone(preview: Preview, browser: Browser) -> None:
@@ -214,8 +213,8 @@ def test_one_panel_can_be_shown_alone(preview: Preview, browser: Browser) -> Non
 def test_a_phone_shows_one_column_that_needs_no_scrolling_aside(preview: Preview, browser: Browser, theme: str) -> None:
     panels = _open(browser, dashboard_url(preview.url, UID, theme=theme), width=PHONE)
     assert len(panels) == 16
-    assert browser.evaluate("document.documentElement.scrollWidth") <= PHONE
-    places = browser.evaluate(
+    assert browser.page.evaluate("document.documentElement.scrollWidth") <= PHONE
+    places = browser.page.evaluate(
         """[...document.querySelectorAll('[data-panel-id]')].map((each) => {
              const { left, width } = each.getBoundingClientRect();
              return [left, width];
@@ -224,36 +223,32 @@ def test_a_phone_shows_one_column_that_needs_no_scrolling_aside(preview: Preview
     assert len({(left, width) for left, width in places}) == 1
 
 
-def test_a_picture_shows_the_whole_page(preview: Preview, tmp_path: Path) -> None:
-    states = look(preview.url, UID, tmp_path / "phone.png", width=PHONE, theme="light")
-    assert len(states) == 16
-    look(preview.url, UID, tmp_path / "desktop.png")
-    assert _size(tmp_path / "desktop.png")[0] == DESKTOP
-    width, height = _size(tmp_path / "phone.png")
-    assert width == 2 * PHONE
-    assert height > 2 * 3000
-
-
-def _size(png: Path) -> tuple[int, int]:
-    width, height = struct.unpack(">II", png.read_bytes()[16:24])
-    return width, height
+@pytest.mark.parametrize(("width", "image_width", "min_height"), [(DESKTOP, DESKTOP, 1500), (PHONE, 2 * PHONE, 6000)])
+def test_a_screenshot_shows_the_whole_page(
+    preview: Preview, browser: Browser, tmp_path: Path, width: int, image_width: int, min_height: int
+) -> None:
+    _open(browser, dashboard_url(preview.url, UID, theme="light"), width=width)
+    browser.screenshot(tmp_path / "dashboard.png")
+    image = Image.open(tmp_path / "dashboard.png")
+    assert image.width == image_width
+    assert image.height > min_height
 
 
 def test_a_prometheus_that_does_not_answer_is_told(dashboards: Path, browser: Browser) -> None:
     (port,) = free_ports(1)
     with Preview(f"http://{LOOPBACK}:{port}", dashboards=dashboards) as preview:
         browser.open(dashboard_url(preview.url, UID))
-        assert "cannot be reached" in browser.evaluate("document.body.innerText")
+        assert "cannot be reached" in browser.page.inner_text("body")
 
 
 def test_an_unknown_dashboard_is_told(preview: Preview, browser: Browser) -> None:
     browser.open(dashboard_url(preview.url, "nowhere"))
-    assert "There is no dashboard nowhere" in browser.evaluate("document.body.innerText")
+    assert "There is no dashboard nowhere" in browser.page.inner_text("body")
 
 
 def test_a_page_that_is_not_ready_in_time_is_an_error(preview: Preview, browser: Browser) -> None:
-    with pytest.raises(BrowserError, match="not ready"):
-        browser.open(dashboard_url(preview.url, UID), timeout=0)
+    with pytest.raises(Error, match="not ready"):
+        browser.open(dashboard_url(preview.url, UID), timeout=0.001)
     browser.wait()
 
 
@@ -290,4 +285,4 @@ def test_the_command_serves_until_it_is_ended(preview: Preview, dashboards: Path
 
 
 def _query(browser: Browser) -> dict[str, list[str]]:
-    return parse_qs(urlsplit(browser.evaluate("location.href")).query)
+    return parse_qs(urlsplit(browser.page.url).query)
