@@ -159,7 +159,7 @@ def test_ctrl_c_ends_the_command_with_the_totals_so_far(service: TrustService) -
     process = _command(service, "--duration", "10m")
     try:
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(6)
+            process.wait(12)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
     finally:
