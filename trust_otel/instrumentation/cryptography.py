@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timezone
 from functools import partial
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from wrapt import register_post_import_hook
@@ -22,14 +22,13 @@ from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.certificate import CertificateOperation
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.recording.fail_open import fail_open
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from cryptography.x509.verification import ClientVerifier, ServerVerifier
 
 _logger = logging.getLogger(__name__)
-
-_Answer = TypeVar("_Answer")
 
 
 class CryptographyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
@@ -76,7 +75,8 @@ class _Hooks:
     """The methods that are wrapped, from the import of their modules on."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+        self._certificates = recorder.certificates
+        self._dropped = recorder.instruments.dropped
         self._patches = Patches()
 
     def add(self, module: ModuleType) -> None:
@@ -97,25 +97,22 @@ class _Hooks:
         def call(*args: Any, **kwargs: Any) -> Any:
             if not self._patches.active or CertificateOperation.any_running():
                 return original(*args, **kwargs)
-            with self._recorder.certificates.certificate_operation(entry.operation) as operation:
+            with self._certificates.certificate_operation(entry.operation) as operation:
                 try:
                     result = original(*args, **kwargs)
                 except Exception as error:
-                    reason = self._safe(entry.refusal, error, *args, **kwargs)
+                    reason = self._examine(entry.refusal, error, *args, **kwargs)
                     if reason is not None:
                         operation.fail(reason)
                     raise
-                operation.certificate_type = self._safe(entry.certificate_type, result)
+                operation.certificate_type = self._examine(entry.certificate_type, result)
                 return result
 
         return call
 
-    def _safe(self, function: Callable[..., _Answer | None], /, *args: Any, **kwargs: Any) -> _Answer | None:
-        try:
-            return function(*args, **kwargs)
-        except Exception:
-            self._recorder.count_internal_error()
-            return None
+    @fail_open
+    def _examine(self, function: Callable[..., str | None], /, *args: Any, **kwargs: Any) -> str | None:
+        return function(*args, **kwargs)
 
 
 # The arguments may be wrong, or missing, when the exception says so.

@@ -12,12 +12,12 @@ from weakref import WeakSet, ref
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.certificate import carry_operations
 from trust_otel.metrics.executor import ExecutorState
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.recording.fail_open import fail_open
 
 if TYPE_CHECKING:
     from anyio import CapacityLimiter
@@ -63,7 +63,7 @@ class ThreadPools:
     """The executors that were made since, as long as they live."""
 
     def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+        self._dropped = recorder.instruments.dropped
         self._watching = True
         self._pools: dict[int, _Pool] = {}
         _all.add(self)
@@ -116,13 +116,13 @@ class ThreadPools:
         for pool in tuple(self._pools.values()):
             pool.unfinished.clear()
 
-    @contained
+    @fail_open
     def _note(self, executor: ThreadPoolExecutor, future: Future[Any]) -> None:
         pool = self._pools.get(id(executor))
         if pool is not None:
             pool.note(future)
 
-    @contained
+    @fail_open
     def _watch_made(self, args: Any, kwargs: Any) -> None:
         arguments = dict(kwargs)
         executor, *rest = args or (arguments.pop("self"),)

@@ -18,7 +18,6 @@ from starlette.staticfiles import StaticFiles
 from wrapt import register_post_import_hook
 
 from trust_otel import settings
-from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.executors import WorkerThreads
 from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import recorder_of
@@ -26,6 +25,8 @@ from trust_otel.metrics.http import HttpRequest
 from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request, answering, authentication_method, stop_answering
+from trust_otel.recording.fail_open import fail_open
+from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.security.client_address import TrustedProxies
 
 Scope = MutableMapping[str, Any]
@@ -57,19 +58,8 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         recorder = recorder_of(kwargs.get("metrics"))
         self._workers = workers = WorkerThreads()
         recorder.executors.observe_executors(workers.states)
-        proxies = TrustedProxies(settings.current().trusted_proxies)
-
-        def begin(scope: Scope) -> _Exchange | None:
-            try:
-                if not patches.active or scope["type"] != "http" or _EXCHANGE in scope:
-                    return None
-                exchange = _Exchange(recorder, proxies, scope)
-                exchange.enter()
-            except Exception:
-                recorder.count_internal_error()
-                return None
-            workers.watch()
-            return exchange
+        self._patches = patches = Patches()
+        begin = _Exchanges(recorder, patches, workers).begin
 
         def measured_application(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
             async def __call__(self: Starlette, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
@@ -88,7 +78,6 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
 
             return __call__
 
-        self._patches = patches = Patches()
         patches.replace(Starlette, "__call__", measured_application)
         patches.replace(Route, "handle", _noting_route)
         patches.replace(Mount, "handle", _noting_mount)
@@ -110,6 +99,27 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         self._patches.restore()
 
 
+class _Exchanges:
+    """Begins the measurement of requests."""
+
+    def __init__(self, recorder: Recorder, patches: Patches, workers: WorkerThreads) -> None:
+        self._recorder = recorder
+        self._dropped = recorder.instruments.dropped
+        self._patches = patches
+        self._workers = workers
+        self._proxies = TrustedProxies(settings.current().trusted_proxies)
+
+    @fail_open
+    def begin(self, scope: Scope) -> _Exchange | None:
+        """Begin measuring a request; `None` for a WebSocket, the server's lifespan and mounted applications."""
+        if not self._patches.active or scope["type"] != "http" or _EXCHANGE in scope:
+            return None
+        exchange = _Exchange(self._recorder, self._proxies, scope)
+        exchange.enter()
+        self._workers.watch()
+        return exchange
+
+
 class _Exchange(Request):
     """A request and its response."""
 
@@ -129,6 +139,10 @@ class _Exchange(Request):
             method=scope["method"], scheme=scope.get("scheme", "http"), protocol_version=scope.get("http_version")
         )
         scope[_EXCHANGE] = self
+
+    @property
+    def _dropped(self) -> DroppedMeasurements:
+        return self._recorder.instruments.dropped
 
     def __deepcopy__(self, memo: object) -> _Exchange:
         # A copy of the scope is of the same request.
@@ -166,10 +180,7 @@ class _Exchange(Request):
 
         async def counted() -> Message:
             message = await receive()
-            try:
-                self._received += len(message.get("body", b""))
-            except Exception:
-                self._recorder.count_internal_error()
+            self._note_received(message)
             return message
 
         return counted
@@ -179,20 +190,17 @@ class _Exchange(Request):
 
         async def counted(message: Message) -> None:
             await send(message)
-            try:
-                self._note(message)
-            except Exception:
-                self._recorder.count_internal_error()
+            self._note_sent(message)
 
         return counted
 
-    @contained
+    @fail_open
     def note_route(self, route: Route, scope: Scope) -> None:
         """Note the route that matched."""
         self.route = self.mounted_at + _template(route, scope)
         self.path_known = True
 
-    @contained
+    @fail_open
     def note_mount(self, mount: Mount, scope: Scope) -> None:
         """Note the mount that matched."""
         self.mounted_at += _template(mount, scope).removesuffix("/{path}")
@@ -200,7 +208,12 @@ class _Exchange(Request):
         # What other applications answer with 404 may be a path of theirs.
         self.path_known = not (mount.routes or isinstance(mount.app, StaticFiles))
 
-    def _note(self, message: Message) -> None:
+    @fail_open
+    def _note_received(self, message: Message) -> None:
+        self._received += len(message.get("body", b""))
+
+    @fail_open
+    def _note_sent(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
             self._status = message["status"]
@@ -216,7 +229,7 @@ class _Exchange(Request):
         if self._complete and self._status is not None and self._status < 500:
             self._finish(None)
 
-    @contained
+    @fail_open
     def _finish(self, failure: str | None) -> None:
         request, self._request = self._request, None
         if request is None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from trust_otel.metrics.family import Family, fail_open, outcome
+from trust_otel.metrics.family import Family, outcome
 from trust_otel.metrics.operation import Operation
+from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, SlaEvaluator, finite
 from trust_otel.recording.labels import Labels
 from trust_otel.recording.self_metrics import shown_name
@@ -69,13 +70,13 @@ class BusinessMetrics(Family):
                 return
             score = finite(value) if name == "customer_satisfaction" else None
             if score is not None and not 1 <= score <= 5:
-                self._instruments.dropped.report(
+                self._dropped.report(
                     "negative_value" if score < 0 else "invalid_value", name, lambda: f"{name} is a score from 1 to 5"
                 )
                 return
             record(value, {_SHORT_NAMES.get(key, key): part for key, part in (attributes or {}).items()})
         except (AttributeError, TypeError):  # a name that cannot be looked up, attributes that are no mapping
-            self._instruments.dropped.report(
+            self._dropped.report(
                 "attribute_type",
                 "record_business_metric",
                 lambda: "record_business_metric takes a name, an amount and a mapping of attributes",
@@ -83,7 +84,7 @@ class BusinessMetrics(Family):
 
     def _report_unknown(self, name: object) -> None:
         shown = shown_name(name)
-        self._instruments.dropped.report(
+        self._dropped.report(
             "unknown_metric",
             shown,
             lambda: f"unknown business metric {shown}; known: {', '.join(self._business_values)}",
@@ -104,7 +105,7 @@ class BusinessMetrics(Family):
         """Set the objective of an SLA as a share of its events, from 0 to 1, unless TRUST_OTEL_SLA_FILE declares it."""
         number = finite(share)
         if number is not None and not 0 <= number <= 1:
-            self._instruments.dropped.report(
+            self._dropped.report(
                 "invalid_value", "set_sla_objective", lambda: "the objective of an SLA is a share from 0 to 1"
             )
         elif not self._is_in_file(name):

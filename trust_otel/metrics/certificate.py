@@ -12,8 +12,9 @@ from datetime import datetime, timezone
 from time import time
 from typing import ParamSpec, TypeVar
 
-from trust_otel.metrics.family import Family, fail_open
+from trust_otel.metrics.family import Family
 from trust_otel.metrics.operation import Operation
+from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, finite
 from trust_otel.semconv.attributes import TRUST_CERTIFICATE_OCSP_STATUS, TRUST_CERTIFICATE_STATUS
 from trust_otel.semconv.metrics import (
@@ -128,7 +129,7 @@ class CertificateMetrics(Family):
         self._ocsp_responses(1, _ocsp_labels(responder, status))
 
     def _report_moment(self, method: str, names: str) -> None:
-        self._instruments.dropped.report(
+        self._dropped.report(
             "invalid_value", method, lambda: f"{method}: pass {names} as datetime or as Unix time in seconds"
         )
 

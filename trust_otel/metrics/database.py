@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from trust_otel.metrics.family import Family, fail_open
+from trust_otel.metrics.family import Family
+from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.instruments import Instruments, Observations, finite
 from trust_otel.semconv.attributes import TRUST_DB_TRANSACTION_OUTCOME
 from trust_otel.semconv.metrics import (

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trust_otel.metrics.family import Family, fail_open
+from trust_otel.metrics.family import Family
+from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.instruments import Instruments
 from trust_otel.semconv.attributes import ERROR_TYPE
 from trust_otel.semconv.metrics import TRUST_DEPENDENCY_CHECK_DURATION, TRUST_DEPENDENCY_UP

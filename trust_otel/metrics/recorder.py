@@ -46,7 +46,3 @@ class Recorder:
         """The family that a function is a method of."""
         (family,) = (each for each in self.families() if getattr(type(each), method.__name__, None) is method)
         return family
-
-    def count_internal_error(self) -> None:
-        """Count a fault of an instrumentation in `trust.otel.dropped`, in place of raising it into the service."""
-        self.instruments.dropped.count("internal_error")

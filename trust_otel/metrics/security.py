@@ -6,9 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
-from trust_otel.metrics.family import Family, fail_open, outcome
+from trust_otel.metrics.family import Family, outcome
 from trust_otel.metrics.operation import Operation
 from trust_otel.metrics.request import Request, current_request
+from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.instruments import BoundedCounter, Instruments
 from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.security.client_address import AddressForm, canonical, read_key
@@ -185,11 +186,11 @@ class SecurityMetrics(Family):
 
     def use_countries(self, look_up: Callable[[str], str | None] | None) -> None:
         """Set what gives the country (ISO 3166-1, two letters) of an address in its canonical form."""
-        self._countries = None if look_up is None else _LookUp(look_up, "country", self._instruments.dropped)
+        self._countries = None if look_up is None else _LookUp(look_up, "country", self._dropped)
 
     def use_feeds(self, look_up: Callable[[str], tuple[str, ...]] | None) -> None:
         """Set what gives the names of the reputation feeds that list an address in its canonical form."""
-        self._feeds = None if look_up is None else _LookUp(look_up, "reputation", self._instruments.dropped)
+        self._feeds = None if look_up is None else _LookUp(look_up, "reputation", self._dropped)
 
     @fail_open
     def request_began(self, request: Request) -> None:
@@ -251,7 +252,7 @@ class SecurityMetrics(Family):
         """Pass an attempt to the heavy hitters and to the detectors."""
         shown = None if success or address is None else self._address_form.shown(address)
         if shown is not None and not self._offenders.add(shown):
-            self._instruments.dropped.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
+            self._dropped.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
         self._detectors.authentication(success=success, address=address, account=account, country=country)
 
     def _count_match(self, request: Request, feed: str, country: str | None) -> None:
@@ -266,19 +267,16 @@ class SecurityMetrics(Family):
         try:
             return canonical(given)
         except ValueError:
-            self._instruments.dropped.report(
+            self._dropped.report(
                 "unknown_value",
                 "client_address",
                 lambda: "client_address is not an IPv4 or IPv6 address",
             )
             return None
 
+    @fail_open
     def _client_of(self, request: Request) -> str | None:
-        try:
-            return request.client_address
-        except Exception:
-            self._instruments.dropped.count("internal_error")
-            return None
+        return request.client_address
 
     def _country_of(self, address: str | None) -> str | None:
         return None if self._countries is None or address is None else self._countries(address)
@@ -292,7 +290,7 @@ class SecurityMetrics(Family):
             try:
                 key = read_key(key_file)
             except (OSError, ValueError) as error:
-                self._instruments.dropped.count("unreadable_source")
+                self._dropped.count("unreadable_source")
                 _logger.error(
                     "trust-otel: TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE cannot be used (%s); client addresses are hashed "
                     "with a key of this process",

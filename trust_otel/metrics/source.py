@@ -6,7 +6,8 @@ import logging
 import threading
 from time import time
 
-from trust_otel.metrics.family import Family, fail_open
+from trust_otel.metrics.family import Family
+from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.instruments import Instruments
 from trust_otel.semconv.metrics import TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
 
@@ -35,7 +36,7 @@ class SourceMetrics(Family):
         labels = {"trust.otel.source.kind": kind, "trust.otel.source.name": name}
         self._source_up.set(0 if problem else 1, labels)
         if problem:
-            self._instruments.dropped.count("unreadable_source")
+            self._dropped.count("unreadable_source")
         else:
             self._source_last_read.set(time(), labels)
         with self._source_lock:

@@ -15,7 +15,7 @@ from trust_otel.instrumentation.grpc.aio_client import MeasuredAioChannel
 from trust_otel.instrumentation.grpc.aio_server import AioServerInterceptor
 from trust_otel.instrumentation.grpc.calls import Recording
 from trust_otel.instrumentation.grpc.client import MeasuredChannel
-from trust_otel.instrumentation.grpc.methods import Methods, watch
+from trust_otel.instrumentation.grpc.methods import Methods
 from trust_otel.instrumentation.grpc.server import ServerInterceptor
 from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import recorder_of
@@ -61,7 +61,7 @@ def _measured_server(
         recorder = recording.recorder
         if recorder is None:
             return original(*args, **kwargs)
-        methods = Methods()
+        methods = Methods(recorder.instruments.dropped)
         positional, named = list(args), dict(kwargs)
         try:
             handlers = _change(positional, named, 1, "handlers", lambda given: given)
@@ -70,10 +70,7 @@ def _measured_server(
             return original(*args, **kwargs)
         made = original(*positional, **named)
         methods.add_generic(handlers)
-        try:
-            watch(made, methods)
-        except Exception:  # another instrumentation gave something of its own: methods added later have no name
-            recorder.count_internal_error()
+        methods.watch(made)
         return made
 
     return server

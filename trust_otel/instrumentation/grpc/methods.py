@@ -12,6 +12,8 @@ import grpc
 
 from trust_otel.instrumentation.grpc.calls import rpc_type
 from trust_otel.instrumentation.patches import imitates
+from trust_otel.recording.fail_open import fail_open
+from trust_otel.recording.self_metrics import DroppedMeasurements
 
 OTHER = "_OTHER"
 
@@ -23,7 +25,8 @@ class Methods:
     of a `grpc.ServiceRpcHandler`, which generated code, health checking and reflection use, are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dropped: DroppedMeasurements) -> None:
+        self._dropped = dropped
         self._registered: dict[str, Any] = {}
         self._services: list[grpc.ServiceRpcHandler] = []
 
@@ -46,6 +49,15 @@ class Methods:
         kind = rpc_type(request_streaming=handler.request_streaming, response_streaming=handler.response_streaming)
         return details.method.lstrip("/"), kind
 
+    @fail_open
+    def watch(self, server: Any) -> None:
+        """Learn the methods that a server, sync or aio, is given from now on.
+
+        The server's class becomes a subclass of what it was, so that the service gets the object that gRPC made. This
+        fails for an object of another instrumentation; methods that are added to it later are counted as `_OTHER`.
+        """
+        server.__class__ = _watched(type(server), self)
+
     def _find(self, details: grpc.HandlerCallDetails) -> Any:
         handler = self._registered.get(details.method)
         if handler is not None:
@@ -53,14 +65,10 @@ class Methods:
         return next((found for service in self._services if (found := service.service(details)) is not None), None)
 
 
-def watch(server: Any, methods: Methods) -> None:
-    """Learn the methods that a server, sync or aio, is given from now on.
+def _watched(kind: type[Any], methods: Methods) -> type[Any]:
+    """A server's class whose objects report the methods that they are given."""
 
-    The server's class becomes a subclass of what it was, so that the service gets the very object that gRPC made.
-    """
-    kind = type(server)
-
-    class Watched(kind):  # type: ignore[misc, valid-type]
+    class Watched(kind):  # type: ignore[misc]
         @imitates(kind.add_generic_rpc_handlers)
         def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
             handlers = tuple(generic_rpc_handlers)
@@ -76,4 +84,4 @@ def watch(server: Any, methods: Methods) -> None:
 
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(Watched, name, getattr(kind, name))
-    server.__class__ = Watched
+    return Watched

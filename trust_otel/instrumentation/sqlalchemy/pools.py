@@ -22,11 +22,11 @@ from sqlalchemy.pool import (
     StaticPool,
 )
 
-from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.sqlalchemy.names import error_class
 from trust_otel.instrumentation.sqlalchemy.statements import Databases
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.recording.fail_open import fail_open
 
 _BORROWED: Final = "trust_otel_borrowed"
 
@@ -35,7 +35,7 @@ class Pools:
     """Listens to pools and knows those of every engine that was asked for a connection, as long as they live."""
 
     def __init__(self, recorder: Recorder, databases: Databases) -> None:
-        self._recorder = recorder
+        self._dropped = recorder.instruments.dropped
         self._database = recorder.database
         self._databases = databases
         self._lock = threading.Lock()
@@ -71,14 +71,14 @@ class Pools:
 
         return raw_connection
 
-    @contained
+    @fail_open
     def connecting(self, dialect: Dialect, record: Any, arguments: Any, parameters: Any) -> None:
         """Note that a connection is about to be opened."""
         request = _requested.get()
         if request is not None:
             request.connecting_since = perf_counter()
 
-    @contained
+    @fail_open
     def connected(self, connection: Any, record: ConnectionPoolEntry) -> None:
         """Record that a connection was opened."""
         request = _requested.get()
@@ -88,7 +88,7 @@ class Pools:
         request.connecting_since = None
         self._database.record_connection_created(request.watched.name, duration=duration)
 
-    @contained
+    @fail_open
     def borrowed(self, connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
         """Note that a connection leaves the pool."""
         request = _requested.get()
@@ -97,7 +97,7 @@ class Pools:
             if record.record_info is not None:
                 record.record_info[_BORROWED] = (request.watched.name, perf_counter())
 
-    @contained
+    @fail_open
     def returned(self, connection: Any, record: ConnectionPoolEntry) -> None:
         """Note that a connection comes back."""
         borrowed = record.record_info.pop(_BORROWED, None) if record.record_info else None
@@ -117,25 +117,25 @@ class Pools:
             state for each in watched if (state := each.state(current.get(each))).used or state.idle or each in current
         ]
 
-    @contained
+    @fail_open
     def _begin(self, request: _Request, engine: Engine) -> None:
         request.dialect = engine.dialect
         if not self._stopped:
             request.watched = self._watch(engine)
             request.watched.pending.add(request)
 
-    @contained
+    @fail_open
     def _end(self, request: _Request) -> None:
         if request.watched is not None:
             request.watched.pending.discard(request)
         self._record_returned()
 
-    @contained
+    @fail_open
     def _succeeded(self, request: _Request) -> None:
         if request.watched is not None:
             self._database.record_connection_wait(request.watched.name, duration=perf_counter() - request.since)
 
-    @contained
+    @fail_open
     def _failed(self, request: _Request, error: BaseException) -> None:
         if request.watched is None or request.dialect is None:
             return

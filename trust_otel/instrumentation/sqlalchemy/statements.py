@@ -8,9 +8,9 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 
-from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.sqlalchemy.names import Database, error_class, operation_name
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.recording.fail_open import fail_open
 
 _STARTED = "_trust_otel_started"
 
@@ -34,11 +34,11 @@ class Statements:
     """Listens to the execution of statements; each batch of a bulk insert is one."""
 
     def __init__(self, recorder: Recorder, databases: Databases) -> None:
-        self._recorder = recorder
+        self._dropped = recorder.instruments.dropped
         self._record_operation = recorder.database.record_database_operation
         self._databases = databases
 
-    @contained
+    @fail_open
     def before(
         self, conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> None:
@@ -46,14 +46,14 @@ class Statements:
         if context is not None:
             setattr(context, _STARTED, perf_counter())
 
-    @contained
+    @fail_open
     def after(
         self, conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> None:
         """Record a statement that worked."""
         self._record(conn.engine, context, statement, None)
 
-    @contained
+    @fail_open
     def failed(self, exception_context: ExceptionContext) -> None:
         """Record a statement that failed; failures of a connection, a commit or a fetch have no statement running."""
         engine, statement = exception_context.engine, exception_context.statement

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from sqlalchemy.engine import Connection, Transaction
 
-from trust_otel.instrumentation.contained import contained
 from trust_otel.instrumentation.sqlalchemy.statements import Databases
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.recording.fail_open import fail_open
 
 Outcome = Literal["commit", "rollback"]
 
@@ -26,7 +26,7 @@ class Transactions:
     """
 
     def __init__(self, recorder: Recorder, databases: Databases) -> None:
-        self._recorder = recorder
+        self._dropped = recorder.instruments.dropped
         self._record_transaction = recorder.database.record_database_transaction
         self._databases = databases
 
@@ -48,7 +48,7 @@ class Transactions:
 
         return commit
 
-    @contained
+    @fail_open
     def commit_announced(self, conn: Connection, *_two_phase: Any) -> None:
         """Note a COMMIT that is about to be sent."""
         announced = _committing.get()
@@ -57,7 +57,7 @@ class Transactions:
         else:
             announced.append(conn)
 
-    @contained
+    @fail_open
     def rollback(self, conn: Connection, *_two_phase: Any) -> None:
         """Record a ROLLBACK; that of a lost connection is done by the database."""
         announced = _committing.get()
@@ -65,7 +65,7 @@ class Transactions:
             announced.remove(conn)
         self._record(conn, "rollback")
 
-    @contained
+    @fail_open
     def _record(self, connection: Connection, outcome: Outcome) -> None:
         if _autocommits(connection):
             return

@@ -128,25 +128,20 @@ async def test_servers_are_those_of_grpc(instrumentor: GrpcInstrumentor, module:
             await original.stop(None)
 
 
-def test_a_server_that_cannot_be_watched_reaches_the_service(
-    metrics_and_recorded: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_that_cannot_be_watched_reaches_the_service(recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     class Foreign:
         __slots__ = ()
 
     foreign = Foreign()
-    metrics, _recorded = metrics_and_recorded
-    lost: list[bool] = []
     monkeypatch.setattr(grpc, "server", lambda *args, **kwargs: foreign)
-    monkeypatch.setattr(recorder_of(metrics), "count_internal_error", lambda: lost.append(True))
     instrumentor = GrpcInstrumentor()
-    instrumentor.instrument(metrics=metrics)
+    instrumentor.instrument(metrics=recording.metrics)
     try:
         server: object = grpc.server(ThreadPoolExecutor(1))
         assert server is foreign
     finally:
         instrumentor.uninstrument()
-    assert lost == [True]
+    assert recording.dropped() == {"internal_error": 1}
 
 
 class Servicer:
@@ -214,14 +209,15 @@ class Details(grpc.HandlerCallDetails):
 async def test_handlers_are_like_those_of_the_service(metrics: Any, behavior: Any, side: str, kind: str) -> None:
     handler = MAKERS[kind](behavior)
     recording = Recording(recorder_of(metrics), TrustedProxies(()))
+    methods = Methods(recorder_of(metrics).instruments.dropped)
     if side == "sync":
-        measured = ServerInterceptor(recording, Methods()).intercept_service(lambda _: handler, Details())
+        measured = ServerInterceptor(recording, methods).intercept_service(lambda _: handler, Details())
     else:
 
         async def continuation(_: Any) -> Any:
             return handler
 
-        measured = await AioServerInterceptor(recording, Methods()).intercept_service(continuation, Details())
+        measured = await AioServerInterceptor(recording, methods).intercept_service(continuation, Details())
 
     standing_in = getattr(measured, kind)
     names = [getattr(behavior, name, None) for name in ("__name__", "__module__", "__doc__")]
