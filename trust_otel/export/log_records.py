@@ -11,11 +11,11 @@ import logging
 import logging.config
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from wrapt import wrap_function_wrapper
+from trust_otel.patches import Patches
 
 _exporting: list[logging.Handler] = []
+_patches = Patches()
 
 
 @contextmanager
@@ -36,19 +36,21 @@ def root_logger_unchanged() -> Iterator[None]:
 
 def _export_with(handler: logging.Handler) -> None:
     if not _exporting:
-        wrap_function_wrapper("logging", "Logger.callHandlers", _call_handlers)
+        _patches.replace(logging.Logger, "callHandlers", _exporting_records)
     _exporting.append(handler)
 
 
-def _call_handlers(wrapped: Callable[..., None], logger: logging.Logger, args: Any, kwargs: Any) -> None:
-    try:
-        wrapped(*args, **kwargs)
-    finally:
-        if _reaches_root(logger):
-            record: logging.LogRecord = args[0] if args else kwargs["record"]
-            for handler in _exporting:
-                if record.levelno >= handler.level:
-                    handler.handle(record)
+def _exporting_records(original: Callable[[logging.Logger, logging.LogRecord], None]) -> Callable[..., None]:
+    def callHandlers(self: logging.Logger, record: logging.LogRecord) -> None:  # noqa: N802
+        try:
+            original(self, record)
+        finally:
+            if _reaches_root(self):
+                for handler in _exporting:
+                    if record.levelno >= handler.level:
+                        handler.handle(record)
+
+    return callHandlers
 
 
 def _reaches_root(logger: logging.Logger) -> bool:

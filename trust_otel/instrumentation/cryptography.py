@@ -18,10 +18,10 @@ from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from wrapt import register_post_import_hook
 
 from trust_otel.instrumentation.certificate_types import certificate_type
-from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.certificate import CertificateOperation
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.patches import Patches
 from trust_otel.recording.fail_open import fail_open
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from weakref import WeakSet, ref
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
-from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.certificate import carry_operations
 from trust_otel.metrics.executor import ExecutorState
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.patches import Patches
 from trust_otel.recording.fail_open import fail_open
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ from wrapt import register_post_import_hook
 
 from trust_otel import settings
 from trust_otel.instrumentation.executors import WorkerThreads
-from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.http import HttpRequest
 from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request, answering, authentication_method, stop_answering
+from trust_otel.patches import Patches
 from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.security.client_address import TrustedProxies

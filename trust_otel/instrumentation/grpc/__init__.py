@@ -17,8 +17,8 @@ from trust_otel.instrumentation.grpc.calls import Recording
 from trust_otel.instrumentation.grpc.client import MeasuredChannel
 from trust_otel.instrumentation.grpc.methods import Methods
 from trust_otel.instrumentation.grpc.server import ServerInterceptor
-from trust_otel.instrumentation.patches import Patches
 from trust_otel.metrics import recorder_of
+from trust_otel.patches import Patches
 from trust_otel.security.client_address import TrustedProxies
 
 _Interceptor = type[ServerInterceptor] | type[AioServerInterceptor]

@@ -16,7 +16,7 @@ from wrapt import FunctionWrapper
 
 from trust_otel.instrumentation.grpc.calls import Proxy, Recording, RpcType
 from trust_otel.instrumentation.grpc.client_calls import ClientCall, begin
-from trust_otel.instrumentation.patches import imitates
+from trust_otel.patches import imitates
 
 
 class MeasuredChannel(Proxy):

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from trust_otel.instrumentation.grpc.calls import rpc_type
-from trust_otel.instrumentation.patches import imitates
+from trust_otel.patches import imitates
 from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.self_metrics import DroppedMeasurements
 

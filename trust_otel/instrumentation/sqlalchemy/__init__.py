@@ -11,12 +11,12 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine, Transaction
 from sqlalchemy.pool import Pool
 
-from trust_otel.instrumentation.patches import Patches
 from trust_otel.instrumentation.sqlalchemy.pools import Pools
 from trust_otel.instrumentation.sqlalchemy.statements import Databases, Statements
 from trust_otel.instrumentation.sqlalchemy.transactions import Transactions
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.patches import Patches
 
 
 class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
