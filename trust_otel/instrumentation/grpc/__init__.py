@@ -1,4 +1,4 @@
-"""Metrics of gRPC servers and clients, sync and `grpc.aio`. Spans are left to the upstream instrumentation."""
+"""Metrics of gRPC servers and clients, sync and `grpc.aio`. Spans come from the upstream instrumentation."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _Channel = type[MeasuredChannel] | type[MeasuredAioChannel]
 
 
 class GrpcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
-    """Measures every server and channel that is made from now on.
+    """Measures every server and channel that is created from now on.
 
-    Load it before the upstream instrumentors: then it is the outermost on servers and the innermost on channels.
+    Load it before the upstream instrumentors, so that it is the outermost on servers and the innermost on channels.
     """
 
     _patches: Patches
     _recording: Recording
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """What has to be installed."""
+        """Supported versions of the library."""
         return ("grpcio >= 1.60",)
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -66,18 +66,21 @@ def _measured_server(
         try:
             handlers = _change(positional, named, 1, "handlers", lambda given: given)
             _change(positional, named, 2, "interceptors", lambda given: (interceptor(recording, methods), *given))
-        except TypeError:  # they are not iterable: the original says so in its own words
+        except TypeError:  # not iterable: the original raises its own error
             return original(*args, **kwargs)
         made = original(*positional, **named)
         methods.add_generic(handlers)
-        methods.watch(made)
+        methods.track(made)
         return made
 
     return server
 
 
 def _change(positional: list[Any], named: dict[str, Any], index: int, name: str, change: _Change) -> tuple[Any, ...]:
-    """Change an argument that is a sequence or `None`, wherever it stands; upstream's wrappers have no signature."""
+    """Change an argument that is a sequence or `None`, positional or by name; returns the new one.
+
+    Not by `inspect.signature`: the wrappers of the upstream instrumentation have none.
+    """
     given = positional[index] if len(positional) > index else named.get(name)
     changed = change(() if given is None else tuple(given))
     if len(positional) > index:

@@ -1,7 +1,7 @@
-"""Channels of `grpc.aio`.
+"""Measures the channels of `grpc.aio`.
 
-A channel is measured around its calls, not by client interceptors: with these, calls are other objects, which cannot
-tell the time that remains, and which write through a queue.
+Calls are wrapped instead of intercepted: interceptors replace the call objects, without `time_remaining`, and writes go
+through a queue.
 """
 
 from __future__ import annotations
@@ -58,11 +58,11 @@ class MeasuredAioChannel(Proxy):
             *rest: Any,
             **options: Any,
         ) -> _Callable:
-            def again(serializer: _Convert | None, deserializer: _Convert | None) -> Any:
+            def make_again(serializer: _Convert | None, deserializer: _Convert | None) -> Any:
                 return make(method, serializer, deserializer, *rest, **options)
 
             return _Callable(
-                callable_, again, self._self_recording, method, kind, request_serializer, response_deserializer
+                callable_, make_again, self._self_recording, method, kind, request_serializer, response_deserializer
             )
 
         def made(_make: Any, _instance: object, args: Any, kwargs: Any) -> _Callable:
@@ -72,7 +72,7 @@ class MeasuredAioChannel(Proxy):
 
 
 class _Callable(Proxy):
-    """What a stub calls. Messages of streams are counted as they become bytes and cease to be."""
+    """A multi-callable, which a stub calls. Messages of streams are counted when they are (de)serialized."""
 
     def __init__(
         self,
@@ -114,9 +114,9 @@ class _Callable(Proxy):
             return self.__wrapped__
         serializer, deserializer = self._self_serializer, self._self_deserializer
         if kind != "server_stream":
-            serializer = _then(serializer, call.taken)
+            serializer = _then(serializer, call.message_written)
         if kind != "client_stream":
-            deserializer = _then(deserializer, call.answered)
+            deserializer = _then(deserializer, call.message_received)
         return self._self_make(serializer, deserializer)
 
 
@@ -130,17 +130,17 @@ def _then(convert: _Convert | None, count: Callable[[], None]) -> _Convert:
 
 
 def _observe(running: Any, call: ClientCall, *, streaming: bool) -> None:
-    """Record the end without keeping the call: gRPC may cancel a stream when nobody keeps its call any more."""
-    weakly = proxy(running)
+    """Record the end without a reference to the call: gRPC cancels a stream whose call is garbage collected."""
+    weak = proxy(running)
     loop = _running_loop()
-    # Two ends need a task. That of an abandoned stream comes within a garbage collection, which may have interrupted a
-    # recording and its lock. That of an interceptor which raises does not reach the callbacks in older gRPC.
+    # Two cases need a task. An abandoned stream ends during garbage collection, which may interrupt a recording that
+    # holds a lock. And older gRPC does not call the callbacks if an interceptor raises.
     if loop is not None and (streaming or hasattr(running, "_interceptors_task")):
-        watch = loop.create_task(_watch(weakly, type(running).code(weakly), call))
+        watch = loop.create_task(_watch(weak, type(running).code(weak), call))
         _watching.add(watch)
         watch.add_done_callback(_watching.discard)
     else:
-        type(running).add_done_callback(weakly, partial(_ended, call))
+        type(running).add_done_callback(weak, partial(_ended, call))
 
 
 _watching: set[asyncio.Task[None]] = set()
@@ -149,7 +149,7 @@ _watching: set[asyncio.Task[None]] = set()
 async def _watch(running: Any, code: Coroutine[Any, Any, Any], call: ClientCall) -> None:
     try:
         call.finished(await code)
-    except asyncio.CancelledError:  # the event loop ends
+    except asyncio.CancelledError:  # the event loop shuts down
         _ended(call, running)
         raise
     except Exception as error:
@@ -157,7 +157,7 @@ async def _watch(running: Any, code: Coroutine[Any, Any, Any], call: ClientCall)
 
 
 def _ended(call: ClientCall, running: Any) -> None:
-    """Record the end of a call whose status is there, if it ever will be."""
+    """Record the end of a call that is done; without a status, it was cancelled."""
     try:
         coroutine = running.code()
     except ReferenceError:
@@ -168,7 +168,7 @@ def _ended(call: ClientCall, running: Any) -> None:
         call.finished(grpc.StatusCode.CANCELLED)
     except StopIteration as done:
         call.finished(done.value)
-    except Exception as error:  # an interceptor of the service raised it in place of a call
+    except Exception as error:  # raised by an interceptor of the service
         call.failed(error)
     finally:
         coroutine.close()

@@ -23,12 +23,12 @@ from trust_otel.instrumentation.grpc.server_calls import (
 )
 from trust_otel.metrics.request import Request, answering
 
-# What a handler sees when the client is gone, or when its generator is not asked to go on.
-_GONE = (asyncio.CancelledError, GeneratorExit, grpc.aio.InternalError)
+# Raised in a handler when the client cancelled the call, or when its generator is closed.
+_CANCELLATIONS = (asyncio.CancelledError, GeneratorExit, grpc.aio.InternalError)
 
 
 class AioServerInterceptor(grpc.aio.ServerInterceptor):
-    """Measures every call. Has to come first, so that it sees what other interceptors refuse."""
+    """Measures every call. Must be the first interceptor, to measure calls that others refuse."""
 
     def __init__(self, recording: Recording, methods: Methods) -> None:
         self._recording = recording
@@ -46,12 +46,12 @@ class AioServerInterceptor(grpc.aio.ServerInterceptor):
             return await continuation(handler_call_details)
         request = ServedRequest(self._recording.proxies, handler_call_details)
         call = _AioCall(recorder, *self._methods.labels(handler_call_details), request)
-        # A call is answered within one task, from here until its status is sent.
+        # Each call runs in its own task until its status is sent.
         answering.set(request)
         task.add_done_callback(partial(_task_done, call))
         try:
             handler = await continuation(handler_call_details)
-        except _GONE:
+        except _CANCELLATIONS:
             call.accepted(sends_one=False)
             raise
         except BaseException as error:
@@ -64,31 +64,31 @@ class AioServerInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _task_done(call: _AioCall, task: asyncio.Task[Any]) -> None:
-    # A handler may swallow the cancellation and return, yet nothing more is sent. (Python 3.10 does not tell.)
+    # A handler may suppress the cancellation and return, but no response is sent. Python 3.10 has no `cancelling`.
     if getattr(task, "cancelling", int)():
         call.interrupted()
     call.terminated()
 
 
 class _AioCall(ServerCall):
-    """A call whose status is what the context says, or what a sync handler told its context."""
+    """A call with the status of its context, or the status that a sync handler set."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.told_code: Any = None
+        self.set_status: Any = None
 
     @property
     def _code(self) -> Any:
-        return self.context.code() if hasattr(self.context, "code") else self.told_code
+        return self.context.code() if hasattr(self.context, "code") else self.set_status
 
-    def answered(self) -> None:
+    def completed(self) -> None:
         self.outcome = (known_status(self._code), None)
 
     def failed(self, error: BaseException) -> None:
         code = self._code
-        if isinstance(error, grpc.aio.AbortError) or (isinstance(error, _GONE) and self._status_sent()):
+        if isinstance(error, grpc.aio.AbortError) or (isinstance(error, _CANCELLATIONS) and self._status_sent()):
             self.outcome = (known_status(code), None)
-        elif not isinstance(error, _GONE):
+        elif not isinstance(error, _CANCELLATIONS):
             self.raised("UNKNOWN" if code in (None, grpc.StatusCode.OK, 0) else status_name(code), error)
 
     def _status_sent(self) -> bool:
@@ -107,13 +107,13 @@ def _measured(handler: Any, call: _AioCall) -> Callable[..., Any]:
 
 def _coroutine(behavior: Callable[..., Awaitable[Any]], call: _AioCall, *, streaming: bool) -> Callable[..., Any]:
     async def measured(request: Any, context: Any) -> Any:
-        call.begun(context)
+        call.started(context)
         try:
             response = await behavior(_requests(request, call, streaming), _Context(context, call))
         except BaseException as error:
             call.failed(error)
             raise
-        call.answered()
+        call.completed()
         return response
 
     return measured
@@ -121,15 +121,15 @@ def _coroutine(behavior: Callable[..., Awaitable[Any]], call: _AioCall, *, strea
 
 def _generator(behavior: Callable[..., AsyncIterator[Any]], call: _AioCall, *, streaming: bool) -> Callable[..., Any]:
     async def measured(request: Any, context: Any) -> AsyncIterator[Any]:
-        call.begun(context)
+        call.started(context)
         try:
             async for message in behavior(_requests(request, call, streaming), _Context(context, call)):
                 yield message
-                call.sent()  # the server is back for the next message
+                call.sent()  # the server asks for the next message
         except BaseException as error:
             call.failed(error)
             raise
-        call.answered()
+        call.completed()
 
     return measured
 
@@ -139,7 +139,7 @@ def _function(behavior: Callable[..., Any], call: _AioCall, handler: Any) -> Cal
     call.counts_serialized = response_streaming
 
     def measured(request: Any, context: Any) -> Any:
-        call.begun(context)
+        call.started(context)
         if request_streaming:
             request = Requests(request, call)
         else:
@@ -152,7 +152,7 @@ def _function(behavior: Callable[..., Any], call: _AioCall, handler: Any) -> Cal
             raise
         if response_streaming:
             return _Responses(response, call)
-        call.answered()
+        call.completed()
         return response
 
     return measured
@@ -160,7 +160,7 @@ def _function(behavior: Callable[..., Any], call: _AioCall, handler: Any) -> Cal
 
 @contextmanager
 def _answering(request: Request) -> Iterator[None]:
-    """Tell a sync handler what it answers: the server's threads do not know the call's context."""
+    """Set the request in the context of a sync handler, which runs in another thread and context than the call."""
     token = answering.set(request)
     try:
         yield
@@ -176,7 +176,7 @@ def _requests(request: Any, call: _AioCall, streaming: bool) -> Any:
 
 
 class _Requests:
-    """Messages of the client, counted as the handler takes them."""
+    """Messages of the client, counted when the handler reads them."""
 
     def __init__(self, requests: Any, call: _AioCall) -> None:
         self._requests = requests
@@ -195,7 +195,7 @@ class _Requests:
 
 
 class _Responses:
-    """Messages of a sync handler. The server takes one ahead, so that each counts when it becomes bytes instead."""
+    """Messages of a sync handler. The server reads one message ahead, so each is counted when it is serialized."""
 
     def __init__(self, responses: Iterable[Any], call: _AioCall) -> None:
         self._responses = responses
@@ -211,7 +211,7 @@ class _Responses:
             with _answering(self._call.request):
                 return next(self._iterator)
         except StopIteration:
-            self._call.answered()
+            self._call.completed()
             raise
         except BaseException as error:
             self._call.failed(error)
@@ -219,7 +219,7 @@ class _Responses:
 
 
 class _Context(Proxy):
-    """The context of a handler that reads and writes messages through it."""
+    """The context of a handler, which can read and write messages through it."""
 
     def __init__(self, context: Any, call: _AioCall) -> None:
         super().__init__(context)
@@ -237,16 +237,16 @@ class _Context(Proxy):
 
 
 class _SyncContext(Proxy):
-    """The context of a sync handler, which does not tell the status that it was given."""
+    """The context of a sync handler, whose status cannot be read."""
 
     def __init__(self, context: Any, call: _AioCall) -> None:
         super().__init__(context)
         self._self_call = call
 
     def set_code(self, code: Any) -> None:
-        self._self_call.told_code = code
+        self._self_call.set_status = code
         self.__wrapped__.set_code(code)
 
     def abort(self, code: Any, *args: Any, **kwargs: Any) -> None:
-        self._self_call.told_code = code
+        self._self_call.set_status = code
         self.__wrapped__.abort(code, *args, **kwargs)

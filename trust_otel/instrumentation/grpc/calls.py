@@ -1,4 +1,4 @@
-"""What every measured call has in common, on either side: it begins once and ends once."""
+"""What measured calls of servers and clients have in common."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STATUS_BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class Recording:
-    """Where calls are recorded, until `stop`: servers and channels that still exist then go on unmeasured."""
+    """The recorder of calls, shared by all measured servers and channels; `None` after `stop`."""
 
     def __init__(self, recorder: Recorder, proxies: TrustedProxies) -> None:
         self.recorder: Recorder | None = recorder
@@ -35,7 +35,7 @@ class Recording:
 
 
 class Call:
-    """A call from now until `end`, which several threads may race to be the first to see."""
+    """A call from now until the first `end`; several threads may call `end`."""
 
     def __init__(self, recorder: Recorder, side: Side, method: str, rpc_type: str) -> None:
         self._ended = threading.Lock()
@@ -44,7 +44,7 @@ class Call:
         self.sent = self._recorded.message_sent
 
     def end(self, status: str, error_type: str | None = None) -> bool:
-        """Record the end, unless it is recorded; says whether this was the end."""
+        """Record the end; returns whether it was not recorded before."""
         if not self._ended.acquire(blocking=False):
             return False
         self._recorded.finish(status, error_type)
@@ -59,7 +59,7 @@ def rpc_type(*, request_streaming: bool, response_streaming: bool) -> RpcType:
 
 
 def status_name(code: Any) -> str:
-    """Name of a status as gRPC sends it: what is no status goes out as UNKNOWN."""
+    """Name of a status as gRPC sends it: UNKNOWN for anything that is no status."""
     if isinstance(code, grpc.StatusCode):
         return code.name
     return _STATUS_BY_NUMBER.get(code, "UNKNOWN") if isinstance(code, int) else "UNKNOWN"

@@ -1,7 +1,7 @@
-"""Channels of `grpc`.
+"""Measures the channels of `grpc`.
 
-A channel is measured around its calls, not by a client interceptor: an intercepted channel gives other objects back,
-and raises at other moments, than the channel that the service asked for.
+Calls are wrapped instead of intercepted: an intercepted channel returns other objects, and raises at other times, than
+the original.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class MeasuredChannel(Proxy):
 
 
 class _Callable(Proxy):
-    """What a stub calls."""
+    """A multi-callable, which a stub calls."""
 
     def __init__(self, callable_: Any, recording: Recording, method: Any, rpc_type: RpcType) -> None:
         super().__init__(callable_)
@@ -107,9 +107,9 @@ class _OneResponse(_Callable):
         call = self._self_begin()
         if call is None:
             return function(*args, **kwargs)
-        answer = self._self_make(function, call, args, kwargs)
+        response = self._self_make(function, call, args, kwargs)
         call.finished(grpc.StatusCode.OK)
-        return answer
+        return response
 
 
 class _ManyResponses(_Callable):
@@ -123,47 +123,47 @@ class _ManyResponses(_Callable):
 def _observed(running: Any, call: ClientCall) -> Any:
     if hasattr(running, "add_callback"):
         return _Running(running, call)
-    # An interceptor below this channel gave a generator in place of the call.
+    # An interceptor of this channel returned a generator instead of the call.
     return _iterated(running, call)
 
 
-def _learning(original: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of a call, from which the service may learn that the call ended."""
+def _observing(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a method of a call from whose result the service may learn that the call ended."""
     name = original.__name__
 
     @imitates(original)
-    def ask(self: _Running, *args: Any, **kwargs: Any) -> Any:
-        return self._self_learn(getattr(self.__wrapped__, name), *args, **kwargs)
+    def method(self: _Running, *args: Any, **kwargs: Any) -> Any:
+        return self._self_observe(getattr(self.__wrapped__, name), *args, **kwargs)
 
-    return ask
+    return method
 
 
 class _Running(Proxy):
-    """A call that runs: a future, an iterator of responses, or both.
+    """A running call: a future, an iterator of responses, or both.
 
-    gRPC cancels a call when nobody keeps its object any more, so that waiting for the end must not keep it. Therefore
-    the end is noted wherever the service learns of it, too, before it can let go.
+    gRPC cancels a call whose object is garbage collected, so the callback must not keep a reference to it. The end is
+    therefore also recorded whenever the service observes it, before it can drop its reference.
     """
 
     def __init__(self, running: Any, call: ClientCall) -> None:
         super().__init__(running)
         self._self_call = call
-        weakly = ref(running)
+        reference = ref(running)
 
         def ended() -> None:
-            kept = weakly()
-            call.finished(grpc.StatusCode.CANCELLED if kept is None else kept.code())
+            alive = reference()
+            call.finished(grpc.StatusCode.CANCELLED if alive is None else alive.code())
 
         if not running.add_callback(ended):
             ended()
 
-    result = _learning(grpc.Future.result)
-    exception = _learning(grpc.Future.exception)
-    traceback = _learning(grpc.Future.traceback)
-    code = _learning(grpc.Call.code)
-    details = _learning(grpc.Call.details)
-    trailing_metadata = _learning(grpc.Call.trailing_metadata)
-    cancel = _learning(grpc.RpcContext.cancel)
+    result = _observing(grpc.Future.result)
+    exception = _observing(grpc.Future.exception)
+    traceback = _observing(grpc.Future.traceback)
+    code = _observing(grpc.Call.code)
+    details = _observing(grpc.Call.details)
+    trailing_metadata = _observing(grpc.Call.trailing_metadata)
+    cancel = _observing(grpc.RpcContext.cancel)
 
     @imitates(grpc.Future.add_done_callback)
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
@@ -173,15 +173,15 @@ class _Running(Proxy):
         return self
 
     def __next__(self) -> Any:
-        response = self._self_learn(next, self.__wrapped__)
-        self._self_call.answered()
+        response = self._self_observe(next, self.__wrapped__)
+        self._self_call.message_received()
         return response
 
     next = __next__
 
-    def _self_learn(self, ask: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _self_observe(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
-            return ask(*args, **kwargs)
+            return function(*args, **kwargs)
         finally:
             if not self.__wrapped__.is_active():
                 self._self_call.finished(self.__wrapped__.code())
@@ -190,7 +190,7 @@ class _Running(Proxy):
 def _iterated(responses: Iterator[Any], call: ClientCall) -> Iterator[Any]:
     try:
         for response in responses:
-            call.answered()
+            call.message_received()
             yield response
     except BaseException as error:
         call.failed(error)
@@ -207,7 +207,7 @@ def _with_counted_requests(call: ClientCall, args: Any, kwargs: Any) -> Any:
 
 
 class _Requests:
-    """Messages of the service, counted as gRPC takes them."""
+    """Messages of the service, counted when gRPC reads them."""
 
     def __init__(self, requests: Iterator[Any], call: ClientCall) -> None:
         self._requests = requests
@@ -218,5 +218,5 @@ class _Requests:
 
     def __next__(self) -> Any:
         message = next(self._requests)
-        self._call.taken()
+        self._call.message_written()
         return message

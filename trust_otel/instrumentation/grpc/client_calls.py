@@ -1,4 +1,4 @@
-"""A call that a client makes."""
+"""A measured call of a client."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from trust_otel.metrics.recorder import Recorder
 
 
 class ClientCall(Call):
-    """A call from when the service makes it until its status is there.
+    """A call from its start until its status.
 
-    A message is sent when gRPC took it, unless no server was reached: this shows only in what follows.
+    A message counts as sent when it is confirmed that a server was reached: by a later message or by the status.
     """
 
     def __init__(self, recorder: Recorder, method: str, rpc_type: RpcType) -> None:
         super().__init__(recorder, "client", method, rpc_type)
         self._receives_one = rpc_type in ("unary", "client_stream")
-        # The message that was taken last, until it is counted. A deque, since several threads may see that it arrived.
+        # The last message given to gRPC, until it is confirmed. A deque, since several threads may confirm it.
         self._unconfirmed = deque([True] if rpc_type in ("unary", "server_stream") else [], maxlen=1)
 
-    def taken(self) -> None:
-        """Note that gRPC took the next message of a stream."""
+    def message_written(self) -> None:
+        """Confirm the last message; gRPC read the next one from the service's stream."""
         self._confirm()
         self._unconfirmed.append(True)
 
-    def answered(self) -> None:
-        """Note a message from the server, which therefore got what was sent."""
+    def message_received(self) -> None:
+        """Count a message from the server, and confirm the last message that was sent."""
         self._confirm()
         self.received()
 
     def finished(self, code: Any) -> None:
-        """Record the end by its status."""
+        """Record the end with a status."""
         status = status_name(code)
         if not self.end(status):
             return
@@ -46,7 +46,7 @@ class ClientCall(Call):
             self.received()
 
     def failed(self, error: BaseException) -> None:
-        """Record the end by the exception that was raised in place of a call or of its response."""
+        """Record the end with the exception that was raised instead of a call or a response."""
         code = error.code() if isinstance(error, grpc.RpcError) and hasattr(error, "code") else None
         if isinstance(code, grpc.StatusCode):
             self.finished(code)
@@ -62,7 +62,7 @@ class ClientCall(Call):
 
 
 def begin(recording: Recording, method: Any, rpc_type: RpcType) -> ClientCall | None:
-    """Start measuring, unless the call belongs to telemetry itself, such as an export of metrics."""
+    """Start measuring a call; `None` for a call of the SDK, such as an export of metrics."""
     recorder = recording.recorder
     if recorder is None or not is_instrumentation_enabled():
         return None

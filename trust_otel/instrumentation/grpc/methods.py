@@ -1,6 +1,6 @@
-"""Which methods a server has: the only names that may stand in a series.
+"""The methods that a server has: the only values of `rpc.method`.
 
-A client can send any name, and an interceptor may answer to it before anyone has asked whether there is such a method.
+A client can send any method name, and an interceptor may answer before the server looks the method up.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ OTHER = "_OTHER"
 
 
 class Methods:
-    """The methods that were given to a server.
+    """The methods that were added to a server.
 
-    A hand-written `grpc.GenericRpcHandler` may answer to any name, as a proxy does, so its methods are not known; those
-    of a `grpc.ServiceRpcHandler`, which generated code, health checking and reflection use, are.
+    The methods of a `grpc.ServiceRpcHandler` are known, which generated code, health checking and reflection use; those
+    of other implementations of `grpc.GenericRpcHandler`, such as proxies, are not, because they may accept any name.
     """
 
     def __init__(self, dropped: DroppedMeasurements) -> None:
@@ -31,18 +31,18 @@ class Methods:
         self._services: list[grpc.ServiceRpcHandler] = []
 
     def add_generic(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
-        """Learn methods from handlers of whole services."""
+        """Add the methods of service handlers."""
         self._services += [handler for handler in handlers if isinstance(handler, grpc.ServiceRpcHandler)]
 
     def add_registered(self, service: str, handlers: Mapping[str, Any]) -> None:
-        """Learn methods of a service, by name."""
+        """Add methods of a service, by name."""
         self._registered.update({f"/{service}/{method}": handler for method, handler in handlers.items()})
 
     def labels(self, details: grpc.HandlerCallDetails) -> tuple[str, str]:
-        """Method and type of a call; `_OTHER` for both when the server has no such method."""
+        """Values of `rpc.method` and `trust.rpc.type`; `_OTHER` for both if the server has no such method."""
         try:
             handler = self._find(details)
-        except Exception:  # the server asks the same handler, and meets the same error where it belongs
+        except Exception:  # the server calls the same handler, and raises the error there
             handler = None
         if handler is None:
             return OTHER, OTHER
@@ -50,13 +50,13 @@ class Methods:
         return details.method.lstrip("/"), kind
 
     @fail_open
-    def watch(self, server: Any) -> None:
-        """Learn the methods that a server, sync or aio, is given from now on.
+    def track(self, server: Any) -> None:
+        """Add each method that is registered with a server, sync or aio, from now on.
 
         The server's class becomes a subclass of what it was, so that the service gets the object that gRPC made. This
-        fails for an object of another instrumentation; methods that are added to it later are counted as `_OTHER`.
+        may fail if another instrumentation replaced the server; later methods then count as `_OTHER`.
         """
-        server.__class__ = _watched(type(server), self)
+        server.__class__ = _tracked(type(server), self)
 
     def _find(self, details: grpc.HandlerCallDetails) -> Any:
         handler = self._registered.get(details.method)
@@ -65,17 +65,17 @@ class Methods:
         return next((found for service in self._services if (found := service.service(details)) is not None), None)
 
 
-def _watched(kind: type[Any], methods: Methods) -> type[Any]:
-    """A server's class whose objects report the methods that they are given."""
+def _tracked(kind: type[Any], methods: Methods) -> type[Any]:
+    """A subclass of a server's class that adds each registered method to `methods`."""
 
-    class Watched(kind):  # type: ignore[misc]
+    class Tracked(kind):  # type: ignore[misc]
         @imitates(kind.add_generic_rpc_handlers)
         def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
             handlers = tuple(generic_rpc_handlers)
             super().add_generic_rpc_handlers(handlers)
             methods.add_generic(handlers)
 
-        if hasattr(kind, "add_registered_method_handlers"):  # which older servers do not have
+        if hasattr(kind, "add_registered_method_handlers"):  # not in older versions
 
             @imitates(kind.add_registered_method_handlers)
             def add_registered_method_handlers(self, service_name: str, method_handlers: dict[str, Any]) -> None:
@@ -83,5 +83,5 @@ def _watched(kind: type[Any], methods: Methods) -> type[Any]:
                 methods.add_registered(service_name, method_handlers)
 
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-        setattr(Watched, name, getattr(kind, name))
-    return Watched
+        setattr(Tracked, name, getattr(kind, name))
+    return Tracked

@@ -19,12 +19,12 @@ from trust_otel.instrumentation.grpc.server_calls import (
 )
 from trust_otel.metrics.request import answering
 
-# Attributes of the service's function that tell the server how to call it.
+# Attributes of the service's function that determine how the server calls it.
 _CALLING_CONVENTIONS = ("experimental_non_blocking", "experimental_thread_pool")
 
 
 class ServerInterceptor(grpc.ServerInterceptor):
-    """Measures every call. Has to come first, so that it sees what other interceptors refuse."""
+    """Measures every call. Must be the first interceptor, to measure calls that others refuse."""
 
     def __init__(self, recording: Recording, methods: Methods) -> None:
         self._recording = recording
@@ -39,7 +39,7 @@ class ServerInterceptor(grpc.ServerInterceptor):
             return continuation(handler_call_details)
         request = ServedRequest(self._recording.proxies, handler_call_details)
         call = _SyncCall(recorder, *self._methods.labels(handler_call_details), request)
-        # Every call has a context of its own, from here until its status is sent.
+        # Each call runs in its own context until its status is sent.
         answering.set(request)
         try:
             handler = continuation(handler_call_details)
@@ -54,14 +54,14 @@ class ServerInterceptor(grpc.ServerInterceptor):
 
 
 class _SyncCall(ServerCall):
-    """The server says when it is done with a call, unless it never got as far as to call the handler."""
+    """A call whose end the server reports by a callback, or by `__del__` if it never called the handler."""
 
-    def begun(self, context: Any) -> None:
-        super().begun(context)
+    def started(self, context: Any) -> None:
+        super().started(context)
         if not context.add_callback(self.terminated):
             self.interrupted()
 
-    def answered(self) -> None:
+    def completed(self) -> None:
         if self.context.is_active():
             self.outcome = (known_status(self.context.code()), None)
 
@@ -70,15 +70,15 @@ class _SyncCall(ServerCall):
             return
         code = self.context.code()
         status = "UNKNOWN" if code is None else status_name(code)
-        # What `context.abort` raises is an Exception without arguments.
+        # `context.abort` raises an Exception without arguments.
         if code is not None and type(error) is Exception and not error.args:
             self.outcome = (status, None)
         else:
             self.raised(status, error)
 
     def __del__(self) -> None:
-        # Reached only by counting references, on the server's or a worker's thread: until a handler is called, nothing
-        # refers to a call in a circle. So this never runs inside a garbage collection, where a lock may be held.
+        # Until the handler is called, a call is in no reference cycle. So this runs when the last reference is dropped,
+        # never during garbage collection, which may interrupt a recording that holds a lock.
         if not self._ended.locked():
             self.terminated()
 
@@ -88,7 +88,7 @@ def _measured(handler: Any, call: _SyncCall) -> Callable[..., Any]:
     request_streaming, response_streaming = handler.request_streaming, handler.response_streaming
 
     def measured(request: Any, context: Any, *send: Callable[[Any], None]) -> Any:
-        call.begun(context)
+        call.started(context)
         if request_streaming:
             request = Requests(request, call)
         else:
@@ -100,7 +100,7 @@ def _measured(handler: Any, call: _SyncCall) -> Callable[..., Any]:
             raise
         if response_streaming:
             return response if send else _Responses(response, call)
-        call.answered()
+        call.completed()
         return response
 
     for name in _CALLING_CONVENTIONS:
@@ -110,7 +110,7 @@ def _measured(handler: Any, call: _SyncCall) -> Callable[..., Any]:
 
 
 class _Responses:
-    """Messages of the handler, each counted once the server comes back for the next one: then it was sent."""
+    """Messages of the handler; each counts as sent when the server asks for the next one."""
 
     def __init__(self, responses: Iterator[Any], call: _SyncCall) -> None:
         self._responses = responses
@@ -127,24 +127,24 @@ class _Responses:
         try:
             message = next(self._responses)
         except StopIteration:
-            self._call.answered()
+            self._call.completed()
             raise
         except BaseException as error:
             self._call.failed(error)
             raise
-        if message is None:  # to the server, the end of the stream
-            self._call.answered()
+        if message is None:  # gRPC takes it as the end of the stream
+            self._call.completed()
         else:
             self._pending = True
         return message
 
 
 def _counted(send: Callable[[Any], None], call: _SyncCall) -> Callable[[Any], None]:
-    """The function through which a non-blocking handler sends its messages, and `None` at the end."""
+    """Wrap the function by which a non-blocking handler sends messages, and `None` at the end."""
 
     def counted(message: Any) -> None:
         if message is None:
-            call.answered()
+            call.completed()
             send(message)
             return
         send(message)

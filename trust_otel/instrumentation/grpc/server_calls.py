@@ -1,4 +1,4 @@
-"""A call that a server answers, and the handler through which the server answers it."""
+"""A measured call of a server, and the handler that replaces the one of the service."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request, authentication_method
 from trust_otel.security.client_address import TrustedProxies
 
-# A client counts its deadline from before the call arrives and sends it rounded up, by at most a hundredth.
+# A client starts its timeout before the call arrives, and sends it rounded up by at most 1 %.
 _DEADLINE_SHARE = 0.01
 _DEADLINE_SECONDS = 0.01
 
@@ -27,7 +27,7 @@ _KINDS = CO_GENERATOR | CO_COROUTINE | CO_ASYNC_GENERATOR
 
 
 class ServedRequest(Request):
-    """The request of a call. It lives in a context variable, where a call would be kept for too long."""
+    """The request of a call. Not the call itself: a context variable would keep it alive too long."""
 
     def __init__(self, proxies: TrustedProxies, details: grpc.HandlerCallDetails) -> None:
         self.context: Any = None
@@ -49,9 +49,9 @@ class ServedRequest(Request):
         return "certificate" if context is not None and context.peer_identities() else None
 
     def end(self) -> None:
-        """Note that the answer is complete."""
+        """End the request after the response is complete."""
         self.ended = True
-        # The context keeps the state of the call, which keeps the context variables, and so this.
+        # Break the reference cycle: the gRPC context refers to the context variables, and so to this object.
         self.context = None
         self._metadata = ()
 
@@ -59,7 +59,9 @@ class ServedRequest(Request):
 class ServerCall(Call):
     """A call from its arrival until the server is done with it.
 
-    The status is known before the end (`outcome`), but becomes true only when the client was still there to get it.
+    Attributes:
+        outcome: Status and `error.type`, as soon as the handler determines them. The call may still end otherwise, if
+            the client cancels it before it receives the status.
     """
 
     def __init__(self, recorder: Recorder, method: str, rpc_type: str, request: ServedRequest) -> None:
@@ -70,30 +72,30 @@ class ServerCall(Call):
         self._place = None if method == OTHER else method
         self.outcome: tuple[str, str | None] | None = None
         self._arrived = perf_counter()
-        # A server over its limit of concurrent calls refuses without a look at the handler.
-        self._unreached: str | None = "RESOURCE_EXHAUSTED"
+        # A server over its limit of concurrent calls refuses them without calling the handler.
+        self._status_without_handler: str | None = "RESOURCE_EXHAUSTED"
         self._sends_one = False
         self.counts_serialized = False
 
-    def begun(self, context: Any) -> None:
-        """Note what gRPC tells the handler of the call."""
+    def started(self, context: Any) -> None:
+        """Store the context of the call; the handler was called."""
         self.context = self.request.context = context
         self._recorder.security.request_began(self.request)
 
     def accepted(self, *, sends_one: bool) -> None:
-        """Note that the server is going to call the handler."""
-        self._unreached = None
+        """The server is about to call the handler."""
+        self._status_without_handler = None
         self._sends_one = sends_one
 
     def raised(self, status: str, error: BaseException) -> None:
-        """Note that the call fails because of an exception."""
+        """Set the outcome to an exception."""
         self.outcome = (status, error_type(error))
 
     def end(self, status: str, error_type: str | None = None) -> bool:
-        """Record the end, and what the service's refusal says."""
+        """Record the end, and the security event if the service refused the call."""
         if not super().end(status, error_type):
             return False
-        if self.outcome is not None:  # else the server refused it, as over its limit of concurrent calls
+        if self.outcome is not None:  # otherwise the server refused it, not the service
             self._recorder.security.request_answered(self.request, status, place=self._place)
         self.request.end()
         return True
@@ -106,8 +108,8 @@ class ServerCall(Call):
             self.sent()
 
     def interrupted(self) -> None:
-        """Record an end that came before there was a status to send."""
-        self.end(self._unreached or ("DEADLINE_EXCEEDED" if self._deadline_passed() else "CANCELLED"))
+        """Record an end before the handler returned a status."""
+        self.end(self._status_without_handler or ("DEADLINE_EXCEEDED" if self._deadline_passed() else "CANCELLED"))
 
     def _deadline_passed(self) -> bool:
         remaining = None if self.context is None else self.context.time_remaining()
@@ -118,24 +120,24 @@ class ServerCall(Call):
 
 
 class MeasuredHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # generic in the stubs only
-    """What the server calls in place of the handler that it found."""
+    """Replaces the handler of the service."""
 
     def __init__(self, handler: Any, call: ServerCall, behavior: Callable[..., Any], failed_status: str) -> None:
         self._call = call
         self._request_streaming = handler.request_streaming
         self.response_streaming = handler.response_streaming
-        self.request_deserializer = handler.request_deserializer and _noting(
+        self.request_deserializer = handler.request_deserializer and _recording_errors(
             handler.request_deserializer, call, failed_status
         )
         self.response_serializer = _counting(
-            _noting(handler.response_serializer or _as_it_is, call, failed_status), call
+            _recording_errors(handler.response_serializer or _identity, call, failed_status), call
         )
         self.unary_unary = self.unary_stream = self.stream_unary = self.stream_stream = None
         name = behavior_name(handler)
-        setattr(self, name, _standing_in(getattr(handler, name), behavior))
+        setattr(self, name, _replacement_of(getattr(handler, name), behavior))
 
     def _replace(self, **changes: Any) -> MeasuredHandler:
-        """A changed copy, which interceptors make of a handler of gRPC in this way."""
+        """A changed copy; interceptors call this method of gRPC's handlers."""
         replaced = copy(self)
         for name, value in changes.items():
             setattr(replaced, "_request_streaming" if name == "request_streaming" else name, value)
@@ -143,13 +145,13 @@ class MeasuredHandler(grpc.RpcMethodHandler):  # type: ignore[type-arg]  # gener
 
     @property
     def request_streaming(self) -> bool:  # type: ignore[override]  # gRPC only reads it
-        """What a server asks first when it accepts a call."""
+        """The first attribute that a server reads when it accepts a call."""
         self._call.accepted(sends_one=not self.response_streaming)
         return bool(self._request_streaming)
 
 
 class Requests:
-    """Messages of the client, counted as the handler takes them."""
+    """Messages of the client, counted when the handler reads them."""
 
     def __init__(self, requests: Iterator[Any], call: ServerCall) -> None:
         self._requests = requests
@@ -170,7 +172,7 @@ class Requests:
 
 
 def peer_address(peer: str) -> str | None:
-    """Address in what gRPC calls a peer, such as `ipv6:%5B2001:db8::1%5D:50051`; `None` for a Unix socket."""
+    """Address of a gRPC peer such as `ipv6:%5B2001:db8::1%5D:50051`; `None` for a Unix socket."""
     kind, _, address = unquote(peer).partition(":")
     return address.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else None
 
@@ -186,12 +188,12 @@ def known_status(code: Any) -> str:
     return "OK" if code is None else status_name(code)
 
 
-def _standing_in(behavior: Any, measured: Any) -> Any:
-    """What the server calls in place of the service's function, which it is to whoever inspects it."""
+def _replacement_of(behavior: Any, measured: Any) -> Any:
+    """The measured function with the name, module and documentation of the service's function."""
     code = getattr(behavior, "__code__", None)
     if code is not None and (code.co_flags ^ measured.__code__.co_flags) & _KINDS:
         return FunctionWrapper(behavior, lambda _behavior, _instance, args, kwargs: measured(*args, **kwargs))
-    # One by one: `functools.update_wrapper` costs as much as half a call.
+    # Not `functools.update_wrapper`, which takes half as long as a whole call.
     measured.__wrapped__ = behavior
     measured.__name__ = getattr(behavior, "__name__", measured.__name__)
     measured.__qualname__ = getattr(behavior, "__qualname__", measured.__qualname__)
@@ -200,21 +202,21 @@ def _standing_in(behavior: Any, measured: Any) -> Any:
     return measured
 
 
-def _as_it_is(message: Any) -> Any:
+def _identity(message: Any) -> Any:
     return message
 
 
-def _noting(convert: Callable[[Any], Any], call: ServerCall, failed_status: str) -> Callable[[Any], Any]:
-    def noted(message: Any) -> Any:
+def _recording_errors(convert: Callable[[Any], Any], call: ServerCall, failed_status: str) -> Callable[[Any], Any]:
+    def converted(message: Any) -> Any:
         try:
             return convert(message)
         except BaseException as error:
             call.raised(failed_status, error)
-            if call.context is None:  # a request that cannot be read never gets to the handler
+            if call.context is None:  # a request that cannot be deserialized never reaches the handler
                 call.terminated()
             raise
 
-    return noted
+    return converted
 
 
 def _counting(serialize: Callable[[Any], Any], call: ServerCall) -> Callable[[Any], Any]:
