@@ -1,4 +1,4 @@
-"""Metrics of SQLAlchemy engines, sync and async. Spans are left to the upstream instrumentation."""
+"""Metrics of SQLAlchemy engines, sync and async. Spans come from the upstream instrumentation."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from trust_otel.patches import Patches
 
 
 class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
-    """Measures every engine, also those that were made before.
+    """Measures every engine, including those created before.
 
-    It listens to SQLAlchemy's events. Two public methods are wrapped, because no event tells when a request for a
-    connection begins, or that a COMMIT has worked.
+    It listens to SQLAlchemy's events. Two public methods are patched, because no event marks the start of a request for
+    a connection or a successful COMMIT.
     """
 
     _listening: list[tuple[Any, str, Callable[..., Any]]]
@@ -31,7 +31,7 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
     _pools: Pools
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """What has to be installed."""
+        """Supported versions of the library."""
         return ("sqlalchemy >= 2.0, < 2.2",)
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -47,16 +47,16 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
             (Engine, "before_cursor_execute", statements.before),
             (Engine, "after_cursor_execute", statements.after),
             (Engine, "handle_error", statements.failed),
-            (Engine, "commit", transactions.commit_announced),
-            (Engine, "commit_twophase", transactions.commit_announced),
+            (Engine, "commit", transactions.committing),
+            (Engine, "commit_twophase", transactions.committing),
             (Engine, "rollback", transactions.rollback),
             (Engine, "rollback_twophase", transactions.rollback),
             (Engine, "do_connect", pools.connecting),
-            # The earliest sign of a new connection; for later ones of the same pool it is the second.
+            # `first_connect` comes before `connect`, for the first connection of a pool only.
             (Pool, "first_connect", pools.connected),
             (Pool, "connect", pools.connected),
-            (Pool, "checkout", pools.borrowed),
-            (Pool, "checkin", pools.returned),
+            (Pool, "checkout", pools.checked_out),
+            (Pool, "checkin", pools.checked_in),
         ]
         for target, name, listener in self._listening:
             event.listen(target, name, listener)
@@ -70,7 +70,7 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
             _observed[recorder] = None
 
 
-# Instruments cannot be removed: each recorder registers one callback, which reads whichever pools are current.
+# Instruments cannot be removed, so each recorder registers one callback, which reads the current pools.
 _observed: WeakKeyDictionary[Recorder, Pools | None] = WeakKeyDictionary()
 
 
@@ -78,6 +78,4 @@ def _observe(recorder: Recorder, pools: Pools) -> None:
     known = recorder in _observed
     _observed[recorder] = pools
     if not known:
-        recorder.database.observe_connection_pools(
-            lambda: listening.states() if (listening := _observed[recorder]) else ()
-        )
+        recorder.database.observe_connection_pools(lambda: current.states() if (current := _observed[recorder]) else ())

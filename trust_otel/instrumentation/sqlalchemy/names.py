@@ -1,4 +1,4 @@
-"""What may be said about a database, a pool, a statement and an error: never an address, a user or the statement."""
+"""Label values for a database, a pool, a statement and an error: never an address, a user or a statement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sqlalchemy.pool import Pool
 from trust_otel.metrics.operation import error_type
 from trust_otel.semconv.attributes import DB_OPERATION_NAME
 
-# Dialects whose name is not the system's name in OpenTelemetry's conventions.
+# Dialects whose name differs from `db.system.name` of the semantic conventions.
 _SYSTEMS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "mssql": "microsoft.sql_server",
@@ -32,7 +32,7 @@ _SYSTEMS: Final[Mapping[str, str]] = MappingProxyType(
         "teradatasql": "teradata",
     }
 )
-_OWN_NAMES: Final = frozenset(
+_KNOWN_SYSTEMS: Final = frozenset(
     {"postgresql", "sqlite", "mysql", "mariadb", "cockroachdb", "clickhouse", "hive", "trino"} | set(_SYSTEMS.values())
 )
 _OPERATIONS: Final = frozenset(DB_OPERATION_NAME.members)
@@ -42,31 +42,31 @@ _OTHER: Final = str(DB_OPERATION_NAME.other)
 _COMMENT: Final = r"--[^\n]*|\#[^\n]*|/\*.*?\*/"
 _FIRST_WORD: Final = re.compile(rf"(?:[\s(;]|{_COMMENT})*([A-Za-z]+)", re.DOTALL)
 _TOKEN: Final = re.compile(rf"'[^']*'|\"[^\"]*\"|`[^`]*`|{_COMMENT}|[()]|[A-Za-z_]\w*", re.DOTALL)
-# Enough for the comments and common table expressions of a statement that somebody wrote.
-_READ: Final = 20_000
+# Long enough for the comments and common table expressions of a hand-written statement.
+_PARSED_LENGTH: Final = 20_000
 
 
 @dataclass(frozen=True)
 class Database:
-    """A database as the metrics name it."""
+    """A database, as in labels."""
 
     system: str
     namespace: str | None
 
     @staticmethod
     def of(dialect: Dialect, url: URL) -> Database:
-        """The database that an engine of this dialect and address connects to."""
-        system = _SYSTEMS.get(dialect.name, dialect.name if dialect.name in _OWN_NAMES else "other_sql")
+        """The database at a URL."""
+        system = _SYSTEMS.get(dialect.name, dialect.name if dialect.name in _KNOWN_SYSTEMS else "other_sql")
         return Database(system, _sqlite_namespace(url) if system == "sqlite" else url.database or None)
 
     def pool_name(self, pool: Pool) -> str:
-        """The name that the service gave its pool, or one made of system and namespace."""
-        given = getattr(pool, "logging_name", None)  # not there when none was given
+        """The `pool_logging_name` of the service, or `system/namespace`."""
+        given = getattr(pool, "logging_name", None)  # unset without `pool_logging_name`
         return str(given) if given else f"{self.system}/{self.namespace}" if self.namespace else self.system
 
 
 def operation_name(context: Any, statement: str) -> str:
-    """What a statement does, in one word."""
+    """Value of `db.operation.name`."""
     if context.isinsert:
         return "INSERT"
     if context.isupdate:
@@ -76,12 +76,12 @@ def operation_name(context: Any, statement: str) -> str:
     compiled = context.compiled
     if compiled is not None and not context.is_text and getattr(compiled.statement, "is_select", False):
         return "SELECT"
-    return keyword(statement[:_READ])
+    return keyword(statement[:_PARSED_LENGTH])
 
 
 @lru_cache(maxsize=512)
 def keyword(statement: str) -> str:
-    """The first keyword of a statement, or that of its main part when it begins with common table expressions."""
+    """The first keyword of a statement; after common table expressions, the keyword of the main statement."""
     match = _FIRST_WORD.match(statement)
     word = match.group(1).upper() if match else ""
     if word == "WITH":
@@ -90,7 +90,7 @@ def keyword(statement: str) -> str:
 
 
 def error_class(error: BaseException, dialect: Dialect) -> str:
-    """Class of an exception of the driver as SQLAlchemy raises it, which is the same for every driver."""
+    """Value of `error.type`: for an exception of the driver, SQLAlchemy's class, the same for every driver."""
     if isinstance(error, dialect.loaded_dbapi.Error):
         for kind in type(error).__mro__:
             wrapper = getattr(exc, kind.__name__, None)

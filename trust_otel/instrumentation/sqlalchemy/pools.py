@@ -1,4 +1,4 @@
-"""Connections: opening them, waiting for one, holding one, and what the pools hold when metrics are collected."""
+"""Measures connection pools: creation, wait and use time of connections, timeouts, and the state of each pool."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.recording.fail_open import fail_open
 
-_BORROWED: Final = "trust_otel_borrowed"
+_CHECKED_OUT: Final = "trust_otel_checked_out"
 
 
 class Pools:
-    """Listens to pools and knows those of every engine that was asked for a connection, as long as they live."""
+    """Listeners of connection pools, and the live pools of all engines that were asked for a connection."""
 
     def __init__(self, recorder: Recorder, databases: Databases) -> None:
         self._dropped = recorder.instruments.dropped
@@ -40,31 +40,31 @@ class Pools:
         self._databases = databases
         self._lock = threading.Lock()
         self._engines: WeakSet[Engine] = WeakSet()
-        self._watched: WeakKeyDictionary[Pool, _Watched] = WeakKeyDictionary()
-        # A connection that nobody returned comes back within a garbage collection, which may have interrupted a
-        # recording and its lock. So what is seen then is put aside.
-        self._returned: deque[tuple[str, float]] = deque()
+        self._tracked: WeakKeyDictionary[Pool, _TrackedPool] = WeakKeyDictionary()
+        # A connection that the service did not close is checked in during garbage collection, which may interrupt a
+        # recording that holds a lock. So its use time is queued and recorded later.
+        self._use_times: deque[tuple[str, float]] = deque()
         self._stopped = False
 
     def stop(self) -> None:
-        """Record nothing more, should something still lead here."""
+        """Stop recording, also in a replacement that could not be removed."""
         self._stopped = True
 
     def measured_raw_connection(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        """What stands in for `Engine.raw_connection`, through which every connection of an engine comes."""
+        """The replacement of `Engine.raw_connection`, which every connection of an engine goes through."""
         pools = self
 
         def raw_connection(self: Engine) -> Any:
             request = _Request()
             pools._begin(request, self)
-            token = _requested.set(request)
+            token = _current_request.set(request)
             try:
                 connection = original(self)
             except BaseException as error:
                 pools._failed(request, error)
                 raise
             finally:
-                _requested.reset(token)
+                _current_request.reset(token)
                 pools._end(request)
             pools._succeeded(request)
             return connection
@@ -73,106 +73,106 @@ class Pools:
 
     @fail_open
     def connecting(self, dialect: Dialect, record: Any, arguments: Any, parameters: Any) -> None:
-        """Note that a connection is about to be opened."""
-        request = _requested.get()
+        """Store the start time of opening a connection."""
+        request = _current_request.get()
         if request is not None:
             request.connecting_since = perf_counter()
 
     @fail_open
     def connected(self, connection: Any, record: ConnectionPoolEntry) -> None:
-        """Record that a connection was opened."""
-        request = _requested.get()
-        if request is None or request.watched is None or request.connecting_since is None:
+        """Record an opened connection."""
+        request = _current_request.get()
+        if request is None or request.tracked is None or request.connecting_since is None:
             return
         duration = perf_counter() - request.connecting_since
         request.connecting_since = None
-        self._database.record_connection_created(request.watched.name, duration=duration)
+        self._database.record_connection_created(request.tracked.name, duration=duration)
 
     @fail_open
-    def borrowed(self, connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
-        """Note that a connection leaves the pool."""
-        request = _requested.get()
-        if request is not None and request.watched is not None:
-            request.watched.add(record)
+    def checked_out(self, connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
+        """Store the time when a connection is checked out of the pool."""
+        request = _current_request.get()
+        if request is not None and request.tracked is not None:
+            request.tracked.add(record)
             if record.record_info is not None:
-                record.record_info[_BORROWED] = (request.watched.name, perf_counter())
+                record.record_info[_CHECKED_OUT] = (request.tracked.name, perf_counter())
 
     @fail_open
-    def returned(self, connection: Any, record: ConnectionPoolEntry) -> None:
-        """Note that a connection comes back."""
-        borrowed = record.record_info.pop(_BORROWED, None) if record.record_info else None
-        if borrowed is not None:
-            name, since = borrowed
-            self._returned.append((name, perf_counter() - since))
+    def checked_in(self, connection: Any, record: ConnectionPoolEntry) -> None:
+        """Queue the use time of a connection that is checked in."""
+        checked_out = record.record_info.pop(_CHECKED_OUT, None) if record.record_info else None
+        if checked_out is not None:
+            name, since = checked_out
+            self._use_times.append((name, perf_counter() - since))
 
     def states(self) -> list[PoolState]:
-        """What the pools hold now. A pool that its engine disposed of counts while connections of it are in use."""
-        self._record_returned()
+        """The state of the pools now. A disposed pool is included while some of its connections are in use."""
+        self._record_use_times()
         with self._lock:
             engines = list(self._engines)
-        current = {self._watch(engine): engine.pool for engine in engines}
+        current = {self._track(engine): engine.pool for engine in engines}
         with self._lock:
-            watched = list(self._watched.values())
+            tracked = list(self._tracked.values())
         return [
-            state for each in watched if (state := each.state(current.get(each))).used or state.idle or each in current
+            state for each in tracked if (state := each.state(current.get(each))).used or state.idle or each in current
         ]
 
     @fail_open
     def _begin(self, request: _Request, engine: Engine) -> None:
         request.dialect = engine.dialect
         if not self._stopped:
-            request.watched = self._watch(engine)
-            request.watched.pending.add(request)
+            request.tracked = self._track(engine)
+            request.tracked.pending.add(request)
 
     @fail_open
     def _end(self, request: _Request) -> None:
-        if request.watched is not None:
-            request.watched.pending.discard(request)
-        self._record_returned()
+        if request.tracked is not None:
+            request.tracked.pending.discard(request)
+        self._record_use_times()
 
     @fail_open
     def _succeeded(self, request: _Request) -> None:
-        if request.watched is not None:
-            self._database.record_connection_wait(request.watched.name, duration=perf_counter() - request.since)
+        if request.tracked is not None:
+            self._database.record_connection_wait(request.tracked.name, duration=perf_counter() - request.since)
 
     @fail_open
     def _failed(self, request: _Request, error: BaseException) -> None:
-        if request.watched is None or request.dialect is None:
+        if request.tracked is None or request.dialect is None:
             return
         if isinstance(error, PoolTimeoutError):
-            self._database.record_connection_timeout(request.watched.name)
+            self._database.record_connection_timeout(request.tracked.name)
         elif request.connecting_since is not None:
             self._database.record_connection_created(
-                request.watched.name,
+                request.tracked.name,
                 duration=perf_counter() - request.connecting_since,
                 error_type=error_class(error, request.dialect),
             )
 
-    def _record_returned(self) -> None:
+    def _record_use_times(self) -> None:
         while True:
             try:
-                name, duration = self._returned.popleft()
+                name, duration = self._use_times.popleft()
             except IndexError:
                 return
             self._database.record_connection_use(name, duration=duration)
 
-    def _watch(self, engine: Engine) -> _Watched:
-        # An engine made by `execution_options` has its origin's pool, and may be gone before it.
+    def _track(self, engine: Engine) -> _TrackedPool:
+        # An engine made by `execution_options` uses the pool of its original, which may outlive it.
         engine = getattr(engine, "_proxied", engine)
         pool = engine.pool
-        watched = self._watched.get(pool)
-        if watched is None:
+        tracked = self._tracked.get(pool)
+        if tracked is None:
             database = self._databases.of(engine)
             name = database.pool_name(pool)
             with self._lock:
                 self._engines.add(engine)
-                watched = self._watched.setdefault(pool, _Watched(name))
+                tracked = self._tracked.setdefault(pool, _TrackedPool(name))
             self._database.declare_connection_pool(name, system=database.system, namespace=database.namespace)
-        return watched
+        return tracked
 
 
-class _Watched:
-    """A pool's connections, of which each tells whether it is open and in use."""
+class _TrackedPool:
+    """The connections and waiting requests of a pool."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -181,49 +181,49 @@ class _Watched:
         self._lock = threading.Lock()
 
     def add(self, record: ConnectionPoolEntry) -> None:
-        """Note a connection of the pool."""
+        """Add a connection."""
         with self._lock:
             self._records.add(record)
 
     def state(self, pool: Pool | None) -> PoolState:
-        """What the pool holds; without a pool, it is no longer its engine's, and has no bounds."""
+        """The state now; a disposed pool (`None`) has no limits."""
         with self._lock:
             records = list(self._records)
         used = [record.in_use for record in records if record.dbapi_connection is not None]
-        most, most_idle = (None, None) if pool is None else _bounds(pool)
+        maximum, idle_maximum = (None, None) if pool is None else _limits(pool)
         return PoolState(
             self.name,
             idle=used.count(False),
             used=used.count(True),
             pending_requests=len(self.pending),
-            max=most,
-            idle_max=most_idle,
+            max=maximum,
+            idle_max=idle_maximum,
         )
 
 
 class _Request:
-    """A request for a connection, until there is one."""
+    """A request for a connection, while it waits."""
 
-    __slots__ = ("connecting_since", "dialect", "since", "watched")
+    __slots__ = ("connecting_since", "dialect", "since", "tracked")
 
     def __init__(self) -> None:
         self.dialect: Dialect | None = None
         self.since = perf_counter()
-        self.watched: _Watched | None = None
+        self.tracked: _TrackedPool | None = None
         self.connecting_since: float | None = None
 
 
-_requested: ContextVar[_Request | None] = ContextVar("trust_otel_requested", default=None)
+_current_request: ContextVar[_Request | None] = ContextVar("trust_otel_connection_request", default=None)
 
 
-def _bounds(pool: Pool) -> tuple[int | None, int | None]:
-    """Most connections and most idle connections of a pool."""
+def _limits(pool: Pool) -> tuple[int | None, int | None]:
+    """Maximum number of connections and of idle connections; `None` for no limit."""
     if isinstance(pool, QueuePool):
         size = pool.size()
-        # No public way leads to it.
+        # No public attribute.
         overflow = getattr(pool, "_max_overflow", -1)
-        most = size + overflow if overflow >= 0 else None
-        return most, size or most
+        maximum = size + overflow if overflow >= 0 else None
+        return maximum, size or maximum
     if isinstance(pool, (StaticPool, AssertionPool)):
         return 1, 1
     if isinstance(pool, SingletonThreadPool):

@@ -1,4 +1,4 @@
-"""Statements: how long each takes and whether it fails."""
+"""Measures the duration and the errors of statements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _STARTED = "_trust_otel_started"
 
 
 class Databases:
-    """The database of each engine. Engines that differ in their options share a dialect, so that it is the key."""
+    """The database of each engine, by dialect, which engines that differ only in their options share."""
 
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[Dialect, Database] = WeakKeyDictionary()
@@ -24,14 +24,14 @@ class Databases:
     def of(self, engine: Engine) -> Database:
         """The database that an engine connects to."""
         dialect = engine.dialect
-        known = self._known.get(dialect)
-        if known is None:
-            known = self._known[dialect] = Database.of(dialect, engine.url)
-        return known
+        database = self._known.get(dialect)
+        if database is None:
+            database = self._known[dialect] = Database.of(dialect, engine.url)
+        return database
 
 
 class Statements:
-    """Listens to the execution of statements; each batch of a bulk insert is one."""
+    """Listeners of the execution of statements; each batch of a bulk insert counts as one."""
 
     def __init__(self, recorder: Recorder, databases: Databases) -> None:
         self._dropped = recorder.instruments.dropped
@@ -42,7 +42,7 @@ class Statements:
     def before(
         self, conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> None:
-        """Note when a statement begins."""
+        """Store the start time of a statement."""
         if context is not None:
             setattr(context, _STARTED, perf_counter())
 
@@ -50,12 +50,12 @@ class Statements:
     def after(
         self, conn: Connection, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
     ) -> None:
-        """Record a statement that worked."""
+        """Record a successful statement."""
         self._record(conn.engine, context, statement, None)
 
     @fail_open
     def failed(self, exception_context: ExceptionContext) -> None:
-        """Record a statement that failed; failures of a connection, a commit or a fetch have no statement running."""
+        """Record a failed statement, and no failure to connect, commit or fetch: they have no running statement."""
         engine, statement = exception_context.engine, exception_context.statement
         if engine is not None and statement is not None:
             error = error_class(exception_context.original_exception, engine.dialect)

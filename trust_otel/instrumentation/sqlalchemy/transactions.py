@@ -1,4 +1,4 @@
-"""Transactions: each real COMMIT and ROLLBACK, once. Savepoints and autocommit are none."""
+"""Counts transactions: each COMMIT and ROLLBACK once, without savepoints and autocommit."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from trust_otel.recording.fail_open import fail_open
 
 Outcome = Literal["commit", "rollback"]
 
-# Connections whose COMMIT was announced within the running `Transaction.commit`.
+# Connections with a commit event during the current `Transaction.commit`.
 _committing: ContextVar[list[Connection] | None] = ContextVar("trust_otel_committing", default=None)
 
 
 class Transactions:
-    """Listens to the ends of transactions.
+    """Listeners of the end of transactions.
 
-    The event of a commit comes before the database has agreed to it. So it counts when `Transaction.commit` returns; a
-    COMMIT that fails is a rollback, whether SQLAlchemy announces it as one or not.
+    SQLAlchemy's commit event comes before the COMMIT is sent. So a commit is counted when `Transaction.commit` returns;
+    a failed COMMIT counts as a rollback, with or without a rollback event.
     """
 
     def __init__(self, recorder: Recorder, databases: Databases) -> None:
@@ -31,38 +31,38 @@ class Transactions:
         self._databases = databases
 
     def measured_commit(self, original: Callable[..., None]) -> Callable[..., None]:
-        """What stands in for `Transaction.commit`."""
+        """The replacement of `Transaction.commit`."""
         record = self._record
 
         def commit(self: Transaction) -> None:
-            announced: list[Connection] = []
-            token = _committing.set(announced)
+            pending: list[Connection] = []
+            token = _committing.set(pending)
             outcome: Outcome = "rollback"
             try:
                 original(self)
                 outcome = "commit"
             finally:
                 _committing.reset(token)
-                for connection in announced:
+                for connection in pending:
                     record(connection, outcome)
 
         return commit
 
     @fail_open
-    def commit_announced(self, conn: Connection, *_two_phase: Any) -> None:
-        """Note a COMMIT that is about to be sent."""
-        announced = _committing.get()
-        if announced is None:
+    def committing(self, conn: Connection, *_two_phase: Any) -> None:
+        """Store a COMMIT that is about to be sent."""
+        pending = _committing.get()
+        if pending is None:
             self._record(conn, "commit")
         else:
-            announced.append(conn)
+            pending.append(conn)
 
     @fail_open
     def rollback(self, conn: Connection, *_two_phase: Any) -> None:
-        """Record a ROLLBACK; that of a lost connection is done by the database."""
-        announced = _committing.get()
-        if announced and conn in announced:
-            announced.remove(conn)
+        """Record a ROLLBACK, also of a lost connection, for which the database does it."""
+        pending = _committing.get()
+        if pending and conn in pending:
+            pending.remove(conn)
         self._record(conn, "rollback")
 
     @fail_open
@@ -76,6 +76,6 @@ class Transactions:
 def _autocommits(connection: Connection) -> bool:
     level = connection.get_execution_options().get("isolation_level")
     if level is None:
-        # Where `create_engine(isolation_level=...)` leaves it; asking in public would ask the database.
+        # Set by `create_engine(isolation_level=...)`; the public method would query the database.
         level = getattr(connection.dialect, "_on_connect_isolation_level", None)
     return bool(level == "AUTOCOMMIT")
