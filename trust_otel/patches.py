@@ -1,4 +1,4 @@
-"""Functions and methods of libraries that are replaced by measured ones."""
+"""Replaces functions and methods of libraries, and restores them."""
 
 from __future__ import annotations
 
@@ -16,37 +16,36 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class Patches:
-    """The replacements that one instrumentor made.
+    """The replacements of one instrumentor.
 
-    Callers, servers and other instrumentations that inspect a replacement, or call it with wrong arguments, must see no
-    difference from the original.
+    A replacement looks like the original to `inspect`, and fails like it when called with wrong arguments.
 
     Attributes:
-        active: Whether the replacements measure. One that cannot be removed, because another instrumentation wrapped
-            it in turn, has to call the original and do nothing else from then on.
+        active: False after `restore`. A replacement that could not be removed, because another instrumentation wrapped
+            it, must then only call the original.
     """
 
     def __init__(self) -> None:
         self.active = True
         self._replaced: list[tuple[Any, str, Any, Any]] = []
 
-    def replace(self, owner: Any, name: str, measured: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Replace an attribute of a module or a class by what `measured` makes of it.
+    def replace(self, owner: Any, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Replace an attribute of a module or a class with the result of `wrap(original)`.
 
         Raises:
             KeyError: The owner does not define the attribute itself.
         """
         defined = vars(owner)[name]
-        # Not `defined`: a wrapper that another instrumentation put there finds its instance only when bound.
+        # Not `defined`: a wrapper of another instrumentation finds its instance only when bound.
         original = getattr(owner, name)
-        replacement = _replacement(original, measured(original))
+        replacement = _replacement(original, wrap(original))
         for place in (owner, _defining_module(original)):
             if vars(place).get(name) is defined:
                 setattr(place, name, replacement)
                 self._replaced.append((place, name, defined, replacement))
 
     def restore(self) -> None:
-        """Put the originals back, except beneath the wrapper of another instrumentation."""
+        """Restore the originals, except where another instrumentation wrapped a replacement."""
         self.active = False
         while self._replaced:
             owner, name, defined, replacement = self._replaced.pop()
@@ -55,11 +54,11 @@ class Patches:
 
 
 def imitates(original: Callable[..., Any]) -> Callable[[_Function], _Function]:
-    """Decorate a function that stands in for another: it gets that one's name, documentation and signature."""
+    """Decorate a function with the name, documentation and signature of another, which it replaces."""
 
     def decorate(function: _Function) -> _Function:
         update_wrapper(function, original)
-        # `inspect.getfullargspec` does not follow `__wrapped__`. Some signatures cannot be determined.
+        # `inspect.getfullargspec` does not follow `__wrapped__`. Not every function has a signature.
         with suppress(Exception):
             function.__signature__ = signature(original)  # type: ignore[attr-defined]
         return function
@@ -68,7 +67,7 @@ def imitates(original: Callable[..., Any]) -> Callable[[_Function], _Function]:
 
 
 def _defining_module(function: Callable[..., Any]) -> Any:
-    """The module by whose name a function is pickled; another may make it public."""
+    """The module that a function is pickled by, which may differ from the one that makes it public."""
     return sys.modules.get(getattr(function, "__module__", None) or "", sys)
 
 
@@ -84,7 +83,7 @@ def _replacement(original: Callable[..., Any], measured: Callable[..., Any]) -> 
 
 
 class _CopiedByName:
-    """Copies and pickles as a method that is not written in Python does."""
+    """Copied and pickled by name, like a method that is not written in Python."""
 
     __wrapped__: Any
 
@@ -103,6 +102,6 @@ class _BoundCompiledMethod(_CopiedByName, BoundFunctionWrapper):  # type: ignore
 
 
 class _CompiledMethod(_CopiedByName, FunctionWrapper):  # type: ignore[type-arg]  # generic in the stubs only
-    """Stands in for a method that is not written in Python, which `inspect` tells from a function."""
+    """Replaces a method that is not written in Python, which `inspect` distinguishes from a function."""
 
     __bound_function_wrapper__ = _BoundCompiledMethod

@@ -1,8 +1,8 @@
 """Metrics without code: the instrumentors that `opentelemetry-instrument` loads.
 
-The entry points lead to functions rather than to classes, for two reasons. When another distro was chosen, its upstream
-instrumentations record the same metrics, so ours stay out and nothing counts twice. And a library is instrumented once
-the program imports it: a program that does not use a library does not pay for its import.
+The entry points are functions instead of classes, for two reasons. If another distro was chosen, its instrumentations
+record the same metrics, so these must not load, or every request counts twice. And a library is instrumented when the
+program imports it, so that a library that is not used costs no import.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from trust_otel.settings import Settings
 _logger = logging.getLogger(__name__)
 
 
-class _Inert:
-    """What is loaded when another distro was chosen, or no setting wants the instrumentor."""
+class _Disabled:
+    """Loaded instead of an instrumentor if another distro was chosen or the setting that it needs is unset."""
 
     def instrument(self, **kwargs: Any) -> None:
         """Do nothing."""
@@ -33,10 +33,10 @@ class _OnImport:
     """Instruments a library when the program imports it, or at once if it is imported already.
 
     Args:
-        library: The module whose import is awaited.
+        library: The module to wait for.
         module: Module of the instrumentor, in `trust_otel`.
-        name: Its class.
-        more: Methods of the instrumentor to call with other modules, once these are imported.
+        name: Class of the instrumentor.
+        more: Methods of the instrumentor by module; each is called when the program imports that module.
     """
 
     def __init__(self, library: str, module: str, name: str, more: Mapping[str, str]) -> None:
@@ -52,19 +52,19 @@ class _OnImport:
             register_post_import_hook(partial(self._call, method), library)
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> None:
-        # An exception here would fail the program's import.
+        # An exception here would break the import in the program.
         try:
             getattr(_instrumentor(self._module, self._name), method)(*args, **kwargs)
         except Exception:
             _logger.exception("trust-otel: %s is not measured", self._library)
 
 
-_Loaded: TypeAlias = "BaseInstrumentor | _OnImport | _Inert"
+_Loaded: TypeAlias = "BaseInstrumentor | _OnImport | _Disabled"
 
 
 def load_http() -> _Loaded:
     """Instrumentor of Starlette and FastAPI."""
-    # FastAPI imports Starlette before it is complete itself.
+    # FastAPI imports Starlette before its own import is complete.
     return _on_import(
         "starlette.applications", "instrumentation.http", "HttpInstrumentor", fastapi="instrument_fastapi"
     )
@@ -91,37 +91,37 @@ def load_cryptography() -> _Loaded:
 
 
 def load_certificates() -> _Loaded:
-    """Watcher of the certificates that TRUST_OTEL_CERTIFICATES names."""
+    """Monitor of the certificates in TRUST_OTEL_CERTIFICATES."""
     return _load("monitors.certificates", "CertificateInstrumentor", lambda wanted: wanted.certificates)
 
 
 def load_dependencies() -> _Loaded:
-    """Prober of what TRUST_OTEL_DEPENDENCIES names."""
+    """Monitor of the dependencies in TRUST_OTEL_DEPENDENCIES."""
     return _load("monitors.dependencies", "DependencyInstrumentor", lambda wanted: wanted.dependencies)
 
 
 def load_security() -> _Loaded:
-    """Reader of what TRUST_OTEL_GEOIP_DATABASE and TRUST_OTEL_REPUTATION_FEEDS name."""
+    """Loader of TRUST_OTEL_GEOIP_DATABASE and TRUST_OTEL_REPUTATION_FEEDS."""
     return _load(
         "monitors.sources", "SecurityInstrumentor", lambda wanted: wanted.geoip_database or wanted.reputation_feeds
     )
 
 
 def load_sla_file() -> _Loaded:
-    """Reader of the service level agreements that TRUST_OTEL_SLA_FILE names."""
+    """Loader of the service level agreements in TRUST_OTEL_SLA_FILE."""
     return _load("monitors.sla_file", "SlaInstrumentor", lambda wanted: wanted.sla_file)
 
 
 def _load(module: str, name: str, needs: Callable[[Settings], object] = lambda _: True) -> _Loaded:
     """The instrumentor, if this distro was chosen and the settings that it needs are set."""
     if not distro.chosen() or not needs(settings.current()):
-        return _Inert()
+        return _Disabled()
     return _instrumentor(module, name)
 
 
 def _on_import(library: str, module: str, name: str, **more: str) -> _Loaded:
     """The instrumentor of a library, if this distro was chosen."""
-    return _OnImport(library, module, name, more) if distro.chosen() else _Inert()
+    return _OnImport(library, module, name, more) if distro.chosen() else _Disabled()
 
 
 def _instrumentor(module: str, name: str) -> BaseInstrumentor:

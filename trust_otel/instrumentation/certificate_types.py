@@ -1,4 +1,4 @@
-"""What kind a certificate is, as far as its extensions make that certain."""
+"""The type of a certificate, from its extensions."""
 
 from __future__ import annotations
 
@@ -17,24 +17,27 @@ _PURPOSES: Final[Mapping[str, str]] = {
     "1.3.6.1.5.5.7.3.9": "ocsp_signing",
     "1.3.6.1.5.5.7.3.36": "document_signing",  # RFC 9336
 }
-_OF_BOTH_SIDES: Final = {"tls_server", "tls_client"}
+_SERVER_AND_CLIENT: Final = {"tls_server", "tls_client"}
 
 
 def certificate_type(certificate: Certificate) -> str | None:
-    """The kind that basic constraints (RFC 5280, 4.2.1.9) or the extended key usage (4.2.1.12) make certain."""
+    """Value of `trust.certificate.type`; `None` if the extensions do not determine it.
+
+    Source: RFC 5280, 4.2.1.9 (basic constraints) and 4.2.1.12 (extended key usage).
+    """
     # Imported here: a service that does not use the package never loads it.
     from cryptography.x509 import BasicConstraints, ExtendedKeyUsage
 
     try:
         values = [extension.value for extension in certificate.extensions]
     except Exception:
-        # An extension that cannot be read, or two of a kind: anybody may put anything into one.
+        # Malformed or duplicate extensions; a certificate from outside may contain anything.
         return None
     if any(isinstance(value, BasicConstraints) and value.ca for value in values):
         return "ca"
     usage: list[ExtendedKeyUsage] = [value for value in values if isinstance(value, ExtendedKeyUsage)]
     purposes = {_PURPOSES.get(purpose.dotted_string) for purposes in usage for purpose in purposes}
-    # Authorities give servers both purposes, and clients the one.
-    if purposes == _OF_BOTH_SIDES:
+    # Certificate authorities issue server certificates with both purposes, client certificates with one.
+    if purposes == _SERVER_AND_CLIENT:
         return "tls_server"
     return purposes.pop() if len(purposes) == 1 else None

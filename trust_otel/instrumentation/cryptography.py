@@ -1,7 +1,7 @@
-"""Certificate operations of the package `cryptography`, without code.
+"""Measures the certificate operations of the package `cryptography`.
 
-Every entry point is a method of a public class and is wrapped there, once the service imports the class's module; so it
-is measured wherever and whenever the service imported it, and a service without `cryptography` never loads it.
+Every entry point is a method of a public class, and is patched when the service imports the module of the class. It
+does not matter where or when the service imported the class, and a service without `cryptography` never loads it.
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ _logger = logging.getLogger(__name__)
 
 
 class CryptographyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
-    """Measures issuance, signing and validation, unless the service measures the operation itself.
+    """Measures issuance, signing and validation, except within `certificate_operation` of the service.
 
-    `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; the process's own by default.
+    `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; by default that of `get_metrics()`.
     """
 
-    _hooks: _Hooks
+    _entry_points: _CryptographyPatches
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """What must be installed for this to work."""
+        """Supported versions of the library."""
         return ("cryptography >= 45",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        self._hooks = _Hooks(recorder_of(kwargs.get("metrics")))
+        self._entry_points = _CryptographyPatches(recorder_of(kwargs.get("metrics")))
         for module in _ENTRY_POINTS:
-            register_post_import_hook(self._hooks.add, module)
+            register_post_import_hook(self._entry_points.add, module)
 
     def _uninstrument(self, **kwargs: Any) -> None:
-        self._hooks.remove()
+        self._entry_points.remove()
 
 
 @dataclass(frozen=True)
 class _EntryPoint:
-    """A public method that does something with a certificate.
+    """A public method that performs a certificate operation.
 
     Attributes:
-        owner: Its class.
-        method: Its name.
-        operation: What it does.
-        refusal: Why it says no, given the exception, its object and its arguments; `None` when it says no such thing.
-        certificate_type: Kind of the certificate that it returns.
+        owner: Name of the class.
+        method: Name of the method.
+        operation: Value of `trust.certificate.operation`.
+        refusal: Returns the reason of a failure from the exception, the object and the arguments; `None` for an error.
+        certificate_type: Returns the value of `trust.certificate.type` from the result.
     """
 
     owner: str
@@ -71,8 +71,8 @@ class _EntryPoint:
     certificate_type: Callable[[Any], str | None] = lambda _: None
 
 
-class _Hooks:
-    """The methods that are wrapped, from the import of their modules on."""
+class _CryptographyPatches:
+    """Patches the entry points when their modules are imported."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._certificates = recorder.certificates
@@ -80,7 +80,7 @@ class _Hooks:
         self._patches = Patches()
 
     def add(self, module: ModuleType) -> None:
-        """Wrap the entry points of a module; what this version of it lacks is left out."""
+        """Patch the entry points of a module, except those that this version of the library does not have."""
         for entry in _ENTRY_POINTS[module.__name__] if self._patches.active else ():
             try:
                 self._patches.replace(getattr(module, entry.owner), entry.method, partial(self._measured, entry))
@@ -90,7 +90,7 @@ class _Hooks:
                 )
 
     def remove(self) -> None:
-        """Leave every method as it was."""
+        """Restore every method."""
         self._patches.restore()
 
     def _measured(self, entry: _EntryPoint, original: Callable[..., Any]) -> Callable[..., Any]:
@@ -115,33 +115,33 @@ class _Hooks:
         return function(*args, **kwargs)
 
 
-# The arguments may be wrong, or missing, when the exception says so.
+# The arguments may be wrong or missing, as when the exception is a TypeError.
 
 
 def _chain_refusal(
     error: Exception, verifier: ServerVerifier | ClientVerifier, /, leaf: Any = None, *_: object, **__: object
 ) -> str | None:
-    """Why a chain was refused: what the dates of its first certificate prove, since the exception has only a text."""
+    """Reason why a chain was refused, from the dates of its leaf certificate: the exception has only a text."""
     from cryptography.x509.verification import VerificationError
 
     if not isinstance(error, VerificationError):
         return None
-    moment = verifier.policy.validation_time.replace(tzinfo=timezone.utc)
-    if leaf.not_valid_after_utc < moment:
+    validated_at = verifier.policy.validation_time.replace(tzinfo=timezone.utc)
+    if leaf.not_valid_after_utc < validated_at:
         return "expired"
-    if leaf.not_valid_before_utc > moment:
+    if leaf.not_valid_before_utc > validated_at:
         return "not_yet_valid"
-    # Its public name; the class itself says that it lives in a private module.
+    # The public name; the `__module__` of the class is private.
     return "cryptography.x509.verification.VerificationError"
 
 
 def _issuer_refusal(error: Exception, certificate: Certificate, /, issuer: Any = None, **__: object) -> str | None:
-    """Why a certificate is not from an issuer."""
+    """Reason why a certificate was not issued by the given issuer."""
     from cryptography.exceptions import InvalidSignature
 
     if isinstance(error, InvalidSignature):
         return "cryptography.exceptions.InvalidSignature"
-    # Of an algorithm that is not supported, `cryptography` says ValueError too.
+    # `cryptography` also raises ValueError for an unsupported algorithm.
     if isinstance(error, ValueError) and certificate.issuer != issuer.subject:
         return "issuer_mismatch"
     return None
@@ -151,7 +151,7 @@ _ENTRY_POINTS: Mapping[str, Collection[_EntryPoint]] = {
     "cryptography.x509": (
         _EntryPoint("CertificateBuilder", "sign", "issuance", certificate_type=certificate_type),
         _EntryPoint("CertificateSigningRequestBuilder", "sign", "signing"),
-        # A list is signed anew on schedule, whether or not anything was revoked.
+        # Not "revocation": a CRL is signed on schedule, whether or not anything was revoked.
         _EntryPoint("CertificateRevocationListBuilder", "sign", "signing"),
         _EntryPoint("Certificate", "verify_directly_issued_by", "validation", refusal=_issuer_refusal),
     ),
@@ -162,4 +162,4 @@ _ENTRY_POINTS: Mapping[str, Collection[_EntryPoint]] = {
     ),
     "cryptography.hazmat.primitives.serialization.pkcs7": (_EntryPoint("PKCS7SignatureBuilder", "sign", "signing"),),
 }
-"""The entry points, by the module that makes them public."""
+"""The entry points, by public module."""

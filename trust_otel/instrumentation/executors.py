@@ -1,4 +1,4 @@
-"""Thread pools: those of `concurrent.futures`, and the worker threads that AnyIO keeps for synchronous handlers."""
+"""Measures thread pools of `concurrent.futures`, and AnyIO's worker threads, which run synchronous handlers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _UNNAMED: Final = "default"
 _NAME_LENGTH: Final = 200
 
-# A UUID, a number, or eight and more hexadecimal digits behind a separator: what tells apart pools of one kind.
+# A UUID, a number, or 8 or more hexadecimal digits after a separator, by which pools of one kind differ.
 _SERIAL: Final = re.compile(
     r"(?:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+|(?<=[\W_])(?:0x)?[0-9a-f]{8,})\Z", re.IGNORECASE
 )
@@ -33,16 +33,16 @@ _SEPARATORS: Final = "-_.:#/ "
 
 
 class ExecutorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
-    """Watches every `ThreadPoolExecutor` of the process that is made from now on, asyncio's and gRPC's among them.
+    """Measures every `ThreadPoolExecutor` that the process creates from now on, including those of asyncio and gRPC.
 
-    `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; the process's own by default.
+    `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; by default that of `get_metrics()`.
     """
 
     _patches: Patches
     _pools: ThreadPools
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Nothing: it is in the standard library."""
+        """None: `concurrent.futures` is in the standard library."""
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -50,9 +50,9 @@ class ExecutorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
         self._pools = pools = ThreadPools(recorder)
         recorder.executors.observe_executors(pools.states)
         self._patches = Patches()
-        self._patches.replace(ThreadPoolExecutor, "__init__", pools.watching_init)
-        self._patches.replace(ThreadPoolExecutor, "submit", pools.noting_submit)
-        self._patches.replace(ThreadPoolExecutor, "shutdown", pools.noting_shutdown)
+        self._patches.replace(ThreadPoolExecutor, "__init__", pools.measured_init)
+        self._patches.replace(ThreadPoolExecutor, "submit", pools.measured_submit)
+        self._patches.replace(ThreadPoolExecutor, "shutdown", pools.measured_shutdown)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._pools.forget()
@@ -60,38 +60,38 @@ class ExecutorInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
 
 
 class ThreadPools:
-    """The executors that were made since, as long as they live."""
+    """The live executors that were created since the instrumentation."""
 
     def __init__(self, recorder: Recorder) -> None:
         self._dropped = recorder.instruments.dropped
-        self._watching = True
+        self._tracking = True
         self._pools: dict[int, _Pool] = {}
         _all.add(self)
 
-    def watching_init(self, original: Callable[..., None]) -> Callable[..., None]:
-        """What stands in for `ThreadPoolExecutor.__init__`."""
+    def measured_init(self, original: Callable[..., None]) -> Callable[..., None]:
+        """The replacement of `ThreadPoolExecutor.__init__`."""
         pools = self
 
         def __init__(*args: Any, **kwargs: Any) -> None:  # noqa: N807
             original(*args, **kwargs)
-            if pools._watching:
-                pools._watch_made(args, kwargs)
+            if pools._tracking:
+                pools._track_created(args, kwargs)
 
         return __init__
 
-    def noting_submit(self, original: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
-        """What stands in for `ThreadPoolExecutor.submit`."""
+    def measured_submit(self, original: Callable[..., Future[Any]]) -> Callable[..., Future[Any]]:
+        """The replacement of `ThreadPoolExecutor.submit`."""
         pools = self
 
         def submit(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
             future = original(self, _carried(self, fn), *args, **kwargs)
-            pools._note(self, future)
+            pools._submitted(self, future)
             return future
 
         return submit
 
-    def noting_shutdown(self, original: Callable[..., None]) -> Callable[..., None]:
-        """What stands in for `ThreadPoolExecutor.shutdown`."""
+    def measured_shutdown(self, original: Callable[..., None]) -> Callable[..., None]:
+        """The replacement of `ThreadPoolExecutor.shutdown`."""
         pools = self
 
         def shutdown(*args: Any, **kwargs: Any) -> None:
@@ -103,32 +103,32 @@ class ThreadPools:
         return shutdown
 
     def states(self) -> Iterable[ExecutorState]:
-        """What the threads do now, by pool."""
+        """The state of each pool now."""
         return [pool.state() for pool in tuple(self._pools.values()) if pool.unfinished or not pool.closed]
 
     def forget(self) -> None:
-        """Watch none of them any more."""
-        self._watching = False
+        """Stop tracking all of them."""
+        self._tracking = False
         self._pools.clear()
 
     def restart_after_fork(self) -> None:
-        """Begin anew in a child process, which has none of its parent's threads."""
+        """Forget unfinished work in a child process, which has none of its parent's threads."""
         for pool in tuple(self._pools.values()):
             pool.unfinished.clear()
 
     @fail_open
-    def _note(self, executor: ThreadPoolExecutor, future: Future[Any]) -> None:
+    def _submitted(self, executor: ThreadPoolExecutor, future: Future[Any]) -> None:
         pool = self._pools.get(id(executor))
         if pool is not None:
-            pool.note(future)
+            pool.add(future)
 
     @fail_open
-    def _watch_made(self, args: Any, kwargs: Any) -> None:
+    def _track_created(self, args: Any, kwargs: Any) -> None:
         arguments = dict(kwargs)
         executor, *rest = args or (arguments.pop("self"),)
-        self._watch(executor, *rest, **arguments)
+        self._track(executor, *rest, **arguments)
 
-    def _watch(
+    def _track(
         self,
         executor: ThreadPoolExecutor,
         max_workers: int | None = None,
@@ -136,34 +136,34 @@ class ThreadPools:
         *_: object,
         **__: object,
     ) -> None:
-        # By identity, since a subclass may be equal to another, or not hashable.
+        # By identity: a subclass may define equality, or not be hashable.
         key, pools = id(executor), self._pools
         reference = ref(executor, lambda _: pools.pop(key, None))
-        most = _default_max_workers() if max_workers is None else max_workers
-        pools[key] = _Pool(reference, _label(thread_name_prefix), most)
+        threads = _default_max_workers() if max_workers is None else max_workers
+        pools[key] = _Pool(reference, _label(thread_name_prefix), threads)
 
 
 class _Pool:
-    """An executor, and what it was given and has not finished."""
+    """An executor and its unfinished futures."""
 
     __slots__ = ("_max", "_name", "_reference", "closed", "unfinished")
 
-    def __init__(self, reference: ref[ThreadPoolExecutor], name: str, most: int) -> None:
+    def __init__(self, reference: ref[ThreadPoolExecutor], name: str, max_workers: int) -> None:
         self._reference = reference
         self._name = name
-        self._max = most
+        self._max = max_workers
         self.closed = False
-        # A dict for its order and its operations, which need no lock: a signal or a finalizer may submit and cancel.
+        # A dict is ordered and needs no lock: a signal handler or a finalizer may submit and cancel.
         self.unfinished: dict[Future[Any], None] = {}
 
-    def note(self, future: Future[Any]) -> None:
+    def add(self, future: Future[Any]) -> None:
         self.unfinished[future] = None
-        # Called also for what never runs, because it was cancelled or the pool broke.
+        # Also called for a future that never runs, because it was cancelled or the pool broke.
         future.add_done_callback(self._finished)
 
     def state(self) -> ExecutorState:
         active, queued, rest = 0, 0, list(self.unfinished)[::-1]
-        # The oldest come first: of a long queue, only those are asked that can be running.
+        # Futures start in order, so in a long queue only the oldest can be running.
         while rest and active < self._max:
             future = rest.pop()
             if future.running():
@@ -189,7 +189,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _default_max_workers() -> int:
-    """The documented default of `ThreadPoolExecutor`; from Python 3.13 on, of the CPUs that the process may use."""
+    """The documented default of `ThreadPoolExecutor`, which counts the usable CPUs from Python 3.13 on."""
     count: Callable[[], int | None] = getattr(os, "process_cpu_count", os.cpu_count)
     return min(32, (count() or 1) + 4)
 
@@ -200,12 +200,12 @@ def _carried(executor: ThreadPoolExecutor, function: Callable[..., Any]) -> Call
 
 
 def _pickles(executor: ThreadPoolExecutor) -> bool:
-    """Whether it pickles what it is given, as does `InterpreterPoolExecutor` of Python 3.14."""
+    """Whether an executor pickles its functions, like `InterpreterPoolExecutor` of Python 3.14."""
     return any(kind.__module__ == "concurrent.futures.interpreter" for kind in type(executor).__mro__)
 
 
 def _label(prefix: object) -> str:
-    """Value of `trust.executor.name`: the prefix of the threads' names, without numbers and ids at its end."""
+    """Value of `trust.executor.name`: the thread name prefix without trailing numbers and ids."""
     name = str(prefix or "")[:_NAME_LENGTH].rstrip(_SEPARATORS)
     while (shorter := _SERIAL.sub("", name).rstrip(_SEPARATORS)) != name:
         name = shorter
@@ -213,7 +213,7 @@ def _label(prefix: object) -> str:
 
 
 class WorkerThreads:
-    """The limiters of every event loop that served a request, summed."""
+    """AnyIO's worker threads, summed over the event loops that served requests."""
 
     def __init__(self) -> None:
         from anyio.to_thread import current_default_thread_limiter
@@ -221,18 +221,18 @@ class WorkerThreads:
         self._current_limiter = current_default_thread_limiter
         self._limiters: WeakSet[CapacityLimiter] = WeakSet()
 
-    def watch(self) -> None:
-        """Note the limiter of the running event loop."""
-        # Where no event loop runs that AnyIO knows, there are no worker threads either.
+    def track_current_loop(self) -> None:
+        """Track the worker threads of the running event loop."""
+        # Without an event loop that AnyIO supports, there are no worker threads.
         with suppress(Exception):
             self._limiters.add(self._current_limiter())
 
     def forget(self) -> None:
-        """Watch none of them any more."""
+        """Stop tracking all of them."""
         self._limiters.clear()
 
     def states(self) -> Iterable[ExecutorState]:
-        """What the threads do now."""
+        """The state of the worker threads now."""
         seen = [limiter.statistics() for limiter in tuple(self._limiters)]
         return [
             ExecutorState(

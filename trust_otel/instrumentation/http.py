@@ -1,7 +1,7 @@
-"""HTTP metrics of Starlette and FastAPI applications, without code.
+"""Measures the HTTP requests of Starlette and FastAPI applications.
 
-Measured at the application's outermost call, so that errors, middleware and exception handlers are all inside, and a
-mounted application is not counted again. FastAPI's own metrics, the same under the same names, are turned off.
+The outermost call of the application is measured, which includes middleware and exception handlers; a mounted
+application does not count a second time. FastAPI's own metrics are disabled: they have the same names.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Send = Callable[[Message], Awaitable[None]]
 
 _EXCHANGE = "trust_otel.exchange"
 
-# Answers that say something of security.
-_TELLING = (401, 403, 404, 429)
+# Responses that are security events.
+_SECURITY_STATUSES = (401, 403, 404, 429)
 
 
 class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
     """Measures every Starlette and FastAPI application of the process.
 
-    `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; the process's own by default.
+    `instrument(metrics=...)` takes the `TrustServiceMetrics` to record with; by default that of `get_metrics()`.
     """
 
     _patches: Patches
@@ -51,7 +51,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
     _fastapi = False
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """What must be installed for this to work."""
+        """Supported versions of the library."""
         return ("starlette >= 0.40",)
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -79,18 +79,18 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
             return __call__
 
         patches.replace(Starlette, "__call__", measured_application)
-        patches.replace(Route, "handle", _noting_route)
-        patches.replace(Mount, "handle", _noting_mount)
+        patches.replace(Route, "handle", _storing_route)
+        patches.replace(Mount, "handle", _storing_mount)
         self._fastapi = False
         register_post_import_hook(self.instrument_fastapi, "fastapi")
 
     def instrument_fastapi(self, fastapi: ModuleType) -> None:
-        """Instrument FastAPI once its import is complete; it imports Starlette before."""
+        """Instrument FastAPI when its import is complete, after that of Starlette."""
         if not self._patches.active or self._fastapi or not hasattr(fastapi, "FastAPI"):
             return
         self._fastapi = True
         for kind in _fastapi_routes():
-            self._patches.replace(kind, "handle", _noting_route)
+            self._patches.replace(kind, "handle", _storing_route)
         for application in _applications_with_own_metrics():
             self._patches.replace(application, "setup", _without_own_metrics)
 
@@ -100,7 +100,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
 
 
 class _Exchanges:
-    """Begins the measurement of requests."""
+    """Starts the measurement of requests."""
 
     def __init__(self, recorder: Recorder, patches: Patches, workers: WorkerThreads) -> None:
         self._recorder = recorder
@@ -111,12 +111,12 @@ class _Exchanges:
 
     @fail_open
     def begin(self, scope: Scope) -> _Exchange | None:
-        """Begin measuring a request; `None` for a WebSocket, the server's lifespan and mounted applications."""
+        """Start measuring a request; `None` for a WebSocket, a lifespan event or a mounted application."""
         if not self._patches.active or scope["type"] != "http" or _EXCHANGE in scope:
             return None
         exchange = _Exchange(self._recorder, self._proxies, scope)
         exchange.enter()
-        self._workers.watch()
+        self._workers.track_current_loop()
         return exchange
 
 
@@ -145,7 +145,7 @@ class _Exchange(Request):
         return self._recorder.instruments.dropped
 
     def __deepcopy__(self, memo: object) -> _Exchange:
-        # A copy of the scope is of the same request.
+        # A copied scope belongs to the same request.
         return self
 
     def find_client_address(self) -> str | None:
@@ -156,64 +156,64 @@ class _Exchange(Request):
         authorization = _header(self._scope, b"authorization")
         if authorization is not None:
             return authentication_method(authorization)
-        # ASGI's TLS extension, where the server has it.
+        # Only if the server supports the TLS extension of ASGI.
         tls = (self._scope.get("extensions") or {}).get("tls") or {}
         return "certificate" if tls.get("client_cert_chain") else None
 
     def enter(self) -> None:
-        """Make this the request that the current context answers."""
+        """Make this the request of the current context."""
         self._recorder.security.request_began(self)
         self._token = answering.set(self)
 
     def fail(self, error: BaseException) -> None:
-        """Note the exception that the application raised."""
+        """Record an exception of the application."""
         self._finish(error_type(error))
 
     def leave(self, scope: Scope) -> None:
-        """Note that the application returned or raised."""
+        """End the request after the application returned or raised."""
         stop_answering(self._token)
         scope.pop(_EXCHANGE, None)
         self._finish(None if self._complete else "incomplete_response")
 
     def counted_receive(self, receive: Receive) -> Receive:
-        """The server's `receive`, with the bytes counted."""
+        """Wrap `receive` to count bytes."""
 
         async def counted() -> Message:
             message = await receive()
-            self._note_received(message)
+            self._count_received(message)
             return message
 
         return counted
 
     def counted_send(self, send: Send) -> Send:
-        """The server's `send`, with status and bytes noted."""
+        """Wrap `send` to read the status and count bytes."""
 
         async def counted(message: Message) -> None:
             await send(message)
-            self._note_sent(message)
+            self._sent_message(message)
 
         return counted
 
     @fail_open
-    def note_route(self, route: Route, scope: Scope) -> None:
-        """Note the route that matched."""
+    def set_route(self, route: Route, scope: Scope) -> None:
+        """Store the matched route."""
         self.route = self.mounted_at + _template(route, scope)
         self.path_known = True
 
     @fail_open
-    def note_mount(self, mount: Mount, scope: Scope) -> None:
-        """Note the mount that matched."""
+    def set_mount(self, mount: Mount, scope: Scope) -> None:
+        """Store the matched mount."""
         self.mounted_at += _template(mount, scope).removesuffix("/{path}")
         self.route = self.mounted_at + "/{path}"
-        # What other applications answer with 404 may be a path of theirs.
+        # A 404 of another application may be for a path that exists there.
         self.path_known = not (mount.routes or isinstance(mount.app, StaticFiles))
 
     @fail_open
-    def _note_received(self, message: Message) -> None:
+    def _count_received(self, message: Message) -> None:
         self._received += len(message.get("body", b""))
 
     @fail_open
-    def _note_sent(self, message: Message) -> None:
+    def _sent_message(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.start":
             self._status = message["status"]
@@ -224,8 +224,8 @@ class _Exchange(Request):
         elif kind == "http.response.pathsend":
             self._sent = _declared_length(self._response_headers) or 0
             self._complete = True
-        # Background tasks run after the response and are no part of the request. An error response waits for the
-        # exception behind it, which leaves the application only then.
+        # Background tasks run after the response and do not count as part of the request. After an error response,
+        # the application still raises the exception, which is recorded as `error.type`.
         if self._complete and self._status is not None and self._status < 500:
             self._finish(None)
 
@@ -238,17 +238,17 @@ class _Exchange(Request):
             route=self.route,
             status_code=self._status,
             error_type=failure,
-            # What arrived, not what the client declared: a header must not decide a sum.
+            # The received bytes, not the Content-Length header: a client could send any number in it.
             request_size=self._received,
-            # The server sends the headers of the answer to HEAD only.
+            # For HEAD the server sends headers only.
             response_size=0 if self._scope["method"] == "HEAD" else self._sent,
         )
-        if self._status in _TELLING:
+        if self._status in _SECURITY_STATUSES:
             self._recorder.security.request_answered(self, self._status, place=self.route)
             if self._status == 404 and not self.path_known:
                 self._recorder.security.path_not_found(self, self._scope["path"])
         self.ended = True
-        # A task that the service started keeps this context, but need not keep the request.
+        # A task of the service may keep this context; release the request.
         self._scope = {}
 
 
@@ -263,21 +263,21 @@ def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     return None
 
 
-def _noting_route(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def _storing_route(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def handle(self: Route, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _exchange(scope)
         if exchange is not None:
-            exchange.note_route(self, scope)
+            exchange.set_route(self, scope)
         return await original(self, scope, receive, send)
 
     return handle
 
 
-def _noting_mount(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+def _storing_mount(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def handle(self: Mount, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _exchange(scope)
         if exchange is not None:
-            exchange.note_mount(self, scope)
+            exchange.set_mount(self, scope)
         return await original(self, scope, receive, send)
 
     return handle
@@ -286,16 +286,16 @@ def _noting_mount(original: Callable[..., Awaitable[None]]) -> Callable[..., Awa
 def _exchange(scope: Scope) -> _Exchange | None:
     try:
         exchange: _Exchange | None = scope.get(_EXCHANGE)
-    except Exception:  # no mapping: the original says so in its own words
+    except Exception:  # not a mapping: the original raises its own error
         return None
     return exchange
 
 
 def _template(route: Any, scope: Scope) -> str:
-    """The route's path template.
+    """The path template of a route.
 
-    FastAPI (0.165) keeps the path of an included router's route apart from the route, in a part of the scope that is
-    not documented; without it, the template lacks the prefix of the inclusion.
+    FastAPI (0.165) stores the full path of a route in an included router in an undocumented part of the scope; without
+    it, the template lacks the prefix of `include_router`.
     """
     context = scope.get("fastapi", {}).get("effective_route_context")
     if context is not None and route in (context.original_route, context.starlette_route):
@@ -304,24 +304,24 @@ def _template(route: Any, scope: Scope) -> str:
 
 
 def _fastapi_routes() -> list[type[BaseRoute]]:
-    """FastAPI's class of routes, in the versions in which it has a `handle` of its own."""
+    """FastAPI's route class, in the versions in which it overrides `handle`."""
     from fastapi.routing import APIRoute
 
     return [APIRoute] if "handle" in vars(APIRoute) else []
 
 
 def _applications_with_own_metrics() -> list[type]:
-    """FastAPI, from the version on that records metrics by itself."""
+    """FastAPI, in the versions that record metrics."""
     from fastapi import FastAPI
 
     return [FastAPI] if "telemetry" in signature(FastAPI.__init__).parameters else []
 
 
 def _without_own_metrics(original: Callable[..., None]) -> Callable[..., None]:
-    """FastAPI's `setup`, by which its constructor ends.
+    """Replaces `FastAPI.setup`, which the constructor calls last.
 
-    The constructor has a public parameter for this, but with a wrapper around it, the warnings of FastAPI would name
-    our line in place of the service's.
+    The constructor has a public parameter for this, but if it were wrapped, FastAPI's warnings would show our line
+    instead of the service's.
     """
 
     def setup(self: Any) -> None:

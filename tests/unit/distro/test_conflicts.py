@@ -79,12 +79,12 @@ _IF_SET = {"trust_sla", "trust_certificates", "trust_dependencies", "trust_secur
 
 
 def test_beside_another_distro_our_instrumentors_stay_out() -> None:
-    assert _loaded("") == dict.fromkeys(_ALWAYS | _IF_SET, "_Inert")
+    assert _loaded("") == dict.fromkeys(_ALWAYS | _IF_SET, "_Disabled")
 
 
 def test_instrumentors_of_settings_that_are_not_set_stay_out() -> None:
     loaded = _loaded("from trust_otel import distro; distro._chosen = True")
-    assert {name for name, kind in loaded.items() if kind == "_Inert"} == _IF_SET
+    assert {name for name, kind in loaded.items() if kind == "_Disabled"} == _IF_SET
 
 
 def test_instrumentors_load_also_after_their_modules_were_imported() -> None:
