@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from trust_ops.variables import unknown_names
 from trust_otel import distro, settings
+from trust_otel.log_safe import error_location
 from trust_otel.settings import Settings
-from trust_otel.shown import place_of
 
 _ENDPOINT_SECONDS: Final = 5.0
 """Timeout for each endpoint."""
@@ -68,7 +68,7 @@ def _endpoints(environment: Mapping[str, str]) -> Iterator[Finding]:
     from trust_otel.export import otlp
 
     prepared = dict(environment)
-    distro.fill_in(prepared, settings.check(environment))
+    distro.apply_defaults(prepared, settings.check(environment))
     for signal in otlp.SIGNALS:
         for exporter in wanted.exporters_of(signal):
             if exporter in otlp.EXPORTERS:
@@ -85,9 +85,9 @@ def _endpoint_problem(signal: str, exporter: str, environment: Mapping[str, str]
         # The SDK's exporters read their settings from os.environ.
         os.environ.clear()
         os.environ.update(environment)
-        return otlp.send_nothing(signal, exporter, _ENDPOINT_SECONDS)
+        return otlp.send_empty_export(signal, exporter, _ENDPOINT_SECONDS)
     except Exception as error:  # a setting that only the SDK reads
-        return f"the exporter cannot be created: {place_of(error)}"
+        return f"the exporter cannot be created: {error_location(error)}"
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -1,4 +1,4 @@
-"""Work that goes on beside the service: one thread per task, never two runs of it at a time."""
+"""Periodic tasks in background threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from random import uniform
 from weakref import WeakSet
 
-from trust_otel.shown import place_of
+from trust_otel.log_safe import error_location
 
 _logger = logging.getLogger(__name__)
 
@@ -21,10 +21,10 @@ _MASKS = hasattr(signal, "pthread_sigmask")
 
 @contextmanager
 def signals_blocked() -> Iterator[None]:
-    """Let threads that start here leave every signal to the program's own threads.
+    """Start threads within that block every signal.
 
-    A program that blocks a signal and waits for it with `signal.sigwait` or a signalfd would not receive it if another
-    thread did not block it.
+    Otherwise a program that blocks a signal and waits for it with `signal.sigwait` or a signalfd would not receive it,
+    because the kernel delivers it to a thread that does not block it.
     """
     mask = block_signals()
     try:
@@ -34,27 +34,27 @@ def signals_blocked() -> Iterator[None]:
 
 
 def block_signals() -> set[int] | None:
-    """Block every signal in this thread; returns the mask until then."""
-    # Windows has no masks.
+    """Block every signal in this thread; returns the previous mask."""
+    # Windows has no signal masks.
     return signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()) if _MASKS else None
 
 
 def restore_signals(mask: set[int] | None) -> None:
-    """Set the mask that `block_signals` returned."""
+    """Restore the mask that `block_signals` returned."""
     if mask is not None:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class Periodic:
-    """Runs a task at once and then again and again, on a thread of its own, until `stop`.
+    """Runs a task immediately and then periodically, in its own thread, until `stop`.
 
-    A run that takes longer than the interval delays the next one, so that runs never pile up. Each pause differs by up
-    to a tenth, so that many processes do not ask at the same moment.
+    Runs never overlap: a long run delays the next one. Each pause has a jitter of up to 10 %, so that many processes do
+    not run at the same time.
 
     Args:
         name: Name of the thread.
-        seconds: Pause between two runs.
-        task: What to run; what it raises is logged once until a run succeeds.
+        seconds: Time between the end of a run and the next one.
+        task: The function to run; after an exception, nothing more is logged until a run succeeds.
     """
 
     def __init__(self, name: str, seconds: float, task: Callable[[], None]) -> None:
@@ -66,7 +66,7 @@ class Periodic:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin, unless it runs already."""
+        """Start, unless it is running."""
         if self._thread is None:
             self._stopped = threading.Event()
             self._thread = threading.Thread(target=self._run, args=(self._stopped,), name=self._name, daemon=True)
@@ -75,7 +75,7 @@ class Periodic:
                 self._thread.start()
 
     def stop(self, seconds: float = 5) -> None:
-        """End; waits up to these seconds for the run under way."""
+        """Stop; waits up to `seconds` for the current run."""
         thread, self._thread = self._thread, None
         self._stopped.set()
         _running.discard(self)
@@ -83,7 +83,7 @@ class Periodic:
             thread.join(seconds)
 
     def restart_after_fork(self) -> None:
-        """Begin again in a child process, which has none of its parent's threads."""
+        """Start again in a child process, which has none of its parent's threads."""
         self._thread = None
         self.start()
 
@@ -94,7 +94,7 @@ class Periodic:
                 self._failing = False
             except Exception as error:
                 if not self._failing:
-                    _logger.error("trust-otel: %s failed (%s); it is tried again", self._name, place_of(error))
+                    _logger.error("trust-otel: %s failed (%s); retrying", self._name, error_location(error))
                 self._failing = True
             stopped.wait(self._seconds * uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
 

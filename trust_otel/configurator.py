@@ -1,4 +1,4 @@
-"""The configurator: only SDK objects - resource, views, readers, exporters."""
+"""The configurator: creates the SDK's objects (resource, views, readers, exporters)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
 from trust_otel.background import signals_blocked
-from trust_otel.export.export_log import quieten
-from trust_otel.export.otlp import checked, exporter_class
+from trust_otel.export.log_rate_limit import rate_limit_export_errors
+from trust_otel.export.otlp import exporter_class, with_checked_responses
 from trust_otel.export.periodic import PeriodicReader
-from trust_otel.export.shutdown import shut_down_at_end
+from trust_otel.export.shutdown import shut_down_at_exit
+from trust_otel.log_safe import error_location
 from trust_otel.resource import unique_in_process
 from trust_otel.sdk_private import (
     ExactView,
@@ -30,7 +31,6 @@ from trust_otel.sdk_private import (
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.settings import Limits, Settings
-from trust_otel.shown import place_of
 from trust_otel.text import valid_text
 from trust_otel.version import __version__
 
@@ -42,26 +42,26 @@ _UNNAMED_SERVICE = "unknown_service"
 class TrustConfigurator:
     """Sets up the SDK from the environment.
 
-    Not a subclass of the SDK's own, whose module imports all of the SDK, also its parts for spans and logs.
+    Not a subclass of the SDK's configurator, whose module imports the whole SDK, including spans and logs.
     """
 
     def configure(self, **kwargs: Any) -> None:
-        """Set up what the environment asks for; upstream's launcher calls this."""
+        """Set up the SDK; called by `opentelemetry-instrument`."""
         wanted = settings.current()
         if wanted.sdk_disabled:
             return
         count_from_zero_in_children()
-        quieten()
+        rate_limit_export_errors()
         with signals_blocked():
             if environ.get("OTEL_CONFIG_FILE"):
                 configure_from_file()
             else:
                 configure_from_environment(wanted, kwargs.get("auto_instrumentation_version"))
-            shut_down_at_end(wanted.shutdown_timeout)
+            shut_down_at_exit(wanted.shutdown_timeout)
 
 
 def configure_from_environment(wanted: Settings, auto_instrumentation_version: str | None) -> None:
-    """Set up metrics, spans and log records as the variables say."""
+    """Set up metrics, spans and log records from environment variables."""
     resource = make_resource(auto_instrumentation_version)
     readers = make_readers(wanted)
     if readers:
@@ -72,7 +72,7 @@ def configure_from_environment(wanted: Settings, auto_instrumentation_version: s
 
 
 def make_resource(auto_instrumentation_version: str | None = None) -> Resource:
-    """The resource from OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME and the detectors, and who made the telemetry."""
+    """The resource from OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME and the detectors, with `telemetry.distro.*`."""
     attributes = {"telemetry.distro.name": "trust-otel", "telemetry.distro.version": __version__}
     if auto_instrumentation_version:
         attributes["telemetry.auto.version"] = auto_instrumentation_version
@@ -80,13 +80,13 @@ def make_resource(auto_instrumentation_version: str | None = None) -> Resource:
     valid = {name: valid_text(value) if isinstance(value, str) else value for name, value in found.attributes.items()}
     resource = unique_in_process(Resource(valid, found.schema_url))
     if str(resource.attributes.get("service.name", "")).startswith(_UNNAMED_SERVICE):
-        _logger.warning("trust-otel: the service has no name; set OTEL_SERVICE_NAME, or services cannot be told apart")
+        _logger.warning("trust-otel: the service has no name; set OTEL_SERVICE_NAME to distinguish it from others")
     return resource
 
 
 def make_views(vocabulary: Iterable[Metric], limits: Limits) -> list[View]:
-    """A view per metric: its buckets, and only its attributes, also when another library makes the instrument."""
-    # The SDK's own limit (from 1.45.2) must not cut what ours lets through.
+    """A view per metric, with its buckets and attributes, also for instruments of other libraries."""
+    # The limit of the SDK (from 1.45.2) must be above ours.
     limit = {"aggregation_cardinality_limit": 2 * limits.label_sets + 100}
     accepted: dict[str, Any] = limit if "aggregation_cardinality_limit" in signature(View).parameters else {}
     return [
@@ -101,7 +101,7 @@ def make_views(vocabulary: Iterable[Metric], limits: Limits) -> list[View]:
 
 
 def make_readers(wanted: Settings) -> list[MetricReader]:
-    """A reader per exporter; one that cannot start is reported and left out."""
+    """A reader per exporter, without those that fail to start, which are logged."""
     return [reader for name in wanted.metrics_exporters if (reader := _reader(name, wanted)) is not None]
 
 
@@ -109,15 +109,17 @@ def _reader(exporter: str, wanted: Settings) -> MetricReader | None:
     try:
         if exporter == "prometheus":
             return _prometheus_reader(wanted.prometheus_host, wanted.prometheus_port)
-        made = checked(exporter_class("metrics", exporter)())
+        made = with_checked_responses(exporter_class("metrics", exporter)())
         return made if isinstance(made, MetricReader) else PeriodicReader(made)
     except Exception as error:
-        _logger.error("trust-otel: metrics do not go to %r, which could not start: %s", exporter, place_of(error))
+        _logger.error(
+            "trust-otel: metrics are not exported to %r, which failed to start: %s", exporter, error_location(error)
+        )
         return None
 
 
 def _prometheus_reader(host: str, port: int) -> MetricReader | None:
-    # Imported here: a service that pushes needs no HTTP server.
+    # Imported here: only this exporter needs an HTTP server.
     from trust_otel.export.prometheus import PrometheusReader
 
     try:

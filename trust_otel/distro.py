@@ -1,4 +1,4 @@
-"""The distro: only defaults in the environment, and which instrumentors load."""
+"""The distro: sets defaults in the environment and loads instrumentors."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ DEFAULTS: Mapping[str, str] = {
     "OTEL_METRIC_EXPORT_INTERVAL": "15000",
     # Stable names wherever an upstream instrumentation can choose.
     "OTEL_SEMCONV_STABILITY_OPT_IN": "http,database",
-    # Another distro beside this one brings a configurator of its own; ours belongs to ours.
+    # Another installed distro has its own configurator.
     "OTEL_PYTHON_CONFIGURATOR": CONFIGURATOR_NAME,
 }
-"""What the environment says when the user does not. With OTEL_CONFIG_FILE only the last two hold."""
+"""Defaults of OpenTelemetry's variables. With OTEL_CONFIG_FILE only the last two apply."""
 
 _WITH_CONFIG_FILE = ("OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_PYTHON_CONFIGURATOR")
 
-# Upstream instrumentors whose metrics ours replace: wanted for their spans only.
+# Upstream instrumentors that are loaded for their spans only, because ours replace their metrics.
 _SPANS_ONLY = (
     "fastapi",
     "starlette",
@@ -60,18 +60,18 @@ _SPANS_ONLY = (
 )
 
 
-class StrictRefusal(Exception):  # noqa: N818 - a decision, not a mistake
-    """The service may not start: TRUST_OTEL_STRICT is true and values are bad."""
+class InvalidSettingsError(Exception):
+    """Settings are invalid and TRUST_OTEL_STRICT is true: the service must not start."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         lines = "\n".join(f"  {problem}" for problem in problems)
         super().__init__(
-            f"trust-otel refuses to start, because {settings.STRICT}=true and these values are bad:\n{lines}"
+            f"trust-otel refuses to start, because {settings.STRICT}=true and these values are invalid:\n{lines}"
         )
 
 
 class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is untyped
-    """Sets defaults in the environment, never over what the user set."""
+    """Sets defaults for variables that the user did not set."""
 
     def _configure(self, **kwargs: Any) -> None:
         global _chosen
@@ -81,9 +81,9 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             return
         try:
             prepare(environ)
-        except StrictRefusal as refusal:
-            # Raised through Python's start-up, it would end below a traceback and "Fatal Python error".
-            sys.stderr.write(f"{refusal}\n")
+        except InvalidSettingsError as error:
+            # Raised, it would be printed below a traceback and "Fatal Python error", since Python is still starting.
+            sys.stderr.write(f"{error}\n")
             sys.stderr.flush()
             os._exit(_CONFIGURATION_ERROR)
         for line in conflicts(environ):
@@ -92,7 +92,7 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             _stay_idle()
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
-        """Load an upstream instrumentor, or ours in its place."""
+        """Load an instrumentor; of those that ours replace, load the spans only."""
         if settings.current().sdk_disabled:
             return
         if entry_point.name == "system_metrics":
@@ -106,14 +106,14 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
 
 
 class _NoConfigurator:
-    """What is loaded in place of the configurator where no SDK is wanted."""
+    """Replaces the configurator if the SDK is not needed."""
 
     def configure(self, **kwargs: Any) -> None:
         """Do nothing."""
 
 
 def load_configurator() -> Any:
-    """The configurator, whose module imports the SDK, unless no SDK is wanted."""
+    """The configurator, whose module imports the SDK; one that does nothing if the SDK is not needed."""
     if _idle:
         return _NoConfigurator()
     from trust_otel.configurator import TrustConfigurator
@@ -122,9 +122,9 @@ def load_configurator() -> Any:
 
 
 def _is_helper() -> bool:
-    """Whether this process runs none of the program's code."""
+    """Whether this process does not run code of the program."""
     if helper_processes.is_tool():
-        # What a tool starts helps the tool.
+        # The child processes of a tool do not run the program either.
         environ["OTEL_SDK_DISABLED"] = "true"
         return True
     if helper_processes.is_fork_server() and not _forked:
@@ -134,7 +134,7 @@ def _is_helper() -> bool:
 
 
 def _import_sdk() -> None:
-    """Import what every child of a fork server needs, once for all of them."""
+    """Import the SDK once for all children of a fork server."""
     try:
         from trust_otel import configurator  # noqa: F401 - imports the SDK
         from trust_otel.export.otlp import exporter_class
@@ -147,7 +147,7 @@ def _import_sdk() -> None:
 
 
 def _initialize_in_child() -> None:
-    """Set up in a child of a fork server what the launcher sets up in a process of the program."""
+    """Set up telemetry in a child of a fork server, as the launcher does in a process of the program."""
     global _forked
     _forked = True
     from opentelemetry.instrumentation.auto_instrumentation import initialize
@@ -156,7 +156,7 @@ def _initialize_in_child() -> None:
 
 
 def _stay_idle() -> None:
-    """Have the launcher set up no SDK, and skip all instrumentors without checking what each of them depends on."""
+    """Make the launcher set up no SDK, and skip all instrumentors without checking their dependencies."""
     global _idle, _disabled_instrumentations
     _idle, _disabled_instrumentations = True, environ.get(_DISABLED_INSTRUMENTATIONS)
     environ[_DISABLED_INSTRUMENTATIONS] = "*"
@@ -164,7 +164,7 @@ def _stay_idle() -> None:
 
 
 def _end_idling() -> None:
-    """Restore the variable for the processes that this one starts; the launcher has read it."""
+    """Restore the variable for child processes, after the launcher has read it."""
     global _idle
     _idle = False
     if _disabled_instrumentations is None:
@@ -174,29 +174,29 @@ def _end_idling() -> None:
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
-    """Report bad values, put defaults in their place, and fill in what the user left open.
+    """Log invalid values, replace them, and set defaults for variables that are unset.
 
     Raises:
-        StrictRefusal: A value is bad and TRUST_OTEL_STRICT is true.
+        InvalidSettingsError: A value is invalid and TRUST_OTEL_STRICT is true.
     """
     problems = settings.check(environment)
     unknown = [str(name) for name in settings.unknown_names(environment)]
     if (problems or unknown) and Settings.from_environment(environment).strict:
-        raise StrictRefusal([*map(str, problems), *unknown])
+        raise InvalidSettingsError([*map(str, problems), *unknown])
     for problem in problems:
         _logger.warning("trust-otel: %s; %s", problem, problem.consequence)
     for line in unknown:
         _logger.warning("trust-otel: %s", line)
-    fill_in(environment, problems)
+    apply_defaults(environment, problems)
 
 
-def fill_in(environment: MutableMapping[str, str], problems: Iterable[settings.Problem]) -> None:
-    """Put what is usable in place of bad values, and defaults where the user left something open."""
-    bad = {problem.name: problem for problem in problems}
-    # Upstream code reads these variables too, and stops at one that is bad, empty or in capitals.
+def apply_defaults(environment: MutableMapping[str, str], problems: Iterable[settings.Problem]) -> None:
+    """Replace invalid values with their valid part or the default, and set defaults for unset variables."""
+    invalid = {problem.name: problem for problem in problems}
+    # The SDK also reads these variables, and fails if one is invalid, empty or in upper case.
     for setting in settings.SETTINGS:
         if setting.name in environment:
-            _normalise(environment, setting, bad.get(setting.name))
+            _normalise(environment, setting, invalid.get(setting.name))
     for name in DEFAULTS:
         if environment.get(name) == "":
             del environment[name]
@@ -212,69 +212,68 @@ def _normalise(environment: MutableMapping[str, str], setting: Setting, problem:
     elif problem:
         environment[setting.name] = text
     else:
-        meant = setting.read(environment)
-        if isinstance(meant, str):
-            environment[setting.name] = meant
+        value = setting.read(environment)
+        if isinstance(value, str):
+            environment[setting.name] = value
 
 
 def spans_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether spans go anywhere: an exporter is named, or a declarative file has set up a provider."""
+    """Whether spans are exported: an exporter is configured, or the configuration file has set up a provider."""
     if environment.get("OTEL_CONFIG_FILE"):
         return not isinstance(get_tracer_provider(), ProxyTracerProvider)
     return bool(Settings.from_environment(environment).traces_exporters)
 
 
 def logs_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether log records are exported: an exporter is named, or a declarative file has set up a provider."""
+    """Whether log records are exported: an exporter is configured, or the configuration file has set up a provider."""
     if environment.get("OTEL_CONFIG_FILE"):
-        return hasattr(get_logger_provider(), "force_flush")  # of the SDK, not the placeholder of the API
+        return hasattr(get_logger_provider(), "force_flush")  # only the SDK's provider has it
     return bool(Settings.from_environment(environment).logs_exporters)
 
 
 def chosen() -> bool:
-    """Whether this process was set up by trust-otel, not by another distro beside it."""
+    """Whether this distro set up the process, not another one that is installed too."""
     return _chosen
 
 
 def conflicts(environment: Mapping[str, str]) -> list[str]:
-    """What else in this process could record or export the same, each with its remedy."""
+    """Other software that could record or export the same metrics, each with a remedy."""
     lines = [
-        f"the distro {entry.name!r} ({entry.value}) is installed too; set OTEL_PYTHON_DISTRO={DISTRO_NAME}, "
-        "so that the order of installation never chooses"
+        f"the distro {entry.name!r} ({entry.value}) is also installed; set OTEL_PYTHON_DISTRO={DISTRO_NAME}, "
+        "otherwise the order of installation decides which one is loaded"
         for entry in entry_points(group="opentelemetry_distro")
         if entry.name != DISTRO_NAME and environment.get("OTEL_PYTHON_DISTRO") != DISTRO_NAME
     ]
     if environment.get("FASTAPI_OTEL_AUTO_CONFIGURE", "").lower() == "true":
-        lines.append("FastAPI exports everything a second time; unset FASTAPI_OTEL_AUTO_CONFIGURE")
+        lines.append("FastAPI exports all telemetry a second time; unset FASTAPI_OTEL_AUTO_CONFIGURE")
     return lines
 
 
 def warn_unless_chosen() -> None:
-    """Run before the instrumentors of any distro; log a warning when another distro was loaded instead of ours."""
+    """Log a warning if another distro was loaded instead of this one; called before all instrumentors."""
     if _idle:
         _end_idling()
     if not _chosen:
         _logger.warning(
-            "trust-otel: another distro was loaded in its place, so it records nothing by itself; "
-            "set OTEL_PYTHON_DISTRO=%s",
+            "trust-otel: another distro was loaded, so trust-otel instruments nothing; set OTEL_PYTHON_DISTRO=%s",
             DISTRO_NAME,
         )
 
 
 def _load_system_metrics(entry_point: EntryPoint, **kwargs: Any) -> None:
-    """Load the process and runtime metrics that the vocabulary declares, and no others."""
-    from trust_otel.sdk_private import measure_children_themselves
+    """Load only those process and runtime metrics that the registry declares."""
+    from trust_otel.sdk_private import repair_process_metrics_after_fork
     from trust_otel.semconv.metrics import ALL as ALL_METRICS
 
     modes: dict[str, list[str] | None] = {"process.cpu.time": ["user", "system"]}
     names = [name for name in ALL_METRICS if name.startswith(("process.", "cpython."))]
     instrumentor = entry_point.load()(config={name: modes.get(name) for name in names})
     instrumentor.instrument(**kwargs)
-    measure_children_themselves(instrumentor)
+    repair_process_metrics_after_fork(instrumentor)
 
 
 def _load_logging(entry_point: EntryPoint, **kwargs: Any) -> None:
-    """Load the instrumentor of `logging` for what the settings ask of it, and let the root logger be the service's."""
+    """Load the instrumentor of `logging` if the settings need it, without changing the root logger."""
     if logs_wanted(environ):
         # Imported here: it is needed only when log records are exported.
         from trust_otel.export.log_records import root_logger_unchanged

@@ -1,7 +1,7 @@
-"""Processes that a program starts indirectly, through the standard library, and that run none of the program's code.
+"""Detects helper processes, which the standard library starts and which do not run code of the program.
 
-They inherit the environment, and with it `opentelemetry-instrument`. Nothing in them is worth measuring, so they should
-start as fast, and run as few threads, as without us.
+They inherit the environment, and so `opentelemetry-instrument`. They need no telemetry, so they should start as fast,
+and with as few threads, as without it.
 """
 
 from __future__ import annotations
@@ -11,36 +11,36 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-# The code that `multiprocessing` gives to `python -c`; also that of `loky`, which has a resource tracker of its own.
+# The code that `multiprocessing` runs with `python -c`; `loky` has its own resource tracker.
 _RESOURCE_TRACKER = re.compile(r"from [\w.]+\.resource_tracker import main\b")
 _FORK_SERVER = re.compile(r"from multiprocessing\.forkserver import main\b")
 
 _TOOLS = frozenset({"compileall", "ensurepip", "json.tool", "pip", "py_compile", "tarfile", "venv", "zipfile"})
-"""Modules that are run by `python -m`, and never run a service."""
+"""Modules for `python -m` that never run a service."""
 
 
 def is_resource_tracker() -> bool:
-    """Whether this process only frees what others leave behind."""
+    """Whether this process is a resource tracker of multiprocessing, which removes leaked resources."""
     return _runs_code(_RESOURCE_TRACKER)
 
 
 def is_fork_server() -> bool:
-    """Whether this process only forks the processes that run the program's code."""
+    """Whether this process is a fork server of multiprocessing, which only forks worker processes."""
     return _runs_code(_FORK_SERVER)
 
 
 def is_tool() -> bool:
-    """Whether this process installs, compiles or packs."""
+    """Whether this process runs a tool of Python, such as pip."""
     option, value = command(sys.orig_argv)
     return option == "m" and value in _TOOLS
 
 
 def at_fork(before: Callable[[], None], in_child: Callable[[], None]) -> None:
-    """Call `before` ahead of the first fork of this process, and `in_child` in each child, but not in theirs."""
+    """Call `before` before the first fork of this process, and `in_child` in each child, but not in its children."""
     called: set[Callable[[], None]] = set()
 
     def once(function: Callable[[], None]) -> None:
-        # A child has its parent's set, so it calls neither at its own forks.
+        # A child inherits the set, so it calls neither when it forks.
         if function not in called:
             called.add(function)
             function()
@@ -49,7 +49,7 @@ def at_fork(before: Callable[[], None], in_child: Callable[[], None]) -> None:
 
 
 def command(arguments: Sequence[str]) -> tuple[str, str]:
-    """`c` and the code, or `m` and the module, that the interpreter was started with; empty texts for a file."""
+    """The option `c` with the code, or `m` with the module, of a Python command line; empty strings for a file."""
     rest = iter(arguments[1:])
     for argument in rest:
         if not argument.startswith("-") or argument in ("-", "--"):

@@ -1,4 +1,4 @@
-"""The identity of the process: a `service.instance.id` that no other process has."""
+"""Gives every process its own `service.instance.id`."""
 
 from __future__ import annotations
 
@@ -8,52 +8,52 @@ from opentelemetry.sdk.resources import Attributes, Resource, ServiceInstanceIdR
 
 INSTANCE_ID = "service.instance.id"
 
-_made: tuple[int, str] = (0, "")
+_generated: tuple[int, str] = (0, "")
 
 
 def _suffix() -> str:
-    """Random digits that this process keeps, and a forked process does not share.
+    """Random digits of this process; a forked process gets others.
 
-    Not the process id itself: containers that are given the same id usually have the same process ids too.
+    Not the process id: in containers with the same `service.instance.id`, process ids are usually the same too.
     """
-    global _made
+    global _generated
     process = os.getpid()
-    if _made[0] != process:
-        _made = process, os.urandom(6).hex()
-    return _made[1]
+    if _generated[0] != process:
+        _generated = process, os.urandom(6).hex()
+    return _generated[1]
 
 
 def unique_in_process(resource: Resource) -> Resource:
-    """The resource with a `service.instance.id` that differs in every process.
+    """The resource with a `service.instance.id` that is unique in every process.
 
-    All workers of a server, and subprocesses, inherit the same id from the environment, a file or a detector. With one
-    id they would write the same series, and Prometheus would mix their counters. A given id `<id>` becomes
-    `<id>-<12 random hexadecimal digits>`; the id that the SDK generates when none is given is unique already.
+    All workers of a server, and subprocesses, inherit the same id from the environment, a file or a detector. With the
+    same id they would write the same series, and Prometheus would mix their counters. A configured id `<id>` becomes
+    `<id>-<12 random hexadecimal digits>`; the default that the SDK generates is already unique.
     """
     generated = ServiceInstanceIdResourceDetector().detect()
-    given = resource.attributes.get(INSTANCE_ID)
-    if not given:
+    configured = resource.attributes.get(INSTANCE_ID)
+    if not configured:
         return resource.merge(generated)
-    if given == generated.attributes[INSTANCE_ID]:
+    if configured == generated.attributes[INSTANCE_ID]:
         return resource
-    return _InstanceResource(resource.attributes, resource.schema_url, str(given))
+    return _InstanceResource(resource.attributes, resource.schema_url, str(configured))
 
 
 class _InstanceResource(Resource):
-    """A resource that keeps the given id in forked processes.
+    """A resource that keeps the configured id in forked processes.
 
     In a child process, each provider of the SDK merges a newly generated id into its resource, which would replace the
-    given one.
+    configured one.
     """
 
-    def __init__(self, attributes: Attributes, schema_url: str, given: str) -> None:
-        super().__init__({**attributes, INSTANCE_ID: f"{given}-{_suffix()}"}, schema_url)
-        self._given = given
+    def __init__(self, attributes: Attributes, schema_url: str, configured: str) -> None:
+        super().__init__({**attributes, INSTANCE_ID: f"{configured}-{_suffix()}"}, schema_url)
+        self._configured = configured
         self._suffix = _suffix()
 
     def merge(self, other: Resource) -> Resource:
-        """Merge as any resource; in a child process, the result has the given id with the digits of the child."""
+        """Merge two resources; in a child process, the result has the configured id with the digits of the child."""
         merged = super().merge(other)
         if self._suffix == _suffix():
             return merged
-        return _InstanceResource(merged.attributes, merged.schema_url, self._given)
+        return _InstanceResource(merged.attributes, merged.schema_url, self._configured)

@@ -1,6 +1,6 @@
-"""What is private in the upstream SDK, in one place (read in 1.45.1 and 1.45.2).
+"""All uses of private parts of the SDK (1.45.1 and 1.45.2).
 
-Spans and log records are set up by the SDK's own functions, so that every variable that they read keeps its meaning.
+Spans and log records are set up by the SDK's own functions, so that all its variables keep their meaning.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from opentelemetry.sdk.metrics.view import View
 from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
-from trust_otel.export.otlp import check_all_of, making_checked, parts_of
+from trust_otel.export.otlp import check_responses_of, checking_responses, components_of
+from trust_otel.log_safe import error_location
 from trust_otel.resource import unique_in_process
-from trust_otel.shown import place_of
 
 _logger = logging.getLogger(__name__)
 
 _RETRY_EVENTS = {"_shutdown_event", "_shutdown_in_progress"}
-"""What the OTLP exporters, over HTTP and gRPC, wait for between two attempts."""
+"""Events on which the OTLP exporters (HTTP and gRPC) wait between two attempts."""
 
 
 def configure_from_file() -> None:
-    """Set up the SDK from the declarative file that OTEL_CONFIG_FILE names; no telemetry if it cannot be used."""
+    """Set up the SDK from the file in OTEL_CONFIG_FILE; without telemetry if the file is invalid."""
     from opentelemetry.sdk._configuration import _OTelSDKConfigurator
 
     from trust_otel.export.log_records import root_logger_unchanged
@@ -52,10 +52,10 @@ def configure_from_file() -> None:
             configurator().configure()
     except Exception as error:
         _logger.error(
-            "trust-otel: the file of OTEL_CONFIG_FILE cannot be used, telemetry stays off: %s", _file_problem(error)
+            "trust-otel: the file in OTEL_CONFIG_FILE is invalid, telemetry is disabled: %s", _file_problem(error)
         )
     for provider in installed_providers().values():
-        check_all_of(provider)
+        check_responses_of(provider)
     _repair_propagation()
 
 
@@ -74,47 +74,48 @@ class ExactView(View):
 
 
 def count_from_zero_in_children() -> None:
-    """Have forked processes count from 0.
+    """Reset the SDK's sums and buckets to 0 in forked processes.
 
-    The SDK copies its sums and buckets into a child process, which exports them under an identity of its own, so that
-    what the parent counted before is counted again.
+    A child process exports under its own `service.instance.id`. Without a reset, it would export the counts that it
+    inherited from its parent a second time.
     """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_forget_counts)
+        os.register_at_fork(after_in_child=_reset_counts)
 
 
-def _forget_counts() -> None:
+def _reset_counts() -> None:
     consumer: Any = getattr(metrics.get_meter_provider(), "_measurement_consumer", None)
     try:
         for storage in consumer._reader_storages.values() if consumer else ():
-            # Renewed, because a thread that only the parent has may hold them.
+            # New locks: a thread of the parent may hold the old ones.
             consumer._lock, storage._lock = threading.Lock(), threading.RLock()
             storage._instrument_view_instrument_matches.clear()
     except AttributeError:
         _logger.debug(
-            "trust-otel: this version of the SDK keeps the parent's counts in forked processes", exc_info=True
+            "trust-otel: forked processes export the counts of their parent again, with this version of the SDK",
+            exc_info=True,
         )
 
 
-def measure_children_themselves(system_metrics: Any) -> None:
-    """Have OpenTelemetry's instrumentor of system metrics measure a forked process, and not its parent once more."""
+def repair_process_metrics_after_fork(system_metrics: Any) -> None:
+    """Make OpenTelemetry's system metrics in a forked process measure that process, not its parent."""
 
     def measure_this_process() -> None:
         try:
             system_metrics._proc = type(system_metrics._proc)()
         except Exception:
-            _logger.debug("trust-otel: the process metrics of a forked process are its parent's", exc_info=True)
+            _logger.debug("trust-otel: a forked process exports the process metrics of its parent", exc_info=True)
 
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=measure_this_process)
 
 
 def _make_file_resource_unique() -> None:
-    """Give the resource of a declarative file a `service.instance.id` that differs in every process."""
+    """Give the resource of a configuration file a `service.instance.id` that is unique in every process."""
     try:
         from opentelemetry.configuration import _sdk as module
     except ImportError:
-        return  # file configuration is not installed, which the SDK reports
+        return  # file configuration is not installed; the SDK logs that
     sdk: Any = module
     create: Callable[..., Resource] | None = getattr(sdk, "create_resource", None)
     if create is not None and not hasattr(create, "__wrapped__"):
@@ -122,41 +123,43 @@ def _make_file_resource_unique() -> None:
 
 
 def _without_exception(record: logging.LogRecord) -> bool:
-    """Take the exception out of a record: it quotes the file after the environment was substituted into it."""
+    """Remove the exception from a record: it quotes the file with environment variables substituted."""
     record.exc_info = record.exc_text = None
     return True
 
 
 def _file_problem(error: BaseException) -> str:
-    """Where the file is wrong, without what is written there."""
+    """Position and kind of the error in the file, without the file's content."""
     cause = error.__cause__
-    # Of jsonschema.
+    # From jsonschema.
     if path := getattr(cause, "absolute_path", None):
         return f"{' -> '.join(map(str, path))} does not match the schema ({getattr(cause, 'validator', '')})"
-    # Of PyYAML.
+    # From PyYAML.
     if mark := getattr(cause, "problem_mark", None):
         return f"line {mark.line + 1}, column {mark.column + 1} is not valid YAML"
-    return place_of(cause or error)
+    return error_location(cause or error)
 
 
 def configure_spans_and_logs(resource: Resource) -> None:
-    """Set up what OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER ask for; nothing when they ask for nothing."""
+    """Set up the exporters in OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER."""
     try:
         wanted = settings.current()
         if not wanted.traces_exporters and not wanted.logs_exporters:
             _repair_propagation()
             return
-        # Imported here: it imports all of the SDK.
+        # Imported here: it imports the whole SDK.
         from opentelemetry.sdk import _configuration as sdk
 
         span_exporters, _, log_exporters = sdk._import_exporters(
             sdk._get_exporter_names("traces"), [], sdk._get_exporter_names("logs")
         )
         if span_exporters:
-            # Imported here: spans that are off cost nothing.
+            # Imported here: not needed without spans.
             from trust_otel.privacy.redaction import redacting
 
-            exporters: Any = {name: redacting(making_checked(exporter)) for name, exporter in span_exporters.items()}
+            exporters: Any = {
+                name: redacting(checking_responses(exporter)) for name, exporter in span_exporters.items()
+            }
             sdk._init_tracing(
                 exporters=exporters,
                 id_generator=sdk._import_id_generator(sdk._get_id_generator()),
@@ -170,45 +173,46 @@ def configure_spans_and_logs(resource: Resource) -> None:
             handler = environ.get("OTEL_PYTHON_LOGGING_AUTO_INSTRUMENTATION_ENABLED", "false").strip().lower()
             with root_logger_unchanged():
                 sdk._init_logging(
-                    cast(Any, {name: making_checked(exporter) for name, exporter in log_exporters.items()}),
+                    cast(Any, {name: checking_responses(exporter) for name, exporter in log_exporters.items()}),
                     resource,
                     handler == "true",
                     logger_configurator=sdk._import_logger_configurator(sdk._get_logger_configurator()),
                 )
         _repair_propagation()
-    except Exception as error:  # a bad value of upstream's own variables, or a version of the SDK that is not known
+    except Exception as error:  # an invalid variable of the SDK, or an unknown version of it
         _logger.error(
-            "trust-otel: spans and logs could not be set up and may stay off; metrics work (%s)", place_of(error)
+            "trust-otel: spans and logs could not be set up and may be disabled; metrics work (%s)",
+            error_location(error),
         )
 
 
 def installed_providers() -> dict[str, Any]:
-    """The SDK's providers that are set as the global ones, by what they export."""
+    """The SDK's global providers, by signal."""
     providers: dict[str, Any] = {
         "metrics": metrics.get_meter_provider(),
         "spans": trace.get_tracer_provider(),
         "log records": _logs.get_logger_provider(),
     }
-    # The API's own providers have nothing to shut down.
+    # The API's default providers have no `shutdown`.
     return {signal: provider for signal, provider in providers.items() if hasattr(provider, "shutdown")}
 
 
 def is_shut_down(provider: object) -> bool:
-    """Whether the program has shut the provider down itself, which must not happen twice."""
+    """Whether the program has shut the provider down, which must not be done twice."""
     return getattr(provider, "_atexit_handler", provider) is None
 
 
 def stop_retrying(provider: object) -> None:
-    """Let each exporter of a provider end its attempts at the first failure; an attempt that succeeds still counts."""
-    for part in parts_of(provider):
-        if any(base.__module__.startswith("opentelemetry.exporter.") for base in type(part).__mro__):
-            held = getattr(part, "__dict__", {})
+    """Make the exporters of a provider stop retrying; the current attempt may still succeed."""
+    for component in components_of(provider):
+        if any(base.__module__.startswith("opentelemetry.exporter.") for base in type(component).__mro__):
+            held = getattr(component, "__dict__", {})
             for name in _RETRY_EVENTS & held.keys():
                 held[name].set()
 
 
 def _repair_propagation() -> None:
-    """Without any propagator (1.45: a file that names none), upstream extracts `None`, at which every span fails."""
+    """Without a propagator (as with a configuration file), the SDK 1.45 extracts `None`, and every span fails."""
     if cast(object, get_global_textmap().extract({})) is None:
         set_global_textmap(_NoPropagation())
 

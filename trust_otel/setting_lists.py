@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from trust_otel.urls import parts_of
+from trust_otel.urls import parse_url
 
 Network = IPv4Network | IPv6Network
 
@@ -273,7 +273,7 @@ def _entries(text: str) -> list[str]:
 
 
 def _check_url(url: str) -> str:
-    parts = parts_of(url)
+    parts = parse_url(url)
     if parts is None:
         raise BadValueError("each URL needs a host, and a port from 1 to 65535 if any")
     # Of a password with a slash, a part would be taken for the host.

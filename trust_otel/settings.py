@@ -34,7 +34,7 @@ from trust_otel.setting_lists import (
     usable_headers,
     usable_resource_attributes,
 )
-from trust_otel.urls import parts_of
+from trust_otel.urls import parse_url
 
 _Value = TypeVar("_Value")
 
@@ -189,7 +189,7 @@ def _address(text: str) -> str:
         return text.strip()
     # gRPC's usual form has no scheme.
     url = text.strip() if "://" in text else f"http://{text.strip()}"
-    if parts_of(url, ("http", "https")) is None:
+    if parse_url(url, ("http", "https")) is None:
         raise BadValueError("set it to an address such as http://localhost:4318")
     return text.strip()
 

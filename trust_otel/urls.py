@@ -1,4 +1,4 @@
-"""What counts as a URL wherever a person writes one."""
+"""Parses the URLs in settings and configuration files."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Collection
 from urllib.parse import SplitResult, urlsplit
 
 
-def parts_of(url: str, schemes: Collection[str] = ()) -> SplitResult | None:
-    """The parts of a URL with a host, a port from 1 to 65535 if any, and one of the schemes if any are given.
+def parse_url(url: str, schemes: Collection[str] = ()) -> SplitResult | None:
+    """Parse a URL; `None` if it has no host, an invalid port (1 to 65535), or another scheme than `schemes`.
 
-    `None` for every other text.
+    Without `schemes`, any scheme is valid.
     """
     try:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Versions that the telemetry itself carries."""
+"""Version of the package and of the semantic conventions."""
 
 from typing import Final
 

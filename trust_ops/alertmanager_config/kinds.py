@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from trust_otel.setting_lists import BadValueError
-from trust_otel.urls import parts_of
+from trust_otel.urls import parse_url
 
 # Reserved for examples by RFC 2606: a value copied from a page must not be deployed.
 _EXAMPLE = re.compile(r"(^|\.)(example(\.(com|net|org))?|invalid)$", re.IGNORECASE)
@@ -95,7 +95,7 @@ def _pagerduty_url(text: str) -> str:
 
 
 def _url(text: str, remedy: str) -> str:
-    parts = parts_of(_printable(text), ("http", "https"))
+    parts = parse_url(_printable(text), ("http", "https"))
     if parts is None or not _URL.fullmatch(text):
         raise BadValueError(remedy)
     _refuse_example(parts.hostname or "")

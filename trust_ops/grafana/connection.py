@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 
 from trust_ops.grafana.errors import GrafanaError
-from trust_otel.shown import address_of
-from trust_otel.urls import parts_of
+from trust_otel.log_safe import url_origin
+from trust_otel.urls import parse_url
 
 _SECONDS = 30.0
 
@@ -44,14 +44,14 @@ def connect(
 
 def check_url(url: str) -> None:
     """Reject URLs that would send credentials unencrypted over a network. Raises GrafanaError."""
-    parts = parts_of(url, ("http", "https"))
+    parts = parse_url(url, ("http", "https"))
     if parts is not None and (parts.username or parts.password):
         raise GrafanaError("--url contains credentials; remove them and put the password into a file")
     if parts is None or parts.query or parts.fragment:
         raise GrafanaError("--url is not a URL of Grafana; use one such as https://grafana.example.com")
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
         raise GrafanaError(
-            f"--url {address_of(url)} would send the credentials unencrypted; use https, or a loopback address"
+            f"--url {url_origin(url)} would send the credentials unencrypted; use https, or a loopback address"
         )
 
 

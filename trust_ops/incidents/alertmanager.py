@@ -12,8 +12,8 @@ import httpx
 
 from trust_ops.incidents.payload import Alert, storable
 from trust_ops.incidents.times import format_time, parse_time
-from trust_otel.shown import address_of
-from trust_otel.urls import parts_of
+from trust_otel.log_safe import url_origin
+from trust_otel.urls import parse_url
 
 _SECONDS = 5.0
 
@@ -142,12 +142,12 @@ class Alertmanager:
 
 
 def _check(url: str) -> None:
-    if parts_of(url, ("http", "https")) is None:
+    if parse_url(url, ("http", "https")) is None:
         raise AlertmanagerUrlError("use URLs such as http://alertmanager:9093")
 
 
 def _ask(client: httpx.Client, method: str, path: str, accepted: Sequence[int] = (), **more: Any) -> httpx.Response:
-    where = address_of(str(client.base_url))
+    where = url_origin(str(client.base_url))
     try:
         answer = client.request(method, path, **more)
     except httpx.HTTPError as error:
@@ -163,7 +163,7 @@ def _read(answer: httpx.Response, reader: Callable[[Any], Any]) -> Any:
     try:
         return reader(answer.json())
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        where = address_of(str(answer.url))
+        where = url_origin(str(answer.url))
         raise AlertmanagerError(f"the response of {where} is not that of Alertmanager's API v2") from error
 
 

@@ -14,7 +14,7 @@ from trust_ops.incidents import incident, records
 from trust_ops.incidents.incident import Event, Incident
 from trust_ops.incidents.records import Record
 from trust_ops.incidents.times import format_time, parse_time
-from trust_otel.shown import address_of
+from trust_otel.log_safe import url_origin
 
 _SECONDS = 30.0
 
@@ -33,7 +33,7 @@ class Client:
     """
 
     def __init__(self, url: str, token: str, transport: httpx.BaseTransport | None = None) -> None:
-        self._where = address_of(url)
+        self._where = url_origin(url)
         self._client = httpx.Client(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},

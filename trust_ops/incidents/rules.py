@@ -8,7 +8,7 @@ import ssl
 import httpx
 
 from trust_ops.stack.files import project_file
-from trust_otel.shown import address_of
+from trust_otel.log_safe import url_origin
 
 RULES = "monitoring/prometheus/trust-service-alerts.yml"
 
@@ -30,7 +30,7 @@ def own_rules() -> frozenset[str]:
 
 def rules_of(prometheus: str, transport: httpx.BaseTransport | None = None) -> frozenset[str]:
     """The alerts that a Prometheus has loaded. Raises RulesError."""
-    where = address_of(prometheus)
+    where = url_origin(prometheus)
     try:
         with httpx.Client(transport=transport, trust_env=False, verify=ssl.create_default_context()) as client:
             answer = client.get(f"{prometheus.rstrip('/')}/api/v1/rules", params={"type": "alert"})

@@ -1,1 +1,1 @@
-"""Parts of the SDK: readers, and what of it is private upstream."""
+"""Readers, exporters, and the shutdown of the SDK."""

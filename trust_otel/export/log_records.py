@@ -2,7 +2,7 @@
 
 Upstream adds a handler to the root logger and replaces `logging.basicConfig`. With a handler there, `logging.warning()`
 configures nothing, Python's handler of last resort stays silent, and frameworks such as Flask add no handler of their
-own: the service's own output changes or disappears. Here the root logger stays as the service configures it.
+own, so the output of the service changes or disappears. Here the root logger stays as the service configures it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _patches = Patches()
 
 @contextmanager
 def root_logger_unchanged() -> Iterator[None]:
-    """Within, handlers that OpenTelemetry adds to the root logger receive its records, but are not attached to it."""
+    """Detach handlers that OpenTelemetry adds to the root logger within; they still receive its records."""
     root = logging.getLogger()
     before = list(root.handlers)
     functions = (logging.basicConfig, logging.config.dictConfig, logging.config.fileConfig)

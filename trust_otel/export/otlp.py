@@ -1,8 +1,8 @@
-"""Whether an OTLP endpoint accepted an export, and if not, why and what helps.
+"""Checks whether an OTLP endpoint accepted an export; if not, logs the cause and a remedy.
 
-Upstream's exporters (1.45.1, 1.45.2) count a redirect, a page of a proxy and rejected data points as success, and log
-exceptions whose texts quote the address with its credentials. What is private in them is used in this module only; an
-exporter that is built differently is left as it is.
+The exporters of the SDK (1.45.1, 1.45.2) count a redirect, an HTML page of a proxy and rejected data points as success,
+and log exceptions whose texts contain the URL with its credentials. Their private parts are used in this module only;
+an exporter that does not have them is left unchanged.
 
 Source: OpenTelemetry Protocol specification, "OTLP/HTTP Response", "OTLP/gRPC Response" and "Partial Success".
 """
@@ -43,36 +43,35 @@ _BY_STATUS: Final = {
     401: "check OTEL_EXPORTER_OTLP_HEADERS",
     403: "check OTEL_EXPORTER_OTLP_HEADERS",
     404: "check the path: /v1/metrics, /v1/traces or /v1/logs is appended to OTEL_EXPORTER_OTLP_ENDPOINT, but not to "
-    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT; a Collector without a pipeline for the signal answers 404, too",
+    "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT; a Collector without a pipeline for the signal also answers 404",
     405: "check the path of OTEL_EXPORTER_OTLP_ENDPOINT",
     407: "check the credentials in HTTPS_PROXY or HTTP_PROXY",
     413: "raise the limit of the endpoint, or export more often (OTEL_METRIC_EXPORT_INTERVAL)",
     415: "the endpoint speaks another protocol: check OTEL_EXPORTER_OTLP_PROTOCOL and the port",
 }
 _GRPC_PORT: Final = (
-    "the endpoint does not speak HTTP/1.1: for gRPC, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc; for TLS, begin the address "
-    "with https://"
+    "the endpoint does not speak HTTP/1.1: for gRPC, set OTEL_EXPORTER_OTLP_PROTOCOL=grpc; for TLS, use https://"
 )
 _BY_ERROR: Final = (
     ((gaierror,), "the name of the host cannot be resolved"),
     ((ConnectionRefusedError,), "the connection is refused: nothing listens there"),
-    ((TimeoutError,), "no answer in time"),
+    ((TimeoutError,), "no response in time"),
     ((RemoteDisconnected, BadStatusLine), _GRPC_PORT),
-    ((ConnectionError,), "the connection was closed: check that OTEL_EXPORTER_OTLP_PROTOCOL suits the port"),
+    ((ConnectionError,), "the connection was closed: check that OTEL_EXPORTER_OTLP_PROTOCOL matches the port"),
     ((UnicodeError,), "a header cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS"),
 )
 _BY_NAME: Final = {
-    "ConnectTimeout": "no answer in time",
-    "ConnectTimeoutError": "no answer in time",
-    "ReadTimeout": "no answer in time",
-    "ReadTimeoutError": "no answer in time",
+    "ConnectTimeout": "no response in time",
+    "ConnectTimeoutError": "no response in time",
+    "ReadTimeout": "no response in time",
+    "ReadTimeoutError": "no response in time",
     "NameResolutionError": "the name of the host cannot be resolved",
     "InvalidHeader": "a header cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS",
     "InvalidURL": "the address cannot be used: check OTEL_EXPORTER_OTLP_ENDPOINT",
     "InvalidSchema": "the address cannot be used: check OTEL_EXPORTER_OTLP_ENDPOINT",
-    "ProxyError": "the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached, or refuses",
+    "ProxyError": "the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached, or refuses the connection",
 }
-# What gRPC says of UNAVAILABLE. The first that matches counts.
+# gRPC's texts for UNAVAILABLE; the first match applies.
 _BY_GRPC_TEXT: Final = (
     ("Failed parsing HTTP/2", "the endpoint does not speak gRPC: check OTEL_EXPORTER_OTLP_PROTOCOL and the port"),
     ("Invalid metadata", "a header cannot be sent: check OTEL_EXPORTER_OTLP_HEADERS"),
@@ -80,33 +79,33 @@ _BY_GRPC_TEXT: Final = (
     ("DNS", "the name of the host cannot be resolved"),
     ("resolv", "the name of the host cannot be resolved"),
     ("CERTIFICATE_VERIFY_FAILED", "TLS: the certificate is not trusted: set OTEL_EXPORTER_OTLP_CERTIFICATE"),
-    ("Hostname Verification", "TLS: the certificate is of another host"),
-    ("WRONG_VERSION_NUMBER", "the endpoint does not speak TLS: begin the address with http://"),
+    ("Hostname Verification", "TLS: the certificate was issued for another host"),
+    ("WRONG_VERSION_NUMBER", "the endpoint does not speak TLS: use http://"),
     ("handshake", "TLS: the handshake failed"),
     ("refused", "the connection is refused: nothing listens there"),
     ("Trying to connect", "the endpoint does not speak gRPC: check the port and OTEL_EXPORTER_OTLP_PROTOCOL"),
     (
         "Socket closed",
-        "the connection was closed: check that OTEL_EXPORTER_OTLP_PROTOCOL suits the port, and https:// where it "
-        "speaks TLS",
+        "the connection was closed: check that OTEL_EXPORTER_OTLP_PROTOCOL matches the port, and use https:// if it "
+        "expects TLS",
     ),
 )
 _BY_CODE: Final = {
     "UNAUTHENTICATED": "check OTEL_EXPORTER_OTLP_HEADERS",
     "PERMISSION_DENIED": "check OTEL_EXPORTER_OTLP_HEADERS",
-    "UNIMPLEMENTED": "the endpoint does not take this signal: check OTEL_EXPORTER_OTLP_PROTOCOL, the port, and that "
+    "UNIMPLEMENTED": "the endpoint does not accept this signal: check OTEL_EXPORTER_OTLP_PROTOCOL, the port, and that "
     "the Collector has a pipeline for it",
-    "DEADLINE_EXCEEDED": "no answer in time",
-    "RESOURCE_EXHAUSTED": "the endpoint is overloaded, or the export is larger than it takes",
+    "DEADLINE_EXCEEDED": "no response in time",
+    "RESOURCE_EXHAUSTED": "the endpoint is overloaded, or the export is larger than its limit",
 }
 
 
 class ExportError(Exception):
-    """The endpoint did not accept an export; the text holds no value of a setting."""
+    """The endpoint did not accept an export; the message contains no value of a setting."""
 
 
 class _Result(Protocol):
-    """Upstream's `BaseHTTPResult`."""
+    """The `BaseHTTPResult` of the SDK."""
 
     @property
     def status_code(self) -> int | None: ...
@@ -120,7 +119,7 @@ class _Result(Protocol):
 
 @dataclass(frozen=True)
 class _Failure:
-    """A result without an answer of the protocol."""
+    """A result without an OTLP response."""
 
     error: ExportError
     status_code: int | None = None
@@ -134,47 +133,47 @@ class _Failure:
 
 
 class _ConnectionFailedError(ExportError):
-    """No answer; the next attempt may succeed."""
+    """The endpoint cannot be reached; a retry may succeed."""
 
 
-def checked(exporter: _Exporter) -> _Exporter:
-    """The same exporter; if it is one of upstream's for OTLP, it checks every answer."""
+def with_checked_responses(exporter: _Exporter) -> _Exporter:
+    """The same exporter; an OTLP exporter of the SDK then checks every response."""
     made: Any = exporter
     client: Any = getattr(made, "_client", None)
     if hasattr(client, "_transport"):
-        _keep_silent("urllib3.connectionpool", "urllib3.util.retry")
+        _drop_logs_while_exporting("urllib3.connectionpool", "urllib3.util.retry")
         client._transport = _CheckedTransport(client._transport, _secrets(client._headers.items(), client._endpoint))
     elif hasattr(made, "_initialize_channel_and_stub"):
         _check_grpc(made)
     return exporter
 
 
-def making_checked(make: Callable[..., _Exporter]) -> Callable[..., _Exporter]:
-    """A function that makes exporters, for one that makes them checked."""
-    return lambda *args, **kwargs: checked(make(*args, **kwargs))
+def checking_responses(make: Callable[..., _Exporter]) -> Callable[..., _Exporter]:
+    """Wrap a factory of exporters, so that they check every response."""
+    return lambda *args, **kwargs: with_checked_responses(make(*args, **kwargs))
 
 
-def check_all_of(provider: object) -> None:
-    """Let every OTLP exporter of a provider of the SDK check its answers."""
-    for part in list(parts_of(provider)):
-        if type(part).__module__.startswith("opentelemetry.exporter.otlp."):
-            checked(part)
+def check_responses_of(provider: object) -> None:
+    """Make every OTLP exporter of an SDK provider check its responses."""
+    for component in list(components_of(provider)):
+        if type(component).__module__.startswith("opentelemetry.exporter.otlp."):
+            with_checked_responses(component)
 
 
-def parts_of(provider: object) -> Iterator[Any]:
-    """A provider of the SDK and what it holds: processors, readers, exporters and their parts."""
+def components_of(provider: object) -> Iterator[Any]:
+    """An SDK provider and all its components: processors, readers, exporters and their parts."""
     seen: set[int] = set()
-    waiting: list[Any] = [provider]
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
+    pending: list[Any] = [provider]
+    while pending:
+        each = pending.pop()
+        if id(each) in seen:
             continue
-        seen.add(id(one))
-        if isinstance(one, (list, tuple)):
-            waiting += one
-        elif type(one).__module__.startswith(("opentelemetry.", "trust_otel.")):
-            yield one
-            waiting += getattr(one, "__dict__", {}).values()
+        seen.add(id(each))
+        if isinstance(each, (list, tuple)):
+            pending += each
+        elif type(each).__module__.startswith(("opentelemetry.", "trust_otel.")):
+            yield each
+            pending += getattr(each, "__dict__", {}).values()
 
 
 def exporter_class(signal: str, exporter: str) -> Any:
@@ -182,7 +181,7 @@ def exporter_class(signal: str, exporter: str) -> Any:
 
     Args:
         signal: `metrics`, `traces` or `logs`.
-        exporter: Its name; `otlp` means what the protocol of the signal says.
+        exporter: Name of the exporter; for `otlp`, the protocol setting of the signal decides.
     """
     if exporter == "otlp":
         grpc = settings.current().otlp_protocol_of(signal) == "grpc"
@@ -190,22 +189,22 @@ def exporter_class(signal: str, exporter: str) -> Any:
     return next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name=exporter))).load()
 
 
-def send_nothing(signal: str, exporter: str, seconds: float) -> str | None:
-    """Send an export request without data, once; why it is not accepted, or `None` when it is.
+def send_empty_export(signal: str, exporter: str, seconds: float) -> str | None:
+    """Send one export request without data; returns why it was not accepted, or `None`.
 
     Args:
         signal: `metrics`, `traces` or `logs`.
         exporter: One of `EXPORTERS`.
-        seconds: How long the endpoint may take.
+        seconds: Timeout.
     """
-    made = checked(exporter_class(signal, exporter)())
+    made = with_checked_responses(exporter_class(signal, exporter)())
     try:
         if hasattr(made._client, "_transport"):
             return _http_problem(made._client, seconds)
         from opentelemetry.sdk.metrics.export import MetricsData
 
-        nothing = made._translate_data(MetricsData([]) if signal == "metrics" else [])
-        made._client.Export(request=nothing, metadata=made._headers, timeout=seconds)
+        request = made._translate_data(MetricsData([]) if signal == "metrics" else [])
+        made._client.Export(request=request, metadata=made._headers, timeout=seconds)
     except Exception as error:
         details = getattr(error, "details", None)
         return str(details()) if callable(details) else reason(error)
@@ -226,11 +225,11 @@ def _http_problem(client: Any, seconds: float) -> str | None:
 
 
 class _CheckedTransport:
-    """Sends over another transport; whatever is not a success of the protocol is an error without an answer.
+    """Sends over another transport; a response that is not a success of OTLP becomes an error.
 
     Args:
-        transport: Upstream's `BaseHTTPTransport`.
-        secrets: What the texts of the endpoint must not quote.
+        transport: A `BaseHTTPTransport` of the SDK.
+        secrets: Texts that must not be logged when the endpoint quotes them.
     """
 
     def __init__(self, transport: Any, secrets: Collection[str]) -> None:
@@ -238,7 +237,7 @@ class _CheckedTransport:
         self._secrets = secrets
 
     def request(self, method: str, url: str, **more: Any) -> _Result:
-        with _silent():
+        with _http_logs_dropped():
             result: _Result = self._transport.request(method, url, **more)
         if result.error is not None:
             connection = self._transport.is_connection_error(result.error)
@@ -253,7 +252,7 @@ class _CheckedTransport:
         return result if problem is None else _Failure(ExportError(problem))
 
     def _problem(self, result: _Result) -> str | None:
-        """Why an answer of 2xx is none of the protocol; reports what the endpoint has rejected."""
+        """Why a 2xx response is not an OTLP response, or `None`; logs what the endpoint rejected."""
         content = result.content()
         kind = result.headers().get("content-type", "").partition(";")[0].strip().lower()
         if not content:
@@ -268,7 +267,7 @@ class _CheckedTransport:
         except Exception:
             return (
                 f"the endpoint answers {result.status_code}, but with {_printable(kind) or 'something'} instead of an "
-                "OTLP response: something other than a Collector listens there, such as a proxy or a login page; check "
+                "OTLP response: it is not a Collector, but for example a proxy or a login page; check "
                 "OTEL_EXPORTER_OTLP_ENDPOINT"
             )
         _report_rejected(rejected, message, self._secrets)
@@ -312,7 +311,7 @@ def _report_rejected(rejected: int, message: str, secrets: Collection[str]) -> N
         _logger.warning(
             "trust-otel: the OTLP endpoint rejected %d data points, spans or log records of an export: %s",
             rejected,
-            _foreign_text(message, secrets) or "it gives no reason",
+            _endpoint_text(message, secrets) or "no reason given",
         )
 
 
@@ -322,27 +321,27 @@ def _check_grpc(exporter: Any) -> None:
     def initialize_checked() -> None:
         exporter._endpoint = endpoint
         initialize()
-        _put_stub(exporter)
+        _check_stub(exporter)
 
-    # Upstream calls it again after a failure.
+    # The SDK calls it again after a failure.
     exporter._initialize_channel_and_stub = initialize_checked
-    _put_stub(exporter)
+    _check_stub(exporter)
 
 
-def _put_stub(exporter: Any) -> None:
+def _check_stub(exporter: Any) -> None:
     exporter._client = _CheckedStub(exporter._client, _secrets(exporter._headers, ""))
-    # Upstream logs it.
+    # The SDK logs it.
     exporter._endpoint = "the OTLP endpoint"
 
 
 class _CheckedStub:
-    """Calls the stub of a service of OTLP; errors are explained, and what the endpoint rejected is reported."""
+    """A stub of an OTLP service that explains errors, and logs what the endpoint rejected."""
 
     def __init__(self, stub: Any, secrets: Collection[str]) -> None:
         self._stub = stub
         self._secrets = secrets
 
-    def Export(self, **arguments: Any) -> Any:  # noqa: N802 - a method of the service
+    def Export(self, **arguments: Any) -> Any:  # noqa: N802 - the name of the RPC method
         try:
             response = self._stub.Export(**arguments)
         except Exception as error:
@@ -354,7 +353,7 @@ class _CheckedStub:
 
 
 def _explained(error: Any, secrets: Collection[str]) -> Exception:
-    """The same error without a text that may hold a header or the address."""
+    """The same error without text that may contain a header or the URL."""
     from grpc import RpcError, StatusCode
 
     if isinstance(error, RpcError):
@@ -379,11 +378,11 @@ def _explained(error: Any, secrets: Collection[str]) -> Exception:
 
 def _grpc_reason(code: str, text: str, secrets: Collection[str]) -> str:
     explained = next((reason for part, reason in _BY_GRPC_TEXT if part in text), None)
-    return explained or f"{code}: {_BY_CODE.get(code) or _foreign_text(text, secrets) or 'no reason given'}"
+    return explained or f"{code}: {_BY_CODE.get(code) or _endpoint_text(text, secrets) or 'no reason given'}"
 
 
 def reason(error: BaseException) -> str:
-    """Why nothing came back; never the text of the exception, which may hold what a setting holds."""
+    """Why there is no response; never the text of the exception, which may contain values of settings."""
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLError):
@@ -403,24 +402,24 @@ def _tls_reason(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: {error.verify_message}: set OTEL_EXPORTER_OTLP_CERTIFICATE to the authority's certificate"
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
-        return "the endpoint does not speak TLS: begin the address with http://"
+        return "the endpoint does not speak TLS: use http://"
     return f"TLS: {error.reason or 'the handshake failed'}"
 
 
 def _causes(error: object) -> Iterator[BaseException]:
-    """The exception and all that it wraps: requests and urllib3 hand them on as arguments."""
+    """The exception and all that it wraps; requests and urllib3 pass them as arguments."""
     seen: set[int] = set()
-    waiting = [error]
-    while waiting:
-        one = waiting.pop(0)
-        if isinstance(one, BaseException) and id(one) not in seen:
-            seen.add(id(one))
-            yield one
-            waiting += [*one.args, getattr(one, "reason", None), one.__cause__, one.__context__]
+    pending = [error]
+    while pending:
+        each = pending.pop(0)
+        if isinstance(each, BaseException) and id(each) not in seen:
+            seen.add(id(each))
+            yield each
+            pending += [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
 
 
 def _secrets(headers: Iterable[tuple[str, str]], address: str) -> frozenset[str]:
-    """What an endpoint is sent and may quote: values of headers, user, password and query of the address."""
+    """Secrets that an endpoint receives and may quote: header values, and user, password and query of the URL."""
     sent = [value for name, value in headers if name.lower() not in _HARMLESS_HEADERS]
     with suppress(ValueError):
         parts = urlsplit(address)
@@ -429,10 +428,10 @@ def _secrets(headers: Iterable[tuple[str, str]], address: str) -> frozenset[str]
     return frozenset(form for piece in pieces for form in (piece, unquote(piece)) if len(form) >= _SHORTEST_SECRET)
 
 
-def _foreign_text(text: str, secrets: Collection[str]) -> str:
-    """What an endpoint says, unless it quotes what it was sent."""
+def _endpoint_text(text: str, secrets: Collection[str]) -> str:
+    """Text of an endpoint, unless it quotes a secret."""
     if any(secret in text for secret in secrets):
-        return "its text is not shown, because it quotes a header or the address"
+        return "its text is not shown, because it quotes a header or the URL"
     return _printable(text)[:_SHOWN]
 
 
@@ -451,8 +450,8 @@ _exporting: ContextVar[bool] = ContextVar("trust_otel_exporting", default=False)
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    """Within, the HTTP library logs nothing: its debug messages hold the path and query of the address."""
+def _http_logs_dropped() -> Iterator[None]:
+    """Drop log records of the HTTP library within: its debug messages contain the path and query of the URL."""
     token = _exporting.set(True)
     try:
         yield
@@ -460,14 +459,14 @@ def _silent() -> Iterator[None]:
         _exporting.reset(token)
 
 
-class _Silence(logging.Filter):
+class _DropWhileExporting(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         return not _exporting.get()
 
 
-_silence = _Silence()
+_drop_while_exporting = _DropWhileExporting()
 
 
-def _keep_silent(*loggers: str) -> None:
+def _drop_logs_while_exporting(*loggers: str) -> None:
     for name in loggers:
-        logging.getLogger(name).addFilter(_silence)
+        logging.getLogger(name).addFilter(_drop_while_exporting)

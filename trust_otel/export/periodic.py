@@ -1,4 +1,4 @@
-"""Push: a periodic reader whose counters begin where they were still 0."""
+"""The reader that exports periodically, with the right start time for new series."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SeriesKey = tuple[str, str, tuple[tuple[str, object], ...]]
 
 
 class PeriodicReader(PeriodicExportingMetricReader):
-    """Gives each new cumulative series the time of the collection before as its start.
+    """Sets the start time of a new cumulative series to the time of the previous collection.
 
-    SDK 1.45.1 lets an observed series begin at its first observation, when it is not 0 any more, so that `increase()`
-    over its first event is 0. At the collection before, it did not exist: that is when it was 0, and Prometheus writes
-    a 0 at that time (`created-timestamp-zero-ingestion`). Every version and kind of series is treated alike.
+    The SDK 1.45.1 sets the start time of an observable series to its first observation, which is already above 0, so
+    `increase()` misses the first event. The series was 0 at the previous collection, and Prometheus adds a 0 at the
+    start time (`created-timestamp-zero-ingestion`). All versions of the SDK and all kinds of series are treated alike.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,22 +37,22 @@ class PeriodicReader(PeriodicExportingMetricReader):
         super().__init__(*args, **kwargs)
 
     def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
-        super()._receive_metrics(self._starts.applied(metrics_data), timeout_millis, **kwargs)
+        super()._receive_metrics(self._starts.apply(metrics_data), timeout_millis, **kwargs)
 
 
 class SeriesStarts:
-    """Remembers when each cumulative series began."""
+    """The start time of each cumulative series."""
 
     def __init__(self) -> None:
         self._starts: dict[_SeriesKey, int] = {}
-        self._collected: int | None = None
+        self._last_collection: int | None = None
         self._process = os.getpid()
 
-    def applied(self, data: MetricsData) -> MetricsData:
-        """A copy of the data with the start of each series put right."""
+    def apply(self, data: MetricsData) -> MetricsData:
+        """A copy of the data with corrected start times."""
         if self._process != os.getpid():
-            # The series of a forked process are not those of its parent.
-            self._process, self._starts, self._collected = os.getpid(), {}, None
+            # The series of a forked process start anew.
+            self._process, self._starts, self._last_collection = os.getpid(), {}, None
         seen: dict[_SeriesKey, int] = {}
         resources = [
             ResourceMetrics(
@@ -62,9 +62,9 @@ class SeriesStarts:
             )
             for resource in data.resource_metrics
         ]
-        # What is not seen any more is forgotten: if it comes back, it begins anew.
+        # A series that disappears and comes back starts anew.
         self._starts = seen
-        self._collected = time_ns()
+        self._last_collection = time_ns()
         return MetricsData(resources)
 
     def _scope(self, scope: ScopeMetrics, seen: dict[_SeriesKey, int]) -> ScopeMetrics:
@@ -82,8 +82,8 @@ class SeriesStarts:
 
     def _point(self, scope: str, name: str, point: _Point, seen: dict[_SeriesKey, int]) -> _Point:
         key = (scope, name, tuple(sorted((point.attributes or {}).items())))
-        start = self._starts.get(key) or self._collected or point.start_time_unix_nano
-        # Two collections may end in the other order than they began, as at a shutdown.
+        start = self._starts.get(key) or self._last_collection or point.start_time_unix_nano
+        # Two collections may overlap, as at shutdown.
         start = min(start, point.time_unix_nano)
         seen[key] = start
         return replace(point, start_time_unix_nano=start)

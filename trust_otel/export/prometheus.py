@@ -1,4 +1,4 @@
-"""Pull: the in-process endpoint, with the same names and labels as the other paths to Prometheus."""
+"""The in-process endpoint for scraping, with the same names and labels as the other paths to Prometheus."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ _INSTRUMENTS = (Counter, UpDownCounter, Histogram, ObservableCounter, Observable
 
 
 class PrometheusReader(MetricReader):
-    """Serves `/metrics` from inside the process.
+    """Serves `/metrics` in the process.
 
     Args:
         host: Address to listen on.
-        port: Port to listen on; 0 for any free one, which `port` then tells.
+        port: Port to listen on; 0 for any free one, which is then in the attribute `port`.
 
     Raises:
-        OSError: The port is taken or the address is not this machine's.
+        OSError: The port is in use or the address is not local.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -68,7 +68,7 @@ class PrometheusReader(MetricReader):
         self.port: int = self._server.server_port
 
     def read(self) -> MetricsData | None:
-        """Collect now."""
+        """Collect the metrics."""
         self.collect()
         return self._collected
 
@@ -78,7 +78,7 @@ class PrometheusReader(MetricReader):
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
         """Stop serving."""
         with suppress(OSError):
-            # Ends the server's wait for a connection, which it otherwise interrupts every half second only.
+            # Interrupts the server's wait for a connection, which otherwise takes up to 0.5 s.
             self._server.socket.shutdown(SHUT_RDWR)
         self._server.shutdown()
         self._server.server_close()
@@ -98,7 +98,7 @@ class _Families(Collector):
 
 
 def families(data: MetricsData) -> Iterable[Family]:
-    """Translate collected metrics to families of Prometheus, each name and each sample once."""
+    """Convert collected metrics to Prometheus metric families, without duplicate names and samples."""
     found: dict[str, Family] = {}
     series: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
     for resource in data.resource_metrics:
@@ -133,11 +133,11 @@ def _family(found: dict[str, Family], metric: Metric) -> Family | None:
     elif isinstance(data, (Sum, Gauge)):
         kind, name = "gauge", family_name(metric.name, metric.unit or "", gauge=isinstance(data, Gauge))
     else:
-        _tell_once(f"{metric.name} is an exponential histogram, which the endpoint cannot show")
+        _warn_once(f"{metric.name} is not exposed: the endpoint does not support exponential histograms")
         return None
     family = found.setdefault(name, Family(name, valid_text(metric.description or ""), kind))
     if family.type != kind:
-        _tell_once(f"{metric.name} is left out of the endpoint: {name} is a {family.type} already")
+        _warn_once(f"{metric.name} is not exposed: {name} already exists as a {family.type}")
         return None
     return family
 
@@ -172,5 +172,5 @@ def _text(value: object) -> str:
 
 
 @lru_cache(maxsize=1000)
-def _tell_once(what: str) -> None:
-    _logger.warning("trust-otel: %s", what)
+def _warn_once(message: str) -> None:
+    _logger.warning("trust-otel: %s", message)

@@ -1,8 +1,8 @@
-"""The end of a process: the last export of metrics, spans and log records, within one deadline.
+"""Shutdown: the last export of metrics, spans and log records, within one deadline.
 
-It runs once in every process that ends in order: at the end of the program, at the end of a child process of
-multiprocessing, which ends without `atexit`, and before SIGTERM ends the process by its default action. `os._exit` is
-not patched: its callers expect that nothing else runs.
+It runs once in every process: at exit, at the exit of a child process of multiprocessing, which does not run `atexit`,
+and before SIGTERM terminates the process by its default action. `os._exit` is not patched: its callers expect that
+nothing else runs.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _logger = logging.getLogger(__name__)
 
 SETTING = "TRUST_OTEL_SHUTDOWN_TIMEOUT"
 
-begun = threading.Event()
-"""Set when the process has begun to end in order."""
+started = threading.Event()
+"""Set when a clean shutdown has started."""
 
 # After the finalizers of the program, which may still record.
-_LAST = -100
+_LAST_PRIORITY = -100
 
-# Where the SDK complains of what comes after its end, such as a library that the program still imports.
+# The SDK logs a warning for every use after shutdown, such as by a library that is imported later.
 _SDK_LOGGERS = (
     "opentelemetry.sdk.metrics._internal",
     "opentelemetry.sdk.trace.export",
@@ -41,11 +41,11 @@ _SDK_LOGGERS = (
 
 
 class Shutdown:
-    """Shuts providers down side by side, once.
+    """Shuts providers down in parallel, once.
 
     Args:
-        providers: The SDK's providers, by what they export.
-        seconds: Deadline for all of them together.
+        providers: The SDK's providers, by signal.
+        seconds: Timeout for all of them together.
     """
 
     def __init__(self, providers: Mapping[str, Any], seconds: float) -> None:
@@ -54,23 +54,23 @@ class Shutdown:
         self._prepare()
 
     def _prepare(self) -> None:
-        # The threads start now: from Python 3.12 on, none can start once the interpreter ends.
+        # The threads start now: from Python 3.12 on, none can be started at interpreter shutdown.
         self._tasks = {signal: _Task(signal, provider) for signal, provider in self._providers.items()}
         self._first = threading.Lock()
         self._finished = threading.Event()
 
     def restart_after_fork(self) -> None:
-        """Prepare a child process, which has none of its parent's threads."""
-        begun.clear()
+        """Start the threads again in a child process, which has none of its parent's."""
+        started.clear()
         self._prepare()
 
     def __call__(self) -> None:
-        """Export for the last time; whoever calls later waits for the first caller."""
+        """Run the last export; later callers wait for the first."""
         if not self._first.acquire(blocking=False):
             self._finished.wait(self._seconds)
             return
         deadline = monotonic() + self._seconds
-        begun.set()
+        started.set()
         for provider in self._providers.values():
             stop_retrying(provider)
         for task in self._tasks.values():
@@ -78,8 +78,8 @@ class Shutdown:
         late = [signal for signal, task in self._tasks.items() if not task.finished(deadline - monotonic())]
         if late:
             _logger.warning(
-                "trust-otel: the last export did not finish within %s=%g seconds; the %s that were not exported yet "
-                "are lost. Check that the Collector is up and answers, or allow more time",
+                "trust-otel: the last export did not finish within %s=%g seconds; the %s that were not exported "
+                "are lost. Check that the Collector responds, or increase the timeout",
                 SETTING,
                 self._seconds,
                 ", ".join(late),
@@ -88,23 +88,23 @@ class Shutdown:
 
 
 class _Task:
-    """A thread that waits to shut one provider down."""
+    """A thread that shuts one provider down when it is told to begin."""
 
     def __init__(self, name: str, provider: Any) -> None:
         self._name = name
         self._provider = provider
-        self._asked = threading.Event()
+        self._requested = threading.Event()
         self._finished = threading.Event()
         threading.Thread(target=self._run, name=f"trust-otel-shutdown-{name}", daemon=True).start()
 
     def begin(self) -> None:
-        self._asked.set()
+        self._requested.set()
 
     def finished(self, seconds: float) -> bool:
         return self._finished.wait(max(0.0, seconds))
 
     def _run(self) -> None:
-        self._asked.wait()
+        self._requested.wait()
         try:
             if not is_shut_down(self._provider):
                 self._provider.shutdown()
@@ -114,48 +114,48 @@ class _Task:
             self._finished.set()
 
 
-def shut_down_at_end(seconds: float) -> None:
-    """Have every way in which this process may end in order run the last export of the providers that are set up."""
+def shut_down_at_exit(seconds: float) -> None:
+    """Run the last export of the installed providers at every clean shutdown of this process."""
     providers = installed_providers()
     if not providers:
         return
     for provider in providers.values():
-        # They would come one after the other, each with a deadline of its own.
+        # The SDK's own handlers would run one after the other, each with its own timeout.
         atexit.unregister(provider.shutdown)
     shutdown = Shutdown(providers, seconds)
     for name in _SDK_LOGGERS:
-        logging.getLogger(name).addFilter(_before_the_end)
+        logging.getLogger(name).addFilter(_is_no_shutdown_warning)
     on_sigterm = sigterm.install(shutdown, seconds)
     atexit.register(_at_exit, shutdown, on_sigterm)
     if hasattr(os, "register_at_fork"):
-        _cover_forks(shutdown, on_sigterm)
+        _handle_forks(shutdown, on_sigterm)
     if helper_processes.is_fork_server():
-        # A child of the server, which has no SDK itself: the fork that the child comes from is over.
-        _cover_end_of_child(shutdown, on_sigterm)
+        # This is a child of the fork server: its fork is already over, so the handlers for forks do not run in it.
+        _shut_down_at_child_exit(shutdown, on_sigterm)
 
 
-def _before_the_end(record: logging.LogRecord) -> bool:
-    """Whether the process runs, or the record is about something else than that it has ended."""
-    return not begun.is_set() or "shutdown" not in record.getMessage()
+def _is_no_shutdown_warning(record: logging.LogRecord) -> bool:
+    """Pass a record, unless it is the SDK's warning about a use after shutdown."""
+    return not started.is_set() or "shutdown" not in record.getMessage()
 
 
 def _at_exit(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
-    # Ctrl+C ends the wait.
+    # Ctrl+C interrupts the wait.
     with suppress(KeyboardInterrupt):
         shutdown()
     if on_sigterm is None:
         return
     if on_sigterm.received:
         on_sigterm.wait_for_end()
-    # The thread that receives the signal does not outlive the interpreter.
+    # The thread that waits for the signal does not survive interpreter shutdown.
     on_sigterm.uninstall()
 
 
-def _cover_forks(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
+def _handle_forks(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
     forking = threading.local()
 
     def before() -> None:
-        # The child must not receive a signal before it has a handler of its own, nor pass it on to its parent.
+        # Until the child has its own handler, a signal in it would be handled by its parent.
         forking.mask = block_signals()
 
     def after() -> None:
@@ -166,18 +166,18 @@ def _cover_forks(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None)
             if on_sigterm is not None:
                 on_sigterm.restart_after_fork()
             shutdown.restart_after_fork()
-            _cover_end_of_child(shutdown, on_sigterm)
+            _shut_down_at_child_exit(shutdown, on_sigterm)
         finally:
             after()
 
     os.register_at_fork(before=before, after_in_parent=after, after_in_child=in_child)
 
 
-def _cover_end_of_child(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
-    """Child processes of multiprocessing run their finalizers, not `atexit`, when they end."""
+def _shut_down_at_child_exit(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
+    """Run the last export when a child process of multiprocessing exits: it runs finalizers, but not `atexit`."""
     util: Any = sys.modules.get("multiprocessing.util")
     if util is not None:
-        # It drops all finalizers after the fork and calls this then.
+        # multiprocessing clears all finalizers after the fork, then calls this.
         util.register_after_fork(
-            shutdown, lambda _: util.Finalize(None, _at_exit, (shutdown, on_sigterm), exitpriority=_LAST)
+            shutdown, lambda _: util.Finalize(None, _at_exit, (shutdown, on_sigterm), exitpriority=_LAST_PRIORITY)
         )

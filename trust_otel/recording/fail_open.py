@@ -7,8 +7,8 @@ from functools import wraps
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from trust_otel.log_safe import error_location
 from trust_otel.recording.self_metrics import DroppedMeasurements
-from trust_otel.shown import place_of
 
 
 class _Guarded(Protocol):
@@ -61,4 +61,4 @@ def _reason(method: Callable[..., Any], error: Exception, arguments: tuple[Any, 
         accepted.bind(*arguments, **keywords)
     except TypeError:
         return f"was called with the wrong arguments; it takes {', '.join(list(accepted.parameters)[1:])}"
-    return f"failed: {place_of(error)}"
+    return f"failed: {error_location(error)}"

@@ -115,8 +115,8 @@ class Heartbeat:
     """
 
     def __init__(self) -> None:
-        atexit.register(shutdown.begun.set)
+        atexit.register(shutdown.started.set)
 
     def observe(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Callback of `trust.otel.instance.up`."""
-        return [Observation(0 if shutdown.begun.is_set() else 1)]
+        return [Observation(0 if shutdown.started.is_set() else 1)]

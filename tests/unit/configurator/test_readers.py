@@ -103,7 +103,7 @@ def test_exporter_that_cannot_start_is_told_and_the_others_start(
     monkeypatch.setattr(configurator, "exporter_class", broken)
     readers = _readers("otlp", "prometheus")
     assert [type(reader) for reader in readers] == [PrometheusReader]
-    assert "do not go to 'otlp'" in caplog.text
+    assert "are not exported to 'otlp'" in caplog.text
     assert "RuntimeError at " in caplog.text
     assert "hunter2" not in caplog.text
     _stop(readers)

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from trust_otel import distro
-from trust_otel.distro import DEFAULTS, StrictRefusal, prepare
+from trust_otel.distro import DEFAULTS, InvalidSettingsError, prepare
 
 
 def test_an_empty_environment_gets_every_default() -> None:
@@ -106,7 +106,7 @@ def test_strict_refuses_and_names_all_bad_values_at_once() -> None:
         "TRUST_OTEL_ATTRIBUTE_LENGTH": "1",
         "TRUST_OTEL_TYPO": "1",
     }
-    with pytest.raises(StrictRefusal) as refusal:
+    with pytest.raises(InvalidSettingsError) as refusal:
         prepare(environment)
     said = str(refusal.value)
     assert "OTEL_METRICS_EXPORTER='none,otlp'" in said

@@ -34,8 +34,8 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from trust_ops.doctor import examine
 from trust_ops.stack.ports import free_ports
 from trust_otel import settings
-from trust_otel.export.export_log import LOGGERS
-from trust_otel.export.otlp import SIGNALS, checked, exporter_class
+from trust_otel.export.log_rate_limit import LOGGERS
+from trust_otel.export.otlp import SIGNALS, exporter_class, with_checked_responses
 
 _SECRET = "hunter2"
 _RESPONSES: dict[str, Any] = {
@@ -129,9 +129,9 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _exported(signal: str, url: str, protocol: str, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Whether a checked exporter takes an empty export for accepted."""
+    """Whether an exporter that checks responses reports an empty export as accepted."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", url)
-    exporter = checked(exporter_class(signal, protocol)())
+    exporter = with_checked_responses(exporter_class(signal, protocol)())
     try:
         result = exporter.export(MetricsData([]) if signal == "metrics" else [])
     finally:
@@ -263,7 +263,7 @@ def test_a_reason_that_quotes_a_header_is_not_shown(
         (grpc.StatusCode.INVALID_ARGUMENT, "no unit", "INVALID_ARGUMENT: no unit"),
         (grpc.StatusCode.INVALID_ARGUMENT, f"no {_SECRET}", "its text is not shown"),
         (grpc.StatusCode.UNKNOWN, f"no {_SECRET}", "its text is not shown"),
-        (grpc.StatusCode.UNIMPLEMENTED, "", "does not take this signal"),
+        (grpc.StatusCode.UNIMPLEMENTED, "", "does not accept this signal"),
     ],
 )
 def test_errors_of_grpc_are_explained(
@@ -460,4 +460,4 @@ def test_the_doctor_does_not_wait_for_ever() -> None:
         environment = _chosen(
             f"http://127.0.0.1:{silent.getsockname()[1]}", OTEL_TRACES_EXPORTER="none", OTEL_LOGS_EXPORTER="none"
         )
-        assert _problems(environment) == {"metrics": "no answer in time"}
+        assert _problems(environment) == {"metrics": "no response in time"}

@@ -31,7 +31,7 @@ class Collected:
     def collect(self) -> tuple[MetricsData, MetricsData]:
         original = self._reader.get_metrics_data()
         assert original is not None
-        return self._starts.applied(original), original
+        return self._starts.apply(original), original
 
     def points(self, name: str = "c") -> dict[Any, Any]:
         """The points of a metric by the value of their attribute `a`."""
@@ -162,8 +162,8 @@ def test_no_series_begins_after_it_was_read(cumulative: Collected) -> None:
     starts = SeriesStarts()
     cumulative.meter.create_counter("c").add(1, {"a": "x"})
     _, earlier = cumulative.collect()
-    starts.applied(MetricsData([]))
-    point = _points(starts.applied(earlier), "c")["x"]
+    starts.apply(MetricsData([]))
+    point = _points(starts.apply(earlier), "c")["x"]
     assert point.start_time_unix_nano <= point.time_unix_nano
 
 

@@ -19,7 +19,7 @@ from trust_ops.incidents.alertmanager import Alertmanager, AlertmanagerUrlError
 from trust_ops.incidents.database import Database, DatabaseUrlError
 from trust_ops.stack.ports import free_ports
 from trust_otel import distro, settings
-from trust_otel.shown import address_of
+from trust_otel.log_safe import url_origin
 
 _SECRET_SETTINGS = [setting for setting in settings.SETTINGS if setting.secret]
 _MARK = "HuNtEr2"
@@ -97,7 +97,7 @@ def test_neither_the_log_nor_an_error_nor_the_table_shows_it(
         strict = {**environment, settings.STRICT: "true"}
         try:
             distro.prepare(strict)
-        except distro.StrictRefusal as refusal:
+        except distro.InvalidSettingsError as refusal:
             shown += str(refusal)
         distro.prepare(dict(environment))
         assert _MARK not in shown + caplog.text, value
@@ -135,7 +135,7 @@ def test_addresses_and_databases_of_the_incident_receiver_are_shown_without_it()
     for value in _values(300, "names"):
         if _is_host(value):
             continue
-        shown = address_of(value)
+        shown = url_origin(value)
         try:
             shown += str(Database(value))
         except DatabaseUrlError as error:

@@ -2,12 +2,12 @@
 
 import pytest
 
-from trust_otel.urls import parts_of
+from trust_otel.urls import parse_url
 
 
 @pytest.mark.parametrize("url", ["http://h", "https://user:secret@h:1/x?y=1", "http://[::1]:65535", "redis://h/0"])
 def test_url_with_a_host_is_split(url: str) -> None:
-    parts = parts_of(url)
+    parts = parse_url(url)
     assert parts is not None
     assert parts.geturl() == url
 
@@ -17,9 +17,9 @@ def test_url_with_a_host_is_split(url: str) -> None:
     ["", "h", "h:1", "http://", "http:///x", "http://:80", "http://h:0", "http://h:65536", "http://h:x", "http://["],
 )
 def test_text_without_a_host_or_with_a_bad_port_is_no_url(text: str) -> None:
-    assert parts_of(text) is None
+    assert parse_url(text) is None
 
 
 def test_scheme_must_be_one_of_those_wanted() -> None:
-    assert parts_of("ftp://h", ("http", "https")) is None
-    assert parts_of("HTTPS://h", ("http", "https")) is not None
+    assert parse_url("ftp://h", ("http", "https")) is None
+    assert parse_url("HTTPS://h", ("http", "https")) is not None
