@@ -1,1 +1,1 @@
-"""The one vocabulary: every metric and attribute, generated from `registry/*.yaml`."""
+"""The semantic conventions: every metric and attribute, generated from `registry/*.yaml`."""

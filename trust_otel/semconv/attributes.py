@@ -1,4 +1,4 @@
-"""Attributes of the vocabulary. Generated from registry/*.yaml by `make generate`; edit the registry, not this file."""
+"""Attributes of the registry. Generated from registry/*.yaml by `make generate`; edit the registry, not this file."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ from trust_otel.semconv.definitions import Attribute
 CLIENT_ADDRESS: Final = Attribute(
     name="client.address",
     type="string",
-    brief="Address of a client whose failures passed the threshold; nobody else's address appears.",
+    brief="Address of a client whose failures reached the threshold; other addresses are never exported.",
     limit=1000,
     examples=("203.0.113.7", ),
 )
@@ -20,7 +20,7 @@ CPYTHON_GC_GENERATION: Final = Attribute(
 DB_CLIENT_CONNECTION_POOL_NAME: Final = Attribute(
     name="db.client.connection.pool.name",
     type="string",
-    brief="The pool's own name, or the system and database that it connects to.",
+    brief="Name of the pool; by default, the system and the database.",
     limit=50,
     examples=("postgresql/trust", ),
 )
@@ -55,14 +55,14 @@ DB_SYSTEM_NAME: Final = Attribute(
 ERROR_TYPE: Final = Attribute(
     name="error.type",
     type="string",
-    brief="Class of the error, the status code where no exception was seen, or the reason that the service gave.",
+    brief="Class of the exception, the status code if there was none, or the reason that the service gave.",
     other="_OTHER",
     examples=("sqlalchemy.exc.IntegrityError", "500", "expired", ),
 )
 GEO_COUNTRY_ISO_CODE: Final = Attribute(
     name="geo.country.iso_code",
     type="string",
-    brief="Country, as two letters of ISO 3166-1.",
+    brief="Country, as an ISO 3166-1 code of two letters.",
     pattern="[A-Z]{2}",
     limit=260,
     examples=("DE", "FR", ),
@@ -85,14 +85,14 @@ HTTP_RESPONSE_STATUS_CODE: Final = Attribute(
 HTTP_ROUTE: Final = Attribute(
     name="http.route",
     type="string",
-    brief="Template of the matched route, mounts included; absent when no route matched.",
+    brief="Template of the matched route, including mounts; absent if no route matched.",
     limit=500,
     examples=("/documents/{document_id}", "/admin/accounts", ),
 )
 METRIC: Final = Attribute(
     name="metric",
     type="string",
-    brief="Name of the metric whose labels overflowed.",
+    brief="Name of the metric with the overflow.",
     limit=200,
     examples=("http.server.request.duration", ),
 )
@@ -105,13 +105,13 @@ NETWORK_PROTOCOL_VERSION: Final = Attribute(
 REASON: Final = Attribute(
     name="reason",
     type="string",
-    brief="Why a measurement or a part of it was not kept.",
+    brief="Why a measurement or an attribute of it was dropped.",
     members=("invalid_value", "negative_value", "unknown_metric", "unknown_attribute", "unknown_value", "attribute_type", "attribute_encoding", "attribute_length", "private_value", "unreadable_source", "internal_error", ),
 )
 RPC_METHOD: Final = Attribute(
     name="rpc.method",
     type="string",
-    brief="Full name of the method; `_OTHER` when the server does not know it.",
+    brief="Full name of the method; `_OTHER` if the server does not have it.",
     other="_OTHER",
     limit=500,
     examples=("trust.v1.TrustService/Validate", ),
@@ -139,7 +139,7 @@ TRUST_AUDIT_ACTION: Final = Attribute(
 TRUST_AUTH_METHOD: Final = Attribute(
     name="trust.auth.method",
     type="string",
-    brief="How the caller proved who it is.",
+    brief="Authentication method.",
     limit=20,
     examples=("password", "certificate", "token", ),
 )
@@ -153,13 +153,13 @@ TRUST_AUTH_MFA_METHOD: Final = Attribute(
 TRUST_AUTHZ_DECISION: Final = Attribute(
     name="trust.authz.decision",
     type="string",
-    brief="Decision about access.",
+    brief="Authorization decision.",
     members=("grant", "deny", ),
 )
 TRUST_AUTHZ_RESOURCE_TYPE: Final = Attribute(
     name="trust.authz.resource.type",
     type="string",
-    brief="Kind of resource that the decision is about.",
+    brief="Type of resource that the decision is about.",
     limit=50,
     examples=("certificate", "document", ),
 )
@@ -172,7 +172,7 @@ TRUST_CERTIFICATE_CRL_NAME: Final = Attribute(
 TRUST_CERTIFICATE_NAME: Final = Attribute(
     name="trust.certificate.name",
     type="string",
-    brief="Name under which the service keeps a certificate of its own; never a person's subject.",
+    brief="Name of a certificate of the service, never the subject of a person.",
     limit=500,
     examples=("issuing-ca", "grpc-server", ),
 )
@@ -186,13 +186,13 @@ TRUST_CERTIFICATE_OCSP_RESPONDER: Final = Attribute(
 TRUST_CERTIFICATE_OCSP_STATUS: Final = Attribute(
     name="trust.certificate.ocsp.status",
     type="string",
-    brief="What an OCSP responder says of a certificate.",
+    brief="Certificate status in the response of an OCSP responder.",
     members=("good", "revoked", "unknown", "error", ),
 )
 TRUST_CERTIFICATE_OPERATION: Final = Attribute(
     name="trust.certificate.operation",
     type="string",
-    brief="What is done with a certificate or its key.",
+    brief="Operation on a certificate or its key.",
     members=("validation", "signing", "issuance", "renewal", "revocation", ),
 )
 TRUST_CERTIFICATE_STATUS: Final = Attribute(
@@ -204,14 +204,14 @@ TRUST_CERTIFICATE_STATUS: Final = Attribute(
 TRUST_CERTIFICATE_TYPE: Final = Attribute(
     name="trust.certificate.type",
     type="string",
-    brief="Kind of certificate, in the service's own words.",
+    brief="Type of certificate, as the service names it.",
     limit=50,
     examples=("DSC", "tls_server", ),
 )
 TRUST_CLIENT_NAME: Final = Attribute(
     name="trust.client.name",
     type="string",
-    brief="Name of a client that TRUST_OTEL_CLIENT_NAMES lists; every other one is `_other`.",
+    brief="Name of a client in TRUST_OTEL_CLIENT_NAMES; any other is `_other`.",
     limit=200,
     examples=("acme", ),
 )
@@ -232,7 +232,7 @@ TRUST_COMPLIANCE_FRAMEWORK: Final = Attribute(
 TRUST_CURRENCY: Final = Attribute(
     name="trust.currency",
     type="string",
-    brief="Currency, as three letters of ISO 4217.",
+    brief="Currency, as an ISO 4217 code of three letters.",
     pattern="[A-Z]{3}",
     limit=50,
     examples=("EUR", "USD", ),
@@ -240,7 +240,7 @@ TRUST_CURRENCY: Final = Attribute(
 TRUST_DB_TRANSACTION_OUTCOME: Final = Attribute(
     name="trust.db.transaction.outcome",
     type="string",
-    brief="How a transaction ended.",
+    brief="Outcome of a transaction.",
     members=("commit", "rollback", ),
 )
 TRUST_DEPENDENCY_NAME: Final = Attribute(
@@ -252,13 +252,13 @@ TRUST_DEPENDENCY_NAME: Final = Attribute(
 TRUST_DEPENDENCY_TYPE: Final = Attribute(
     name="trust.dependency.type",
     type="string",
-    brief="Kind of dependency.",
+    brief="Type of dependency.",
     members=("vault", "pki", "database", "cache", "http", "grpc", ),
 )
 TRUST_DOCUMENT_TYPE: Final = Attribute(
     name="trust.document.type",
     type="string",
-    brief="Kind of document; where TRUST_OTEL_DOCUMENT_TYPES lists types, every other one is `_other`.",
+    brief="Type of document; if TRUST_OTEL_DOCUMENT_TYPES lists types, any other is `_other`.",
     limit=50,
     examples=("passport", "diploma", ),
 )
@@ -272,26 +272,26 @@ TRUST_EXECUTOR_NAME: Final = Attribute(
 TRUST_EXECUTOR_STATE: Final = Attribute(
     name="trust.executor.state",
     type="string",
-    brief="State of a worker thread, or the most that there may be.",
+    brief="State of a worker thread, or the maximum number of them.",
     members=("active", "max", ),
 )
 TRUST_OTEL_SOURCE_KIND: Final = Attribute(
     name="trust.otel.source.kind",
     type="string",
-    brief="What a source gives.",
+    brief="Kind of the source, by its setting.",
     members=("certificates", "geoip", "reputation", "sla", ),
 )
 TRUST_OTEL_SOURCE_NAME: Final = Attribute(
     name="trust.otel.source.name",
     type="string",
-    brief="Name of a source: of its file, its address without credentials, or its entry in the setting.",
+    brief="Name of the source: its file name, its URL without credentials, or its name in the setting.",
     limit=500,
     examples=("/etc/tls/*.pem", "blocklist", ),
 )
 TRUST_OUTCOME: Final = Attribute(
     name="trust.outcome",
     type="string",
-    brief="How it ended.",
+    brief="Outcome of the operation.",
     members=("success", "failure", "error", ),
 )
 TRUST_RATE_LIMIT_NAME: Final = Attribute(
@@ -304,27 +304,27 @@ TRUST_RATE_LIMIT_NAME: Final = Attribute(
 TRUST_RPC_MESSAGE_DIRECTION: Final = Attribute(
     name="trust.rpc.message.direction",
     type="string",
-    brief="Direction of a message, from where it was counted.",
+    brief="Direction of a message, from the side that counts it.",
     members=("received", "sent", ),
 )
 TRUST_RPC_TYPE: Final = Attribute(
     name="trust.rpc.type",
     type="string",
-    brief="Which sides of the call stream.",
+    brief="Type of the call, by which sides stream.",
     members=("unary", "client_stream", "server_stream", "bidi_stream", ),
     other="_OTHER",
 )
 TRUST_SECURITY_INCIDENT_TYPE: Final = Attribute(
     name="trust.security.incident.type",
     type="string",
-    brief="Kind of suspicious activity.",
+    brief="Type of suspicious activity.",
     limit=50,
     examples=("credential_stuffing", "impossible_travel", ),
 )
 TRUST_SEVERITY: Final = Attribute(
     name="trust.severity",
     type="string",
-    brief="Severity, in the words of the alerts.",
+    brief="Severity, as in alerts.",
     members=("critical", "warning", "info", ),
 )
 TRUST_SLA_NAME: Final = Attribute(
@@ -344,7 +344,7 @@ TRUST_THREAT_FEED: Final = Attribute(
 TYPE: Final = Attribute(
     name="type",
     type="string",
-    brief="Mode of CPU time, as the system-metrics instrumentation names it.",
+    brief="Mode of CPU time, as in the system-metrics instrumentation.",
     members=("user", "system", ),
 )
 URL_SCHEME: Final = Attribute(

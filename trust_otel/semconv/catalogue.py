@@ -1,4 +1,4 @@
-"""The vocabulary for readers: a page in Markdown, JSON, or a table for the terminal."""
+"""The registry as a page in Markdown, as JSON, or as a table for the terminal."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from trust_otel.semconv.definitions import Attribute, Metric
 
 _HEADER = """# Conventions: every metric and attribute
 
-Generated from `trust_otel/semconv/registry/*.yaml` by `make generate`. OpenTelemetry's own conventions come first;
-`trust.*` is what they have not. An attribute that is not listed for a metric never reaches a series.
+Generated from `trust_otel/semconv/registry/*.yaml` by `make generate`. Where OpenTelemetry has a
+convention, it is used; `trust.*` covers the rest. A series never has an attribute that is not listed for its metric.
 """
 
 
 def catalogue_page(metrics: Mapping[str, Metric]) -> str:
-    """The catalogue as Markdown: a section per metric, then a table of the attributes."""
+    """The Markdown page: a section per metric, then a table of the attributes."""
     parts = [_HEADER, "## Metrics\n"]
     parts += [_metric_section(metric) for metric in metrics.values()]
     parts += ["## Attributes\n", "| attribute | label in Prometheus | values | meaning |\n|---|---|---|---|"]
@@ -24,7 +24,7 @@ def catalogue_page(metrics: Mapping[str, Metric]) -> str:
 
 
 def catalogue_json(metrics: Mapping[str, Metric]) -> dict[str, Any]:
-    """The catalogue as JSON: `{"metrics": {name: {...}}, "attributes": {name: {...}}}`."""
+    """The JSON document: `{"metrics": {name: {...}}, "attributes": {name: {...}}}`."""
     return {
         "metrics": {
             metric.name: {
@@ -53,7 +53,7 @@ def catalogue_json(metrics: Mapping[str, Metric]) -> dict[str, Any]:
 
 
 def catalogue_text(metrics: Mapping[str, Metric]) -> str:
-    """The catalogue for a terminal: name in Prometheus, kind, unit, labels."""
+    """The table for a terminal: name in Prometheus, instrument, unit, labels."""
     width = max(len(metric.prometheus_name) for metric in metrics.values())
     return "\n".join(
         f"{metric.prometheus_name:<{width}}  {metric.instrument:<13}  {metric.unit:<17}  "
@@ -63,7 +63,7 @@ def catalogue_text(metrics: Mapping[str, Metric]) -> str:
 
 
 def attributes_of(metrics: Mapping[str, Metric]) -> list[Attribute]:
-    """Every attribute that the metrics use, sorted by name."""
+    """All attributes of the metrics, sorted by name."""
     found = {attribute.name: attribute for metric in metrics.values() for attribute in metric.attributes}
     return [found[name] for name in sorted(found)]
 
@@ -83,8 +83,8 @@ def _metric_section(metric: Metric) -> str:
 
 def _attribute_row(attribute: Attribute) -> str:
     if attribute.members:
-        values = ", ".join(f"`{member}`" for member in attribute.members) + f"; else `{attribute.other}`"
+        values = ", ".join(f"`{member}`" for member in attribute.members) + f"; otherwise `{attribute.other}`"
     else:
         examples = ", ".join(f"`{example}`" for example in attribute.examples)
-        values = f"such as {examples}; at most {attribute.limit} in a process, then `{attribute.other}`"
+        values = f"such as {examples}; at most {attribute.limit} per process, then `{attribute.other}`"
     return f"| `{attribute.name}` | `{attribute.label}` | {values} | {attribute.brief} |"

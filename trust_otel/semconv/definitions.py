@@ -1,4 +1,4 @@
-"""The shape of the vocabulary: what a metric and an attribute declare."""
+"""Definitions of metrics and attributes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ AttributeType = Literal["string", "int", "double", "boolean"]
 
 @dataclass(frozen=True)
 class Attribute:
-    """An attribute of the registry.
+    """An attribute in the registry.
 
     Attributes:
         name: Dotted name.
         type: Type of the value.
-        brief: One sentence.
-        members: The only values allowed; empty when the attribute is open.
+        brief: Description in one sentence.
+        members: All allowed values; empty if the attribute is open.
         pattern: Regular expression that the whole value must match.
-        other: Value that takes the place of those that are not allowed or past the limit.
-        limit: Most distinct values that one process keeps.
-        examples: Values of an open attribute, for the documentation.
+        other: Replacement of values that are not allowed or above the limit.
+        limit: Maximum number of distinct values in one process.
+        examples: Example values of an open attribute, for the documentation.
     """
 
     name: str
@@ -43,17 +43,17 @@ class Attribute:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of the registry.
+    """A metric in the registry.
 
     Attributes:
         name: Dotted name.
         instrument: Kind of instrument.
         unit: UCUM unit.
-        brief: One sentence.
-        attributes: The only attributes that a series of the metric carries.
-        required: Names of the attributes that every series carries.
-        buckets: Upper bounds in the unit; for histograms only.
-        note: More for the reader of the catalogue.
+        brief: Description in one sentence.
+        attributes: All attributes that a series may have.
+        required: Names of the attributes that every series has.
+        buckets: Upper bounds of the buckets, in the unit; for histograms only.
+        note: Additional description.
     """
 
     name: str

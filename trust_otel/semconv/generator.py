@@ -1,6 +1,6 @@
-"""Makes `attributes.py`, `metrics.py` and the catalogue page from `registry/*.yaml` (the schema of Weaver).
+"""Generates `attributes.py`, `metrics.py` and the documentation page from `registry/*.yaml` (the schema of Weaver).
 
-Run as `python -m trust_otel.semconv.generator`; with `--check` it writes nothing and exits 1 when a file is stale.
+Run as `python -m trust_otel.semconv.generator`; with `--check` it writes nothing and exits with 1 if a file is stale.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _GENERATED = "Generated from registry/*.yaml by `make generate`; edit the regist
 
 
 class RegistryError(ValueError):
-    """The registry breaks Weaver's schema or a rule of this project; the message names the group."""
+    """The registry violates Weaver's schema or a rule of this project; the message names the group."""
 
 
 def read_registry(directory: Path = _REGISTRY) -> tuple[dict[str, Attribute], dict[str, Metric]]:
     """Read every YAML file of a registry.
 
     Returns:
-        The attributes and the metrics, each by name and sorted by it.
+        The attributes and the metrics, by name, sorted.
 
     Raises:
-        RegistryError: A group is malformed, a name stands twice, or a reference has no definition.
+        RegistryError: A group is invalid, a name is duplicate, or a reference is undefined.
     """
     groups = [group for path in sorted(directory.glob("*.yaml")) for group in _groups(path)]
     attributes: dict[str, Attribute] = {}
@@ -47,7 +47,7 @@ def read_registry(directory: Path = _REGISTRY) -> tuple[dict[str, Attribute], di
     for group in _of_type(groups, "metric"):
         with _complete(group):
             _add(metrics, _metric(group, attributes), group["id"])
-    _refuse_unused(attributes, metrics)
+    _reject_unused(attributes, metrics)
     return dict(sorted(attributes.items())), dict(sorted(metrics.items()))
 
 
@@ -58,7 +58,7 @@ def _groups(path: Path) -> list[dict[str, Any]]:
         raise RegistryError(f"{path.name}: {error}") from error
     groups = document.get("groups", []) if isinstance(document, dict) else None
     if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
-        raise RegistryError(f"{path.name}: must hold a list of groups")
+        raise RegistryError(f"{path.name}: must contain a list of groups")
     return cast("list[dict[str, Any]]", groups)
 
 
@@ -116,9 +116,9 @@ def _metric(group: Mapping[str, Any], attributes: Mapping[str, Attribute]) -> Me
         raise RegistryError(f"{group['id']}: instrument must be one of {', '.join(_INSTRUMENTS)}")
     buckets = tuple(float(bound) for bound in _annotations(group).get("buckets", ()))
     if (group["instrument"] == "histogram") != bool(buckets):
-        raise RegistryError(f"{group['id']}: a histogram needs buckets, and nothing else has them")
+        raise RegistryError(f"{group['id']}: a histogram needs buckets, and other instruments must have none")
     if list(buckets) != sorted(set(buckets)):
-        raise RegistryError(f"{group['id']}: buckets must rise")
+        raise RegistryError(f"{group['id']}: buckets must be in ascending order")
     missing = [entry["ref"] for entry in group["attributes"] if entry["ref"] not in attributes]
     if missing:
         raise RegistryError(f"{group['id']}: no definition of {', '.join(missing)}")
@@ -134,7 +134,7 @@ def _metric(group: Mapping[str, Any], attributes: Mapping[str, Attribute]) -> Me
     )
 
 
-def _refuse_unused(attributes: Mapping[str, Attribute], metrics: Mapping[str, Metric]) -> None:
+def _reject_unused(attributes: Mapping[str, Attribute], metrics: Mapping[str, Metric]) -> None:
     used = {attribute.name for metric in metrics.values() for attribute in metric.attributes}
     unused = sorted(set(attributes) - used)
     if unused:
@@ -142,13 +142,13 @@ def _refuse_unused(attributes: Mapping[str, Attribute], metrics: Mapping[str, Me
 
 
 def constant_name(name: str) -> str:
-    """Name of the Python constant for a dotted name."""
+    """Name of the Python constant of a metric or attribute."""
     return name.replace(".", "_").upper()
 
 
 def attributes_module(attributes: Mapping[str, Attribute]) -> str:
-    """Source of `attributes.py`: a constant per attribute, holding its definition."""
-    lines = [f'"""Attributes of the vocabulary. {_GENERATED}"""', ""]
+    """Source of `attributes.py`: a constant per attribute."""
+    lines = [f'"""Attributes of the registry. {_GENERATED}"""', ""]
     lines += ["from typing import Final", "", "from trust_otel.semconv.definitions import Attribute", ""]
     for attribute in attributes.values():
         lines.append(f"{constant_name(attribute.name)}: Final = Attribute(")
@@ -158,8 +158,8 @@ def attributes_module(attributes: Mapping[str, Attribute]) -> str:
 
 
 def metrics_module(metrics: Mapping[str, Metric]) -> str:
-    """Source of `metrics.py`: a constant per metric, and all of them by name."""
-    lines = [f'"""Metrics of the vocabulary. {_GENERATED}"""', ""]
+    """Source of `metrics.py`: a constant per metric, and a mapping of all by name."""
+    lines = [f'"""Metrics of the registry. {_GENERATED}"""', ""]
     lines += ["from collections.abc import Mapping", "from typing import Final", ""]
     lines += [
         "from trust_otel.semconv import attributes",
@@ -197,7 +197,7 @@ def _source(value: object) -> str:
 
 
 def generated_files(root: Path = _PACKAGE.parents[1]) -> dict[Path, str]:
-    """Content of each generated file, by path."""
+    """The content of each generated file, by path."""
     attributes, metrics = read_registry()
     return {
         _PACKAGE / "attributes.py": attributes_module(attributes),
@@ -207,9 +207,9 @@ def generated_files(root: Path = _PACKAGE.parents[1]) -> dict[Path, str]:
 
 
 def main() -> int:
-    """Write the generated files, or check that they are fresh; returns the exit code."""
+    """Write the generated files, or check that they are up to date; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is stale")
     check = parser.parse_args().check
     stale = [
         path

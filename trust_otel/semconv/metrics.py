@@ -1,4 +1,4 @@
-"""Metrics of the vocabulary. Generated from registry/*.yaml by `make generate`; edit the registry, not this file."""
+"""Metrics of the registry. Generated from registry/*.yaml by `make generate`; edit the registry, not this file."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -26,7 +26,7 @@ DB_CLIENT_CONNECTION_CREATE_TIME: Final = Metric(
     name="db.client.connection.create_time",
     instrument="histogram",
     unit="s",
-    brief="Time to open a connection; with error.type where it could not be opened.",
+    brief="Time to open a connection; with error.type if it failed.",
     attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, attributes.ERROR_TYPE, ),
     required=frozenset(("db.client.connection.pool.name", )),
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, ),
@@ -35,7 +35,7 @@ DB_CLIENT_CONNECTION_IDLE_MAX: Final = Metric(
     name="db.client.connection.idle.max",
     instrument="updowncounter",
     unit="{connection}",
-    brief="Most idle connections that the pool keeps.",
+    brief="Maximum number of idle connections of the pool.",
     attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
     required=frozenset(("db.client.connection.pool.name", )),
 )
@@ -43,7 +43,7 @@ DB_CLIENT_CONNECTION_MAX: Final = Metric(
     name="db.client.connection.max",
     instrument="updowncounter",
     unit="{connection}",
-    brief="Most connections that the pool opens; absent when it has no limit.",
+    brief="Maximum number of connections of the pool; absent if it has no limit.",
     attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
     required=frozenset(("db.client.connection.pool.name", )),
 )
@@ -51,7 +51,7 @@ DB_CLIENT_CONNECTION_PENDING_REQUESTS: Final = Metric(
     name="db.client.connection.pending_requests",
     instrument="updowncounter",
     unit="{request}",
-    brief="Requests that wait for a connection now.",
+    brief="Requests that are waiting for a connection.",
     attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
     required=frozenset(("db.client.connection.pool.name", )),
 )
@@ -59,7 +59,7 @@ DB_CLIENT_CONNECTION_TIMEOUTS: Final = Metric(
     name="db.client.connection.timeouts",
     instrument="counter",
     unit="{timeout}",
-    brief="Requests for a connection that gave up waiting.",
+    brief="Requests for a connection that timed out.",
     attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
     required=frozenset(("db.client.connection.pool.name", )),
 )
@@ -67,7 +67,7 @@ DB_CLIENT_CONNECTION_USE_TIME: Final = Metric(
     name="db.client.connection.use_time",
     instrument="histogram",
     unit="s",
-    brief="Time between borrowing a connection and returning it.",
+    brief="Time between checking a connection out of the pool and returning it.",
     attributes=(attributes.DB_CLIENT_CONNECTION_POOL_NAME, ),
     required=frozenset(("db.client.connection.pool.name", )),
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, ),
@@ -115,7 +115,7 @@ HTTP_SERVER_REQUEST_DURATION: Final = Metric(
     attributes=(attributes.HTTP_REQUEST_METHOD, attributes.URL_SCHEME, attributes.HTTP_ROUTE, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
     required=frozenset(("http.request.method", "url.scheme", )),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, ),
-    note="The boundaries are those that OpenTelemetry advises, and 2 s, which an alert compares with.",
+    note="The bucket boundaries are those that OpenTelemetry recommends, and 2 s for an alert's threshold.",
 )
 HTTP_SERVER_RESPONSE_BODY_SIZE: Final = Metric(
     name="http.server.response.body.size",
@@ -156,7 +156,7 @@ RPC_CLIENT_CALL_DURATION: Final = Metric(
     name="rpc.client.call.duration",
     instrument="histogram",
     unit="s",
-    brief="Duration of RPC calls that the client made.",
+    brief="Duration of RPC calls of the client.",
     attributes=(attributes.RPC_SYSTEM_NAME, attributes.RPC_METHOD, attributes.RPC_RESPONSE_STATUS_CODE, attributes.ERROR_TYPE, attributes.TRUST_RPC_TYPE, ),
     required=frozenset(("rpc.method", "rpc.system.name", "trust.rpc.type", )),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, ),
@@ -165,7 +165,7 @@ RPC_SERVER_CALL_DURATION: Final = Metric(
     name="rpc.server.call.duration",
     instrument="histogram",
     unit="s",
-    brief="Duration of RPC calls that the server answered.",
+    brief="Duration of RPC calls of the server.",
     attributes=(attributes.RPC_SYSTEM_NAME, attributes.RPC_METHOD, attributes.RPC_RESPONSE_STATUS_CODE, attributes.ERROR_TYPE, attributes.TRUST_RPC_TYPE, ),
     required=frozenset(("rpc.method", "rpc.system.name", "trust.rpc.type", )),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, ),
@@ -182,7 +182,7 @@ TRUST_AUDIT_OPERATIONS: Final = Metric(
     name="trust.audit.operations",
     instrument="counter",
     unit="{operation}",
-    brief="Privileged operations that began; what trust.audit.events lacks of them was never written to the audit log.",
+    brief="Started privileged operations; those without an event in trust.audit.events were not written to the audit log.",
     attributes=(attributes.TRUST_AUDIT_ACTION, ),
     required=frozenset(("trust.audit.action", )),
 )
@@ -190,7 +190,7 @@ TRUST_AUTH_ATTEMPTS: Final = Metric(
     name="trust.auth.attempts",
     instrument="counter",
     unit="{attempt}",
-    brief="Attempts to authenticate.",
+    brief="Authentication attempts.",
     attributes=(attributes.TRUST_AUTH_METHOD, attributes.TRUST_OUTCOME, attributes.GEO_COUNTRY_ISO_CODE, ),
     required=frozenset(("trust.auth.method", "trust.outcome", )),
 )
@@ -206,7 +206,7 @@ TRUST_AUTHZ_DECISIONS: Final = Metric(
     name="trust.authz.decisions",
     instrument="counter",
     unit="{decision}",
-    brief="Decisions about access.",
+    brief="Authorization decisions.",
     attributes=(attributes.TRUST_AUTHZ_DECISION, attributes.TRUST_AUTHZ_RESOURCE_TYPE, ),
     required=frozenset(("trust.authz.decision", )),
 )
@@ -214,7 +214,7 @@ TRUST_CERTIFICATE_CRL_NEXT_UPDATE: Final = Metric(
     name="trust.certificate.crl.next_update",
     instrument="gauge",
     unit="s",
-    brief="When the issuer of a certificate revocation list promises the next one, as Unix time (RFC 5280, 5.1.2.5).",
+    brief="Time of the next update of a certificate revocation list, as Unix time (RFC 5280, 5.1.2.5).",
     attributes=(attributes.TRUST_CERTIFICATE_CRL_NAME, ),
     required=frozenset(("trust.certificate.crl.name", )),
 )
@@ -222,7 +222,7 @@ TRUST_CERTIFICATE_INVENTORY: Final = Metric(
     name="trust.certificate.inventory",
     instrument="gauge",
     unit="{certificate}",
-    brief="Certificates that the service watches, by status.",
+    brief="Monitored certificates, by status.",
     attributes=(attributes.TRUST_CERTIFICATE_STATUS, ),
     required=frozenset(("trust.certificate.status", )),
 )
@@ -238,7 +238,7 @@ TRUST_CERTIFICATE_NOT_BEFORE: Final = Metric(
     name="trust.certificate.not_before",
     instrument="gauge",
     unit="s",
-    brief="Begin of the certificate's validity, as Unix time; with not_after it gives the share of its life that is left.",
+    brief="Start of the certificate's validity, as Unix time; with not_after, it gives the remaining ratio of the lifetime.",
     attributes=(attributes.TRUST_CERTIFICATE_NAME, attributes.TRUST_CERTIFICATE_TYPE, ),
     required=frozenset(("trust.certificate.name", )),
 )
@@ -246,7 +246,7 @@ TRUST_CERTIFICATE_OCSP_RESPONSES: Final = Metric(
     name="trust.certificate.ocsp.responses",
     instrument="counter",
     unit="{response}",
-    brief="Answers of an OCSP responder about the certificates that the service watches (RFC 6960).",
+    brief="Responses of an OCSP responder about the monitored certificates (RFC 6960).",
     attributes=(attributes.TRUST_CERTIFICATE_OCSP_RESPONDER, attributes.TRUST_CERTIFICATE_OCSP_STATUS, ),
     required=frozenset(("trust.certificate.ocsp.responder", "trust.certificate.ocsp.status", )),
 )
@@ -287,7 +287,7 @@ TRUST_CUSTOMER_SATISFACTION: Final = Metric(
     name="trust.customer.satisfaction",
     instrument="histogram",
     unit="{score}",
-    brief="Scores that customers gave, from 1 to 5.",
+    brief="Customer satisfaction scores, from 1 to 5.",
     buckets=(1.0, 2.0, 3.0, 4.0, 5.0, ),
 )
 TRUST_DB_CLIENT_SLOW_OPERATIONS: Final = Metric(
@@ -302,7 +302,7 @@ TRUST_DB_CLIENT_TRANSACTIONS: Final = Metric(
     name="trust.db.client.transactions",
     instrument="counter",
     unit="{transaction}",
-    brief="Transactions that ended, by outcome.",
+    brief="Finished transactions, by outcome.",
     attributes=(attributes.DB_SYSTEM_NAME, attributes.DB_NAMESPACE, attributes.TRUST_DB_TRANSACTION_OUTCOME, ),
     required=frozenset(("db.system.name", "trust.db.transaction.outcome", )),
 )
@@ -319,7 +319,7 @@ TRUST_DEPENDENCY_UP: Final = Metric(
     name="trust.dependency.up",
     instrument="gauge",
     unit="{dependency}",
-    brief="1 when the last check of the dependency succeeded, 0 when it failed.",
+    brief="1 if the last check of the dependency succeeded, 0 if it failed.",
     attributes=(attributes.TRUST_DEPENDENCY_NAME, attributes.TRUST_DEPENDENCY_TYPE, ),
     required=frozenset(("trust.dependency.name", "trust.dependency.type", )),
 )
@@ -336,7 +336,7 @@ TRUST_EXECUTOR_QUEUE_SIZE: Final = Metric(
     name="trust.executor.queue.size",
     instrument="updowncounter",
     unit="{task}",
-    brief="Tasks that wait for a worker thread.",
+    brief="Tasks that are waiting for a worker thread.",
     attributes=(attributes.TRUST_EXECUTOR_NAME, ),
     required=frozenset(("trust.executor.name", )),
 )
@@ -360,7 +360,7 @@ TRUST_OTEL_DROPPED: Final = Metric(
     name="trust.otel.dropped",
     instrument="counter",
     unit="{measurement}",
-    brief="Measurements, or parts of them, that were not kept.",
+    brief="Measurements or attributes that were dropped.",
     attributes=(attributes.REASON, ),
     required=frozenset(("reason", )),
 )
@@ -368,13 +368,13 @@ TRUST_OTEL_INSTANCE_UP: Final = Metric(
     name="trust.otel.instance.up",
     instrument="gauge",
     unit="{instance}",
-    brief="1 while the process runs; 0 in the last export of one that ends in good order.",
+    brief="1 while the process runs; 0 in the last export of a clean shutdown.",
 )
 TRUST_OTEL_OVERFLOW: Final = Metric(
     name="trust.otel.overflow",
     instrument="counter",
     unit="{measurement}",
-    brief="Measurements whose labels were folded together because a limit was reached.",
+    brief="Measurements in an overflow series, because a cardinality limit was reached.",
     attributes=(attributes.METRIC, ),
     required=frozenset(("metric", )),
 )
@@ -382,7 +382,7 @@ TRUST_OTEL_SOURCE_LAST_READ: Final = Metric(
     name="trust.otel.source.last_read",
     instrument="gauge",
     unit="s",
-    brief="When the source was last read well, as Unix time.",
+    brief="Unix time of the last successful read of the source.",
     attributes=(attributes.TRUST_OTEL_SOURCE_KIND, attributes.TRUST_OTEL_SOURCE_NAME, ),
     required=frozenset(("trust.otel.source.kind", "trust.otel.source.name", )),
 )
@@ -390,7 +390,7 @@ TRUST_OTEL_SOURCE_UP: Final = Metric(
     name="trust.otel.source.up",
     instrument="gauge",
     unit="{source}",
-    brief="1 when a file or endpoint that a setting names was last read well, 0 when it was not.",
+    brief="1 if the last read of the file or endpoint in a setting succeeded, 0 if it failed.",
     attributes=(attributes.TRUST_OTEL_SOURCE_KIND, attributes.TRUST_OTEL_SOURCE_NAME, ),
     required=frozenset(("trust.otel.source.kind", "trust.otel.source.name", )),
 )
@@ -406,7 +406,7 @@ TRUST_RPC_CLIENT_ACTIVE_CALLS: Final = Metric(
     name="trust.rpc.client.active_calls",
     instrument="updowncounter",
     unit="{call}",
-    brief="Number of calls that the client is waiting for now.",
+    brief="Number of calls in progress on the client.",
     attributes=(attributes.RPC_METHOD, attributes.TRUST_RPC_TYPE, ),
     required=frozenset(("rpc.method", "trust.rpc.type", )),
 )
@@ -422,7 +422,7 @@ TRUST_RPC_SERVER_ACTIVE_CALLS: Final = Metric(
     name="trust.rpc.server.active_calls",
     instrument="updowncounter",
     unit="{call}",
-    brief="Number of calls that the server is answering now.",
+    brief="Number of calls in progress on the server.",
     attributes=(attributes.RPC_METHOD, attributes.TRUST_RPC_TYPE, ),
     required=frozenset(("rpc.method", "trust.rpc.type", )),
 )
@@ -438,7 +438,7 @@ TRUST_SECURITY_AUTH_FAILURES: Final = Metric(
     name="trust.security.auth.failures",
     instrument="counter",
     unit="{attempt}",
-    brief="Failed attempts of the addresses that failed TRUST_OTEL_OFFENDER_THRESHOLD times or more within an hour.",
+    brief="Failed authentication attempts of addresses with TRUST_OTEL_OFFENDER_THRESHOLD or more failures within an hour.",
     attributes=(attributes.CLIENT_ADDRESS, ),
     required=frozenset(("client.address", )),
 )
@@ -446,7 +446,7 @@ TRUST_SECURITY_INCIDENTS: Final = Metric(
     name="trust.security.incidents",
     instrument="counter",
     unit="{incident}",
-    brief="Suspicious activity that was found.",
+    brief="Detected suspicious activity.",
     attributes=(attributes.TRUST_SECURITY_INCIDENT_TYPE, attributes.TRUST_SEVERITY, ),
     required=frozenset(("trust.security.incident.type", "trust.severity", )),
 )
@@ -454,7 +454,7 @@ TRUST_SECURITY_RATE_LIMITED: Final = Metric(
     name="trust.security.rate_limited",
     instrument="counter",
     unit="{request}",
-    brief="Requests that a rate limit refused.",
+    brief="Requests refused by a rate limit.",
     attributes=(attributes.TRUST_RATE_LIMIT_NAME, ),
     required=frozenset(("trust.rate_limit.name", )),
 )
@@ -462,7 +462,7 @@ TRUST_SECURITY_THREAT_MATCHES: Final = Metric(
     name="trust.security.threat_matches",
     instrument="counter",
     unit="{match}",
-    brief="Requests from addresses that a reputation feed lists.",
+    brief="Requests from addresses on a reputation feed.",
     attributes=(attributes.TRUST_THREAT_FEED, attributes.GEO_COUNTRY_ISO_CODE, ),
     required=frozenset(("trust.threat.feed", )),
 )
@@ -470,13 +470,13 @@ TRUST_SESSION_ACTIVE: Final = Metric(
     name="trust.session.active",
     instrument="updowncounter",
     unit="{session}",
-    brief="User sessions that are open now.",
+    brief="Open user sessions.",
 )
 TRUST_SLA_EVENTS: Final = Metric(
     name="trust.sla.events",
     instrument="counter",
     unit="{event}",
-    brief="Events that a service level agreement judges; success where it was met.",
+    brief="Events that count for a service level agreement; success if it was met.",
     attributes=(attributes.TRUST_SLA_NAME, attributes.TRUST_OUTCOME, ),
     required=frozenset(("trust.outcome", "trust.sla.name", )),
 )
@@ -484,7 +484,7 @@ TRUST_SLA_OBJECTIVE: Final = Metric(
     name="trust.sla.objective",
     instrument="gauge",
     unit="1",
-    brief="Share of events that the agreement wants met, from 0 to 1.",
+    brief="Objective of the agreement, as the ratio of successful events, from 0 to 1.",
     attributes=(attributes.TRUST_SLA_NAME, ),
     required=frozenset(("trust.sla.name", )),
 )

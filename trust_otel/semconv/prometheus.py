@@ -1,4 +1,4 @@
-"""Names that OpenTelemetry's metrics and attributes have in Prometheus.
+"""Translates names of OpenTelemetry's metrics and attributes to Prometheus.
 
 The strategy is `UnderscoreEscapingWithSuffixes`, the default of Prometheus' OTLP receiver and of the Collector's
 Prometheus exporter. Source: OpenTelemetry specification, "Prometheus and OpenMetrics Compatibility".
@@ -42,13 +42,13 @@ _NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
 
 
 def family_name(name: str, unit: str, *, monotonic: bool = False, gauge: bool = False) -> str:
-    """Translate an instrument to its family, without the `_bucket`, `_sum` and `_count` of a histogram.
+    """Name of a metric family, without the `_bucket`, `_sum` and `_count` of a histogram.
 
     Args:
         name: Dotted name of the instrument.
-        unit: UCUM unit; an annotation in braces adds nothing.
-        monotonic: Whether it is a counter, which ends in `_total`.
-        gauge: Whether it is a gauge, which ends in `_ratio` when the unit is `1`.
+        unit: UCUM unit; an annotation in braces is ignored.
+        monotonic: Whether it is a counter, which gets the suffix `_total`.
+        gauge: Whether it is a gauge, which gets the suffix `_ratio` if the unit is `1`.
     """
     words = [word for word in _NOT_IN_NAME.split(name) if word]
     main, _, per = unit.partition("/")
@@ -67,7 +67,7 @@ def family_name(name: str, unit: str, *, monotonic: bool = False, gauge: bool = 
 
 
 def label_name(attribute: str) -> str:
-    """Translate an attribute's name to the label's."""
+    """Name of the label of an attribute."""
     label = _NOT_IN_LABEL.sub("_", attribute)
     return f"key_{label}" if label[:1].isdigit() else label
 

@@ -1,4 +1,4 @@
-"""Attributes of the resource that every series carries as labels, on each path to Prometheus."""
+"""Resource attributes that are labels of every series, on each path to Prometheus."""
 
 from typing import Final
 
@@ -15,4 +15,4 @@ PROMOTED: Final = (
     "k8s.container.name",
     "k8s.node.name",
 )
-"""The same list stands in Prometheus' configuration and in the Collector's; a test compares them."""
+"""The configuration of Prometheus and of the Collector has the same list; a test compares them."""

@@ -1,4 +1,4 @@
-"""What Prometheus scrapes beside the services: the metrics of exporters that rules and dashboards may read."""
+"""Metrics of exporters that Prometheus scrapes, as far as rules and dashboards use them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _FILE = Path(__file__).with_name("scraped.yaml")
 
 
 class ScrapedError(ValueError):
-    """The file of scraped metrics is malformed; the message names the metric."""
+    """The file of scraped metrics is invalid; the message names the metric."""
 
 
 class SeriesClient(Protocol):
-    """Something that knows the series of a Prometheus, such as `trust_ops.stack.PrometheusClient`."""
+    """A client of Prometheus, such as `trust_ops.stack.PrometheusClient`."""
 
     def series(self, match: str) -> list[dict[str, str]]:
-        """The labels of every stored series that the selector matches."""
+        """The labels of every series that the selector matches."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class ScrapedLabel:
 
     Attributes:
         name: Name in Prometheus.
-        values: Its only values; empty when they are open.
-        optional: Whether some series of the metric lack it.
+        values: All its values; empty if any value is possible.
+        optional: Whether some series of the metric do not have it.
     """
 
     name: str
@@ -46,13 +46,13 @@ class ScrapedMetric:
 
     Attributes:
         name: Full name in Prometheus.
-        kind: What rate() and its like may do with it.
-        job: Scrape job that brings it; None when every job does.
-        labels: All labels beside `job` and `instance`.
-        minimum: Least value; None when there is none.
-        maximum: Greatest value; None when there is none.
-        after: What must happen before the first series appears; empty when it is there from the start.
-        from_zero: False where the first sample already counts the first event, so that increase() misses it.
+        kind: Type of the metric.
+        job: Scrape job of the metric; None for a metric of every job.
+        labels: All labels except `job` and `instance`.
+        minimum: Minimum value; None for no minimum.
+        maximum: Maximum value; None for no maximum.
+        after: The event after which the first series appears; empty if it is there from the start.
+        from_zero: False if the first sample already counts the first event, so that increase() misses it.
     """
 
     name: str
@@ -72,24 +72,24 @@ def read_scraped(file: Path = _FILE) -> dict[str, ScrapedMetric]:
         shared = exporter.get("labels", {})
         for name, entry in exporter["metrics"].items():
             if name in found:
-                raise ScrapedError(f"{name} stands twice")
+                raise ScrapedError(f"{name} is a duplicate")
             found[name] = _metric(name, exporter.get("job"), {**entry, "labels": {**shared, **entry.get("labels", {})}})
     return found
 
 
 def missing(client: SeriesClient, jobs: Iterable[str], file: Path = _FILE) -> list[str]:
-    """What the file says of these jobs' metrics and a running Prometheus does not show.
+    """Compare the declared metrics of these jobs with a running Prometheus.
 
-    Metrics that appear only after an event are compared when they are there.
+    Metrics that appear only after an event are compared if they exist.
 
     Args:
         client: Client of a Prometheus that has scraped the jobs.
-        jobs: Names of the scrape jobs that run.
-        file: What is declared.
+        jobs: Names of the running scrape jobs.
+        file: The declarations.
 
     Returns:
-        A sentence per difference: a metric without series, or a label that is declared and not there, or there and not
-        declared, or has an undeclared value.
+        A sentence per difference: a metric without series, or a label that is missing, undeclared, or has an undeclared
+        value.
     """
     wanted = set(jobs)
     found: list[str] = []
@@ -97,7 +97,7 @@ def missing(client: SeriesClient, jobs: Iterable[str], file: Path = _FILE) -> li
         if metric.job in wanted:
             series = client.series(f'{metric.name}{{job="{metric.job}"}}')
             if not series and not metric.after:
-                found.append(f"{metric.name}: job {metric.job} has no series of it")
+                found.append(f"{metric.name}: job {metric.job} has no series")
             found += [f"{metric.name}: {difference}" for difference in _differences(metric, series)]
     return found
 
@@ -140,9 +140,9 @@ def _metric(name: str, job: str | None, entry: Mapping[str, Any]) -> ScrapedMetr
 
 
 def _label(metric: str, name: str, value: object) -> ScrapedLabel:
-    """`any`, `optional`, or the list of its values."""
+    """Parse `any`, `optional`, or the list of values."""
     if isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ScrapedLabel(name, tuple(value))
     if value not in ("any", "optional"):
-        raise ScrapedError(f"{metric}: label {name} must be `any`, `optional` or a list of texts")
+        raise ScrapedError(f"{metric}: label {name} must be `any`, `optional` or a list of strings")
     return ScrapedLabel(name, optional=value == "optional")

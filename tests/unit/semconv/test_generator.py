@@ -35,15 +35,15 @@ def _registry(directory: Path, *groups: str) -> Path:
 
 
 @pytest.mark.parametrize("path", generated_files(), ids=lambda path: path.name)
-def test_generated_file_is_fresh(path: Path) -> None:
+def test_generated_file_is_up_to_date(path: Path) -> None:
     assert path.read_text() == generated_files()[path], "run `make generate`"
 
 
-def test_generation_gives_the_same_each_time() -> None:
+def test_generation_is_deterministic() -> None:
     assert generated_files() == generated_files()
 
 
-def test_constants_are_what_the_registry_says() -> None:
+def test_constants_match_the_registry() -> None:
     known_attributes, known_metrics = read_registry()
     assert known_metrics == metrics.ALL
     for name, attribute in known_attributes.items():
@@ -69,40 +69,40 @@ def test_small_registry_is_read(tmp_path: Path) -> None:
         (
             "instrument: counter",
             "annotations: {trust_otel: {buckets: [1]}}\n    instrument: counter",
-            "nothing else has them",
+            "other instruments must have none",
         ),
         (
             "instrument: counter",
             "annotations: {trust_otel: {buckets: [2, 1]}}\n    instrument: histogram",
-            "buckets must rise",
+            "buckets must be in ascending order",
         ),
         (
             "instrument: counter",
             "annotations: {trust_otel: {buckets: [1, 1]}}\n    instrument: histogram",
-            "buckets must rise",
+            "buckets must be in ascending order",
         ),
         ("ref: colour", "ref: color", "no definition of color"),
         ("examples: [red]", "note: none", "colour: an open attribute needs examples"),
     ],
 )
-def test_fault_of_the_registry_is_named_with_its_group(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_error_in_the_registry_names_its_group(tmp_path: Path, old: str, new: str, message: str) -> None:
     text = _ATTRIBUTE + _METRIC
     assert old in text
     with pytest.raises(RegistryError, match=message):
         read_registry(_registry(tmp_path, text.replace(old, new)))
 
 
-def test_metric_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_duplicate_metric_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"test\.count is defined twice"):
         read_registry(_registry(tmp_path, _ATTRIBUTE, _METRIC, _METRIC))
 
 
-def test_attribute_that_stands_twice_is_refused(tmp_path: Path) -> None:
+def test_duplicate_attribute_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="colour is defined twice"):
         read_registry(_registry(tmp_path, _ATTRIBUTE, _ATTRIBUTE, _METRIC))
 
 
-def test_attribute_that_no_metric_uses_is_refused(tmp_path: Path) -> None:
+def test_unused_attribute_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="no metric uses colour"):
         read_registry(_registry(tmp_path, _ATTRIBUTE))
 
@@ -110,7 +110,7 @@ def test_attribute_that_no_metric_uses_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "missing", ['unit: "1"', "metric_name: test.count", "instrument: counter", "brief: A colour.", "type: string"]
 )
-def test_missing_key_is_named_with_its_group(tmp_path: Path, missing: str) -> None:
+def test_error_for_a_missing_key_names_its_group(tmp_path: Path, missing: str) -> None:
     text = _ATTRIBUTE + _METRIC
     assert missing in text
     with pytest.raises(RegistryError, match=r"metric\.test\.count|colour|registry\.test"):
@@ -118,13 +118,13 @@ def test_missing_key_is_named_with_its_group(tmp_path: Path, missing: str) -> No
 
 
 @pytest.mark.parametrize("text", ["", "groups:", "[]", "groups: {}", "groups: [1]", "a: b: c"])
-def test_file_that_is_no_registry_is_named(tmp_path: Path, text: str) -> None:
+def test_error_names_the_invalid_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "odd.yaml").write_text(text)
     with pytest.raises(RegistryError, match=r"odd\.yaml"):
         read_registry(tmp_path)
 
 
-def test_manifest_without_groups_is_no_fault(tmp_path: Path) -> None:
+def test_manifest_without_groups_is_valid(tmp_path: Path) -> None:
     (tmp_path / "registry_manifest.yaml").write_text("name: test")
     assert read_registry(tmp_path) == ({}, {})
 
@@ -135,7 +135,7 @@ def test_every_open_attribute_is_bounded() -> None:
             assert 0 < attribute.limit <= 1000, attribute.name
 
 
-def test_every_reference_of_the_page_is_generated_from_the_registry() -> None:
+def test_every_reference_of_the_page_is_in_the_registry() -> None:
     page = next(content for path, content in generated_files().items() if path.name == "conventions.md")
     known_attributes, known_metrics = read_registry()
     for metric in known_metrics.values():

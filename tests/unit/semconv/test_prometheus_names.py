@@ -1,6 +1,6 @@
-"""Names in Prometheus: the table of OpenTelemetry's rules.
+"""Names in Prometheus, by the rules of OpenTelemetry.
 
-The cases of the first table are those of Prometheus' own library, `otlptranslator` 1.0.0.
+The cases of the first table are from Prometheus' library `otlptranslator` 1.0.0.
 """
 
 import re
@@ -46,7 +46,7 @@ from trust_otel.semconv.prometheus import family_name, label_name
         ("a:b", "", "gauge", "a:b"),
     ],
 )
-def test_metric_is_named_as_prometheus_names_it(name: str, unit: str, kind: str, family: str) -> None:
+def test_family_name(name: str, unit: str, kind: str, family: str) -> None:
     assert family_name(name, unit, monotonic=kind == "counter", gauge=kind == "gauge") == family
 
 
@@ -61,16 +61,16 @@ def test_metric_is_named_as_prometheus_names_it(name: str, unit: str, kind: str,
         ("with-dash and space", "with_dash_and_space"),
     ],
 )
-def test_label_is_named_as_prometheus_names_it(attribute: str, label: str) -> None:
+def test_label_name(attribute: str, label: str) -> None:
     assert label_name(attribute) == label
 
 
-def test_no_two_metrics_share_a_name_in_prometheus() -> None:
+def test_family_names_are_unique() -> None:
     names = [metric.prometheus_name for metric in ALL.values()]
     assert len(set(names)) == len(names)
 
 
-def test_no_sample_of_a_metric_is_the_name_of_another() -> None:
+def test_sample_names_are_unique() -> None:
     families = {metric.prometheus_name for metric in ALL.values()}
     for metric in ALL.values():
         if metric.instrument == "histogram":
@@ -78,14 +78,14 @@ def test_no_sample_of_a_metric_is_the_name_of_another() -> None:
                 assert metric.prometheus_name + suffix not in families
 
 
-def test_no_two_attributes_of_a_metric_share_a_label() -> None:
+def test_labels_of_a_metric_are_unique() -> None:
     for metric in ALL.values():
         labels = [attribute.label for attribute in metric.attributes]
         assert len(set(labels)) == len(labels), metric.name
 
 
 @pytest.mark.parametrize("metric", ALL.values(), ids=lambda metric: metric.name)
-def test_every_name_of_the_vocabulary_is_legal(metric: Metric) -> None:
+def test_every_name_in_the_registry_is_valid(metric: Metric) -> None:
     assert re.fullmatch(r"[a-z][a-z0-9_]*", metric.prometheus_name)
     assert metric.prometheus_name.endswith("_total") == (metric.instrument == "counter")
     for attribute in metric.attributes:

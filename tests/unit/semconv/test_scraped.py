@@ -1,4 +1,4 @@
-"""The exporters' metrics: how the file is read, and how a running Prometheus is compared with it."""
+"""The metrics of exporters: parsing of the file, and its comparison with a running Prometheus."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def _file(folder: Path, content: str = _FILE) -> Path:
     return path
 
 
-def test_what_the_file_says(tmp_path: Path) -> None:
+def test_file_is_read(tmp_path: Path) -> None:
     assert read_scraped(_file(tmp_path)) == {
         "sent_total": ScrapedMetric(
             "sent_total", "counter", "node", (ScrapedLabel("device"), ScrapedLabel("direction", ("in", "out")))
@@ -51,10 +51,10 @@ def test_what_the_file_says(tmp_path: Path) -> None:
         ("exporters: [{metrics: {a: {type: summary}}}]", "a: type must be one of counter, gauge"),
         ("exporters: [{metrics: {a: {type: gauge, unit: s}}}]", "a: unknown keys unit"),
         ("exporters: [{metrics: {a: {type: gauge, labels: {b: some}}}}]", "a: label b must be"),
-        ("exporters: [{metrics: {a: {type: gauge}}}, {metrics: {a: {type: gauge}}}]", "a stands twice"),
+        ("exporters: [{metrics: {a: {type: gauge}}}, {metrics: {a: {type: gauge}}}]", "a is a duplicate"),
     ],
 )
-def test_a_malformed_file_names_the_metric(tmp_path: Path, content: str, said: str) -> None:
+def test_error_names_the_metric(tmp_path: Path, content: str, said: str) -> None:
     with pytest.raises(ScrapedError, match=said):
         read_scraped(_file(tmp_path, content))
 
@@ -68,14 +68,14 @@ _LOST = 'lost_total{job="node"}'
 _GOOD = {"__name__": "sent_total", "job": "node", "instance": "a", "device": "eth0", "direction": "in"}
 
 
-def test_nothing_is_missing_where_all_is_as_declared(tmp_path: Path) -> None:
+def test_nothing_is_missing_if_all_is_as_declared(tmp_path: Path) -> None:
     assert _differences(tmp_path, {_SENT: [_GOOD, {**_GOOD, "direction": "out"}]}) == []
 
 
 @pytest.mark.parametrize(
     ("series", "said"),
     [
-        ({}, "sent_total: job node has no series of it"),
+        ({}, "sent_total: job node has no series"),
         ({_SENT: [_GOOD, {**_GOOD, "zone": "a"}]}, "sent_total: label zone is not declared"),
         ({_SENT: [{**_GOOD, "direction": "up"}]}, "sent_total: label direction has the undeclared values ['up']"),
         (
@@ -85,7 +85,7 @@ def test_nothing_is_missing_where_all_is_as_declared(tmp_path: Path) -> None:
         ({_SENT: [_GOOD], _LOST: [{"device": "a", "why": "b"}]}, "lost_total: label why is not declared"),
     ],
 )
-def test_each_difference_is_told(tmp_path: Path, series: dict[str, list[dict[str, str]]], said: str) -> None:
+def test_each_difference_is_reported(tmp_path: Path, series: dict[str, list[dict[str, str]]], said: str) -> None:
     assert _differences(tmp_path, series) == [said]
 
 
