@@ -1,4 +1,4 @@
-"""Settings that hold a list: what each entry looks like, and how it is read."""
+"""Parses settings that are lists."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ CERTIFICATE_SCHEMES: Final = (
     "kubernetes",
 )
 
-# A URL that was written without its slashes, libpq's keywords, or an address with credentials, is no path.
-_NO_PATH: Final = re.compile(r"[a-z][a-z0-9+]+:|[^/]*[@\s]", re.IGNORECASE)
-# In a relative path, no character of a URL or of credentials, unless it begins with a dot and a slash.
+# Not a path: a URL without slashes, libpq keywords, or a URL with credentials.
+_NOT_A_PATH: Final = re.compile(r"[a-z][a-z0-9+]+:|[^/]*[@\s]", re.IGNORECASE)
+# A relative path contains no character of a URL or of credentials, unless it starts with "./".
 _FIXED_PATH: Final = re.compile(r"/|\.\.?/|~|[a-z]:[\\/]", re.IGNORECASE)
 _RELATIVE_PATH: Final = re.compile(r"[\w.+][\w./+-]*")
 _NAME: Final = re.compile(r"\w[\w.-]{0,127}")
-_NO_SOURCE_NAME: Final = re.compile(r"[@:;&%]")
+_NOT_IN_SOURCE_NAME: Final = re.compile(r"[@:;&%]")
 _HEADER: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+")
-# Upstream drops a header whose value holds another character.
+# The SDK drops a header whose value contains another character.
 _HEADER_VALUE: Final = re.compile(r"[\x20\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
 
 _ROOTED: Final = re.compile(r"/|[a-z0-9+]+://", re.IGNORECASE)
@@ -56,22 +56,22 @@ _TYPES_BY_SCHEME: Final = {
     "grpcs": "grpc",
 }
 _DEPENDENCY_TYPES: Final = ("vault", "pki", "database", "cache", "http", "grpc")
-_MOST_DEPENDENCIES: Final = 50
+_MAX_DEPENDENCIES: Final = 50
 
 VAULT_HEALTH: Final = "/v1/sys/health"
 
 
 class BadValueError(ValueError):
-    """A value that a setting does not take; the message says what it takes."""
+    """An invalid value of a setting; the message describes the valid ones."""
 
 
 @dataclass(frozen=True)
 class CertificateSource:
-    """Where certificates are.
+    """A source of certificates.
 
     Attributes:
         location: A path, a glob or a URL.
-        name: Name of its certificates; `None` to take it from the file or address.
+        name: Name of the certificates; `None` to derive it from the file or host.
     """
 
     location: str
@@ -79,19 +79,19 @@ class CertificateSource:
 
     @property
     def scheme(self) -> str | None:
-        """Scheme of a URL, `None` for files."""
+        """Scheme of a URL; `None` for a file."""
         scheme, separator, _ = self.location.partition("://")
         return scheme.lower() if separator else None
 
 
 @dataclass(frozen=True)
 class Dependency:
-    """Something that the service needs.
+    """A dependency of the service.
 
     Attributes:
         name: Value of `trust.dependency.name`.
         type: Value of `trust.dependency.type`.
-        url: Where it is; may hold credentials, so it never appears in a label or a log.
+        url: URL; may contain credentials, so it is never in a label or a log.
     """
 
     name: str
@@ -109,21 +109,21 @@ def certificate_sources(text: str) -> tuple[CertificateSource, ...]:
 
 def _certificate_source(entry: str) -> CertificateSource:
     name, separator, location = entry.partition("=")
-    # A path or URL may hold an equals sign of its own.
+    # A path or URL may contain an equals sign.
     named = separator and not set("/?*[") & set(name) and ("." not in name or _ROOTED.match(location.strip()))
     source = CertificateSource(location.strip(), name.strip()) if named else CertificateSource(entry)
     if source.scheme is not None and source.scheme not in CERTIFICATE_SCHEMES:
         raise BadValueError(f"use a path, or one of {', '.join(f'{scheme}://' for scheme in CERTIFICATE_SCHEMES)}")
     if not source.location or source.name == "":
         raise BadValueError("write each entry as `source` or `name=source`")
-    # The name becomes a label: credentials in an entry without a name must not.
-    if source.name is not None and _NO_SOURCE_NAME.search(source.name):
-        raise BadValueError("the name before the `=` holds a character that a name must not have")
-    if source.scheme is None and _NO_PATH.match(source.location):
-        raise BadValueError("write a path (./... if its name holds such characters) or a URL with its ://")
+    # The name becomes a label value; it must not be credentials of an entry without a name.
+    if source.name is not None and _NOT_IN_SOURCE_NAME.search(source.name):
+        raise BadValueError("the name before the `=` contains a character that is not allowed")
+    if source.scheme is None and _NOT_A_PATH.match(source.location):
+        raise BadValueError("write a path (./... if it contains such characters) or a URL with ://")
     if source.scheme == "kubernetes":
         if not _NAMESPACE.fullmatch(source.location.partition("://")[2]):
-            raise BadValueError("write kubernetes:// with the name of a namespace, or with nothing for the pod's own")
+            raise BadValueError("write kubernetes://namespace, or kubernetes:// for the namespace of the pod")
     elif source.scheme is not None:
         _check_url(source.location)
     return source
@@ -132,16 +132,16 @@ def _certificate_source(entry: str) -> CertificateSource:
 def dependencies(text: str) -> tuple[Dependency, ...]:
     """Dependencies, as `name=url` or `name:type=url`, separated by commas."""
     found = _parsed(text, _dependency)
-    _refuse_twice(dependency.name for dependency in found)
-    if len(found) > _MOST_DEPENDENCIES:
-        raise BadValueError(f"name at most {_MOST_DEPENDENCIES}, since each is checked on a thread of its own")
+    _refuse_duplicates(dependency.name for dependency in found)
+    if len(found) > _MAX_DEPENDENCIES:
+        raise BadValueError(f"use at most {_MAX_DEPENDENCIES}: each is checked in its own thread")
     return found
 
 
 def _dependency(entry: str) -> Dependency:
     label, separator, url = entry.partition("=")
     name, _, explicit = (part.strip() for part in label.partition(":"))
-    # The name becomes a label: credentials in an entry without a name must not.
+    # The name becomes a label value; it must not be credentials of an entry without a name.
     if not separator or not _NAME.fullmatch(name):
         raise BadValueError("write each entry as `name=url`, such as vault=https://vault:8200/v1/sys/health")
     if explicit and explicit not in _DEPENDENCY_TYPES:
@@ -156,12 +156,12 @@ def _dependency(entry: str) -> Dependency:
 def _check_parts(parts: SplitResult) -> None:
     url = parts.geturl()
     if not url.isascii() or not url.isprintable() or " " in url:
-        raise BadValueError("write what is not ASCII in a URL, and blanks, as %xx")
+        raise BadValueError("write spaces and non-ASCII characters in a URL as %xx")
     database = parts.path.strip("/")
     if parts.scheme in ("redis", "rediss") and (parts.query or (database and not database.isdigit())):
-        raise BadValueError("a Redis URL holds user, password, host, port and the database's number, nothing else")
+        raise BadValueError("a Redis URL may only contain user, password, host, port and the number of the database")
     if parts.scheme in ("grpc", "grpcs") and parts.port is None:
-        raise BadValueError("a gRPC URL needs its port, such as grpc://peer:50051")
+        raise BadValueError("a gRPC URL needs a port, such as grpc://peer:50051")
 
 
 def _dependency_type(name: str, scheme: str, path: str) -> str:
@@ -182,7 +182,7 @@ def networks(text: str) -> tuple[Network, ...]:
 
 
 def detectors(text: str) -> frozenset[str]:
-    """Names of detectors, separated by commas; `none` for none of them."""
+    """Names of detectors, separated by commas; `none` for no detector."""
     names = frozenset(_entries(text))
     if names == {"none"}:
         return frozenset()
@@ -197,16 +197,16 @@ def headers(text: str) -> tuple[str, ...]:
 
 
 def usable_headers(text: str) -> str:
-    """The headers that can be sent."""
+    """The valid headers of a list."""
     return _usable(text, _header)
 
 
 def _header(entry: str) -> str:
     name, separator, value = (part.strip() for part in entry.partition("="))
     if not separator or not _HEADER.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-        raise BadValueError("write each header as `name=value`, commas, semicolons, quotes and backslashes as %xx")
+        raise BadValueError("write each header as `name=value`, with commas, semicolons, quotes and backslashes as %xx")
     if not unquote(value).isprintable():
-        raise BadValueError("the value holds a character that cannot be sent")
+        raise BadValueError("the value contains a character that cannot be sent")
     return entry
 
 
@@ -216,19 +216,19 @@ def resource_attributes(text: str) -> tuple[str, ...]:
 
 
 def usable_resource_attributes(text: str) -> str:
-    """The attributes that can be read."""
+    """The valid attributes of a list."""
     return _usable(text, _resource_attribute)
 
 
 def _resource_attribute(entry: str) -> str:
     key, separator, _ = entry.partition("=")
     if not separator or not key.strip():
-        raise BadValueError("write each attribute as `key=value`, a comma within a value as %2C")
+        raise BadValueError("write each attribute as `key=value`, with a comma in a value as %2C")
     return entry
 
 
 def path(text: str) -> str:
-    """A path of a file."""
+    """The path of a file."""
     if "://" in text or not text.isprintable() or not (_FIXED_PATH.match(text) or _RELATIVE_PATH.fullmatch(text)):
         raise BadValueError("set it to the path of a file, not to a URL or to the content of the file")
     return text
@@ -237,7 +237,7 @@ def path(text: str) -> str:
 def named_paths(text: str) -> tuple[tuple[str, str], ...]:
     """Pairs of a name and a path, as `name=path`, separated by commas."""
     pairs = _parsed(text, _named_path)
-    _refuse_twice(name for name, _ in pairs)
+    _refuse_duplicates(name for name, _ in pairs)
     return pairs
 
 
@@ -249,7 +249,7 @@ def _named_path(entry: str) -> tuple[str, str]:
 
 
 def _parsed(text: str, parse: Callable[[str], _Entry]) -> tuple[_Entry, ...]:
-    """Each entry of a list; of a bad one the error gives the position only, since its text may hold a secret."""
+    """Parse each entry of a list; an error has only the position of the entry, whose text may contain a secret."""
     found = []
     for position, entry in enumerate(_entries(text), start=1):
         try:
@@ -276,15 +276,15 @@ def _check_url(url: str) -> str:
     parts = parse_url(url)
     if parts is None:
         raise BadValueError("each URL needs a host, and a port from 1 to 65535 if any")
-    # Of a password with a slash, a part would be taken for the host.
+    # With a slash in the password, a part of it would be parsed as the host.
     if "@" in parts.path:
-        raise BadValueError("write a slash in user and password, and an @ in the path of a URL, as %xx")
+        raise BadValueError("in a URL, write a slash in user or password, and an @ in the path, as %xx")
     return url
 
 
-def _refuse_twice(names: Iterable[str]) -> None:
+def _refuse_duplicates(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for position, name in enumerate(names, start=1):
         if name in seen:
-            raise BadValueError(f"entry {position}: its name is that of an earlier entry")
+            raise BadValueError(f"entry {position}: its name is a duplicate of an earlier entry")
         seen.add(name)

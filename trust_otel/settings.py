@@ -1,7 +1,7 @@
-"""Every variable that trust-otel reads: name, default, meaning, and how a value is checked.
+"""All environment variables that trust-otel reads: name, default, description and validation.
 
 `Settings` declares them once, for the running service, for `trust-otel settings` and for the documentation. Variables
-of OpenTelemetry keep their meaning; they are checked because a bad one would silently cost the service its metrics.
+of OpenTelemetry keep their meaning; they are validated because an invalid one would silently disable the metrics.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ _Value = TypeVar("_Value")
 STRICT = "TRUST_OTEL_STRICT"
 
 OPERATOR_NAMES: Final = re.compile(r"TRUST_OTEL_(?:STACK|INCIDENTS)_\w+|TRUST_OTEL_\w+_BINARY")
-"""Variables of trust-otel-ops, which a service ignores."""
+"""Variables of trust-otel-ops; a service ignores them."""
 
-_SHOWN = 200
-"""Most characters of a bad value that are logged."""
+_LOGGED_LENGTH = 200
+"""Maximum number of characters of an invalid value that are logged."""
 
-# In a number or a choice, it can only be pasted by mistake, and may have a password in it.
-_ADDRESS = re.compile(r"[@=?&]|//")
+# Part of a URL that was pasted into the wrong variable, and may contain a password.
+_LOOKS_LIKE_URL = re.compile(r"[@=?&]|//")
 
-_SAME_WORD: Final = 0.75
-"""Share of the letters of a word that a misspelt one has in the same order."""
+_MIN_SIMILARITY: Final = 0.75
+"""Minimum similarity of a misspelled word, from 0 to 1."""
 
 _GRPC_SCHEMES = ("dns", "ipv4", "ipv6", "unix", "unix-abstract")
 
@@ -61,11 +61,11 @@ class Setting:
 
     Attributes:
         name: The variable.
-        default: What holds when it is not set, written as it would be set; `None` for nothing.
-        help: One sentence for the reader of the table.
-        parse: Turns the text into the value; its errors never quote the text.
-        secret: Whether the value may hold a secret, by intent or by mistake; it is then shown nowhere.
-        usable: Gives the part of a bad value that is used all the same; `None` when a bad value is not used at all.
+        default: Text of the default; `None` for unset.
+        help: One sentence for the documentation.
+        parse: Converts the text to the value; its errors never quote the text.
+        secret: Whether the value may contain a secret, also by mistake; it is then never shown.
+        usable: Returns the valid part of an invalid value; `None` if no part of it is used.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Setting:
         return self.name.startswith("TRUST_OTEL_")
 
     def read(self, environment: Mapping[str, str]) -> Any:
-        """The parsed value in an environment; the default (or `None`) when it is unset, empty or bad."""
+        """The parsed value in an environment; the default (or `None`) if it is unset, empty or invalid."""
         text = environment.get(self.name)
         if text:
             try:
@@ -93,7 +93,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Problem:
-    """A bad value; `str(problem)` names the variable, the remedy, and the value unless it may hold a secret."""
+    """An invalid value; `str(problem)` has the variable, the remedy, and the value unless it may contain a secret."""
 
     setting: Setting
     value: str = field(repr=False)
@@ -105,28 +105,28 @@ class Problem:
         return self.setting.name
 
     def __str__(self) -> str:
-        if self.setting.secret or _ADDRESS.search(self.value):
-            return f"{self.name} is not usable: {self.remedy} (the value is not shown, since it may hold a secret)"
-        shown = self.value if len(self.value) <= _SHOWN else f"{self.value[:_SHOWN]}..."
-        return f"{self.name}={shown!r} is not usable: {self.remedy}"
+        if self.setting.secret or _LOOKS_LIKE_URL.search(self.value):
+            return f"{self.name} is invalid: {self.remedy} (the value is not shown, because it may contain a secret)"
+        shown = self.value if len(self.value) <= _LOGGED_LENGTH else f"{self.value[:_LOGGED_LENGTH]}..."
+        return f"{self.name}={shown!r} is invalid: {self.remedy}"
 
     @property
     def replacement(self) -> str | None:
-        """What the variable is set to instead."""
+        """The value that is used instead."""
         return self.setting.usable(self.value) if self.setting.usable else None
 
     @property
     def consequence(self) -> str:
-        """What holds instead."""
+        """What is used instead, for the log."""
         if self.replacement:
-            return "using its other entries"
+            return "using the valid entries"
         default = self.setting.default
-        return "leaving it unset" if default is None else f"using the default {default!r}"
+        return "ignoring it" if default is None else f"using the default {default!r}"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on what the recorded measurements may carry."""
+    """Limits on the labels of recorded measurements, and related settings."""
 
     label_sets: int
     attribute_length: int
@@ -183,11 +183,11 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return parse
 
 
-def _address(text: str) -> str:
+def _endpoint(text: str) -> str:
     scheme, _, rest = text.strip().partition(":")
     if scheme in _GRPC_SCHEMES and rest.strip("/"):
         return text.strip()
-    # gRPC's usual form has no scheme.
+    # gRPC endpoints usually have no scheme.
     url = text.strip() if "://" in text else f"http://{text.strip()}"
     if parse_url(url, ("http", "https")) is None:
         raise BadValueError("set it to an address such as http://localhost:4318")
@@ -202,7 +202,7 @@ def _exporters(signal: str) -> Callable[[str], tuple[str, ...]]:
         if unknown or not names:
             raise BadValueError(f"set it to one or more of {', '.join(sorted(known))}, separated by commas")
         if "none" in names and len(names) > 1:
-            raise BadValueError("`none` goes with no other exporter")
+            raise BadValueError("`none` cannot be combined with other exporters")
         return () if names == ("none",) else names
 
     return parse
@@ -228,7 +228,7 @@ def _setting(
 def _setting(
     name: str, default: str | None, help_text: str, parse: Callable[[str], Any], *, secret: bool = False
 ) -> Any:
-    """The field of a variable; the type of its values is that of the field."""
+    """A field of `Settings`, with the type of the parsed value."""
     return field(metadata={_DECLARATION: Setting(name, default, help_text, parse, secret)}, repr=not secret)
 
 
@@ -237,15 +237,15 @@ _DECLARATION: Final = "trust_otel.setting"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The value of each variable that trust-otel reads, as one environment sets it.
+    """The value of each variable in one environment.
 
-    A value that is unset, empty or bad is the default; `check` finds the bad ones.
+    A variable that is unset, empty or invalid has its default; `check` finds the invalid ones.
     """
 
     strict: bool = _setting(
         STRICT,
         "false",
-        "Refuse to start when any value is bad, and list all of them.",
+        "Refuse to start if a value is invalid, and list all of them.",
         _boolean,
     )
     cardinality_limit: int = _setting(
@@ -384,7 +384,7 @@ class Settings:
         _seconds,
     )
 
-    # Of OpenTelemetry
+    # Variables of OpenTelemetry
     sdk_disabled: bool = _setting("OTEL_SDK_DISABLED", "false", "Disable all telemetry.", _boolean)
     metrics_exporters: tuple[str, ...] = _setting(
         "OTEL_METRICS_EXPORTER",
@@ -422,12 +422,12 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """The values in an environment; each text is parsed once."""
+        """The values in an environment; cached by the texts."""
         return _settings_of(tuple(environment.get(name) for name in _BY_NAME))
 
     @property
     def limits(self) -> Limits:
-        """The bounds on what recorded measurements may carry."""
+        """The limits on the labels of recorded measurements."""
         return Limits(
             label_sets=self.cardinality_limit,
             attribute_length=self.attribute_length,
@@ -463,7 +463,7 @@ def _declaration(declared: Field[Any]) -> Setting:
 def _otlp(
     name: str, text: str, of_one: str, parse: Callable[[str], Any], usable: Callable[[str], str] | None = None
 ) -> list[Setting]:
-    """A variable of the OTLP exporters, for all signals and for each, that may hold a secret."""
+    """A variable of the OTLP exporters, which may contain a secret: for all signals, and for each."""
     made = [Setting(f"OTEL_EXPORTER_OTLP_{name}", None, f"{text}.", parse, secret=True, usable=usable)]
     for signal, of in (("METRICS", "metrics"), ("TRACES", "spans"), ("LOGS", "log records")):
         meaning = f"The same for {of} only{of_one}."
@@ -480,7 +480,7 @@ _READ_BY_OPENTELEMETRY: Final = (
         secret=True,
         usable=usable_resource_attributes,
     ),
-    *_otlp("ENDPOINT", "Address of the Collector, such as http://localhost:4318", ", path included", _address),
+    *_otlp("ENDPOINT", "Address of the Collector, such as http://localhost:4318", ", path included", _endpoint),
     *_otlp("HEADERS", "Headers of each export, as `name=value` separated by commas", "", headers, usable_headers),
     *_otlp("CERTIFICATE", "CA certificate file to verify the Collector's certificate", "", path),
     *_otlp("CLIENT_CERTIFICATE", "Client certificate file for the Collector", "", path),
@@ -496,18 +496,18 @@ _READ_BY_OPENTELEMETRY: Final = (
 )
 
 SETTINGS: Final[tuple[Setting, ...]] = (*map(_declaration, fields(Settings)), *_READ_BY_OPENTELEMETRY)
-"""Every variable: those in `Settings`, and those that OpenTelemetry reads itself and that are only checked here."""
+"""All variables: those in `Settings`, and those that are only validated here and read by OpenTelemetry."""
 
 _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
 def names() -> frozenset[str]:
-    """Every variable of the table."""
+    """The names of all variables."""
     return frozenset(_BY_NAME)
 
 
 def current() -> Settings:
-    """The settings of this process; a change of its environment is noticed."""
+    """The settings of this process, from its current environment."""
     return Settings.from_environment(environ)
 
 
@@ -518,25 +518,25 @@ def _settings_of(texts: tuple[str | None, ...]) -> Settings:
 
 
 def check(environment: Mapping[str, str], settings: Iterable[Setting] = SETTINGS) -> list[Problem]:
-    """Find every bad value in an environment, in the order of the table."""
+    """Find every invalid value in an environment, in the order of `settings`."""
     known = tuple(settings)
     found = (_problem(setting, environment.get(setting.name)) for setting in known)
-    return [problem for problem in found if problem] + _unfit_addresses(environment, known)
+    return [problem for problem in found if problem] + _endpoints_of_another_protocol(environment, known)
 
 
-def _unfit_addresses(environment: Mapping[str, str], settings: Iterable[Setting]) -> list[Problem]:
-    """Addresses that do not suit their protocol."""
+def _endpoints_of_another_protocol(environment: Mapping[str, str], settings: Iterable[Setting]) -> list[Problem]:
+    """Endpoints that do not match the OTLP protocol."""
     protocols = [environment.get(f"OTEL_EXPORTER_OTLP_{which}PROTOCOL") for which in ("METRICS_", "")]
     grpc = any(protocol and protocol.strip().lower() == "grpc" for protocol in protocols)
     problems = []
     for setting in settings:
         text = environment.get(setting.name)
-        if setting.parse is not _address or not text or _problem(setting, text):
+        if setting.parse is not _endpoint or not text or _problem(setting, text):
             continue
         if not grpc and "://" not in text:
-            problems.append(Problem(setting, text, "begin it with http://, or set the protocol to grpc"))
+            problems.append(Problem(setting, text, "add http://, or set the protocol to grpc"))
         elif grpc and "@" in text:
-            remedy = "gRPC takes no user and password in an address: send them by OTEL_EXPORTER_OTLP_HEADERS"
+            remedy = "gRPC does not support credentials in the URL: use OTEL_EXPORTER_OTLP_HEADERS"
             problems.append(Problem(setting, text, remedy))
     return problems
 
@@ -552,42 +552,42 @@ def _problem(setting: Setting, text: str | None) -> Problem | None:
 
 
 class UnknownName(NamedTuple):
-    """A variable that looks like a setting and is none; `str` gives the remedy."""
+    """A variable that looks like a setting but is none; `str` includes the remedy."""
 
     name: str
-    meant: str | None
+    suggestion: str | None
 
     def __str__(self) -> str:
-        remedy = f"did you mean {self.meant}?" if self.meant else "see `trust-otel settings`"
+        remedy = f"did you mean {self.suggestion}?" if self.suggestion else "see `trust-otel settings`"
         return f"{self.name} is not a setting; {remedy}"
 
 
 def unknown_names(environment: Mapping[str, str]) -> list[UnknownName]:
-    """Variables that begin with TRUST_OTEL_ and are no settings, and misspelt ones of OpenTelemetry."""
+    """Unknown variables that start with TRUST_OTEL_, and misspelled variables of OpenTelemetry."""
     unknown = sorted(name for name in environment if name not in _BY_NAME and not OPERATOR_NAMES.fullmatch(name))
-    found = (UnknownName(name, _meant(name)) for name in unknown)
-    return [each for each in found if each.meant or each.name.startswith("TRUST_OTEL_")]
+    found = (UnknownName(name, _suggestion(name)) for name in unknown)
+    return [each for each in found if each.suggestion or each.name.startswith("TRUST_OTEL_")]
 
 
-def _meant(name: str) -> str | None:
-    """The variable that an unknown name was probably meant to be."""
+def _suggestion(name: str) -> str | None:
+    """The variable that the user probably meant."""
     if name.startswith("TRUST_OTEL_"):
-        # Imported here: few environments have such a name.
+        # Imported here: rarely needed.
         from difflib import get_close_matches
 
         return next(iter(get_close_matches(name, _BY_NAME, 1, 0.8)), None)
-    return next((known for known in _BY_NAME if _is_misspelt(name, known)), None)
+    return next((known for known in _BY_NAME if _is_misspelled(name, known)), None)
 
 
-def _is_misspelt(name: str, known: str) -> bool:
-    """Whether a name differs from one of OpenTelemetry's in the spelling of one word, and is not one itself."""
+def _is_misspelled(name: str, known: str) -> bool:
+    """Whether a name is not a variable of OpenTelemetry, but similar to a known one except for one word."""
     words, known_words = name.split("_"), known.split("_")
     differing = [pair for pair in zip(words, known_words, strict=False) if pair[0] != pair[1]]
     if len(words) != len(known_words) or len(differing) != 1 or not name.startswith("OTEL_"):
         return False
     from difflib import SequenceMatcher
 
-    if SequenceMatcher(None, *differing[0]).ratio() < _SAME_WORD:
+    if SequenceMatcher(None, *differing[0]).ratio() < _MIN_SIMILARITY:
         return False
     from opentelemetry.sdk import environment_variables
 

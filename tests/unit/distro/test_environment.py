@@ -1,4 +1,4 @@
-"""The distro's defaults: filled into an environment, never over what the user set."""
+"""The defaults that the distro sets in the environment."""
 
 import logging
 
@@ -8,7 +8,7 @@ from trust_otel import distro
 from trust_otel.distro import DEFAULTS, InvalidSettingsError, prepare
 
 
-def test_an_empty_environment_gets_every_default() -> None:
+def test_empty_environment_gets_every_default() -> None:
     environment: dict[str, str] = {}
     prepare(environment)
     assert environment == DEFAULTS
@@ -27,7 +27,7 @@ def test_an_empty_environment_gets_every_default() -> None:
         ("OTEL_PYTHON_CONFIGURATOR", "another"),
     ],
 )
-def test_what_the_user_set_stays(name: str, value: str) -> None:
+def test_values_of_the_user_are_kept(name: str, value: str) -> None:
     environment = {name: value}
     prepare(environment)
     assert environment == {**DEFAULTS, name: value}
@@ -40,7 +40,7 @@ def test_empty_value_counts_as_unset(name: str) -> None:
     assert environment == DEFAULTS
 
 
-def test_upstream_never_sees_an_empty_value_that_it_would_stop_at() -> None:
+def test_empty_values_are_removed_before_the_sdk_reads_them() -> None:
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "", "OTEL_METRIC_EXPORT_TIMEOUT": ""}
     prepare(environment)
     assert environment == DEFAULTS
@@ -55,20 +55,20 @@ def test_upstream_never_sees_an_empty_value_that_it_would_stop_at() -> None:
         ("OTEL_METRICS_EXPORTER", "otlp, prometheus", "otlp, prometheus"),
     ],
 )
-def test_upstream_sees_what_was_meant(name: str, text: str, meant: str) -> None:
+def test_values_are_normalized_before_the_sdk_reads_them(name: str, text: str, meant: str) -> None:
     environment = {name: text}
     prepare(environment)
     assert environment == {**DEFAULTS, name: meant}
 
 
-def test_variables_of_others_stay_as_they_are() -> None:
+def test_other_variables_are_unchanged() -> None:
     environment = {"PATH": "/bin", "OTEL_SERVICE_NAME": "", "OTEL_RESOURCE_ATTRIBUTES": "a=b"}
     before = dict(environment)
     prepare(environment)
     assert environment == {**DEFAULTS, **before}
 
 
-def test_with_a_declarative_file_only_what_the_file_cannot_say_is_set() -> None:
+def test_configuration_file_leaves_only_defaults_that_it_cannot_set() -> None:
     environment = {"OTEL_CONFIG_FILE": "/etc/otel.yaml"}
     prepare(environment)
     assert environment == {
@@ -78,28 +78,28 @@ def test_with_a_declarative_file_only_what_the_file_cannot_say_is_set() -> None:
     }
 
 
-def test_bad_value_is_logged_once_and_gives_way_to_the_default(caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_value_is_logged_once_and_replaced_by_the_default(caplog: pytest.LogCaptureFixture) -> None:
     environment = {"OTEL_METRIC_EXPORT_INTERVAL": "15s", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://"}
     prepare(environment)
     assert environment == DEFAULTS
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2
-    assert "OTEL_EXPORTER_OTLP_ENDPOINT is not usable" in messages[0]
+    assert "OTEL_EXPORTER_OTLP_ENDPOINT is invalid" in messages[0]
     assert "OTEL_METRIC_EXPORT_INTERVAL='15s'" in messages[1]
     assert all(record.levelno == logging.WARNING for record in caplog.records)
 
 
-def test_slip_of_the_pen_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_misspelled_name_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     prepare({"TRUST_OTEL_SRICT": "true"})
     assert "TRUST_OTEL_SRICT is not a setting" in caplog.text
 
 
-def test_good_environment_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_valid_environment_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     prepare({"OTEL_METRICS_EXPORTER": "prometheus", "TRUST_OTEL_CARDINALITY_LIMIT": "100"})
     assert caplog.records == []
 
 
-def test_strict_refuses_and_names_all_bad_values_at_once() -> None:
+def test_strict_mode_reports_all_invalid_values_at_once() -> None:
     environment = {
         "TRUST_OTEL_STRICT": "true",
         "OTEL_METRICS_EXPORTER": "none,otlp",
@@ -112,14 +112,14 @@ def test_strict_refuses_and_names_all_bad_values_at_once() -> None:
     assert "OTEL_METRICS_EXPORTER='none,otlp'" in said
     assert "TRUST_OTEL_ATTRIBUTE_LENGTH='1'" in said
     assert "TRUST_OTEL_TYPO is not a setting" in said
-    assert "`none` goes with no other exporter" in said
+    assert "`none` cannot be combined with other exporters" in said
 
 
-def test_strict_lets_a_good_environment_start() -> None:
+def test_strict_mode_accepts_a_valid_environment() -> None:
     prepare({"TRUST_OTEL_STRICT": "true", "OTEL_METRICS_EXPORTER": "console"})
 
 
-def test_bad_value_of_strict_itself_does_not_refuse(caplog: pytest.LogCaptureFixture) -> None:
+def test_invalid_value_of_strict_itself_does_not_refuse(caplog: pytest.LogCaptureFixture) -> None:
     prepare({"TRUST_OTEL_STRICT": "yes", "OTEL_METRICS_EXPORTER": "bad"})
     assert "TRUST_OTEL_STRICT='yes'" in caplog.text
 
@@ -136,5 +136,5 @@ def test_bad_value_of_strict_itself_does_not_refuse(caplog: pytest.LogCaptureFix
         ({"OTEL_CONFIG_FILE": "/etc/otel.yaml", "OTEL_TRACES_EXPORTER": "otlp"}, False),
     ],
 )
-def test_spans_are_wanted_when_they_go_somewhere(environment: dict[str, str], wanted: bool) -> None:
+def test_spans_are_wanted_if_they_are_exported(environment: dict[str, str], wanted: bool) -> None:
     assert distro.spans_wanted(environment) is wanted

@@ -1,4 +1,4 @@
-"""No value of a setting that may hold a secret is shown, whatever its form; many forms, made at random with a seed."""
+"""Values of settings that may contain secrets are never shown; tested with many random forms (with a seed)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trust_otel.log_safe import url_origin
 
 _SECRET_SETTINGS = [setting for setting in settings.SETTINGS if setting.secret]
 _MARK = "HuNtEr2"
-"""Each form holds it in its secret, so that also a part of the secret is found."""
+"""Part of every secret, so that a partial leak is found too."""
 
 _SCHEMES = ("postgresql", "postgres", "redis", "http", "https", "grpc", "tls+postgres", "crl+https", "ocsp+http", "tls")
 _FORMS = (
@@ -86,9 +86,7 @@ def _shown_by_the_table(environment: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("setting", _SECRET_SETTINGS, ids=lambda setting: setting.name)
-def test_neither_the_log_nor_an_error_nor_the_table_shows_it(
-    setting: settings.Setting, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_log_errors_and_table_do_not_show_secrets(setting: settings.Setting, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for value in _values(40, setting.name):
         environment = _environment(setting, value)
@@ -105,7 +103,7 @@ def test_neither_the_log_nor_an_error_nor_the_table_shows_it(
 
 
 @pytest.mark.parametrize("setting", _SECRET_SETTINGS, ids=lambda setting: setting.name)
-def test_the_doctor_does_not_show_it(setting: settings.Setting, caplog: pytest.LogCaptureFixture) -> None:
+def test_doctor_does_not_show_secrets(setting: settings.Setting, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     for value in _values(8, setting.name):
         found = list(examine(_environment(setting, value)))
@@ -113,8 +111,8 @@ def test_the_doctor_does_not_show_it(setting: settings.Setting, caplog: pytest.L
         caplog.clear()
 
 
-def test_names_of_what_is_accepted_are_harmless() -> None:
-    """They become labels of series."""
+def test_names_of_accepted_entries_contain_no_secret() -> None:
+    """They become label values."""
     for value in _values(300, "names"):
         names = ("TRUST_OTEL_DEPENDENCIES", "TRUST_OTEL_CERTIFICATES")
         read = settings.Settings.from_environment(dict.fromkeys(names, value))
@@ -124,14 +122,14 @@ def test_names_of_what_is_accepted_are_harmless() -> None:
 
 
 def _is_host(value: str) -> bool:
-    """Whether random characters made a well-formed URL whose host is the secret."""
+    """Whether the random form is a valid URL with the secret as its host."""
     try:
         return _MARK.lower() in (urlsplit(value).hostname or "")
     except ValueError:
         return False
 
 
-def test_addresses_and_databases_of_the_incident_receiver_are_shown_without_it() -> None:
+def test_urls_of_the_incident_receiver_are_shown_without_secrets() -> None:
     for value in _values(300, "names"):
         if _is_host(value):
             continue
@@ -182,7 +180,7 @@ _MIXTURES = (
 
 
 @pytest.mark.parametrize("variables", _MIXTURES)
-def test_a_service_shows_it_neither_in_its_log_nor_in_a_series(
+def test_service_shows_no_secret_in_its_log_or_series(
     launched: Callable[..., subprocess.CompletedProcess[str]], variables: dict[str, str]
 ) -> None:
     (port,) = free_ports(1)
@@ -201,7 +199,7 @@ def test_a_service_shows_it_neither_in_its_log_nor_in_a_series(
     assert _MARK not in done.stderr
 
 
-def test_a_declarative_file_shows_no_value_of_the_environment(
+def test_error_of_a_configuration_file_shows_no_value_of_the_environment(
     launched: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     file = tmp_path / "otel.yaml"

@@ -1,4 +1,4 @@
-"""Settings that hold a list: what is understood, and what the error of a bad entry says."""
+"""Settings that are lists: valid entries, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def test_certificate_sources_are_paths_and_urls_with_or_without_a_name() -> None
     )
 
 
-def test_an_equals_sign_in_a_path_names_nothing() -> None:
+def test_equals_sign_in_a_path_is_not_a_name() -> None:
     assert certificate_sources("/etc/a=b.pem") == (CertificateSource("/etc/a=b.pem"),)
 
 
-def test_the_name_of_a_certificate_source_may_be_that_of_a_host() -> None:
+def test_name_of_a_certificate_source_may_be_a_host_name() -> None:
     assert certificate_sources("api.test=tls://api.test,a.test=/etc/tls/*.pem,a.d/x=y.pem") == (
         CertificateSource("tls://api.test", "api.test"),
         CertificateSource("/etc/tls/*.pem", "a.test"),
@@ -54,7 +54,7 @@ def test_the_name_of_a_certificate_source_may_be_that_of_a_host() -> None:
         ("tls+postgres:user:pw@db.test", "://"),
         ("db=tls+postgres:user:pw@db.test", "://"),
         ("host=db.test password=pw", "://"),
-        ("tls+postgres:user:pw@db=1", "a character that a name must not have"),
+        ("tls+postgres:user:pw@db=1", "a character that is not allowed"),
         ("crl+https://user:1/w@ca.test/x.crl", "%xx"),
         ("kubernetes://a/b", "namespace"),
         ("kubernetes://../../secrets", "namespace"),
@@ -65,7 +65,7 @@ def test_the_name_of_a_certificate_source_may_be_that_of_a_host() -> None:
         ("ca=", "name=source"),
     ],
 )
-def test_a_bad_certificate_source_is_refused_with_a_remedy(text: str, remedy: str) -> None:
+def test_invalid_certificate_source_is_rejected_with_a_remedy(text: str, remedy: str) -> None:
     with pytest.raises(BadValueError, match=remedy):
         certificate_sources(text)
 
@@ -83,12 +83,12 @@ def test_a_bad_certificate_source_is_refused_with_a_remedy(text: str, remedy: st
         ("peer=grpc://peer.test:50051", "peer", "grpc"),
     ],
 )
-def test_the_type_of_a_dependency_follows_from_its_entry(entry: str, name: str, kind: str) -> None:
+def test_type_of_a_dependency_is_derived_from_its_entry(entry: str, name: str, kind: str) -> None:
     (found,) = dependencies(entry)
     assert (found.name, found.type, found.url) == (name, kind, entry.split("=", 1)[1])
 
 
-def test_a_dependency_does_not_show_its_credentials() -> None:
+def test_repr_of_a_dependency_has_no_credentials() -> None:
     assert "secret" not in repr(Dependency("db", "database", "postgresql://user:secret@db.test"))
 
 
@@ -105,22 +105,22 @@ def test_a_dependency_does_not_show_its_credentials() -> None:
         ("=https://example.test", "name=url"),
         ("db=oracle://db.test", "postgresql://"),
         ("db=postgresql://", "host"),
-        ("a=http://x.test,a=http://y.test", "entry 2: its name is that of an earlier entry"),
+        ("a=http://x.test,a=http://y.test", "entry 2: its name is a duplicate of an earlier entry"),
         ("x:planet=http://x.test", "one of vault"),
         ("cache=redis://cache.test/zero", "number"),
-        ("cache=redis://cache.test?ssl_cert_reqs=none", "nothing else"),
+        ("cache=redis://cache.test?ssl_cert_reqs=none", "may only contain"),
         ("peer=grpc://peer.test", "port"),
         ("ca=http://ca.test/a b", "%xx"),
         ("ca=http://ca.test/\u00e4", "%xx"),
         (",".join(f"a{number}=http://a.test" for number in range(51)), "at most 50"),
     ],
 )
-def test_a_bad_dependency_is_refused_with_a_remedy(text: str, remedy: str) -> None:
+def test_invalid_dependency_is_rejected_with_a_remedy(text: str, remedy: str) -> None:
     with pytest.raises(BadValueError, match=remedy):
         dependencies(text)
 
 
-def test_fifty_dependencies_may_be_named() -> None:
+def test_fifty_dependencies_are_accepted() -> None:
     assert len(dependencies(",".join(f"a{number}=http://a.test" for number in range(50)))) == 50
 
 
@@ -134,14 +134,14 @@ def test_networks_may_be_single_addresses_of_both_families() -> None:
         networks("10.0.0.0/8,proxy.test")
 
 
-def test_named_paths_need_a_name_each() -> None:
+def test_every_named_path_needs_a_name() -> None:
     assert named_paths("a=/x/y.txt, b=/z=1.csv") == (("a", "/x/y.txt"), ("b", "/z=1.csv"))
     for text in ("/x/y.txt", "a=", "a=/x,a=/y"):
         with pytest.raises(BadValueError):
             named_paths(text)
 
 
-def test_bad_headers_and_attributes_are_named_by_position_and_the_others_are_kept() -> None:
+def test_invalid_headers_and_attributes_are_reported_by_position_and_the_others_kept() -> None:
     for parse, usable, text in (
         (headers, usable_headers, "a=b%20c, nothing , d=e;f, api-key=x=y,g=%0a"),
         (resource_attributes, usable_resource_attributes, "a=b%20c, nothing , api-key=x=y"),
@@ -153,14 +153,14 @@ def test_bad_headers_and_attributes_are_named_by_position_and_the_others_are_kep
 
 
 @pytest.mark.parametrize("text", ["https://download.test/?license_key=pw", "-----BEGIN KEY-----", "a\nb"])
-def test_what_is_no_path_is_refused(text: str) -> None:
+def test_text_that_is_not_a_path_is_rejected(text: str) -> None:
     with pytest.raises(BadValueError, match="path of a file"):
         path(text)
     with pytest.raises(BadValueError, match=r"entry 1: .*path of a file"):
         named_paths(f"feed={text}")
 
 
-def test_detectors_are_chosen_by_name_or_none_at_all() -> None:
+def test_detectors_are_selected_by_name_or_none() -> None:
     assert detectors("path_scanning, mfa_fatigue") == {"path_scanning", "mfa_fatigue"}
     assert detectors("none") == frozenset()
     for text in ("everything", "none,mfa_fatigue", ","):

@@ -1,4 +1,4 @@
-"""Settings: how a value is read, and what is said about a bad one."""
+"""Settings: parsing of values, and reports of invalid ones."""
 
 from dataclasses import FrozenInstanceError
 
@@ -16,7 +16,7 @@ def _problem(name: str, value: str) -> str:
     return f"{problems[0]}; {problems[0].consequence}"
 
 
-def test_nothing_set_is_nothing_wrong() -> None:
+def test_empty_environment_has_no_problems() -> None:
     assert settings.check({}) == []
 
 
@@ -26,7 +26,7 @@ def test_empty_value_counts_as_unset() -> None:
     assert Settings.from_environment(environment) == Settings.from_environment({})
 
 
-def test_every_default_is_a_value_that_its_setting_takes() -> None:
+def test_every_default_is_valid() -> None:
     defaults = {setting.name: setting.default for setting in settings.SETTINGS if setting.default is not None}
     assert settings.check(defaults) == []
 
@@ -80,14 +80,14 @@ def test_every_help_is_one_sentence() -> None:
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "http"),
     ],
 )
-def test_bad_value_is_named_with_its_remedy_and_the_default_is_used(name: str, value: str) -> None:
+def test_invalid_value_is_reported_with_a_remedy_and_the_default_is_used(name: str, value: str) -> None:
     said = _problem(name, value)
     assert name in said
     (setting,) = (setting for setting in settings.SETTINGS if setting.name == name)
     assert (repr(value)[:100] in said) is not setting.secret
     remedy, _, used = said.partition("; ")
-    assert remedy.partition("is not usable: ")[2]
-    assert used == ("leaving it unset" if setting.default is None else f"using the default {setting.default!r}")
+    assert remedy.partition("is invalid: ")[2]
+    assert used == ("ignoring it" if setting.default is None else f"using the default {setting.default!r}")
     assert Settings.from_environment({name: value}) == Settings.from_environment({})
     assert setting.read({name: value}) == setting.read({})
 
@@ -109,26 +109,26 @@ def test_bad_value_is_named_with_its_remedy_and_the_default_is_used(name: str, v
         ("OTEL_EXPORTER_PROMETHEUS_PORT", "0", 0),
     ],
 )
-def test_good_value_has_its_meaning(name: str, value: str, meaning: object) -> None:
+def test_valid_value_is_parsed(name: str, value: str, meaning: object) -> None:
     assert settings.check({name: value}) == []
     (setting,) = (setting for setting in settings.SETTINGS if setting.name == name)
     assert setting.read({name: value}) == meaning
 
 
 @pytest.mark.parametrize("address", ["unix:///run/collector.sock", "dns:///collector:4317", "localhost:4317"])
-def test_addresses_that_grpc_understands_are_left_alone(address: str) -> None:
+def test_grpc_endpoints_are_accepted(address: str) -> None:
     environment = {"OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_ENDPOINT": address}
     assert settings.check(environment) == []
     (setting,) = (setting for setting in settings.SETTINGS if setting.name == "OTEL_EXPORTER_OTLP_ENDPOINT")
     assert setting.read(environment) == address
 
 
-def test_an_address_without_a_scheme_is_none_for_http() -> None:
+def test_endpoint_without_a_scheme_is_invalid_for_http() -> None:
     (problem,) = settings.check({"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
-    assert "begin it with http://, or set the protocol to grpc" in str(problem)
+    assert "add http://, or set the protocol to grpc" in str(problem)
 
 
-def test_grpc_takes_no_credentials_in_an_address() -> None:
+def test_credentials_in_a_grpc_endpoint_are_invalid() -> None:
     environment = {
         "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://user:pw@collector:4317",
@@ -139,7 +139,7 @@ def test_grpc_takes_no_credentials_in_an_address() -> None:
     assert settings.check({**environment, "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}) == []
 
 
-def test_all_problems_are_found_at_once_in_the_order_of_the_table() -> None:
+def test_all_problems_are_found_in_the_order_of_the_table() -> None:
     bad = {"OTEL_METRIC_EXPORT_INTERVAL": "x", "TRUST_OTEL_STRICT": "x", "OTEL_EXPORTER_OTLP_PROTOCOL": "x"}
     assert [problem.name for problem in settings.check(bad)] == [
         "TRUST_OTEL_STRICT",
@@ -148,11 +148,11 @@ def test_all_problems_are_found_at_once_in_the_order_of_the_table() -> None:
     ]
 
 
-def test_a_problem_does_not_flood_the_log() -> None:
+def test_long_value_is_shortened_in_the_log() -> None:
     assert len(_problem("OTEL_METRICS_EXPORTER", "x" * 10_000_000)) < 1000
 
 
-def test_names_that_only_look_like_settings_are_found() -> None:
+def test_unknown_settings_are_found() -> None:
     environment = {"TRUST_OTEL_CARDINALTY_LIMIT": "5", "TRUST_OTEL_STRICT": "true", "OTEL_WHATEVER": "1", "PATH": ""}
     (unknown,) = settings.unknown_names(environment)
     assert str(unknown) == "TRUST_OTEL_CARDINALTY_LIMIT is not a setting; did you mean TRUST_OTEL_CARDINALITY_LIMIT?"
@@ -169,11 +169,11 @@ def test_names_that_only_look_like_settings_are_found() -> None:
         ("OTEL_RESSOURCE_ATTRIBUTES", "OTEL_RESOURCE_ATTRIBUTES"),
     ],
 )
-def test_misspelt_names_of_opentelemetry_are_found(name: str, meant: str) -> None:
+def test_misspelled_names_of_opentelemetry_are_found(name: str, meant: str) -> None:
     assert settings.unknown_names({name: "x"}) == [(name, meant)]
 
 
-def test_other_variables_of_opentelemetry_are_no_mistake() -> None:
+def test_other_variables_of_opentelemetry_are_valid() -> None:
     names = {name for name in vars(environment_variables) if name.startswith("OTEL_")}
     assert len(names) > 50
     newer = ("OTEL_EXPORTER_OTLP_PROFILES_ENDPOINT", "OTEL_PYTHON_LOG_CORRELATION", "OTEL_SEMCONV_STABILITY_OPT_IN")
@@ -214,14 +214,14 @@ def test_limits_come_from_their_settings() -> None:
     )
 
 
-def test_the_distro_sets_what_the_table_promises() -> None:
+def test_distro_sets_the_defaults_of_the_table() -> None:
     promised = {setting.name: setting.default for setting in settings.SETTINGS}
     for name, default in DEFAULTS.items():
         if name in promised:
             assert promised[name] == default, name
 
 
-def test_where_the_distro_sets_nothing_the_table_promises_the_default_of_upstream() -> None:
+def test_other_defaults_of_the_table_are_those_of_opentelemetry() -> None:
     upstream = {
         "OTEL_SDK_DISABLED": "false",
         "OTEL_METRIC_EXPORT_TIMEOUT": "30000",

@@ -1,4 +1,4 @@
-"""The variables of the command line: declared once, used by the commands, known to the service."""
+"""The variables of the command line: declared once, used by the commands, ignored by the service."""
 
 import json
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ def _options(command: click.Command) -> Iterator[click.Option]:
         yield from _options(inner)
 
 
-def test_variables_of_the_options_and_of_the_executables_are_declared_and_no_others() -> None:
+def test_exactly_the_variables_of_options_and_executables_are_declared() -> None:
     of_options = {option.envvar for option in _options(main) if option.envvar}
     assert of_options | {binary.variable for binary in binaries().values()} == set(_NAMES)
     assert len(_NAMES) == len(set(_NAMES))
 
 
-def test_an_option_has_the_default_and_the_help_of_its_variable() -> None:
+def test_option_has_the_default_and_help_of_its_variable() -> None:
     declared = {variable.name: variable for variable in VARIABLES}
     for option in _options(main):
         if isinstance(option.envvar, str):
@@ -35,18 +35,18 @@ def test_an_option_has_the_default_and_the_help_of_its_variable() -> None:
             assert variable.default is None or str(option.default) == variable.default
 
 
-def test_a_service_ignores_them() -> None:
+def test_service_ignores_them() -> None:
     assert settings.unknown_names(dict.fromkeys(_NAMES, "x")) == []
 
 
-def test_a_misspelt_one_is_found() -> None:
+def test_misspelled_name_is_found() -> None:
     (unknown,) = unknown_names({"TRUST_OTEL_INCIDENTS_DATABSE": "x", "TRUST_OTEL_STACK_DIRECTORY": "x"})
     assert str(unknown) == "TRUST_OTEL_INCIDENTS_DATABSE is not a setting; did you mean TRUST_OTEL_INCIDENTS_DATABASE?"
     (unknown,) = unknown_names({"TRUST_OTEL_STRIKT": "x"})
-    assert unknown.meant == "TRUST_OTEL_STRICT"
+    assert unknown.suggestion == "TRUST_OTEL_STRICT"
 
 
-def test_the_table_shows_them_but_no_secret() -> None:
+def test_table_shows_them_without_secrets() -> None:
     environment = dict.fromkeys(_NAMES, "HuNtEr2")
     shown = settings_table.settings_text(environment)
     rows = {row["name"]: row["set"] for row in settings_table.settings_json(environment)}
