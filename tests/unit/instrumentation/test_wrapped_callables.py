@@ -1,4 +1,4 @@
-"""Whatever the instrumentors replace looks and fails like the original."""
+"""Everything that the instrumentors replace looks and fails like the original."""
 
 import copy
 import gc
@@ -45,7 +45,7 @@ INSTRUMENTORS: tuple[type[BaseInstrumentor], ...] = (
 
 
 def _modules(function: Any) -> tuple[Any, Any]:
-    """The module that makes a function of `grpc.aio` public, and the one that defines it."""
+    """The public module of a function of `grpc.aio`, and the module that defines it."""
     return grpc.aio, sys.modules[function.__module__]
 
 
@@ -90,7 +90,7 @@ every_replacement = pytest.mark.parametrize(
 
 @pytest.fixture
 def instrumented(recording: Any) -> Iterator[Any]:
-    """A recording that every instrumentor reports to."""
+    """The recording of all instrumentors."""
     for instrumentor in INSTRUMENTORS:
         instrumentor().instrument(metrics=recording.metrics, skip_dep_check=True)
     yield recording
@@ -98,7 +98,7 @@ def instrumented(recording: Any) -> Iterator[Any]:
         instrumentor().uninstrument()
 
 
-# Everything that the libraries define, before and after the program is instrumented as `opentelemetry-instrument` does.
+# Compares all callables of the libraries before and after instrumentation as by `opentelemetry-instrument`.
 _CHANGES = """
 import inspect, json, sys
 import anyio, asyncio, cryptography.hazmat.primitives.serialization.pkcs7, cryptography.x509.ocsp
@@ -127,7 +127,7 @@ print(json.dumps([name for name, value in before.items() if after[name] is not v
 """
 
 
-def test_nothing_is_replaced_that_is_not_checked_here() -> None:
+def test_all_replacements_are_listed() -> None:
     program = subprocess.run(
         [sys.executable, "-c", _CHANGES],
         env={"OTEL_METRICS_EXPORTER": "none", "OTEL_PYTHON_DISTRO": "trust_distro"},
@@ -141,7 +141,7 @@ def test_nothing_is_replaced_that_is_not_checked_here() -> None:
 
 
 @every_replacement
-def test_inspection_gives_the_same(owner: Any, name: str) -> None:
+def test_inspection_is_unchanged(owner: Any, name: str) -> None:
     original = _inspected(getattr(owner, name))
     with _instrumented():
         replacement = getattr(owner, name)
@@ -151,7 +151,7 @@ def test_inspection_gives_the_same(owner: Any, name: str) -> None:
 
 
 @every_replacement
-def test_wrong_calls_fail_in_the_same_way(owner: Any, name: str) -> None:
+def test_wrong_calls_raise_the_original_error(owner: Any, name: str) -> None:
     original = [_outcome(getattr(owner, name), *call) for call in _WRONG_CALLS]
     with _instrumented():
         assert [_outcome(getattr(owner, name), *call) for call in _WRONG_CALLS] == original
@@ -163,7 +163,7 @@ def test_copies_and_pickles_lead_to_the_replacement(owner: Any, name: str, copie
     original = getattr(owner, name)
     try:
         expected: type[Exception] | None = None if copied(original) is original else AssertionError
-    except Exception as error:  # what is not made in a module that can be imported
+    except Exception as error:  # defined outside an importable module
         expected = type(error)
     with _instrumented():
         replacement = getattr(owner, name)
@@ -177,14 +177,14 @@ def test_copies_and_pickles_lead_to_the_replacement(owner: Any, name: str, copie
 
 
 @every_replacement
-def test_uninstrumenting_puts_the_original_back(owner: Any, name: str) -> None:
+def test_uninstrument_restores_the_original(owner: Any, name: str) -> None:
     with _instrumented():
         pass
     assert vars(owner)[name] is ORIGINALS[owner, name]
 
 
 @every_replacement
-def test_a_wrapper_around_ours_is_not_removed(owner: Any, name: str) -> None:
+def test_later_wrapper_is_not_removed(owner: Any, name: str) -> None:
     with _instrumented():
         _wrap(owner, name)
         theirs = vars(owner)[name]
@@ -195,7 +195,7 @@ def test_a_wrapper_around_ours_is_not_removed(owner: Any, name: str) -> None:
 
 
 @every_replacement
-def test_a_wrapper_beneath_ours_is_kept_and_looks_the_same(owner: Any, name: str) -> None:
+def test_earlier_wrapper_is_kept_and_looks_the_same(owner: Any, name: str) -> None:
     original = _inspected(getattr(owner, name))
     wrong = [_outcome(getattr(owner, name), *call) for call in _WRONG_CALLS]
     _wrap(owner, name)
@@ -209,7 +209,7 @@ def test_a_wrapper_beneath_ours_is_kept_and_looks_the_same(owner: Any, name: str
         setattr(owner, name, ORIGINALS[owner, name])
 
 
-def test_instrumenting_twice_changes_nothing_more(instrumented: Any) -> None:
+def test_instrumenting_twice_replaces_once(instrumented: Any) -> None:
     replaced = {(owner, name): vars(owner)[name] for owner, name in REPLACED}
     for instrumentor in INSTRUMENTORS:
         instrumentor().instrument(metrics=instrumented.metrics, skip_dep_check=True)
@@ -217,9 +217,9 @@ def test_instrumenting_twice_changes_nothing_more(instrumented: Any) -> None:
 
 
 class TestCalls:
-    """Calls in every form that Python has, and the errors that come out of them."""
+    """Every form of call, and the errors that it raises."""
 
-    async def test_an_application_is_called_by_keyword_and_unbound(self, instrumented: Any) -> None:
+    async def test_application_called_by_keyword_and_unbound(self, instrumented: Any) -> None:
         sent: list[Any] = []
         application = Starlette(routes=[Route("/", _refuse)])
         for call in (
@@ -234,7 +234,7 @@ class TestCalls:
             assert caught.value.__context__ is None
 
     @pytest.mark.parametrize("call", ["application", "route", "mount"])
-    async def test_an_error_has_one_frame_more_for_each_replacement(self, call: str) -> None:
+    async def test_traceback_has_one_more_frame_per_replacement(self, call: str) -> None:
         route = Route("/", _refuse)
         callee: Any = {
             "application": Starlette(routes=[route]),
@@ -247,7 +247,7 @@ class TestCalls:
             callee = callee if call == "application" else callee.handle
             assert await _frames(callee) <= plain + {"application": 2, "route": 1, "mount": 2}[call]
 
-    async def test_the_context_is_left_as_it_was(self, instrumented: Any) -> None:
+    async def test_context_variables_are_restored(self, instrumented: Any) -> None:
         before = dict(copy_context())
         with pytest.raises(_Refused):
             await Starlette(routes=[Route("/", _refuse)])(_scope(), _receive, partial(_append, []))
@@ -256,12 +256,12 @@ class TestCalls:
             connection.exec_driver_sql("select 1")
         assert dict(copy_context()) == before
 
-    async def test_a_scope_that_makes_no_sense_reaches_the_application(self, instrumented: Any) -> None:
+    async def test_invalid_scope_reaches_the_application(self, instrumented: Any) -> None:
         for scope in ({}, {"type": "http"}, {"type": "other"}, None, 5):
             original = await _awaited(ORIGINALS[Starlette, "__call__"], Starlette(), scope)
             assert await _awaited(Starlette.__call__, Starlette(), scope) == original
 
-    async def test_messages_that_make_no_sense_reach_the_server(self, instrumented: Any) -> None:
+    async def test_invalid_messages_reach_the_server(self, instrumented: Any) -> None:
         messages = [
             {"type": "http.response.start"},
             {"type": "http.response.body", "body": None},
@@ -281,7 +281,7 @@ class TestCalls:
         await Starlette(routes=[Mount("/", application)])(_scope(), receive, partial(_append, sent))
         assert sent == messages
 
-    async def test_a_scope_may_be_copied_and_used_again(self, instrumented: Any) -> None:
+    async def test_scope_can_be_copied_and_reused(self, instrumented: Any) -> None:
         async def application(scope: Any, receive: Any, send: Any) -> None:
             copy.deepcopy({name: value for name, value in scope.items() if name.startswith("trust_otel")})
             await send({"type": "http.response.start", "status": 204, "headers": []})
@@ -294,7 +294,7 @@ class TestCalls:
         assert instrumented.value("http.server.active_requests") == 0
         assert instrumented.value("http.server.request.duration") == 2
 
-    async def test_an_abandoned_request_ends_in_silence(
+    async def test_abandoned_request_ends_without_warnings(
         self, instrumented: Any, recwarn: pytest.WarningsRecorder
     ) -> None:
         async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -311,7 +311,7 @@ class TestCalls:
         gc.collect()
         assert not list(recwarn)
 
-    def test_a_subclass_may_have_another_signature(self, instrumented: Any) -> None:
+    def test_subclass_with_another_signature(self, instrumented: Any) -> None:
         class OldStyle(Starlette):
             def __call__(self, scope: Any) -> Any:  # type: ignore[override]
                 return partial(super().__call__, scope)
@@ -321,7 +321,7 @@ class TestCalls:
         assert inspect.iscoroutine(call)
         call.close()
 
-    def test_a_pool_takes_what_the_standard_library_takes(self, instrumented: Any) -> None:
+    def test_pool_accepts_the_arguments_of_the_standard_library(self, instrumented: Any) -> None:
         pool = ThreadPoolExecutor.__new__(ThreadPoolExecutor)
         ThreadPoolExecutor.__init__(self=pool, max_workers=1)
         assert ThreadPoolExecutor.submit(pool, dict, self=1, fn=2).result() == {"self": 1, "fn": 2}
@@ -330,7 +330,7 @@ class TestCalls:
             pool.submit(dict)
         assert len(caught.traceback) == 3  # this one, the replacement and the original
 
-    def test_warnings_of_the_library_name_the_line_of_the_service(self, instrumented: Any) -> None:
+    def test_warnings_of_the_library_show_the_line_of_the_service(self, instrumented: Any) -> None:
         with pytest.warns(Warning, match="root_path") as caught:
             FastAPI(root_path="/behind")
         assert caught[0].filename == __file__
@@ -351,7 +351,7 @@ async def _refuse(request: Any) -> Any:
 
 
 class _Never:
-    """A `receive` whose message never comes."""
+    """A `receive` that never returns."""
 
     def __call__(self) -> Any:
         return self
@@ -387,7 +387,7 @@ async def _awaited(function: Any, application: Any, scope: Any) -> tuple[str, st
 
 
 class _instrumented:  # noqa: N801 - used as a function
-    """A block within which everything is instrumented."""
+    """A block with everything instrumented."""
 
     def __enter__(self) -> None:
         for instrumentor in INSTRUMENTORS:
@@ -420,7 +420,7 @@ _WRONG_CALLS: tuple[tuple[tuple[Any, ...], dict[str, Any]], ...] = (
 
 
 def _outcome(function: Any, args: Any, kwargs: Any) -> tuple[str, str]:
-    """What a call gives at once, without being awaited."""
+    """The result of a call, without awaiting it."""
     try:
         result = function(*args, **kwargs)
     except Exception as error:

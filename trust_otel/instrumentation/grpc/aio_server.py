@@ -145,7 +145,7 @@ def _function(behavior: Callable[..., Any], call: _AioCall, handler: Any) -> Cal
         else:
             call.received()
         try:
-            with _answering(call.request):
+            with _in_request(call.request):
                 response = behavior(request, _SyncContext(context, call))
         except BaseException as error:
             call.failed(error)
@@ -159,7 +159,7 @@ def _function(behavior: Callable[..., Any], call: _AioCall, handler: Any) -> Cal
 
 
 @contextmanager
-def _answering(request: Request) -> Iterator[None]:
+def _in_request(request: Request) -> Iterator[None]:
     """Set the request in the context of a sync handler, which runs in another thread and context than the call."""
     token = answering.set(request)
     try:
@@ -208,7 +208,7 @@ class _Responses:
 
     def __next__(self) -> Any:
         try:
-            with _answering(self._call.request):
+            with _in_request(self._call.request):
                 return next(self._iterator)
         except StopIteration:
             self._call.completed()

@@ -53,7 +53,7 @@ class Methods:
     def track(self, server: Any) -> None:
         """Add each method that is registered with a server, sync or aio, from now on.
 
-        The server's class becomes a subclass of what it was, so that the service gets the object that gRPC made. This
+        The server gets a subclass of its class, so that the service has the object that gRPC created. This
         may fail if another instrumentation replaced the server; later methods then count as `_OTHER`.
         """
         server.__class__ = _tracked(type(server), self)

@@ -1,4 +1,4 @@
-"""Certification authorities, and a recording that the calls of `cryptography` report to."""
+"""Certificate authorities, and the recording of `cryptography` operations."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -26,7 +26,7 @@ _USAGES = (
 
 
 class Authority:
-    """An issuer with its key and certificate, and what it makes."""
+    """An issuer with its key and certificate."""
 
     def __init__(self, name: str) -> None:
         self.key = ec.generate_private_key(ec.SECP256R1())
@@ -34,7 +34,7 @@ class Authority:
         self.certificate = self.sign(self.ca_builder())
 
     def builder(self, subject: x509.Name | None = None, *, since: int = -1, until: int = 1) -> x509.CertificateBuilder:
-        """A certificate without extensions; its validity in days from now."""
+        """A certificate without extensions; validity in days from now."""
         return (
             x509.CertificateBuilder()
             .subject_name(subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "subject")]))
@@ -86,7 +86,7 @@ def stranger() -> Authority:
 
 @pytest.fixture
 def instrumented(recording: Any, authority: Authority, stranger: Authority) -> Iterator[Any]:
-    """A recording that every call from now on reports to."""
+    """The recording of every call from now on."""
     CryptographyInstrumentor().instrument(metrics=recording.metrics)
     yield recording
     CryptographyInstrumentor().uninstrument()
@@ -96,7 +96,7 @@ def instrumented(recording: Any, authority: Authority, stranger: Authority) -> I
 
 @pytest.fixture
 def recorded(instrumented: Any) -> Callable[[], list[tuple[str, ...]]]:
-    """What was recorded: operation, outcome, then what there is of reason and type, once per operation."""
+    """Recorded operations: operation, outcome, and reason and type if any."""
 
     def read() -> list[tuple[str, ...]]:
         names = ("trust.certificate.operation", "trust.outcome", "error.type", "trust.certificate.type")

@@ -1,4 +1,4 @@
-"""What `cryptography` does with certificates is recorded without a call to the API, and is done as before."""
+"""Certificate operations of `cryptography` are measured without code, and work as before."""
 
 import gc
 import inspect
@@ -42,7 +42,7 @@ ENTRY_POINTS = (
 
 
 class TestIssuance:
-    def test_certificate_is_the_genuine_one(self, recorded: Recorded, authority: Any) -> None:
+    def test_certificate_is_unchanged(self, recorded: Recorded, authority: Any) -> None:
         certificate = authority.sign(authority.builder())
         assert type(certificate) is x509.Certificate
         assert x509.load_der_x509_certificate(certificate.public_bytes(Encoding.DER)) == certificate
@@ -63,7 +63,7 @@ class TestIssuance:
             (ExtendedKeyUsageOID.OCSP_SIGNING, "ocsp_signing"),
         ],
     )
-    def test_one_purpose_is_the_type(
+    def test_single_purpose_is_the_type(
         self, recorded: Recorded, authority: Any, purpose: x509.ObjectIdentifier, kind: str
     ) -> None:
         authority.sign(authority.tls_builder(purpose).add_extension(x509.BasicConstraints(False, None), critical=True))
@@ -81,25 +81,25 @@ class TestIssuance:
         authority.sign(authority.builder().add_extension(x509.ExtendedKeyUsage(purposes), critical=False))
         assert recorded() == [("issuance", "success")]
 
-    def test_both_purposes_of_tls_are_a_servers(self, recorded: Recorded, authority: Any) -> None:
+    def test_both_tls_purposes_are_a_server_certificate(self, recorded: Recorded, authority: Any) -> None:
         purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         authority.sign(authority.builder().add_extension(purposes, critical=False))
         assert recorded() == [("issuance", "success", "tls_server")]
 
-    def test_extension_that_cannot_be_read_gives_no_type(self, recorded: Recorded, authority: Any) -> None:
+    def test_malformed_extension_gives_no_type(self, recorded: Recorded, authority: Any) -> None:
         garbage = x509.UnrecognizedExtension(ExtensionOID.BASIC_CONSTRAINTS, b"garbage")
         certificate = authority.sign(authority.builder().add_extension(garbage, critical=False))
         assert recorded() == [("issuance", "success")]
         with pytest.raises(ValueError, match="parsing"):
             _ = certificate.extensions
 
-    def test_exception_passes_untouched(self, recorded: Recorded, authority: Any) -> None:
+    def test_exception_propagates_unchanged(self, recorded: Recorded, authority: Any) -> None:
         with pytest.raises(ValueError, match="must have a subject name") as raised:
             x509.CertificateBuilder().sign(authority.key, SHA256)
         assert raised.value.__context__ is None
         assert recorded() == [("issuance", "error", "ValueError")]
 
-    def test_method_of_the_class_called_with_its_object(self, recorded: Recorded, authority: Any) -> None:
+    def test_unbound_method_call(self, recorded: Recorded, authority: Any) -> None:
         x509.CertificateBuilder.sign(authority.builder(), private_key=authority.key, algorithm=SHA256)
         assert recorded() == [("issuance", "success")]
 
@@ -113,7 +113,7 @@ class TestIssuance:
         Builder(name, name, authority.key.public_key(), 1, start, end).sign(authority.key, SHA256)
         assert recorded() == [("issuance", "success")]
 
-    def test_threads_that_issue_at_once(self, recorded: Recorded, authority: Any) -> None:
+    def test_concurrent_threads(self, recorded: Recorded, authority: Any) -> None:
         def issue() -> None:
             for _ in range(25):
                 authority.sign(authority.builder())
@@ -198,7 +198,7 @@ class TestChain:
     @pytest.mark.parametrize(
         ("since", "until", "reason"), [(-9, -1, "expired"), (1, 9, "not_yet_valid"), (-1, 1, REFUSED)]
     )
-    def test_refusal_is_a_failure_whose_reason_is_what_the_dates_prove(
+    def test_reason_of_a_refusal_comes_from_the_dates(
         self, instrumented: Any, stranger: Any, authority: Any, since: int, until: int, reason: str, positional: bool
     ) -> None:
         leaf = authority.sign(authority.tls_builder(ExtendedKeyUsageOID.CLIENT_AUTH, since=since, until=until))
@@ -293,7 +293,7 @@ class TestDirectIssuer:
 
 
 class TestClasses:
-    def test_nothing_shows_that_they_are_measured(self, recording: Any) -> None:
+    def test_classes_look_unchanged(self, recording: Any) -> None:
         before = {owner: (inspect.signature(getattr(owner, name)), owner.__mro__) for owner, name in ENTRY_POINTS}
         CryptographyInstrumentor().instrument(metrics=recording.metrics)
         try:
@@ -306,7 +306,7 @@ class TestClasses:
         finally:
             CryptographyInstrumentor().uninstrument()
 
-    def test_uninstrumented_they_are_as_before(self, recording: Any, authority: Any) -> None:
+    def test_uninstrument_restores_the_methods(self, recording: Any, authority: Any) -> None:
         before = [vars(owner)[name] for owner, name in ENTRY_POINTS]
         instrumentor = CryptographyInstrumentor()
         for _ in range(2):
@@ -320,7 +320,7 @@ class TestClasses:
         authority.sign(authority.builder())
         assert recording.value("trust.certificate.operation.duration") == 2
 
-    def test_who_wrapped_them_in_turn_stays_and_ours_falls_silent(
+    def test_later_wrapper_is_kept_and_nothing_is_recorded(
         self, recording: Any, authority: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         calls: list[str] = []
@@ -337,7 +337,7 @@ class TestClasses:
         assert calls == ["theirs"]
         assert recording.labels("trust.certificate.operation.duration") == []
 
-    def test_what_a_version_lacks_or_does_not_let_be_wrapped_is_left_out(
+    def test_methods_that_are_missing_or_cannot_be_patched_are_skipped(
         self, recording: Any, authority: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         class Closed(type):
@@ -366,12 +366,12 @@ class TestClasses:
         ]
         assert {record.levelname for record in caplog.records} == {"DEBUG"}
 
-    def test_no_certificate_is_kept(self, recorded: Recorded, authority: Any) -> None:
+    def test_certificates_are_not_kept_in_memory(self, recorded: Recorded, authority: Any) -> None:
         leaf = authority.sign(authority.tls_builder(since=-9, until=-1))
         with pytest.raises(verification.VerificationError):
             authority.policy().build_server_verifier(SERVER).verify(leaf, [])
         gc.collect()
-        # This frame's own and the argument of the call.
+        # One reference in this frame, and one as the argument of the call.
         assert sys.getrefcount(leaf) == 2
 
 
@@ -387,7 +387,7 @@ CertificateBuilder(name, name, key.public_key(), 1, start, end).sign(key, None)
 
 
 class TestProcess:
-    def test_service_that_knows_nothing_of_it_is_measured(self, launched: Launched) -> None:
+    def test_service_without_code_changes_is_measured(self, launched: Launched) -> None:
         done = launched(_SERVICE, OTEL_METRICS_EXPORTER="console")
         assert (done.returncode, done.stderr) == (0, "")
         assert '"trust.certificate.operation": "issuance"' in done.stdout
@@ -396,7 +396,7 @@ class TestProcess:
         done = launched("import sys; print('cryptography' in sys.modules)", OTEL_METRICS_EXPORTER="none")
         assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
-    def test_what_is_imported_after_the_end_is_left_alone(self) -> None:
+    def test_module_imported_after_uninstrument_is_not_patched(self) -> None:
         program = (
             "from trust_otel.instrumentation.cryptography import CryptographyInstrumentor as Instrumentor\n"
             "Instrumentor().instrument(); Instrumentor().uninstrument()\n"
@@ -406,7 +406,7 @@ class TestProcess:
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
         assert (done.stdout, done.stderr) == ("function\n", "")
 
-    def test_what_was_imported_before_is_measured(self) -> None:
+    def test_module_imported_before_is_measured(self) -> None:
         program = _SERVICE.replace(
             "key, name =",
             """

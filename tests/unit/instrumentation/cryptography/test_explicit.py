@@ -1,4 +1,4 @@
-"""An operation that the service measures itself counts once, as the service said, however it runs."""
+"""An operation that the service measures itself counts once, with the values of the service."""
 
 import asyncio
 import contextvars
@@ -21,13 +21,13 @@ AUTOMATIC = ("issuance", "success")
 
 @pytest.fixture
 def issue(authority: Any) -> Callable[[], Any]:
-    """What is measured without code where nobody says otherwise."""
+    """An operation that is measured automatically."""
     return lambda: authority.sign(authority.builder())
 
 
 @pytest.fixture
 def operation(instrumented: Any) -> Any:
-    """An operation of the API, not yet begun."""
+    """An operation of the API, not started."""
     return instrumented.metrics.certificate_operation("issuance", certificate_type="DSC")
 
 
@@ -52,14 +52,14 @@ class TestBlock:
             issue()
         assert recorded() == [EXPLICIT]
 
-    def test_one_that_fails(self, recorded: Recorded, operation: Any, issue: Any) -> None:
+    def test_failed_operation(self, recorded: Recorded, operation: Any, issue: Any) -> None:
         with pytest.raises(LookupError), operation:  # noqa: PT012
             issue()
             raise LookupError
         issue()
         assert recorded() == [("issuance", "error", "LookupError", "DSC"), AUTOMATIC]
 
-    def test_within_another_both_count_and_the_automatic_one_does_not(
+    def test_nested_operations_both_count_and_the_automatic_one_does_not(
         self, instrumented: Any, recorded: Recorded, operation: Any, issue: Any
     ) -> None:
         with instrumented.metrics.certificate_operation("renewal"):
@@ -68,13 +68,15 @@ class TestBlock:
             issue()
         assert recorded() == [EXPLICIT, ("renewal", "success")]
 
-    def test_type_may_be_told_until_the_end(self, recorded: Recorded, operation: Any, issue: Any) -> None:
+    def test_type_can_be_set_until_the_end(self, recorded: Recorded, operation: Any, issue: Any) -> None:
         with operation as running:
             issue()
             running.certificate_type = "CSCA"
         assert recorded() == [("issuance", "success", "CSCA")]
 
-    def test_operation_on_something_else_hides_nothing(self, instrumented: Any, recorded: Recorded, issue: Any) -> None:
+    def test_other_operation_does_not_suppress_automatic_ones(
+        self, instrumented: Any, recorded: Recorded, issue: Any
+    ) -> None:
         with instrumented.metrics.document_processing("passport"):
             issue()
         assert recorded() == [AUTOMATIC]
@@ -92,13 +94,13 @@ class TestBlock:
         assert recorded()[0] == AUTOMATIC
 
     def test_operation_that_ends_in_another_context(self, recorded: Recorded, operation: Any, issue: Any) -> None:
-        """As a synchronous dependency of FastAPI, which begins and ends on threads of its own."""
+        """As a synchronous dependency of FastAPI, which starts and ends in other threads."""
         operation.__enter__()
         contextvars.Context().run(operation.__exit__, None, None, None)
         issue()
         assert recorded() == [AUTOMATIC, EXPLICIT]
 
-    def test_operation_that_ended_is_not_kept(self, instrumented: Any) -> None:
+    def test_finished_operation_is_not_kept_in_memory(self, instrumented: Any) -> None:
         operation = instrumented.metrics.certificate_operation("issuance")
         operation.__enter__()
         contextvars.Context().run(operation.__exit__, None, None, None)
@@ -116,7 +118,7 @@ class TestDecorator:
         issue()
         assert recorded() == [AUTOMATIC, EXPLICIT]
 
-    async def test_coroutines_that_overlap(self, recorded: Recorded, operation: Any, issue: Any) -> None:
+    async def test_overlapping_coroutines(self, recorded: Recorded, operation: Any, issue: Any) -> None:
         @operation
         async def told() -> None:
             await asyncio.sleep(0)
@@ -130,7 +132,7 @@ class TestDecorator:
         await asyncio.gather(told(), untold(), told(), untold())
         assert recorded() == [AUTOMATIC, AUTOMATIC, EXPLICIT, EXPLICIT]
 
-    def test_generator_hides_only_what_it_does_itself(self, recorded: Recorded, operation: Any, issue: Any) -> None:
+    def test_generator_suppresses_only_its_own_operations(self, recorded: Recorded, operation: Any, issue: Any) -> None:
         @operation
         def batch() -> Iterator[int]:
             for number in range(3):
@@ -142,7 +144,7 @@ class TestDecorator:
             issue()
         assert recorded() == [AUTOMATIC] * 3 + [EXPLICIT]
 
-    def test_generator_that_is_closed_early(self, recorded: Recorded, operation: Any, issue: Any) -> None:
+    def test_generator_closed_early(self, recorded: Recorded, operation: Any, issue: Any) -> None:
         @operation
         def batch() -> Iterator[int]:
             try:
@@ -157,7 +159,7 @@ class TestDecorator:
         issue()
         assert recorded() == [("issuance", "error", "GeneratorExit", "DSC"), AUTOMATIC, AUTOMATIC]
 
-    async def test_asynchronous_generator_hides_only_what_it_does_itself(
+    async def test_asynchronous_generator_suppresses_only_its_own_operations(
         self, recorded: Recorded, operation: Any, issue: Any
     ) -> None:
         @operation
@@ -185,7 +187,9 @@ class TestThreadsAndTasks:
             await asyncio.create_task(later())
         assert recorded() == [EXPLICIT]
 
-    async def test_task_that_outlives_it_counts_again(self, recorded: Recorded, operation: Any, issue: Any) -> None:
+    async def test_task_that_outlives_the_operation_counts_again(
+        self, recorded: Recorded, operation: Any, issue: Any
+    ) -> None:
         ended = asyncio.Event()
 
         async def later() -> None:
@@ -209,7 +213,7 @@ class TestThreadsAndTasks:
         assert recorded() == [AUTOMATIC, EXPLICIT]
 
     @pytest.mark.usefixtures("executors")
-    def test_thread_of_a_pool_is_part_of_it_only_for_its_task(
+    def test_pool_thread_is_part_of_the_operation_only_during_its_task(
         self, recorded: Recorded, operation: Any, issue: Any
     ) -> None:
         with ThreadPoolExecutor(1) as pool, operation:
@@ -224,7 +228,7 @@ class TestThreadsAndTasks:
         assert recorded() == [EXPLICIT]
 
     @pytest.mark.usefixtures("executors")
-    def test_what_a_pool_does_after_its_end_counts_again(self, recorded: Recorded, operation: Any, issue: Any) -> None:
+    def test_pool_task_after_the_end_counts_again(self, recorded: Recorded, operation: Any, issue: Any) -> None:
         ended = threading.Event()
 
         def later() -> None:
@@ -239,7 +243,7 @@ class TestThreadsAndTasks:
         assert recorded() == [AUTOMATIC, EXPLICIT]
 
     @pytest.mark.parametrize("module", ["service", "concurrent.futures.interpreter"])
-    def test_pool_that_pickles_gets_the_function_itself(
+    def test_pool_that_pickles_gets_the_original_function(
         self, instrumented: Any, operation: Any, monkeypatch: pytest.MonkeyPatch, module: str
     ) -> None:
         given = []
@@ -258,8 +262,8 @@ class TestThreadsAndTasks:
             ExecutorInstrumentor().uninstrument()
         assert (given == [int]) is (module == "concurrent.futures.interpreter")
 
-    def test_thread_of_its_own_is_not_part_of_it(self, recorded: Recorded, operation: Any, issue: Any) -> None:
-        """A thread does not inherit the context of who starts it, unless it is run in a copy."""
+    def test_new_thread_is_not_part_of_the_operation(self, recorded: Recorded, operation: Any, issue: Any) -> None:
+        """A thread does not inherit the context of its creator."""
         with operation:
             inherits = contextvars.copy_context()
             for target in (issue, lambda: inherits.run(issue)):

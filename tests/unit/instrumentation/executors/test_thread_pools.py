@@ -1,4 +1,4 @@
-"""Every `ThreadPoolExecutor` shows how busy it is, works as before and leaves nothing behind."""
+"""Thread pools are measured, work as before, and are not kept in memory."""
 
 import asyncio
 import gc
@@ -28,7 +28,7 @@ Launched = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def instrumented(recording: Any) -> Iterator[Any]:
-    """A recording that every pool made from now on reports to."""
+    """The recording of every pool created from now on."""
     ExecutorInstrumentor().instrument(metrics=recording.metrics)
     yield recording
     ExecutorInstrumentor().uninstrument()
@@ -36,20 +36,20 @@ def instrumented(recording: Any) -> Iterator[Any]:
 
 
 class Work:
-    """Tasks that go on until they are let go."""
+    """Tasks that run until they are released."""
 
     def __init__(self) -> None:
-        self.begun = threading.Semaphore(0)
+        self.started = threading.Semaphore(0)
         self.go_on = threading.Event()
 
     def __call__(self, result: object = None) -> object:
-        self.begun.release()
+        self.started.release()
         assert self.go_on.wait(30)
         return result
 
-    def await_begun(self, count: int) -> None:
+    def await_started(self, count: int) -> None:
         for _ in range(count):
-            assert self.begun.acquire(timeout=30)
+            assert self.started.acquire(timeout=30)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def work() -> Iterator[Work]:
 
 
 def state(recording: Any, name: str) -> tuple[float, float, float]:
-    """Active threads, most threads and queue of the pools of a name."""
+    """Active threads, maximum threads and queue size of the pools with a name."""
     pool = {"trust.executor.name": name}
     return (
         recording.value(THREADS, {**pool, "trust.executor.state": "active"}),
@@ -74,11 +74,11 @@ def names(recording: Any) -> set[str]:
 
 
 class TestState:
-    def test_tasks_run_and_wait(self, instrumented: Any, work: Work) -> None:
+    def test_active_and_queued_tasks(self, instrumented: Any, work: Work) -> None:
         with ThreadPoolExecutor(2, "signer") as pool:
             assert state(instrumented, "signer") == (0, 2, 0)
             futures = [pool.submit(work, number) for number in range(5)]
-            work.await_begun(2)
+            work.await_started(2)
             assert state(instrumented, "signer") == (2, 2, 3)
             work.go_on.set()
             assert [future.result() for future in futures] == [0, 1, 2, 3, 4]
@@ -87,7 +87,7 @@ class TestState:
     def test_fewer_tasks_than_threads(self, instrumented: Any, work: Work) -> None:
         with ThreadPoolExecutor(8, "signer") as pool:
             pool.submit(work)
-            work.await_begun(1)
+            work.await_started(1)
             assert state(instrumented, "signer") == (1, 8, 0)
             work.go_on.set()
 
@@ -98,15 +98,15 @@ class TestState:
     def test_map(self, instrumented: Any, work: Work) -> None:
         with ThreadPoolExecutor(1, "signer") as pool:
             results = pool.map(work, range(3))
-            work.await_begun(1)
+            work.await_started(1)
             assert state(instrumented, "signer") == (1, 1, 2)
             work.go_on.set()
             assert list(results) == [0, 1, 2]
 
-    def test_task_that_is_cancelled_leaves_the_queue(self, instrumented: Any, work: Work) -> None:
+    def test_cancelled_task_leaves_the_queue(self, instrumented: Any, work: Work) -> None:
         with ThreadPoolExecutor(1, "signer") as pool:
             running, first, second = (pool.submit(work) for _ in range(3))
-            work.await_begun(1)
+            work.await_started(1)
             assert first.cancel()
             assert first.cancel()
             assert not running.cancel()
@@ -144,10 +144,10 @@ class TestState:
             assert state(instrumented, "signer") == (0, 1, 0)
         assert [record.message for record in caplog.records] == ["Exception in initializer:"]
 
-    def test_shutdown_that_cancels(self, instrumented: Any, work: Work) -> None:
+    def test_shutdown_with_cancel_futures(self, instrumented: Any, work: Work) -> None:
         pool = ThreadPoolExecutor(1, "signer")
         futures = [pool.submit(work) for _ in range(4)]
-        work.await_begun(1)
+        work.await_started(1)
         pool.shutdown(wait=False, cancel_futures=True)
         assert state(instrumented, "signer") == (1, 1, 0)
         work.go_on.set()
@@ -155,10 +155,10 @@ class TestState:
         pool.shutdown()
         assert names(instrumented) == set()
 
-    def test_pool_that_is_shut_down_shows_until_its_work_is_done(self, instrumented: Any, work: Work) -> None:
+    def test_closed_pool_is_exported_until_its_work_is_done(self, instrumented: Any, work: Work) -> None:
         pool = ThreadPoolExecutor(1, "signer")
         future = pool.submit(work)
-        work.await_begun(1)
+        work.await_started(1)
         pool.shutdown(wait=False)
         assert state(instrumented, "signer") == (1, 1, 0)
         work.go_on.set()
@@ -168,9 +168,7 @@ class TestState:
         with pytest.raises(RuntimeError, match="after shutdown"):
             pool.submit(int)
 
-    def test_task_that_has_just_ended_is_neither_running_nor_waiting(
-        self, recording: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_finished_task_is_neither_active_nor_queued(self, recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         seen = []
         submit = ThreadPoolExecutor.submit
 
@@ -185,7 +183,7 @@ class TestState:
             with ThreadPoolExecutor(1, "signer") as pool:
                 work = Work()
                 pool.submit(work)
-                work.await_begun(1)
+                work.await_started(1)
                 work.go_on.set()
         finally:
             ExecutorInstrumentor().uninstrument()
@@ -242,9 +240,7 @@ class TestNames:
             (7.5, "default"),
         ],
     )
-    def test_name_is_the_prefix_without_what_tells_pools_of_one_kind_apart(
-        self, instrumented: Any, prefix: Any, name: str
-    ) -> None:
+    def test_name_is_the_thread_name_prefix_without_ids(self, instrumented: Any, prefix: Any, name: str) -> None:
         with ThreadPoolExecutor(3, thread_name_prefix=prefix):
             assert state(instrumented, name) == (0, 3, 0)
             assert names(instrumented) == {name}
@@ -253,7 +249,7 @@ class TestNames:
         with ThreadPoolExecutor(1, "9" * 1_000_000 + "x"):
             assert names(instrumented) == {"default"}
 
-    def test_prefix_that_cannot_be_read_is_the_services_own_business(self, recording: Any) -> None:
+    def test_prefix_that_raises_does_not_affect_the_service(self, recording: Any) -> None:
         class Prefix:
             def __str__(self) -> str:
                 raise ValueError
@@ -266,11 +262,11 @@ class TestNames:
             ExecutorInstrumentor().uninstrument()
         assert recording.dropped() == {"internal_error": 1}
 
-    def test_unnamed_pools_add_up(self, instrumented: Any, work: Work) -> None:
+    def test_unnamed_pools_are_summed(self, instrumented: Any, work: Work) -> None:
         pools = [ThreadPoolExecutor(1) for _ in range(30)]
         for pool in pools:
             pool.submit(work)
-        work.await_begun(30)
+        work.await_started(30)
         pools[0].submit(int)
         assert names(instrumented) == {"default"}
         assert state(instrumented, "default") == (30, 30, 1)
@@ -278,14 +274,14 @@ class TestNames:
         for pool in pools:
             pool.shutdown()
 
-    def test_pools_of_one_name_add_up(self, instrumented: Any) -> None:
+    def test_pools_with_the_same_name_are_summed(self, instrumented: Any) -> None:
         with ThreadPoolExecutor(2, "signer-1"), ThreadPoolExecutor(3, "signer-2"), ThreadPoolExecutor(4, "mail"):
             assert state(instrumented, "signer") == (0, 5, 0)
             assert state(instrumented, "mail") == (0, 4, 0)
 
     async def test_pool_of_the_event_loop(self, instrumented: Any, work: Work) -> None:
         future = asyncio.get_running_loop().run_in_executor(None, work)
-        await asyncio.to_thread(work.await_begun, 1)
+        await asyncio.to_thread(work.await_started, 1)
         active, most, queued = state(instrumented, "asyncio")
         assert (active, queued) == (1, 0)
         assert most > 1
@@ -308,9 +304,8 @@ class TestNames:
             server.start()
             try:
                 with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                    method: Any = channel.unary_unary("/test.Echo/Call")
-                    call = method.future(b"x")
-                    work.await_begun(1)
+                    call = channel.unary_unary("/test.Echo/Call").future(b"x")
+                    work.await_started(1)
                     assert state(instrumented, "grpc-server")[:2] == (1, 2)
                     work.go_on.set()
                     assert call.result(30) == b"x"
@@ -318,13 +313,13 @@ class TestNames:
                 server.stop(None).wait()
 
 
-class TestLikeBefore:
-    def test_arguments_of_any_name_reach_the_task(self, instrumented: Any) -> None:
+class TestTransparency:
+    def test_keyword_arguments_of_any_name_reach_the_task(self, instrumented: Any) -> None:
         with ThreadPoolExecutor(1) as pool:
             given = {"self": 1, "fn": 2, "executor": 3, "wrapped": 4, "args": 5, "kwargs": 6, "function": 7}
             assert pool.submit(lambda *args, **kwargs: (args, kwargs), 1, 2, **given).result() == ((1, 2), given)
 
-    def test_wrong_calls_fail_as_ever(self, instrumented: Any) -> None:
+    def test_wrong_calls_raise_the_original_error(self, instrumented: Any) -> None:
         with pytest.raises(ValueError, match="max_workers must be greater than 0"):
             ThreadPoolExecutor(0)
         with pytest.raises(TypeError):
@@ -336,7 +331,7 @@ class TestLikeBefore:
                 pool.submit(1).result()  # type: ignore[arg-type]
             assert state(instrumented, "signer") == (0, 1, 0)
 
-    def test_signatures_stay(self, recording: Any) -> None:
+    def test_signatures_are_unchanged(self, recording: Any) -> None:
         methods = ("__init__", "submit", "shutdown")
         before = [inspect.signature(getattr(ThreadPoolExecutor, name)) for name in methods]
         ExecutorInstrumentor().instrument(metrics=recording.metrics)
@@ -345,7 +340,7 @@ class TestLikeBefore:
         finally:
             ExecutorInstrumentor().uninstrument()
 
-    def test_subclass_with_ways_of_its_own(self, instrumented: Any, work: Work) -> None:
+    def test_subclass_with_its_own_submit(self, instrumented: Any, work: Work) -> None:
         class Pool(ThreadPoolExecutor):
             __hash__ = None  # type: ignore[assignment]
 
@@ -360,12 +355,12 @@ class TestLikeBefore:
 
         with Pool() as first, Pool() as second:
             futures = [pool.submit(number) for number, pool in enumerate((first, first, first, second))]
-            work.await_begun(3)
+            work.await_started(3)
             assert state(instrumented, "own") == (3, 4, 1)
             work.go_on.set()
             assert [future.result() for future in futures] == [0, 1, 2, 3]
 
-    def test_pool_that_was_made_before_works_unseen(self, recording: Any) -> None:
+    def test_pool_created_before_works_and_is_not_measured(self, recording: Any) -> None:
         with ThreadPoolExecutor(1, "signer") as pool:
             ExecutorInstrumentor().instrument(metrics=recording.metrics)
             try:
@@ -376,7 +371,7 @@ class TestLikeBefore:
 
 
 class TestMemory:
-    def test_pool_that_is_forgotten_disappears(self, instrumented: Any) -> None:
+    def test_deleted_pool_has_no_series(self, instrumented: Any) -> None:
         pool = ThreadPoolExecutor(1, "signer")
         pool.submit(int).result()
         assert names(instrumented) == {"signer"}
@@ -389,7 +384,7 @@ class TestMemory:
     def test_work_outlives_its_pool(self, instrumented: Any, work: Work) -> None:
         pool = ThreadPoolExecutor(1, "signer")
         futures = [pool.submit(work, number) for number in range(3)]
-        work.await_begun(1)
+        work.await_started(1)
         del pool
         gc.collect()
         assert names(instrumented) == set()
@@ -417,7 +412,7 @@ class TestMemory:
 
 
 class TestUninstrument:
-    def test_everything_is_as_before(self, recording: Any) -> None:
+    def test_originals_are_restored(self, recording: Any) -> None:
         methods = ("__init__", "submit", "shutdown")
         before = [vars(ThreadPoolExecutor)[name] for name in methods]
         for _ in range(2):
@@ -427,11 +422,11 @@ class TestUninstrument:
             ExecutorInstrumentor().uninstrument()
             assert [vars(ThreadPoolExecutor)[name] for name in methods] == before
 
-    def test_tasks_under_way_end_well(self, recording: Any, work: Work, caplog: pytest.LogCaptureFixture) -> None:
+    def test_running_tasks_finish(self, recording: Any, work: Work, caplog: pytest.LogCaptureFixture) -> None:
         ExecutorInstrumentor().instrument(metrics=recording.metrics)
         with caplog.at_level(logging.DEBUG), ThreadPoolExecutor(1, "signer") as pool:
             futures = [pool.submit(work, number) for number in range(3)]
-            work.await_begun(1)
+            work.await_started(1)
             ExecutorInstrumentor().uninstrument()
             assert names(recording) == set()
             assert futures[2].cancel()
@@ -440,7 +435,7 @@ class TestUninstrument:
             assert pool.submit(int, "7").result() == 7
         assert caplog.records == []
 
-    def test_who_wrapped_it_in_turn_stays_and_ours_falls_silent(
+    def test_later_wrapper_is_kept_and_nothing_is_recorded(
         self, recording: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         calls: list[str] = []
@@ -472,11 +467,11 @@ made = []
 metrics = TrustServiceMetrics()
 recorder_of(metrics).executors.observe_executors = made.append
 ExecutorInstrumentor().instrument(metrics=metrics)
-begun, go_on = threading.Event(), threading.Event()
+started, go_on = threading.Event(), threading.Event()
 pool, idle = ThreadPoolExecutor(1, "busy"), ThreadPoolExecutor(1, "idle")
-pool.submit(lambda: (begun.set(), go_on.wait(30)))
+pool.submit(lambda: (started.set(), go_on.wait(30)))
 waiting = pool.submit(int)
-begun.wait(30)
+started.wait(30)
 child = os.fork()
 if child == 0:
     assert idle.submit(int, "7").result(30) == 7
@@ -503,7 +498,7 @@ pool.submit(int).result()
 
 class TestProcess:
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-    def test_child_has_none_of_its_parents_work(self) -> None:
+    def test_child_process_has_no_work_of_its_parent(self) -> None:
         done = subprocess.run([sys.executable, "-c", _FORK], capture_output=True, text=True, timeout=60, check=True)
         assert done.stdout.splitlines() == [
             "[('busy', 0, 1, 0), ('idle', 0, 1, 0)]",
@@ -511,12 +506,12 @@ class TestProcess:
         ]
         assert done.stderr == ""
 
-    def test_service_that_knows_nothing_of_it_is_measured(self, launched: Launched) -> None:
+    def test_service_without_code_changes_is_measured(self, launched: Launched) -> None:
         done = launched(_SERVICE, OTEL_METRICS_EXPORTER="console")
         assert (done.returncode, done.stderr) == (0, "")
         assert '"trust.executor.name": "signer"' in done.stdout
 
-    def test_neither_anyio_nor_cryptography_is_needed(self) -> None:
+    def test_anyio_and_cryptography_are_optional(self) -> None:
         program = (
             "import sys; import trust_otel.instrumentation.executors; "
             "print(sorted({'anyio', 'cryptography', 'starlette'} & sys.modules.keys()))"

@@ -1,4 +1,4 @@
-"""Real servers and clients on loopback, and what was recorded about them."""
+"""Reads recorded gRPC metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trust_otel.metrics import TrustServiceMetrics
 
 
 class Recorded:
-    """What the metrics say now."""
+    """The metrics now."""
 
     def __init__(self, reader: InMemoryMetricReader) -> None:
         self._reader = reader
@@ -25,7 +25,7 @@ class Recorded:
         return points(self._reader, name)
 
     def calls(self, side: str) -> dict[tuple[Any, ...], int]:
-        """(method, type, status, error type): number of calls that ended."""
+        """Number of finished calls by method, type, status and error type."""
         return {
             (
                 point.attributes["rpc.method"],
@@ -37,15 +37,15 @@ class Recorded:
         }
 
     def longest(self, side: str) -> float:
-        """Seconds of the longest call."""
+        """Duration of the longest call in seconds."""
         return max(point.max for point in self._points(f"rpc.{side}.call.duration"))
 
     def active(self, side: str) -> int:
-        """Calls that have not ended."""
+        """Number of active calls."""
         return sum(point.value for point in self._points(f"trust.rpc.{side}.active_calls"))
 
     def messages(self, side: str) -> dict[str, int]:
-        """Direction: number of messages."""
+        """Number of messages by direction."""
         counts: dict[str, int] = {}
         for point in self._points(f"trust.rpc.{side}.messages"):
             direction = point.attributes["trust.rpc.message.direction"]
@@ -53,7 +53,7 @@ class Recorded:
         return counts
 
     def lost(self) -> int:
-        """What the metrics themselves dropped."""
+        """Value of `trust.otel.dropped`."""
         return sum(point.value for point in self._points("trust.otel.dropped"))
 
 
@@ -88,7 +88,7 @@ def instrumentor(metrics: TrustServiceMetrics) -> Iterator[GrpcInstrumentor]:
 
 @pytest.fixture
 def settled(recorded: Recorded) -> Callable[..., None]:
-    """Waits until no call is active and as many ended as expected: gRPC ends calls on threads of its own."""
+    """Waits until no call is active and the expected number has ended: gRPC ends calls in its own threads."""
 
     def wait(server: int | None = None, client: int | None = None) -> None:
         deadline = time.monotonic() + 10

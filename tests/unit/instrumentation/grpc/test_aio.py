@@ -26,7 +26,7 @@ registering = pytest.mark.skipif(
 
 
 class Service:
-    """A handler for each way in which a call can go, in each style in which one can write it."""
+    """A handler for each outcome of a call, in each style of handler."""
 
     def __init__(self) -> None:
         self.entered = asyncio.Semaphore(0)
@@ -217,7 +217,7 @@ async def running(*, client_interceptors: Any = None, registered: bool = False, 
         service.release.set()
         service.thread_release.set()
         await server.stop(None)
-        # Its threads may still have to hand something to the event loop.
+        # Its threads may still use the event loop.
         await asyncio.to_thread(pool.shutdown)
 
 
@@ -230,7 +230,7 @@ def settle(settled: Any) -> Any:
 
 
 def both(recorded: Any, *expected: Any) -> None:
-    """What server and client have to agree on, except for the class of the server's exception."""
+    """Assert the same calls on server and client, except for the class of the server's exception."""
     assert recorded.calls("server") == {expected: 1}
     method, kind, status, _error = expected
     assert recorded.calls("client") == {(method, kind, status, None if status == "OK" else status): 1}
@@ -238,7 +238,7 @@ def both(recorded: Any, *expected: Any) -> None:
 
 @pytest.mark.parametrize("registered", [False, pytest.param(True, marks=registering)])
 @pytest.mark.parametrize("method", ["echo", "sync_echo"])
-async def test_unary_call_is_one_ok_with_a_message_each_way(
+async def test_unary_call_counts_one_message_in_each_direction(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any, method: str, registered: bool
 ) -> None:
     async with running(registered=registered) as (_service, client, _server):
@@ -259,7 +259,7 @@ async def test_unary_call_is_one_ok_with_a_message_each_way(
         ("nothing", "UNKNOWN", "TypeError"),
     ],
 )
-async def test_failed_unary_call_has_its_real_status(
+async def test_failed_unary_call_has_its_status(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any, prefix: str, method: str, status: str, error: str
 ) -> None:
     async with running() as (_service, client, _server):
@@ -275,7 +275,7 @@ async def test_failed_unary_call_has_its_real_status(
     assert recorded.messages("client") == {"sent": 1}
 
 
-async def test_request_that_cannot_be_read_is_unknown(
+async def test_request_that_cannot_be_deserialized_is_unknown(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any
 ) -> None:
     async with running() as (_service, client, _server):
@@ -332,7 +332,7 @@ async def test_server_stream_counts_every_response(
 
 
 @pytest.mark.parametrize("method", ["count_then_fail", "count_by_writing_then_fail", "sync_count_then_fail"])
-async def test_stream_that_fails_counts_what_was_sent_before(
+async def test_failed_stream_counts_the_messages_sent_before(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any, method: str
 ) -> None:
     async with running() as (_service, client, _server):
@@ -345,7 +345,7 @@ async def test_stream_that_fails_counts_what_was_sent_before(
 
 
 @pytest.mark.parametrize("method", ["chat", "chat_by_reading", "sync_chat"])
-async def test_bidi_stream_counts_both_ways(
+async def test_bidi_stream_counts_messages_in_both_directions(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any, method: str
 ) -> None:
     async with running() as (_service, client, _server):
@@ -357,7 +357,7 @@ async def test_bidi_stream_counts_both_ways(
     assert recorded.messages("client") == {"received": 6, "sent": 3}
 
 
-async def test_unknown_methods_are_one_series(instrumentor: GrpcInstrumentor, recorded: Any, settle: Any) -> None:
+async def test_unknown_methods_share_one_series(instrumentor: GrpcInstrumentor, recorded: Any, settle: Any) -> None:
     async with running() as (_service, client, _server):
         for number in range(50):
             with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -368,7 +368,7 @@ async def test_unknown_methods_are_one_series(instrumentor: GrpcInstrumentor, re
 
 
 class _Refuse(grpc.aio.ServerInterceptor):
-    """Answers in place of the service, without asking whether it has the method."""
+    """Refuses every call before the method is looked up."""
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         async def abort(request: Any, context: Any) -> None:
@@ -382,7 +382,7 @@ class _Break(grpc.aio.ServerInterceptor):
         raise LookupError("no such tenant")
 
 
-async def test_call_that_an_interceptor_refuses_is_counted(
+async def test_call_refused_by_an_interceptor_is_counted(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any
 ) -> None:
     async with running(interceptors=(_Refuse(),)) as (_service, client, _server):
@@ -396,7 +396,9 @@ async def test_call_that_an_interceptor_refuses_is_counted(
     }
 
 
-async def test_interceptor_that_raises_is_unknown(instrumentor: GrpcInstrumentor, recorded: Any, settle: Any) -> None:
+async def test_exception_in_an_interceptor_is_unknown(
+    instrumentor: GrpcInstrumentor, recorded: Any, settle: Any
+) -> None:
     async with running(interceptors=[_Break()]) as (_service, client, _server):
         with pytest.raises(grpc.aio.AioRpcError):
             await client.unary("echo")(b"")
@@ -405,7 +407,7 @@ async def test_interceptor_that_raises_is_unknown(instrumentor: GrpcInstrumentor
 
 
 @pytest.mark.parametrize("method", ["wait", "sync_wait"])
-async def test_deadline_that_passes_is_seen_by_both_sides(
+async def test_exceeded_deadline_is_recorded_on_both_sides(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any, method: str
 ) -> None:
     async with running() as (_service, client, _server):
@@ -427,7 +429,7 @@ async def test_deadline_that_passes_is_seen_by_both_sides(
         ),
     ],
 )
-async def test_call_that_is_cancelled_ends_at_once_on_both_sides(
+async def test_cancelled_call_ends_immediately_on_both_sides(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any, method: str
 ) -> None:
     async with running() as (service, client, _server):
@@ -441,16 +443,14 @@ async def test_call_that_is_cancelled_ends_at_once_on_both_sides(
     both(recorded, f"{SERVICE}/{method}", "unary", "CANCELLED", "CANCELLED")
 
 
-async def test_call_that_is_cancelled_before_it_was_sent_ends(
-    instrumentor: GrpcInstrumentor, recorded: Any, settle: Any
-) -> None:
+async def test_call_cancelled_before_sending_ends(instrumentor: GrpcInstrumentor, recorded: Any, settle: Any) -> None:
     async with running() as (_service, client, _server):
         assert client.unary("echo")(b"").cancel()
         await settle(None, 1)
     assert recorded.calls("client") == {(f"{SERVICE}/echo", "unary", "CANCELLED", "CANCELLED"): 1}
 
 
-async def test_task_that_is_cancelled_ends_its_call(instrumentor: GrpcInstrumentor, recorded: Any, settle: Any) -> None:
+async def test_cancelled_task_ends_its_call(instrumentor: GrpcInstrumentor, recorded: Any, settle: Any) -> None:
     async with running() as (_service, client, _server):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(client.unary("wait")(b""), 0.2)
@@ -459,7 +459,7 @@ async def test_task_that_is_cancelled_ends_its_call(instrumentor: GrpcInstrument
 
 
 @pytest.mark.parametrize("method", ["count_then_wait", "count_by_writing_then_wait", "sync_count_then_wait"])
-async def test_stream_that_is_cancelled_counts_what_was_sent_before(
+async def test_cancelled_stream_counts_the_messages_sent_before(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any, method: str
 ) -> None:
     async with running() as (service, client, _server):
@@ -478,7 +478,7 @@ class _PassStreams(grpc.aio.UnaryStreamClientInterceptor):
         return await continuation(client_call_details, request)
 
 
-async def _cancels_what_nobody_keeps(client: Client, reads: int) -> bool:
+async def _cancels_abandoned_streams(client: Client, reads: int) -> bool:
     call = client.server_stream("endless")(b"")
     for _ in range(reads):
         await call.read()
@@ -493,16 +493,16 @@ async def _cancels_what_nobody_keeps(client: Client, reads: int) -> bool:
 
 @pytest.mark.parametrize("interceptors", [None, [_PassStreams()]])
 @pytest.mark.parametrize("reads", [0, 1])
-async def test_stream_of_which_nobody_keeps_the_call_is_treated_as_grpc_treats_it(
+async def test_abandoned_stream_behaves_as_without_instrumentation(
     metrics: Any, recorded: Any, settle: Any, reads: int, interceptors: Any
 ) -> None:
     async with running(client_interceptors=interceptors) as (_service, client, _server):
-        cancels = await _cancels_what_nobody_keeps(client, reads)  # not every version of gRPC does
+        cancels = await _cancels_abandoned_streams(client, reads)  # depends on the version of gRPC
     instrumentor = GrpcInstrumentor()
     instrumentor.instrument(metrics=metrics)
     try:
         async with running(client_interceptors=interceptors) as (_service, client, _server):
-            assert await _cancels_what_nobody_keeps(client, reads) == cancels
+            assert await _cancels_abandoned_streams(client, reads) == cancels
             if cancels:
                 await settle(1, 1)
         await settle(1, 1)
@@ -529,7 +529,7 @@ async def test_calls_without_a_server_are_unavailable_and_send_nothing(
     assert recorded.messages("client") == {}
 
 
-async def test_call_on_a_closed_channel_raises_as_ever_and_ends(
+async def test_call_on_a_closed_channel_raises_the_original_error(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any
 ) -> None:
     channel = grpc.aio.insecure_channel("127.0.0.1:1")
@@ -561,7 +561,7 @@ async def test_calls_over_the_limit_are_resource_exhausted(
 
 
 @pytest.mark.parametrize("method", ["wait", "sync_wait"])
-async def test_server_that_stops_ends_the_calls_that_it_cuts_off(
+async def test_server_stop_ends_running_calls(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any, method: str
 ) -> None:
     async with running() as (service, client, server):
@@ -575,9 +575,7 @@ async def test_server_that_stops_ends_the_calls_that_it_cuts_off(
     assert recorded.calls("server") == {(f"{SERVICE}/{method}", "unary", "CANCELLED", "CANCELLED"): 3}
 
 
-async def test_calls_are_the_objects_that_grpc_makes(
-    instrumentor: GrpcInstrumentor, recorded: Any, settle: Any
-) -> None:
+async def test_calls_are_the_objects_of_grpc(instrumentor: GrpcInstrumentor, recorded: Any, settle: Any) -> None:
     async with running() as (_service, client, _server):
         call = client.unary("echo")(b"x", timeout=5)
         assert type(call) is cast(Any, grpc.aio)._call.UnaryUnaryCall
@@ -588,7 +586,7 @@ async def test_calls_are_the_objects_that_grpc_makes(
         await client.channel.channel_ready()
 
 
-async def test_interceptors_of_the_service_see_the_calls_they_are_used_to(
+async def test_interceptors_of_the_service_receive_the_original_calls(
     instrumentor: GrpcInstrumentor, recorded: Any, settle: Any
 ) -> None:
     seen: list[bytes] = []
@@ -613,7 +611,7 @@ async def test_interceptors_of_the_service_see_the_calls_they_are_used_to(
 
 
 @pytest.mark.parametrize("ours_first", [True, False])
-async def test_calls_are_measured_once_beside_the_spans_of_upstream(
+async def test_calls_are_measured_once_with_upstream_spans(
     metrics: Any, recorded: Any, settle: Any, ours_first: bool
 ) -> None:
     from opentelemetry.instrumentation.grpc import GrpcAioInstrumentorClient, GrpcAioInstrumentorServer
@@ -651,7 +649,7 @@ async def test_calls_are_measured_once_beside_the_spans_of_upstream(
     assert len(exporter.get_finished_spans()) == 6
 
 
-async def test_uninstrument_silences_what_still_runs(metrics: Any, recorded: Any) -> None:
+async def test_uninstrument_stops_recording_for_existing_servers_and_channels(metrics: Any, recorded: Any) -> None:
     instrumentor = GrpcInstrumentor()
     instrumentor.instrument(metrics=metrics)
     async with running() as (_service, client, _server):

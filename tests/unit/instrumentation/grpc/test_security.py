@@ -1,4 +1,4 @@
-"""What the ends of real calls say of authentication, authorisation, rate limits and threats, on each kind of server."""
+"""Security events from the status of real calls, on each kind of server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Act = Callable[[], object]
 
 
 class Served:
-    """A server, which acts before it ends a call with the status that the request names."""
+    """A server that calls `act`, then ends the call with the status in the request."""
 
     def __init__(self, kind: str, act: Act, **options: Any) -> None:
         self.kind = kind
@@ -51,7 +51,7 @@ class Served:
 
     @contextmanager
     def running(self, recording: Any, credentials: Any = None) -> Iterator[int]:
-        """Its port; at the end it waits until every call has ended, because a stop would cancel them."""
+        """The port; waits at the end until every call has ended, because stopping would cancel them."""
         run = self._sync if self.kind == "sync" else self._aio
         with run(credentials) as port:
             yield port
@@ -70,7 +70,7 @@ class Served:
         return b""
 
     def _stream(self, request: bytes, context: Any) -> Iterator[bytes]:
-        # First, because gRPC's aio server cannot abort while it sends a message of a sync handler.
+        # Abort first: gRPC's aio server cannot abort while it sends a message of a sync handler.
         yield self._unary(request, context)
         yield b""
 
@@ -99,7 +99,7 @@ class Served:
 
     @contextmanager
     def _aio(self, credentials: Any) -> Iterator[int]:
-        """On an event loop and a thread of its own, so that the tests are the same."""
+        """Run an event loop in another thread, so that both kinds of servers share the tests."""
         started: futures.Future[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = futures.Future()
 
         async def serve() -> None:
@@ -122,7 +122,7 @@ class Served:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for what gRPC does on threads of its own."""
+    """Wait for a condition that gRPC's threads cause."""
     deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline
@@ -137,7 +137,7 @@ def _bind(server: Any, credentials: Any) -> int:
 
 @pytest.fixture
 def watched(record: Callable[..., Any]) -> Iterator[Any]:
-    """A recording that shows an address from its first failure on."""
+    """A recording that exports an address at its first failure."""
     recording = record(offender_threshold=1)
     GrpcInstrumentor().instrument(metrics=recording.metrics)
     yield recording
@@ -146,7 +146,7 @@ def watched(record: Callable[..., Any]) -> Iterator[Any]:
 
 @pytest.fixture(params=["sync", "aio", "sync handlers on aio"])
 def serve(request: pytest.FixtureRequest) -> Callable[..., Served]:
-    """Makes a server of each kind."""
+    """Creates a server of each kind."""
 
     def make(act: Act = lambda: None, **options: Any) -> Served:
         return Served(request.param, act, **options)
@@ -160,7 +160,7 @@ def method(request: pytest.FixtureRequest) -> str:
 
 
 def call(port: int, method: str, status: str = "OK", metadata: Any = ()) -> None:
-    """Make a call, which ends with this status."""
+    """Make a call that ends with this status."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         _call(channel, method, status, metadata)
 
@@ -177,7 +177,7 @@ def _call(channel: Any, method: str, status: str, metadata: Any) -> None:
 
 
 def counted(recording: Any) -> dict[str, float]:
-    """How much was counted of each kind."""
+    """The value of each counter above 0."""
     found = {name: recording.value(name) for name in (ATTEMPTS, DECISIONS, LIMITED, MATCHES)}
     return {name: number for name, number in found.items() if number}
 
@@ -201,7 +201,7 @@ def test_refusal_counts_once(watched: Any, serve: Any, method: str, status: str,
 
 
 @pytest.mark.parametrize("status", ["OK", "NOT_FOUND", "INVALID_ARGUMENT", "UNAVAILABLE", "INTERNAL", "CANCELLED"])
-def test_no_other_end_says_anything(watched: Any, serve: Any, status: str) -> None:
+def test_other_statuses_count_nothing(watched: Any, serve: Any, status: str) -> None:
     with serve().running(watched) as port:
         call(port, "Unary", status, TOKEN)
     assert counted(watched) == {}
@@ -268,7 +268,7 @@ def _certificate() -> tuple[bytes, bytes]:
         ("success", "PERMISSION_DENIED", {ATTEMPTS: 1, DECISIONS: 1}),
     ],
 )
-def test_what_the_service_records_itself_does_not_count_again(
+def test_event_that_the_service_records_is_not_counted_again(
     watched: Any, serve: Any, method: str, tell: str, status: str, expected: dict[str, float]
 ) -> None:
     metrics = watched.metrics
@@ -287,8 +287,8 @@ def test_what_the_service_records_itself_does_not_count_again(
 
 
 @pytest.mark.parametrize("kind", ["sync", "aio", "sync handlers on aio"])
-def test_calls_at_the_same_time_are_told_apart(watched: Any, kind: str) -> None:
-    """Of two calls that are answered at once, one is told; the other still counts."""
+def test_concurrent_calls_are_independent(watched: Any, kind: str) -> None:
+    """Of two concurrent calls, the service records one itself; the other is still counted."""
     both, turn, arrived = threading.Barrier(2), iter(("told", "silent")), asyncio.Event()
 
     def tell(which: str) -> None:
@@ -316,7 +316,7 @@ def test_calls_at_the_same_time_are_told_apart(watched: Any, kind: str) -> None:
     assert sorted(labels["trust.auth.method"] for labels in watched.labels(ATTEMPTS)) == ["password", "token"]
 
 
-def test_what_runs_on_after_the_call_has_no_client(watched: Any, serve: Any) -> None:
+def test_task_that_outlives_the_call_has_no_client_address(watched: Any, serve: Any) -> None:
     go, done = threading.Event(), threading.Event()
 
     def later() -> None:
@@ -335,10 +335,8 @@ def test_what_runs_on_after_the_call_has_no_client(watched: Any, serve: Any) -> 
     assert watched.series(OFFENDERS) == []
 
 
-def test_listed_client_matches_once_for_each_call_and_feed(watched: Any, serve: Any, method: str) -> None:
-    recorder_of(watched.metrics).security.use_feeds(
-        lambda address: ("blocklist", "tor") if address == "127.0.0.1" else ()
-    )
+def test_listed_client_counts_once_per_call_and_feed(watched: Any, serve: Any, method: str) -> None:
+    recorder_of(watched.metrics).security.use_feeds({"127.0.0.1": ("blocklist", "tor")}.get)
     recorder_of(watched.metrics).security.use_countries(lambda address: "DE")
     with serve(lambda: watched.metrics.record_threat_match("tor")).running(watched) as port:
         call(port, method)
@@ -348,7 +346,7 @@ def test_listed_client_matches_once_for_each_call_and_feed(watched: Any, serve: 
     ]
 
 
-def test_trusted_proxy_says_who_the_client_is(
+def test_client_address_comes_from_a_trusted_proxy(
     record: Callable[..., Any], serve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRUST_OTEL_TRUSTED_PROXIES", "127.0.0.0/8")
@@ -363,8 +361,8 @@ def test_trusted_proxy_says_who_the_client_is(
     assert recording.labels(OFFENDERS) == [{"client.address": "198.51.100.7"}]
 
 
-def test_limit_of_concurrent_calls_is_no_rate_limit(watched: Any) -> None:
-    """The server is full, whoever asks; the service refused nobody."""
+def test_limit_of_concurrent_calls_is_not_a_rate_limit(watched: Any) -> None:
+    """The limit applies to all clients; the service refused no particular one."""
     entered, release = threading.Event(), threading.Event()
 
     def act() -> None:
@@ -411,7 +409,7 @@ class _AioRefuse(grpc.aio.ServerInterceptor):
 
 
 @pytest.mark.parametrize("told", [False, True])
-def test_interceptor_of_the_service_refuses_as_the_service_does(watched: Any, serve: Any, told: bool) -> None:
+def test_refusal_by_an_interceptor_counts_like_one_by_the_service(watched: Any, serve: Any, told: bool) -> None:
     def act() -> None:
         if told:
             watched.metrics.record_rate_limited("own")
@@ -439,7 +437,7 @@ def test_interceptor_of_the_service_refuses_as_the_service_does(watched: Any, se
         ("unknown", None),
     ],
 )
-def test_address_of_a_peer(peer: str, address: str | None) -> None:
+def test_peer_address(peer: str, address: str | None) -> None:
     assert peer_address(peer) == address
 
 

@@ -24,7 +24,7 @@ registering = pytest.mark.skipif(
 
 
 class Service:
-    """A handler for each way in which a call can go."""
+    """A handler for each outcome of a call."""
 
     def __init__(self) -> None:
         self.release = threading.Event()
@@ -155,14 +155,14 @@ def running(service: Service, *, workers: int = 8, registered: bool = False, **o
 
 
 def both(recorded: Any, *expected: Any) -> None:
-    """What server and client have to agree on, except for the class of the server's exception."""
+    """Assert the same calls on server and client, except for the class of the server's exception."""
     assert recorded.calls("server") == {expected: 1}
     method, kind, status, _error = expected
     assert recorded.calls("client") == {(method, kind, status, None if status == "OK" else status): 1}
 
 
 @pytest.mark.parametrize("registered", [False, pytest.param(True, marks=registering)])
-def test_unary_call_is_one_ok_with_a_message_each_way(
+def test_unary_call_counts_one_message_in_each_direction(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service, registered: bool
 ) -> None:
     with running(service, registered=registered) as (_server, client):
@@ -183,7 +183,7 @@ def test_unary_call_is_one_ok_with_a_message_each_way(
         ("nothing", "INTERNAL", "TypeError"),
     ],
 )
-def test_failed_unary_call_has_its_real_status(
+def test_failed_unary_call_has_its_status(
     instrumentor: GrpcInstrumentor,
     recorded: Any,
     settled: Any,
@@ -206,7 +206,7 @@ def test_failed_unary_call_has_its_real_status(
     assert recorded.messages("client") == {"sent": 1}
 
 
-def test_request_that_cannot_be_read_is_internal(
+def test_request_that_cannot_be_deserialized_is_internal(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service) as (_server, client):
@@ -228,7 +228,7 @@ def test_client_stream_counts_every_request(
     assert recorded.messages("client") == {"received": 1, "sent": 3}
 
 
-def test_server_counts_only_the_requests_that_the_handler_took(
+def test_server_counts_only_requests_that_the_handler_read(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service) as (_server, client):
@@ -265,7 +265,7 @@ def test_stream_without_a_response_is_ok(
         ("count_then_abort", 1, "OUT_OF_RANGE", "OUT_OF_RANGE"),
     ],
 )
-def test_stream_that_fails_counts_what_was_sent_before(
+def test_failed_stream_counts_the_messages_sent_before(
     instrumentor: GrpcInstrumentor,
     recorded: Any,
     settled: Any,
@@ -284,7 +284,7 @@ def test_stream_that_fails_counts_what_was_sent_before(
     assert recorded.messages("client") == {"received": sent, "sent": 1}
 
 
-def test_bidi_stream_counts_both_ways(
+def test_bidi_stream_counts_messages_in_both_directions(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service) as (_server, client):
@@ -295,7 +295,7 @@ def test_bidi_stream_counts_both_ways(
     assert recorded.messages("client") == {"received": 6, "sent": 3}
 
 
-def test_unknown_methods_are_one_series(
+def test_unknown_methods_share_one_series(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service) as (_server, client):
@@ -312,7 +312,7 @@ class _CatchAll(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(lambda request, context: request)
 
 
-def test_methods_of_a_handler_that_answers_to_any_name_are_one_series(
+def test_methods_of_a_generic_handler_share_one_series(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service, handlers=iter([_CatchAll()])) as (_server, client):
@@ -330,7 +330,7 @@ class _BrokenService(grpc.ServiceRpcHandler):
         raise LookupError("broken")
 
 
-def test_handler_that_cannot_say_what_it_has_is_unknown(
+def test_service_handler_that_raises_is_unknown(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service, handlers=(_BrokenService(),)) as (_server, client):
@@ -342,7 +342,7 @@ def test_handler_that_cannot_say_what_it_has_is_unknown(
 
 
 class _Refuse(grpc.ServerInterceptor):
-    """Answers in place of the service, without asking whether it has the method."""
+    """Refuses every call before the method is looked up."""
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         def abort(request: Any, context: Any) -> None:
@@ -357,7 +357,7 @@ class _Break(grpc.ServerInterceptor):
 
 
 @pytest.mark.parametrize("positional", [False, True])
-def test_call_that_an_interceptor_refuses_is_counted(
+def test_call_refused_by_an_interceptor_is_counted(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service, positional: bool
 ) -> None:
     with futures.ThreadPoolExecutor(2) as pool:
@@ -386,7 +386,7 @@ def test_call_that_an_interceptor_refuses_is_counted(
     }
 
 
-def test_interceptor_that_raises_is_unknown(
+def test_exception_in_an_interceptor_is_unknown(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service, interceptors=[_Break()]) as (_server, client):
@@ -396,7 +396,7 @@ def test_interceptor_that_raises_is_unknown(
     both(recorded, f"{SERVICE}/echo", "unary", "UNKNOWN", "LookupError")
 
 
-def test_deadline_that_passes_is_seen_by_both_sides(
+def test_exceeded_deadline_is_recorded_on_both_sides(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service) as (_server, client):
@@ -408,7 +408,7 @@ def test_deadline_that_passes_is_seen_by_both_sides(
     assert recorded.longest("server") == pytest.approx(0.2, abs=0.1)
 
 
-def test_future_that_is_cancelled_ends_at_once_on_both_sides(
+def test_cancelled_future_ends_immediately_on_both_sides(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service) as (_server, client):
@@ -421,7 +421,7 @@ def test_future_that_is_cancelled_ends_at_once_on_both_sides(
     both(recorded, f"{SERVICE}/wait", "unary", "CANCELLED", "CANCELLED")
 
 
-def test_stream_that_is_cancelled_counts_what_was_sent_before(
+def test_cancelled_stream_counts_the_messages_sent_before(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service) as (_server, client):
@@ -437,7 +437,7 @@ def test_stream_that_is_cancelled_counts_what_was_sent_before(
 
 
 @pytest.mark.parametrize("read", [0, 1])
-def test_stream_of_which_nobody_keeps_the_call_is_cancelled(
+def test_abandoned_stream_is_cancelled(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service, read: int
 ) -> None:
     with running(service) as (_server, client):
@@ -451,7 +451,7 @@ def test_stream_of_which_nobody_keeps_the_call_is_cancelled(
     assert recorded.calls("client") == {(f"{SERVICE}/count_then_wait", "server_stream", "CANCELLED", "CANCELLED"): 1}
 
 
-def test_future_that_only_its_callback_waits_for_is_not_cancelled(
+def test_abandoned_future_with_a_callback_is_not_cancelled(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     results: futures.Future[bytes] = futures.Future()
@@ -505,7 +505,7 @@ def test_calls_without_a_server_are_unavailable_and_send_nothing(
     assert recorded.messages("client") == {}
 
 
-def test_call_on_a_closed_channel_raises_as_ever_and_ends(
+def test_call_on_a_closed_channel_raises_the_original_error(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any
 ) -> None:
     channel = grpc.insecure_channel("127.0.0.1:1")
@@ -539,7 +539,7 @@ def test_calls_over_the_limit_are_resource_exhausted(
     }
 
 
-def test_call_that_is_cancelled_before_a_worker_is_free_ends(
+def test_call_cancelled_while_queued_ends(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service, workers=1) as (_server, client):
@@ -549,7 +549,7 @@ def test_call_that_is_cancelled_before_a_worker_is_free_ends(
         while recorded.active("server") < 2:
             pass
         queued.cancel()
-        # The cancellation reaches the server before the worker is free; nothing says when.
+        # The cancellation must reach the server before the worker is free; there is no event to wait for.
         time.sleep(0.5)
         service.release.set()
         waiting.result()
@@ -560,7 +560,7 @@ def test_call_that_is_cancelled_before_a_worker_is_free_ends(
     }
 
 
-def test_server_that_stops_ends_the_calls_that_it_cuts_off(
+def test_server_stop_ends_running_calls(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service) as (server, client):
@@ -576,7 +576,7 @@ def test_server_that_stops_ends_the_calls_that_it_cuts_off(
     assert recorded.calls("server") == {(f"{SERVICE}/wait", "unary", "CANCELLED", "CANCELLED"): 3}
 
 
-def test_time_in_the_queue_of_the_workers_counts(
+def test_duration_includes_the_time_in_the_worker_queue(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     with running(service, workers=1) as (_server, client):
@@ -592,7 +592,7 @@ def test_time_in_the_queue_of_the_workers_counts(
     assert durations[f"{SERVICE}/echo"] >= 0.15
 
 
-def test_non_blocking_handler_is_called_as_it_asks(
+def test_non_blocking_handler_keeps_its_calling_convention(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     def push(request: bytes, context: Any, send: Callable[[Any], None]) -> None:
@@ -624,7 +624,7 @@ def test_single_threaded_stream_is_measured(
     assert recorded.messages("client") == {"received": 4, "sent": 2}
 
 
-def test_interceptors_of_the_service_see_the_calls_they_are_used_to(
+def test_interceptors_of_the_service_receive_the_original_calls(
     instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
 ) -> None:
     seen: list[str] = []
@@ -649,7 +649,7 @@ def test_interceptors_of_the_service_see_the_calls_they_are_used_to(
 
 
 @pytest.mark.parametrize("ours_first", [True, False])
-def test_calls_are_measured_once_beside_the_spans_of_upstream(
+def test_calls_are_measured_once_with_upstream_spans(
     metrics: Any, recorded: Any, settled: Any, service: Service, ours_first: bool
 ) -> None:
     from opentelemetry.instrumentation.grpc import GrpcInstrumentorClient, GrpcInstrumentorServer
@@ -687,9 +687,7 @@ def test_calls_are_measured_once_beside_the_spans_of_upstream(
     assert len([span for span in exporter.get_finished_spans() if span.kind.name == "SERVER"]) == 3
 
 
-def test_uninstrument_restores_the_functions_and_silences_what_still_runs(
-    metrics: Any, recorded: Any, service: Service
-) -> None:
+def test_uninstrument_restores_functions_and_stops_recording(metrics: Any, recorded: Any, service: Service) -> None:
     before = (grpc.server, grpc.insecure_channel, grpc.secure_channel, grpc.aio.server, grpc.aio.insecure_channel)
     instrumentor = GrpcInstrumentor()
     instrumentor.instrument(metrics=metrics)

@@ -1,4 +1,4 @@
-"""Servers, channels and handlers that are measured look and fail like those of gRPC."""
+"""Measured servers, channels and handlers look and fail like the originals."""
 
 import inspect
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def _described_channel(channel: Any) -> dict[str, Any]:
     return described
 
 
-def test_sync_channels_are_like_those_of_grpc(instrumentor: GrpcInstrumentor) -> None:
+def test_sync_channels_look_like_the_originals(instrumentor: GrpcInstrumentor) -> None:
     with grpc.insecure_channel("localhost:1") as channel:
         measured = _described_channel(channel)
     instrumentor.uninstrument()
@@ -88,7 +88,7 @@ def test_sync_channels_are_like_those_of_grpc(instrumentor: GrpcInstrumentor) ->
         assert measured == _described_channel(channel)
 
 
-async def test_aio_channels_are_like_those_of_grpc(instrumentor: GrpcInstrumentor) -> None:
+async def test_aio_channels_look_like_the_originals(instrumentor: GrpcInstrumentor) -> None:
     async with grpc.aio.insecure_channel("localhost:1") as channel:
         measured = _described_channel(channel)
     instrumentor.uninstrument()
@@ -96,7 +96,7 @@ async def test_aio_channels_are_like_those_of_grpc(instrumentor: GrpcInstrumento
         assert measured == _described_channel(channel)
 
 
-async def test_aio_callables_may_be_made_with_positional_arguments(instrumentor: GrpcInstrumentor) -> None:
+async def test_aio_multicallables_accept_positional_arguments(instrumentor: GrpcInstrumentor) -> None:
     async with grpc.aio.insecure_channel("localhost:1") as channel:
         call = channel.unary_stream("/service/method", str.encode, bytes.decode, False)("message")  # type: ignore[call-arg]
         call.cancel()
@@ -115,7 +115,7 @@ def _described_server(server: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("module", [grpc, grpc.aio], ids=["sync", "aio"])
-async def test_servers_are_those_of_grpc(instrumentor: GrpcInstrumentor, module: Any) -> None:
+async def test_servers_look_like_the_originals(instrumentor: GrpcInstrumentor, module: Any) -> None:
     with ThreadPoolExecutor(1) as pool:
         measured = module.server(pool)
         described = _described_server(measured)
@@ -128,7 +128,7 @@ async def test_servers_are_those_of_grpc(instrumentor: GrpcInstrumentor, module:
             await original.stop(None)
 
 
-def test_a_server_that_cannot_be_watched_reaches_the_service(recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_that_cannot_be_tracked_is_returned_unchanged(recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     class Foreign:
         __slots__ = ()
 
@@ -145,7 +145,7 @@ def test_a_server_that_cannot_be_watched_reaches_the_service(recording: Any, mon
 
 
 class Servicer:
-    """A service whose methods are of every kind."""
+    """A service with methods of every kind."""
 
     def plain(self, request: Any, context: Any) -> Any:
         """Documentation."""
@@ -163,7 +163,7 @@ class Servicer:
 
 
 class Callable_:  # noqa: N801 - not typing's
-    """An object in place of a function."""
+    """A callable object instead of a function."""
 
     experimental_non_blocking = False
 
@@ -206,7 +206,7 @@ class Details(grpc.HandlerCallDetails):
     ],
     ids=["plain", "generator", "coroutine", "stream", "function", "non-blocking", "object"],
 )
-async def test_handlers_are_like_those_of_the_service(metrics: Any, behavior: Any, side: str, kind: str) -> None:
+async def test_handlers_look_like_the_originals(metrics: Any, behavior: Any, side: str, kind: str) -> None:
     handler = MAKERS[kind](behavior)
     recording = Recording(recorder_of(metrics), TrustedProxies(()))
     methods = Methods(recorder_of(metrics).instruments.dropped)

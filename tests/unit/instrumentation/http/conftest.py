@@ -1,4 +1,4 @@
-"""Applications that are measured, and clients that call them in the same process."""
+"""Measured applications, and clients that call them in the same process."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ ACTIVE = "http.server.active_requests"
 
 @pytest.fixture
 def instrumented(recording: Any) -> Iterator[Any]:
-    """A recording that every application made from now on reports to."""
+    """The recording of every application created from now on."""
     HttpInstrumentor().instrument(metrics=recording.metrics)
     yield recording
     HttpInstrumentor().uninstrument()
@@ -35,7 +35,7 @@ def client() -> Callable[[Any], Any]:
 
 
 class Call:
-    """A request by hand: what the application sent, and what it raised."""
+    """A request: what the application sent, and what it raised."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []
@@ -44,7 +44,7 @@ class Call:
 
 @pytest.fixture
 def call() -> Callable[..., Awaitable[Call]]:
-    """Calls an application as a server does, with a scope as odd as one likes."""
+    """Calls an application as a server does, with any scope."""
 
     async def request(
         application: Any,

@@ -41,7 +41,7 @@ def _only(recording: Any, name: str = DURATION) -> dict[str, Any]:
 
 
 class TestRoutes:
-    """`http.route` is the template, mounts and prefixes included, or absent."""
+    """`http.route` is the path template with mounts and prefixes, or absent."""
 
     async def _routes(self, recording: Any, client: Client, application: Any, *paths: str) -> list[Any]:
         async with client(application) as session:
@@ -101,9 +101,7 @@ class TestRoutes:
             instrumented, client, app, "/tenants/a/v1/items/1", "/tenants/b/v1/items/2", "/tenants/b/v1/"
         ) == ["/tenants/{tenant}/v1/items/{item}", "/tenants/{tenant}/v1/"]
 
-    async def test_application_mounted_in_an_application_is_counted_once(
-        self, instrumented: Any, client: Client
-    ) -> None:
+    async def test_mounted_application_is_counted_once(self, instrumented: Any, client: Client) -> None:
         deepest, middle, app = FastAPI(), FastAPI(), FastAPI()
 
         @deepest.get("/{i}")
@@ -133,7 +131,7 @@ class TestRoutes:
         app = Starlette(routes=[Host("{anything}", Router(routes=[Route("/h/{x}", _ok)]))])
         assert await self._routes(instrumented, client, app, "/h/1") == ["/h/{x}"]
 
-    async def test_root_path_of_a_proxy_is_no_part_of_the_route(self, instrumented: Any, client: Client) -> None:
+    async def test_root_path_is_not_part_of_the_route(self, instrumented: Any, client: Client) -> None:
         app = FastAPI(root_path="/behind/proxy")
 
         @app.get("/a/{b}")
@@ -142,12 +140,12 @@ class TestRoutes:
 
         assert await self._routes(instrumented, client, app, "/a/1") == ["/a/{b}"]
 
-    async def test_nothing_matches(self, instrumented: Any, client: Client) -> None:
+    async def test_no_matching_route(self, instrumented: Any, client: Client) -> None:
         assert await self._routes(instrumented, client, FastAPI(), "/a", "/b", "/c/d") == [None]
         assert instrumented.labels(DURATION)[0]["http.response.status_code"] == 404
         assert "error.type" not in instrumented.labels(DURATION)[0]
 
-    async def test_method_does_not_match(self, instrumented: Any, client: Client) -> None:
+    async def test_no_matching_method(self, instrumented: Any, client: Client) -> None:
         app = FastAPI()
 
         @app.get("/a/{b}")
@@ -171,7 +169,7 @@ class TestRoutes:
             "/openapi.json",
         ]
 
-    async def test_endpoint_that_is_a_class(self, instrumented: Any, client: Client) -> None:
+    async def test_class_based_endpoint(self, instrumented: Any, client: Client) -> None:
         from starlette.endpoints import HTTPEndpoint
 
         class Endpoint(HTTPEndpoint):
@@ -196,7 +194,7 @@ class TestOutcomes:
         labels = _only(instrumented)
         assert (labels["http.response.status_code"], labels.get("error.type")) == (status, error)
 
-    async def test_body_that_does_not_validate(self, instrumented: Any, client: Client) -> None:
+    async def test_body_that_fails_validation(self, instrumented: Any, client: Client) -> None:
         app = FastAPI()
 
         @app.get("/{i}")
@@ -222,7 +220,7 @@ class TestOutcomes:
         assert labels["http.response.status_code"] == 500
         assert labels["http.route"] == "/a"
 
-    async def test_exception_leaves_the_application_unchanged(self, instrumented: Any, call: Any) -> None:
+    async def test_exception_propagates_unchanged(self, instrumented: Any, call: Any) -> None:
         fault = ValueError("x")
 
         async def fail(request: Request) -> None:
@@ -231,9 +229,7 @@ class TestOutcomes:
         done = await call(Starlette(routes=[Route("/", fail)]))
         assert done.raised is fault
 
-    async def test_exception_that_the_application_handles_is_its_answer(
-        self, instrumented: Any, client: Client
-    ) -> None:
+    async def test_handled_exception_counts_by_its_response(self, instrumented: Any, client: Client) -> None:
         app = FastAPI()
 
         @app.exception_handler(ValueError)
@@ -271,7 +267,7 @@ class TestOutcomes:
         else:
             assert labels["http.response.status_code"] == 200
 
-    async def test_middlewares_of_every_kind(self, instrumented: Any, client: Client) -> None:
+    async def test_every_kind_of_middleware(self, instrumented: Any, client: Client) -> None:
         class Based(BaseHTTPMiddleware):
             async def dispatch(self, request: Request, call_next: Any) -> Any:
                 response = await call_next(request)
@@ -300,7 +296,7 @@ class TestOutcomes:
         ((_, point),) = instrumented.series(RESPONSE_SIZE, {"http.request.method": "GET"})
         assert point.sum == int(response.headers["content-length"]) < 5000
 
-    async def test_exception_within_a_based_middleware(self, instrumented: Any, client: Client) -> None:
+    async def test_exception_within_a_base_http_middleware(self, instrumented: Any, client: Client) -> None:
         app = FastAPI()
 
         @app.middleware("http")
@@ -353,7 +349,7 @@ class TestOutcomes:
 
 
 class TestBodies:
-    async def test_streamed_response_is_measured_to_its_end(self, instrumented: Any, client: Client) -> None:
+    async def test_duration_includes_the_streamed_response(self, instrumented: Any, client: Client) -> None:
         app = FastAPI()
 
         async def parts() -> AsyncIterator[bytes]:
@@ -372,7 +368,7 @@ class TestBodies:
         assert duration.sum >= 0.05
         assert size.sum == 500
 
-    async def test_stream_that_breaks_off_is_an_error(self, instrumented: Any, call: Any) -> None:
+    async def test_incomplete_stream_is_an_error(self, instrumented: Any, call: Any) -> None:
         async def parts() -> AsyncIterator[bytes]:
             yield b"x"
             raise RuntimeError
@@ -385,7 +381,7 @@ class TestBodies:
         assert (labels["http.response.status_code"], labels["error.type"]) == (200, "RuntimeError")
 
     @pytest.mark.parametrize("spec_version", ["2.3", "2.4"])
-    async def test_client_that_leaves_amid_a_stream(self, instrumented: Any, call: Any, spec_version: str) -> None:
+    async def test_client_disconnects_during_a_stream(self, instrumented: Any, call: Any, spec_version: str) -> None:
         async def parts() -> AsyncIterator[bytes]:
             while True:
                 await asyncio.sleep(0)
@@ -408,7 +404,7 @@ class TestBodies:
         assert labels["http.response.status_code"] == 200
         assert labels["error.type"] in ("incomplete_response", "starlette.requests.ClientDisconnect")
 
-    async def test_background_task_is_no_part_of_the_duration(self, instrumented: Any, client: Client) -> None:
+    async def test_duration_excludes_background_tasks(self, instrumented: Any, client: Client) -> None:
         app = FastAPI()
         seen: list[float] = []
 
@@ -426,7 +422,7 @@ class TestBodies:
         assert point.sum < 0.08
         assert seen == [0]
 
-    async def test_background_task_that_fails_is_no_fault_of_the_request(
+    async def test_failed_background_task_is_not_an_error_of_the_request(
         self, instrumented: Any, client: Client
     ) -> None:
         app = FastAPI()
@@ -455,9 +451,7 @@ class TestBodies:
             ([(b"content-length", "²".encode("latin-1"))], [b"01234"], 5),
         ],
     )
-    async def test_size_of_the_request(
-        self, instrumented: Any, call: Any, headers: Any, body: list[bytes], size: int
-    ) -> None:
+    async def test_request_size(self, instrumented: Any, call: Any, headers: Any, body: list[bytes], size: int) -> None:
         async def read(request: Request) -> PlainTextResponse:
             await request.body()
             return PlainTextResponse("ok")
@@ -466,7 +460,7 @@ class TestBodies:
         ((_, point),) = instrumented.series(REQUEST_SIZE)
         assert point.sum == size
 
-    async def test_body_that_was_declared_and_never_read_adds_nothing(self, instrumented: Any, call: Any) -> None:
+    async def test_body_that_is_not_read_has_no_size(self, instrumented: Any, call: Any) -> None:
         await call(Starlette(), headers=[(b"content-length", b"1000")])
         ((_, point),) = instrumented.series(REQUEST_SIZE)
         assert point.sum == 0
@@ -478,9 +472,7 @@ class TestBodies:
         ((labels, point),) = instrumented.series(RESPONSE_SIZE)
         assert (labels["http.request.method"], point.sum) == ("HEAD", 0)
 
-    async def test_file_that_the_server_sends_by_itself_has_the_size_that_was_declared(
-        self, instrumented: Any, call: Any, tmp_path: Path
-    ) -> None:
+    async def test_pathsend_response_has_its_declared_size(self, instrumented: Any, call: Any, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("a" * 1000)
         app = Starlette(routes=[Mount("/", StaticFiles(directory=tmp_path))])
         done = await call(app, path="/a.txt", extensions={"http.response.pathsend": {}})
@@ -488,17 +480,17 @@ class TestBodies:
         ((_, point),) = instrumented.series(RESPONSE_SIZE)
         assert point.sum == 1000
 
-    async def test_scope_without_what_is_optional(self, instrumented: Any, call: Any) -> None:
-        async def app_of_the_least(scope: Any, receive: Any, send: Any) -> None:
+    async def test_scope_without_optional_keys(self, instrumented: Any, call: Any) -> None:
+        async def minimal_application(scope: Any, receive: Any, send: Any) -> None:
             await send({"type": "http.response.start", "status": 204})
             await send({"type": "http.response.body"})
 
-        app = Starlette(routes=[Mount("/", app_of_the_least)])
+        app = Starlette(routes=[Mount("/", minimal_application)])
         done = await call(app)
         assert done.raised is None
         assert _only(instrumented)["http.response.status_code"] == 204
 
-    async def test_application_that_never_answers(self, instrumented: Any, call: Any) -> None:
+    async def test_application_without_a_response(self, instrumented: Any, call: Any) -> None:
         async def silent(scope: Any, receive: Any, send: Any) -> None: ...
 
         await call(Starlette(routes=[Mount("/", silent)]))
@@ -507,7 +499,7 @@ class TestBodies:
         assert "http.response.status_code" not in labels
 
 
-class TestWithTheRestOfTheService:
+class TestIntegrationWithTheService:
     async def test_sync_handler_runs_in_the_thread_pool(self, instrumented: Any, client: Client) -> None:
         app = FastAPI()
         states: list[float] = []
@@ -577,8 +569,8 @@ class TestWithTheRestOfTheService:
         assert seen == ["start", "stop"]
         assert instrumented.series(DURATION) == []
 
-    async def test_call_of_one_application_by_another_counts_both(self, instrumented: Any, client: Client) -> None:
-        """In one process, as in tests of services that call each other."""
+    async def test_application_that_calls_another_counts_both(self, instrumented: Any, client: Client) -> None:
+        """In one process, as in tests with several services."""
         inner = Starlette(routes=[Route("/inner", _ok)])
         outer = FastAPI()
 
@@ -591,8 +583,8 @@ class TestWithTheRestOfTheService:
             await session.get("/outer")
         assert {labels["http.route"] for labels in instrumented.labels(DURATION)} == {"/inner", "/outer"}
 
-    async def test_own_metrics_of_fastapi_are_off(self, recording: Any, client: Client) -> None:
-        """With its own, FastAPI would count every request a second time, under the same names."""
+    async def test_metrics_of_fastapi_are_disabled(self, recording: Any, client: Client) -> None:
+        """Otherwise FastAPI would count every request a second time, under the same names."""
         HttpInstrumentor().instrument(metrics=recording.metrics)
         try:
             for app in (FastAPI(), FastAPI(telemetry={"meter_provider": recording.provider, "tracing": False})):
@@ -605,7 +597,7 @@ class TestWithTheRestOfTheService:
         finally:
             HttpInstrumentor().uninstrument()
 
-    async def test_application_is_told_apart_as_asgi_3(self, instrumented: Any) -> None:
+    async def test_application_is_recognized_as_asgi_3(self, instrumented: Any) -> None:
         assert inspect.iscoroutinefunction(FastAPI().__call__)
 
     async def test_uninstrument_restores(self, recording: Any, client: Client) -> None:
@@ -627,7 +619,7 @@ class TestWithTheRestOfTheService:
         assert recording.value(DURATION) == 3
         assert recording.value("trust.executor.threads", {"trust.executor.state": "max"}) == 0
 
-    async def test_without_a_provider_nothing_is_in_the_way(self, client: Client) -> None:
+    async def test_application_works_without_a_provider(self, client: Client) -> None:
         provider = otel_metrics.NoOpMeterProvider()
         from trust_otel import TrustServiceMetrics
 

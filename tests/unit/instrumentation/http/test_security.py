@@ -1,4 +1,4 @@
-"""What answers of real applications say of authentication, authorisation, rate limits and threats."""
+"""Security events from the responses of real applications."""
 
 import asyncio
 import gc
@@ -35,7 +35,7 @@ BASIC = [(b"authorization", b"Basic bWFyeTpzZWNyZXQ=")]
 
 @pytest.fixture
 def watched(record: Callable[..., Any]) -> Iterator[Any]:
-    """A recording that shows an address from its first failure on."""
+    """A recording that exports an address at its first failure."""
     recording = record(offender_threshold=1)
     HttpInstrumentor().instrument(metrics=recording.metrics)
     yield recording
@@ -43,7 +43,7 @@ def watched(record: Callable[..., Any]) -> Iterator[Any]:
 
 
 def answering(act: Callable[[], object] = lambda: None) -> FastAPI:
-    """An application that acts, and then answers as its path says."""
+    """An application that calls `act`, then responds with the status in its path."""
     app = FastAPI()
 
     @app.get("/answer/{status}")
@@ -55,7 +55,7 @@ def answering(act: Callable[[], object] = lambda: None) -> FastAPI:
 
 
 def counted(recording: Any) -> dict[str, float]:
-    """How much was counted of each kind."""
+    """The value of each counter above 0."""
     found = {name: recording.value(name) for name in (ATTEMPTS, DECISIONS, LIMITED, MATCHES)}
     return {name: number for name, number in found.items() if number}
 
@@ -75,7 +75,7 @@ class TestUnauthenticated:
             (b"B" * 100_000, "_other"),
         ],
     )
-    async def test_refused_credentials_are_a_failed_attempt(
+    async def test_401_with_credentials_is_a_failed_attempt(
         self, watched: Any, call: Any, authorization: bytes, method: str
     ) -> None:
         await call(answering(), path="/answer/401", headers=[(b"authorization", authorization)])
@@ -84,7 +84,7 @@ class TestUnauthenticated:
         assert watched.dropped() == {}
 
     @pytest.mark.parametrize("headers", [[], [(b"authorization", b"")], [(b"authorization", b"Basic ")]])
-    async def test_request_without_credentials_tried_nothing(self, watched: Any, call: Any, headers: Any) -> None:
+    async def test_401_without_credentials_is_not_an_attempt(self, watched: Any, call: Any, headers: Any) -> None:
         for _ in range(20):
             await call(answering(), path="/answer/401", headers=headers)
         assert watched.labels(ATTEMPTS) == [{"trust.auth.method": "none", "trust.outcome": "failure"}]
@@ -101,7 +101,7 @@ class TestUnauthenticated:
             await call(answering(), path="/answer/401", extensions=extensions)
         assert watched.value(ATTEMPTS, {"trust.auth.method": "none"}) == 3
 
-    async def test_fastapi_security_is_seen(self, watched: Any, call: Any) -> None:
+    async def test_fastapi_security_is_counted(self, watched: Any, call: Any) -> None:
         app = FastAPI()
 
         @app.get("/", dependencies=[Depends(HTTPBasic())])
@@ -114,7 +114,7 @@ class TestUnauthenticated:
         assert methods == {"none": 1, "password": 1}
 
 
-class TestOtherAnswers:
+class TestOtherResponses:
     async def test_403_is_a_denial(self, watched: Any, call: Any) -> None:
         await call(answering(), path="/answer/403", headers=BASIC)
         assert watched.labels(DECISIONS) == [{"trust.authz.decision": "deny"}]
@@ -126,7 +126,7 @@ class TestOtherAnswers:
         assert watched.labels(LIMITED) == [{"trust.rate_limit.name": "/answer/{status}"}]
         assert counted(watched) == {LIMITED: 1}
 
-    async def test_429_before_a_route_was_found_has_no_name(self, watched: Any, call: Any) -> None:
+    async def test_429_without_a_route_has_no_name(self, watched: Any, call: Any) -> None:
         async def refuse(request: Request, call_next: Any) -> Response:
             return Response(status_code=429)
 
@@ -138,17 +138,17 @@ class TestOtherAnswers:
         assert watched.dropped() == {}
 
     @pytest.mark.parametrize("status", [200, 302, 400, 402, 404, 405, 407, 422, 428, 431, 500, 503])
-    async def test_no_other_answer_says_anything(self, watched: Any, call: Any, status: int) -> None:
+    async def test_other_statuses_count_nothing(self, watched: Any, call: Any, status: int) -> None:
         await call(answering(), path=f"/answer/{status}", headers=BASIC)
         assert counted(watched) == {}
 
 
-class TestWhereAnswersComeFrom:
-    """All of them count, once."""
+class TestSourceOfResponses:
+    """Every response counts once, whatever creates it."""
 
     @pytest.mark.parametrize("status", [401, 403, 429])
     @pytest.mark.parametrize("where", ["middleware", "exception handler", "mounted", "mounted middleware", "included"])
-    async def test_answer_counts_once(self, watched: Any, call: Any, where: str, status: int) -> None:
+    async def test_response_counts_once(self, watched: Any, call: Any, where: str, status: int) -> None:
         async def refuse(request: Request, call_next: Any) -> Response:
             return Response(status_code=status)
 
@@ -175,7 +175,7 @@ class TestWhereAnswersComeFrom:
         assert done.sent[0]["status"] == status
         assert counted(watched) == {{401: ATTEMPTS, 403: DECISIONS, 429: LIMITED}[status]: 1}
 
-    def test_websocket_that_is_refused_does_not_count(self, watched: Any) -> None:
+    def test_refused_websocket_is_not_counted(self, watched: Any) -> None:
         app = FastAPI()
 
         @app.websocket("/ws")
@@ -186,7 +186,7 @@ class TestWhereAnswersComeFrom:
             pass
         assert counted(watched) == {}
 
-    async def test_application_that_calls_another_counts_what_each_answers(
+    async def test_application_that_calls_another_counts_both_responses(
         self, watched: Any, call: Any, client: Any
     ) -> None:
         app = FastAPI()
@@ -202,7 +202,7 @@ class TestWhereAnswersComeFrom:
         assert [labels["trust.auth.method"] for labels in watched.labels(ATTEMPTS)] == ["token", "certificate"]
         assert {labels["client.address"] for labels in watched.labels(OFFENDERS)} == {"127.0.0.1", "192.0.2.1"}
 
-    async def test_client_that_does_not_wait_for_the_answer_counts_too(self, watched: Any, call: Any) -> None:
+    async def test_client_that_disconnects_early_is_counted(self, watched: Any, call: Any) -> None:
         async def gone(message: Any) -> None:
             if message["type"] == "http.response.body":
                 raise OSError
@@ -235,37 +235,37 @@ def _incident(metrics: Any) -> None:
     metrics.record_security_incident("session_replay", severity="warning")
 
 
-class TestWhatTheServiceRecordsItself:
-    """It counts; the answer counts as well only where it says something else."""
+class TestEventsOfTheService:
+    """An event that the service records counts; the response counts only if it has another cause."""
 
     @pytest.mark.parametrize(
         ("acts", "status", "expected"),
         [
-            # Of the same kind: never again.
+            # The same kind of event: not counted again.
             ([_attempt(False)], 401, {ATTEMPTS: 1}),
             ([_attempt(True)], 401, {ATTEMPTS: 1}),
             ([_factor(False)], 401, {}),
             ([_decision(False)], 403, {DECISIONS: 1}),
             ([_decision(True)], 403, {DECISIONS: 1}),
             ([_limit], 429, {LIMITED: 1}),
-            # A refusal of another kind is why the answer is 401 or 403.
+            # Another refusal is the cause of the 401 or 403.
             ([_attempt(False)], 403, {ATTEMPTS: 1}),
             ([_factor(False)], 403, {}),
             ([_limit], 403, {LIMITED: 1}),
             ([_match], 403, {MATCHES: 1}),
             ([_match], 401, {MATCHES: 1}),
             ([_decision(False)], 401, {DECISIONS: 1}),
-            # What worked explains no refusal.
+            # A success is not the cause of a refusal.
             ([_attempt(True)], 403, {ATTEMPTS: 1, DECISIONS: 1}),
             ([_match, _attempt(True)], 403, {MATCHES: 1, ATTEMPTS: 1, DECISIONS: 1}),
             ([_decision(True)], 401, {DECISIONS: 1, ATTEMPTS: 1}),
             ([_incident], 401, {ATTEMPTS: 1}),
-            # 429 means one thing only.
+            # 429 has only one meaning.
             ([_attempt(False)], 429, {ATTEMPTS: 1, LIMITED: 1}),
             ([_match], 429, {MATCHES: 1, LIMITED: 1}),
         ],
     )
-    async def test_answer_counts_only_where_it_says_more(
+    async def test_response_counts_only_if_it_adds_information(
         self, watched: Any, call: Any, acts: Any, status: int, expected: dict[str, float]
     ) -> None:
         app = answering(lambda: [act(watched.metrics) for act in acts])
@@ -273,7 +273,7 @@ class TestWhatTheServiceRecordsItself:
         assert counted(watched) == expected
 
     @pytest.mark.parametrize("where", ["middleware", "dependency", "sync dependency", "sync handler"])
-    async def test_it_may_say_so_anywhere_in_the_request(self, watched: Any, call: Any, where: str) -> None:
+    async def test_event_may_be_recorded_anywhere_in_the_request(self, watched: Any, call: Any, where: str) -> None:
         def tell() -> None:
             watched.metrics.record_auth_attempt(method="password", success=False, account="mary")
             raise HTTPException(401)
@@ -300,8 +300,8 @@ class TestWhatTheServiceRecordsItself:
         assert counted(watched) == {ATTEMPTS: 1}
         assert watched.labels(OFFENDERS) == [{"client.address": "192.0.2.1"}]
 
-    async def test_requests_at_the_same_time_are_told_apart(self, watched: Any, call: Any) -> None:
-        """Each of the first kind records for itself while the others wait, and the others still count."""
+    async def test_concurrent_requests_are_independent(self, watched: Any, call: Any) -> None:
+        """Some requests record an event themselves while others wait; the others are still counted."""
         arrived, go = asyncio.Semaphore(0), asyncio.Event()
         app = FastAPI()
 
@@ -331,11 +331,11 @@ class TestWhatTheServiceRecordsItself:
         }
 
 
-class TestAfterTheAnswer:
-    """What runs on in the context of a request is no part of it."""
+class TestAfterTheResponse:
+    """What runs in the context of a request after its response is not part of it."""
 
     @pytest.mark.parametrize("sync", [False, True])
-    async def test_background_task_has_no_client(self, watched: Any, call: Any, sync: bool) -> None:
+    async def test_background_task_has_no_client_address(self, watched: Any, call: Any, sync: bool) -> None:
         def record() -> None:
             watched.metrics.record_auth_attempt(method="password", success=False)
 
@@ -356,7 +356,7 @@ class TestAfterTheAnswer:
         assert watched.value(OFFENDERS) == 1
         assert watched.value(MATCHES) == 2
 
-    async def test_task_that_lives_on_keeps_neither_the_client_nor_the_request(self, watched: Any, call: Any) -> None:
+    async def test_task_that_outlives_the_request_releases_it(self, watched: Any, call: Any) -> None:
         go = asyncio.Event()
         started: list[Any] = []
 
@@ -372,7 +372,7 @@ class TestAfterTheAnswer:
             started.append(asyncio.create_task(work()))
 
         class Thing:
-            """Which can be referred to weakly."""
+            """Supports weak references."""
 
         thing = Thing()
         kept = ref(thing)
@@ -392,7 +392,7 @@ class TestAfterTheAnswer:
 class TestClientAddress:
     @pytest.fixture
     def behind(self, record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-        """As `watched`, behind proxies in 10.0.0.0/8."""
+        """Like `watched`, behind proxies in 10.0.0.0/8."""
         monkeypatch.setenv("TRUST_OTEL_TRUSTED_PROXIES", "10.0.0.0/8")
         recording = record(offender_threshold=1)
         HttpInstrumentor().instrument(metrics=recording.metrics)
@@ -403,13 +403,15 @@ class TestClientAddress:
         ("peer", "shown"),
         [("10.0.0.1", "198.51.100.7"), ("192.0.2.1", "192.0.2.1"), ("::ffff:10.1.1.1", "198.51.100.7")],
     )
-    async def test_only_trusted_proxies_are_believed(self, behind: Any, call: Any, peer: str, shown: str) -> None:
+    async def test_only_trusted_proxies_set_the_client_address(
+        self, behind: Any, call: Any, peer: str, shown: str
+    ) -> None:
         headers = [*BASIC, (b"x-forwarded-for", b"203.0.113.5, 198.51.100.7")]
         await call(answering(), path="/answer/401", headers=headers, client=(peer, 1))
         assert behind.labels(OFFENDERS) == [{"client.address": shown}]
 
     @pytest.mark.parametrize("client", [None, ("", 0), ("testclient", 1), ("/run/app.sock", None), [], ("\x00" * 9, 1)])
-    async def test_client_without_an_address_is_in_nobodys_way(self, watched: Any, call: Any, client: Any) -> None:
+    async def test_client_without_an_address(self, watched: Any, call: Any, client: Any) -> None:
         recorder_of(watched.metrics).security.use_countries(lambda address: "DE")
         recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
         done = await call(answering(), path="/answer/401", headers=BASIC, client=client)
@@ -418,7 +420,7 @@ class TestClientAddress:
         assert watched.series(OFFENDERS) == watched.series(MATCHES) == []
         assert watched.dropped() == {}
 
-    async def test_scope_that_is_not_as_it_should_be_costs_the_measurement_only(self, watched: Any, call: Any) -> None:
+    async def test_invalid_scope_affects_only_the_measurement(self, watched: Any, call: Any) -> None:
         recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
         done = await call(answering(), path="/answer/401", client=7)
         assert done.sent[0]["status"] == 401
@@ -431,7 +433,7 @@ class TestClientAddress:
         await call(answering(lambda: _attempt(False)(watched.metrics)), path="/answer/401")
         assert [labels["geo.country.iso_code"] for labels in watched.labels(ATTEMPTS)] == ["DE", "DE"]
 
-    async def test_nothing_secret_or_personal_leaves(
+    async def test_no_secret_or_personal_data_is_exported(
         self, watched: Any, call: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(address: str) -> Any:
@@ -448,7 +450,7 @@ class TestClientAddress:
 
 
 class TestThreatMatches:
-    async def test_every_request_of_a_listed_client_counts_once_for_each_feed(self, watched: Any, call: Any) -> None:
+    async def test_request_of_a_listed_client_counts_once_per_feed(self, watched: Any, call: Any) -> None:
         lists = {"192.0.2.1": ("blocklist", "tor"), "192.0.2.2": ("tor",)}
         recorder_of(watched.metrics).security.use_feeds(lambda address: lists.get(address, ()))
         recorder_of(watched.metrics).security.use_countries({"192.0.2.1": "DE"}.get)
@@ -460,7 +462,7 @@ class TestThreatMatches:
             ({"trust.threat.feed": "tor"}, 1),
         ]
 
-    async def test_match_that_the_service_records_too_counts_once(self, watched: Any, call: Any) -> None:
+    async def test_match_that_the_service_also_records_counts_once(self, watched: Any, call: Any) -> None:
         recorder_of(watched.metrics).security.use_feeds(lambda address: ("blocklist",))
 
         def record() -> None:
@@ -486,7 +488,7 @@ class TestThreatMatches:
         await call(app, path="/answer/200")
         assert watched.value(MATCHES) == 1
 
-    async def test_feed_that_fails_is_in_nobodys_way(
+    async def test_failing_feed_does_not_affect_requests(
         self, watched: Any, call: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         def fail(address: str) -> tuple[str, ...]:
@@ -501,7 +503,7 @@ class TestThreatMatches:
 
 
 class TestUnknownPaths:
-    """A client that asks for many paths that the service does not have is a scanner."""
+    """A client that requests many paths that do not exist is a scanner."""
 
     SCANNING: ClassVar = {"trust.security.incident.type": "path_scanning"}
 
@@ -517,7 +519,7 @@ class TestUnknownPaths:
         await self._scan(call, answering())
         assert watched.value(INCIDENTS, self.SCANNING) >= 1
 
-    async def test_one_missing_path_asked_for_often_is_no_scan(self, watched: Any, call: Any) -> None:
+    async def test_many_requests_for_one_missing_path_are_not_a_scan(self, watched: Any, call: Any) -> None:
         for _ in range(300):
             await call(answering(), path="/favicon.ico")
         assert watched.value(INCIDENTS) == 0
@@ -532,22 +534,22 @@ class TestUnknownPaths:
         await self._scan(call, Starlette(routes=[Mount("/static", StaticFiles(directory=tmp_path))]), "/static")
         assert watched.value(INCIDENTS, self.SCANNING) >= 1
 
-    async def test_thing_that_a_route_does_not_find_is_none(self, watched: Any, call: Any) -> None:
+    async def test_404_of_a_route_is_not_counted(self, watched: Any, call: Any) -> None:
         await self._scan(call, Starlette(routes=[Route("/{name}", self._not_found)]))
         assert watched.value(INCIDENTS, self.SCANNING) == 0
 
-    async def test_thing_that_a_route_of_a_mount_does_not_find_is_none(self, watched: Any, call: Any) -> None:
+    async def test_404_of_a_route_in_a_mount_is_not_counted(self, watched: Any, call: Any) -> None:
         mounted = Starlette(routes=[Route("/{name}", self._not_found)])
         await self._scan(call, Starlette(routes=[Mount("/v1", mounted)]), "/v1")
         assert watched.value(INCIDENTS, self.SCANNING) == 0
 
-    async def test_thing_that_another_kind_of_application_does_not_find_is_none(self, watched: Any, call: Any) -> None:
+    async def test_404_of_another_kind_of_application_is_not_counted(self, watched: Any, call: Any) -> None:
         await self._scan(call, Starlette(routes=[Mount("/other", PlainTextResponse("", 404))]), "/other")
         assert watched.value(INCIDENTS, self.SCANNING) == 0
 
 
 class TestDecoratedHandlers:
-    """Where no instrumentation is."""
+    """Without the instrumentation."""
 
     @pytest.fixture
     def bare(self, record: Callable[..., Any]) -> Any:
@@ -560,7 +562,7 @@ class TestDecoratedHandlers:
     @pytest.mark.parametrize(
         ("status", "expected"), [(401, ATTEMPTS), (403, DECISIONS), (429, LIMITED), (404, None), (200, None)]
     )
-    def test_answer_counts(self, bare: Any, status: int, expected: str | None) -> None:
+    def test_response_counts(self, bare: Any, status: int, expected: str | None) -> None:
         bare.metrics.http_request_metrics(route="/r")(lambda: Response(status_code=status))()
         assert counted(bare) == ({expected: 1} if expected else {})
         assert bare.labels(LIMITED) == ([{"trust.rate_limit.name": "/r"}] if status == 429 else [])
@@ -578,7 +580,7 @@ class TestDecoratedHandlers:
             handler(self._request())
         assert [labels["trust.auth.method"] for labels in bare.labels(ATTEMPTS)] == ["token", "password", "none"]
 
-    async def test_what_the_handler_records_counts_once(self, bare: Any) -> None:
+    async def test_event_of_the_handler_counts_once(self, bare: Any) -> None:
         @bare.metrics.http_request_metrics()
         async def handler(number: int) -> Response:
             await asyncio.sleep(0)
@@ -592,7 +594,7 @@ class TestDecoratedHandlers:
             "none": 5,
         }
 
-    async def test_task_that_a_handler_leaves_behind_is_no_part_of_its_request(self, bare: Any) -> None:
+    async def test_task_that_outlives_the_handler_is_not_part_of_its_request(self, bare: Any) -> None:
         go = asyncio.Event()
         started: list[Any] = []
         other = bare.metrics.http_request_metrics(route="other")(lambda: Response(status_code=429))
@@ -610,7 +612,7 @@ class TestDecoratedHandlers:
         await asyncio.gather(*started)
         assert bare.labels(LIMITED) == [{"trust.rate_limit.name": "other"}]
 
-    async def test_within_the_instrumentation_it_counts_once(self, watched: Any, call: Any) -> None:
+    async def test_decorated_handler_in_an_instrumented_application_counts_once(self, watched: Any, call: Any) -> None:
         app = FastAPI()
 
         @app.get("/")

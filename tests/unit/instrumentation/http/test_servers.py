@@ -1,4 +1,4 @@
-"""How servers find out what kind of application they serve."""
+"""Servers detect the kind of the application as before."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ async def test_asgiref_recognises_a_single_callable(instrumented: Any) -> None:
     assert not is_double_callable(Starlette())
 
 
-def test_a_call_without_arguments_is_refused_when_called(instrumented: Any) -> None:
+def test_call_without_arguments_raises_immediately(instrumented: Any) -> None:
     application: Any = Starlette()
     message = r"Starlette.__call__\(\) missing 3 required positional arguments: 'scope', 'receive', and 'send'"
     with pytest.raises(TypeError, match=message):

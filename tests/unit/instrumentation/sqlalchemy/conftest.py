@@ -1,4 +1,4 @@
-"""Real databases in files and in memory, and what was recorded about them."""
+"""SQLite databases in files and in memory, and their recorded metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trust_otel.metrics import TrustServiceMetrics
 
 
 class Recorded:
-    """What the metrics say now."""
+    """The metrics now."""
 
     def __init__(self, reader: InMemoryMetricReader) -> None:
         self._reader = reader
@@ -25,21 +25,21 @@ class Recorded:
         return points(self._reader, name)
 
     def operations(self) -> dict[tuple[str, str | None], int]:
-        """(operation, error type): number of statements."""
+        """Number of statements by operation and error type."""
         return {
             (point.attributes["db.operation.name"], point.attributes.get("error.type")): point.count
             for point in self.points("db.client.operation.duration")
         }
 
     def databases(self) -> set[tuple[str, str | None]]:
-        """(system, namespace) of the statements."""
+        """System and namespace of the statements."""
         return {
             (point.attributes["db.system.name"], point.attributes.get("db.namespace"))
             for point in self.points("db.client.operation.duration")
         }
 
     def transactions(self) -> dict[str, int]:
-        """Outcome: number of transactions, where there were any."""
+        """Number of transactions by outcome, if above 0."""
         return {
             point.attributes["trust.db.transaction.outcome"]: point.value
             for point in self.points("trust.db.client.transactions")
@@ -47,7 +47,7 @@ class Recorded:
         }
 
     def connections(self) -> dict[tuple[str, str], int]:
-        """(pool, state): number of connections."""
+        """Number of connections by pool and state."""
         return {
             (
                 point.attributes["db.client.connection.pool.name"],
@@ -57,20 +57,20 @@ class Recorded:
         }
 
     def by_pool(self, name: str) -> dict[str, int]:
-        """Pool: value of a metric of pools, or number of its measurements."""
+        """Value of a pool metric by pool; of a histogram, the count."""
         return {
             point.attributes["db.client.connection.pool.name"]: point.count if hasattr(point, "count") else point.value
             for point in self.points(f"db.client.connection.{name}")
         }
 
     def created(self) -> dict[str | None, int]:
-        """Error type: number of connections that were opened, or not."""
+        """Number of opened and failed connections by error type."""
         return {
             point.attributes.get("error.type"): point.count for point in self.points("db.client.connection.create_time")
         }
 
     def lost(self) -> dict[str, int]:
-        """Reason: what the metrics themselves dropped."""
+        """Values of `trust.otel.dropped` by reason."""
         return {point.attributes["reason"]: point.value for point in self.points("trust.otel.dropped") if point.value}
 
 

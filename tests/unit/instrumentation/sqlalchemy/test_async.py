@@ -65,7 +65,7 @@ async def test_pool_is_measured(engine: AsyncEngine, recorded: Any) -> None:
     assert recorded.created() == {None: 2}
 
 
-async def test_tasks_that_wait_are_pending_and_do_not_mix_up(engine: AsyncEngine, recorded: Any) -> None:
+async def test_waiting_tasks_are_pending_and_independent(engine: AsyncEngine, recorded: Any) -> None:
     first, second = await engine.connect(), await engine.connect()
 
     async def use() -> None:

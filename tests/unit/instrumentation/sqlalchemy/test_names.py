@@ -28,7 +28,7 @@ def test_database_is_named_by_system_and_namespace(url: str, system: str, namesp
     assert Database.of(dialect, parsed) == Database(system, namespace)
 
 
-def test_system_that_the_conventions_do_not_name_is_other() -> None:
+def test_unknown_system_is_other_sql() -> None:
     url = make_url("sqlite://")
     dialect = url.get_dialect()()
     dialect.name = "homegrown"
@@ -57,5 +57,5 @@ def test_system_that_the_conventions_do_not_name_is_other() -> None:
         ("hunter2", "_OTHER"),
     ],
 )
-def test_keyword_is_the_first_of_the_main_statement(statement: str, expected: str) -> None:
+def test_keyword_of_the_main_statement(statement: str, expected: str) -> None:
     assert keyword(statement) == expected

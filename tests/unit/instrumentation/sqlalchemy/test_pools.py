@@ -44,7 +44,7 @@ def test_connections_are_idle_or_used(engine: sa.Engine, recorded: Any) -> None:
     assert recorded.by_pool("pending_requests") == {POOL: 0}
 
 
-def test_overflow_is_closed_when_it_comes_back(engine: sa.Engine, recorded: Any) -> None:
+def test_overflow_connection_is_closed_at_checkin(engine: sa.Engine, recorded: Any) -> None:
     connections = [engine.connect() for _ in range(3)]
     assert recorded.connections() == held(0, 3)
     for connection in connections:
@@ -52,7 +52,7 @@ def test_overflow_is_closed_when_it_comes_back(engine: sa.Engine, recorded: Any)
     assert recorded.connections() == held(2, 0)
 
 
-def test_detached_connection_is_neither(engine: sa.Engine, recorded: Any) -> None:
+def test_detached_connection_is_not_counted(engine: sa.Engine, recorded: Any) -> None:
     connection = engine.connect()
     connection.detach()
     assert recorded.connections() == held(0, 0)
@@ -62,7 +62,7 @@ def test_detached_connection_is_neither(engine: sa.Engine, recorded: Any) -> Non
         assert recorded.connections() == held(0, 1)
 
 
-def test_invalidated_connection_is_neither(engine: sa.Engine, recorded: Any) -> None:
+def test_invalidated_connection_is_not_counted(engine: sa.Engine, recorded: Any) -> None:
     with engine.connect() as connection:
         connection.invalidate()
         assert recorded.connections() == held(0, 0)
@@ -72,7 +72,7 @@ def test_invalidated_connection_is_neither(engine: sa.Engine, recorded: Any) -> 
     assert recorded.created() == {None: 2}
 
 
-def test_disposed_pool_counts_only_what_is_still_used(engine: sa.Engine, recorded: Any) -> None:
+def test_disposed_pool_counts_only_connections_in_use(engine: sa.Engine, recorded: Any) -> None:
     kept, returned = engine.connect(), engine.connect()
     returned.close()
     engine.dispose()
@@ -86,7 +86,7 @@ def test_disposed_pool_counts_only_what_is_still_used(engine: sa.Engine, recorde
     assert recorded.connections() == held(1, 0)
 
 
-def test_engine_that_is_gone_has_no_series(url: str, recorded: Any) -> None:
+def test_deleted_engine_has_no_series(url: str, recorded: Any) -> None:
     engine = sa.create_engine(url)
     with engine.connect():
         pass
@@ -97,7 +97,7 @@ def test_engine_that_is_gone_has_no_series(url: str, recorded: Any) -> None:
     assert recorded.connections() == {}
 
 
-def test_connection_that_nobody_returned_comes_back_when_collected(engine: sa.Engine, recorded: Any) -> None:
+def test_unclosed_connection_is_checked_in_by_garbage_collection(engine: sa.Engine, recorded: Any) -> None:
     engine.connect()
     gc.collect()
     assert recorded.connections() == held(1, 0)
@@ -125,7 +125,7 @@ def test_two_engines_of_one_database_are_summed(url: str, recorded: Any) -> None
         (QueuePool, {"pool_size": 3, "max_overflow": 0}, {POOL: 3}, {POOL: 3}, 1),
     ],
 )
-def test_bounds_are_those_that_the_pool_has(
+def test_limits_of_each_pool_class(
     url: str,
     recorded: Any,
     pool: Any,
@@ -145,7 +145,7 @@ def test_bounds_are_those_that_the_pool_has(
     engine.dispose()
 
 
-def test_name_that_the_service_gave_is_used(url: str, recorded: Any) -> None:
+def test_pool_logging_name_is_used(url: str, recorded: Any) -> None:
     engine = sa.create_engine(url, pool_logging_name="orders")
     with engine.connect():
         pass
@@ -157,7 +157,7 @@ def test_name_that_the_service_gave_is_used(url: str, recorded: Any) -> None:
     engine.dispose()
 
 
-def test_every_request_waits_and_every_return_ends_a_use(engine: sa.Engine, recorded: Any) -> None:
+def test_wait_and_use_time_of_every_checkout(engine: sa.Engine, recorded: Any) -> None:
     for _ in range(5):
         with engine.connect():
             pass
@@ -174,7 +174,7 @@ def test_raw_connections_are_measured_too(engine: sa.Engine, recorded: Any) -> N
     assert recorded.by_pool("wait_time") == recorded.by_pool("use_time") == {POOL: 1}
 
 
-def test_wait_includes_waiting_for_others(url: str, recorded: Any) -> None:
+def test_wait_time_includes_waiting_for_a_free_connection(url: str, recorded: Any) -> None:
     engine = sa.create_engine(url, pool_size=1, max_overflow=0, poolclass=QueuePool)
     connection = engine.connect()
     waiting = threading.Thread(target=lambda: engine.connect().close())
@@ -194,7 +194,7 @@ def test_wait_includes_waiting_for_others(url: str, recorded: Any) -> None:
     engine.dispose()
 
 
-def test_request_that_gives_up_is_a_timeout(engine: sa.Engine, recorded: Any) -> None:
+def test_request_that_times_out_is_counted(engine: sa.Engine, recorded: Any) -> None:
     connections = [engine.connect() for _ in range(3)]
     for _ in range(2):
         with pytest.raises(sa.exc.TimeoutError):
@@ -206,7 +206,7 @@ def test_request_that_gives_up_is_a_timeout(engine: sa.Engine, recorded: Any) ->
         connection.close()
 
 
-def test_connection_that_cannot_be_opened_is_recorded_with_its_error(
+def test_failed_connection_is_recorded_with_its_error(
     instrumentor: SqlAlchemyInstrumentor, recorded: Any, tmp_path: Path
 ) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'trust.db'}")
@@ -218,7 +218,7 @@ def test_connection_that_cannot_be_opened_is_recorded_with_its_error(
     assert recorded.connections() == held(0, 0)
 
 
-def test_driver_that_raises_something_else_keeps_its_class(url: str, recorded: Any) -> None:
+def test_other_exception_of_the_driver_keeps_its_class(url: str, recorded: Any) -> None:
     engine = sa.create_engine(url)
 
     @sa.event.listens_for(engine, "do_connect")
@@ -230,7 +230,7 @@ def test_driver_that_raises_something_else_keeps_its_class(url: str, recorded: A
     assert recorded.created() == {"ConnectionRefusedError": 1}
 
 
-def test_listener_of_the_service_may_still_change_how_to_connect(url: str, recorded: Any) -> None:
+def test_listener_of_the_service_can_still_change_connection_arguments(url: str, recorded: Any) -> None:
     engine = sa.create_engine(url)
 
     @sa.event.listens_for(engine, "do_connect")
@@ -243,7 +243,7 @@ def test_listener_of_the_service_may_still_change_how_to_connect(url: str, recor
     engine.dispose()
 
 
-def test_time_to_open_leaves_out_what_the_service_does_with_a_new_connection(url: str, recorded: Any) -> None:
+def test_create_time_excludes_listeners_of_the_service(url: str, recorded: Any) -> None:
     engine = sa.create_engine(url)
 
     @sa.event.listens_for(engine, "connect")
@@ -259,7 +259,7 @@ def test_time_to_open_leaves_out_what_the_service_does_with_a_new_connection(url
     engine.dispose()
 
 
-def test_many_threads_leave_nothing_behind(url: str, recorded: Any) -> None:
+def test_many_threads_leave_no_pending_requests(url: str, recorded: Any) -> None:
     engine = sa.create_engine(url, poolclass=QueuePool, pool_size=3, max_overflow=2)
 
     def work() -> None:

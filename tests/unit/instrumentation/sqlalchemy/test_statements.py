@@ -51,7 +51,9 @@ def test_each_statement_is_counted_once_by_its_operation(engine: sa.Engine, thin
     assert recorded.databases() == {("sqlite", "trust")}
 
 
-def test_common_table_expression_counts_as_what_it_leads_to(engine: sa.Engine, things: sa.Table, recorded: Any) -> None:
+def test_common_table_expression_counts_as_its_main_statement(
+    engine: sa.Engine, things: sa.Table, recorded: Any
+) -> None:
     source = sa.select(sa.literal("x").label("name")).cte("source")
     with engine.begin() as connection:
         connection.execute(things.insert().from_select(["name"], sa.select(source.c.name)))
@@ -78,7 +80,7 @@ def test_bulk_insert_with_returning_is_an_operation_per_batch(
     assert recorded.operations()["INSERT", None] == 3
 
 
-def test_rows_that_are_streamed_belong_to_one_operation(engine: sa.Engine, things: sa.Table, recorded: Any) -> None:
+def test_streamed_rows_are_one_operation(engine: sa.Engine, things: sa.Table, recorded: Any) -> None:
     with engine.begin() as connection:
         connection.execute(things.insert(), [{"name": str(number)} for number in range(50)])
     with engine.connect() as connection:
@@ -106,7 +108,7 @@ def test_orm_is_measured(engine: sa.Engine, recorded: Any) -> None:
     assert recorded.transactions() == {"commit": 2, "rollback": 1}
 
 
-def test_failing_statement_has_the_class_of_its_exception(engine: sa.Engine, things: sa.Table, recorded: Any) -> None:
+def test_failed_statement_has_the_class_of_its_exception(engine: sa.Engine, things: sa.Table, recorded: Any) -> None:
     with engine.begin() as connection:
         connection.execute(things.insert(), {"name": "a"})
         with pytest.raises(sa.exc.IntegrityError), connection.begin_nested():
@@ -125,7 +127,7 @@ def test_statement_that_never_reaches_the_database_is_not_counted(engine: sa.Eng
     assert recorded.operations() == {}
 
 
-def test_nothing_of_a_statement_or_an_address_is_recorded(
+def test_no_statement_text_or_address_is_recorded(
     instrumentor: SqlAlchemyInstrumentor, recorded: Any, tmp_path: Path
 ) -> None:
     engine = sa.create_engine(f"sqlite:///{tmp_path / 'trust.db'}")
@@ -140,7 +142,7 @@ def test_nothing_of_a_statement_or_an_address_is_recorded(
     assert str(tmp_path) not in data
 
 
-def test_engine_that_was_there_before_is_measured(metrics: Any, recorded: Any) -> None:
+def test_engine_created_before_is_measured(metrics: Any, recorded: Any) -> None:
     engine = sa.create_engine("sqlite://", poolclass=StaticPool)
     with engine.connect() as connection:
         connection.execute(sa.text("SELECT 1"))

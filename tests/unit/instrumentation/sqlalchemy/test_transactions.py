@@ -30,7 +30,7 @@ def test_commit_counts_while_the_connection_is_still_held(engine: sa.Engine, rec
     assert recorded.transactions() == {"commit": 1, "rollback": 1}
 
 
-def test_block_commits_or_rolls_back_once(engine: sa.Engine, recorded: Any) -> None:
+def test_begin_block_commits_or_rolls_back_once(engine: sa.Engine, recorded: Any) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("SELECT 1"))
     with suppress(LookupError), engine.begin() as connection:
@@ -39,7 +39,7 @@ def test_block_commits_or_rolls_back_once(engine: sa.Engine, recorded: Any) -> N
     assert recorded.transactions() == {"commit": 1, "rollback": 1}
 
 
-def test_connection_that_is_closed_in_a_transaction_rolls_back(engine: sa.Engine, recorded: Any) -> None:
+def test_connection_closed_in_a_transaction_rolls_back(engine: sa.Engine, recorded: Any) -> None:
     with engine.connect() as connection:
         connection.execute(sa.text("SELECT 1"))
     assert recorded.transactions() == {"rollback": 1}
@@ -58,7 +58,7 @@ def test_session_commits_once(engine: sa.Engine, recorded: Any) -> None:
     assert recorded.transactions() == {"commit": 1}
 
 
-def test_savepoints_are_no_transactions(engine: sa.Engine, recorded: Any) -> None:
+def test_savepoints_are_not_counted(engine: sa.Engine, recorded: Any) -> None:
     with engine.begin() as connection:
         with connection.begin_nested():
             connection.execute(sa.text("SELECT 1"))
@@ -72,7 +72,7 @@ def test_savepoints_are_no_transactions(engine: sa.Engine, recorded: Any) -> Non
 
 
 @pytest.mark.parametrize("where", ["engine", "options", "connection"])
-def test_autocommit_has_no_transactions(
+def test_autocommit_is_not_counted(
     instrumentor: SqlAlchemyInstrumentor, recorded: Any, tmp_path: Path, where: str
 ) -> None:
     url = f"sqlite:///{tmp_path / 'trust.db'}"
@@ -88,7 +88,7 @@ def test_autocommit_has_no_transactions(
 
 
 @pytest.mark.parametrize("block", [True, False])
-def test_commit_that_the_database_refuses_is_a_rollback(engine: sa.Engine, recorded: Any, block: bool) -> None:
+def test_failed_commit_counts_as_rollback(engine: sa.Engine, recorded: Any, block: bool) -> None:
     @sa.event.listens_for(engine, "connect")
     def check(connection: Any, _record: Any) -> None:
         connection.execute("PRAGMA foreign_keys = ON")
