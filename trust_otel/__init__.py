@@ -13,7 +13,7 @@ __all__ = ["TrustServiceMetrics", "__version__", "get_metrics"]
 
 
 def __getattr__(name: str) -> Any:
-    # Imported when asked for: every process under `opentelemetry-instrument` imports this package.
+    # Imported on first use: every process under `opentelemetry-instrument` imports this package.
     if name in ("TrustServiceMetrics", "get_metrics"):
         from trust_otel import metrics
 

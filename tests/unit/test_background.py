@@ -1,4 +1,4 @@
-"""Work beside the service: repeated, never twice at a time, gone after `stop`."""
+"""Periodic tasks repeat, never overlap, and end at `stop`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def no_thread_is_left() -> Iterator[None]:
 
 
 class Runs:
-    """Counts runs, and lets a test wait for them."""
+    """Counts runs; tests can wait for them."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -37,7 +37,7 @@ class Runs:
             assert self._changed.wait_for(lambda: self.number >= number, timeout=10)
 
 
-def test_runs_at_once_and_again_until_it_is_stopped() -> None:
+def test_runs_immediately_and_repeats_until_stopped() -> None:
     runs = Runs()
     periodic = Periodic(_NAME, 0.01, runs)
     periodic.start()
@@ -48,7 +48,7 @@ def test_runs_at_once_and_again_until_it_is_stopped() -> None:
     assert runs.number == ended_at
 
 
-def test_starting_twice_is_starting_once() -> None:
+def test_starting_twice_starts_once() -> None:
     runs = Runs()
     periodic = Periodic(_NAME, 60, runs)
     periodic.start()
@@ -58,7 +58,7 @@ def test_starting_twice_is_starting_once() -> None:
     periodic.stop()
 
 
-def test_a_slow_run_delays_the_next_one_instead_of_meeting_it() -> None:
+def test_slow_run_delays_the_next_one() -> None:
     most, now, lock = 0, 0, threading.Lock()
     runs = Runs()
 
@@ -79,7 +79,7 @@ def test_a_slow_run_delays_the_next_one_instead_of_meeting_it() -> None:
     assert most == 1
 
 
-def test_a_failing_task_is_tried_again_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_failing_task_is_retried_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     runs = Runs()
 
     def fail() -> None:
@@ -94,7 +94,7 @@ def test_a_failing_task_is_tried_again_and_logged_once(caplog: pytest.LogCapture
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
-def test_stopping_wakes_a_long_pause() -> None:
+def test_stop_interrupts_the_pause() -> None:
     runs = Runs()
     periodic = Periodic(_NAME, 3600, runs)
     periodic.start()
@@ -102,7 +102,7 @@ def test_stopping_wakes_a_long_pause() -> None:
     periodic.stop(seconds=5)
 
 
-def test_the_task_may_stop_itself() -> None:
+def test_task_can_stop_itself() -> None:
     done = threading.Event()
 
     def stop_and_tell() -> None:
@@ -116,7 +116,7 @@ def test_the_task_may_stop_itself() -> None:
         pass
 
 
-def test_a_child_process_has_a_thread_of_its_own() -> None:
+def test_child_process_has_its_own_thread() -> None:
     runs = Runs()
     periodic = Periodic(_NAME, 0.01, runs)
     periodic.start()
@@ -139,7 +139,7 @@ def test_a_child_process_has_a_thread_of_its_own() -> None:
     periodic.stop()
 
 
-def test_a_stopped_one_stays_stopped_in_a_child_process() -> None:
+def test_stopped_task_stays_stopped_in_a_child_process() -> None:
     runs = Runs()
     periodic = Periodic(_NAME, 0.01, runs)
     periodic.start()

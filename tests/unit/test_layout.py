@@ -1,4 +1,4 @@
-"""What a service installs knows nothing of what operators, tests and makers use."""
+"""The service package does not import the packages of operators, tests and developers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OTHERS = {"trust_ops", "testbed", "tools", "monitoring", "examples", "benchmark
 
 
 def _imported(file: Path) -> set[str]:
-    """The top-level packages that a file imports anywhere, also within functions."""
+    """The top-level packages that a file imports, also within functions."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -28,13 +28,13 @@ def _imported(file: Path) -> set[str]:
     ("package", "unknown"),
     [("trust_otel", _OTHERS), ("trust_ops", _OTHERS - {"trust_ops"})],
 )
-def test_a_wheel_imports_nothing_that_it_does_not_bring(package: str, unknown: set[str]) -> None:
+def test_wheel_imports_only_what_it_contains(package: str, unknown: set[str]) -> None:
     files = sorted((_ROOT / package).rglob("*.py"))
     assert files
     assert {str(file): names for file in files if (names := _imported(file) & unknown)} == {}
 
 
-def test_the_core_loads_no_command_line() -> None:
+def test_service_package_does_not_import_the_command_line() -> None:
     program = "import sys, trust_otel; print(sorted({'trust_ops', 'click', 'rich'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Readers and exporters: which there are for each value of OTEL_METRICS_EXPORTER, and what arrives."""
+"""Readers and exporters for each value of OTEL_METRICS_EXPORTER, and what they export."""
 
 import json
 import logging
@@ -48,17 +48,17 @@ def _readers(*exporters: str) -> list[MetricReader]:
     return make_readers(replace(settings.current(), metrics_exporters=exporters))
 
 
-def test_none_makes_none() -> None:
+def test_none_has_no_reader() -> None:
     assert _readers() == []
 
 
-def test_prometheus_is_an_endpoint() -> None:
+def test_prometheus_serves_an_endpoint() -> None:
     readers = _readers("prometheus")
     assert [type(reader) for reader in readers] == [PrometheusReader]
     _stop(readers)
 
 
-def test_otlp_pushes_over_http_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_otlp_exports_over_http_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "100")
     (reader,) = _readers("otlp")
@@ -69,7 +69,7 @@ def test_otlp_pushes_over_http_by_default(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"])
-def test_otlp_pushes_over_grpc_when_asked_for(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_otlp_exports_over_grpc_if_configured(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "grpc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setenv("OTEL_METRIC_EXPORT_TIMEOUT", "100")
@@ -79,7 +79,7 @@ def test_otlp_pushes_over_grpc_when_asked_for(monkeypatch: pytest.MonkeyPatch, n
     _stop([reader])
 
 
-def test_console_and_prometheus_beside_each_other() -> None:
+def test_console_and_prometheus_together() -> None:
     readers = _readers("console", "prometheus")
     assert isinstance(_exporter(readers[0]), ConsoleMetricExporter)
     console = _exporter(readers[0]).out = StringIO()
@@ -89,7 +89,7 @@ def test_console_and_prometheus_beside_each_other() -> None:
     assert "seen.on.the.console" in console.getvalue()
 
 
-def test_exporter_that_cannot_start_is_told_and_the_others_start(
+def test_exporter_that_fails_to_start_is_logged_and_the_others_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from trust_otel import configurator
@@ -109,7 +109,7 @@ def test_exporter_that_cannot_start_is_told_and_the_others_start(
     _stop(readers)
 
 
-def test_taken_port_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_port_in_use_is_logged_with_a_remedy(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -121,16 +121,14 @@ def test_taken_port_is_told_with_the_remedy(monkeypatch: pytest.MonkeyPatch, cap
     assert "OTEL_EXPORTER_PROMETHEUS_PORT" in record.getMessage()
 
 
-def test_host_that_is_not_this_machines_is_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_host_of_another_machine_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_PROMETHEUS_HOST", "host.invalid")
     assert _readers("prometheus") == []
     assert "host.invalid" in caplog.text
 
 
 class Receiver:
-    """Takes OTLP: what arrived, with its headers and the time."""
+    """Receives OTLP; keeps the requests with headers and time."""
 
     def __init__(self) -> None:
         self.received: list[tuple[Any, dict[str, str], float]] = []
@@ -219,7 +217,7 @@ def _record(metrics: TrustServiceMetrics) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_what_is_recorded_arrives(
+def test_recorded_metrics_arrive(
     monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, protocol: str
 ) -> None:
     receiver: Receiver = request.getfixturevalue("over_grpc" if protocol == "grpc" else "over_http")
@@ -250,7 +248,7 @@ def test_what_is_recorded_arrives(
     ("preference", "counter", "up_down_counter"),
     [("cumulative", 2, 2), ("delta", 1, 2), ("DELTA", 1, 2), ("lowmemory", None, 2)],
 )
-def test_temporality_is_the_one_that_is_preferred(
+def test_temporality_follows_the_preference(
     monkeypatch: pytest.MonkeyPatch, over_http: Receiver, preference: str, counter: int | None, up_down_counter: int
 ) -> None:
     provider, metrics = _sending(
@@ -273,7 +271,7 @@ def test_temporality_is_the_one_that_is_preferred(
     provider.shutdown()
 
 
-def test_exports_follow_each_other_at_the_interval(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
+def test_exports_repeat_at_the_interval(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
     provider, metrics = _sending(
         monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=over_http.endpoint, OTEL_METRIC_EXPORT_INTERVAL="100"
     )
@@ -284,7 +282,7 @@ def test_exports_follow_each_other_at_the_interval(monkeypatch: pytest.MonkeyPat
     provider.shutdown()
 
 
-def test_endpoint_for_metrics_is_taken_as_it_is(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
+def test_endpoint_for_metrics_is_used_unchanged(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
     provider, metrics = _sending(
         monkeypatch,
         OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1",
@@ -303,10 +301,8 @@ def test_last_measurements_arrive_at_shutdown(monkeypatch: pytest.MonkeyPatch, o
     assert over_http.metrics()["trust.revenue.amount"].sum.data_points[0].as_double == 12.5
 
 
-def test_series_that_comes_later_begins_at_the_collection_before(
-    monkeypatch: pytest.MonkeyPatch, over_http: Receiver
-) -> None:
-    """Else `increase()` over the first security event is 0."""
+def test_new_series_starts_at_the_previous_collection(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
+    """Otherwise `increase()` over the first security event is 0."""
     provider, metrics = _sending(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=over_http.endpoint)
     provider.force_flush()
     between = time.time_ns()
@@ -318,7 +314,7 @@ def test_series_that_comes_later_begins_at_the_collection_before(
     provider.shutdown()
 
 
-def test_nothing_hostile_stops_the_export(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
+def test_hostile_values_do_not_stop_the_export(monkeypatch: pytest.MonkeyPatch, over_http: Receiver) -> None:
     provider, metrics = _sending(monkeypatch, OTEL_EXPORTER_OTLP_ENDPOINT=over_http.endpoint)
     metrics.record_rate_limited("\ud800\x00\n")
     metrics.record_business_metric("fee", 10**300, {"currency": "\udcff"})

@@ -1,4 +1,4 @@
-"""How a process ends, and what it exports last."""
+"""Shutdown of a process, and its last export."""
 
 from __future__ import annotations
 
@@ -88,9 +88,7 @@ def _exported(output: str) -> dict[str, list[float]]:
 
 
 @pytest.mark.parametrize("program", [_COUNT_AND + _WAIT, _COUNT_AND + _SERVE], ids=["script", "uvicorn"])
-def test_a_process_that_is_asked_to_end_exports_what_is_left_and_says_that_it_ends(
-    launcher: Launcher, program: str
-) -> None:
+def test_terminated_process_exports_the_rest_and_the_heartbeat_0(launcher: Launcher, program: str) -> None:
     with _started(launcher, program) as process:
         exported = _exported(_ended_by(process, signal.SIGTERM))
     assert exported["trust.audit.events"] == [1]
@@ -98,20 +96,20 @@ def test_a_process_that_is_asked_to_end_exports_what_is_left_and_says_that_it_en
 
 
 @pytest.mark.parametrize("program", [_COUNT_AND + _WAIT, _COUNT_AND + _SERVE], ids=["script", "uvicorn"])
-def test_it_is_seen_to_end_by_the_signal(launcher: Launcher, program: str) -> None:
+def test_exit_status_is_that_of_the_signal(launcher: Launcher, program: str) -> None:
     with _started(launcher, program) as process:
         _ended_by(process, signal.SIGTERM)
         assert process.returncode == -signal.SIGTERM
 
 
-def test_a_program_that_comes_to_its_end_says_so(launcher: Launcher) -> None:
+def test_program_that_exits_exports_the_heartbeat_0(launcher: Launcher) -> None:
     with _started(launcher, _COUNT_AND) as process:
         exported = _exported(process.communicate(timeout=30)[0])
     assert process.returncode == 0
     assert exported["trust.otel.instance.up"] == [0]
 
 
-def test_a_process_that_runs_is_up_and_one_that_is_killed_never_says_otherwise(launcher: Launcher) -> None:
+def test_killed_process_never_exports_the_heartbeat_0(launcher: Launcher) -> None:
     with _started(launcher, _COUNT_AND + "time.sleep(60)\n", OTEL_METRIC_EXPORT_INTERVAL="200") as process:
         assert process.stdout is not None
         output = ""
@@ -124,7 +122,7 @@ def test_a_process_that_runs_is_up_and_one_that_is_killed_never_says_otherwise(l
     assert _exported(complete)["trust.otel.instance.up"] == [1]
 
 
-def test_a_handler_that_the_program_sets_stays_in_charge(launcher: Launcher) -> None:
+def test_handler_of_the_program_is_kept(launcher: Launcher) -> None:
     program = _COUNT_AND + "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))\n" + _WAIT
     with _started(launcher, program) as process:
         exported = _exported(_ended_by(process, signal.SIGTERM))
@@ -132,14 +130,14 @@ def test_a_handler_that_the_program_sets_stays_in_charge(launcher: Launcher) -> 
     assert exported["trust.otel.instance.up"] == [0]
 
 
-def test_a_telemetry_that_is_turned_off_leaves_the_signal_alone(launcher: Launcher) -> None:
+def test_disabled_telemetry_installs_no_handler(launcher: Launcher) -> None:
     program = "import signal, time\nprint(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)\n"
     with _started(launcher, program, OTEL_SDK_DISABLED="true") as process:
         assert process.communicate(timeout=30)[0] == "True\n"
 
 
 _AS_WITHOUT = {
-    "thread that is not a daemon": """
+    "non-daemon thread": """
         import threading
         threading.Thread(target=time.sleep, args=(30,)).start()
         print("ready", flush=True)
@@ -150,19 +148,19 @@ _AS_WITHOUT = {
         print("ready", flush=True)
         hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)
     """,
-    "what the program sees": """
+    "handler that the program sees": """
         print(signal.getsignal(signal.SIGTERM), signal.signal(signal.SIGTERM, signal.SIG_DFL))
         print("ready", flush=True)
         time.sleep(30)
     """,
-    "handler that calls the one before": """
+    "handler that calls the previous one": """
         before = signal.signal(
             signal.SIGTERM, lambda *arguments: before(*arguments) if callable(before) else sys.exit(7)
         )
         print("ready", flush=True)
         time.sleep(30)
     """,
-    "cleaning up that the signal skips": """
+    "cleanup that the signal skips": """
         print("ready", flush=True)
         try:
             time.sleep(30)
@@ -190,13 +188,13 @@ _AS_WITHOUT = {
         asyncio.run(main())
         print("ended")
     """,
-    "default action, sent by the program to itself": """
+    "default action, signal from itself": """
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         print("ready", flush=True)
         signal.raise_signal(signal.SIGTERM)
         print("after", flush=True)
     """,
-    "native handler that calls the one before": """
+    "native handler that calls the previous one": """
         import ctypes
         library = ctypes.CDLL(None)
         library.signal.restype = ctypes.c_void_p
@@ -208,7 +206,7 @@ _AS_WITHOUT = {
         time.sleep(2)
         print("ended in order")
     """,
-    "child that is terminated": """
+    "terminated child": """
         import multiprocessing
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(30,))
         child.start()
@@ -222,7 +220,7 @@ _AS_WITHOUT = {
 
 
 @pytest.mark.parametrize("program", _AS_WITHOUT.values(), ids=_AS_WITHOUT)
-def test_a_program_ends_as_without_telemetry(launcher: Launcher, program: str) -> None:
+def test_program_terminates_as_without_telemetry(launcher: Launcher, program: str) -> None:
     program = "import signal, sys, time\n" + dedent(program)
 
     def ended(**environment: str) -> tuple[str, int]:
@@ -238,7 +236,7 @@ def test_a_program_ends_as_without_telemetry(launcher: Launcher, program: str) -
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_child_process_exports_what_is_left(launched: Callable[..., Any], method: str) -> None:
+def test_child_process_exports_the_rest(launched: Callable[..., Any], method: str) -> None:
     program = f"""
 import multiprocessing
 from trust_otel import get_metrics
@@ -298,10 +296,10 @@ def _collector(answer: Callable[[socket.socket], None]) -> Iterator[str]:
     [(_answer_never, "http/protobuf"), (_answer_byte_by_byte, "http/protobuf"), (_answer_never, "grpc")],
 )
 @pytest.mark.parametrize("sent", [None, signal.SIGTERM], ids=["end of program", "SIGTERM"])
-def test_a_collector_that_hangs_holds_no_process_up(
+def test_hanging_collector_does_not_delay_the_exit(
     launcher: Launcher, answer: Callable[[socket.socket], None], protocol: str, sent: int | None
 ) -> None:
-    # What the exporter allows itself is longer than the test.
+    # The timeout of the exporter is longer than the test.
     patience = {"OTEL_EXPORTER_OTLP_TIMEOUT": "300", "OTEL_EXPORTER_OTLP_PROTOCOL": protocol}
     everything = dict.fromkeys(("OTEL_METRICS_EXPORTER", "OTEL_TRACES_EXPORTER", "OTEL_LOGS_EXPORTER"), "otlp")
     span = "from opentelemetry.trace import get_tracer\nget_tracer('test').start_span('test').end()\n"
@@ -326,10 +324,10 @@ def test_a_collector_that_hangs_holds_no_process_up(
     assert "the last export did not finish within TRUST_OTEL_SHUTDOWN_TIMEOUT=1 seconds; the metrics, spans" in log
 
 
-def test_a_program_that_closes_every_descriptor_keeps_its_files_and_its_last_export(
+def test_program_that_closes_all_file_descriptors_keeps_its_files_and_last_export(
     launcher: Launcher, tmp_path: Path
 ) -> None:
-    """As one that becomes a daemon does; what receives the signal must not write to a number that it uses again."""
+    """As a daemon does; the signal handler must not write to a reused file descriptor."""
     program = f"""
 import os
 os.closerange(3, 2000)
@@ -344,8 +342,8 @@ time.sleep(1)
 
 
 @pytest.mark.parametrize("program", [_WAIT, "print('ready', flush=True)\n"], ids=["SIGTERM", "end of program"])
-def test_a_further_signal_does_not_cut_the_last_export_short(launcher: Launcher, program: str) -> None:
-    """systemd sends SIGTERM to every process of a service, and a server then sends it to its workers again."""
+def test_second_signal_does_not_interrupt_the_last_export(launcher: Launcher, program: str) -> None:
+    """systemd sends SIGTERM to every process of a service, and the server then also sends it to its workers."""
     with (
         _collector(_answer_never) as address,
         _started(
@@ -371,7 +369,7 @@ def test_a_further_signal_does_not_cut_the_last_export_short(launcher: Launcher,
 
 
 @pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
-def test_without_a_collector_a_program_ends_without_further_attempts(launcher: Launcher, protocol: str) -> None:
+def test_last_export_without_a_collector_is_not_retried(launcher: Launcher, protocol: str) -> None:
     with _started(
         launcher,
         _COUNT_AND + "print('ready', flush=True)\n",
@@ -386,5 +384,5 @@ def test_without_a_collector_a_program_ends_without_further_attempts(launcher: L
         begun = monotonic()
         process.communicate(timeout=60)
     assert process.returncode == 0
-    # Six attempts with growing pauses take 25 seconds or more.
+    # Six attempts with exponential backoff take 25 seconds or more.
     assert monotonic() - begun < 20

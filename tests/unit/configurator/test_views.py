@@ -1,4 +1,4 @@
-"""Views: buckets and attributes of the vocabulary, whoever makes the instrument."""
+"""Views: the buckets and attributes of the registry, also for instruments of other libraries."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_histogram_of_another_library_has_the_declared_buckets_and_attributes(
     assert dict(point.attributes) == declared
 
 
-def test_observed_counter_of_another_library_loses_foreign_attributes(
+def test_observable_counter_of_another_library_has_only_declared_attributes(
     provider: MeterProvider, reader: InMemoryMetricReader
 ) -> None:
     provider.get_meter("another").create_observable_counter(
@@ -64,14 +64,14 @@ def test_observed_counter_of_another_library_loses_foreign_attributes(
     assert dict(point.attributes) == {"type": "user"}
 
 
-def test_metric_that_is_not_declared_is_left_as_it_is(provider: MeterProvider, reader: InMemoryMetricReader) -> None:
+def test_undeclared_metric_is_unchanged(provider: MeterProvider, reader: InMemoryMetricReader) -> None:
     provider.get_meter("another").create_histogram("own.histogram").record(1, {"a": "b"})
     (point,) = _points(reader)["own.histogram"]
     assert dict(point.attributes) == {"a": "b"}
 
 
 @pytest.mark.parametrize("limit", ["10", "1500"])
-def test_limit_of_the_sdk_never_cuts_what_the_setting_lets_through(
+def test_limit_of_the_sdk_is_above_the_setting(
     monkeypatch: pytest.MonkeyPatch, reader: InMemoryMetricReader, limit: str
 ) -> None:
     from trust_otel import TrustServiceMetrics, settings

@@ -1,4 +1,4 @@
-"""What the distro says about others that would record or export the same."""
+"""Conflicts with other software that would record or export the same."""
 
 import subprocess
 import sys
@@ -16,12 +16,12 @@ def _installed(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     monkeypatch.setattr(distro, "entry_points", lambda group: entries)
 
 
-def test_alone_there_is_nothing_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_distro_has_no_conflicts(monkeypatch: pytest.MonkeyPatch) -> None:
     _installed(monkeypatch, "trust_distro")
     assert conflicts({}) == []
 
 
-def test_rival_distro_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_distro_is_reported_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     _installed(monkeypatch, "distro", "trust_distro", "splunk_distro")
     lines = conflicts({})
     assert len(lines) == 2
@@ -30,31 +30,31 @@ def test_rival_distro_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) 
     assert all("OTEL_PYTHON_DISTRO=trust_distro" in line for line in lines)
 
 
-def test_rival_distro_is_no_matter_once_ours_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_distro_is_no_conflict_if_this_one_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     _installed(monkeypatch, "distro", "trust_distro")
     assert conflicts({"OTEL_PYTHON_DISTRO": "trust_distro"}) == []
 
 
 @pytest.mark.parametrize("text", ["true", "True", "TRUE"])
-def test_export_by_fastapi_itself_is_told(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_export_by_fastapi_is_reported(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     _installed(monkeypatch, "trust_distro")
     (line,) = conflicts({"FASTAPI_OTEL_AUTO_CONFIGURE": text})
     assert "FASTAPI_OTEL_AUTO_CONFIGURE" in line
 
 
 @pytest.mark.parametrize("text", ["", "false", "0"])
-def test_no_export_by_fastapi_itself_is_no_matter(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_disabled_export_by_fastapi_is_no_conflict(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     _installed(monkeypatch, "trust_distro")
     assert conflicts({"FASTAPI_OTEL_AUTO_CONFIGURE": text}) == []
 
 
-def test_another_distro_in_our_place_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_loaded_distro_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(distro, "_chosen", False)
     distro.warn_unless_chosen()
     assert "OTEL_PYTHON_DISTRO=trust_distro" in caplog.text
 
 
-def test_in_our_own_place_nothing_is_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_loaded_distro_logs_nothing(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setattr(distro, "_chosen", True)
     distro.warn_unless_chosen()
     assert caplog.records == []
@@ -69,7 +69,7 @@ for entry_point in entry_points(group="opentelemetry_instrumentor"):
 
 
 def _loaded(before: str) -> dict[str, str]:
-    """The instrumentor that each of our entry points leads to, in a process of its own."""
+    """The class that each of our entry points loads, in a new process."""
     done = subprocess.run([sys.executable, "-c", before + _LOAD], capture_output=True, text=True, check=True)
     return dict(line.split() for line in done.stdout.splitlines())
 
@@ -78,16 +78,16 @@ _ALWAYS = {"trust_cryptography", "trust_executors", "trust_grpc", "trust_http", 
 _IF_SET = {"trust_sla", "trust_certificates", "trust_dependencies", "trust_security"}
 
 
-def test_beside_another_distro_our_instrumentors_stay_out() -> None:
+def test_instrumentors_do_not_load_under_another_distro() -> None:
     assert _loaded("") == dict.fromkeys(_ALWAYS | _IF_SET, "_Disabled")
 
 
-def test_instrumentors_of_settings_that_are_not_set_stay_out() -> None:
+def test_instrumentors_without_their_settings_do_not_load() -> None:
     loaded = _loaded("from trust_otel import distro; distro._chosen = True")
     assert {name for name, kind in loaded.items() if kind == "_Disabled"} == _IF_SET
 
 
-def test_instrumentors_load_also_after_their_modules_were_imported() -> None:
+def test_instrumentors_load_after_their_modules_were_imported() -> None:
     before = "import trust_otel.instrumentation.http, trust_otel.instrumentation.grpc"
     assert set(_loaded(before)) == _ALWAYS | _IF_SET
 
@@ -115,9 +115,7 @@ _SPANS_ONLY = ["fastapi", "starlette", "asgi", "grpc_server", "grpc_client", "gr
 
 
 @pytest.mark.parametrize("name", _SPANS_ONLY)
-def test_upstream_instrumentors_that_ours_replace_stay_out_without_spans(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_replaced_instrumentors_do_not_load_without_spans(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
     entry_point = _EntryPoint(name)
     distro.TrustDistro().load_instrumentor(cast(Any, entry_point))
@@ -125,7 +123,7 @@ def test_upstream_instrumentors_that_ours_replace_stay_out_without_spans(
 
 
 @pytest.mark.parametrize("name", _SPANS_ONLY)
-def test_with_spans_they_load_but_their_metrics_go_nowhere(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_replaced_instrumentors_load_for_spans_without_metrics(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
     entry_point = _EntryPoint(name)
     distro.TrustDistro().load_instrumentor(cast(Any, entry_point), skip_dep_check=True)
@@ -134,7 +132,7 @@ def test_with_spans_they_load_but_their_metrics_go_nowhere(monkeypatch: pytest.M
     assert type(kwargs["meter_provider"]).__name__ == "NoOpMeterProvider"
 
 
-def test_other_instrumentors_load_as_they_are() -> None:
+def test_other_instrumentors_load_unchanged() -> None:
     entry_point = _EntryPoint("redis")
     distro.TrustDistro().load_instrumentor(cast(Any, entry_point), skip_dep_check=True)
     assert entry_point.instrumented == [{"skip_dep_check": True}]
@@ -148,7 +146,7 @@ def test_disabled_sdk_loads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert entry_point.instrumented == []
 
 
-def test_system_metrics_are_those_of_the_vocabulary_and_no_others() -> None:
+def test_system_metrics_are_those_of_the_registry() -> None:
     from opentelemetry.instrumentation.system_metrics import _DEFAULT_CONFIG
 
     entry_point = _EntryPoint("system_metrics")

@@ -1,4 +1,4 @@
-"""Processes of the standard library that run none of the program's code are left alone."""
+"""Helper processes of the standard library run without the SDK."""
 
 import os
 import re
@@ -36,7 +36,7 @@ Launcher = tuple[list[str], dict[str, str]]
         ("python -c", ("c", "")),
     ],
 )
-def test_what_the_interpreter_was_started_with(arguments: str, found: tuple[str, str]) -> None:
+def test_option_of_the_python_command_line(arguments: str, found: tuple[str, str]) -> None:
     assert command(arguments.split()) == found
 
 
@@ -88,7 +88,7 @@ def test_tool_has_no_sdk(launcher: Launcher, tmp_path: Path, arguments: list[str
     assert not _imports_the_sdk(done)
 
 
-def test_program_that_is_named_like_a_tool_has_the_sdk(launcher: Launcher, tmp_path: Path) -> None:
+def test_program_with_the_name_of_a_tool_has_the_sdk(launcher: Launcher, tmp_path: Path) -> None:
     (tmp_path / "venv.py").write_text("")
     assert _imports_the_sdk(_run(launcher, "venv.py", cwd=tmp_path))
 
@@ -118,7 +118,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
-def test_fork_server_has_no_threads_but_its_children_are_measured(launched: Launched) -> None:
+def test_fork_server_has_no_threads_and_its_children_are_measured(launched: Launched) -> None:
     done = launched(
         _FORK_SERVER,
         OTEL_METRICS_EXPORTER="console",
@@ -128,6 +128,6 @@ def test_fork_server_has_no_threads_but_its_children_are_measured(launched: Laun
     assert (done.returncode, done.stderr) == (0, "")
     assert "SERVER THREADS 1\n" in done.stdout
     assert done.stdout.count("DISABLED trust_grpc\n") == 2
-    # Both children, and the main process at its end, each under its own id.
+    # Both children, and the main process at exit, each with its own id.
     assert len(set(re.findall(r'"service.instance.id": "(pod-7-[0-9a-f]{12})"', done.stdout))) == 3
     assert done.stdout.count('"name": "works"') == 2

@@ -49,7 +49,7 @@ print("MODULES", *sorted(sys.modules))
 
 
 def _documents(output: str) -> list[dict[str, Any]]:
-    """The JSON documents that the console exporters wrote."""
+    """The JSON documents of the console exporters."""
     decoder, found, position = json.JSONDecoder(), [], 0
     while (position := output.find("{\n", position)) >= 0:
         document, position = decoder.raw_decode(output, position)
@@ -76,7 +76,7 @@ def _modules(done: "subprocess.CompletedProcess[str]") -> set[str]:
     return set(printed[1].split())
 
 
-def test_without_spans_the_upstream_instrumentations_of_spans_are_not_even_loaded(launched: Launched) -> None:
+def test_span_instrumentations_are_not_loaded_without_spans(launched: Launched) -> None:
     done = launched(_SERVICE, OTEL_METRICS_EXPORTER="console")
     assert (done.returncode, done.stderr) == (0, "")
     modules = _modules(done)
@@ -92,7 +92,7 @@ def test_without_spans_the_upstream_instrumentations_of_spans_are_not_even_loade
     assert "trust.audit.events" in names
 
 
-def test_with_spans_they_come_from_upstream_and_nothing_is_counted_twice(launched: Launched) -> None:
+def test_spans_come_from_upstream_and_nothing_counts_twice(launched: Launched) -> None:
     done = launched(_SERVICE, OTEL_METRICS_EXPORTER="console", OTEL_TRACES_EXPORTER="console")
     assert done.returncode == 0
     assert "opentelemetry.instrumentation.fastapi" in _modules(done)
@@ -106,7 +106,7 @@ def test_with_spans_they_come_from_upstream_and_nothing_is_counted_twice(launche
     assert all("http.request.method" in span["attributes"] for span in servers)
 
 
-def test_log_records_go_out_when_they_are_asked_for(launched: Launched) -> None:
+def test_log_records_are_exported_if_configured(launched: Launched) -> None:
     program = "import logging; logging.getLogger('signer').warning('seal broken')"
     done = launched(
         program,
@@ -127,7 +127,7 @@ def test_disabled_sdk_costs_nothing(launched: Launched) -> None:
     assert "opentelemetry.instrumentation.system_metrics" not in modules
 
 
-def test_strict_refuses_to_start_and_names_everything(launched: Launched) -> None:
+def test_strict_mode_refuses_to_start_and_lists_all_invalid_values(launched: Launched) -> None:
     done = launched(
         "print('started')",
         TRUST_OTEL_STRICT="true",
@@ -141,7 +141,7 @@ def test_strict_refuses_to_start_and_names_everything(launched: Launched) -> Non
         assert part in done.stderr
 
 
-def test_bad_values_are_told_and_the_service_starts(launched: Launched) -> None:
+def test_invalid_values_are_logged_and_the_service_starts(launched: Launched) -> None:
     done = launched(
         "print('started')", OTEL_METRICS_EXPORTER="none", OTEL_TRACES_EXPORTER="consol", OTEL_SERVICE_NAME=""
     )
@@ -163,7 +163,7 @@ meter_provider:
 """
 
 
-def test_declarative_file_decides_and_the_metrics_flow(launched: Launched, tmp_path: Path) -> None:
+def test_configuration_file_takes_precedence_and_metrics_are_exported(launched: Launched, tmp_path: Path) -> None:
     (tmp_path / "otel.yaml").write_text(_FILE)
     done = launched(_SERVICE, OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"), OTEL_METRICS_EXPORTER="prometheus")
     assert done.returncode == 0, done.stderr
@@ -180,10 +180,10 @@ def test_declarative_file_decides_and_the_metrics_flow(launched: Launched, tmp_p
     assert bounds == {(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2, 2.5, 5, 7.5, 10)}
 
 
-def test_spans_of_a_declarative_file_without_a_propagator_do_not_break_requests(
+def test_spans_of_a_configuration_file_without_a_propagator_do_not_break_requests(
     launched: Launched, tmp_path: Path
 ) -> None:
-    """Upstream 1.45 would answer every request with an error."""
+    """With OpenTelemetry 1.45, every request would fail."""
     (tmp_path / "otel.yaml").write_text(
         _FILE + "tracer_provider: {processors: [{simple: {exporter: {console: {}}}}]}\n"
     )
@@ -200,7 +200,7 @@ def test_spans_without_any_propagator_do_not_break_requests(launched: Launched) 
     assert "SpanKind.SERVER" in done.stdout
 
 
-def test_declarative_file_that_is_missing_does_not_stop_the_service(launched: Launched, tmp_path: Path) -> None:
+def test_missing_configuration_file_does_not_stop_the_service(launched: Launched, tmp_path: Path) -> None:
     done = launched("print('started')", OTEL_CONFIG_FILE=str(tmp_path / "missing.yaml"))
     assert (done.returncode, done.stdout) == (0, "started\n")
     assert "missing.yaml" in done.stderr
@@ -333,7 +333,7 @@ def test_service_under_uvicorn(served: Callable[..., tuple[Any, int, int]], pars
     )
 
 
-def test_port_that_is_taken_is_told_and_the_service_serves(served: Callable[..., tuple[Any, int, int]]) -> None:
+def test_port_in_use_is_logged_and_the_service_starts(served: Callable[..., tuple[Any, int, int]]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

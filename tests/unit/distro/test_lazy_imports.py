@@ -1,4 +1,4 @@
-"""A library is imported when the program imports it, and instrumented from then on."""
+"""A library is instrumented when the program imports it, and never imported by trust-otel."""
 
 import re
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _LIBRARIES = {
     "starlette",
     "yaml",
 }
-"""What a program may use, and trust-otel may import for it; `google` is protobuf."""
+"""Libraries that a program may use and trust-otel instruments or uses; `google` is protobuf."""
 
 _PARTS = {
     "opentelemetry.exporter.otlp.proto.grpc",
@@ -44,11 +44,11 @@ _PARTS = {
     "trust_otel.export.prometheus",
     "trust_otel.privacy.redaction",
 }
-"""Parts of trust-otel and of OpenTelemetry that not every program needs."""
+"""Modules of trust-otel and OpenTelemetry that not every program needs."""
 
 
 def _imported(launched: Launched, program: str, **environment: str) -> set[str]:
-    """The modules that a program has at its end."""
+    """The imported modules at the exit of a program."""
     done = launched(f"{program}\nimport sys\nprint('MODULES', *sorted(sys.modules))", **environment)
     assert (done.returncode, done.stderr) == (0, "")
     found = re.search("^MODULES (.*)$", done.stdout, re.MULTILINE)
@@ -69,7 +69,7 @@ def _imported(launched: Launched, program: str, **environment: str) -> set[str]:
         ("from trust_otel import get_metrics; get_metrics().record_audit_event('read')", set(), set()),
     ],
 )
-def test_only_what_the_program_uses_is_imported(
+def test_only_libraries_that_the_program_uses_are_imported(
     launched: Launched, program: str, libraries: set[str], parts: set[str]
 ) -> None:
     modules = _imported(launched, program, OTEL_METRICS_EXPORTER="none")
@@ -95,10 +95,10 @@ def test_only_what_the_program_uses_is_imported(
         ({"OTEL_METRICS_EXPORTER": "none", "OTEL_SDK_DISABLED": "true"}, set(), set()),
     ],
 )
-def test_only_the_chosen_exporter_is_imported(
+def test_only_the_configured_exporter_is_imported(
     launched: Launched, environment: dict[str, str], needed: set[str], parts: set[str]
 ) -> None:
-    # Without a last export, for which there is no Collector.
+    # Skip the last export: there is no Collector.
     program = "import os, sys; print('MODULES', *sorted(sys.modules), flush=True); os._exit(0)"
     modules = _imported(launched, program, **environment)
     assert modules & _LIBRARIES == needed

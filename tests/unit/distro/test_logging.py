@@ -1,4 +1,4 @@
-"""The service's own log output is the same with and without the distro, whether log records are exported or not.
+"""The log output of the service is the same with and without the distro, whether or not log records are exported.
 
 The cases of `instrumentation` need opentelemetry-instrumentation-logging.
 """
@@ -61,9 +61,7 @@ def _plain(program: str, tmp_path: Path) -> str:
     ("handler", "first"), [*(("instrumentation", first) for first in _FIRST_CALLS), ("sdk", "none")]
 )
 @pytest.mark.parametrize("exporter", ["none", "console"])
-def test_the_log_output_is_that_of_the_service_alone(
-    launched: Launched, tmp_path: Path, handler: str, exporter: str, first: str
-) -> None:
+def test_log_output_is_unchanged(launched: Launched, tmp_path: Path, handler: str, exporter: str, first: str) -> None:
     if handler == "instrumentation":
         pytest.importorskip("opentelemetry.instrumentation.logging")
     program = _PROGRAM.format(first=_FIRST_CALLS[first])
@@ -71,7 +69,7 @@ def test_the_log_output_is_that_of_the_service_alone(
         program,
         OTEL_METRICS_EXPORTER="none",
         OTEL_LOGS_EXPORTER=exporter,
-        # Upstream's instrumentor warns when the SDK has a handler of its own.
+        # The upstream instrumentor warns if the SDK has its own handler.
         OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="logging" if handler == "sdk" else "",
         **_HANDLERS[handler],
     )

@@ -1,4 +1,4 @@
-"""Each process of a service has a `service.instance.id` and counts of its own, however it was started."""
+"""Every process of a service has its own `service.instance.id` and counts, however it was started."""
 
 import json
 import re
@@ -88,7 +88,7 @@ def _instances(launched: Launched, folder: Path, program: str, **environment: st
         (_SUBPROCESS, 3),
     ],
 )
-def test_given_id_is_kept_and_unique(launched: Launched, tmp_path: Path, program: str, processes: int) -> None:
+def test_configured_id_is_kept_and_unique(launched: Launched, tmp_path: Path, program: str, processes: int) -> None:
     found = _instances(
         launched,
         tmp_path,
@@ -102,7 +102,7 @@ def test_given_id_is_kept_and_unique(launched: Launched, tmp_path: Path, program
 
 
 @pytest.mark.parametrize(("program", "processes"), [(_FORK, 3), (_SUBPROCESS, 3)])
-def test_id_given_in_a_declarative_file_is_kept_and_unique(
+def test_id_in_a_configuration_file_is_kept_and_unique(
     launched: Launched, tmp_path: Path, program: str, processes: int
 ) -> None:
     (tmp_path / "otel.yaml").write_text(_FILE)
@@ -111,7 +111,7 @@ def test_id_given_in_a_declarative_file_is_kept_and_unique(
     assert all(re.fullmatch("pod-7-[0-9a-f]{12}", instance) for instance in found)
 
 
-def test_declarative_file_without_an_id_gets_one(launched: Launched, tmp_path: Path) -> None:
+def test_configuration_file_without_an_id_gets_one(launched: Launched, tmp_path: Path) -> None:
     (tmp_path / "otel.yaml").write_text("\n".join(line for line in _FILE.splitlines() if "instance.id" not in line))
     found = _instances(launched, tmp_path, _SUBPROCESS, OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"))
     assert len(set(found)) == 3
@@ -178,7 +178,7 @@ os._exit(0)
 """
 
 
-def test_process_metrics_of_a_forked_process_are_its_own(launched: Launched) -> None:
+def test_forked_process_exports_its_own_process_metrics(launched: Launched) -> None:
     done = launched(_BUSY, OTEL_METRICS_EXPORTER="console", OTEL_METRIC_EXPORT_INTERVAL="600000")
     (document,) = _documents(done.stdout)
     seconds = [
@@ -192,7 +192,7 @@ def test_process_metrics_of_a_forked_process_are_its_own(launched: Launched) -> 
 
 
 def _documents(output: str) -> list[dict[str, Any]]:
-    """The JSON documents that the console exporter wrote."""
+    """The JSON documents of the console exporter."""
     decoder, found, position = json.JSONDecoder(), [], 0
     while (position := output.find("{\n", position)) >= 0:
         document, position = decoder.raw_decode(output, position)

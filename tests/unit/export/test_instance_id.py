@@ -1,4 +1,4 @@
-"""`service.instance.id` differs in every process, and keeps the id that was given."""
+"""`service.instance.id` is unique in every process, and keeps the configured id."""
 
 import os
 from collections.abc import Callable
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has
 
 
 def _in_child(ask: Callable[[], str]) -> str:
-    """What a forked process answers."""
+    """The result of a function in a forked process."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -53,7 +53,7 @@ def _providers(resource: Resource) -> Callable[[], list[str]]:
     return read
 
 
-def test_forked_process_keeps_the_given_id_under_its_own_suffix_for_every_signal() -> None:
+def test_forked_process_keeps_the_configured_id_with_its_own_suffix() -> None:
     read = _providers(unique_in_process(Resource({"service.name": "signer", _ID: "pod-7"})))
     (parent,) = set(read())
     children = [_in_child(lambda: " ".join(set(read()))) for _ in range(3)]
@@ -62,7 +62,7 @@ def test_forked_process_keeps_the_given_id_under_its_own_suffix_for_every_signal
     assert set(read()) == {parent}
 
 
-def test_process_forked_by_a_forked_process_has_an_id_of_its_own() -> None:
+def test_process_forked_by_a_forked_process_has_its_own_id() -> None:
     read = _providers(unique_in_process(Resource({_ID: "pod-7"})))
     child, grandchild = _in_child(lambda: f"{read()[0]} {_in_child(lambda: read()[0])}").split()
     assert len({read()[0], child, grandchild}) == 3
@@ -75,19 +75,19 @@ def test_forked_process_keeps_the_other_attributes() -> None:
     assert _in_child(lambda: str(provider.resource.attributes["service.name"])) == "signer"
 
 
-def test_without_a_given_id_a_forked_process_generates_another() -> None:
+def test_forked_process_generates_another_id_if_none_is_configured() -> None:
     for resource in (Resource.create(), Resource({"service.name": "signer"})):
         read = _providers(unique_in_process(resource))
         assert len({*read(), _in_child(lambda read=read: read()[0])}) == 2  # type: ignore[misc]
 
 
-def test_merging_in_the_same_process_works_as_with_any_resource() -> None:
+def test_merge_in_the_same_process_is_unchanged() -> None:
     resource = unique_in_process(Resource({_ID: "pod-7"}))
     assert resource.merge(Resource({_ID: "another", "a": "b"})).attributes == {_ID: "another", "a": "b"}
 
 
 @pytest.mark.parametrize("given", [7, "", "ü-1", "a b"])
-def test_any_given_value_gives_a_valid_id(given: object) -> None:
+def test_any_configured_value_gives_a_valid_id(given: object) -> None:
     made = unique_in_process(Resource({_ID: given})).attributes[_ID]  # type: ignore[dict-item]
     assert isinstance(made, str)
     assert made.startswith(f"{given}-") or not given

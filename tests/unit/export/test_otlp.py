@@ -1,6 +1,6 @@
-"""An export counts as accepted when the endpoint says so in the protocol, and a failure is explained without secrets.
+"""An export counts as accepted only with an OTLP success response; failures are explained without secrets.
 
-Upstream's exporters of 1.45.1 and 1.45.2, over real connections.
+The tests use the exporters of the SDK (1.45.1 and 1.45.2) over real connections.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _SERVICES = {
 
 
 @dataclass
-class Answer:
+class Response:
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -59,32 +59,32 @@ class Answer:
 
 @dataclass
 class Endpoint:
-    """An HTTP server that gives its answers one after the other, the last one for ever."""
+    """An HTTP server that sends its responses in order, and then repeats the last one."""
 
     url: str
-    answers: list[Answer]
+    responses: list[Response]
     requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
 
 
 @contextmanager
-def endpoint(*answers: Answer, context: ssl.SSLContext | None = None) -> Iterator[Endpoint]:
-    made = Endpoint("", list(answers))
+def endpoint(*responses: Response, context: ssl.SSLContext | None = None) -> Iterator[Endpoint]:
+    made = Endpoint("", list(responses))
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
             made.requests.append((self.command, self.path, dict(self.headers)))
-            answer = made.answers.pop(0) if len(made.answers) > 1 else made.answers[0]
-            self.send_response(answer.status)
-            for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+            response = made.responses.pop(0) if len(made.responses) > 1 else made.responses[0]
+            self.send_response(response.status)
+            for name, value in {"Content-Length": str(len(response.body)), **response.headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
 
         do_GET = do_POST  # noqa: N815 - a name of the base class
 
         def log_message(self, *_: object) -> None:
-            """Keep the test's output clean."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         if context is not None:
@@ -98,13 +98,13 @@ def endpoint(*answers: Answer, context: ssl.SSLContext | None = None) -> Iterato
 
 
 @contextmanager
-def grpc_endpoint(answer: Callable[[grpc.ServicerContext], Any]) -> Iterator[str]:
-    """A gRPC server that answers every call of the three services."""
+def grpc_endpoint(response: Callable[[grpc.ServicerContext], Any]) -> Iterator[str]:
+    """A gRPC server that handles every call of the three services."""
     with ThreadPoolExecutor() as threads:
         server = grpc.server(threads)
         for name in _SERVICES.values():
-            method: Any = grpc.unary_unary_rpc_method_handler(
-                lambda _request, context: answer(context),
+            method = grpc.unary_unary_rpc_method_handler(
+                lambda _request, context: response(context),
                 response_serializer=lambda message: message.SerializeToString(),
             )
             server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"Export": method}),))
@@ -120,7 +120,7 @@ def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(setting.name, raising=False)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"authorization=Bearer%20{_SECRET}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
-    # Upstream, when it is imported, and trust-otel add filters that drop a message that was logged a moment ago.
+    # The SDK (at import) and trust-otel add filters that drop repeated messages.
     for signal in SIGNALS:
         exporter_class(signal, "otlp_proto_http")
         exporter_class(signal, "otlp_proto_grpc")
@@ -155,20 +155,20 @@ _HTML = {"Content-Type": "text/html; charset=utf-8"}
 
 @pytest.mark.parametrize("signal", SIGNALS)
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
-        Answer(200, _PROTOBUF),
-        Answer(200),
-        Answer(202),
-        Answer(204),
-        Answer(200, _JSON, b"{}"),
-        Answer(200, _JSON, b'{"partialSuccess": {}}'),
+        Response(200, _PROTOBUF),
+        Response(200),
+        Response(202),
+        Response(204),
+        Response(200, _JSON, b"{}"),
+        Response(200, _JSON, b'{"partialSuccess": {}}'),
     ],
 )
-def test_a_success_of_the_protocol_is_one(
-    signal: str, answer: Answer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_otlp_success_is_accepted(
+    signal: str, response: Response, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with endpoint(answer) as server:
+    with endpoint(response) as server:
         assert _exported(signal, server.url, "otlp_proto_http", monkeypatch)
     assert caplog.records == []
     assert server.requests[0][2]["authorization"] == f"Bearer {_SECRET}"
@@ -176,34 +176,34 @@ def test_a_success_of_the_protocol_is_one(
 
 @pytest.mark.parametrize("signal", SIGNALS)
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("response", "said"),
     [
         *(
             (
-                Answer(status, {"Location": f"https://u:{_SECRET}@login.test/in?token={_SECRET}"}),
+                Response(status, {"Location": f"https://u:{_SECRET}@login.test/in?token={_SECRET}"}),
                 "a redirect to login.test",
             )
             for status in (301, 302, 303, 307, 308)
         ),
-        (Answer(300), "a redirect, which OTLP does not follow"),
-        (Answer(304), "304 Not Modified"),
-        (Answer(200, _HTML, b"<html>Please log in</html>"), "text/html instead of an OTLP response"),
-        (Answer(200, {"Content-Type": "text/plain"}, b"OK"), "text/plain instead of an OTLP response"),
-        (Answer(200, _PROTOBUF, b"<html>Please log in</html>"), "application/x-protobuf instead of an OTLP response"),
-        (Answer(200, {}, b"<html>"), "something instead of an OTLP response"),
-        (Answer(200, _JSON, b"[]"), "application/json instead of an OTLP response"),
-        (Answer(200, _JSON, b"{"), "application/json instead of an OTLP response"),
-        (Answer(400), "400, reason: Bad Request"),
-        (Answer(401), "Unauthorized (check OTEL_EXPORTER_OTLP_HEADERS)"),
-        (Answer(403), "Forbidden (check OTEL_EXPORTER_OTLP_HEADERS)"),
-        (Answer(404), "Not Found (check the path"),
-        (Answer(500), "Internal Server Error"),
+        (Response(300), "a redirect, which OTLP does not follow"),
+        (Response(304), "304 Not Modified"),
+        (Response(200, _HTML, b"<html>Please log in</html>"), "text/html instead of an OTLP response"),
+        (Response(200, {"Content-Type": "text/plain"}, b"OK"), "text/plain instead of an OTLP response"),
+        (Response(200, _PROTOBUF, b"<html>Please log in</html>"), "application/x-protobuf instead of an OTLP response"),
+        (Response(200, {}, b"<html>"), "something instead of an OTLP response"),
+        (Response(200, _JSON, b"[]"), "application/json instead of an OTLP response"),
+        (Response(200, _JSON, b"{"), "application/json instead of an OTLP response"),
+        (Response(400), "400, reason: Bad Request"),
+        (Response(401), "Unauthorized (check OTEL_EXPORTER_OTLP_HEADERS)"),
+        (Response(403), "Forbidden (check OTEL_EXPORTER_OTLP_HEADERS)"),
+        (Response(404), "Not Found (check the path"),
+        (Response(500), "Internal Server Error"),
     ],
 )
-def test_anything_else_is_a_failure_and_logged(
-    signal: str, answer: Answer, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_other_responses_are_failures_and_logged(
+    signal: str, response: Response, said: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with endpoint(answer) as server:
+    with endpoint(response) as server:
         assert not _exported(signal, server.url, "otlp_proto_http", monkeypatch)
     assert [request[0] for request in server.requests] == ["POST"]
     (record,) = caplog.records
@@ -212,10 +212,10 @@ def test_anything_else_is_a_failure_and_logged(
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
-def test_what_may_pass_is_tried_again(
+def test_temporary_failures_are_retried(
     signal: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with endpoint(Answer(503, {"Retry-After": "0"}), Answer(429, {"Retry-After": "0"}), Answer(200)) as server:
+    with endpoint(Response(503, {"Retry-After": "0"}), Response(429, {"Retry-After": "0"}), Response(200)) as server:
         assert _exported(signal, server.url, "otlp_proto_http", monkeypatch)
     assert len(server.requests) == 3
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
@@ -223,7 +223,7 @@ def test_what_may_pass_is_tried_again(
 
 @pytest.mark.parametrize("signal", SIGNALS)
 @pytest.mark.parametrize("form", ["protobuf", "json", "grpc"])
-def test_what_the_endpoint_rejects_is_logged_with_its_reason(
+def test_rejected_data_is_logged_with_the_reason(
     signal: str, form: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = _partial(signal, 3, "out of order")
@@ -232,8 +232,8 @@ def test_what_the_endpoint_rejects_is_logged_with_its_reason(
             assert _exported(signal, url, "otlp_proto_grpc", monkeypatch)
     else:
         json_body = json.dumps({"partialSuccess": {"rejectedSpans": "3", "errorMessage": "out of order"}}).encode()
-        answer = Answer(200, _PROTOBUF, body) if form == "protobuf" else Answer(200, _JSON, json_body)
-        with endpoint(answer) as server:
+        response = Response(200, _PROTOBUF, body) if form == "protobuf" else Response(200, _JSON, json_body)
+        with endpoint(response) as server:
             assert _exported(signal, server.url, "otlp_proto_http", monkeypatch)
     (record,) = caplog.records
     assert "rejected 3" in record.getMessage()
@@ -241,7 +241,7 @@ def test_what_the_endpoint_rejects_is_logged_with_its_reason(
 
 
 @pytest.mark.parametrize("grpc_used", [False, True])
-def test_a_reason_that_quotes_a_header_is_not_shown(
+def test_reason_that_quotes_a_header_is_not_logged(
     grpc_used: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = _partial("metrics", 1, f"no such tenant: {_SECRET}")
@@ -249,7 +249,7 @@ def test_a_reason_that_quotes_a_header_is_not_shown(
         with grpc_endpoint(lambda _: ExportMetricsServiceResponse.FromString(body)) as url:
             _exported("metrics", url, "otlp_proto_grpc", monkeypatch)
     else:
-        with endpoint(Answer(200, _PROTOBUF, body)) as server:
+        with endpoint(Response(200, _PROTOBUF, body)) as server:
             _exported("metrics", server.url, "otlp_proto_http", monkeypatch)
     assert "rejected 1" in caplog.text
     assert _SECRET not in caplog.text
@@ -266,7 +266,7 @@ def test_a_reason_that_quotes_a_header_is_not_shown(
         (grpc.StatusCode.UNIMPLEMENTED, "", "does not accept this signal"),
     ],
 )
-def test_errors_of_grpc_are_explained(
+def test_grpc_errors_are_explained(
     signal: str,
     code: grpc.StatusCode,
     details: str,
@@ -281,7 +281,7 @@ def test_errors_of_grpc_are_explained(
     assert not any(_SECRET in record.getMessage() or _SECRET in str(record.exc_info) for record in exported)
 
 
-def test_a_header_that_grpc_cannot_send_is_a_failure_that_shows_nothing(
+def test_invalid_grpc_header_is_a_failure_without_its_value(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"authorization=Bearer%0a{_SECRET}")
@@ -291,11 +291,9 @@ def test_a_header_that_grpc_cannot_send_is_a_failure_that_shows_nothing(
     assert _SECRET not in caplog.text
 
 
-def test_the_http_library_does_not_log_the_address(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_http_library_does_not_log_the_url(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    with endpoint(Answer(200)) as server:
+    with endpoint(Response(200)) as server:
         address = server.url.replace("//", f"//user:{_SECRET}@")
         assert _exported("metrics", f"{address}/?api_key={_SECRET}&x=", "otlp_proto_http", monkeypatch)
     (closed,) = free_ports(1)
@@ -304,8 +302,8 @@ def test_the_http_library_does_not_log_the_address(
     assert _SECRET not in caplog.text
 
 
-def test_an_exporter_that_the_service_makes_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    with endpoint(Answer(302, {"Location": "/"})) as server:
+def test_exporter_of_the_service_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    with endpoint(Response(302, {"Location": "/"})) as server:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", server.url)
         exporter_of_the_service = exporter_class("metrics", "otlp_proto_http")()
         assert not _exported("metrics", server.url, "otlp_proto_http", monkeypatch)
@@ -333,7 +331,7 @@ get_logger("l").emit(LogRecord(body="b"))
 
 @pytest.mark.parametrize("file", [False, True])
 def test_every_signal_is_checked_in_a_service(launched: Callable[..., Any], tmp_path: Path, file: bool) -> None:
-    with endpoint(Answer(302, {"Location": "https://login.test/"})) as server:
+    with endpoint(Response(302, {"Location": "https://login.test/"})) as server:
         chosen = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url} | {
             f"OTEL_{signal.upper()}_EXPORTER": "otlp" for signal in SIGNALS
         }
@@ -369,8 +367,8 @@ def _chosen(url: str, protocol: str = "http/protobuf", **more: str) -> dict[str,
     }
 
 
-def test_the_doctor_sends_an_export_of_each_signal_with_headers_and_compression() -> None:
-    with endpoint(Answer(200)) as server:
+def test_doctor_sends_an_export_of_each_signal_with_headers_and_compression() -> None:
+    with endpoint(Response(200)) as server:
         found = _problems(_chosen(server.url, OTEL_EXPORTER_OTLP_COMPRESSION="gzip"))
     assert found == dict.fromkeys(SIGNALS)
     assert [(method, path) for method, path, _ in server.requests] == [("POST", f"/v1/{signal}") for signal in SIGNALS]
@@ -378,29 +376,29 @@ def test_the_doctor_sends_an_export_of_each_signal_with_headers_and_compression(
     assert all(headers["Content-Encoding"] == "gzip" for _, _, headers in server.requests)
 
 
-def test_the_doctor_asks_only_for_what_is_enabled() -> None:
-    with endpoint(Answer(200)) as server:
+def test_doctor_checks_only_enabled_signals() -> None:
+    with endpoint(Response(200)) as server:
         environment = _chosen(server.url, OTEL_TRACES_EXPORTER="none", OTEL_LOGS_EXPORTER="console")
         assert _problems(environment) == {"metrics": None}
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("response", "said"),
     [
-        (Answer(302, {"Location": f"https://login.test/?x={_SECRET}"}), "a redirect to login.test"),
-        (Answer(401), "401 Unauthorized (check OTEL_EXPORTER_OTLP_HEADERS)"),
-        (Answer(404), "404 Not Found (check the path"),
-        (Answer(503), "503 Service Unavailable"),
-        (Answer(200, _HTML, b"<html>"), "a proxy or a login page"),
+        (Response(302, {"Location": f"https://login.test/?x={_SECRET}"}), "a redirect to login.test"),
+        (Response(401), "401 Unauthorized (check OTEL_EXPORTER_OTLP_HEADERS)"),
+        (Response(404), "404 Not Found (check the path"),
+        (Response(503), "503 Service Unavailable"),
+        (Response(200, _HTML, b"<html>"), "a proxy or a login page"),
     ],
 )
-def test_the_doctor_says_what_an_endpoint_answers(answer: Answer, said: str) -> None:
-    with endpoint(answer) as server:
+def test_doctor_reports_the_response_of_an_endpoint(response: Response, said: str) -> None:
+    with endpoint(response) as server:
         for problem in _problems(_chosen(server.url)).values():
             assert said in str(problem)
 
 
-def test_the_doctor_says_why_there_is_no_answer(tmp_path: Path) -> None:
+def test_doctor_reports_why_there_is_no_response(tmp_path: Path) -> None:
     (closed,) = free_ports(1)
     for protocol in ("http/protobuf", "grpc"):
         found = _problems(_chosen(f"http://127.0.0.1:{closed}", protocol))
@@ -409,10 +407,10 @@ def test_the_doctor_says_why_there_is_no_answer(tmp_path: Path) -> None:
         assert set(found.values()) == {"the name of the host cannot be resolved"}
 
 
-def test_the_doctor_recognises_the_other_protocol() -> None:
+def test_doctor_recognizes_the_other_protocol() -> None:
     with grpc_endpoint(lambda _: ExportMetricsServiceResponse()) as url:
         assert all("OTEL_EXPORTER_OTLP_PROTOCOL" in str(problem) for problem in _problems(_chosen(url)).values())
-    with endpoint(Answer(200)) as server:
+    with endpoint(Response(200)) as server:
         found = _problems(_chosen(server.url, "grpc"))
         assert all("OTEL_EXPORTER_OTLP_PROTOCOL" in str(problem) for problem in found.values())
 
@@ -438,8 +436,8 @@ def _authority(tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
-def test_the_doctor_says_what_is_wrong_with_tls(tmp_path: Path) -> None:
-    with endpoint(Answer(200), context=_authority(tmp_path)) as server:
+def test_doctor_reports_tls_errors(tmp_path: Path) -> None:
+    with endpoint(Response(200), context=_authority(tmp_path)) as server:
         assert all("TLS: " in str(problem) for problem in _problems(_chosen(server.url)).values())
         trusted = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem")}
         assert _problems(_chosen(server.url, **trusted)) == dict.fromkeys(SIGNALS)
@@ -448,12 +446,12 @@ def test_the_doctor_says_what_is_wrong_with_tls(tmp_path: Path) -> None:
         missing = {"OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / _SECRET)}
         found = _problems(_chosen(server.url, **missing))
         assert all("a certificate file cannot be read" in str(problem) for problem in found.values())
-    with endpoint(Answer(200)) as server:
+    with endpoint(Response(200)) as server:
         found = _problems(_chosen(server.url.replace("http", "https")))
         assert all("does not speak TLS" in str(problem) for problem in found.values())
 
 
-def test_the_doctor_does_not_wait_for_ever() -> None:
+def test_doctor_has_a_timeout() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

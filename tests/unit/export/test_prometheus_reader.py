@@ -42,7 +42,7 @@ class Endpoint:
 
 @pytest.fixture(autouse=True)
 def _no_polling(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shutdown that waited for the server's next look at its flag would not return."""
+    """The server polls its shutdown flag so rarely that a shutdown that waited for it would not return."""
     monkeypatch.setattr(BaseServer.serve_forever, "__defaults__", (3600,))
 
 
@@ -65,7 +65,7 @@ def _value(samples: Mapping[Any, float], name: str, **labels: str) -> float:
     return matching[0]
 
 
-def test_every_metric_has_the_name_that_the_vocabulary_says(serve: Callable[..., Endpoint], parsed: Parse) -> None:
+def test_every_metric_has_the_name_in_the_registry(serve: Callable[..., Endpoint], parsed: Parse) -> None:
     endpoint = serve()
     meter = endpoint.provider.get_meter("test")
     for metric in ALL.values():
@@ -86,7 +86,7 @@ def test_every_metric_has_the_name_that_the_vocabulary_says(serve: Callable[...,
         assert {label for label, _ in labels} == declared | {"service_name", "service_instance_id"}
 
 
-def test_buckets_are_cumulative_and_their_bounds_written_as_prometheus_writes_them(
+def test_buckets_are_cumulative_with_bounds_in_the_format_of_prometheus(
     serve: Callable[..., Endpoint], parsed: Parse
 ) -> None:
     endpoint = serve()
@@ -105,9 +105,7 @@ def test_buckets_are_cumulative_and_their_bounds_written_as_prometheus_writes_th
     ("bound", "text"),
     [(0.0005, "0.0005"), (0.075, "0.075"), (2.5, "2.5"), (1e8, "1e+08"), (0.0, "0.0"), (1e-5, "1e-05")],
 )
-def test_bound_is_a_number_that_reads_back(
-    serve: Callable[..., Endpoint], parsed: Parse, bound: float, text: str
-) -> None:
+def test_bound_can_be_parsed_back(serve: Callable[..., Endpoint], parsed: Parse, bound: float, text: str) -> None:
     endpoint = serve()
     endpoint.provider.get_meter("m").create_histogram("h", explicit_bucket_boundaries_advisory=[bound]).record(1)
     bounds = {dict(labels)["le"] for name, labels in parsed(endpoint.scrape()) if name == "h_bucket"}
@@ -115,7 +113,7 @@ def test_bound_is_a_number_that_reads_back(
     assert (le, float(le)) == (text, bound)
 
 
-def test_kinds_of_instruments_are_kinds_of_families(serve: Callable[..., Endpoint]) -> None:
+def test_instrument_kinds_map_to_family_types(serve: Callable[..., Endpoint]) -> None:
     endpoint = serve()
     meter = endpoint.provider.get_meter("m")
     meter.create_counter("c", "s").add(1)
@@ -135,7 +133,7 @@ def test_kinds_of_instruments_are_kinds_of_families(serve: Callable[..., Endpoin
         assert line in text
 
 
-def test_open_metrics_is_served_to_who_asks(serve: Callable[..., Endpoint]) -> None:
+def test_open_metrics_is_served_on_request(serve: Callable[..., Endpoint]) -> None:
     from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
     endpoint = serve()
@@ -145,7 +143,7 @@ def test_open_metrics_is_served_to_who_asks(serve: Callable[..., Endpoint]) -> N
     assert {family.name for family in text_string_to_metric_families(text)} >= {"trust_audit_events", "target_info"}
 
 
-def test_resource_is_in_target_info_and_what_is_promoted_on_every_series(
+def test_resource_is_in_target_info_and_promoted_attributes_on_every_series(
     serve: Callable[..., Endpoint], parsed: Parse
 ) -> None:
     endpoint = serve()
@@ -156,7 +154,7 @@ def test_resource_is_in_target_info_and_what_is_promoted_on_every_series(
     assert not any("host_name" in dict(labels) for name, labels in samples if name != "target_info")
 
 
-def test_same_series_of_two_libraries_stands_once(serve: Callable[..., Endpoint], parsed: Parse) -> None:
+def test_same_series_of_two_libraries_is_exposed_once(serve: Callable[..., Endpoint], parsed: Parse) -> None:
     endpoint = serve()
     for scope in ("one", "two"):
         endpoint.provider.get_meter(scope).create_counter("c", description=scope).add(1, {"a": "b"})
@@ -169,7 +167,7 @@ def test_same_series_of_two_libraries_stands_once(serve: Callable[..., Endpoint]
     assert _value(samples, "c_c_total", of="two") == 1
 
 
-def test_names_that_become_one_stand_once(serve: Callable[..., Endpoint], parsed: Parse) -> None:
+def test_colliding_names_are_exposed_once(serve: Callable[..., Endpoint], parsed: Parse) -> None:
     endpoint = serve()
     meter = endpoint.provider.get_meter("m")
     meter.create_counter("a.b").add(1)
@@ -180,7 +178,7 @@ def test_names_that_become_one_stand_once(serve: Callable[..., Endpoint], parsed
     assert _value(samples, "x_y") == 1
 
 
-def test_name_that_is_another_kind_already_is_left_out_and_told(
+def test_name_that_exists_with_another_type_is_dropped_and_logged(
     serve: Callable[..., Endpoint], parsed: Parse, caplog: pytest.LogCaptureFixture
 ) -> None:
     endpoint = serve()
@@ -192,7 +190,7 @@ def test_name_that_is_another_kind_already_is_left_out_and_told(
     assert "a_b" in caplog.text
 
 
-def test_sample_that_is_the_name_of_another_metric_stands_once(serve: Callable[..., Endpoint], parsed: Parse) -> None:
+def test_sample_with_the_name_of_another_metric_is_exposed_once(serve: Callable[..., Endpoint], parsed: Parse) -> None:
     endpoint = serve()
     meter = endpoint.provider.get_meter("m")
     meter.create_counter("a").add(1)
@@ -205,7 +203,7 @@ def test_sample_that_is_the_name_of_another_metric_stands_once(serve: Callable[.
     assert _value(samples, "h_count") == 1
 
 
-def test_exponential_histogram_is_left_out_and_told_once(
+def test_exponential_histogram_is_dropped_and_logged_once(
     serve: Callable[..., Endpoint], parsed: Parse, caplog: pytest.LogCaptureFixture
 ) -> None:
     endpoint = serve(View(instrument_name="e", aggregation=ExponentialBucketHistogramAggregation()))
@@ -220,7 +218,7 @@ def test_exponential_histogram_is_left_out_and_told_once(
 @pytest.mark.parametrize(
     "text", ["a\nb", 'a"b', "a\\b", "a\\nb", "a\x00b", "{}", "日本", "\udcff", "a\ud800b", "", " ", "a\rb", "a\u2028b"]
 )
-def test_no_label_of_another_library_breaks_the_scrape(
+def test_labels_of_other_libraries_do_not_break_the_scrape(
     serve: Callable[..., Endpoint], parsed: Parse, text: str
 ) -> None:
     endpoint = serve(resource=Resource({"service.name": text or "x", "odd": text}))
@@ -232,7 +230,7 @@ def test_no_label_of_another_library_breaks_the_scrape(
 
 
 @pytest.mark.parametrize("value", [True, 7, 1.5, ["a", "b"], [1, 2], ("x",)])
-def test_attribute_of_any_type_is_written(serve: Callable[..., Endpoint], parsed: Parse, value: Any) -> None:
+def test_attribute_of_any_type_is_exposed(serve: Callable[..., Endpoint], parsed: Parse, value: Any) -> None:
     endpoint = serve()
     endpoint.provider.get_meter("m").create_counter("c").add(1, {"a": value})
     written = {True: "true", 7: "7", 1.5: "1.5"}
@@ -242,7 +240,7 @@ def test_attribute_of_any_type_is_written(serve: Callable[..., Endpoint], parsed
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), 2**63, -1.5, 1e308])
-def test_number_of_any_size_is_written(serve: Callable[..., Endpoint], parsed: Parse, number: float) -> None:
+def test_number_of_any_size_is_exposed(serve: Callable[..., Endpoint], parsed: Parse, number: float) -> None:
     endpoint = serve()
     endpoint.provider.get_meter("m").create_observable_gauge("g", [lambda _: [Observation(number)]])
     parsed(endpoint.scrape())
@@ -260,11 +258,11 @@ def test_callback_that_fails_does_not_fail_the_scrape(serve: Callable[..., Endpo
     assert _value(parsed(endpoint.scrape()), "c_total") == 1
 
 
-def test_endpoint_shows_this_provider_and_nothing_else(serve: Callable[..., Endpoint], parsed: Parse) -> None:
+def test_endpoint_exposes_only_this_provider(serve: Callable[..., Endpoint], parsed: Parse) -> None:
     assert parsed(serve().scrape()) == {}
 
 
-def test_scrapes_at_the_same_time_are_each_complete(serve: Callable[..., Endpoint], parsed: Parse) -> None:
+def test_concurrent_scrapes_are_complete(serve: Callable[..., Endpoint], parsed: Parse) -> None:
     endpoint = serve()
     counter = endpoint.provider.get_meter("m").create_counter("c")
     for number in range(200):
@@ -278,7 +276,7 @@ def test_scrapes_at_the_same_time_are_each_complete(serve: Callable[..., Endpoin
     assert seen == [201] * 8
 
 
-def test_taken_port_is_an_error_of_the_system() -> None:
+def test_port_in_use_is_an_os_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -297,7 +295,7 @@ def test_shutdown_frees_the_port_and_the_thread() -> None:
     MeterProvider([again], shutdown_on_exit=False).shutdown()
 
 
-def test_shutdown_twice_is_no_fault() -> None:
+def test_shutdown_twice() -> None:
     reader = PrometheusReader("127.0.0.1", 0)
     reader.shutdown()
     reader.shutdown()

@@ -1,4 +1,4 @@
-"""Push: when a series begins."""
+"""The start time of series that are exported periodically."""
 
 import time
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from trust_otel.export.periodic import PeriodicReader, SeriesStarts
 
 
 class Collected:
-    """Collections with the starts put right, and the original ones beside them."""
+    """Collections with corrected start times, and the original ones."""
 
     def __init__(self, temporality: AggregationTemporality) -> None:
         self._reader = InMemoryMetricReader(preferred_temporality=dict.fromkeys((Counter, Histogram), temporality))
@@ -56,14 +56,14 @@ def cumulative() -> Iterator[Collected]:
     collected.provider.shutdown()
 
 
-def test_series_of_the_first_collection_begins_when_it_was_made(cumulative: Collected) -> None:
+def test_series_of_the_first_collection_starts_at_its_creation(cumulative: Collected) -> None:
     before = time.time_ns()
     cumulative.meter.create_counter("c").add(1)
     point = cumulative.points()[None]
     assert before <= point.start_time_unix_nano < point.time_unix_nano
 
 
-def test_later_series_begins_after_the_collection_before(cumulative: Collected) -> None:
+def test_later_series_starts_at_the_previous_collection(cumulative: Collected) -> None:
     counter = cumulative.meter.create_counter("c")
     counter.add(1, {"a": "first"})
     before = cumulative.points()["first"].time_unix_nano
@@ -75,7 +75,7 @@ def test_later_series_begins_after_the_collection_before(cumulative: Collected) 
     assert points["first"].start_time_unix_nano < before
 
 
-def test_start_stays_the_same_as_long_as_the_series_lasts(cumulative: Collected) -> None:
+def test_start_is_constant_while_the_series_exists(cumulative: Collected) -> None:
     counter = cumulative.meter.create_counter("c")
     counter.add(1, {"a": "first"})
     cumulative.collect()
@@ -84,7 +84,7 @@ def test_start_stays_the_same_as_long_as_the_series_lasts(cumulative: Collected)
     assert len(starts) == 1
 
 
-def test_series_that_returns_begins_anew(cumulative: Collected) -> None:
+def test_series_that_returns_starts_anew(cumulative: Collected) -> None:
     shown = {"there": True}
     cumulative.meter.create_counter("other").add(1)
     cumulative.meter.create_observable_counter("c", [lambda _: [Observation(5, {"a": "x"})] if shown["there"] else []])
@@ -97,7 +97,7 @@ def test_series_that_returns_begins_anew(cumulative: Collected) -> None:
     assert first.start_time_unix_nano < again.start_time_unix_nano <= gone
 
 
-def test_histogram_is_put_right_like_a_counter(cumulative: Collected) -> None:
+def test_histogram_starts_like_a_counter(cumulative: Collected) -> None:
     histogram = cumulative.meter.create_histogram("c")
     cumulative.meter.create_counter("other").add(1)
     cumulative.collect()
@@ -122,7 +122,7 @@ def test_same_name_and_labels_of_two_libraries_are_two_series(cumulative: Collec
     assert starts[0] == start < starts[1]
 
 
-def test_what_may_fall_and_gauges_stay_as_they_are(cumulative: Collected) -> None:
+def test_up_down_counters_and_gauges_are_unchanged(cumulative: Collected) -> None:
     counter = cumulative.meter.create_up_down_counter("u")
     gauge = cumulative.meter.create_gauge("g")
     for label in ("first", "later"):
@@ -133,7 +133,7 @@ def test_what_may_fall_and_gauges_stay_as_they_are(cumulative: Collected) -> Non
             assert _points(data, name) == _points(original, name)
 
 
-def test_delta_stays_as_it_is() -> None:
+def test_delta_temporality_is_unchanged() -> None:
     collected = Collected(AggregationTemporality.DELTA)
     counter = collected.meter.create_counter("c")
     for label in ("first", "later"):
@@ -143,13 +143,13 @@ def test_delta_stays_as_it_is() -> None:
     collected.provider.shutdown()
 
 
-def test_all_else_stays_as_it_is(cumulative: Collected) -> None:
+def test_other_data_is_unchanged(cumulative: Collected) -> None:
     cumulative.meter.create_histogram("c", "s", "text").record(3, {"a": "x"})
     data, original = cumulative.collect()
     assert data == original
 
 
-def test_attributes_of_any_type_are_told_apart(cumulative: Collected) -> None:
+def test_attributes_of_any_type_are_distinguished(cumulative: Collected) -> None:
     counter = cumulative.meter.create_counter("c")
     for value in (["x"], ("y", "z"), True, 2.5, "text"):
         counter.add(1, {"a": value, "b": 1})
@@ -157,8 +157,8 @@ def test_attributes_of_any_type_are_told_apart(cumulative: Collected) -> None:
         assert len(cumulative.points()) == 5
 
 
-def test_no_series_begins_after_it_was_read(cumulative: Collected) -> None:
-    """As when two collections end in the other order than they began."""
+def test_no_series_starts_after_its_collection(cumulative: Collected) -> None:
+    """Even if two collections overlap."""
     starts = SeriesStarts()
     cumulative.meter.create_counter("c").add(1, {"a": "x"})
     _, earlier = cumulative.collect()
@@ -183,7 +183,7 @@ class _Exporter(MetricExporter):
         pass
 
 
-def test_reader_exports_the_starts_that_were_put_right_and_the_last_collection_at_shutdown() -> None:
+def test_reader_exports_corrected_starts_and_the_last_collection_at_shutdown() -> None:
     exporter = _Exporter()
     reader = PeriodicReader(exporter, export_interval_millis=3_600_000)
     provider = MeterProvider([reader], shutdown_on_exit=False)

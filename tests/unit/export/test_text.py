@@ -1,4 +1,4 @@
-"""Text from outside, as it is shown to people."""
+"""Text from outside is made safe to display."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from trust_otel.text import visible_text
 @pytest.mark.parametrize(
     "text", ["plain", "Süd 日本\u3000語", "naïve — “quoted” 1\u00a0km", "⚠\ufe0f 🚀", "עברית العربية", ""]
 )
-def test_what_can_be_seen_stays(text: str) -> None:
+def test_visible_text_is_unchanged(text: str) -> None:
     assert visible_text(text) == text
 
 
@@ -32,19 +32,19 @@ def test_what_can_be_seen_stays(text: str) -> None:
         ("\u3164", r"\u3164"),
     ],
 )
-def test_what_cannot_be_seen_is_written_out(text: str, shown: str) -> None:
+def test_invisible_characters_are_escaped(text: str, shown: str) -> None:
     assert visible_text(text) == shown
 
 
-def test_lines_stay_where_they_are_meant_to_be() -> None:
+def test_kept_characters_are_unchanged() -> None:
     assert visible_text("a\nb\r\n", keep="\n") == "a\nb\\r\n"
 
 
-def test_no_control_and_no_format_character_is_left() -> None:
+def test_all_control_and_format_characters_are_escaped() -> None:
     every = "".join(map(chr, range(0x110000)))
     left = {c for c in visible_text(every) if unicodedata.category(c) in {"Cc", "Cs", "Zl", "Zp"}}
     assert left == set()
-    # Those of Arabic, Syriac, Kaithi, Egyptian and shorthand are letters' marks, which can be seen.
+    # Visible: marks of letters in Arabic, Syriac, Kaithi, Egyptian hieroglyphs and shorthand.
     visible = {
         c
         for c in visible_text(every)
