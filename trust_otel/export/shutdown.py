@@ -88,7 +88,7 @@ class Shutdown:
 
 
 class _Task:
-    """A thread that shuts one provider down when it is told to begin."""
+    """A thread that shuts one provider down after `begin`."""
 
     def __init__(self, name: str, provider: Any) -> None:
         self._name = name

@@ -108,7 +108,7 @@ def load_security() -> _Loaded:
 
 
 def load_sla_file() -> _Loaded:
-    """Loader of the service level agreements in TRUST_OTEL_SLA_FILE."""
+    """Evaluation of the SLAs in TRUST_OTEL_SLA_FILE."""
     return _load("monitors.sla_file", "SlaInstrumentor", lambda wanted: wanted.sla_file)
 
 

@@ -252,7 +252,7 @@ class SecurityMetrics(Family):
         """Pass an attempt to the heavy hitters and to the detectors."""
         shown = None if success or address is None else self._address_form.shown(address)
         if shown is not None and not self._offenders.add(shown):
-            self._dropped.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
+            self._instruments.dropped.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
         self._detectors.authentication(success=success, address=address, account=account, country=country)
 
     def _count_match(self, request: Request, feed: str, country: str | None) -> None:

@@ -476,7 +476,7 @@ TRUST_SLA_EVENTS: Final = Metric(
     name="trust.sla.events",
     instrument="counter",
     unit="{event}",
-    brief="Events that count for a service level agreement; success if it was met.",
+    brief="Events that an SLA covers; success where it was met.",
     attributes=(attributes.TRUST_SLA_NAME, attributes.TRUST_OUTCOME, ),
     required=frozenset(("trust.outcome", "trust.sla.name", )),
 )
@@ -484,7 +484,7 @@ TRUST_SLA_OBJECTIVE: Final = Metric(
     name="trust.sla.objective",
     instrument="gauge",
     unit="1",
-    brief="Objective of the agreement, as the ratio of successful events, from 0 to 1.",
+    brief="Share of events that must meet the SLA, from 0 to 1.",
     attributes=(attributes.TRUST_SLA_NAME, ),
     required=frozenset(("trust.sla.name", )),
 )
