@@ -1,91 +1,95 @@
-"""What was last read well from a file that somebody may replace, or break, while the service runs."""
+"""A value read from a file, reloaded when the file changes. If a reload fails, the last valid value stays in use."""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Generic, TypeVar
-
-from trust_otel.watched_file import WatchedFile
 
 _Value = TypeVar("_Value")
 
 
-class LastGood(Generic[_Value]):
-    """Reads a file when it has changed; what cannot be read leaves the last good value in place.
+class IncompleteFileError(ValueError):
+    """The file is still being written. It is read again at the next call, even if it has not changed."""
 
-    Only one thread may read; any may look at `value`.
+
+class ReloadingFile(Generic[_Value]):
+    """Reads a file when it changes and keeps the last valid value.
+
+    A change is a different inode, size or modification time, so a file that was replaced is noticed as well.
+    `read_if_changed` must not be called by two threads at once; `value` may be read by any thread at any time.
 
     Args:
-        path: The file.
-        read: Makes the value of the open file; a `ValueError` says what is wrong with it and what helps.
-        before: The value until it is read for the first time.
+        path: The file. It is not read before the first `read_if_changed`.
+        read: Reads the value. A `ValueError` means that the content is invalid; its message names the problem and a
+            fix. An invalid file is not read again before it changes.
+        initial: The value until the first successful read.
 
     Attributes:
-        value: What was last read well.
+        value: The value of the last successful read.
     """
 
-    def __init__(self, path: str, read: Callable[[BinaryIO], _Value], before: _Value) -> None:
-        self.value = before
-        self.path = path
-        self._file = WatchedFile(path)
+    def __init__(self, path: str | Path, read: Callable[[Path], _Value], initial: _Value) -> None:
+        self.value = initial
+        self._path = Path(path)
         self._read = read
+        self._signature: tuple[int, int, int] | None = None
         self._problem: str | None = None
-        # Set while it is read: a child that was forked in the middle has to read anew.
-        self._unread = True
+        # True during a read: a child process that was forked during the read has to read the file itself.
+        self._pending = True
 
-    def read_if_changed(self, *, anyway: bool = False) -> bool:
-        """Read the file if it has changed since it was last read.
+    def read_if_changed(self, *, force: bool = False) -> bool:
+        """Read the file if it has changed since the last read.
 
         Args:
-            anyway: Read it also when it has not.
+            force: Read it even if it has not changed.
 
         Returns:
             Whether there is a new value.
 
         Raises:
-            ValueError: The file cannot be used; said again at each call until it can.
+            ValueError: The file cannot be read or is invalid. Raised at each call until a read succeeds.
         """
         try:
-            if self._file.changed() or anyway or self._unread:
-                self._unread = True
-                self.value = self._opened()
-                self._problem, self._unread = None, False
+            if self._changed() or force or self._pending:
+                self._pending = True
+                self.value = self._read(self._path)
+                self._problem, self._pending = None, False
                 return True
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            raise ValueError(
-                f"the file cannot be read ({reason}); check the path, and that the service may read it"
-            ) from error
-        except IncompleteError:
+            raise ValueError(f"the file cannot be read ({reason}); check the path and the permissions") from error
+        except IncompleteFileError:
             raise
         except ValueError as error:
-            self._problem, self._unread = str(error), False
+            self._problem, self._pending = str(error), False
         if self._problem:
             raise ValueError(self._problem)
         return False
 
-    def _opened(self) -> _Value:
-        # A pipe would be waited for without end.
-        if not stat.S_ISREG(Path(self.path).stat().st_mode):
-            raise ValueError("this is no file; name one")
-        with open(self.path, "rb") as file:
-            return self._read(file)
+    def _changed(self) -> bool:
+        before, self._signature = self._signature, None
+        status = self._path.stat()
+        self._signature = (status.st_ino, status.st_size, status.st_mtime_ns)
+        return self._signature != before
 
 
-class IncompleteError(ValueError):
-    """The file is still being written: it has to be read again, even if it does not change."""
-
-
-def size(file: BinaryIO, most: int) -> int:
-    """Bytes of an open file.
+@contextmanager
+def open_file(path: str | Path, max_bytes: int) -> Iterator[BinaryIO]:
+    """Open a regular file of limited size for reading.
 
     Raises:
-        ValueError: They are more than allowed.
+        OSError: The file cannot be opened.
+        ValueError: It is not a regular file, or it is larger than `max_bytes`.
     """
-    length = os.fstat(file.fileno()).st_size
-    if length > most:
-        raise ValueError(f"the file has {length} bytes, more than the {most} that are read")
-    return length
+    # Checked before opening: opening a pipe blocks.
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError("this is not a regular file; set the path of a file")
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise ValueError(f"the file has {size} bytes; at most {max_bytes} are allowed")
+        yield file

@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from trust_ops.private_files import readable_by_others
-from trust_otel.watched_file import WatchedFile
+from trust_otel.reloading_file import ReloadingFile
 
 _logger = logging.getLogger(__name__)
 
@@ -31,9 +31,8 @@ class TokenFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = WatchedFile(path)
-        self._digests = [_digest(token) for token in read_tokens(path)]
-        self._file.changed()
+        self._file = ReloadingFile(path, _read_digests, initial=_read_digests(path))
+        self._problem: str | None = None
         if readable_by_others(path):
             _logger.warning(
                 "trust-otel: the tokens in %s are readable by every user of this machine; set its mode to 0600", path
@@ -44,14 +43,18 @@ class TokenFile:
         self._read_if_changed()
         given = _digest(token)
         # Compare with all of them, so that the time does not reveal which one matched.
-        return sum(hmac.compare_digest(given, digest) for digest in self._digests) > 0
+        return sum(hmac.compare_digest(given, digest) for digest in self._file.value) > 0
 
     def _read_if_changed(self) -> None:
         try:
-            if self._file.changed():
-                self._digests = [_digest(token) for token in read_tokens(self._file.path)]
-        except (OSError, TokenFileError) as error:
-            _logger.error("trust-otel: the token file cannot be reloaded, the previous tokens stay valid: %s", error)
+            self._file.read_if_changed()
+            self._problem = None
+        except ValueError as error:
+            if str(error) != self._problem:
+                _logger.error(
+                    "trust-otel: the token file cannot be reloaded, the previous tokens stay valid: %s", error
+                )
+            self._problem = str(error)
 
 
 def read_tokens(path: Path) -> list[str]:
@@ -65,6 +68,10 @@ def read_tokens(path: Path) -> list[str]:
     if any(len(token) < _MIN_LENGTH for token in tokens):
         raise TokenFileError(f"{path} contains a token of fewer than {_MIN_LENGTH} characters: {_REMEDY}")
     return tokens
+
+
+def _read_digests(path: Path) -> list[bytes]:
+    return [_digest(token) for token in read_tokens(path)]
 
 
 def _digest(token: str) -> bytes:

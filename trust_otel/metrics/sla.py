@@ -25,6 +25,7 @@ from typing import Any, Final
 from trust_otel.privacy.pii import holds_private, looks_private
 from trust_otel.recording.instruments import finite
 from trust_otel.recording.labels import Labels
+from trust_otel.reloading_file import open_file
 from trust_otel.semconv.attributes import TRUST_SLA_NAME
 from trust_otel.semconv.definitions import Attribute, Metric
 from trust_otel.semconv.metrics import ALL
@@ -35,7 +36,7 @@ _METRICS: Final = {
     name: metric for name, metric in ALL.items() if metric.instrument == "histogram" and metric.unit in ("s", "By")
 }
 _KEYS: Final = ("metric", "where", "failed", "threshold", "objective")
-_MOST_BYTES: Final = 256 * 1024
+_MAX_BYTES: Final = 256 * 1024
 _MOST_SHOWN: Final = 5  # problems in one message
 _FAILED: Final = -1.0  # below every amount
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -82,7 +83,8 @@ def read_slas(path: str | Path) -> tuple[Sla, ...]:
     """Read the SLAs of a TOML file.
 
     Raises:
-        ValueError: The file cannot be read, or anything in it is wrong; the message says what, and what helps.
+        OSError: The file cannot be read.
+        ValueError: The content is invalid; the message names each problem and a fix.
     """
     content = _parsed(_text(Path(path)))
     problems = list(_file_problems(content))
@@ -108,15 +110,8 @@ def _file_problems(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _text(path: Path) -> str:
-    try:
-        if path.exists() and not path.is_file():
-            raise ValueError("it is no file; set TRUST_OTEL_SLA_FILE to a TOML file")
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise ValueError(f"it cannot be read: {error.strerror}; mend that, or change TRUST_OTEL_SLA_FILE") from error
-    if len(content) > _MOST_BYTES:
-        raise ValueError(f"it is larger than {_MOST_BYTES} bytes; keep only agreements in it")
+    with open_file(path, _MAX_BYTES) as file:
+        content = file.read()
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

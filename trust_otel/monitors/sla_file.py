@@ -11,8 +11,8 @@ from trust_otel import settings
 from trust_otel.background import Periodic
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.recorder import Recorder
-from trust_otel.metrics.sla import read_slas
-from trust_otel.watched_file import WatchedFile
+from trust_otel.metrics.sla import Sla, read_slas
+from trust_otel.reloading_file import ReloadingFile
 
 _SECONDS: Final = 10.0
 
@@ -52,24 +52,18 @@ class SlaFile:
     def __init__(self, path: str, recorder: Recorder) -> None:
         self._path = path
         self._recorder = recorder
-        self._file = WatchedFile(path)
+        self._file: ReloadingFile[tuple[Sla, ...]] = ReloadingFile(path, read_slas, initial=())
 
     def read_if_changed(self) -> None:
-        """Read the file again if it is another one than before, or was not usable."""
+        """Read the file if it has changed, and evaluate its SLAs from now on."""
         try:
-            if not self._file.changed():
-                return
-        except OSError:
-            pass  # reading it says why
-        try:
-            slas = read_slas(self._path)
+            changed = self._file.read_if_changed()
         except ValueError as error:
-            # Permissions may be put right without any change that can be seen.
-            self._file = WatchedFile(self._path)
             self._recorder.sources.record_source(self._path, kind="sla", problem=str(error))
             return
-        self._recorder.business.set_slas(slas)
-        self._recorder.sources.record_source(self._path, kind="sla")
+        if changed:
+            self._recorder.business.set_slas(self._file.value)
+            self._recorder.sources.record_source(self._path, kind="sla")
 
     def forget(self) -> None:
         """Stop evaluating the SLAs of the file."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from itertools import islice
+from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO, Final
 
-from trust_otel.reloading_file import LastGood, size
+from trust_otel.reloading_file import ReloadingFile, open_file
 
-_MOST_BYTES: Final = 512 * 2**20
+_MAX_BYTES: Final = 512 * 2**20
 _SAMPLE: Final = 1000
 """Records that are looked at to tell a database of countries from another one."""
 
@@ -29,7 +30,7 @@ class Countries:
     """
 
     def __init__(self, path: str) -> None:
-        self._database: LastGood[Any] = LastGood(path, self._opened, None)
+        self._database: ReloadingFile[Any] = ReloadingFile(path, self._open, None)
         # Imported at once, and on this thread: a fork in the middle of an import would leave it locked in the child.
         self._library = _library()
 
@@ -63,21 +64,25 @@ class Countries:
         """Let go of the database; every country is unknown from now on."""
         self._database.value = None
 
-    def _opened(self, file: BinaryIO) -> Any:
+    def _open(self, path: Path) -> Any:
         if self._library is None:
             raise ValueError("this needs the library maxminddb; install it by `pip install 'trust-otel[geo]'`")
-        size(file, _MOST_BYTES)
-        try:
-            reader = _reader(self._library, file)
-            known = any(_country(record) for _, record in islice(reader, _SAMPLE))
-        except Exception as error:
-            raise ValueError(
-                "the file is no database in MaxMind's format, or only a part of one; get a country database (.mmdb)"
-            ) from error
-        if not known:
-            kind = reader.metadata().database_type
-            raise ValueError(f"the database ({kind}) names no countries; get a country database")
-        return reader
+        with open_file(path, _MAX_BYTES) as file:
+            return _country_reader(self._library, file)
+
+
+def _country_reader(library: ModuleType, file: BinaryIO) -> Any:
+    try:
+        reader = _reader(library, file)
+        has_countries = any(_country(record) for _, record in islice(reader, _SAMPLE))
+    except Exception as error:
+        raise ValueError(
+            "the file is not a complete database in MaxMind's format; download a country database (.mmdb)"
+        ) from error
+    if not has_countries:
+        kind = reader.metadata().database_type
+        raise ValueError(f"the database ({kind}) has no countries; download a country database")
+    return reader
 
 
 def _library() -> ModuleType | None:

@@ -449,7 +449,7 @@ class TestBrokenFiles:
             patch.setattr("trust_otel.reloading_file.open", denied, raising=False)
             for _ in range(2):
                 assert _problem(feeds) == (
-                    "the file cannot be read (Permission denied); check the path, and that the service may read it"
+                    "the file cannot be read (Permission denied); check the path and the permissions"
                 )
         assert feeds.matches(LISTED)
         assert _problem(feeds) is None
@@ -458,7 +458,7 @@ class TestBrokenFiles:
     def test_that_are_none_are_refused(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         for path in (tmp_path, tmp_path / "pipe"):
-            assert "no file" in str(_problem(_feeds(path)))
+            assert "not a regular file" in str(_problem(_feeds(path)))
 
     def test_half_written_wait_for_the_rest(self, feeds: Feeds, write: Write, tmp_path: Path) -> None:
         # What is there so far is an address, but another one.
@@ -506,7 +506,7 @@ class TestBounds:
     def test_of_bytes(self, write: Write) -> None:
         path = write("192.0.2.1\n")
         os.truncate(path, reputation.MOST_BYTES + 1)
-        assert "more than the 134217728" in str(_problem(_feeds(path)))
+        assert "at most 134217728" in str(_problem(_feeds(path)))
 
     def test_of_memory(self, write: Write) -> None:
         random = Random(3)

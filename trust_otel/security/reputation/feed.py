@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
 from math import inf
+from pathlib import Path
 from time import perf_counter, sleep, time
 from typing import BinaryIO, Final
 
-from trust_otel.reloading_file import IncompleteError, LastGood, size
+from trust_otel.reloading_file import IncompleteFileError, ReloadingFile, open_file
 from trust_otel.security.cidr_set import NetworkCollector, NetworkSet
 from trust_otel.security.reputation.candidates import Candidate, in_json, in_text
 from trust_otel.security.reputation.network_text import is_too_broad, parse_network
@@ -98,7 +99,7 @@ class Feed:
         self.name = name
         self._pace = pace
         self._read_again_at = inf
-        self._file = LastGood(path, self._read, _NOTHING)
+        self._file = ReloadingFile(path, self._read, _NOTHING)
 
     @property
     def networks(self) -> NetworkSet:
@@ -117,7 +118,7 @@ class Feed:
         if lapsed:
             self._read_again_at = now + _VALIDITY_SECONDS
         try:
-            self._file.read_if_changed(anyway=lapsed)
+            self._file.read_if_changed(force=lapsed)
         except EndedError:
             return None
         except Exception as error:
@@ -128,8 +129,11 @@ class Feed:
         """Let go of what it lists."""
         self._file.value = _NOTHING
 
-    def _read(self, file: BinaryIO) -> Listing:
-        size(file, MOST_BYTES)
+    def _read(self, path: Path) -> Listing:
+        with open_file(path, MOST_BYTES) as file:
+            return self._parse(file)
+
+    def _parse(self, file: BinaryIO) -> Listing:
         validity = Validity(time())
         unit, candidates = self._candidates(file, validity)
         reading = _Reading(unit, self._pace)
@@ -159,7 +163,9 @@ class Feed:
         if start == b"<":
             raise ValueError("the file is HTML or XML, most likely an error page; look at what downloads it")
         if start not in (b"", b"{") and self.entries and _may_be_half_written(file):
-            raise IncompleteError("the last line has no end, so the file is still being written; it is read again soon")
+            raise IncompleteFileError(
+                "the last line has no end, so the file is still being written; it is read again soon"
+            )
         file.seek(0)
         text = TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
         return ("object", in_json(text.read(), validity)) if start == b"{" else ("line", in_text(text))

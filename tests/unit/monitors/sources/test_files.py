@@ -145,7 +145,7 @@ def test_broken_files_leave_the_last_copies_and_are_told_once_until_they_are_men
     assert (_country(recording), _matches(recording)) == ("DE", 1)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 2
-    assert f"geoip {database}: the file is no database" in warnings[0]
+    assert f"geoip {database}: the file is not a complete database" in warnings[0]
     assert "reputation block: the file is HTML" in warnings[1]
     database.write_bytes(good)
     blocklist.write_text("203.0.113.7\n")
