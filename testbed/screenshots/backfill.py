@@ -31,7 +31,7 @@ _RECORDED = {"rate30m": 1.0, "rate30m_expected": 1.0, "rate30m_usual_min": 0.95}
 _FEES, _COSTS = 0.17, 0.05
 _OPERATIONS = {"validation": 3.4, "signing": 2.4, "issuance": 0.9, "renewal": 0.17, "revocation": 0.11}
 _OUTCOMES = {"success": 0.95, "failure": 0.05}
-_AGREEMENTS = {"document_processing": _DOCUMENTS, "validation_fast": 3.4, "available": 11.6}
+_SLAS = {"document_processing": _DOCUMENTS, "validation_fast": 3.4, "available": 11.6}
 _MISSED = 0.003
 _POOL_USED, _POOL_GROWTH = 0.05, 0.002
 _CPU_USED, _CPU_GROWTH = 0.4, 0.01
@@ -91,9 +91,9 @@ def levels() -> Iterator[tuple[str, Labels, float]]:
         for outcome, part in _OUTCOMES.items():
             labels = {"trust_certificate_operation": operation, "trust_outcome": outcome}
             yield "service_operation:trust_certificate_operations:rate5m", labels, level * part
-    for agreement, level in _AGREEMENTS.items():
-        yield "service:trust_sla_events:rate30m", {"trust_sla_name": agreement}, level
-        yield "service:trust_sla_misses:rate30m", {"trust_sla_name": agreement}, level * _MISSED
+    for sla, level in _SLAS.items():
+        yield "service:trust_sla_events:rate30m", {"trust_sla_name": sla}, level
+        yield "service:trust_sla_misses:rate30m", {"trust_sla_name": sla}, level * _MISSED
 
 
 def counters() -> Iterator[tuple[str, Labels, float]]:

@@ -188,7 +188,7 @@ def test_data_given_to_one_method_come_out_of_no_other(recording: Any, caplog: p
     """As of the callbacks and requests that some keep until others need them."""
     caplog.set_level("DEBUG")
     for datum in PERSONAL.values():
-        # Nobody names an agreement so: the file of agreements refuses it.
+        # The SLA file rejects such a name.
         for method in set(METHODS) - {"set_slas"}:
             push(recording.recorder, method, datum)
     recording.metrics.record_auth_attempt(method="password", success=False, client_address="203.0.113.7")

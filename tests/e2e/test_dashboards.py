@@ -101,7 +101,7 @@ _MOMENTARY = {
     "operational 5D": "calls take milliseconds",
     "operational 28C": "the standby is mostly up to date",
     "security 22A": "who fails often does so in bursts",
-    "business 5A": "agreements are mostly kept",
+    "business 5A": "most SLA events are met",
     "monitoring 2A": "a queue is mostly empty",
     "monitoring 29C": "what is in memory is written to a file when it is full",
     **{f"business 21{ref}": "scores are few" for ref in "ABCDE"},

@@ -113,7 +113,7 @@ def test_a_lost_audit_record_is_a_gap_between_operations_and_events(scenes: Scen
     scenes.eventually(f"{gap} > bool {before}", 1)
 
 
-def test_slow_registers_break_the_agreement(scenes: Scenes) -> None:
+def test_slow_registers_violate_the_sla(scenes: Scenes) -> None:
     missed = 'sum(trust_sla_events_total{trust_sla_name="document_processing",trust_outcome="failure"})'
     before = scenes.value(missed)
     scenes.run("sla-violation", 15)

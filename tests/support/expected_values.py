@@ -64,7 +64,7 @@ _COUNTRY = "geo_country_iso_code"
 _OPERATION = ("trust_certificate_operation",)
 # The answers that probes get are signed too.
 _NOT_SIGNING = {"trust_certificate_operation": "(?!signing).*"}
-_AGREEMENT = ("trust_sla_name",)
+_SLA = ("trust_sla_name",)
 _CONTROL = ("trust_compliance_framework", "trust_compliance_control")
 _FAILED = {"trust_outcome": "failure"}
 
@@ -121,7 +121,7 @@ RECENT: Mapping[str, Hourly | Share] = {
         Caused(metrics.TRUST_CERTIFICATE_OPERATION_DURATION, _OPERATION, _NOT_SIGNING),
     ),
     "business 5C": Share(
-        Caused(metrics.TRUST_SLA_EVENTS, _AGREEMENT, _FAILED), Caused(metrics.TRUST_SLA_EVENTS, _AGREEMENT), rest=True
+        Caused(metrics.TRUST_SLA_EVENTS, _SLA, _FAILED), Caused(metrics.TRUST_SLA_EVENTS, _SLA), rest=True
     ),
 }
 """Queries of rates over five minutes or more, in which less than five minutes are, and what they must give."""

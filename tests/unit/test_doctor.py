@@ -63,7 +63,7 @@ def good(tmp_path: Path, server: str) -> dict[str, str]:
     (tmp_path / "key").write_bytes(bytes(range(32)))
     (tmp_path / "key").chmod(0o400)
     (tmp_path / "sla.toml").write_text(
-        '[agreements.fast]\nmetric = "http.server.request.duration"\nthreshold = 1\nobjective = 0.9\n'
+        '[sla.fast]\nmetric = "http.server.request.duration"\nthreshold = 1\nobjective = 0.9\n'
     )
     writer = MMDBWriter(database_type="Test-Country")
     writer.insert_network(IPSet(["203.0.113.0/24"]), {"country": {"iso_code": "DE"}})

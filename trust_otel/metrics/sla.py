@@ -1,6 +1,6 @@
 """Service level agreements: which events of a metric they cover, and which of those meet them.
 
-    [agreements.validation_fast]
+    [sla.validation_fast]
     metric = "trust.certificate.operation.duration"
     where = { "trust.certificate.operation" = "validation" }    # a value or a list; `*` stands for anything
     failed = { "trust.outcome" = "error" }                      # not met, however fast
@@ -91,22 +91,22 @@ def read_slas(path: str | Path) -> tuple[Sla, ...]:
     if problems:
         more = len(problems) - _MOST_SHOWN
         raise ValueError("; ".join(problems[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else ""))
-    return tuple(_sla(name, table) for name, table in content["agreements"].items())
+    return tuple(_sla(name, table) for name, table in content["sla"].items())
 
 
 def _file_problems(content: Mapping[str, Any]) -> Iterator[str]:
     for key, value in content.items():
-        if key != "agreements":
-            yield f"{key} = {_shown(value)} belongs to no agreement; write agreements as [agreements.NAME]"
-    tables = content.get("agreements")
+        if key != "sla":
+            yield f"{key} = {_shown(value)} belongs to no SLA; write SLAs as [sla.NAME]"
+    tables = content.get("sla")
     if not isinstance(tables, dict) or not tables:
-        yield "there is no agreement in it; write [agreements.NAME], or unset TRUST_OTEL_SLA_FILE"
+        yield "the file contains no SLA; write [sla.NAME], or unset TRUST_OTEL_SLA_FILE"
         return
     if len(tables) > TRUST_SLA_NAME.limit:
-        yield f"{len(tables)} agreements are too many; at most {TRUST_SLA_NAME.limit} can be shown"
+        yield f"{len(tables)} SLAs are too many; at most {TRUST_SLA_NAME.limit} are allowed"
     for name, table in tables.items():
         for problem in _problems(name, table):
-            yield f"agreement {_shown(name)}: {problem}"
+            yield f"SLA {_shown(name)}: {problem}"
 
 
 def _text(path: Path) -> str:
@@ -124,7 +124,7 @@ def _parsed(text: str) -> dict[str, Any]:
     try:
         content: dict[str, Any] = parser.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is no TOML: {error}") from error
+        raise ValueError(f"the file is not TOML: {error}") from error
     return content
 
 
@@ -132,7 +132,7 @@ def _problems(name: str, table: object) -> Iterator[str]:
     if not _NAME.fullmatch(name) or looks_private(name):
         yield "take a name of letters, digits, `_`, `.` and `-` that is not anybody's data"
     if not isinstance(table, dict):
-        yield f"{_shown(table)} is no table; write [agreements.NAME] and its keys below"
+        yield f"{_shown(table)} is not a table; write [sla.NAME] and its keys below"
         return
     for key in table:
         if key not in _KEYS:

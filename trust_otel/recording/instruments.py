@@ -193,7 +193,7 @@ class Instruments:
         self._observed: dict[str, list[Observations]] = {}
         self._evaluators: Mapping[str, tuple[SlaEvaluator, ...]] = {}
         self.sla_names: frozenset[str] = frozenset()
-        """Names of the service level agreements that are evaluated as measurements are recorded."""
+        """Names of the SLAs that are evaluated as measurements are recorded."""
         self.dropped = DroppedMeasurements()
         self._create_observable(TRUST_OTEL_DROPPED, self.dropped.observe_dropped)
         self._create_observable(TRUST_OTEL_OVERFLOW, self.dropped.observe_overflow)

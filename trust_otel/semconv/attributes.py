@@ -330,7 +330,7 @@ TRUST_SEVERITY: Final = Attribute(
 TRUST_SLA_NAME: Final = Attribute(
     name="trust.sla.name",
     type="string",
-    brief="Name of the service level agreement, from TRUST_OTEL_SLA_FILE or the service.",
+    brief="Name of the service level agreement (SLA), from TRUST_OTEL_SLA_FILE or the service.",
     limit=50,
     examples=("document_processing", ),
 )

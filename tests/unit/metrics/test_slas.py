@@ -12,7 +12,7 @@ from trust_otel import TrustServiceMetrics
 from trust_otel.metrics.sla import Sla, read_slas
 
 VALIDATION = """
-[agreements.validation_fast]
+[sla.validation_fast]
 metric = "trust.certificate.operation.duration"
 where = { "trust.certificate.operation" = "validation" }
 failed = { "trust.outcome" = "error" }
@@ -21,7 +21,7 @@ objective = 0.99
 """
 
 AVAILABLE = """
-[agreements.available]
+[sla.available]
 metric = "http.server.request.duration"
 failed = { "http.response.status_code" = "5*" }
 objective = 0.999
@@ -31,7 +31,7 @@ objective = 0.999
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[[str | bytes], tuple[Sla, ...]]:
     def read(content: str | bytes) -> tuple[Sla, ...]:
-        path = tmp_path / "agreements.toml"
+        path = tmp_path / "sla.toml"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return read_slas(path)
 
@@ -42,7 +42,7 @@ Read = Callable[[str | bytes], tuple[Sla, ...]]
 
 
 def evaluated(recording: Any, name: str) -> tuple[float, float]:
-    """How many events met the agreement, and how many did not."""
+    """How many events met the SLA, and how many did not."""
     met, failed = (
         recording.value("trust.sla.events", {"trust.sla.name": name, "trust.outcome": outcome})
         for outcome in ("success", "failure")
@@ -51,7 +51,7 @@ def evaluated(recording: Any, name: str) -> tuple[float, float]:
 
 
 class TestFile:
-    def test_agreement_is_read(self, read: Read) -> None:
+    def test_sla_is_read(self, read: Read) -> None:
         assert read(VALIDATION) == (
             Sla(
                 "validation_fast",
@@ -63,8 +63,8 @@ class TestFile:
             ),
         )
 
-    def test_several_agreements_keep_their_order(self, read: Read) -> None:
-        assert [agreement.name for agreement in read(VALIDATION + AVAILABLE)] == ["validation_fast", "available"]
+    def test_several_slas_keep_their_order(self, read: Read) -> None:
+        assert [sla.name for sla in read(VALIDATION + AVAILABLE)] == ["validation_fast", "available"]
 
     @pytest.mark.parametrize(
         "where",
@@ -75,12 +75,12 @@ class TestFile:
         ids=["quoted", "dotted"],
     )
     def test_labels_may_stand_without_quotes_and_values_in_a_list(self, read: Read, where: str) -> None:
-        (agreement,) = read(AVAILABLE.replace('{ "http.response.status_code" = "5*" }', where))
-        assert agreement.failed == {"http.response.status_code": ("500", "503")}
+        (sla,) = read(AVAILABLE.replace('{ "http.response.status_code" = "5*" }', where))
+        assert sla.failed == {"http.response.status_code": ("500", "503")}
 
     @pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + AVAILABLE.encode(), AVAILABLE.replace("\n", "\r\n")])
     def test_byte_order_mark_and_line_ends_of_windows_are_no_obstacle(self, read: Read, content: str | bytes) -> None:
-        assert [agreement.name for agreement in read(content)] == ["available"]
+        assert [sla.name for sla in read(content)] == ["available"]
 
     @pytest.mark.parametrize(
         ("line", "words"),
@@ -128,26 +128,26 @@ class TestFile:
         with pytest.raises(ValueError, match=f"{key} = nothing"):
             read(content)
 
-    def test_agreement_that_nothing_can_break_is_refused(self, read: Read) -> None:
+    def test_sla_that_every_event_meets_is_rejected(self, read: Read) -> None:
         with pytest.raises(ValueError, match="set threshold or failed"):
-            read('[agreements.a]\nmetric = "http.server.request.duration"\nobjective = 0.9')
+            read('[sla.a]\nmetric = "http.server.request.duration"\nobjective = 0.9')
 
     @pytest.mark.parametrize(
         ("content", "words"),
         [
-            ("", "no agreement"),
-            ("# nothing yet\n", "no agreement"),
-            ("[agreements]\n", "no agreement"),
-            ("agreements = 1", "no agreement"),
-            ("[agreement.a]\nobjective = 1", "agreement = "),
-            ("[agreements]\na = 1", "no table"),
-            ("[agreements.a]\n[agreements.a]\n", "no TOML"),
-            ("{}", "no TOML"),
-            ("a: b", "no TOML"),
-            ("x = " + "[" * 20_000, "no TOML"),
-            ("x = " + "1" * 10_000, "no TOML"),
-            (b"[agreements.a]\nmetric = '\xff'", "UTF-8"),
-            (b"\0" * 10, "no TOML"),
+            ("", "no SLA"),
+            ("# nothing yet\n", "no SLA"),
+            ("[sla]\n", "no SLA"),
+            ("sla = 1", "no SLA"),
+            ("[slas.a]\nobjective = 1", "slas = "),
+            ("[sla]\na = 1", "not a table"),
+            ("[sla.a]\n[sla.a]\n", "not TOML"),
+            ("{}", "not TOML"),
+            ("a: b", "not TOML"),
+            ("x = " + "[" * 20_000, "not TOML"),
+            ("x = " + "1" * 10_000, "not TOML"),
+            (b"[sla.a]\nmetric = '\xff'", "UTF-8"),
+            (b"\0" * 10, "not TOML"),
             ("#" * 300_000, "at most 262144"),
             (VALIDATION.replace("validation_fast", '"erika@example.org"'), "name of letters"),
             (VALIDATION.replace("validation_fast", '""'), "name of letters"),
@@ -162,7 +162,7 @@ class TestFile:
 
     def test_many_problems_fit_into_one_line(self, read: Read) -> None:
         with pytest.raises(ValueError, match="and 35 more") as raised:
-            read("".join(f"[agreements.a{number}]\nx = '{'y' * 1000}'\n" for number in range(10)))
+            read("".join(f"[sla.a{number}]\nx = '{'y' * 1000}'\n" for number in range(10)))
         assert len(str(raised.value)) < 2000
 
     def test_file_that_is_none_is_refused(self, tmp_path: Path) -> None:
@@ -231,14 +231,14 @@ class TestJudging:
         assert recording.value("trust.sla.events") == 0
         assert recording.value("trust.sla.objective", {"trust.sla.name": "available"}) == 0.999
 
-    def test_several_agreements_judge_one_event(self, recording: Any, read: Read) -> None:
+    def test_several_slas_evaluate_one_event(self, recording: Any, read: Read) -> None:
         strict = VALIDATION.replace("validation_fast", "all_fast").replace("where", "#").replace("0.5", "0.1")
         recording.recorder.business.set_slas(read(VALIDATION + strict))
         recording.recorder.certificates._certificate_duration(0.3, {"trust.certificate.operation": "validation"})
         assert evaluated(recording, "validation_fast") == (1, 0)
         assert evaluated(recording, "all_fast") == (0, 1)
 
-    def test_changed_agreement_holds_at_once_for_known_labels(self, recording: Any, read: Read) -> None:
+    def test_changed_sla_applies_at_once_for_known_labels(self, recording: Any, read: Read) -> None:
         labels = {"trust.certificate.operation": "validation"}
         recording.recorder.business.set_slas(read(VALIDATION))
         recording.recorder.certificates._certificate_duration(0.3, labels)
@@ -247,7 +247,7 @@ class TestJudging:
         assert evaluated(recording, "validation_fast") == (1, 1)
         assert recording.value("trust.sla.objective") == 0.9
 
-    def test_removed_agreement_judges_no_more_and_has_no_objective(self, recording: Any, read: Read) -> None:
+    def test_removed_sla_is_not_evaluated_and_has_no_objective(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(VALIDATION + AVAILABLE))
         recording.recorder.business.set_slas(read(AVAILABLE))
         with recording.metrics.certificate_operation("validation"):

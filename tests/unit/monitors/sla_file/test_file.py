@@ -1,4 +1,4 @@
-"""The file of agreements while the service runs."""
+"""The SLA file while the service runs."""
 
 import os
 import threading
@@ -11,7 +11,7 @@ import pytest
 from trust_otel.monitors.sla_file import SlaFile, SlaInstrumentor
 
 CONTENT = """
-[agreements.fast]
+[sla.fast]
 metric = "trust.document.processing.duration"
 threshold = 60
 objective = 0.99
@@ -53,7 +53,7 @@ def test_first_event_after_the_start_is_evaluated(recording: Any, instrument: Ca
     ]
 
 
-def test_nothing_is_left_after_the_end(recording: Any, path: Path) -> None:
+def test_uninstrument_removes_series_and_thread(recording: Any, path: Path) -> None:
     instrumentor = SlaInstrumentor()
     instrumentor.instrument(metrics=recording.metrics, path=str(path))
     instrumentor.uninstrument()
@@ -61,87 +61,87 @@ def test_nothing_is_left_after_the_end(recording: Any, path: Path) -> None:
     assert recording.value("trust.sla.events") == 0
     assert recording.series("trust.sla.objective") == []
     assert recording.series("trust.otel.source.up") == []
-    assert "trust-otel-agreements" not in {thread.name for thread in threading.enumerate()}
+    assert "trust-otel-sla" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_changed_file_is_read_again_and_an_unchanged_one_is_not(recording: Any, path: Path) -> None:
-    agreements = SlaFile(str(path), recording.recorder)
-    agreements.read_if_changed()
+    sla_file = SlaFile(str(path), recording.recorder)
+    sla_file.read_if_changed()
     recording.recorder.business.set_slas(())
-    agreements.read_if_changed()
+    sla_file.read_if_changed()
     assert recording.series("trust.sla.objective") == []
     path.write_text(CONTENT.replace("0.99", "0.5000"))
-    agreements.read_if_changed()
+    sla_file.read_if_changed()
     assert recording.value("trust.sla.objective") == 0.5
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", b"\xff", CONTENT.replace("60", "-60").encode()])
-def test_bad_file_changes_nothing_and_is_told(
+def test_invalid_file_keeps_the_slas_and_is_logged_once(
     recording: Any, path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    agreements = SlaFile(str(path), recording.recorder)
-    agreements.read_if_changed()
+    sla_file = SlaFile(str(path), recording.recorder)
+    sla_file.read_if_changed()
     path.write_bytes(content)
     for _ in range(3):
-        agreements.read_if_changed()
+        sla_file.read_if_changed()
     process(recording)
     assert recording.value("trust.sla.events", {"trust.outcome": "success"}) == 1
     assert recording.value("trust.sla.objective") == 0.99
     assert source_up(recording) == [0]
     assert recording.dropped() == {"unreadable_source": 3}
-    (told,) = [each.message for each in caplog.records if each.levelname == "WARNING"]
-    assert str(path) in told
+    (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert str(path) in warning
     path.write_text(CONTENT)
-    agreements.read_if_changed()
+    sla_file.read_if_changed()
     assert source_up(recording) == [1]
 
 
-def test_file_that_comes_later_is_read(recording: Any, path: Path) -> None:
+def test_file_created_later_is_read(recording: Any, path: Path) -> None:
     path.unlink()
-    agreements = SlaFile(str(path), recording.recorder)
-    agreements.read_if_changed()
+    sla_file = SlaFile(str(path), recording.recorder)
+    sla_file.read_if_changed()
     assert source_up(recording) == [0]
     path.write_text(CONTENT)
-    agreements.read_if_changed()
+    sla_file.read_if_changed()
     assert source_up(recording) == [1]
     assert recording.value("trust.sla.objective") == 0.99
 
 
-def test_file_that_goes_leaves_its_agreements(recording: Any, path: Path) -> None:
-    agreements = SlaFile(str(path), recording.recorder)
-    agreements.read_if_changed()
+def test_removed_file_keeps_its_slas(recording: Any, path: Path) -> None:
+    sla_file = SlaFile(str(path), recording.recorder)
+    sla_file.read_if_changed()
     path.unlink()
-    agreements.read_if_changed()
+    sla_file.read_if_changed()
     assert source_up(recording) == [0]
     assert recording.value("trust.sla.objective") == 0.99
 
 
-def test_mounted_configuration_that_is_swapped_is_read_again(recording: Any, tmp_path: Path) -> None:
+def test_replaced_config_map_is_read_again(recording: Any, tmp_path: Path) -> None:
     """As Kubernetes replaces a ConfigMap: by another target of a symbolic link."""
     for version, objective in (("1", "0.99"), ("2", "0.95")):
         (tmp_path / version).mkdir()
         (tmp_path / version / "sla.toml").write_text(CONTENT.replace("0.99", objective))
     link = tmp_path / "data"
     link.symlink_to("1")
-    agreements = SlaFile(str(link / "sla.toml"), recording.recorder)
-    agreements.read_if_changed()
+    sla_file = SlaFile(str(link / "sla.toml"), recording.recorder)
+    sla_file.read_if_changed()
     (tmp_path / "new").symlink_to("2")
     os.replace(tmp_path / "new", link)
-    agreements.read_if_changed()
+    sla_file.read_if_changed()
     assert recording.value("trust.sla.objective") == 0.95
 
 
-def test_service_starts_with_a_file_that_is_bad(
+def test_service_starts_with_an_invalid_file(
     recording: Any, instrument: Callable[[], None], path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path.write_text("[agreements.fast]\nmetric = 'x'\n")
+    path.write_text("[sla.fast]\nmetric = 'x'\n")
     instrument()
     process(recording)
     assert recording.value("trust.sla.events") == 0
-    assert "agreement 'fast'" in caplog.text
+    assert "SLA 'fast'" in caplog.text
 
 
-def test_launched_service_judges_by_the_file(launched: Callable[..., Any], path: Path) -> None:
+def test_launched_service_evaluates_the_slas_of_the_file(launched: Callable[..., Any], path: Path) -> None:
     program = """
 import time
 from trust_otel import get_metrics
