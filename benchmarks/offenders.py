@@ -35,7 +35,7 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import Final, Protocol
 
-from trust_otel.security.heavy_hitters import Offenders
+from trust_otel.security.heavy_hitters import HeavyHitters
 
 _SEED: Final = 7
 _STEP: Final = 15
@@ -457,7 +457,7 @@ def show(text: str) -> None:
 
 def offenders(threshold: int, capacity: int = 1000, cells: int = 2**19) -> Callable[[Clock], Design]:
     """Ours."""
-    return lambda clock: Offenders(threshold=threshold, capacity=capacity, cells=cells, clock=clock)
+    return lambda clock: HeavyHitters(threshold=threshold, capacity=capacity, buckets=cells, clock=clock)
 
 
 ONE_PROCESS: Final = (

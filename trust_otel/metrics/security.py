@@ -14,7 +14,7 @@ from trust_otel.recording.instruments import BoundedCounter, Instruments
 from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.security.client_address import AddressForm, canonical, read_key
 from trust_otel.security.detectors import Detectors
-from trust_otel.security.heavy_hitters import Offenders
+from trust_otel.security.heavy_hitters import HeavyHitters
 from trust_otel.semconv.attributes import TRUST_RATE_LIMIT_NAME
 from trust_otel.semconv.metrics import (
     TRUST_AUDIT_EVENTS,
@@ -61,8 +61,8 @@ class SecurityMetrics(Family):
         self._detectors = Detectors(limits.detectors, self._raise_incident)
         self._countries: _LookUp[str | None] | None = None
         self._feeds: _LookUp[tuple[str, ...]] | None = None
-        self._offenders = Offenders(threshold=limits.offender_threshold, capacity=limits.offender_capacity)
-        instruments.observe(TRUST_SECURITY_AUTH_FAILURES, self._offenders.rows)
+        self._heavy_hitters = HeavyHitters(threshold=limits.offender_threshold, capacity=limits.offender_capacity)
+        instruments.observe(TRUST_SECURITY_AUTH_FAILURES, self._heavy_hitters.rows)
 
     @fail_open
     def record_auth_attempt(
@@ -251,7 +251,7 @@ class SecurityMetrics(Family):
     ) -> None:
         """Pass an attempt to the heavy hitters and to the detectors."""
         shown = None if success or address is None else self._address_form.shown(address)
-        if shown is not None and not self._offenders.add(shown):
+        if shown is not None and not self._heavy_hitters.add(shown):
             self._instruments.dropped.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
         self._detectors.authentication(success=success, address=address, account=account, country=country)
 

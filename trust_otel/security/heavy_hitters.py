@@ -1,4 +1,4 @@
-"""The addresses whose logins fail most, in bounded memory."""
+"""Heavy hitters: the client addresses with the most failed logins, counted in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,96 +11,97 @@ from typing import Final
 
 from trust_otel.semconv.attributes import CLIENT_ADDRESS
 
-MOST_FAILURES: Final = 255
-"""The largest threshold: what one byte of a cell holds."""
+MAX_THRESHOLD: Final = 255
+"""The largest threshold: a counter is one byte."""
 
-_CELLS: Final = 2**19
-"""13 bytes each. At 10 million addresses an hour, 26 failures of others fall into one: half of what an alert seeks."""
+_BUCKETS: Final = 2**19
+"""13 bytes each. With 10 million addresses per hour, a bucket gets 26 failures of other addresses: half of the alert's
+threshold."""
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
-_SETTLED: Final = 300
+_MIN_IDLE_SECONDS: Final = 300
 
 
-class Offenders:
-    """Counts failures by address, and shows each address that fails `threshold` times within an hour.
+class HeavyHitters:
+    """Counts failures by address, and exports each address with at least `threshold` failures within an hour.
 
-    What holds, whatever the clients do:
+    Guarantees, for any sequence of failures:
 
-    - No number is too high: only failures of the address itself count, and it had `threshold` of them. When they took
-      more than a minute, it begins with those of a minute at the same pace: all at once they would look like a burst,
-      and alert on an address that never failed fast.
-    - An address that fails `2 * threshold - 1 + others` times within an hour is shown or, where there is no room,
-      refused by `add`. `others` are the failures in that hour of addresses not shown whose hash falls into the same
-      one of the `cells`: on average the failures of all of them, divided by `cells`. A client cannot choose its cell,
-      because Python keys the hash of a text anew in each process (unless PYTHONHASHSEED is set).
-    - An address that stays shown loses no failure. It stays until it has been quiet for an hour. When `capacity`
-      addresses are shown, the one that has been quiet longest gives way to a new one, once it has been quiet for 5
-      minutes and for longer than the new one took for its failures.
+    - A count is never too high: it contains only failures of the address itself. If the first `threshold` failures took
+      longer than a minute, the count starts with those of one minute at the same rate. Starting with all of them would
+      look like a burst and fire an alert for an address that never failed fast.
+    - An address with `2 * threshold - 1 + others` failures within an hour is exported or, at the capacity, rejected by
+      `add`. `others` are the failures in that hour of addresses that are not exported and share its bucket: on average
+      the failures of all of them, divided by the number of buckets. Clients cannot choose their bucket, because Python
+      hashes strings with a random key per process (unless PYTHONHASHSEED is set).
+    - All failures of an exported address are counted. It is exported until it has been idle for an hour. At the
+      capacity, a new address replaces the one that has been idle longest, if that one has been idle for more than 5
+      minutes and for longer than the new one took to reach the threshold.
 
     Args:
-        threshold: Failures within an hour from which on an address is shown, 1 to `MOST_FAILURES`.
-        capacity: Most addresses shown.
-        cells: Counters of those who are not shown.
-        clock: Seconds that only ever grow.
+        threshold: Failures within an hour from which on an address is exported, 1 to `MAX_THRESHOLD`.
+        capacity: Maximum number of exported addresses.
+        buckets: Number of counters for addresses that are not exported.
+        clock: Returns monotonic seconds.
     """
 
     def __init__(
-        self, *, threshold: int, capacity: int, cells: int = _CELLS, clock: Callable[[], float] = monotonic
+        self, *, threshold: int, capacity: int, buckets: int = _BUCKETS, clock: Callable[[], float] = monotonic
     ) -> None:
         self._threshold = threshold
         self._capacity = capacity
-        self._number = cells
+        self._bucket_count = buckets
         self._clock = clock
-        # Reentrant: a garbage collection may run a finalizer, which may record, in the middle of an `add`.
+        # Reentrant: garbage collection during `add` may run a finalizer that records a failure.
         self._lock = threading.RLock()
-        self._shown: OrderedDict[str, _Offender] = OrderedDict()  # the one that has been quiet longest comes first
-        self._cells: _Cells | None = None
+        self._exported: OrderedDict[str, _HeavyHitter] = OrderedDict()  # ordered by last failure, oldest first
+        self._buckets: _Buckets | None = None
 
     def add(self, address: str) -> bool:
         """Count a failure.
 
         Returns:
-            Whether it was counted; it is not when it would show its address and there is no room for one more.
+            Whether it was counted; `False` if the address reached the threshold, but the capacity is exhausted.
         """
         with self._lock:
             now = self._clock()
-            offender = self._shown.get(address)
-            if offender is None or now - offender.last > _HOUR:
-                return self._watch(address, now)
-            offender.failures += 1
-            offender.last = now
-            self._shown.move_to_end(address)
+            hitter = self._exported.get(address)
+            if hitter is None or now - hitter.last > _HOUR:
+                return self._add_to_bucket(address, now)
+            hitter.failures += 1
+            hitter.last = now
+            self._exported.move_to_end(address)
             return True
 
     def rows(self) -> Iterable[tuple[float, Mapping[str, object]]]:
-        """The failures of each offender, those forgotten left out."""
+        """The number of failures and the labels of each exported address."""
         with self._lock:
-            self._forget(self._clock())
-            return [(offender.failures, {CLIENT_ADDRESS.name: address}) for address, offender in self._shown.items()]
+            self._remove_expired(self._clock())
+            return [(hitter.failures, {CLIENT_ADDRESS.name: address}) for address, hitter in self._exported.items()]
 
-    def _watch(self, address: str, now: float) -> bool:
-        if self._cells is None:
-            self._cells = _Cells(self._number)  # not before the first failure: most processes never see one
-        seconds = self._cells.add(address, int(now), self._threshold)
+    def _add_to_bucket(self, address: str, now: float) -> bool:
+        if self._buckets is None:
+            self._buckets = _Buckets(self._bucket_count)  # allocated late: most processes never see a failure
+        seconds = self._buckets.add(address, int(now), self._threshold)
         if seconds is None:
             return True
-        self._forget(now)
-        if len(self._shown) >= self._capacity:
-            quietest = next(iter(self._shown.values()))
-            if now - quietest.last <= max(_SETTLED, seconds):
+        self._remove_expired(now)
+        if len(self._exported) >= self._capacity:
+            longest_idle = next(iter(self._exported.values()))
+            if now - longest_idle.last <= max(_MIN_IDLE_SECONDS, seconds):
                 return False
-            self._shown.popitem(last=False)
-        self._shown[address] = _Offender(max(1, self._threshold * _MINUTE // max(_MINUTE, seconds)), now)
+            self._exported.popitem(last=False)
+        self._exported[address] = _HeavyHitter(max(1, self._threshold * _MINUTE // max(_MINUTE, seconds)), now)
         return True
 
-    def _forget(self, now: float) -> None:
-        while self._shown and now - next(iter(self._shown.values())).last > _HOUR:
-            self._shown.popitem(last=False)
+    def _remove_expired(self, now: float) -> None:
+        while self._exported and now - next(iter(self._exported.values())).last > _HOUR:
+            self._exported.popitem(last=False)
 
 
-class _Offender:
-    """An address that is shown."""
+class _HeavyHitter:
+    """An exported address: its failures, and the time of the last one."""
 
     __slots__ = ("failures", "last")
 
@@ -109,17 +110,17 @@ class _Offender:
         self.last = last
 
 
-class _Cells:
-    """Counts the failures of addresses without keeping them, each in the cell of its hash.
+class _Buckets:
+    """Counts failures by hash of the address, without storing addresses.
 
-    A cell belongs to one address at a time. A failure of another takes one off, and whoever comes when none is left
-    takes the cell (Misra and Gries, "Finding repeated elements", 1982, with one counter): the count is never too high,
-    and too low by no more than the failures of the others.
+    A bucket counts one address at a time. A failure of another address decrements the counter, and at 0 the next
+    address takes over the bucket (Misra and Gries, "Finding repeated elements", 1982, with one counter). A count is
+    therefore never too high, and is too low by at most the number of failures of other addresses.
     """
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._owners = array("q", [0]) * number  # whole hashes: two addresses with the same would be taken for one
+        self._owners = array("q", [0]) * number  # the full hash; addresses with equal hashes count as one
         self._since = array("i", [0]) * number
         self._failures = array("B", [0]) * number
 
@@ -127,21 +128,20 @@ class _Cells:
         """Count a failure.
 
         Returns:
-            `None` below the threshold; at it, the seconds since the first of these failures, and all of them are
-            forgotten.
+            `None` below the threshold. At the threshold the seconds since the first failure; the counter is reset.
         """
         owner = hash(address)
-        cell = owner % self._number
-        failures = self._failures[cell]
-        if failures == 0 or now - self._since[cell] >= _HOUR:
-            self._owners[cell] = owner
-            self._since[cell] = now
+        bucket = owner % self._number
+        failures = self._failures[bucket]
+        if failures == 0 or now - self._since[bucket] >= _HOUR:
+            self._owners[bucket] = owner
+            self._since[bucket] = now
             failures = 1
-        elif self._owners[cell] == owner:
+        elif self._owners[bucket] == owner:
             failures += 1
         else:
-            self._failures[cell] = failures - 1
+            self._failures[bucket] = failures - 1
             return None
         reached = failures >= threshold
-        self._failures[cell] = 0 if reached else failures
-        return now - self._since[cell] if reached else None
+        self._failures[bucket] = 0 if reached else failures
+        return now - self._since[bucket] if reached else None
