@@ -1,1 +1,1 @@
-"""Keeps what clients send from deciding how much is kept, and persons out of the series."""
+"""Client addresses, countries, threat feeds, heavy hitters, and detectors of suspicious activity."""

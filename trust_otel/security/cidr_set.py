@@ -1,4 +1,4 @@
-"""Networks, many of them: whether an address lies in one, in about a microsecond and a few bytes a network."""
+"""A compact set of IP networks: a lookup takes about a microsecond, a network takes a few bytes."""
 
 from __future__ import annotations
 
@@ -12,54 +12,62 @@ from typing import Final
 from trust_otel.setting_lists import Network
 
 _RUN: Final = 2048
-"""Networks sorted at a time: one sort of a million would hold the interpreter for a second."""
+"""Networks sorted at a time. Sorting a million at once would hold the GIL for a second."""
 
-_BETWEEN_PAUSES: Final = 64
+_PAUSE_EVERY: Final = 64
+"""Networks between two pauses."""
 
 _MAPPED_BITS: Final = 96
+
+_Range = tuple[int, int]
 
 _word = Struct("!I").unpack
 _halves = Struct("!QQ").unpack
 
 
-class NetworkSet:
-    """Networks of IPv4 and IPv6, kept as the ranges of addresses that they cover together.
+class CidrSet:
+    """An immutable set of IPv4 and IPv6 networks, stored as merged address ranges.
 
-    8 bytes for a range of IPv4, 32 for one of IPv6. It never changes, so any thread may ask at any time.
+    A range takes 8 bytes for IPv4 and 32 for IPv6. Safe to read from any thread.
     """
 
-    __slots__ = ("_first_halves", "_first_words", "_last_halves", "_last_words")
+    __slots__ = ("_ipv4_first", "_ipv4_last", "_ipv6_first", "_ipv6_last")
 
-    def __init__(self, words: Iterable[tuple[int, int]] = (), halves: Iterable[tuple[int, int]] = ()) -> None:
-        """Take the first and last address of each range: sorted, apart from each other, IPv4 and IPv6."""
-        self._first_words, self._last_words = array("I"), array("I")
-        for first, last in words:
-            self._first_words.append(first)
-            self._last_words.append(last)
-        self._first_halves, self._last_halves = (array("Q"), array("Q")), (array("Q"), array("Q"))
-        for first, last in halves:
-            for (high, low), number in ((self._first_halves, first), (self._last_halves, last)):
+    def __init__(self, ipv4_ranges: Iterable[_Range] = (), ipv6_ranges: Iterable[_Range] = ()) -> None:
+        """Create the set from ranges.
+
+        Args:
+            ipv4_ranges: First and last address of each range, sorted and not adjacent.
+            ipv6_ranges: The same for IPv6.
+        """
+        self._ipv4_first, self._ipv4_last = array("I"), array("I")
+        for first, last in ipv4_ranges:
+            self._ipv4_first.append(first)
+            self._ipv4_last.append(last)
+        self._ipv6_first, self._ipv6_last = (array("Q"), array("Q")), (array("Q"), array("Q"))
+        for first, last in ipv6_ranges:
+            for (high, low), number in ((self._ipv6_first, first), (self._ipv6_last, last)):
                 high.append(number >> 64)
                 low.append(number & 0xFFFFFFFFFFFFFFFF)
 
     @classmethod
-    def of(cls, networks: Iterable[Network]) -> NetworkSet:
-        """The set of some networks."""
-        collector = NetworkCollector()
+    def of(cls, networks: Iterable[Network]) -> CidrSet:
+        """The set of the given networks."""
+        builder = CidrSetBuilder()
         for network in networks:
-            collector.add(*unmapped(network.network_address.packed, network.prefixlen))
-        return collector.collected()
+            builder.add(*unmapped(network.network_address.packed, network.prefixlen))
+        return builder.build()
 
     def __contains__(self, packed: bytes) -> bool:
-        """Whether an address, as its 4 or 16 bytes, lies in one of the networks."""
+        """Whether an address, given as 4 or 16 bytes, is in one of the networks."""
         if len(packed) == 4:
             word: int = _word(packed)[0]
-            index = bisect_right(self._first_words, word)
-            return index > 0 and word <= self._last_words[index - 1]
+            index = bisect_right(self._ipv4_first, word)
+            return index > 0 and word <= self._ipv4_last[index - 1]
         high: int
         low: int
         high, low = _halves(packed)
-        highs, lows = self._first_halves
+        highs, lows = self._ipv6_first
         index = bisect_right(highs, high)
         if index and highs[index - 1] == high:
             if index > 1 and highs[index - 2] == high:
@@ -68,19 +76,19 @@ class NetworkSet:
                 index -= 1
         if not index:
             return False
-        highs, lows = self._last_halves
+        highs, lows = self._ipv6_last
         last_high = highs[index - 1]
         return high < last_high or (high == last_high and low <= lows[index - 1])
 
     def __bool__(self) -> bool:
-        return bool(self._first_words) or bool(self._first_halves[0])
+        return bool(self._ipv4_first) or bool(self._ipv6_first[0])
 
 
-class NetworkCollector:
-    """Makes a `NetworkSet` of networks in any order, in steps that never hold the interpreter for long.
+class CidrSetBuilder:
+    """Builds a `CidrSet` from networks in any order, in short steps that do not hold the GIL for long.
 
     Args:
-        pause: Called again and again while the networks are put together.
+        pause: Called between the steps.
     """
 
     def __init__(self, pause: Callable[[], None] = lambda: None) -> None:
@@ -88,22 +96,22 @@ class NetworkCollector:
         self._runs = {4: _Runs(), 16: _Runs()}
 
     def add(self, packed: bytes, length: int) -> None:
-        """Take a network in.
+        """Add a network.
 
         Args:
-            packed: 4 or 16 bytes; those past the prefix do not matter.
-            length: Bits of the prefix.
+            packed: The address as 4 or 16 bytes; host bits are ignored.
+            length: Prefix length in bits.
         """
-        self._runs[len(packed)].add(_without_host(packed, length) + bytes((length,)))
+        self._runs[len(packed)].add(_network_address(packed, length) + bytes((length,)))
 
-    def collected(self) -> NetworkSet:
-        """The set of all that was taken in."""
-        return NetworkSet(self._ranges(4), self._ranges(16))
+    def build(self) -> CidrSet:
+        """The set of all added networks."""
+        return CidrSet(self._ranges(4), self._ranges(16))
 
-    def _ranges(self, width: int) -> Iterator[tuple[int, int]]:
+    def _ranges(self, width: int) -> Iterator[_Range]:
         first = last = -2
         for number, entry in enumerate(self._runs[width].sorted()):
-            if not number % _BETWEEN_PAUSES:
+            if not number % _PAUSE_EVERY:
                 self._pause()
             begin = int.from_bytes(entry[:width], "big")
             end = begin | ((1 << (width * 8 - entry[width])) - 1)
@@ -118,11 +126,11 @@ class NetworkCollector:
 
 
 class _Runs:
-    """Sorts entries of the same length: a run at a time, then all runs together."""
+    """External merge sort of entries of equal length: sorts runs, then merges them."""
 
     def __init__(self) -> None:
         self._run: list[bytes] = []
-        self._sorted: list[bytes] = []  # each run as one text, without the weight of its objects
+        self._sorted: list[bytes] = []  # each run as one bytes object, to save memory
         self._width = 0
 
     def add(self, entry: bytes) -> None:
@@ -146,17 +154,17 @@ class _Runs:
 
 
 def unmapped(packed: bytes, length: int) -> tuple[bytes, int]:
-    """A network of IPv4 that is written within IPv6 (RFC 4291, section 2.5.5.2) as what it is; others as they are."""
+    """The IPv4 network for an IPv4-mapped IPv6 network (RFC 4291, section 2.5.5.2); other networks unchanged."""
     if length >= _MAPPED_BITS and packed.startswith(MAPPED):
         return packed[12:], length - _MAPPED_BITS
     return packed, length
 
 
 MAPPED: Final = bytes(10) + b"\xff\xff"
-"""How an IPv4 address within IPv6 begins."""
+"""Prefix of IPv4-mapped IPv6 addresses."""
 
 
-def _without_host(packed: bytes, length: int) -> bytes:
+def _network_address(packed: bytes, length: int) -> bytes:
     rest = len(packed) * 8 - length
     if rest == 0:
         return packed

@@ -1,4 +1,4 @@
-"""Addresses of clients: one text for each, how it may appear in a series, and whose it is behind proxies."""
+"""Client addresses: canonical form, form in metrics, and the client behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from secrets import token_bytes
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Final
 
-from trust_otel.security.cidr_set import MAPPED, NetworkSet
+from trust_otel.security.cidr_set import MAPPED, CidrSet
 from trust_otel.setting_lists import CLIENT_ADDRESS_FORMS, Network
 
 _logger = logging.getLogger(__name__)
 
-SHORTEST_KEY: Final = 32
-_LONGEST_KEY: Final = 4096
+MIN_KEY_BYTES: Final = 32
+_MAX_KEY_BYTES: Final = 4096
 
 _HEADER_TAIL: Final = 2048
-"""Most bytes of a header that are looked at, from its end, where the nearest proxies write."""
+"""Only the last bytes of a header are parsed: the nearest proxies append their entries at the end."""
 
-# RFC 7239, section 4: a pair; a value that ought to be quoted, because of its colon, often is not.
+# RFC 7239, section 4: a pair. Values with a colon must be quoted, but often are not.
 _PAIR: Final = re.compile(
     r"""[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)=("(?:[^"\\]|\\.)*"|[^\s",;=]*)[ \t]*(?:;|$)""",
 )
-# RFC 7239, section 6: a port, also a hidden one.
+# RFC 7239, section 6: a port or an obfuscated port.
 _PORT: Final = re.compile(r":(?:[0-9]{1,5}|_[0-9A-Za-z._-]+)")
 
 
 def packed(address: str) -> bytes:
-    """The 4 bytes of an IPv4 address, also of one within IPv6 (RFC 4291, section 2.5.5.2), or the 16 of an IPv6 one.
+    """The address as 4 bytes (IPv4, also IPv4-mapped IPv6, RFC 4291, section 2.5.5.2) or 16 bytes (IPv6).
 
     Raises:
-        ValueError: The text is no IPv4 or IPv6 address. It does not stand in the message.
+        ValueError: The text is not an IPv4 or IPv6 address. The message does not contain it.
     """
     try:
         if ":" not in address:
             return inet_pton(AF_INET, address)
         number = inet_pton(AF_INET6, address)
     except (OSError, TypeError, ValueError):
-        number = _packed_undressed(address)
+        number = _packed_unusual(address)
     return number[12:] if number.startswith(MAPPED) else number
 
 
 def canonical(address: str) -> str:
-    """One text per client: an IPv4 address within IPv6 as itself, IPv6 compressed, no brackets and no zone.
+    """The canonical text: IPv4-mapped addresses as IPv4, IPv6 compressed (RFC 5952), without brackets and zone.
 
     Raises:
-        ValueError: The text is no IPv4 or IPv6 address. It does not stand in the message.
+        ValueError: The text is not an IPv4 or IPv6 address. The message does not contain it.
     """
     return _text(packed(address))
 
@@ -60,8 +60,8 @@ def _text(number: bytes) -> str:
     return inet_ntop(AF_INET if len(number) == 4 else AF_INET6, number)
 
 
-def _packed_undressed(address: object) -> bytes:
-    """The bytes of an address of the standard library, or of an IPv6 address in brackets or with a zone."""
+def _packed_unusual(address: object) -> bytes:
+    """The bytes of an `ipaddress` object, or of an IPv6 address with brackets or a zone."""
     if isinstance(address, (IPv4Address, IPv6Address)):
         return address.packed
     if isinstance(address, str):
@@ -72,27 +72,26 @@ def _packed_undressed(address: object) -> bytes:
                 return inet_pton(AF_INET6, bare)
         except (OSError, ValueError):
             pass
-    raise ValueError("this is no IPv4 or IPv6 address")
+    raise ValueError("this is not an IPv4 or IPv6 address")
 
 
 class AddressForm:
-    """How the address of a client may appear in a series.
+    """The form in which client addresses appear in metrics.
 
     Args:
-        form: `full`; `truncated` to its /24 or /48; `hashed`, the first 16 hexadecimal digits of HMAC-SHA256 (RFC 2104)
-            over the canonical text; or `off`.
-        key: Key of the hash; by default a random one, so that no other process, and none after a restart, gives the
-            same hash.
+        form: `full`; `truncated` to the /24 or /48 network; `hashed`, the first 16 hexadecimal digits of HMAC-SHA256
+            (RFC 2104) over the canonical text; or `off`.
+        key: Key of the hash. By default a random key, so hashes differ between processes and after a restart.
     """
 
     def __init__(self, form: str, key: bytes | None = None) -> None:
         if form not in CLIENT_ADDRESS_FORMS:
-            raise ValueError(f"the form is one of {', '.join(CLIENT_ADDRESS_FORMS)}")
+            raise ValueError(f"form must be one of {', '.join(CLIENT_ADDRESS_FORMS)}")
         self._form = form
-        self._key = token_bytes(SHORTEST_KEY) if key is None else key
+        self._key = token_bytes(MIN_KEY_BYTES) if key is None else key
 
     def shown(self, address: str) -> str | None:
-        """What stands for an address, given in its canonical form; `None` when nothing may."""
+        """The label value for an address in canonical form; `None` if addresses are not exported."""
         if self._form == "full":
             return address
         if self._form == "truncated":
@@ -110,56 +109,56 @@ def _truncated(address: str) -> str:
 
 
 def read_key(path: str) -> bytes:
-    """The key of the hash: all bytes of a file, as they are.
+    """Read the key of the hash: the unchanged content of a file.
 
     Raises:
-        ValueError: It is too short or too long for a key.
-        OSError: It cannot be read.
+        ValueError: The key is too short or too long.
+        OSError: The file cannot be read.
     """
     with open(path, "rb") as file:
-        key = file.read(_LONGEST_KEY + 1)
+        key = file.read(_MAX_KEY_BYTES + 1)
         mode = os.fstat(file.fileno()).st_mode
-    if not SHORTEST_KEY <= len(key) <= _LONGEST_KEY:
+    if not MIN_KEY_BYTES <= len(key) <= _MAX_KEY_BYTES:
         raise ValueError(
-            f"the file holds no key: it needs {SHORTEST_KEY} to {_LONGEST_KEY} bytes; "
-            f"make one by `openssl rand -out FILE {SHORTEST_KEY}`"
+            f"the file contains no valid key: a key has {MIN_KEY_BYTES} to {_MAX_KEY_BYTES} bytes; "
+            f"create one with `openssl rand -out FILE {MIN_KEY_BYTES}`"
         )
     if mode & stat.S_IROTH:
         _logger.warning(
-            "trust-otel: every user of this machine can read the file of TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE; "
+            "trust-otel: the file in TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE is readable by every user of this machine; "
             "set its mode to 0400"
         )
     return key
 
 
 class TrustedProxies:
-    """Finds the client behind proxies, believing only what trusted ones wrote.
+    """Finds the client address behind trusted proxies.
 
-    The headers are read from their end, where the nearest proxy wrote, past every trusted address: the first that is
-    not trusted is the client's. At what is no address, such as `unknown` or a hidden name, the way ends, and the client
-    is the last trusted proxy before it: whatever is further left, anybody may have written.
+    `Forwarded` and `X-Forwarded-For` are read from right to left, starting at the nearest proxy. The first address that
+    is not a trusted proxy is the client. The search stops at an entry that is not an address, such as `unknown` or an
+    obfuscated identifier; the client is then the last trusted proxy, because entries further left can be forged.
 
     Args:
-        networks: Where the trusted proxies are.
+        networks: Networks of the trusted proxies.
     """
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        self._trusted = NetworkSet.of(networks)
+        self._trusted = CidrSet.of(networks)
         self._any = bool(self._trusted)
 
     def client(self, peer: str | None, headers: Iterable[tuple[bytes, bytes]]) -> str | None:
         """The canonical address of the client.
 
-        Without a header of a trusted proxy it is the peer. With both `Forwarded` (RFC 7239) and `X-Forwarded-For` it is
-        the peer too, unless they name the same client: a proxy that writes one of them passes the other on as the
-        client sent it, and nothing tells which.
+        If the peer is not a trusted proxy or sent no header, it is the peer. If `Forwarded` (RFC 7239) and
+        `X-Forwarded-For` are both present and name different clients, it is the peer as well: a proxy sets one of them
+        and forwards the other as the client sent it, and they cannot be told apart.
 
         Args:
-            peer: Who is at the other end of the connection.
-            headers: Names in lower case and values, as in ASGI.
+            peer: Address of the other end of the connection.
+            headers: Lowercase names and values, as in ASGI.
 
         Returns:
-            `None` when the peer has no address, as on a Unix socket: then no header is believed.
+            `None` if the peer has no IP address, as on a Unix socket; the headers are then ignored.
         """
         try:
             number = packed(peer) if peer else None
@@ -199,7 +198,7 @@ class TrustedProxies:
 
 
 def _tail(lines: list[bytes]) -> str:
-    """The end of a header that may stand on several lines; an entry that was cut is left out."""
+    """The end of a header that may have several lines, without an entry that was cut off."""
     joined = b",".join([line[-_HEADER_TAIL - 1 :] for line in lines])
     if len(joined) > _HEADER_TAIL:
         joined = joined[-_HEADER_TAIL:].partition(b",")[2]
@@ -213,9 +212,9 @@ def _x_forwarded_for_nodes(value: str) -> Iterator[str | None]:
 
 
 def _forwarded_nodes(value: str) -> Iterator[str | None]:
-    """Whom each entry of `Forwarded` names, the last entry first; `None` for one that names nobody.
+    """The node of each entry of `Forwarded`, last entry first; `None` for an entry without a valid node.
 
-    A quotation mark that a client left open must not swallow what a proxy wrote after it: hence from the end.
+    Parsed from the end, so that an unclosed quote sent by the client cannot hide entries that proxies appended.
     """
     pieces: list[str] = []
     within_quotes = False
@@ -231,7 +230,7 @@ def _forwarded_nodes(value: str) -> Iterator[str | None]:
 
 
 def _forwarded_for(entry: str) -> str | None:
-    """The `for` of an entry; `None` when there is none, or more than one, or the entry is malformed."""
+    """The `for` parameter of an entry; `None` if it is missing or repeated, or if the entry is malformed."""
     node = None
     position = 0
     while position < len(entry):
@@ -247,7 +246,7 @@ def _forwarded_for(entry: str) -> str | None:
 
 
 def _node_address(node: str | None) -> bytes | None:
-    """The address of a node (RFC 7239, section 6), with a port or without; `None` for `unknown`, hidden, or junk."""
+    """The address of a node (RFC 7239, section 6), with or without a port; `None` if it is not an address."""
     if not node:
         return None
     host, port = node, ""

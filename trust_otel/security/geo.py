@@ -1,4 +1,4 @@
-"""Countries of addresses, from a database in MaxMind's format on this machine."""
+"""Countries of IP addresses, from a local database in MaxMind's format (MMDB)."""
 
 from __future__ import annotations
 
@@ -13,41 +13,45 @@ from trust_otel.reloading_file import ReloadingFile, open_file
 
 _MAX_BYTES: Final = 512 * 2**20
 _SAMPLE: Final = 1000
-"""Records that are looked at to tell a database of countries from another one."""
+"""Records that are checked for countries when a database is loaded."""
 
 
 class Countries:
     """Looks up the country of an address.
 
-    Known layouts: `country.iso_code` (MaxMind, DB-IP), `country_code` (IPinfo Lite and others) and `country` as two
-    letters (IPinfo). `registered_country` does not count: it is where a network was registered, not where it is used.
+    Supported layouts: `country.iso_code` (MaxMind, DB-IP), `country_code` (IPinfo Lite and others) and `country` as two
+    letters (IPinfo). `registered_country` is ignored: it is where the network was registered, not where it is used.
 
-    The database is copied into memory, because a mapped file that is overwritten ends the process. One reader stays
-    until nobody looks anything up in it any more, so it may be replaced at any time.
+    The database is copied into memory, because overwriting a memory-mapped file kills the process (SIGBUS). Lookups
+    that are running during a reload finish on the old database.
 
     Args:
-        path: The database. Nothing is read before `read_if_changed`.
+        path: The database. It is not read before the first `read_if_changed`.
     """
 
     def __init__(self, path: str) -> None:
         self._database: ReloadingFile[Any] = ReloadingFile(path, self._open, None)
-        # Imported at once, and on this thread: a fork in the middle of an import would leave it locked in the child.
+        # Imported here, not on the reading thread: after a fork during an import, its lock stays held in the child.
         self._library = _library()
 
     def read_if_changed(self) -> bool:
-        """Open the database anew if its file has changed; at the first call in any case.
+        """Load the database if its file has changed. Must not be called by two threads at once.
+
+        Returns:
+            Whether a database was loaded.
 
         Raises:
-            ValueError: It cannot be used, and why; the last good one stays. Said again at each call until it can.
+            ValueError: The database cannot be used; the last valid one stays in use. Raised at each call until a load
+                succeeds.
         """
         return self._database.read_if_changed()
 
     def country(self, address: str) -> str | None:
-        """Two letters of ISO 3166-1, in capitals; `None` when the database does not know, or there is none yet."""
+        """The ISO 3166-1 alpha-2 code in upper case; `None` if it is unknown or no database is loaded."""
         reader = self._database.value
         if reader is None:
             return None
-        # Whatever is wrong with the address or in the database, the caller has no use for it.
+        # An invalid address or a corrupt record means that the country is unknown.
         try:
             record = reader.get(address)
             return None if record is None else _country(record)
@@ -56,17 +60,17 @@ class Countries:
 
     @property
     def built_at(self) -> float | None:
-        """When the database was built, as Unix time; `None` when there is none yet."""
+        """When the database was built, as Unix time in seconds; `None` if none is loaded."""
         reader = self._database.value
         return None if reader is None else float(reader.metadata().build_epoch)
 
     def close(self) -> None:
-        """Let go of the database; every country is unknown from now on."""
+        """Release the database; every country is unknown from now on."""
         self._database.value = None
 
     def _open(self, path: Path) -> Any:
         if self._library is None:
-            raise ValueError("this needs the library maxminddb; install it by `pip install 'trust-otel[geo]'`")
+            raise ValueError("the library maxminddb is not installed: pip install 'trust-otel[geo]'")
         with open_file(path, _MAX_BYTES) as file:
             return _country_reader(self._library, file)
 
@@ -94,12 +98,12 @@ def _library() -> ModuleType | None:
 
 
 def _reader(library: ModuleType, file: BinaryIO) -> Any:
-    """A reader of a copy in memory. The library's C code, 15 times as fast as its Python code, takes only a path."""
+    """A reader of an in-memory copy. Uses the C extension, which is 15 times as fast, but accepts only a path."""
     try:
         with open(os.memfd_create("trust-otel-countries"), "wb", buffering=0) as copy:
             shutil.copyfileobj(file, copy)
             return library.open_database(f"/proc/self/fd/{copy.fileno()}", library.MODE_MMAP_EXT)
-    except (AttributeError, OSError, ValueError):  # another system than Linux, or a library without its C code
+    except (AttributeError, OSError, ValueError):  # not Linux, or no C extension
         file.seek(0)
         return library.open_database(file, library.MODE_FD)
 

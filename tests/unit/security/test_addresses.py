@@ -1,4 +1,4 @@
-"""Addresses: one text for each client, and how it may appear in a series."""
+"""Client addresses: canonical form, form in metrics, and the key of the hash."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TestCanonical:
         ],
         ids=lambda text: str(text)[:24],
     )
-    def test_one_client_is_one_text_however_it_is_written(self, text: str, expected: str) -> None:
+    def test_spellings_of_an_address(self, text: str, expected: str) -> None:
         assert canonical(text) == expected
 
     @pytest.mark.parametrize(
@@ -75,19 +75,19 @@ class TestCanonical:
         ],
         ids=lambda text: ascii(text)[:20],
     )
-    def test_what_is_no_address_is_refused_and_not_repeated(self, text: str) -> None:
-        with pytest.raises(ValueError, match=r"^this is no IPv4 or IPv6 address$") as caught:
+    def test_invalid_address_is_rejected_without_quoting_it(self, text: str) -> None:
+        with pytest.raises(ValueError, match=r"^this is not an IPv4 or IPv6 address$") as caught:
             canonical(text)
         assert caught.value.__cause__ is None
 
-    def test_agrees_with_the_standard_library(self) -> None:
+    def test_equals_the_standard_library(self) -> None:
         random = Random(1)
         for _ in range(2000):
             for number in (IPv4Address(random.getrandbits(32)), IPv6Address(random.getrandbits(128))):
                 assert canonical(number.exploded) == canonical(str(number).upper()) == str(number)
                 assert packed(str(number)) == number.packed
 
-    def test_of_itself_is_itself(self) -> None:
+    def test_is_idempotent(self) -> None:
         for text in ("::1.2.3.4", "::2:3", "::1", "64:ff9b::192.0.2.1", "1:0:0:2:0:0:0:3"):
             assert canonical(canonical(text)) == canonical(text)
             assert ip_address(canonical(text)) == ip_address(text)
@@ -105,29 +105,29 @@ class TestForm:
             ("off", "192.0.2.77", None),
         ],
     )
-    def test_shows_no_more_than_it_says(self, form: str, address: str, expected: str | None) -> None:
+    def test_label_value(self, form: str, address: str, expected: str | None) -> None:
         assert AddressForm(form).shown(address) == expected
 
     @pytest.mark.parametrize("address", ["192.0.2.77", "2001:db8::1"])
-    def test_hash_is_the_beginning_of_hmac_sha256(self, address: str) -> None:
+    def test_hash_is_truncated_hmac_sha256(self, address: str) -> None:
         expected = hmac.new(KEY, address.encode(), hashlib.sha256).hexdigest()[:16]
         assert AddressForm("hashed", KEY).shown(address) == expected
 
-    def test_hash_with_a_key_is_the_same_in_each_process(self) -> None:
+    def test_hash_with_a_key_is_stable(self) -> None:
         assert AddressForm("hashed", KEY).shown("192.0.2.1") == AddressForm("hashed", KEY).shown("192.0.2.1")
         assert AddressForm("hashed", KEY).shown("192.0.2.1") != AddressForm("hashed", KEY).shown("192.0.2.2")
         assert AddressForm("hashed", KEY).shown("192.0.2.1") != AddressForm("hashed", KEY[::-1]).shown("192.0.2.1")
 
-    def test_hash_without_a_key_is_the_same_in_one_process_only(self) -> None:
+    def test_hash_without_a_key_differs_between_processes(self) -> None:
         form = AddressForm("hashed")
         assert form.shown("192.0.2.1") == form.shown("192.0.2.1")
         assert form.shown("192.0.2.1") != AddressForm("hashed").shown("192.0.2.1")
 
-    def test_that_is_unknown_is_refused_rather_than_shown_in_full(self) -> None:
+    def test_unknown_form_is_rejected(self) -> None:
         with pytest.raises(ValueError, match="full, truncated, hashed, off"):
             AddressForm("Hashed")
 
-    def test_does_not_tell_its_key(self) -> None:
+    def test_repr_does_not_contain_the_key(self) -> None:
         assert KEY.hex() not in repr(AddressForm("hashed", KEY))
         assert repr(KEY) not in repr(AddressForm("hashed", KEY))
 
@@ -144,28 +144,26 @@ class TestKey:
         return make
 
     @pytest.mark.parametrize("content", [KEY, KEY + b"\n", b"\n" * 32, bytes(4096)], ids=lambda content: content[-3:])
-    def test_is_every_byte_of_the_file(self, make: Callable[[bytes], Path], content: bytes) -> None:
+    def test_key_is_the_whole_file(self, make: Callable[[bytes], Path], content: bytes) -> None:
         assert read_key(str(make(content))) == content
 
     @pytest.mark.parametrize("content", [b"", KEY[:31], bytes(4097)], ids=len)
-    def test_that_is_too_short_or_too_long_is_refused_with_a_remedy(
-        self, make: Callable[[bytes], Path], content: bytes
-    ) -> None:
-        with pytest.raises(ValueError, match="32 to 4096 bytes; make one by `openssl rand"):
+    def test_wrong_length_is_rejected_with_a_fix(self, make: Callable[[bytes], Path], content: bytes) -> None:
+        with pytest.raises(ValueError, match="32 to 4096 bytes; create one with `openssl rand"):
             read_key(str(make(content)))
 
-    def test_without_end_is_not_read_to_its_end(self) -> None:
-        with pytest.raises(ValueError, match="holds no key"):
+    def test_endless_file_is_rejected(self) -> None:
+        with pytest.raises(ValueError, match="no valid key"):
             read_key("/dev/zero")
 
-    def test_that_is_not_there_is_named(self, tmp_path: Path) -> None:
+    def test_unreadable_file(self, tmp_path: Path) -> None:
         with pytest.raises(OSError, match="missing"):
             read_key(str(tmp_path / "missing"))
         with pytest.raises(OSError, match=tmp_path.name):
             read_key(str(tmp_path))
 
     @pytest.mark.parametrize(("mode", "warned"), [(0o400, False), (0o640, False), (0o604, True), (0o644, True)])
-    def test_that_everybody_can_read_is_taken_with_a_warning(
+    def test_warning_if_the_file_is_world_readable(
         self, make: Callable[[bytes], Path], mode: int, warned: bool, caplog: pytest.LogCaptureFixture
     ) -> None:
         path = make(KEY)

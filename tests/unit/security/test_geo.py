@@ -1,4 +1,4 @@
-"""Countries of addresses, from a database that may be replaced or broken while the service runs."""
+"""Country lookups, and a database that is replaced, removed or corrupted while the service runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Make = Callable[..., Path]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """Makes a database of these records by network."""
+    """Writes a database with a record per network."""
 
     def make(records: Mapping[str, Any], path: Path = tmp_path / "countries.mmdb", **options: Any) -> Path:
         writer = MMDBWriter(**{"ip_version": 6, "ipv4_compatible": True, "database_type": "Test-Country", **options})
@@ -45,7 +45,7 @@ def _read(path: Path) -> Countries:
 
 
 class TestLookUp:
-    def test_gives_the_country_of_ipv4_and_ipv6(self, make: Make) -> None:
+    def test_ipv4_and_ipv6(self, make: Make) -> None:
         countries = _read(make({"192.0.2.0/24": DE, "2001:db8:1::/48": FR}))
         assert countries.country("192.0.2.200") == "DE"
         assert countries.country("2001:db8:1::1") == "FR"
@@ -69,31 +69,31 @@ class TestLookUp:
             ({"country": "Germany"}, None),
         ],
     )
-    def test_understands_the_usual_layouts(self, make: Make, record: Mapping[str, Any], country: str | None) -> None:
+    def test_layouts(self, make: Make, record: Mapping[str, Any], country: str | None) -> None:
         countries = _read(make({"192.0.2.0/24": record, "198.51.100.0/24": FR}))
         assert countries.country("192.0.2.1") == country
 
     @pytest.mark.parametrize("address", ["", "localhost", "192.0.2.1:80", "\0", "1" * 100_000])
-    def test_knows_nothing_of_what_is_no_address(self, make: Make, address: str) -> None:
+    def test_invalid_address_is_unknown(self, make: Make, address: str) -> None:
         assert _read(make({"192.0.2.0/24": DE})).country(address) is None
 
-    def test_knows_nothing_of_ipv6_in_a_database_of_ipv4(self, make: Make) -> None:
+    def test_ipv6_is_unknown_in_an_ipv4_database(self, make: Make) -> None:
         countries = _read(make({"192.0.2.0/24": DE}, ip_version=4, ipv4_compatible=False))
         assert countries.country("192.0.2.1") == "DE"
         assert countries.country("2001:db8::1") is None
 
-    def test_works_the_same_without_memory_files(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_memfd(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delattr(os, "memfd_create", raising=False)
         countries = _read(make({"192.0.2.0/24": DE}))
         assert countries.country("192.0.2.1") == "DE"
 
-    def test_works_the_same_without_the_code_in_c(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_the_c_extension(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("maxminddb._extension", None)
         countries = _read(make({"192.0.2.0/24": DE}))
         assert type(countries._database.value).__module__ == "maxminddb.reader"
         assert countries.country("192.0.2.1") == "DE"
 
-    def test_leaves_no_file_open(self, make: Make) -> None:
+    def test_no_file_stays_open(self, make: Make) -> None:
         before = os.listdir("/proc/self/fd")
         countries = _read(make({"192.0.2.0/24": DE}))
         assert os.listdir("/proc/self/fd") == before
@@ -101,7 +101,7 @@ class TestLookUp:
 
 
 class TestReading:
-    def test_happens_when_asked_and_once(self, make: Make) -> None:
+    def test_database_is_read_once(self, make: Make) -> None:
         path = make({"192.0.2.0/24": DE})
         countries = Countries(str(path))
         assert countries.country("192.0.2.1") is None
@@ -109,20 +109,20 @@ class TestReading:
         assert [countries.read_if_changed(), countries.read_if_changed()] == [True, False]
         assert countries.country("192.0.2.1") == "DE"
 
-    def test_says_when_the_database_was_built(self, make: Make) -> None:
+    def test_build_time(self, make: Make) -> None:
         path = make({"192.0.2.0/24": DE})
         built_at = _read(path).built_at
         assert built_at is not None
         assert abs(built_at - path.stat().st_mtime) <= 2
 
-    def test_takes_a_database_that_replaced_the_former(self, make: Make) -> None:
+    def test_replaced_database_is_read(self, make: Make) -> None:
         countries = _read(make({"192.0.2.0/24": DE}))
         make({"192.0.2.0/24": FR})
         assert countries.country("192.0.2.1") == "DE"
         assert countries.read_if_changed()
         assert countries.country("192.0.2.1") == "FR"
 
-    def test_is_not_harmed_by_a_database_that_is_overwritten_in_place(self, make: Make) -> None:
+    def test_overwriting_the_file_does_not_affect_lookups(self, make: Make) -> None:
         path = make({f"192.0.2.{number}": DE for number in range(0, 256, 2)})
         countries = _read(path)
         content = path.read_bytes()
@@ -130,7 +130,7 @@ class TestReading:
             path.write_bytes(junk)
             assert countries.country("192.0.2.2") == "DE"
 
-    def test_of_a_database_that_is_gone_leaves_the_last_one(self, make: Make) -> None:
+    def test_missing_file_keeps_the_last_database(self, make: Make) -> None:
         path = make({"192.0.2.0/24": DE})
         countries = _read(path)
         away = path.rename(path.with_name("away"))
@@ -141,21 +141,19 @@ class TestReading:
         away.rename(path)
         assert countries.read_if_changed()
 
-    @pytest.mark.parametrize("spoil", ["half", "junk", "empty", "text", "packed"])
-    def test_of_a_broken_database_leaves_the_last_one_and_says_so_until_it_is_mended(
-        self, make: Make, spoil: str
-    ) -> None:
+    @pytest.mark.parametrize("kind", ["half", "junk", "empty", "text", "compressed"])
+    def test_invalid_file_keeps_the_last_database(self, make: Make, kind: str) -> None:
         path = make({"192.0.2.0/24": DE})
         countries = _read(path)
         content = path.read_bytes()
-        junk = {
+        contents = {
             "half": content[: len(content) // 2],
             "junk": bytes(range(256)) * 100,
             "empty": b"",
             "text": b"<html>404",
-            "packed": gzip.compress(content),
+            "compressed": gzip.compress(content),
         }
-        path.write_bytes(junk[spoil])
+        path.write_bytes(contents[kind])
         for _ in range(2):
             with pytest.raises(ValueError, match=r"not a complete database .*download a country database"):
                 countries.read_if_changed()
@@ -164,24 +162,24 @@ class TestReading:
         assert countries.read_if_changed()
         assert countries.country("192.0.2.1") == "FR"
 
-    def test_refuses_a_database_of_something_else(self, make: Make) -> None:
+    def test_database_without_countries_is_rejected(self, make: Make) -> None:
         path = make({"192.0.2.0/24": {"autonomous_system_number": 64496}}, database_type="Test-ASN")
         with pytest.raises(ValueError, match=r"\(Test-ASN\) has no countries"):
             Countries(str(path)).read_if_changed()
 
-    def test_refuses_what_is_no_file(self, tmp_path: Path) -> None:
+    def test_other_than_regular_files_are_rejected(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         for path in (tmp_path, tmp_path / "pipe"):
             with pytest.raises(ValueError, match="not a regular file"):
                 Countries(str(path)).read_if_changed()
 
-    def test_refuses_a_database_that_is_too_large(self, make: Make) -> None:
+    def test_too_large_file_is_rejected(self, make: Make) -> None:
         path = make({"192.0.2.0/24": DE})
         os.truncate(path, 2**30)
         with pytest.raises(ValueError, match="at most 536870912"):
             Countries(str(path)).read_if_changed()
 
-    def test_without_the_library_says_how_to_get_it(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_missing_library_is_named(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         path = make({"192.0.2.0/24": DE})
         monkeypatch.setitem(sys.modules, "maxminddb", None)
         countries = Countries(str(path))
@@ -189,25 +187,25 @@ class TestReading:
             countries.read_if_changed()
         assert countries.country("192.0.2.1") is None
 
-    def test_that_was_cut_off_by_a_fork_begins_again(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_interrupted_read_is_repeated(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         path = make({"192.0.2.0/24": DE})
         countries = Countries(str(path))
 
-        class CutOffError(BaseException):
-            """As in a child of a fork, where the reading thread is no more."""
+        class InterruptedReadError(BaseException):
+            """As in a forked child process, which does not have the reading thread."""
 
-        def cut_off(file: object) -> None:
-            raise CutOffError
+        def interrupt(file: object) -> None:
+            raise InterruptedReadError
 
         with monkeypatch.context() as patch:
-            patch.setattr(countries._database, "_read", cut_off)
-            with pytest.raises(CutOffError):
+            patch.setattr(countries._database, "_read", interrupt)
+            with pytest.raises(InterruptedReadError):
                 countries.read_if_changed()
         assert countries.read_if_changed()
         assert countries.country("192.0.2.1") == "DE"
 
 
-def test_close_forgets_the_database(make: Make) -> None:
+def test_close_releases_the_database(make: Make) -> None:
     countries = _read(make({"192.0.2.0/24": DE}))
     countries.close()
     countries.close()
@@ -215,7 +213,7 @@ def test_close_forgets_the_database(make: Make) -> None:
     assert countries.built_at is None
 
 
-def test_threads_look_up_while_the_database_is_replaced(make: Make, tmp_path: Path) -> None:
+def test_lookups_during_a_reload(make: Make, tmp_path: Path) -> None:
     versions = [
         make({"192.0.2.0/24": record}, path=tmp_path / f"{index}.mmdb") for index, record in enumerate((DE, FR))
     ]

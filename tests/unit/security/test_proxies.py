@@ -1,4 +1,4 @@
-"""The client behind proxies: only what trusted ones wrote is believed."""
+"""TrustedProxies: only entries of trusted proxies are used."""
 
 from __future__ import annotations
 
@@ -42,24 +42,22 @@ class TestPeer:
             ("/run/service.sock", None),
         ],
     )
-    def test_that_is_not_trusted_is_the_client_whatever_it_says(
-        self, text: str, peer: str | None, client: str | None
-    ) -> None:
+    def test_headers_of_an_untrusted_peer_are_ignored(self, text: str, peer: str | None, client: str | None) -> None:
         headers = _x_forwarded_for("198.51.100.1") + _forwarded("for=198.51.100.1")
         assert TrustedProxies(networks(text)).client(peer, headers) == client
 
-    def test_is_the_client_when_no_proxy_is_trusted(self) -> None:
+    def test_peer_is_the_client_without_trusted_proxies(self) -> None:
         assert TrustedProxies([]).client(PROXY, _x_forwarded_for(CLIENT)) == PROXY
 
     @pytest.mark.parametrize("peer", [PROXY, "192.0.2.1", "2001:db8:ffff::1", "172.16.0.1", "::ffff:10.0.0.1"])
-    def test_that_is_trusted_is_believed(self, proxies: TrustedProxies, peer: str) -> None:
+    def test_headers_of_a_trusted_peer_are_used(self, proxies: TrustedProxies, peer: str) -> None:
         assert proxies.client(peer, _x_forwarded_for(CLIENT)) == CLIENT
 
     @pytest.mark.parametrize("peer", ["11.0.0.1", "192.0.2.2", "2001:db8:fffe::1", "172.32.0.1"])
-    def test_beside_the_trusted_networks_is_not(self, proxies: TrustedProxies, peer: str) -> None:
+    def test_peer_next_to_a_trusted_network_is_not_trusted(self, proxies: TrustedProxies, peer: str) -> None:
         assert proxies.client(peer, _x_forwarded_for(CLIENT)) == peer
 
-    def test_that_sends_no_header_is_the_client(self, proxies: TrustedProxies) -> None:
+    def test_trusted_peer_without_a_header_is_the_client(self, proxies: TrustedProxies) -> None:
         assert proxies.client(PROXY, [(b"host", b"example.org"), (b"x-real-ip", b"198.51.100.1")]) == PROXY
 
 
@@ -109,14 +107,14 @@ def test_x_forwarded_for(proxies: TrustedProxies, values: list[str], client: str
         (["for=203.0.113.7, for=_hidden"], PROXY),
         (["for=203.0.113.7, for=unknown, for=10.0.0.2"], "10.0.0.2"),
         (["for=203.0.113.7, for=_SEVKISEK, for=10.0.0.2;by=_gateway"], "10.0.0.2"),
-        # What is found in the wild
+        # Seen in practice
         (["for=203.0.113.7:4711"], CLIENT),
         (['for="203.0.113.7:4711"'], CLIENT),
         (['for="203.0.113.7:_port"'], CLIENT),
         (['for="[2001:db8::7]:4711";proto=https;host="a,b;c"'], "2001:db8::7"),
         (["proto=https ; for=203.0.113.7 ;by=_x;"], CLIENT),
         (["for=203.0.113.7, ,"], CLIENT),
-        # No client in it
+        # Without a client
         (["proto=https"], PROXY),
         (["for="], PROXY),
         (['for=""'], PROXY),
@@ -127,7 +125,7 @@ def test_x_forwarded_for(proxies: TrustedProxies, values: list[str], client: str
         (['for="203.0.113.7\\"'], PROXY),
         (['for="203.0.113.7'], PROXY),
         (['for="203.0.113.7" "'], PROXY),
-        # A quotation mark that the client left open swallows nothing that a proxy wrote
+        # An unclosed quote from the client does not hide the entries of a proxy
         (['for="', "for=203.0.113.7"], CLIENT),
         (['for="198.51.100.1', 'for="[2001:db8::7]:4711"'], "2001:db8::7"),
         (['for=198.51.100.1, for="', 'for="[2001:db8::7]"'], "2001:db8::7"),
@@ -139,34 +137,32 @@ def test_forwarded(proxies: TrustedProxies, values: list[str], client: str) -> N
 
 
 class TestBothHeaders:
-    def test_that_agree_are_believed(self, proxies: TrustedProxies) -> None:
+    def test_equal_clients_are_used(self, proxies: TrustedProxies) -> None:
         headers = _forwarded("for=198.51.100.1, for=203.0.113.7") + _x_forwarded_for("203.0.113.7, 10.0.0.2")
         assert proxies.client(PROXY, headers) == CLIENT
 
     @pytest.mark.parametrize("other", ["for=198.51.100.1", "for=unknown", "junk", ""])
-    def test_that_differ_leave_the_peer(self, proxies: TrustedProxies, other: str) -> None:
+    def test_different_clients_mean_the_peer(self, proxies: TrustedProxies, other: str) -> None:
         assert proxies.client(PROXY, _forwarded(other) + _x_forwarded_for(CLIENT)) == PROXY
 
 
-class TestHostileLength:
+class TestLongHeaders:
     @pytest.mark.parametrize("filler", ["198.51.100.1,", ",", "10.0.0.9, ", "x", '"', '",', "for=10.0.0.9,", "for=\\"])
     @pytest.mark.parametrize("name", [b"x-forwarded-for", b"forwarded"])
-    def test_does_not_hide_what_the_proxy_wrote_at_its_end(
-        self, proxies: TrustedProxies, name: bytes, filler: str
-    ) -> None:
+    def test_last_entry_is_used(self, proxies: TrustedProxies, name: bytes, filler: str) -> None:
         last = f"for={CLIENT}" if name == b"forwarded" else CLIENT
         value = (filler * (1_000_000 // len(filler)) + f", {last}").encode()
         assert proxies.client(PROXY, [(name, value)]) == CLIENT
 
     @pytest.mark.parametrize("padding", range(20))
-    def test_cuts_no_address_into_another_one(self, proxies: TrustedProxies, padding: int) -> None:
+    def test_cut_off_entry_is_ignored(self, proxies: TrustedProxies, padding: int) -> None:
         value = "192.0.2.123" + ",10.0.0.2" * 225 + " " * padding + ",10.0.0.3"
         cut = len(value) > 2048
         assert proxies.client(PROXY, _x_forwarded_for(value)) == ("10.0.0.2" if cut else "192.0.2.123")
 
     @pytest.mark.parametrize("filler", ["10.0.0.9,", ",", '",', "for=10.0.0.9,", 'for="",', "a=;", " ", "for=a;" * 9])
     @pytest.mark.parametrize("name", [b"x-forwarded-for", b"forwarded"])
-    def test_costs_no_more_than_milliseconds(self, proxies: TrustedProxies, name: bytes, filler: str) -> None:
+    def test_takes_milliseconds(self, proxies: TrustedProxies, name: bytes, filler: str) -> None:
         value = (filler * (1_000_000 // len(filler))).encode()
         seconds = []
         for _ in range(5):

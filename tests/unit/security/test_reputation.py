@@ -1,4 +1,4 @@
-"""Reputation feeds: which lists name an address, whatever their format, and what a broken one does."""
+"""Reputation feeds: formats, lookups, and rejected files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a feed, by default one that has been left alone for a minute."""
+    """Writes a feed, by default with a modification time one minute ago."""
 
     def write(content: str | bytes, *, age: float = 60) -> Path:
         path = tmp_path / "feed"
@@ -62,7 +62,7 @@ def _listed(feeds: Feeds, addresses: Iterable[str]) -> list[str]:
 
 
 class TestMatches:
-    def test_names_every_feed_that_lists_the_address(self, tmp_path: Path) -> None:
+    def test_every_feed_that_lists_the_address(self, tmp_path: Path) -> None:
         contents = {"one": "203.0.113.0/24\n", "two": "203.0.113.7\n", "three": "2001:db8::/32\n"}
         for name, content in contents.items():
             (tmp_path / name).write_text(content)
@@ -77,15 +77,15 @@ class TestMatches:
         assert feeds.sizes() == {"one": 1, "two": 1, "three": 1}
 
     @pytest.mark.parametrize("address", ["", "localhost", "203.0.113.7:80", "203.0.113.0/24", "\0", "1" * 100_000])
-    def test_names_none_for_what_is_no_address(self, write: Write, address: str) -> None:
+    def test_invalid_address_has_no_match(self, write: Write, address: str) -> None:
         assert _read(write("203.0.113.0/24\n")).matches(address) == ()
 
-    def test_takes_an_ipv4_address_within_ipv6_for_what_it_is(self, write: Write) -> None:
+    def test_ipv4_mapped_addresses_match_as_ipv4(self, write: Write) -> None:
         feeds = _read(write("::ffff:203.0.113.0/120\n::ffff:c000:201\n192.0.2.2\n"))
         inside = [LISTED, "192.0.2.1", "::ffff:192.0.2.2", "::ffff:203.0.113.255"]
         assert _listed(feeds, [*inside, "203.0.114.0", "192.0.2.3", "::203.0.113.7"]) == inside
 
-    def test_sees_the_first_and_the_last_address_of_a_network_and_none_beside(self, write: Write) -> None:
+    def test_bounds_of_networks(self, write: Write) -> None:
         feeds = _read(write("192.0.2.64/26\n198.51.100.9\n2001:db8:0:1::/64\n2001:db8:0:3::5\n255.255.255.255\n"))
         inside = ["192.0.2.64", "192.0.2.127", "198.51.100.9", "255.255.255.255"]
         inside += ["2001:db8:0:1::", "2001:db8:0:1:ffff:ffff:ffff:ffff", "2001:db8:0:3::5"]
@@ -93,14 +93,14 @@ class TestMatches:
         outside += ["::", "2001:db8:0:0:ffff:ffff:ffff:ffff", "2001:db8:0:2::", "2001:db8:0:3::4", "2001:db8:0:3::6"]
         assert _listed(feeds, inside + outside) == inside
 
-    def test_tells_networks_apart_that_share_the_upper_half(self, write: Write) -> None:
+    def test_ipv6_networks_with_the_same_upper_half(self, write: Write) -> None:
         inside = [f"2001:db8::{number:x}" for number in range(1, 40, 4)]
         outside = [f"2001:db8::{number:x}" for number in range(3, 44, 4)]
         feeds = _read(write("\n".join(["2001:db8:0:1::1", *inside, "2001:db7:ffff:ffff::/64"])))
         assert _listed(feeds, [*inside, *outside, "2001:db8::"]) == inside
 
     @pytest.mark.parametrize("seed", range(8))
-    def test_agrees_with_a_search_of_every_network(self, write: Write, seed: int) -> None:
+    def test_equals_a_linear_search(self, write: Write, seed: int) -> None:
         random = Random(seed)
         networks = [_network(random) for _ in range(random.choice((1, 3, 300)))]
         feeds = _read(write("".join(f"{network}\n" for network in random.sample(networks, len(networks)))))
@@ -110,7 +110,7 @@ class TestMatches:
 
 
 def _network(random: Random) -> Network:
-    """A network in a corner where many overlap, touch, or share the upper half of an IPv6 address."""
+    """A network from a small range, so that many overlap, are adjacent, or share the upper half of the address."""
     if random.random() < 0.5:
         number = (random.choice((10, 203)) << 24) + random.getrandbits(random.choice((4, 8, 16)))
         return ipaddress.ip_network((number, random.randrange(20, 33)), strict=False)
@@ -145,13 +145,13 @@ class TestText:
             "203.0.113.7|malware\n",
         ],
     )
-    def test_of_one_entry_a_line(self, write: Write, content: str) -> None:
+    def test_one_entry_per_line(self, write: Write, content: str) -> None:
         feeds = _read(write(content))
         assert _listed(feeds, (LISTED, OTHER)) == [LISTED]
         assert feeds.sizes() == {"blocklist": 1}
 
     @pytest.mark.parametrize("content", ["", "\n\n", "# nothing today\n", "; nothing\n"])
-    def test_without_an_entry_lists_nothing(self, write: Write, content: str) -> None:
+    def test_file_without_entries(self, write: Write, content: str) -> None:
         assert _read(write(content)).sizes() == {"blocklist": 0}
 
     @pytest.mark.parametrize(
@@ -164,30 +164,28 @@ class TestText:
             "id\tnetwork\n1\t203.0.113.7\n",
             # abuse.ch
             '####\n# Feodo Tracker\n####\n"first_seen_utc","dst_ip","port"\n"2026-01-01","203.0.113.7","443"\n# END\n',
-            # without a header, or with one that says nothing
+            # without a header, or with unknown column names
             "2026-01-01,203.0.113.7\n2026-01-02,203.0.113.8\n",
             '"2026-01-01","203.0.113.7"\n',
             "when,who\n2026-01-01,203.0.113.7\n",
             "when,who\n\n2026-01-01,203.0.113.7\n",
         ],
     )
-    def test_of_csv(self, write: Write, content: str) -> None:
+    def test_csv(self, write: Write, content: str) -> None:
         assert _listed(_read(write(content)), (LISTED, OTHER)) == [LISTED]
 
-    def test_of_csv_is_told_by_its_line_where_it_is_bad(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    def test_warning_names_the_line_of_the_csv_file(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
         rows = "".join(f'"192.0.2.{number}",x\n' for number in range(9))
         _read(write(f"# a\nip,note\n# b\n{rows}localhost,x\n"))
-        assert "1 of 10 entries are no addresses, the first in line 13" in caplog.text
+        assert "1 of 10 entries are not addresses, the first in line 13" in caplog.text
 
     @pytest.mark.parametrize(
         "content", ["error, try again later\n", "when,who\n2026,nobody\n", 'ip,note\n203.0.113.7,"' + "x" * 200_000]
     )
-    def test_of_csv_without_addresses_is_refused(self, write: Write, content: str) -> None:
+    def test_csv_without_addresses_is_rejected(self, write: Write, content: str) -> None:
         assert "CSV" in str(_problem(_feeds(write(content))))
 
-    def test_with_some_bad_lines_is_taken_and_they_are_counted(
-        self, write: Write, caplog: pytest.LogCaptureFixture
-    ) -> None:
+    def test_few_invalid_lines_are_counted_and_skipped(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
         feeds = _feeds(
             write("203.0.113.7\nsecret.example.org\n192.0.2.1\n300.1.1.1\n192.0.2.0/33\n" + "192.0.2.2\n" * 9)
         )
@@ -195,13 +193,15 @@ class TestText:
             assert [_problem(feeds), _problem(feeds)] == [None, None]
         assert feeds.sizes() == {"blocklist": 11}
         assert len(caplog.records) == 1
-        assert "blocklist: 3 of 14 entries are no addresses, the first in line 2" in caplog.text
+        assert "blocklist: 3 of 14 entries are not addresses, the first in line 2" in caplog.text
         assert "secret" not in caplog.text
 
-    @pytest.mark.parametrize(("bad", "refused"), [(1, False), (2, True)])
-    def test_is_refused_when_more_than_a_quarter_is_bad(self, write: Write, bad: int, refused: bool) -> None:
-        problem = _problem(_feeds(write("203.0.113.7\n" * 3 + "example.org\n" * bad)))
-        assert bool(problem) == refused
+    @pytest.mark.parametrize(("invalid", "rejected"), [(1, False), (2, True)])
+    def test_more_than_a_quarter_of_invalid_entries_is_rejected(
+        self, write: Write, invalid: int, rejected: bool
+    ) -> None:
+        problem = _problem(_feeds(write("203.0.113.7\n" * 3 + "example.org\n" * invalid)))
+        assert bool(problem) == rejected
 
     @pytest.mark.parametrize(
         "entry",
@@ -216,7 +216,7 @@ class TestText:
             "a::b::c",
         ],
     )
-    def test_with_a_malformed_network_only_is_refused(self, write: Write, entry: str) -> None:
+    def test_malformed_network_is_rejected(self, write: Write, entry: str) -> None:
         assert "1 of 1 entries" in str(_problem(_feeds(write(f"{entry}\n"))))
 
 
@@ -225,14 +225,14 @@ class TestLargeNetworks:
         "network",
         ["0.0.0.0/0", "128.0.0.0/1", "::/0", "2000::/3", "2001:db8::/15", "::/1", "::ffff:0:0/96", "10.0.0.0/7"],
     )
-    def test_are_refused_with_the_line_and_the_last_copy_stays(self, write: Write, network: str) -> None:
+    def test_rejected_with_the_line_number(self, write: Write, network: str) -> None:
         feeds = _read(write("192.0.2.1\n"))
         write(f"192.0.2.2\n# all\n{network} ; all\n")
-        assert "line 3 lists a /" in str(_problem(feeds))
+        assert "line 3 contains a /" in str(_problem(feeds))
         assert _listed(feeds, ("192.0.2.1", "192.0.2.2", LISTED, "2001:db8::1")) == ["192.0.2.1"]
 
-    def test_of_what_no_client_has_are_taken(self, write: Write) -> None:
-        # As in lists of bogons.
+    def test_accepted_if_they_contain_no_unicast_addresses(self, write: Write) -> None:
+        # As in bogon lists.
         bogons = ["0.0.0.0/8", "10.0.0.0/8", "224.0.0.0/3", "::/8", "2001::/16", "4000::/2", "8000::/1", "fc00::/7"]
         feeds = _read(write("\n".join(bogons)))
         assert _listed(feeds, ("10.9.9.9", "255.0.0.1", "2001:db8::1", "fd00::1", LISTED, "2a00::1")) == [
@@ -266,7 +266,7 @@ class TestStix:
             ("[ipv4-addr:value IN ('203.0.113.7', '198.51.100.1')]", [LISTED, OTHER]),
             ("[domain-name:value = 'x' OR ipv4-addr:value = '203.0.113.7']", [LISTED]),
             ("[domain-name:value = 'r AND d' OR ipv4-addr:value = '203.0.113.7']", [LISTED]),
-            # An address alone does not fulfil these.
+            # An address alone does not match these.
             ("[ipv4-addr:value = '203.0.113.7' AND network-traffic:dst_port = 443]", []),
             ("[ipv4-addr:value = '203.0.113.7'] FOLLOWEDBY [ipv4-addr:value = '198.51.100.1']", []),
             ("[ipv4-addr:value = '203.0.113.7'] REPEATS 5 TIMES WITHIN 60 SECONDS", []),
@@ -296,20 +296,20 @@ class TestStix:
             ({"pattern_type": "pcre"}, False),
         ],
     )
-    def test_indicator_counts_while_it_holds(self, write: Write, members: dict[str, Any], listed: bool) -> None:
+    def test_validity_of_an_indicator(self, write: Write, members: dict[str, Any], listed: bool) -> None:
         assert bool(_read(write(_bundle(_indicator(**members)))).matches(LISTED)) == listed
 
-    def test_addresses_are_objects_too(self, write: Write) -> None:
+    def test_address_objects(self, write: Write) -> None:
         objects = ({"type": "ipv4-addr", "value": LISTED}, {"type": "ipv6-addr", "value": "2001:db8::/64"})
         feeds = _read(write(_bundle(*objects)))
         assert _listed(feeds, (LISTED, OTHER, "2001:db8::1")) == [LISTED, "2001:db8::1"]
         assert feeds.sizes() == {"blocklist": 2}
 
-    def test_envelope_of_taxii_and_white_space_are_read(self, write: Write) -> None:
+    def test_taxii_envelope_with_whitespace(self, write: Write) -> None:
         content = json.dumps({"more": False, "objects": [_indicator()], "next": {"objects": [1]}}, indent=4)
         assert _read(write(f"\ufeff\n{content}\n\n")).matches(LISTED)
 
-    def test_indicator_ends_without_a_change_of_the_file(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_indicator_expires_without_a_file_change(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [1_800_000_000.0]  # 2027-01-15T08:00:00Z
         monkeypatch.setattr(feed, "time", lambda: now[0])
         feeds = _read(
@@ -347,18 +347,18 @@ class TestStix:
         ],
         ids=str,
     )
-    def test_object_that_is_broken_counts_as_bad(
+    def test_malformed_object_counts_as_invalid(
         self, write: Write, broken: dict[str, Any], caplog: pytest.LogCaptureFixture
     ) -> None:
         assert _read(write(_bundle(*[_indicator()] * 3, broken))).matches(LISTED)
-        assert "1 of 4 entries are no addresses, the first in object 4" in caplog.text
+        assert "1 of 4 entries are not addresses, the first in object 4" in caplog.text
 
-    def test_objects_of_no_use_are_passed_over(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
+    def test_other_objects_are_ignored(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
         content = json.dumps({"objects": [1, None, [], "x", {}, {"type": 7}, _indicator()]})
         assert _read(write(content)).matches(LISTED)
         assert caplog.text == ""
 
-    def test_lines_of_json_are_read(self, write: Write) -> None:
+    def test_json_lines(self, write: Write) -> None:
         lines = ['{"cidr":"203.0.113.0/24","sblid":"SBL1"}', '{"cidr":"2001:db8::/32"}', '{"type":"metadata","size":2}']
         feeds = _read(write("\n".join(lines)))
         assert _listed(feeds, (LISTED, OTHER, "2001:db8::1")) == [LISTED, "2001:db8::1"]
@@ -381,14 +381,14 @@ class TestStix:
         ],
         ids=lambda content: content[:40],
     )
-    def test_of_something_else_or_only_a_part_is_refused(self, write: Write, content: str) -> None:
+    def test_other_or_truncated_json_is_rejected(self, write: Write, content: str) -> None:
         feeds = _read(write(_bundle(_indicator())))
         write(content)
         assert "JSON" in str(_problem(feeds))
         assert feeds.matches(LISTED)
 
 
-class TestBrokenFiles:
+class TestInvalidFiles:
     @pytest.fixture
     def feeds(self, write: Write) -> Feeds:
         return _read(write("203.0.113.7\n"))
@@ -398,16 +398,16 @@ class TestBrokenFiles:
         [
             (b"<!DOCTYPE html>\n<p>203.0.113.9</p>\n", "HTML"),
             (b"\n\n  <?xml version='1.0'?>", "XML"),
-            (gzip.compress(b"192.0.2.1\n", mtime=0), "unpack it"),
+            (gzip.compress(b"192.0.2.1\n", mtime=0), "decompress it"),
             ("192.0.2.1\n".encode("utf-16"), "save it as UTF-8"),
-            (b"404: Not Found\n", "1 of 1 entries are no addresses"),
+            (b"404: Not Found\n", "1 of 1 entries are not addresses"),
             (b"\xff\xfe\xfd", "1 of 1 entries"),
-            (b"", "lists nothing any more"),
-            (b"# nothing\n", "lists nothing any more"),
+            (b"", "the file is empty now"),
+            (b"# nothing\n", "the file is empty now"),
         ],
         ids=lambda value: str(value)[:20],
     )
-    def test_leave_the_last_copy_and_say_so_until_they_are_mended(
+    def test_last_content_stays_in_use_until_the_file_is_valid(
         self, feeds: Feeds, write: Write, content: bytes, problem: str
     ) -> None:
         write(content)
@@ -420,7 +420,7 @@ class TestBrokenFiles:
         assert _listed(feeds, (LISTED, "192.0.2.1")) == ["192.0.2.1"]
         assert feeds.sizes() == {"blocklist": 2}
 
-    def test_that_do_not_change_are_not_read_again(
+    def test_unchanged_invalid_file_is_not_read_again(
         self, feeds: Feeds, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write("<html>")
@@ -428,7 +428,7 @@ class TestBrokenFiles:
         monkeypatch.setattr("builtins.open", None)
         assert "HTML" in str(_problem(feeds))
 
-    def test_that_are_gone_come_back(self, feeds: Feeds, tmp_path: Path, write: Write) -> None:
+    def test_missing_file_is_read_when_it_is_back(self, feeds: Feeds, tmp_path: Path, write: Write) -> None:
         (tmp_path / "feed").unlink()
         assert "No such file" in str(_problem(feeds))
         assert feeds.matches(LISTED)
@@ -436,10 +436,8 @@ class TestBrokenFiles:
         assert _problem(feeds) is None
         assert _listed(feeds, (LISTED, "192.0.2.1")) == ["192.0.2.1"]
 
-    def test_that_may_not_be_read_are_read_once_they_may(
-        self, feeds: Feeds, write: Write, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        # Whoever runs the tests may be allowed everything, hence no mode of the file.
+    def test_denied_read_is_retried(self, feeds: Feeds, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Not with a file mode: the tests may run as root.
         write("192.0.2.1\n")
 
         def denied(*_arguments: object) -> None:
@@ -455,13 +453,13 @@ class TestBrokenFiles:
         assert _problem(feeds) is None
         assert _listed(feeds, (LISTED, "192.0.2.1")) == ["192.0.2.1"]
 
-    def test_that_are_none_are_refused(self, tmp_path: Path) -> None:
+    def test_other_than_regular_files_are_rejected(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         for path in (tmp_path, tmp_path / "pipe"):
             assert "not a regular file" in str(_problem(_feeds(path)))
 
-    def test_half_written_wait_for_the_rest(self, feeds: Feeds, write: Write, tmp_path: Path) -> None:
-        # What is there so far is an address, but another one.
+    def test_half_written_file_is_not_used(self, feeds: Feeds, write: Write, tmp_path: Path) -> None:
+        # The incomplete last line is a valid address by itself.
         write("192.0.2.1\n192.0.2.1", age=1)
         assert "still being written" in str(_problem(feeds))
         assert _listed(feeds, (LISTED, "192.0.2.1")) == [LISTED]
@@ -470,7 +468,7 @@ class TestBrokenFiles:
         assert _problem(feeds) is None
         assert _listed(feeds, (LISTED, "192.0.2.1", "192.0.2.200")) == ["192.0.2.1", "192.0.2.200"]
 
-    def test_without_a_line_end_are_taken_when_nobody_writes_any_more(
+    def test_missing_final_newline_is_accepted_after_ten_seconds(
         self, feeds: Feeds, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         written_at = write("192.0.2.1").stat().st_mtime
@@ -481,10 +479,10 @@ class TestBrokenFiles:
         assert _problem(feeds) is None
         assert feeds.matches("192.0.2.1")
 
-    def test_half_written_at_the_start_are_better_than_nothing(self, write: Write) -> None:
+    def test_half_written_file_is_used_at_the_first_read(self, write: Write) -> None:
         assert _read(write("203.0.113.7\n192.0.2.1", age=0)).matches(LISTED)
 
-    def test_with_a_fault_of_ours_are_a_problem_and_no_more(
+    def test_unexpected_exception_is_reported_as_a_problem(
         self, feeds: Feeds, write: Write, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         write("192.0.2.1\n")
@@ -495,20 +493,20 @@ class TestBrokenFiles:
         assert _problem(feeds) is None
 
 
-class TestBounds:
-    def test_of_entries(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(feed, "MOST_NETWORKS", 3)
+class TestLimits:
+    def test_entries(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(feed, "MAX_NETWORKS", 3)
         feeds = _read(write("192.0.2.0/31\n" * 3))
         write("192.0.2.0/31\n" * 4)
-        assert "more than the 3 networks" in str(_problem(feeds))
+        assert "more than 3 networks" in str(_problem(feeds))
         assert feeds.sizes() == {"blocklist": 3}
 
-    def test_of_bytes(self, write: Write) -> None:
+    def test_bytes(self, write: Write) -> None:
         path = write("192.0.2.1\n")
-        os.truncate(path, reputation.MOST_BYTES + 1)
+        os.truncate(path, reputation.MAX_BYTES + 1)
         assert "at most 134217728" in str(_problem(_feeds(path)))
 
-    def test_of_memory(self, write: Write) -> None:
+    def test_memory(self, write: Write) -> None:
         random = Random(3)
         lines = [f"{ipaddress.IPv4Address(random.getrandbits(32))}\n" for _ in range(10_000)]
         lines += [f"{ipaddress.IPv6Address(random.getrandbits(128))}\n" for _ in range(10_000)]
@@ -519,12 +517,12 @@ class TestBounds:
         kept, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert feeds.sizes() == {"blocklist": 20_000}
-        # Arrays grow an eighth ahead.
+        # Arrays overallocate by an eighth.
         assert kept < 10_000 * (8 + 32) * 9 / 8 + 100_000
 
 
 class TestThreads:
-    def test_see_each_version_whole_while_the_feed_is_replaced(self, tmp_path: Path) -> None:
+    def test_lookups_during_a_reload_see_a_complete_version(self, tmp_path: Path) -> None:
         path, new = tmp_path / "feed", tmp_path / "new"
         versions = [f"192.0.2.{number}\n198.51.100.{number}\n" for number in range(10)]
         path.write_text("203.0.113.0/24\n" + versions[0])
@@ -551,44 +549,42 @@ class TestThreads:
             thread.join()
         assert misses == [0, 0]
 
-    def test_get_their_turn_after_each_millisecond_in_which_a_feed_is_read(
-        self, write: Write, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        entries, rests = 10_000, list[float]()
+    def test_read_sleeps_after_each_millisecond_of_work(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        entries, sleeps = 10_000, list[float]()
         milliseconds = itertools.count(2, 2)
         monkeypatch.setattr(feed, "perf_counter", lambda: next(milliseconds) / 1000)
-        monkeypatch.setattr(feed, "sleep", rests.append)
+        monkeypatch.setattr(feed, "sleep", sleeps.append)
         _read(write("".join(f"192.0.{number >> 8 & 255}.{number & 255}\n" for number in range(entries))))
-        assert len(rests) >= entries // 32
-        assert set(rests) == {0.001}
+        assert len(sleeps) >= entries // 32
+        assert set(sleeps) == {0.001}
 
-    def test_keep_their_turn_while_the_work_has_not_lasted_a_millisecond(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        rests: list[float] = []
+    def test_throttle_does_not_sleep_before_a_millisecond_of_work(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        sleeps: list[float] = []
         milliseconds = itertools.count(1, 0.6)
         monkeypatch.setattr(feed, "perf_counter", lambda: next(milliseconds) / 1000)
-        monkeypatch.setattr(feed, "sleep", rests.append)
-        pace = feed.Pace()
-        rested = []
+        monkeypatch.setattr(feed, "sleep", sleeps.append)
+        throttle = feed.Throttle()
+        slept = []
         for _ in range(6):
-            pace()
-            rested.append(len(rests))
-        assert rested == [0, 1, 1, 2, 2, 3]
+            throttle()
+            slept.append(len(sleeps))
+        assert slept == [0, 1, 1, 2, 2, 3]
 
     @pytest.mark.timeout(30)
-    def test_close_ends_a_reading_that_is_under_way(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        begun, go_on = threading.Event(), threading.Event()
+    def test_close_stops_a_running_read(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        started, proceed = threading.Event(), threading.Event()
 
-        def rest(_seconds: float) -> None:
-            begun.set()
-            go_on.wait()
+        def block(_seconds: float) -> None:
+            started.set()
+            proceed.wait()
 
-        monkeypatch.setattr(feed, "sleep", rest)
+        monkeypatch.setattr(feed, "sleep", block)
         feeds = _feeds(write("192.0.2.1\n" * 100_000))
         thread = threading.Thread(target=feeds.read_if_changed)
         thread.start()
-        begun.wait()
+        started.wait()
         feeds.close()
-        go_on.set()
+        proceed.set()
         thread.join()
         assert feeds.sizes() == {"blocklist": 0}
         assert feeds.matches("192.0.2.1") == ()
@@ -596,20 +592,18 @@ class TestThreads:
     @pytest.mark.timeout(30)
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
-    def test_child_forked_in_the_middle_of_a_reading_reads_anew(
-        self, write: Write, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        begun, go_on = threading.Event(), threading.Event()
+    def test_child_forked_during_a_read_reads_again(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        started, proceed = threading.Event(), threading.Event()
 
-        def rest(_seconds: float) -> None:
-            begun.set()
-            go_on.wait()
+        def block(_seconds: float) -> None:
+            started.set()
+            proceed.wait()
 
-        monkeypatch.setattr(feed, "sleep", rest)
+        monkeypatch.setattr(feed, "sleep", block)
         feeds = _feeds(write("192.0.2.1\n" * 20_000))
         thread = threading.Thread(target=feeds.read_if_changed)
         thread.start()
-        begun.wait()
+        started.wait()
         child = os.fork()
         if child == 0:
             try:
@@ -617,6 +611,6 @@ class TestThreads:
                 feeds.read_if_changed()
             finally:
                 os._exit(0 if feeds.matches("192.0.2.1") else 1)
-        go_on.set()
+        proceed.set()
         thread.join()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -1,4 +1,4 @@
-"""One reputation feed: read in the background, at a pace that leaves the interpreter to the service."""
+"""One reputation feed. It is parsed in short steps, so that the service keeps the GIL most of the time."""
 
 from __future__ import annotations
 
@@ -13,77 +13,78 @@ from time import perf_counter, sleep, time
 from typing import BinaryIO, Final
 
 from trust_otel.reloading_file import IncompleteFileError, ReloadingFile, open_file
-from trust_otel.security.cidr_set import NetworkCollector, NetworkSet
-from trust_otel.security.reputation.candidates import Candidate, in_json, in_text
-from trust_otel.security.reputation.network_text import is_too_broad, parse_network
+from trust_otel.security.cidr_set import CidrSet, CidrSetBuilder
+from trust_otel.security.reputation.entries import Entry, json_entries, text_entries
+from trust_otel.security.reputation.network_parsing import is_too_broad, parse_network
 from trust_otel.security.reputation.stix import Validity
 
 _logger = logging.getLogger(__name__)
 
-MOST_NETWORKS: Final = 2_000_000
-MOST_BYTES: Final = 128 * 2**20
+MAX_NETWORKS: Final = 2_000_000
+MAX_BYTES: Final = 128 * 2**20
 
-_BAD_SHARE: Final = 4
-"""A feed is broken when more than one entry of so many is none."""
+_INVALID_LIMIT: Final = 4
+"""A feed is rejected if more than one of this many entries is invalid."""
 
-_WRITTEN_SECONDS: Final = 10
-"""For so long after its last change, a text without a line end at its end may be half-written."""
+_WRITE_SECONDS: Final = 10
+"""For this long after its last change, a file that does not end with a newline counts as half-written."""
 
 _VALIDITY_SECONDS: Final = 300
-"""A feed is read again no more often than this because entries of it begin or cease to hold."""
+"""Minimum time between two reads of an unchanged feed whose entries become valid or expire."""
 
-_BETWEEN_PAUSES: Final = 32
+_PAUSE_EVERY: Final = 32
+"""Entries between two pauses."""
 
-_PACKED: Final = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")
-"""How gzip, zip, bzip2, xz and zstd begin."""
+_COMPRESSED: Final = (b"\x1f\x8b", b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")
+"""Magic numbers of gzip, zip, bzip2, xz and zstd."""
 
 
-class Pace:
-    """Rests for a millisecond after each millisecond of work.
+class Throttle:
+    """Sleeps for a millisecond after each millisecond of work, which releases the GIL.
 
-    Otherwise a thread of the service would wait for Python's switch interval, 5 ms, each time it wakes up.
+    Without it, a thread of the service would wait for Python's switch interval (5 ms) each time it wakes up.
 
     Attributes:
-        ended: Set it to end the work.
+        stopped: Set it to stop the work.
     """
 
     _SECONDS: Final = 0.001
 
     def __init__(self) -> None:
-        self.ended = False
-        self._began = 0.0
+        self.stopped = False
+        self._resumed_at = 0.0
 
     def __call__(self) -> None:
-        """Rest if it is time to.
+        """Sleep if the last sleep was more than a millisecond ago.
 
         Raises:
-            EndedError: The work is to end.
+            StoppedError: The work must stop.
         """
-        if self.ended:
-            raise EndedError
-        if perf_counter() - self._began > self._SECONDS:
+        if self.stopped:
+            raise StoppedError
+        if perf_counter() - self._resumed_at > self._SECONDS:
             sleep(self._SECONDS)
-            self._began = perf_counter()
+            self._resumed_at = perf_counter()
 
 
-class EndedError(Exception):
-    """Nobody has any use for the work any more."""
+class StoppedError(Exception):
+    """The feed was closed while it was being read."""
 
 
 @dataclass(frozen=True)
-class Listing:
-    """What a feed lists.
+class FeedContent:
+    """The content of a feed.
 
     Attributes:
-        networks: All of it.
-        entries: How many there were in the file; those that lie in others count too.
+        networks: All networks and addresses.
+        entries: Number of valid entries in the file, including entries that are contained in others.
     """
 
-    networks: NetworkSet
+    networks: CidrSet
     entries: int
 
 
-_NOTHING: Final = Listing(NetworkSet(), 0)
+_EMPTY: Final = FeedContent(CidrSet(), 0)
 
 
 class Feed:
@@ -92,140 +93,144 @@ class Feed:
     Args:
         name: Its name in the setting.
         path: Its file.
-        pace: Called again and again while it is read.
+        throttle: Called repeatedly while the file is read.
     """
 
-    def __init__(self, name: str, path: str, pace: Callable[[], None]) -> None:
+    def __init__(self, name: str, path: str, throttle: Callable[[], None]) -> None:
         self.name = name
-        self._pace = pace
-        self._read_again_at = inf
-        self._file = ReloadingFile(path, self._read, _NOTHING)
+        self._throttle = throttle
+        self._reread_at = inf
+        self._file = ReloadingFile(path, self._read, _EMPTY)
 
     @property
-    def networks(self) -> NetworkSet:
-        """What it lists."""
+    def networks(self) -> CidrSet:
+        """The networks in use."""
         return self._file.value.networks
 
     @property
     def entries(self) -> int:
-        """How many entries are in use."""
+        """Number of entries in use."""
         return self._file.value.entries
 
     def read_if_changed(self) -> str | None:
-        """Read the file if it has changed, or if an entry has begun or ceased to hold; what is wrong with it."""
+        """Read the file if it has changed, or if entries of it have become valid or expired.
+
+        Returns:
+            The problem with the file; `None` if there is none.
+        """
         now = time()
-        lapsed = now >= self._read_again_at
-        if lapsed:
-            self._read_again_at = now + _VALIDITY_SECONDS
+        validity_changed = now >= self._reread_at
+        if validity_changed:
+            self._reread_at = now + _VALIDITY_SECONDS
         try:
-            self._file.read_if_changed(force=lapsed)
-        except EndedError:
+            self._file.read_if_changed(force=validity_changed)
+        except StoppedError:
             return None
         except Exception as error:
-            return str(error) if isinstance(error, ValueError) else f"it cannot be read ({type(error).__name__})"
+            return str(error) if isinstance(error, ValueError) else f"the file cannot be read ({type(error).__name__})"
         return None
 
     def close(self) -> None:
-        """Let go of what it lists."""
-        self._file.value = _NOTHING
+        """Release the content."""
+        self._file.value = _EMPTY
 
-    def _read(self, path: Path) -> Listing:
-        with open_file(path, MOST_BYTES) as file:
+    def _read(self, path: Path) -> FeedContent:
+        with open_file(path, MAX_BYTES) as file:
             return self._parse(file)
 
-    def _parse(self, file: BinaryIO) -> Listing:
+    def _parse(self, file: BinaryIO) -> FeedContent:
         validity = Validity(time())
-        unit, candidates = self._candidates(file, validity)
-        reading = _Reading(unit, self._pace)
-        listing = reading.listing(candidates)
-        if self.entries and not listing.entries and not validity.lapsed:
-            raise ValueError("the file lists nothing any more; to mean that, restart the service")
-        if reading.bad:
+        unit, entries = self._entries(file, validity)
+        reader = _Reader(unit, self._throttle)
+        content = reader.read(entries)
+        if self.entries and not content.entries and not validity.has_inactive:
+            raise ValueError("the file is empty now; the previous entries stay in use until the service restarts")
+        if reader.invalid:
             _logger.warning(
-                "trust-otel: reputation %s: %d of %d entries are no addresses, the first in %s %d",
+                "trust-otel: reputation %s: %d of %d entries are not addresses, the first in %s %d",
                 self.name,
-                reading.bad,
-                reading.bad + listing.entries,
+                reader.invalid,
+                reader.invalid + content.entries,
                 unit,
-                reading.first_bad,
+                reader.first_invalid,
             )
-        self._read_again_at = max(validity.ends, time() + _VALIDITY_SECONDS)
-        return listing
+        self._reread_at = max(validity.next_change, time() + _VALIDITY_SECONDS)
+        return content
 
-    def _candidates(self, file: BinaryIO, validity: Validity) -> tuple[str, Iterator[Candidate]]:
-        """What the numbers of the candidates count, and the candidates."""
+    def _entries(self, file: BinaryIO, validity: Validity) -> tuple[str, Iterator[Entry]]:
+        """The unit that the numbers of the entries count (`line` or `object`), and the entries."""
         beginning = file.read(512)
-        if beginning.startswith(_PACKED):
-            raise ValueError("the file is packed; unpack it first")
+        if beginning.startswith(_COMPRESSED):
+            raise ValueError("the file is compressed; decompress it first")
         if b"\0" in beginning:
-            raise ValueError("the file is no text; save it as UTF-8")
+            raise ValueError("the file is not text; save it as UTF-8")
         start = beginning.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
         if start == b"<":
-            raise ValueError("the file is HTML or XML, most likely an error page; look at what downloads it")
+            raise ValueError("the file is HTML or XML, probably an error page; check the download")
         if start not in (b"", b"{") and self.entries and _may_be_half_written(file):
             raise IncompleteFileError(
                 "the last line has no end, so the file is still being written; it is read again soon"
             )
         file.seek(0)
         text = TextIOWrapper(file, encoding="utf-8-sig", errors="replace")
-        return ("object", in_json(text.read(), validity)) if start == b"{" else ("line", in_text(text))
+        return ("object", json_entries(text.read(), validity)) if start == b"{" else ("line", text_entries(text))
 
 
-class _Reading:
-    """Collects what a feed lists, and counts what is none.
+class _Reader:
+    """Collects the networks of a feed and counts invalid entries.
 
     Args:
-        unit: What its parts are called: `line` or `object`.
-        pace: Called again and again.
+        unit: What the numbers of the entries count: `line` or `object`.
+        throttle: Called repeatedly.
 
     Attributes:
-        bad: Entries that are no addresses.
-        first_bad: Number of the part in which the first of them stands.
+        invalid: Number of entries that are not addresses.
+        first_invalid: Number of the line or object of the first of them.
     """
 
-    def __init__(self, unit: str, pace: Callable[[], None]) -> None:
-        self.bad = 0
-        self.first_bad = 0
+    def __init__(self, unit: str, throttle: Callable[[], None]) -> None:
+        self.invalid = 0
+        self.first_invalid = 0
         self._unit = unit
-        self._entries = 0
-        self._pace = pace
-        self._collector = NetworkCollector(pace)
+        self._valid = 0
+        self._throttle = throttle
+        self._builder = CidrSetBuilder(throttle)
 
-    def listing(self, candidates: Iterable[Candidate]) -> Listing:
-        """All that was collected.
+    def read(self, entries: Iterable[Entry]) -> FeedContent:
+        """The content of the feed.
 
         Raises:
-            ValueError: The feed is broken.
+            ValueError: The feed is rejected.
         """
-        for seen, (number, text) in enumerate(candidates):
-            if not seen % _BETWEEN_PAUSES:
-                self._pace()
+        for count, (number, text) in enumerate(entries):
+            if not count % _PAUSE_EVERY:
+                self._throttle()
             if text is not None:
-                self._take(number, text)
-        if self.bad * _BAD_SHARE > self.bad + self._entries:
+                self._add(number, text)
+        if self.invalid * _INVALID_LIMIT > self.invalid + self._valid:
             raise ValueError(
-                f"{self.bad} of {self.bad + self._entries} entries are no addresses, the first in {self._unit} "
-                f"{self.first_bad}; give a list of addresses, CSV or STIX 2.1"
+                f"{self.invalid} of {self.invalid + self._valid} entries are not addresses, the first in {self._unit} "
+                f"{self.first_invalid}; use a list of addresses, CSV or STIX 2.1"
             )
-        return Listing(self._collector.collected(), self._entries)
+        return FeedContent(self._builder.build(), self._valid)
 
-    def _take(self, number: int, text: str) -> None:
+    def _add(self, number: int, text: str) -> None:
         try:
             network, length = parse_network(text)
         except ValueError:
-            self.bad += 1
-            self.first_bad = self.first_bad or number
+            self.invalid += 1
+            self.first_invalid = self.first_invalid or number
             return
         if is_too_broad(network, length):
-            raise ValueError(f"{self._unit} {number} lists a /{length}, which is far too large; take it out")
-        self._entries += 1
-        if self._entries > MOST_NETWORKS:
-            raise ValueError(f"the file lists more than the {MOST_NETWORKS} networks that are read; shorten it")
-        self._collector.add(network, length)
+            raise ValueError(f"{self._unit} {number} contains a /{length} network, which is too large; remove it")
+        self._valid += 1
+        if self._valid > MAX_NETWORKS:
+            raise ValueError(f"the file has more than {MAX_NETWORKS} networks; use a shorter list")
+        self._builder.add(network, length)
 
 
 def _may_be_half_written(file: BinaryIO) -> bool:
-    if not 0 <= time() - os.fstat(file.fileno()).st_mtime < _WRITTEN_SECONDS:
+    if not 0 <= time() - os.fstat(file.fileno()).st_mtime < _WRITE_SECONDS:
         return False
     file.seek(-1, os.SEEK_END)
     return file.read(1) != b"\n"

@@ -1,4 +1,4 @@
-"""A network as it stands in a feed."""
+"""Parsing of the networks in a feed."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from typing import Final
 
 from trust_otel.security.cidr_set import unmapped
 
-_UNICAST_END: Final = 0xE0  # first byte of the multicast and reserved addresses of IPv4
-_GLOBAL_UNICAST: Final = (0x20, 0x3F)  # first byte of IPv6's, 2000::/3 (RFC 4291, section 2.4)
+_UNICAST_END: Final = 0xE0  # first byte of IPv4 multicast and reserved addresses
+_GLOBAL_UNICAST: Final = (0x20, 0x3F)  # first bytes of IPv6 global unicast, 2000::/3 (RFC 4291, section 2.4)
 
 
 def parse_network(text: str) -> tuple[bytes, int]:
-    """The address and the length of the prefix of a network or a single address; bits past the prefix may be set.
+    """Address and prefix length of a network or a single address. Host bits may be set.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is not a network.
     """
     address, slash, length = text.partition("/")
     try:
         number = inet_pton(AF_INET6 if ":" in address else AF_INET, address)
     except OSError:
-        raise ValueError("this is no address") from None
+        raise ValueError("this is not an address") from None
     bits = len(number) * 8
     if not slash:
         return unmapped(number, bits)
     if not (length.isascii() and length.isdigit()) or len(length) > 3 or int(length) > bits:
-        raise ValueError("this is no length of a prefix")
+        raise ValueError("this is not a prefix length")
     return unmapped(number, int(length))
 
 
 def is_too_broad(number: bytes, length: int) -> bool:
-    """Whether a network holds more than a /8 of IPv4's or a /16 of IPv6's unicast addresses: no list means that."""
+    """Whether a network contains unicast addresses and is larger than /8 (IPv4) or /16 (IPv6): certainly a mistake."""
     if len(number) == 4:
         return length < 8 and number[0] < _UNICAST_END
     if length >= 16:

@@ -1,4 +1,4 @@
-"""What a feed of bad addresses lists, whatever its format: plain lines, CSV, lines of JSON, STIX 2.1."""
+"""Parsers of the feed formats: plain text, CSV, JSON lines, STIX 2.1."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from itertools import chain
 from json import JSONDecoder
 from typing import Any, Final, TextIO
 
-from trust_otel.security.reputation.network_text import parse_network
-from trust_otel.security.reputation.stix import Validity, listed
+from trust_otel.security.reputation.network_parsing import parse_network
+from trust_otel.security.reputation.stix import Validity, addresses_of
 
-Candidate = tuple[int, str | None]
-"""Where something stands (number of the line, or of the JSON object) and what: an address or network, or junk in its
-place; `None` for what is none and need not be one, such as a comment."""
+Entry = tuple[int, str | None]
+"""Number of the line or JSON object, and its text: an address or network, not yet validated; `None` if the line or
+object has no entry, such as a comment."""
 
-# In the order in which they are looked for: who a connection came from goes before whom it went to.
+# In order of preference: source addresses before destination addresses.
 _COLUMNS: Final = (
     "ip",
     "ip_address",
@@ -41,11 +41,11 @@ _FIRST_WORD: Final = re.compile(r"""[\s"']*([^\s,;|#"']*)""")
 _BLANK: Final = re.compile(r"[ \t\r\n]*")
 
 
-def in_text(lines: TextIO) -> Iterator[Candidate]:
-    """Of plain lines, and of CSV with or without a header.
+def text_entries(lines: TextIO) -> Iterator[Entry]:
+    """The entries of plain text, or of CSV with or without a header.
 
     Raises:
-        ValueError: It is CSV without a column of addresses.
+        ValueError: The CSV has no column with addresses.
     """
     numbered = enumerate(lines, 1)
     for number, line in numbered:
@@ -53,9 +53,9 @@ def in_text(lines: TextIO) -> Iterator[Candidate]:
         if word is None:
             yield number, None
         elif not _is_network(word) and (delimiter := _delimiter(line)):
-            return (yield from _in_csv(number, line, lines, delimiter))
+            return (yield from _csv_entries(number, line, lines, delimiter))
         else:
-            yield number, None if word.lower() in _COLUMNS else word  # the header of a single column
+            yield number, None if word.lower() in _COLUMNS else word  # header of a single column
             return (yield from ((number, _first_word(line)) for number, line in numbered))
 
 
@@ -69,7 +69,7 @@ def _delimiter(line: str) -> str | None:
     return delimiter if delimiter in line else None
 
 
-def _in_csv(number: int, first: str, rest: Iterable[str], delimiter: str) -> Iterator[Candidate]:
+def _csv_entries(number: int, first: str, rest: Iterable[str], delimiter: str) -> Iterator[Entry]:
     rows = csv.reader(_without_comments(chain((first,), rest)), delimiter=delimiter, skipinitialspace=True)
     column = None
     try:
@@ -85,9 +85,9 @@ def _in_csv(number: int, first: str, rest: Iterable[str], delimiter: str) -> Ite
                 column = filled
                 yield line, row[column].strip()
     except csv.Error as error:
-        raise ValueError(f"the file is no CSV at line {number - 1 + rows.line_num} ({error})") from error
+        raise ValueError(f"line {number - 1 + rows.line_num} is not valid CSV ({error})") from error
     if column is None:
-        raise ValueError("the file is CSV without a column of addresses; name one `ip` in the first line")
+        raise ValueError("the CSV file has no column with addresses; name one `ip` in the first line")
 
 
 def _without_comments(lines: Iterable[str]) -> Iterator[str]:
@@ -111,22 +111,22 @@ def _is_network(text: str) -> bool:
     return True
 
 
-def in_json(text: str, validity: Validity) -> Iterator[Candidate]:
-    """Of a STIX 2.1 bundle, a TAXII envelope, or lines of objects with a `cidr`, as in Spamhaus' DROP.
+def json_entries(text: str, validity: Validity) -> Iterator[Entry]:
+    """The entries of a STIX 2.1 bundle, a TAXII envelope, or JSON lines with a `cidr` (Spamhaus DROP).
 
     Raises:
-        ValueError: It is none of these, or ends in the middle.
+        ValueError: The text is none of these or is truncated.
     """
-    known = False
+    known_format = False
     for number, (value, in_bundle) in enumerate(_objects(text), 1):
-        known = known or in_bundle or "cidr" in value
-        networks = listed(value, validity) if in_bundle else _as_text(value.get("cidr"))
+        known_format = known_format or in_bundle or "cidr" in value
+        networks = addresses_of(value, validity) if in_bundle else _as_text(value.get("cidr"))
         if not networks:
             yield number, None
         for network in networks:
             yield number, network
-    if not known:
-        raise ValueError("the file is JSON, but neither STIX nor lines with a `cidr`")
+    if not known_format:
+        raise ValueError("the file is JSON, but neither STIX nor JSON lines with a `cidr`")
 
 
 def _as_text(value: object) -> list[str]:
@@ -134,9 +134,9 @@ def _as_text(value: object) -> list[str]:
 
 
 def _objects(text: str) -> Iterator[tuple[dict[str, Any], bool]]:
-    """Every object of a text, and whether it stands in the `objects` of another.
+    """Every JSON object of a text, and whether it is an element of the `objects` of another one.
 
-    One at a time: a whole bundle at once would hold the interpreter for seconds.
+    Decoded one by one: decoding a whole bundle at once would hold the GIL for seconds.
     """
     decode = JSONDecoder().raw_decode
     position = _past_blank(text, 0)
@@ -155,9 +155,9 @@ def _objects(text: str) -> Iterator[tuple[dict[str, Any], bool]]:
             yield members, False
             position = _past_comma(text, position + 1)
     except IndexError as error:
-        raise ValueError("the file is JSON that ends in the middle") from error
+        raise ValueError("the JSON file is truncated") from error
     except (RecursionError, ValueError) as error:
-        raise ValueError(f"the file is no JSON, or only a part of one ({error})") from error
+        raise ValueError(f"the file is not valid JSON, or truncated ({error})") from error
 
 
 def _elements(text: str, position: int) -> Generator[tuple[dict[str, Any], bool], None, int]:
@@ -176,7 +176,7 @@ def _past_blank(text: str, position: int) -> int:
 
 def _past(text: str, position: int, sign: str) -> int:
     if text[position] != sign:
-        raise ValueError(f"{sign} is missing at character {position}")
+        raise ValueError(f"{sign} expected at character {position}")
     return _past_blank(text, position + 1)
 
 
