@@ -1,4 +1,4 @@
-"""`python -m benchmarks.detectors.countries ATLAS ZONES CODES`: prints the table in `countries` of the detectors.
+"""`python -m benchmarks.detectors.countries ATLAS ZONES CODES`: prints the table in `country_distance`.
 
 Covers the outline of each country with circles, so that the distance between two circles is never more than that
 between two places in the countries. The sources are in the public domain, or are facts:
@@ -19,7 +19,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
-from trust_otel.security.detectors.countries import kilometres_between
+from trust_otel.security.detectors.country_distance import haversine_km
 
 _LARGEST_KM: Final = 600
 _ROUNDING_KM: Final = 79  # half a degree each way, at the equator
@@ -126,7 +126,7 @@ def _reach(centre: Point, points: list[Point]) -> float:
 
 
 def _km(one: Point, other: Point) -> float:
-    return kilometres_between(*one, *other)
+    return haversine_km(*one, *other)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
 
-from trust_otel.security.detectors.countries import countries, kilometres_apart
+from trust_otel.security.detectors.country_distance import distance_km, known_countries
 from trust_otel.setting_lists import DETECTORS
 
 if sys.version_info >= (3, 11):
@@ -214,10 +214,10 @@ class Scenario:
     def _travellers(self, plan: dict[str, Any], random: Random) -> Iterator[Event]:
         for number in range(self._count(plan["count"])):
             person = self._client(f"traveller-{number}", random)
-            country = random.choice([code for code in _HOMES + _FAR if kilometres_apart(person.country, code) > 300])
+            country = random.choice([code for code in _HOMES + _FAR if distance_km(person.country, code) > 300])
             leaves = random.uniform(5 * _HOUR, 14 * _HOUR)
             # 800 km an hour over more than the least distance, and an hour at each airport.
-            lands = leaves + 2 * _HOUR + (kilometres_apart(person.country, country) + 400) / 800 * _HOUR
+            lands = leaves + 2 * _HOUR + (distance_km(person.country, country) + 400) / 800 * _HOUR
             yield person.login(leaves)
             hotel = person.at(self._address(), country)
             for visit in range(4):
@@ -345,11 +345,9 @@ class Scenario:
         address = self._attacker_address(attack, 0)
         if place == "home":
             return address, victim.country
-        others = [code for code in countries() if code != victim.country]
+        others = [code for code in known_countries() if code != victim.country]
         least, most = (float(limit) for limit in place)
-        return address, random.choice(
-            [code for code in others if least <= kilometres_apart(victim.country, code) <= most]
-        )
+        return address, random.choice([code for code in others if least <= distance_km(victim.country, code) <= most])
 
     def _path_scanning(self, plan: dict[str, Any], attack: str, random: Random) -> Iterator[Event]:
         begin = random.uniform(0, _DAY - plan["paths"] / plan["paths_per_minute"] * _MINUTE)

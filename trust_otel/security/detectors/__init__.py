@@ -1,4 +1,4 @@
-"""Detectors of suspicious activity: small rules over what clients do, which say when it is an incident."""
+"""Detectors of suspicious activity: rules that turn authentication events and requests into security incidents."""
 
 from trust_otel.security.detectors.detectors import Detectors
 

@@ -1,7 +1,7 @@
-"""The rules: what each looks for, over how long, from how much on, how bad that is, and why.
+"""The detection rules: pattern, time window, threshold and severity of each, with the reasons.
 
-A rule is told what happened and returns the severity of an incident, or `None`. Clients, accounts and paths are numbers
-to it, made by a hash. Its window is two slices of time, the second of which is still going on.
+A rule processes an event and returns the severity of an incident, or `None`. Clients, accounts and paths are hashes. A
+sliding window consists of two buckets: the previous one and the current one, which is not over yet.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 from itertools import count
 from typing import Final, NamedTuple, Protocol
 
-from trust_otel.security.detectors.countries import countries, kilometres_apart
-from trust_otel.security.detectors.sliding_window import Recent
+from trust_otel.security.detectors.country_distance import distance_km, known_countries
+from trust_otel.security.detectors.sliding_window import SlidingWindow
 
-# An attack of 10,000 requests is not 10,000 incidents, but one that goes on keeps an alert firing. In between nothing
-# of it counts; who was quiet for two slices is somebody new.
+# An attack with 10,000 requests is one incident, repeated while it continues, so that an alert keeps firing. Events
+# between two incidents are not counted. After two buckets without events, a client or account starts from zero.
 REPEAT_SECONDS: Final = 300.0
 
 _MINUTE: Final = 60.0
@@ -21,12 +21,13 @@ _HOUR: Final = 3600.0
 _DAY: Final = 86_400.0
 _NEVER: Final = float("-inf")
 
-# Two things may share a bit, so that a count in a bitmap is never too high; of 10 things it is 9.8 on average.
+# Linear counting in a bitmap: two items may share a bit, so a count is never too high. Of 10 items, 9.8 are counted on
+# average.
 _BITS: Final = 256
 
 
-class Attempt(NamedTuple):
-    """An attempt to authenticate."""
+class LoginAttempt(NamedTuple):
+    """An authentication attempt; unknown values are `None`."""
 
     success: bool
     client: int | None
@@ -35,228 +36,228 @@ class Attempt(NamedTuple):
 
 
 class AuthenticationRule(Protocol):
-    """Watches attempts to authenticate."""
+    """A rule that evaluates authentication attempts."""
 
     name: str
 
-    def authentication(self, attempt: Attempt, now: float) -> str | None:
-        """The severity of the incident that this attempt completes."""
+    def authentication(self, attempt: LoginAttempt, now: float) -> str | None:
+        """The severity of the incident that this attempt triggers, or `None`."""
 
 
 class CredentialStuffing:
-    """Within 5 to 10 minutes, many accounts fail from one client and do not succeed from it, and fewer do succeed.
+    """Within 5 to 10 minutes, at least 10 accounts fail from one client, and at least as many as succeed from it.
 
-    Who stuffs credentials fails with nearly every account. Of the people behind the one address of an office, those who
-    mistype soon succeed. It sees as well what is elsewhere called password spraying: one password, many accounts.
+    Credential stuffing fails for nearly every account, while users behind a shared office address who mistype a
+    password soon succeed; accounts that succeed are not counted as failed. Also detects password spraying as commonly
+    defined: one password, many accounts.
     """
 
     name = "credential_stuffing"
-    slice_seconds = 5 * _MINUTE
+    bucket_seconds = 5 * _MINUTE
     threshold = 10
     severity = "critical"
 
     def __init__(self) -> None:
-        self._clients = Recent(_Refusals, seconds=self.slice_seconds)
+        self._clients = SlidingWindow(_DistinctCounter, seconds=self.bucket_seconds)
 
-    def authentication(self, attempt: Attempt, now: float) -> str | None:
+    def authentication(self, attempt: LoginAttempt, now: float) -> str | None:
         if attempt.client is None or attempt.account is None:
             return None
-        refusals = self._clients.get(attempt.client, now)
+        failures = self._clients.get(attempt.client, now)
         if attempt.success:
-            refusals.excuse(attempt.account)
+            failures.exclude(attempt.account)
             return None
-        # In a large office on the day when passwords end, many fail at a time, but more succeed.
-        threshold = max(self.threshold, refusals.excused_count())
-        return self.severity if refusals.reach(threshold, attempt.account, now) else None
+        # In a large office, many fail on the day when passwords expire, but more succeed.
+        threshold = max(self.threshold, failures.excluded_count())
+        return self.severity if failures.reaches(threshold, attempt.account, now) else None
 
 
 class PasswordSpraying:
-    """Within half an hour to an hour, one account fails from many clients and does not succeed from them.
+    """Within 30 to 60 minutes, one account fails from many clients and does not succeed from them.
 
-    The owner of an account has a phone, an office and a home; a botnet has thousands of addresses. Machines that share
-    an account, and succeeded with it before its password changed, are no strangers to it. Whether one password is tried
-    or many, it cannot tell.
+    The owner of an account uses a few addresses (phone, office, home); a botnet has thousands. Clients that succeeded
+    are not counted, such as machines that share an account whose password has changed. The number of different
+    passwords is not known.
     """
 
     name = "password_spraying"
-    slice_seconds = 30 * _MINUTE
+    bucket_seconds = 30 * _MINUTE
     threshold = 10
     severity = "warning"
 
     def __init__(self) -> None:
-        self._accounts = Recent(_Refusals, seconds=self.slice_seconds)
+        self._accounts = SlidingWindow(_DistinctCounter, seconds=self.bucket_seconds)
 
-    def authentication(self, attempt: Attempt, now: float) -> str | None:
+    def authentication(self, attempt: LoginAttempt, now: float) -> str | None:
         if attempt.client is None or attempt.account is None:
             return None
-        refusals = self._accounts.get(attempt.account, now)
+        failures = self._accounts.get(attempt.account, now)
         if attempt.success:
-            refusals.excuse(attempt.client)
+            failures.exclude(attempt.client)
             return None
-        return self.severity if refusals.reach(self.threshold, attempt.client, now) else None
+        return self.severity if failures.reaches(self.threshold, attempt.client, now) else None
 
 
 class ImpossibleTravel:
-    """An account succeeds from two countries sooner than an airliner takes from the one to the other.
+    """An account succeeds from two countries within less time than a flight between them takes.
 
-    A country where the account was in the last day, having come there in the time of a flight, is no surprise: a
-    traveller's phone may still come from home.
+    Countries that the account reached in plausible time within the last day do not count: a traveller's phone may still
+    use an address at home.
     """
 
     name = "impossible_travel"
     severity = "warning"
-    # For the owner of an account to be asked once; a network with an exit abroad would otherwise be told every hour.
+    # Once a day per account: a VPN with an exit abroad would otherwise cause an incident every hour.
     repeat_seconds = _DAY
     kilometres_per_second = 900 / _HOUR
-    # Below, the address of a phone or a provider says too little about where somebody is.
-    least_kilometres = 500
-    # A client that accounts jump to or from, with more than these at the other end, is the exit of a private network.
-    places_of_exit = 2
+    # The country of a mobile or provider address is too inaccurate for shorter distances.
+    min_kilometres = 500
+    # A client with impossible travel to or from more clients than this is a VPN exit.
+    max_jump_clients = 2
 
     def __init__(self) -> None:
-        self._accounts = Recent(_Stays, seconds=_DAY)
-        self._jumps = Recent(_Refusals, seconds=_DAY)
+        self._accounts = SlidingWindow(_Locations, seconds=_DAY)
+        self._jumps = SlidingWindow(_DistinctCounter, seconds=_DAY)
 
-    def authentication(self, attempt: Attempt, now: float) -> str | None:
+    def authentication(self, attempt: LoginAttempt, now: float) -> str | None:
         country = attempt.country
-        if not attempt.success or attempt.account is None or country is None or country not in countries():
+        if not attempt.success or attempt.account is None or country is None or country not in known_countries():
             return None
-        stays = self._accounts.get(attempt.account, now)
-        stay = stays.by_country.get(country)
-        jumps = self._jumps_to(country, stays, now) if stay is None or stay.suspect else []
-        stays.put(country, _Stay(now, attempt.client, bool(jumps)))
-        if not jumps or now - stays.reported < self.repeat_seconds:
+        locations = self._accounts.get(attempt.account, now)
+        location = locations.by_country.get(country)
+        jumps = self._jumps_to(country, locations, now) if location is None or location.suspicious else []
+        locations.put(country, _Location(now, attempt.client, bool(jumps)))
+        if not jumps or now - locations.reported < self.repeat_seconds:
             return None
-        if all(self._through_exit(origin.client, attempt.client, now) for origin in jumps):
+        if all(self._is_vpn_exit(origin.client, attempt.client, now) for origin in jumps):
             return None
-        stays.reported = now
+        locations.reported = now
         return self.severity
 
-    def _jumps_to(self, country: str, stays: _Stays, now: float) -> list[_Stay]:
+    def _jumps_to(self, country: str, locations: _Locations, now: float) -> list[_Location]:
         return [
-            stay
-            for other, stay in stays.by_country.items()
-            if other != country and self._impossible(kilometres_apart(country, other), now - stay.last)
+            location
+            for other, location in locations.by_country.items()
+            if other != country and self._is_impossible(distance_km(country, other), now - location.last)
         ]
 
-    def _impossible(self, kilometres: float, seconds: float) -> bool:
-        return kilometres >= self.least_kilometres and seconds * self.kilometres_per_second < kilometres
+    def _is_impossible(self, kilometres: float, seconds: float) -> bool:
+        return kilometres >= self.min_kilometres and seconds * self.kilometres_per_second < kilometres
 
-    def _through_exit(self, origin: int | None, client: int | None, now: float) -> bool:
+    def _is_vpn_exit(self, origin: int | None, client: int | None, now: float) -> bool:
         if origin is None or client is None:
             return False
-        places = (self._jumps.get(client, now).count(origin), self._jumps.get(origin, now).count(client))
-        return max(places) > self.places_of_exit
+        clients = (self._jumps.get(client, now).count(origin), self._jumps.get(origin, now).count(client))
+        return max(clients) > self.max_jump_clients
 
 
 class PathScanning:
-    """Within one to two minutes, one client asks for many different paths that no route has.
+    """Within 1 to 2 minutes, one client requests many different paths that match no route.
 
-    A crawler follows dead links at the pace of its manners, and a probe of a load balancer asks for one missing path
-    again and again; a scanner does neither.
+    Crawlers follow dead links more slowly, and health checks of load balancers request the same missing path again.
     """
 
     name = "path_scanning"
-    slice_seconds = _MINUTE
+    bucket_seconds = _MINUTE
     threshold = 30
     severity = "warning"
 
     def __init__(self) -> None:
-        self._clients = Recent(_Refusals, seconds=self.slice_seconds)
+        self._clients = SlidingWindow(_DistinctCounter, seconds=self.bucket_seconds)
         self._numbers = count()
 
     def not_found(self, client: int, path: int | None, now: float) -> str | None:
-        """The severity of the incident that this request completes; without a path it counts as a new one."""
-        thing = next(self._numbers) if path is None else path
-        return self.severity if self._clients.get(client, now).reach(self.threshold, thing, now) else None
+        """The severity of the incident that this request triggers, or `None`. An unknown path counts as a new one."""
+        item = next(self._numbers) if path is None else path
+        return self.severity if self._clients.get(client, now).reaches(self.threshold, item, now) else None
 
 
 class MfaFatigue:
-    """Within 5 to 10 minutes, the second factor of one account is refused again and again, and then perhaps given.
+    """Within 5 to 10 minutes, the second factor of one account fails repeatedly; a success may follow.
 
-    The password is known to somebody else, who hopes that the owner gives in. Fewer refusals are mistyped codes. The
-    success that follows is worse: either the owner gave in, or he only came in between.
+    An attacker who knows the password repeats the challenge until the owner approves it. Fewer failures are mistyped
+    codes. A success after the failures is more severe: the owner may have approved the attacker's challenge.
     """
 
     name = "mfa_fatigue"
-    slice_seconds = 5 * _MINUTE
+    bucket_seconds = 5 * _MINUTE
     threshold = 5
     severity = "warning"
-    severity_of_success = "critical"
+    success_severity = "critical"
 
     def __init__(self) -> None:
-        self._accounts = Recent(_Refusals, seconds=self.slice_seconds)
+        self._accounts = SlidingWindow(_DistinctCounter, seconds=self.bucket_seconds)
         self._numbers = count()
 
     def second_factor(self, account: int, success: bool, now: float) -> str | None:
-        """The severity of the incident that this challenge completes."""
-        refusals = self._accounts.get(account, now)
+        """The severity of the incident that this challenge triggers, or `None`."""
+        failures = self._accounts.get(account, now)
         if not success:
-            return self.severity if refusals.reach(self.threshold, next(self._numbers), now) else None
-        if now - refusals.reported > 2 * self.slice_seconds:
+            return self.severity if failures.reaches(self.threshold, next(self._numbers), now) else None
+        if now - failures.reported > 2 * self.bucket_seconds:
             return None
-        refusals.reported = _NEVER
-        return self.severity_of_success
+        failures.reported = _NEVER
+        return self.success_severity
 
 
-class _Refusals:
-    """Different things that were refused in this slice of time and the one before, without those to excuse."""
+class _DistinctCounter:
+    """Counts distinct items in the current and the previous bucket, such as failed accounts, without excluded ones."""
 
-    __slots__ = ("before", "excused", "excused_before", "refused", "reported")
+    __slots__ = ("excluded", "excluded_before", "items", "items_before", "reported")
 
     def __init__(self) -> None:
-        self.refused = self.before = self.excused = self.excused_before = 0
+        self.items = self.items_before = self.excluded = self.excluded_before = 0
         self.reported = _NEVER
 
-    def begin_slice(self) -> None:
-        self.before, self.refused = self.refused, 0
-        self.excused_before, self.excused = self.excused, 0
+    def rotate(self) -> None:
+        self.items_before, self.items = self.items, 0
+        self.excluded_before, self.excluded = self.excluded, 0
 
-    def excuse(self, thing: int) -> None:
-        """Do not count this thing."""
-        self.excused |= 1 << thing % _BITS
+    def exclude(self, item: int) -> None:
+        """Do not count an item."""
+        self.excluded |= 1 << item % _BITS
 
-    def excused_count(self) -> int:
-        """How many things are excused."""
-        return (self.excused | self.excused_before).bit_count()
+    def excluded_count(self) -> int:
+        """Number of excluded items."""
+        return (self.excluded | self.excluded_before).bit_count()
 
-    def count(self, thing: int) -> int:
-        """Add a thing; how many there are now."""
-        self.refused |= 1 << thing % _BITS
-        return ((self.refused | self.before) & ~(self.excused | self.excused_before)).bit_count()
+    def count(self, item: int) -> int:
+        """Add an item and return the number of items."""
+        self.items |= 1 << item % _BITS
+        return ((self.items | self.items_before) & ~(self.excluded | self.excluded_before)).bit_count()
 
-    def reach(self, threshold: int, thing: int, now: float) -> bool:
-        """Add a thing; whether so many are an incident, after which nothing counts for a while."""
-        if now - self.reported < REPEAT_SECONDS or self.count(thing) < threshold:
+    def reaches(self, threshold: int, item: int, now: float) -> bool:
+        """Add an item and return whether to report an incident. Items are not counted for a while afterwards."""
+        if now - self.reported < REPEAT_SECONDS or self.count(item) < threshold:
             return False
         self.reported = now
-        self.refused = self.before = 0
+        self.items = self.items_before = 0
         return True
 
 
-class _Stay(NamedTuple):
+class _Location(NamedTuple):
     last: float
     client: int | None
-    suspect: bool
+    suspicious: bool
 
 
-class _Stays:
-    """Where an account succeeded last, by country."""
+class _Locations:
+    """The last successful logins of an account, by country."""
 
     __slots__ = ("by_country", "reported")
 
-    _MOST = 4
+    _MAX_COUNTRIES = 4
 
     def __init__(self) -> None:
-        self.by_country: dict[str, _Stay] = {}
+        self.by_country: dict[str, _Location] = {}
         self.reported = _NEVER
 
-    def begin_slice(self) -> None:
-        """Nothing: each stay has a time of its own."""
+    def rotate(self) -> None:
+        """Do nothing: each location has its own time."""
 
-    def put(self, country: str, stay: _Stay) -> None:
-        """Remember the latest stay, and forget the earliest when there are too many."""
+    def put(self, country: str, location: _Location) -> None:
+        """Store the location, and drop the oldest if there are too many."""
         self.by_country.pop(country, None)
-        self.by_country[country] = stay
-        if len(self.by_country) > self._MOST:
+        self.by_country[country] = location
+        if len(self.by_country) > self._MAX_COUNTRIES:
             del self.by_country[next(iter(self.by_country))]

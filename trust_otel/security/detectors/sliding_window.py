@@ -1,4 +1,4 @@
-"""What is remembered for a while, in bounded memory."""
+"""State per client or account over a sliding time window, in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,50 +6,50 @@ from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
 CAPACITY: Final = 2**14
-"""Most entries that are new or used in one slice; twice as many are kept."""
+"""Maximum number of entries that are created or used in one bucket. Two buckets are kept."""
 
 
 class Entry(Protocol):
-    """What is remembered about a client or an account."""
+    """The state of a client or account."""
 
-    def begin_slice(self) -> None:
-        """What was of this slice of time is of the one before, and what was of that one is forgotten."""
+    def rotate(self) -> None:
+        """Start a new bucket: the current one becomes the previous one, and the previous one is dropped."""
 
 
 _Entry = TypeVar("_Entry", bound=Entry)
 
 
-class Recent(Generic[_Entry]):
-    """Entries by key, kept as long as they are used in each slice of time or the next.
+class SlidingWindow(Generic[_Entry]):
+    """Entries by key. An entry is dropped if it is not used during a whole bucket.
 
-    A slice ends after `seconds`, or sooner when it holds `CAPACITY` entries: many clients at once make the memory
-    shorter, never larger, and what is used often stays.
+    A bucket ends after `seconds`, or earlier if it has `CAPACITY` entries: with many clients the window gets shorter
+    and memory stays bounded. Entries that are used often are kept.
 
     Args:
-        make: Makes an entry.
-        seconds: Length of a slice.
+        make: Creates an entry.
+        seconds: Length of a bucket.
     """
 
     def __init__(self, make: Callable[[], _Entry], *, seconds: float) -> None:
         self._make = make
         self._seconds = seconds
-        self._begun = 0.0
-        self._entries: dict[int, _Entry] = {}
-        self._before: dict[int, _Entry] = {}
+        self._started_at = 0.0
+        self._current: dict[int, _Entry] = {}
+        self._previous: dict[int, _Entry] = {}
 
     def get(self, key: int, now: float) -> _Entry:
-        """The entry of a key, brought up to this time; a new one when there is none."""
-        age = now - self._begun
-        if age >= self._seconds or len(self._entries) >= CAPACITY:
-            self._before = self._entries if age < 2 * self._seconds else {}
-            self._entries = {}
-            self._begun = now - age % self._seconds if age >= self._seconds else now
-        entry = self._entries.get(key)
+        """The entry of a key, rotated if a new bucket has started. Creates a missing entry."""
+        age = now - self._started_at
+        if age >= self._seconds or len(self._current) >= CAPACITY:
+            self._previous = self._current if age < 2 * self._seconds else {}
+            self._current = {}
+            self._started_at = now - age % self._seconds if age >= self._seconds else now
+        entry = self._current.get(key)
         if entry is None:
-            entry = self._before.pop(key, None)
+            entry = self._previous.pop(key, None)
             if entry is None:
                 entry = self._make()
             else:
-                entry.begin_slice()
-            self._entries[key] = entry
+                entry.rotate()
+            self._current[key] = entry
         return entry
