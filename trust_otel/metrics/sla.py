@@ -22,7 +22,7 @@ from math import inf
 from pathlib import Path
 from typing import Any, Final
 
-from trust_otel.privacy.pii import holds_private, looks_private
+from trust_otel.privacy.pii import contains_private, looks_private
 from trust_otel.recording.instruments import finite
 from trust_otel.recording.labels import Labels
 from trust_otel.reloading_file import open_file
@@ -234,6 +234,6 @@ def _meant(wrong: object, names: Mapping[str, object] | tuple[str, ...]) -> str:
 
 def _shown(value: object) -> str:
     text = "nothing" if value is None else repr(value)
-    if holds_private(text):
+    if contains_private(text):
         return "a text that looks private"
     return text if len(text) <= 80 else f"{text[:80]}..."

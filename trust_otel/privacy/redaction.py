@@ -1,8 +1,7 @@
-"""Takes out of spans, before they leave the process, what says something about a person or holds a secret.
+"""Removes personal data and secrets from spans before they are exported.
 
-Instrumentations put statements, addresses, query strings and the messages of exceptions into spans. What remains tells
-where time went and what failed: methods, routes, status codes, operations, hosts that the service itself calls, and
-classes of exceptions.
+Instrumentations put statements, addresses, query strings and exception messages into spans. Exported are methods,
+routes, status codes, operations, hosts that the service calls, and exception types.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status
 from opentelemetry.trace.span import TraceState
 from opentelemetry.util.types import Attributes, AttributeValue
 
-from trust_otel.privacy.pii import holds_private, looks_private
+from trust_otel.privacy.pii import contains_private, looks_private
 from trust_otel.semconv.attributes import DB_OPERATION_NAME
 
 _logger = logging.getLogger(__name__)
 
 _OTHER: Final = "_other"
 
-# Names of OpenTelemetry's conventions, those that it has replaced included.
-_LEFT_OUT: Final = frozenset(
+# Names from the OpenTelemetry semantic conventions, including deprecated ones.
+_REMOVED: Final = frozenset(
     (
         "db.connection_string",
         "db.user",
         "faas.document.name",
         "graphql.document",
         "http.client_ip",
-        "http.host",  # what the client wrote into its header
+        "http.host",  # sent by the client
         "http.request.method_original",
         "http.server_name",
         "http.user_agent",
@@ -50,7 +49,7 @@ _LEFT_OUT: Final = frozenset(
         "user_agent.original",
     )
 )
-_FAMILIES_LEFT_OUT: Final = (
+_REMOVED_PREFIXES: Final = (
     "client.",
     "db.operation.parameter.",
     "db.query.parameter.",
@@ -74,30 +73,30 @@ _FAMILIES_LEFT_OUT: Final = (
     "tls.client.",
     "user.",
 )
-_TEXTS_LEFT_OUT: Final = ("message", "stacktrace", "session.id", "query.text", "statement")
-"""Ends of names under which any family keeps what people or programs wrote."""
+_REMOVED_SUFFIXES: Final = ("message", "stacktrace", "session.id", "query.text", "statement")
+"""Suffixes of attributes with free text."""
 
-_OF_CALLERS: Final = ("net.host.name", "net.peer.", "net.sock.peer.", "network.peer.", "server.address")
-"""On a request that the service answers: the client, and what it wrote into its `Host` header."""
-_CALLS: Final = (SpanKind.CLIENT, SpanKind.PRODUCER)
+_PEER_PREFIXES: Final = ("net.host.name", "net.peer.", "net.sock.peer.", "network.peer.", "server.address")
+"""In server spans: the client address, and the `Host` header sent by the client."""
+_OUTGOING: Final = (SpanKind.CLIENT, SpanKind.PRODUCER)
 _PATHS: Final = ("http.target", "url.path")
-_LOCATIONS: Final = ("http.url", "url.full")
+_URLS: Final = ("http.url", "url.full")
 _METHODS: Final = ("rpc.method", "rpc.service")
 
-_SHARED_STATE: Final = re.compile(r"(?:(?:th|rv):[0-9a-f]{1,14};?)+")
+_SAMPLING_STATE: Final = re.compile(r"(?:(?:th|rv):[0-9a-f]{1,14};?)+")
 _KEYWORDS: Final = frozenset((*DB_OPERATION_NAME.members, "WITH", "VALUES", "REPLACE", "EXECUTE", "GRANT", "REVOKE"))
 _SUMMARY: Final = re.compile(r"[\w.-]+(?: [\w./-]+){0,3}")
 _BLANK: Final = re.compile(r"\s")
 _SEGMENT: Final = re.compile(r"[^/]+")
-# The ASGI instrumentation appends these words to the name of the request's span.
+# Suffixes that the ASGI instrumentation appends to the name of the request span.
 _ASGI_MESSAGE: Final = re.compile(r" (?:http|websocket) (?:receive|send)$")
 
 
 class RedactingExporter(SpanExporter):
-    """Hands spans on to another exporter without what is private in them.
+    """Exports redacted spans with another exporter.
 
     Args:
-        exporter: Where the spans go.
+        exporter: The exporter of the redacted spans.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -105,15 +104,15 @@ class RedactingExporter(SpanExporter):
         self._failed = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export what remains of the spans. One that cannot be redacted stays in the process."""
-        return self._exporter.export([left for span in spans if (left := self._redacted(span)) is not None])
+        """Export the redacted spans. A span that cannot be redacted is dropped."""
+        return self._exporter.export([redacted for span in spans if (redacted := self._redacted(span)) is not None])
 
     def shutdown(self) -> None:
-        """Shut the other exporter down."""
+        """Shut down the exporter."""
         self._exporter.shutdown()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Flush the other exporter."""
+        """Flush the exporter."""
         return self._exporter.force_flush(timeout_millis)
 
     def _redacted(self, span: ReadableSpan) -> ReadableSpan | None:
@@ -121,56 +120,56 @@ class RedactingExporter(SpanExporter):
             return RedactedSpan(span)
         except Exception as error:
             if not self._failed:
-                # Its message may hold what was to be left out.
-                _logger.error("trust-otel: spans are dropped that cannot be redacted (%s)", type(error).__qualname__)
+                # Only the type: the message may contain private data.
+                _logger.error("trust-otel: spans that cannot be redacted are dropped (%s)", type(error).__qualname__)
             self._failed = True
             return None
 
 
 def redacting(exporter: Callable[[], SpanExporter]) -> Callable[[], SpanExporter]:
-    """What makes the exporter, made to redact."""
+    """A factory of redacting exporters."""
     return lambda: RedactingExporter(exporter())
 
 
 class RedactedSpan(ReadableSpan):
-    """What remains of a span."""
+    """A span without private data."""
 
     def __init__(self, span: ReadableSpan) -> None:
-        calls = span.kind in _CALLS
+        outgoing = span.kind in _OUTGOING
         super().__init__(
             name=redacted_name(span.name),
             context=_context(span.context),
             parent=span.parent,
             resource=span.resource,
-            attributes=redacted_attributes(span.attributes or {}, calls=calls),
+            attributes=redacted_attributes(span.attributes or {}, outgoing=outgoing),
             events=[
                 Event(redacted_name(event.name), redacted_attributes(event.attributes or {}), event.timestamp)
                 for event in span.events
             ],
             links=[_link(link) for link in span.links],
             kind=span.kind,
-            # The description is the message of an exception.
+            # Without the description, which is an exception message.
             status=Status(span.status.status_code),
             start_time=span.start_time,
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,
         )
-        self._whole = span
+        self._original = span
 
     @property
     def dropped_attributes(self) -> int:
-        """How many attributes the limits of the SDK cost."""
-        return self._whole.dropped_attributes
+        """Number of attributes dropped by the SDK limits."""
+        return self._original.dropped_attributes
 
     @property
     def dropped_events(self) -> int:
-        """How many events the limits of the SDK cost."""
-        return self._whole.dropped_events
+        """Number of events dropped by the SDK limits."""
+        return self._original.dropped_events
 
     @property
     def dropped_links(self) -> int:
-        """How many links the limits of the SDK cost."""
-        return self._whole.dropped_links
+        """Number of links dropped by the SDK limits."""
+        return self._original.dropped_links
 
 
 def _link(link: Link) -> Link:
@@ -179,55 +178,55 @@ def _link(link: Link) -> Link:
 
 
 def _context(context: SpanContext | None) -> SpanContext | None:
-    """The context without what callers wrote into `tracestate`, but for OpenTelemetry's own sampling."""
+    """The context without the caller's `tracestate`, except the sampling state of OpenTelemetry (`ot`)."""
     if context is None or not context.trace_state:
         return context
-    shared = context.trace_state.get("ot")
-    kept = TraceState([("ot", shared)] if shared and _SHARED_STATE.fullmatch(shared) else None)
+    sampling = context.trace_state.get("ot")
+    kept = TraceState([("ot", sampling)] if sampling and _SAMPLING_STATE.fullmatch(sampling) else None)
     return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, kept)
 
 
-def redacted_attributes(attributes: Mapping[str, AttributeValue], *, calls: bool = False) -> Attributes:
-    """The attributes that remain of a span, an event or a link.
+def redacted_attributes(attributes: Mapping[str, AttributeValue], *, outgoing: bool = False) -> Attributes:
+    """The redacted attributes of a span, an event or a link.
 
     Args:
-        attributes: All of them.
-        calls: Whether the service itself made the call, so that its peer is a host and no client.
+        attributes: All attributes.
+        outgoing: Whether the span is an outgoing call, so that the peer is a server and not a client.
     """
     route = attributes.get("http.route")
     kept: dict[str, AttributeValue] = {}
     for name, value in attributes.items():
-        if not _is_left_out(name, calls=calls):
+        if not _is_removed(name, outgoing=outgoing):
             kept[name] = _redacted(name, value, route)
     return kept
 
 
-def _is_left_out(name: str, *, calls: bool) -> bool:
-    if name in _LEFT_OUT or name.startswith(_FAMILIES_LEFT_OUT) or name.endswith(_TEXTS_LEFT_OUT):
+def _is_removed(name: str, *, outgoing: bool) -> bool:
+    if name in _REMOVED or name.startswith(_REMOVED_PREFIXES) or name.endswith(_REMOVED_SUFFIXES):
         return True
-    return not calls and name.startswith(_OF_CALLERS)
+    return not outgoing and name.startswith(_PEER_PREFIXES)
 
 
 def _redacted(name: str, value: AttributeValue, route: AttributeValue | None) -> Any:
     if name in _PATHS:
         return route if isinstance(route, str) else redacted_path(str(value))
-    if name in _LOCATIONS:
-        return _location(str(value), route)
+    if name in _URLS:
+        return _redacted_url(str(value), route)
     return redacted_path(str(value)) if name in _METHODS else _without_private(value)
 
 
 def _without_private(value: Any) -> Any:
     if isinstance(value, str):
-        return _OTHER if holds_private(value) else value
+        return _OTHER if contains_private(value) else value
     if isinstance(value, Mapping):
         return redacted_attributes(value)
     if isinstance(value, bytes):
-        return _OTHER  # nobody can tell what is in it
+        return _OTHER  # may contain anything
     return [_without_private(one) for one in value] if isinstance(value, Sequence) else value
 
 
-def _location(url: str, route: AttributeValue | None) -> str:
-    """Scheme, host and path of a URL; without its path where it cannot be read."""
+def _redacted_url(url: str, route: AttributeValue | None) -> str:
+    """Scheme, host and path of a URL, or `_other` if it is invalid."""
     try:
         parts = urlsplit(url)
         host = parts.netloc.rpartition("@")[2]
@@ -238,12 +237,12 @@ def _location(url: str, route: AttributeValue | None) -> str:
 
 
 def redacted_path(path: str) -> str:
-    """A path with `_other` for each segment that looks private, and without its query."""
+    """A path without query, with `_other` for each segment that looks private."""
     return _SEGMENT.sub(_segment, _BLANK.sub("%20", path.partition("?")[0].partition("#")[0]))
 
 
 def redacted_name(name: str) -> str:
-    """The name of a span or event: method and path, operation and database; of a statement only its first word."""
+    """The redacted name of a span or event. Statements are cut to their first word."""
     if message := _ASGI_MESSAGE.search(name):
         return _redacted_name(name[: message.start()]) + message.group()
     return _redacted_name(name)

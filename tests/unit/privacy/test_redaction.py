@@ -1,4 +1,4 @@
-"""Spans: what leaves the process, and what stays in it."""
+"""Redaction of spans: which values are exported, changed or removed."""
 
 import logging
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from trust_otel.privacy.redaction import RedactingExporter, redacted_name, redac
 
 
 class Spans:
-    """A tracer, and what its spans look like when they are exported."""
+    """A tracer, and its spans as exported."""
 
     def __init__(self) -> None:
         self.memory = InMemorySpanExporter()
@@ -92,11 +92,11 @@ def spans() -> Iterator[Spans]:
         "user_agent.original",
     ],
 )
-def test_attribute_that_is_private_by_its_name_is_left_out(spans: Spans, name: str) -> None:
+def test_private_attribute_is_removed(spans: Spans, name: str) -> None:
     assert spans.attributes({name: "x", "http.request.method": "GET"}) == {"http.request.method": "GET"}
 
 
-def test_what_tells_where_time_went_stays(spans: Spans) -> None:
+def test_other_attributes_are_kept(spans: Spans) -> None:
     attributes = {
         "db.operation.name": "SELECT",
         "db.query.summary": "SELECT documents",
@@ -113,7 +113,7 @@ def test_what_tells_where_time_went_stays(spans: Spans) -> None:
 
 
 @pytest.mark.parametrize("kind", [SpanKind.CLIENT, SpanKind.PRODUCER])
-def test_host_that_the_service_calls_stays(spans: Spans, kind: SpanKind) -> None:
+def test_host_of_an_outgoing_call_is_kept(spans: Spans, kind: SpanKind) -> None:
     attributes = {"network.peer.address": "10.0.0.5", "server.address": "db.example.com", "net.peer.name": "db"}
     assert spans.attributes(attributes, kind) == attributes
 
@@ -137,12 +137,12 @@ def test_host_that_the_service_calls_stays(spans: Spans, kind: SpanKind) -> None
         ("url.full", "erika@example.org", "_other"),
     ],
 )
-def test_location_keeps_what_its_path_may_say(spans: Spans, name: str, value: str, kept: str) -> None:
+def test_url_and_path(spans: Spans, name: str, value: str, kept: str) -> None:
     assert spans.attributes({name: value}) == {name: kept}
 
 
-def test_path_of_a_known_route_is_the_route(spans: Spans) -> None:
-    """An identifier in a path may be a person's, whatever it looks like."""
+def test_path_is_replaced_by_the_route(spans: Spans) -> None:
+    """An identifier in a path may belong to a person, whatever it looks like."""
     kept = spans.attributes(
         {"http.route": "/users/{name}", "url.path": "/users/mustermann", "http.url": "http://h/users/m"}
     )
@@ -160,19 +160,19 @@ def test_path_of_a_known_route_is_the_route(spans: Spans) -> None:
         (2.5, 2.5),
     ],
 )
-def test_attribute_of_the_service_is_judged_by_its_shape(spans: Spans, value: Any, kept: Any) -> None:
+def test_attribute_of_the_service_is_checked_by_pattern(spans: Spans, value: Any, kept: Any) -> None:
     got = spans.attributes({"document.note": value})["document.note"]
     assert (tuple(got) if isinstance(got, list) else got) == kept
 
 
-def test_attributes_within_attributes_are_judged_too() -> None:
+def test_nested_attributes() -> None:
     from trust_otel.privacy.redaction import redacted_attributes
 
     nested: Any = {"outer": {"user.email": "x", "kept": {"note": "erika@example.org"}, "bytes": b"erika"}}
     assert redacted_attributes(nested) == {"outer": {"kept": {"note": "_other"}, "bytes": "_other"}}
 
 
-def test_exception_keeps_its_class_only(spans: Spans) -> None:
+def test_exception_keeps_only_its_type(spans: Spans) -> None:
     with pytest.raises(ValueError, match="Erika"), spans.tracer.start_as_current_span("work"):
         raise ValueError("no account of Erika Mustermann")
     (span,) = spans.memory.get_finished_spans()
@@ -209,12 +209,12 @@ def test_exception_keeps_its_class_only(spans: Spans) -> None:
         ("connect", "connect"),
     ],
 )
-def test_name_keeps_method_route_and_operation(spans: Spans, name: str, kept: str) -> None:
+def test_span_name(spans: Spans, name: str, kept: str) -> None:
     assert redacted_name(name) == kept
     assert spans.exported(name).name == kept
 
 
-async def test_spans_of_asgi_messages_keep_their_names(spans: Spans) -> None:
+async def test_span_names_of_asgi_messages_are_kept(spans: Spans) -> None:
     app = FastAPI()
 
     @app.get("/documents")
@@ -228,7 +228,7 @@ async def test_spans_of_asgi_messages_keep_their_names(spans: Spans) -> None:
     assert names == {"GET /documents", "GET /documents http send"}
 
 
-def test_segments_are_judged_apart() -> None:
+def test_path_segments_are_checked_separately() -> None:
     assert redacted_path("/a//b/") == "/a//b/"
     assert redacted_path("/203.0.113.7/v1.2.3/1.2.840.113549.1.1.11") == "/_other/v1.2.3/1.2.840.113549.1.1.11"
 
@@ -246,9 +246,7 @@ def _caller(state: list[tuple[str, str]]) -> SpanContext:
         ([], {}),
     ],
 )
-def test_what_a_caller_writes_into_the_state_of_a_trace_stays_out(
-    spans: Spans, state: list[tuple[str, str]], kept: dict[str, str]
-) -> None:
+def test_tracestate_of_the_caller_is_removed(spans: Spans, state: list[tuple[str, str]], kept: dict[str, str]) -> None:
     parent = _caller(state)
     span = spans.exported(context=set_span_in_context(NonRecordingSpan(parent)), links=[Link(parent, {"user.id": "1"})])
     assert dict(span.context.trace_state) == kept
@@ -259,7 +257,7 @@ def test_what_a_caller_writes_into_the_state_of_a_trace_stays_out(
     assert dict(link.attributes) == {}
 
 
-def test_everything_else_of_a_span_is_as_it_was(spans: Spans) -> None:
+def test_other_parts_of_a_span_are_kept(spans: Spans) -> None:
     with spans.tracer.start_as_current_span("name", kind=SpanKind.CONSUMER, attributes={"user.id": "1"}) as span:
         span.set_attributes({str(number): number for number in range(200)})
         span.set_status(Status(StatusCode.OK))
@@ -278,9 +276,7 @@ def test_everything_else_of_a_span_is_as_it_was(spans: Spans) -> None:
     assert span.attributes["199"] == 199
 
 
-def test_span_that_cannot_be_redacted_stays_and_its_content_is_in_no_log(
-    spans: Spans, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_span_that_cannot_be_redacted_is_dropped_and_not_quoted(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
     class Odd:
         def __getattr__(self, name: str) -> Any:
             raise LookupError("erika@example.org")
@@ -295,7 +291,7 @@ def test_span_that_cannot_be_redacted_stays_and_its_content_is_in_no_log(
     assert "erika" not in caplog.text
 
 
-def test_result_flush_and_shutdown_are_those_of_the_exporter() -> None:
+def test_result_flush_and_shutdown_are_delegated() -> None:
     class Failing(SpanExporter):
         down = False
 
