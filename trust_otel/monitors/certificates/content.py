@@ -1,4 +1,4 @@
-"""What sources give: certificates and revocation lists, each with what is told of it."""
+"""Content of sources: certificates and revocation lists."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from trust_otel.instrumentation.certificate_types import certificate_type
 
 
 class UnreadableError(Exception):
-    """A source, or a part of it, cannot be read; the message says why, and what helps. No secret may be in it."""
+    """A source, or a part of it, cannot be read. The message names the reason and a fix, and contains no secrets."""
 
 
 class Certificate:
-    """A certificate, with what is asked of it again and again.
+    """A certificate with cached properties.
 
     Attributes:
-        not_before: Begin of its validity, as Unix time in seconds.
-        not_after: End of its validity, as Unix time in seconds.
-        type: Value of `trust.certificate.type`; `None` when its extensions do not make it certain.
+        not_before: Start of the validity, as Unix time in seconds.
+        not_after: End of the validity, as Unix time in seconds.
+        type: Value of `trust.certificate.type`; `None` if its extensions are ambiguous.
 
     Raises:
-        ValueError: Its dates are no dates. `cryptography` finds such faults only when it is asked.
+        ValueError: The dates are invalid. `cryptography` validates them only on access.
     """
 
     def __init__(self, certificate: x509.Certificate) -> None:
@@ -38,17 +38,17 @@ class Certificate:
 
     @cached_property
     def subject(self) -> bytes:
-        """Subject in DER."""
+        """The subject in DER."""
         return self.x509.subject.public_bytes()
 
     @cached_property
     def issuer(self) -> bytes:
-        """Name of its issuer in DER."""
+        """The name of the issuer in DER."""
         return self.x509.issuer.public_bytes()
 
     @cached_property
     def key(self) -> bytes:
-        """Its public key in DER (SubjectPublicKeyInfo)."""
+        """The public key in DER (SubjectPublicKeyInfo)."""
         return self.x509.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -56,7 +56,7 @@ class RevocationList:
     """A certificate revocation list (RFC 5280, 5).
 
     Attributes:
-        next_update: When its issuer promises the next one, as Unix time in seconds; `None` when it does not say.
+        next_update: `nextUpdate`, as Unix time in seconds; `None` if it is missing.
     """
 
     def __init__(self, crl: x509.CertificateRevocationList) -> None:
@@ -69,32 +69,32 @@ class RevocationList:
 
 @dataclass(frozen=True)
 class Content:
-    """What stands in a file, an answer or a secret, as far as it could be read.
+    """The readable content of a file, a response or a Kubernetes secret.
 
     Attributes:
-        certificates: Each certificate once.
-        lists: Revocation lists.
-        problem: Why a part, or all of it, could not be read; `None` when it is whole.
+        certificates: Certificates without duplicates.
+        crls: Revocation lists.
+        problem: Why it could not be read completely; `None` if there is no problem.
     """
 
     certificates: tuple[Certificate, ...] = ()
-    lists: tuple[RevocationList, ...] = ()
+    crls: tuple[RevocationList, ...] = ()
     problem: str | None = None
 
     @property
     def empty(self) -> bool:
-        """Whether there is neither certificate nor list."""
-        return not (self.certificates or self.lists)
+        """Whether there are neither certificates nor revocation lists."""
+        return not (self.certificates or self.crls)
 
 
 @dataclass(frozen=True)
 class Item:
-    """A part of a source that comes and goes by itself: a file of a folder, a secret of a namespace.
+    """A part of a source that can appear and disappear: a file of a folder, a secret of a namespace.
 
     Attributes:
-        key: What it is known by from one reading to the next; empty where there is only one.
-        name: What its certificates are called.
-        content: What stands in it.
+        key: Identifies the item across polls; empty if a source has only one.
+        name: Name of its certificates.
+        content: Its content.
     """
 
     key: str
@@ -103,11 +103,11 @@ class Item:
 
 
 class Source(Protocol):
-    """Where certificates are."""
+    """A source of certificates or revocation lists."""
 
     def read(self) -> list[Item]:
-        """Everything that is there now.
+        """The current items.
 
         Raises:
-            UnreadableError: It cannot be read at all.
+            UnreadableError: The source cannot be read.
         """

@@ -1,4 +1,4 @@
-"""Asks a web server, with bounds on time and size."""
+"""HTTP requests with limits on time and size."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from trust_otel.monitors.certificates.content import UnreadableError
 
 TIMEOUT: Final = 5.0
-"""Seconds that a connection, and each step on it, may take."""
+"""Timeout in seconds of connecting and of each read."""
 
-_MOST_SECONDS: Final = 10.0
-_MOST_BYTES: Final = 10 * 1024 * 1024
+_MAX_SECONDS: Final = 10.0
+_MAX_BYTES: Final = 10 * 1024 * 1024
 _NOT_MODIFIED: Final = 304
 
 
 class UnchangedError(UnreadableError):
-    """The server says that there is nothing newer than what the headers of the request name."""
+    """The server responded with 304 Not Modified to a conditional request."""
 
 
 def fetch(
@@ -33,11 +33,13 @@ def fetch(
     headers: Mapping[str, str] | None = None,
     context: ssl.SSLContext | None = None,
 ) -> tuple[bytes, Message]:
-    """The body and the headers of an answer, by way of the environment's proxies; a body that is given is sent by POST.
+    """Send a GET, or a POST if there is a body, and return the body and the headers of the response.
+
+    Uses the proxies of the environment.
 
     Raises:
-        UnchangedError: There is nothing new.
-        UnreadableError: There is no answer, or one that says no or is too long.
+        UnchangedError: The content has not changed.
+        UnreadableError: The request failed, or the response is an error or too large.
     """
     try:
         request = _request(url, body, headers or {})
@@ -46,14 +48,14 @@ def fetch(
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == _NOT_MODIFIED:
-            raise UnchangedError("is unchanged") from None
-        raise UnreadableError(f"answers with the HTTP status {error.code}") from None
+            raise UnchangedError("has not changed") from None
+        raise UnreadableError(f"the server responded with HTTP status {error.code}") from None
     except (OSError, HTTPException, ValueError) as error:
         raise UnreadableError(network_reason(error)) from None
 
 
 def network_reason(error: Exception) -> str:
-    """Why a connection failed, without address or anything that the other side said."""
+    """Why a connection failed, without the address and without data from the peer."""
     if isinstance(error, urllib.error.URLError) and isinstance(error.reason, Exception):
         error = error.reason
     if isinstance(error, TimeoutError):
@@ -64,7 +66,7 @@ def network_reason(error: Exception) -> str:
         return f"the TLS handshake failed: {error.reason}"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return f"the answer is not understood ({type(error).__name__})"
+    return f"the response is invalid ({type(error).__name__})"
 
 
 def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> urllib.request.Request:
@@ -75,7 +77,7 @@ def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> urllib
         credentials = base64.b64encode(unquote(user_info).encode()).decode()
         headers = {**headers, "Authorization": f"Basic {credentials}"}
     for name, value in headers.items():
-        # Whoever the server redirects to must not learn a secret.
+        # Credentials must not be sent to the target of a redirect.
         add = request.add_unredirected_header if name == "Authorization" else request.add_header
         add(name, value)
     return request
@@ -83,7 +85,7 @@ def _request(url: str, body: bytes | None, headers: Mapping[str, str]) -> urllib
 
 def _opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()
-    # Only HTTP: the default opener also reads files and FTP.
+    # Only HTTP: the default opener also supports files and FTP.
     for handler in (
         urllib.request.ProxyHandler(),
         urllib.request.UnknownHandler(),
@@ -98,12 +100,12 @@ def _opener(context: ssl.SSLContext | None) -> urllib.request.OpenerDirector:
 
 
 def _bounded(response: object) -> bytes:
-    deadline = monotonic() + _MOST_SECONDS
+    deadline = monotonic() + _MAX_SECONDS
     read = bytearray()
     while chunk := response.read1(65536):  # type: ignore[attr-defined]
         read += chunk
-        if len(read) > _MOST_BYTES:
-            raise UnreadableError(f"answers with more than {_MOST_BYTES} bytes")
+        if len(read) > _MAX_BYTES:
+            raise UnreadableError(f"the response has more than {_MAX_BYTES} bytes")
         if monotonic() > deadline:
-            raise UnreadableError(f"does not end its answer within {_MOST_SECONDS:.0f} seconds")
+            raise UnreadableError(f"the response takes longer than {_MAX_SECONDS:.0f} seconds")
     return bytes(read)

@@ -1,4 +1,4 @@
-"""Certificates in files: named one by one, by a glob or by their folder."""
+"""Certificates in files: single files, globs and folders."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from trust_otel.monitors.certificates.content import Content, Item, UnreadableEr
 from trust_otel.monitors.certificates.formats import Password, parse
 from trust_otel.monitors.certificates.names import without_suffix
 
-MOST_BYTES: Final = 10 * 1024 * 1024
-_MOST_FILES: Final = 20_000
-_MOST_CERTIFICATES: Final = 50_000
+MAX_BYTES: Final = 10 * 1024 * 1024
+_MAX_FILES: Final = 20_000
+_MAX_CERTIFICATES: Final = 50_000
 
-# Opening a pipe or a terminal must neither wait nor take hold of it; not every system has these flags.
+# Opening a pipe or terminal must not block or make it the controlling terminal. Not every system has these flags.
 _FLAGS: Final = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 
 
 class PasswordFile:
-    """The password of the PKCS#12 files, read when one of them is.
+    """The password of PKCS#12 files. The file is read whenever a PKCS#12 file is parsed.
 
     Args:
-        path: What TRUST_OTEL_CERTIFICATE_PASSWORD_FILE says.
+        path: Value of TRUST_OTEL_CERTIFICATE_PASSWORD_FILE.
     """
 
     def __init__(self, path: str | None) -> None:
         self._path = path
 
     def __call__(self) -> bytes | None:
-        """The password without the end of its line.
+        """The password without the line end.
 
         Raises:
             UnreadableError: The file cannot be read.
@@ -43,144 +43,144 @@ class PasswordFile:
         if self._path is None:
             return None
         try:
-            return read_file(self._path, most=4096).rstrip(b"\r\n")
+            return read_file(self._path, max_bytes=4096).rstrip(b"\r\n")
         except (OSError, UnreadableError) as error:
             raise UnreadableError(f"TRUST_OTEL_CERTIFICATE_PASSWORD_FILE: {os_reason(error)}") from error
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file that is to be read.
+    """A file to read.
 
     Attributes:
-        path: Where it is.
-        name: What its certificates are called.
-        asked_for: Whether it must hold a certificate, rather than lie beside some.
+        path: Its path.
+        name: Name of its certificates.
+        required: Whether it must contain a certificate.
     """
 
     path: str
     name: str
-    asked_for: bool
+    required: bool
 
 
 @dataclass(frozen=True)
-class _Read:
-    """What a file held, and by what a change is known: device, inode, size and time; `None` when it is not readable."""
+class _Cached:
+    """The content of a file, and its device, inode, size and modification time; `None` if it could not be read."""
 
     signature: tuple[int, int, int, int] | None
     content: Content
 
 
 class FileSource:
-    """A file, a glob (`*`, `?`, `[...]`, `**`) or a folder, without its subfolders.
+    """A file, a glob (`*`, `?`, `[...]`, `**`) or a folder, without subfolders.
 
-    What a glob finds is asked for, as a file that is named. In a folder, files that hold no certificate, such as keys,
-    are left out in silence. Names that begin with a dot are left out by both, and so are further links to a file; a
-    `**` does not follow links to folders. A file is read again when its inode, its size or its time of change differs.
+    A single file and the matches of a glob must contain a certificate. In a folder, files without certificates, such as
+    keys, are ignored. Folders and globs skip names that start with a dot, and further links to a file; `**` does not
+    follow links to folders. A file is read again if its inode, size or modification time has changed.
 
     Args:
         location: The path or glob.
-        name: Name of its certificates; of several files, the begin of their names.
-        password: For PKCS#12.
+        name: Name of the certificates, or the prefix of the names if there are several files.
+        password: Returns the password of PKCS#12 files.
     """
 
     def __init__(self, location: str, name: str | None, password: Password) -> None:
         self._location = location
         self._name = name
         self._password = password
-        self._known: dict[str, _Read] = {}
+        self._cache: dict[str, _Cached] = {}
 
     def read(self) -> list[Item]:
-        """Everything that is there now."""
+        """The current files."""
         items: list[Item] = []
-        known: dict[str, _Read] = {}
+        cache: dict[str, _Cached] = {}
         seen: set[tuple[int, int]] = set()
         certificates = 0
         for file in self._files():
             read = self._read_file(file)
             if read.signature and read.content.problem is None:
-                known[file.path] = read
-            if self._gone(file, read) or (read.signature and read.signature[:2] in seen):
+                cache[file.path] = read
+            if self._vanished(file, read) or (read.signature and read.signature[:2] in seen):
                 continue
             if read.signature:
                 seen.add(read.signature[:2])
             items.append(Item(file.path, file.name, read.content))
             certificates += len(read.content.certificates)
-            if certificates > _MOST_CERTIFICATES:
-                raise UnreadableError(f"holds more than {_MOST_CERTIFICATES} certificates")
-        self._known = known
+            if certificates > _MAX_CERTIFICATES:
+                raise UnreadableError(f"contains more than {_MAX_CERTIFICATES} certificates")
+        self._cache = cache
         return items
 
-    def _gone(self, file: _File, read: _Read) -> bool:
-        """Whether it was removed after it had been listed."""
+    def _vanished(self, file: _File, read: _Cached) -> bool:
+        """Whether the file was removed after the folder was listed."""
         return read.signature is None and file.path != self._location and not os.path.lexists(file.path)
 
     def _files(self) -> list[_File]:
         literal = os.path.lexists(self._location)
         if has_magic(self._location) and not literal:
-            return self._named(*_globbed(self._location), asked_for=True)
+            return self._named(*_globbed(self._location), required=True)
         if os.path.isdir(self._location):
-            return self._named(self._location, _listed(self._location), asked_for=False)
-        return [_File(self._location, self._name or without_suffix(PurePath(self._location).name), asked_for=True)]
+            return self._named(self._location, _listed(self._location), required=False)
+        return [_File(self._location, self._name or without_suffix(PurePath(self._location).name), required=True)]
 
-    def _named(self, root: str, paths: Iterable[str], *, asked_for: bool) -> list[_File]:
-        found = list(islice(paths, _MOST_FILES + 1))
-        if len(found) > _MOST_FILES:
-            raise UnreadableError(f"holds more than {_MOST_FILES} files; name a folder or a glob with fewer")
-        relative = {path: os.path.relpath(path, root) for path in sorted(found, key=_own_names_first)}
+    def _named(self, root: str, paths: Iterable[str], *, required: bool) -> list[_File]:
+        found = list(islice(paths, _MAX_FILES + 1))
+        if len(found) > _MAX_FILES:
+            raise UnreadableError(f"contains more than {_MAX_FILES} files; use a folder or glob with fewer")
+        relative = {path: os.path.relpath(path, root) for path in sorted(found, key=_links_last)}
         return [
-            _File(path, f"{self._name}/{name}" if self._name else name, asked_for)
-            for path, name in zip(relative, _short(relative.values()), strict=True)
+            _File(path, f"{self._name}/{name}" if self._name else name, required)
+            for path, name in zip(relative, _without_suffixes(relative.values()), strict=True)
         ]
 
-    def _read_file(self, file: _File) -> _Read:
+    def _read_file(self, file: _File) -> _Cached:
         try:
             status = os.stat(file.path)
             signature = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            known = self._known.get(file.path)
-            if known is not None and known.signature == signature:
-                return known
-            if not (file.asked_for or stat.S_ISREG(status.st_mode)):
-                return _Read(signature, Content())
+            cached = self._cache.get(file.path)
+            if cached is not None and cached.signature == signature:
+                return cached
+            if not (file.required or stat.S_ISREG(status.st_mode)):
+                return _Cached(signature, Content())
             content = parse(read_file(file.path), self._password)
         except (OSError, ValueError, UnreadableError) as error:
-            return _Read(None, Content(problem=os_reason(error) if _expected(file) else None))
-        if file.asked_for and content.empty and content.problem is None:
-            content = Content(problem="holds no certificate")
-        return _Read(signature, content)
+            return _Cached(None, Content(problem=os_reason(error) if _expected(file) else None))
+        if file.required and content.empty and content.problem is None:
+            content = Content(problem="contains no certificate")
+        return _Cached(signature, content)
 
 
-def read_file(path: str, most: int = MOST_BYTES) -> bytes:
+def read_file(path: str, max_bytes: int = MAX_BYTES) -> bytes:
     """The bytes of a regular file.
 
     Raises:
-        OSError: It cannot be read.
-        UnreadableError: It is no regular file, or a larger one.
+        OSError: The file cannot be read.
+        UnreadableError: It is not a regular file, or it is too large.
     """
-    # Asked first: some devices do something when they are opened. Asked again: it may have been replaced since.
+    # Checked before opening, because opening a device can have side effects, and again in case the file was replaced.
     _refuse_special(os.stat(path))
     with open(os.open(path, _FLAGS), "rb") as file:
         _refuse_special(os.fstat(file.fileno()))
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise UnreadableError(f"is larger than {most} bytes")
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise UnreadableError(f"is larger than {max_bytes} bytes")
     return data
 
 
 def os_reason(error: Exception) -> str:
-    """Why a file cannot be read, without its path."""
+    """Why a file cannot be read, without the path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _refuse_special(status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise UnreadableError("is no regular file")
+        raise UnreadableError("is not a regular file")
 
 
 def _expected(file: _File) -> bool:
-    """Whether it is a problem that it cannot be read; a key is rightly hidden from us, and others are not ours."""
+    """Whether an unreadable file is a problem. Keys are expected to be unreadable, and other files are ignored."""
     name = PurePath(file.path).name
-    return file.asked_for or (without_suffix(name) != name and "key" not in name.lower())
+    return file.required or (without_suffix(name) != name and "key" not in name.lower())
 
 
 def _listed(folder: str) -> Iterator[str]:
@@ -196,12 +196,12 @@ def _listed(folder: str) -> Iterator[str]:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads in a circle
+    except OSError:  # a symbolic link loop
         return False
 
 
 def _globbed(pattern: str) -> tuple[str, Iterator[str]]:
-    """The folder where a glob begins, and the files that it finds."""
+    """The fixed folder at the start of a glob, and the matching files."""
     parts = PurePath(pattern).parts
     fixed = next(number for number, part in enumerate(parts) if has_magic(part))
     root = Path(*parts[:fixed])
@@ -209,15 +209,15 @@ def _globbed(pattern: str) -> tuple[str, Iterator[str]]:
         os.scandir(root).close()
     except OSError as error:
         raise UnreadableError(f"{root}: {os_reason(error)}") from error
-    # `**` alone finds folders only.
-    wanted = (*parts[fixed:], "*") if parts[-1] == "**" else parts[fixed:]
-    return str(root), _matching(root, wanted)
+    # `**` alone matches only folders.
+    pattern_parts = (*parts[fixed:], "*") if parts[-1] == "**" else parts[fixed:]
+    return str(root), _matching(root, pattern_parts)
 
 
 def _matching(root: Path, parts: tuple[str, ...]) -> Iterator[str]:
     hidden_wanted = any(part.startswith(".") for part in parts)
     try:
-        # Not the module `glob`, whose `**` follows links, also in circles.
+        # Not `glob.glob`, whose `**` follows symbolic links, even in loops.
         for path in root.glob(os.path.join(*parts)):
             hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
             if (hidden_wanted or not hidden) and not path.is_dir():
@@ -226,12 +226,12 @@ def _matching(root: Path, parts: tuple[str, ...]) -> Iterator[str]:
         raise UnreadableError(os_reason(error)) from error
 
 
-def _own_names_first(path: str) -> tuple[bool, str]:
+def _links_last(path: str) -> tuple[bool, str]:
     return os.path.islink(path), path
 
 
-def _short(paths: Iterable[str]) -> list[str]:
-    """The paths without their suffixes, except where those tell two files apart."""
+def _without_suffixes(paths: Iterable[str]) -> list[str]:
+    """The paths without suffixes, except where two files differ only in the suffix."""
     whole = list(paths)
     short = [without_suffix(path) for path in whole]
     occurrences = Counter(short)

@@ -1,4 +1,4 @@
-"""Reads certificates and revocation lists from bytes: PEM, DER, PKCS#7 and PKCS#12, told apart by what they hold."""
+"""Parses certificates and revocation lists: PEM, DER, PKCS#7 and PKCS#12, detected from the content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 from trust_otel.monitors.certificates.content import Certificate, Content, RevocationList, UnreadableError
 
 Password = Callable[[], bytes | None]
-"""Gives the password of PKCS#12 files; `None` when there is none; raises `UnreadableError`."""
+"""Returns the password of PKCS#12 files, or `None`; raises `UnreadableError`."""
 
 _KEY_STORES: Final = {b"\xfe\xed\xfe\xed": "JKS", b"\xce\xce\xce\xce": "JCEKS"}
 _CONVERT: Final = "convert it with `keytool -importkeystore -srckeystore ... -destkeystore ... -deststoretype pkcs12`"
@@ -21,19 +21,19 @@ _Found = Iterable[x509.Certificate | x509.CertificateRevocationList]
 
 
 def no_password() -> bytes | None:
-    """For what is never encrypted."""
+    """For content that is never encrypted."""
     return None
 
 
 def parse(data: bytes, password: Password = no_password) -> Content:
-    """Everything that can be read; what is none of it, such as keys and text, is left out in silence.
+    """All certificates and revocation lists. Other content, such as keys and text, is ignored.
 
     Args:
-        data: A whole file or answer.
-        password: Asked only for PKCS#12.
+        data: A complete file or response.
+        password: Called only for PKCS#12.
     """
     certificates: dict[bytes, Certificate] = {}
-    lists: list[RevocationList] = []
+    crls: list[RevocationList] = []
     problem = None
     for load in _parts(data, password):
         try:
@@ -42,17 +42,17 @@ def parse(data: bytes, password: Password = no_password) -> Content:
                     certificate = Certificate(found)
                     certificates.setdefault(certificate.fingerprint, certificate)
                 else:
-                    lists.append(RevocationList(found))
+                    crls.append(RevocationList(found))
         except UnreadableError as error:
             problem = problem or str(error)
         except Exception:
-            # `cryptography` has many exceptions for what it does not like; its texts tell an operator nothing.
-            problem = problem or "holds a broken certificate or revocation list; it may be half written"
-    return Content(tuple(certificates.values()), tuple(lists), problem)
+            # `cryptography` raises many exception types, with messages that do not help an operator.
+            problem = problem or "contains an invalid certificate or revocation list; it may be half written"
+    return Content(tuple(certificates.values()), tuple(crls), problem)
 
 
 def _parts(data: bytes, password: Password) -> Iterator[Callable[[], _Found]]:
-    """How to read each part; the parts are read one by one, so that one that is broken leaves the others."""
+    """A loader for each part, so that an invalid part does not affect the others."""
     if b"-----BEGIN " in data:
         yield from _pem_parts(data)
     elif data[:4] in _KEY_STORES:
@@ -62,7 +62,7 @@ def _parts(data: bytes, password: Password) -> Iterator[Callable[[], _Found]]:
 
 
 def _pem_parts(data: bytes) -> Iterator[Callable[[], _Found]]:
-    # Split, not searched by an expression, so that the time grows with the size only, whatever is in it.
+    # Split instead of a regular expression, so that the time is linear in the size.
     for block in data.split(b"-----BEGIN ")[1:]:
         label, _, rest = block.partition(b"-----")
         read = _PEM.get(label)
@@ -73,7 +73,7 @@ def _pem_parts(data: bytes) -> Iterator[Callable[[], _Found]]:
 
 def _pem_part(body: bytes, end: bytes, read: Callable[[bytes], _Found]) -> _Found:
     if not end:
-        raise UnreadableError("ends in the middle of a certificate; it may be half written")
+        raise UnreadableError("is truncated within a certificate; it may be half written")
     return read(binascii.a2b_base64(body))
 
 
@@ -97,13 +97,13 @@ def _der(data: bytes, password: Password) -> _Found:
     for load in loaders:
         try:
             return load(data)
-        except Exception:  # noqa: S112 - it is something else, such as a key
+        except Exception:  # noqa: S112 - another format, such as a key
             continue
     return []
 
 
 def _is_pkcs12(data: bytes) -> bool:
-    """Whether it begins like a PFX: a SEQUENCE of the version 3 and another SEQUENCE (RFC 7292, 4)."""
+    """Whether the data starts like a PFX: a SEQUENCE of version 3 and another SEQUENCE (RFC 7292, section 4)."""
     length = data[1:2]
     header = 2 + (length[0] & 0x7F if length and length[0] > 0x80 else 0)
     return data[header : header + 4] == b"\x02\x01\x03\x30"
@@ -120,10 +120,12 @@ def _pkcs12(data: bytes, password: Password) -> _Found:
         return [entry.certificate for entry in stored]
     if given is None:
         raise UnreadableError(
-            "is encrypted, or broken: set TRUST_OTEL_CERTIFICATE_PASSWORD_FILE to its password's file"
+            "is encrypted or invalid: set TRUST_OTEL_CERTIFICATE_PASSWORD_FILE to a file with the password"
         )
-    raise UnreadableError("cannot be decrypted with the password in TRUST_OTEL_CERTIFICATE_PASSWORD_FILE, or is broken")
+    raise UnreadableError(
+        "cannot be decrypted with the password in TRUST_OTEL_CERTIFICATE_PASSWORD_FILE, or is invalid"
+    )
 
 
 def _refuse_key_store(kind: str) -> _Found:
-    raise UnreadableError(f"is a {kind} key store, which is not read: {_CONVERT}")
+    raise UnreadableError(f"is a {kind} key store, which is not supported: {_CONVERT}")

@@ -1,4 +1,4 @@
-"""Names for labels: clean, short and each given once."""
+"""Unique names for labels."""
 
 from __future__ import annotations
 
@@ -12,58 +12,58 @@ _SUFFIXES: Final = frozenset(
 
 
 class Names:
-    """Gives every name once; to the second of a kind it adds `#2`.
+    """Makes names unique by appending `#2`, `#3`, ...
 
     Args:
-        length: Most characters of a name.
+        length: Maximum number of characters of a name.
     """
 
     def __init__(self, length: int) -> None:
         self._length = length
-        self._given: set[str] = set()
+        self._used: set[str] = set()
 
     def unique(self, wanted: str) -> str:
-        """The name to use, cut at its begin, because the end of a path says most."""
-        # Cleaned here, since the label would count what it has to mend at every collection; it takes blanks for prose.
+        """The unique name. A long name is cut at the start, because the end of a path is more specific."""
+        # Cleaned here: otherwise the label would be changed, and counted as dropped, at every collection.
         clean = "_".join(printable(wanted).split())
         name, number = clean[-self._length :], 1
-        while name in self._given:
+        while name in self._used:
             number += 1
             suffix = f"#{number}"
             name = clean[-self._length + len(suffix) :] + suffix
-        self._given.add(name)
+        self._used.add(name)
         return name
 
 
 def printable(text: str) -> str:
-    """The text without what breaks a log or a label, such as a file's name that is no UTF-8."""
+    """The text with a replacement character for each non-printable one, as in file names that are not UTF-8."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def without_suffix(path: str) -> str:
-    """A path without the suffix of a certificate's file; other dots, as of a domain, stay."""
+    """A path without the suffix of a certificate file. Other dots, as in domains, are kept."""
     suffix = PurePath(path).suffix
     return path[: -len(suffix)] if suffix.lower() in _SUFFIXES else path
 
 
 def numbered(name: str, position: int) -> str:
-    """The name of a certificate at this position, from 0 on, of those that stand together."""
+    """The name of a certificate at a position, starting at 0, within one source."""
     return name if position == 0 else f"{name}#{position + 1}"
 
 
 def host_and_port(url: str, default_port: int) -> tuple[str, int]:
-    """Where a URL leads."""
+    """Host and port of a URL."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or default_port
 
 
 def shown_address(host: str, port: int) -> str:
-    """An address as people write it."""
+    """`host:port`, with brackets around IPv6 addresses."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def shown_location(location: str) -> str:
-    """A path as it is; a URL without credentials and query, and that of a TLS server without its path."""
+    """An unchanged path, or a URL without credentials and query; URLs of TLS servers also without path."""
     if "://" not in location:
         return location
     parts = urlsplit(location)

@@ -1,4 +1,4 @@
-"""Asks a responder whether certificates are revoked (OCSP, RFC 6960)."""
+"""OCSP client: asks a responder whether certificates are revoked (RFC 6960)."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from trust_otel.monitors.certificates.fetch import fetch
 from trust_otel.monitors.certificates.revocation import issued, signature_is_valid
 
 _SKEW: Final = timedelta(minutes=5)
-_SECONDS_PER_LOOK: Final = 10.0
+_SECONDS_PER_POLL: Final = 10.0
 _STATUS: Final = {
     ocsp.OCSPCertStatus.GOOD: "good",
     ocsp.OCSPCertStatus.REVOKED: "revoked",
     ocsp.OCSPCertStatus.UNKNOWN: "unknown",
 }
 
-Question = tuple[Certificate, Certificate]
+CertificateWithIssuer = tuple[Certificate, Certificate]
 """A certificate and its issuer."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a responder says of one certificate.
+class OcspResult:
+    """The status of a certificate at a responder.
 
     Attributes:
-        fingerprint: Of the certificate.
+        fingerprint: Fingerprint of the certificate.
         status: Value of `trust.certificate.ocsp.status`.
-        problem: Why there is no answer; `None` when there is one.
+        problem: Why there is no valid response; `None` if there is one.
     """
 
     fingerprint: bytes
@@ -49,68 +49,70 @@ class Responder:
     """An OCSP responder.
 
     Args:
-        url: Where it is, beginning with http.
+        url: Its HTTP or HTTPS URL.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._asked: dict[bytes, float] = {}
+        self._checked_at: dict[bytes, float] = {}
 
-    def ask(self, questions: Iterable[Question]) -> list[Answer]:
-        """An answer to each question; of many, those that ten seconds suffice for, and the others the next time."""
-        waiting = sorted(questions, key=lambda question: self._asked.get(question[0].fingerprint, 0.0))
+    def check(self, certificates: Iterable[CertificateWithIssuer]) -> list[OcspResult]:
+        """The status of each certificate. After 10 seconds, the remaining ones are left for the next call."""
+        waiting = sorted(certificates, key=lambda pair: self._checked_at.get(pair[0].fingerprint, 0.0))
         known = {certificate.fingerprint for certificate, _ in waiting}
-        self._asked = {fingerprint: at for fingerprint, at in self._asked.items() if fingerprint in known}
-        deadline = monotonic() + _SECONDS_PER_LOOK
-        answers: list[Answer] = []
+        self._checked_at = {fingerprint: at for fingerprint, at in self._checked_at.items() if fingerprint in known}
+        deadline = monotonic() + _SECONDS_PER_POLL
+        results: list[OcspResult] = []
         for certificate, issuer in waiting:
-            if answers and monotonic() > deadline:
+            if results and monotonic() > deadline:
                 break
-            self._asked[certificate.fingerprint] = monotonic()
-            answers.append(self._ask(certificate, issuer))
-        return answers
+            self._checked_at[certificate.fingerprint] = monotonic()
+            results.append(self._check(certificate, issuer))
+        return results
 
-    def _ask(self, certificate: Certificate, issuer: Certificate) -> Answer:
+    def _check(self, certificate: Certificate, issuer: Certificate) -> OcspResult:
         try:
             status = self._status(certificate, issuer)
         except UnreadableError as error:
-            return Answer(certificate.fingerprint, "error", str(error))
+            return OcspResult(certificate.fingerprint, "error", str(error))
         except Exception:
-            return Answer(certificate.fingerprint, "error", "the answer is no OCSP response, or of an unknown kind")
-        return Answer(certificate.fingerprint, status)
+            return OcspResult(certificate.fingerprint, "error", "the response is not a valid OCSP response")
+        return OcspResult(certificate.fingerprint, status)
 
     def _status(self, certificate: Certificate, issuer: Certificate) -> str:
-        # RFC 5019 (2.1.1) wants SHA-1 to name the issuer, and many responders know nothing else.
+        # RFC 5019, section 2.1.1 requires SHA-1 for the issuer, and many responders support nothing else.
         builder = ocsp.OCSPRequestBuilder().add_certificate(certificate.x509, issuer.x509, SHA1())  # noqa: S303
         request = builder.build()
         body, _ = fetch(self._url, request.public_bytes(Encoding.DER), {"Content-Type": "application/ocsp-request"})
-        return judge(request, ocsp.load_der_ocsp_response(body), issuer.x509, datetime.now(timezone.utc))
+        return certificate_status(request, ocsp.load_der_ocsp_response(body), issuer.x509, datetime.now(timezone.utc))
 
 
-def judge(request: ocsp.OCSPRequest, response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime) -> str:
-    """What a response says, after everything that RFC 6960 (3.2) asks a client to check.
+def certificate_status(
+    request: ocsp.OCSPRequest, response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime
+) -> str:
+    """The status in a response, after the checks that RFC 6960, section 3.2 requires.
 
     Raises:
-        UnreadableError: It cannot be believed.
+        UnreadableError: The response is invalid or not trusted.
     """
     if response.response_status is ocsp.OCSPResponseStatus.UNAUTHORIZED:
-        # How a responder says that it has no record of a certificate (RFC 5019, 2.2.3).
+        # The responder has no record of the certificate (RFC 5019, section 2.2.3).
         return "unknown"
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-        raise UnreadableError(f"answers with the OCSP status {response.response_status.name.lower()}")
+        raise UnreadableError(f"the responder returned the OCSP status {response.response_status.name.lower()}")
     if not _is_signed(response, issuer, now):
-        raise UnreadableError("the answer is signed by nobody whom the issuer authorized")
+        raise UnreadableError("the OCSP response is not signed by the issuer or an authorized responder")
     for single in response.responses:
-        if _is_about(single, request):
+        if _matches(single, request):
             if single.this_update_utc > now + _SKEW:
-                raise UnreadableError("the answer is from the future: compare the clocks")
+                raise UnreadableError("the OCSP response is dated in the future: check the clocks")
             if single.next_update_utc is not None and single.next_update_utc < now - _SKEW:
-                raise UnreadableError("the answer is out of date")
+                raise UnreadableError("the OCSP response is out of date")
             return _STATUS[single.certificate_status]
-    raise UnreadableError("the answer is about another certificate")
+    raise UnreadableError("the OCSP response is for another certificate")
 
 
-def _is_about(single: ocsp.OCSPSingleResponse, request: ocsp.OCSPRequest) -> bool:
+def _matches(single: ocsp.OCSPSingleResponse, request: ocsp.OCSPRequest) -> bool:
     return (
         single.serial_number == request.serial_number
         and single.hash_algorithm.name == request.hash_algorithm.name
@@ -130,7 +132,7 @@ def _is_signed(response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datet
 
 
 def _is_delegated(certificate: x509.Certificate, issuer: x509.Certificate, now: datetime) -> bool:
-    """Whether the issuer lets a certificate sign answers in its place (RFC 6960, 4.2.2.2)."""
+    """Whether the issuer authorized a certificate to sign OCSP responses (RFC 6960, section 4.2.2.2)."""
     try:
         purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except Exception:

@@ -1,4 +1,4 @@
-"""Runs readings side by side, so that one that hangs holds up no other."""
+"""Runs tasks in parallel, so that a task that hangs does not block the others."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Final, TypeVar
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
-_WIDTH: Final = 16
+_MAX_THREADS: Final = 16
 
 _Result = TypeVar("_Result")
 
 
-class SideBySide:
-    """Some threads of its own per run: a pool would show up among the service's executors, and delay its end."""
+class ParallelRunner:
+    """Runs tasks on new threads. A pool would appear in the executor metrics and delay the exit of the process."""
 
     def __init__(self) -> None:
         self._running: dict[str, threading.Thread] = {}
 
     def run(self, tasks: Mapping[str, Callable[[], _Result]], seconds: float) -> dict[str, _Result]:
-        """The results of the tasks that ended in time.
+        """Run the tasks and return the results of those that ended in time.
 
-        The others are left to themselves. As long as one of them goes on, it is not begun again.
+        The others keep running in the background and are not started again while they run.
 
         Args:
-            tasks: What to run, by its name; none may raise.
-            seconds: How long a task may take; the whole may take this times the number of rounds that are needed.
+            tasks: The tasks by name; they must not raise.
+            seconds: Timeout of a task. With more tasks than threads, the total timeout is a multiple of it.
         """
-        waiting = deque((key, task) for key, task in tasks.items() if not self._runs(key))
+        waiting = deque((key, task) for key, task in tasks.items() if not self._is_running(key))
         results: dict[str, _Result] = {}
-        rounds = -(-len(waiting) // _WIDTH)
+        rounds = -(-len(waiting) // _MAX_THREADS)
         threads = [
             threading.Thread(
                 target=self._work, args=(waiting, results), name="trust-otel-certificate-reader", daemon=True
             )
-            for _ in range(min(_WIDTH, len(waiting)))
+            for _ in range(min(_MAX_THREADS, len(waiting)))
         ]
         for thread in threads:
             thread.start()
@@ -47,18 +47,18 @@ class SideBySide:
         waiting.clear()
         return dict(results)
 
-    def _runs(self, key: str) -> bool:
-        # In a child process the parent's threads are there by name only.
+    def _is_running(self, key: str) -> bool:
+        # The threads of a parent process do not run in a forked child.
         thread = self._running.get(key)
         return thread is not None and thread.is_alive()
 
     def _work(self, waiting: deque[tuple[str, Callable[[], _Result]]], results: dict[str, _Result]) -> None:
-        # What we ask for is no request of the service.
+        # These requests are not traffic of the service.
         with suppress_instrumentation():
             while waiting:
                 try:
                     key, task = waiting.popleft()
-                except IndexError:  # another thread was faster
+                except IndexError:  # taken by another thread
                     return
                 self._running[key] = threading.current_thread()
                 try:

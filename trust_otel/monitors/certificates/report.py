@@ -1,4 +1,4 @@
-"""What was found at a source."""
+"""The result of reading a source."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SourceReport:
-    """An entry of TRUST_OTEL_CERTIFICATES after a look at it.
+    """The result of reading an entry of TRUST_OTEL_CERTIFICATES.
 
     Attributes:
         name: Its name or location, without credentials.
-        problem: What cannot be read, and what helps; `None` when all is well.
-        certificates: How many certificates it gave.
-        soonest_not_after: The first end of validity among them, as Unix time in seconds; `None` without any.
+        problem: What cannot be read, and a fix; `None` if there is no problem.
+        certificates: Number of certificates.
+        soonest_not_after: When the first of them expires, as Unix time in seconds; `None` if there are none.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which certificate issued which, and which of them a revocation list names (RFC 5280)."""
+"""Issuers of certificates, and revocation by revocation lists (RFC 5280)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def signature_is_valid(
     hash_algorithm: HashAlgorithm | None,
     rsa_padding: padding.PKCS1v15 | padding.PSS | None = None,
 ) -> bool:
-    """Whether a key signed the data; `False` also for keys and algorithms that `cryptography` does not support."""
+    """Whether the signature is valid; `False` for keys and algorithms that `cryptography` does not support."""
     try:
         if isinstance(key, rsa.RSAPublicKey) and hash_algorithm:
             key.verify(signature, data, rsa_padding or padding.PKCS1v15(), hash_algorithm)
@@ -38,8 +38,8 @@ def signature_is_valid(
 
 
 def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
-    """Whether one certificate bears the name and the signature of the other."""
-    # Not `verify_directly_issued_by`, which counts as a validation of the service where that is measured.
+    """Whether the first certificate issued the second one, by name and signature."""
+    # Not `verify_directly_issued_by`, which the instrumentation records as a validation of the service.
     try:
         parameters = certificate.signature_algorithm_parameters
         rsa_padding = parameters if isinstance(parameters, (padding.PKCS1v15, padding.PSS)) else None
@@ -51,18 +51,18 @@ def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
             rsa_padding,
         )
     except Exception:
-        # Broken names, unknown keys and algorithms: `cryptography` looks at them only now.
+        # Invalid names, unknown keys and algorithms: `cryptography` validates them only on access.
         return False
 
 
 class Issuers:
-    """Finds the issuers of certificates; what was verified once is remembered as long as both are there."""
+    """Finds the issuers of certificates. Verified signatures are cached while both certificates exist."""
 
     def __init__(self) -> None:
         self._verified: dict[_Pair, bool] = {}
 
     def of(self, certificates: Iterable[Certificate]) -> dict[bytes, list[Certificate]]:
-        """The issuers of each certificate by its fingerprint; several when an authority was certified anew."""
+        """The issuers of each certificate, by fingerprint; several if a CA certificate was reissued."""
         unique = {certificate.fingerprint: certificate for certificate in certificates}
         by_subject = _by_subject(unique.values())
         verified: dict[_Pair, bool] = {}
@@ -71,8 +71,8 @@ class Issuers:
             candidates = by_subject.get(_name(certificate, "issuer"), [])
             for issuer in candidates:
                 pair = (issuer.fingerprint, certificate.fingerprint)
-                known = self._verified.get(pair)
-                verified[pair] = issued(issuer.x509, certificate.x509) if known is None else known
+                cached = self._verified.get(pair)
+                verified[pair] = issued(issuer.x509, certificate.x509) if cached is None else cached
             found[certificate.fingerprint] = [
                 issuer for issuer in candidates if verified[issuer.fingerprint, certificate.fingerprint]
             ]
@@ -90,19 +90,19 @@ class RevocationLists:
 
     def revoked(
         self,
-        lists: Mapping[str, RevocationList],
+        crls: Mapping[str, RevocationList],
         certificates: Iterable[Certificate],
         issuers: Mapping[bytes, list[Certificate]],
     ) -> tuple[set[bytes], dict[str, str]]:
-        """Fingerprints of the certificates that are revoked, and the problems of lists by the lists' names.
+        """Fingerprints of the revoked certificates, and the problems of revocation lists by name.
 
-        A list whose issuer is not watched is no problem, and revokes nothing. What a list revoked stays revoked while a
-        list of that name cannot be believed.
+        A list whose issuer is not monitored is ignored. If a list becomes invalid, the certificates that the last valid
+        list of that name revoked stay revoked.
 
         Args:
-            lists: Revocation lists by name.
-            certificates: What they are applied to.
-            issuers: What `Issuers.of` found.
+            crls: Revocation lists by name.
+            certificates: The certificates to check.
+            issuers: The result of `Issuers.of`.
         """
         unique = {certificate.fingerprint: certificate for certificate in certificates}
         by_subject = _by_subject(unique.values())
@@ -110,36 +110,40 @@ class RevocationLists:
         listed: dict[_Pair, bool] = {}
         revoked_by: dict[str, set[bytes]] = {}
         problems: dict[str, str] = {}
-        for name, one in lists.items():
-            authorities = by_subject.get(one.issuer, [])
-            keys = {authority.key for authority in authorities if self._signed_by(one, authority, signed)}
-            problem = _problem(one, authorities, keys)
+        for name, crl in crls.items():
+            authorities = by_subject.get(crl.issuer, [])
+            keys = {authority.key for authority in authorities if self._signed_by(crl, authority, signed)}
+            problem = _problem(crl, authorities, keys)
             if problem is not None:
                 problems[name] = problem
                 revoked_by[name] = self._revoked_by.get(name, set())
                 continue
-            theirs = [held for held in unique.values() if keys & {issuer.key for issuer in issuers[held.fingerprint]}]
-            revoked_by[name] = {held.fingerprint for held in theirs if self._lists(one, held, listed)}
+            revoked_by[name] = {
+                certificate.fingerprint
+                for certificate in unique.values()
+                if keys & {issuer.key for issuer in issuers[certificate.fingerprint]}
+                and self._lists(crl, certificate, listed)
+            }
         self._signed, self._listed, self._revoked_by = signed, listed, revoked_by
         return set().union(*revoked_by.values()), problems
 
-    def _signed_by(self, one: RevocationList, authority: Certificate, signed: dict[_Pair, bool]) -> bool:
-        pair = (one.fingerprint, authority.fingerprint)
-        known = self._signed.get(pair)
-        signed[pair] = _is_signed(one.x509, authority.x509) if known is None else known
+    def _signed_by(self, crl: RevocationList, authority: Certificate, signed: dict[_Pair, bool]) -> bool:
+        pair = (crl.fingerprint, authority.fingerprint)
+        cached = self._signed.get(pair)
+        signed[pair] = _is_signed(crl.x509, authority.x509) if cached is None else cached
         return signed[pair]
 
-    def _lists(self, one: RevocationList, certificate: Certificate, listed: dict[_Pair, bool]) -> bool:
-        pair = (one.fingerprint, certificate.fingerprint)
-        known = self._listed.get(pair)
-        listed[pair] = _is_listed(one.x509, certificate.x509.serial_number) if known is None else known
+    def _lists(self, crl: RevocationList, certificate: Certificate, listed: dict[_Pair, bool]) -> bool:
+        pair = (crl.fingerprint, certificate.fingerprint)
+        cached = self._listed.get(pair)
+        listed[pair] = _is_listed(crl.x509, certificate.x509.serial_number) if cached is None else cached
         return listed[pair]
 
 
-def _problem(one: RevocationList, authorities: Iterable[Certificate], keys: Iterable[bytes]) -> str | None:
+def _problem(crl: RevocationList, authorities: Iterable[Certificate], keys: Iterable[bytes]) -> str | None:
     if authorities and not keys:
-        return "its signature is not that of its issuer"
-    if keys and _is_indirect(one.x509):
+        return "its signature is not valid for its issuer"
+    if keys and _is_indirect(crl.x509):
         return "is an indirect revocation list, which is not supported"
     return None
 
@@ -154,13 +158,13 @@ def _by_subject(certificates: Iterable[Certificate]) -> dict[bytes, list[Certifi
 def _name(certificate: Certificate, which: str) -> bytes:
     try:
         return bytes(getattr(certificate, which))
-    except ValueError:  # a name that cannot be read is nobody's
+    except ValueError:  # an invalid name matches no certificate
         return b""
 
 
 def _is_signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
     try:
-        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # of any kind; it checks
+        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # checks the key type itself
     except Exception:
         return False
 
@@ -171,7 +175,7 @@ def _is_indirect(crl: x509.CertificateRevocationList) -> bool:
     except x509.ExtensionNotFound:
         return False
     except Exception:
-        # Extensions that cannot be read may say anything.
+        # The extensions cannot be parsed.
         return True
     return point.indirect_crl
 
@@ -184,5 +188,5 @@ def _is_listed(crl: x509.CertificateRevocationList, serial_number: int) -> bool:
         reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
     except Exception:
         return True
-    # In a delta list it takes a certificate off hold.
+    # In a delta CRL, this reason removes a hold.
     return reason is not x509.ReasonFlags.remove_from_crl

@@ -1,4 +1,4 @@
-"""A small real authority: certificates, revocation lists and OCSP answers, all properly signed."""
+"""A certificate authority that signs certificates, revocation lists and OCSP responses."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def distinguished(name: str) -> x509.Name:
 
 
 class Authority:
-    """An authority with a self-signed certificate."""
+    """A certificate authority with a self-signed certificate."""
 
     def __init__(self, name: str = "Test CA", key: Any = None, hash_algorithm: Any = SHA256()) -> None:  # noqa: B008
         self.name = distinguished(name)
@@ -102,7 +102,7 @@ class Authority:
         about: x509.Certificate | None = None,
         signer: tuple[x509.Certificate, Any] | None = None,
     ) -> bytes:
-        """The answer to an OCSP request, as a responder of this authority gives it."""
+        """The OCSP response of this authority to a request."""
         asked = ocsp.load_der_ocsp_request(request)
         is_revoked = asked.serial_number in {certificate.serial_number for certificate in revoked}
         status = status or (ocsp.OCSPCertStatus.REVOKED if is_revoked else ocsp.OCSPCertStatus.GOOD)
@@ -124,7 +124,7 @@ class Authority:
         return der(builder.sign(key, self.hash_algorithm))
 
 
-# No relative name, no restriction to users' or authorities' certificates, no restriction by reason.
+# No relative name, no restriction to end-entity or CA certificates, no restriction by reason.
 _NONE = (False, False, None)
 
 

@@ -1,4 +1,4 @@
-"""Real servers on loopback, and a watch without metrics."""
+"""Servers on loopback, and a watcher without metrics."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from tests.unit.monitors.certificates.authority import Authority, key_pem, pem, write
-from trust_otel.monitors.certificates.watch import Watch
+from trust_otel.monitors.certificates.watcher import CertificateWatcher
 from trust_otel.setting_lists import certificate_sources
 
 
 @pytest.fixture(autouse=True)
-def _no_thread_is_left_and_no_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _no_threads_left_and_no_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     yield
@@ -31,18 +31,18 @@ def authority() -> Authority:
 
 
 @pytest.fixture
-def watch() -> Callable[..., Watch]:
-    """Watches what a setting says."""
+def make_watcher() -> Callable[..., CertificateWatcher]:
+    """Creates a watcher from entries of the setting."""
 
-    def make(*sources: object, password_file: Path | None = None, length: int = 128) -> Watch:
+    def make(*sources: object, password_file: Path | None = None, length: int = 128) -> CertificateWatcher:
         text = ",".join(str(source) for source in sources)
-        return Watch(certificate_sources(text), str(password_file) if password_file else None, length)
+        return CertificateWatcher(certificate_sources(text), str(password_file) if password_file else None, length)
 
     return make
 
 
 class Listener:
-    """Accepts connections one by one and gives each to a function, until it is closed."""
+    """Accepts connections one at a time and calls a function for each, until it is closed."""
 
     def __init__(self, serve: Callable[[socket.socket], None], host: str = "127.0.0.1") -> None:
         self._serve = serve
@@ -89,7 +89,7 @@ def listen() -> Iterator[Callable[..., Listener]]:
 
 @pytest.fixture
 def context_of(tmp_path: Path) -> Callable[..., ssl.SSLContext]:
-    """A server's context with a certificate, its key and what is sent beside it."""
+    """A server context with a certificate, its key and the rest of the chain."""
 
     def make(certificate: Any, key: Any, *chain: Any) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,7 +102,7 @@ def context_of(tmp_path: Path) -> Callable[..., ssl.SSLContext]:
 
 @pytest.fixture
 def tls_server(listen: Callable[..., Listener], context_of: Callable[..., ssl.SSLContext]) -> Callable[..., Listener]:
-    """A TLS server that shakes hands and hangs up."""
+    """A TLS server that closes the connection after the handshake."""
 
     def make(certificate: Any, key: Any, *chain: Any, host: str = "127.0.0.1") -> Listener:
         context = context_of(certificate, key, *chain)
@@ -120,7 +120,7 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 class WebServer:
-    """A web server that keeps the requests, and answers them by a function."""
+    """A web server that stores the requests, and responds with the result of a function."""
 
     def __init__(self, answer: Callable[[Any], Answer], context: ssl.SSLContext | None = None) -> None:
         self.requests: list[Any] = []
@@ -137,10 +137,10 @@ class WebServer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = _handle  # noqa: N815 - the names that http.server looks for
+            do_GET = do_POST = _handle  # noqa: N815 - names required by http.server
 
             def log_message(self, *arguments: object) -> None:
-                """Say nothing."""
+                """Do not log."""
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         if context is not None:

@@ -1,4 +1,4 @@
-"""Certificates that servers show: real handshakes on loopback, and peers that do not shake hands."""
+"""Certificates of TLS servers on loopback, and peers without a TLS handshake."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, key_
 from trust_otel.monitors.certificates import endpoints, fetch
 
 
-def problem(look: Any) -> str:
-    (report,) = look.reports
+def problem(snapshot: Any) -> str:
+    (report,) = snapshot.reports
     return report.problem or ""
 
 
@@ -32,36 +32,34 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["https", "tls"])
-def test_an_expired_certificate_of_nobody_known_is_seen(
-    watch: Any, authority: Authority, tls_server: Callable[..., Any], scheme: str
+def test_expired_and_untrusted_certificate_is_read(
+    make_watcher: Any, authority: Authority, tls_server: Callable[..., Any], scheme: str
 ) -> None:
     leaf, key = authority.issue(begin=NOW - 9 * DAY, days=-2)
     port = tls_server(leaf, key).port
-    look = watch(f"{scheme}://127.0.0.1:{port}/ignored").look()
-    assert problem(look) == ""
-    watched = look.certificates[f"127.0.0.1:{port}"]
+    snapshot = make_watcher(f"{scheme}://127.0.0.1:{port}/ignored").poll()
+    assert problem(snapshot) == ""
+    watched = snapshot.certificates[f"127.0.0.1:{port}"]
     assert (watched.not_after, watched.not_before) == (
         leaf.not_valid_after_utc.timestamp(),
         leaf.not_valid_before_utc.timestamp(),
     )
-    assert list(watch(f"front={scheme}://127.0.0.1:{port}").look().certificates) == ["front"]
+    assert list(make_watcher(f"front={scheme}://127.0.0.1:{port}").poll().certificates) == ["front"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 13), reason="before Python 3.13 only the first certificate can be had")
-def test_the_certificates_that_the_server_sends_beside_it_are_seen_too(
-    watch: Any, authority: Authority, tls_server: Callable[..., Any]
-) -> None:
+def test_certificate_chain(make_watcher: Any, authority: Authority, tls_server: Callable[..., Any]) -> None:
     leaf, key = authority.issue()
     port = tls_server(leaf, key, authority.certificate).port
-    look = watch(f"front=tls://127.0.0.1:{port}").look()
-    assert {name: watched.type for name, watched in look.certificates.items()} == {
+    snapshot = make_watcher(f"front=tls://127.0.0.1:{port}").poll()
+    assert {name: watched.type for name, watched in snapshot.certificates.items()} == {
         "front": "tls_server",
         "front#2": "ca",
     }
 
 
-def test_the_server_learns_the_name_that_is_asked_for(
-    watch: Any, authority: Authority, listen: Callable[..., Any], context_of: Callable[..., ssl.SSLContext]
+def test_server_name_indication(
+    make_watcher: Any, authority: Authority, listen: Callable[..., Any], context_of: Callable[..., ssl.SSLContext]
 ) -> None:
     context, asked = context_of(*authority.issue()), []
     context.sni_callback = lambda tls, name, original: asked.append(name)
@@ -70,12 +68,12 @@ def test_the_server_learns_the_name_that_is_asked_for(
         with context.wrap_socket(connection, server_side=True) as tls:
             tls.recv(1)
 
-    assert problem(watch(f"tls://localhost:{listen(serve).port}").look()) == ""
+    assert problem(make_watcher(f"tls://localhost:{listen(serve).port}").poll()) == ""
     assert asked == ["localhost"]
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
-def test_an_old_server_with_a_weak_key_hides_no_certificate(watch: Any, listen: Any, tmp_path: Path) -> None:
+def test_old_protocol_and_weak_key(make_watcher: Any, listen: Any, tmp_path: Path) -> None:
     key = rsa.generate_private_key(65537, 1024)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -87,16 +85,16 @@ def test_an_old_server_with_a_weak_key_hides_no_certificate(watch: Any, listen: 
         with context.wrap_socket(connection, server_side=True) as tls:
             tls.recv(1)
 
-    assert problem(watch(f"tls://127.0.0.1:{listen(serve).port}").look()) == ""
+    assert problem(make_watcher(f"tls://127.0.0.1:{listen(serve).port}").poll()) == ""
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
-def test_ipv6(watch: Any, authority: Authority, tls_server: Callable[..., Any]) -> None:
+def test_ipv6(make_watcher: Any, authority: Authority, tls_server: Callable[..., Any]) -> None:
     try:
         port = tls_server(*authority.issue(), host="::1").port
     except OSError:
         pytest.skip("no IPv6 on loopback")
-    assert list(watch(f"tls://[::1]:{port}").look().certificates) == [f"[::1]:{port}"]
+    assert list(make_watcher(f"tls://[::1]:{port}").poll().certificates) == [f"[::1]:{port}"]
 
 
 def _postgresql(answer: bytes, context: ssl.SSLContext) -> Callable[[socket.socket], None]:
@@ -113,15 +111,16 @@ def _postgresql(answer: bytes, context: ssl.SSLContext) -> Callable[[socket.sock
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"), [(b"S", ""), (b"N", "ssl = on"), (b"E", "no PostgreSQL"), (b"", "no PostgreSQL")]
+    ("answer", "reason"),
+    [(b"S", ""), (b"N", "ssl = on"), (b"E", "not a PostgreSQL server"), (b"", "not a PostgreSQL server")],
 )
-def test_postgresql_is_asked_for_tls(
-    watch: Any, authority: Authority, listen: Any, context_of: Any, answer: bytes, reason: str
+def test_postgresql(
+    make_watcher: Any, authority: Authority, listen: Any, context_of: Any, answer: bytes, reason: str
 ) -> None:
     port = listen(_postgresql(answer, context_of(*authority.issue()))).port
-    look = watch(f"db=tls+postgres://127.0.0.1:{port}").look()
-    assert reason in problem(look)
-    assert list(look.certificates) == ([] if reason else ["db"])
+    snapshot = make_watcher(f"db=tls+postgres://127.0.0.1:{port}").poll()
+    assert reason in problem(snapshot)
+    assert list(snapshot.certificates) == ([] if reason else ["db"])
 
 
 @pytest.mark.parametrize(
@@ -133,40 +132,42 @@ def test_postgresql_is_asked_for_tls(
     ],
 )
 @pytest.mark.usefixtures("_short")
-def test_a_peer_that_does_not_shake_hands_is_a_problem(watch: Any, listen: Any, serve: Any, reason: str) -> None:
-    look = watch(f"tls://127.0.0.1:{listen(serve).port}").look()
-    assert look.certificates == {}
-    assert re.search(reason, problem(look))
+def test_failed_handshake_is_a_problem(make_watcher: Any, listen: Any, serve: Any, reason: str) -> None:
+    snapshot = make_watcher(f"tls://127.0.0.1:{listen(serve).port}").poll()
+    assert snapshot.certificates == {}
+    assert re.search(reason, problem(snapshot))
 
 
-def test_nobody_there_is_a_problem_without_credentials(watch: Any) -> None:
-    look = watch("https://user:secret@127.0.0.1:1/x?token=secret").look()
-    assert look.reports[0].name == "https://127.0.0.1:1"
-    assert problem(look) == "Connection refused"
+def test_refused_connection_is_a_problem_without_credentials(make_watcher: Any) -> None:
+    snapshot = make_watcher("https://user:secret@127.0.0.1:1/x?token=secret").poll()
+    assert snapshot.reports[0].name == "https://127.0.0.1:1"
+    assert problem(snapshot) == "Connection refused"
 
 
-def test_a_name_that_is_no_name_is_a_problem(watch: Any) -> None:
-    assert problem(watch(f"tls://{'a' * 80}.test").look())
+def test_invalid_host_name_is_a_problem(make_watcher: Any) -> None:
+    assert problem(make_watcher(f"tls://{'a' * 80}.test").poll())
 
 
 @pytest.mark.usefixtures("_short")
-def test_peers_that_hang_hold_up_nobody(watch: Any, authority: Authority, listen: Any, tls_server: Any) -> None:
+def test_hanging_peers_do_not_block_others(
+    make_watcher: Any, authority: Authority, listen: Any, tls_server: Any
+) -> None:
     port = tls_server(*authority.issue()).port
     hanging = [listen(lambda connection: None).port for _ in range(6)]
     begin = time.monotonic()
-    look = watch(*(f"tls://127.0.0.1:{one}" for one in hanging), f"front=tls://127.0.0.1:{port}").look()
+    snapshot = make_watcher(*(f"tls://127.0.0.1:{one}" for one in hanging), f"front=tls://127.0.0.1:{port}").poll()
     assert time.monotonic() - begin < 6 * 0.3
-    assert list(look.certificates) == ["front"]
-    assert [bool(report.problem) for report in look.reports] == [True] * 6 + [False]
+    assert list(snapshot.certificates) == ["front"]
+    assert [bool(report.problem) for report in snapshot.reports] == [True] * 6 + [False]
 
 
 @pytest.mark.usefixtures("_short")
-def test_no_socket_is_left_open(watch: Any, authority: Authority, listen: Any, tls_server: Any) -> None:
+def test_no_socket_stays_open(make_watcher: Any, authority: Authority, listen: Any, tls_server: Any) -> None:
     process = psutil.Process()
     server, hanging = tls_server(*authority.issue()).port, listen(lambda connection: None).port
-    watching = watch(f"tls://127.0.0.1:{server}", f"tls://127.0.0.1:{hanging}", "tls://127.0.0.1:1")
+    watcher = make_watcher(f"tls://127.0.0.1:{server}", f"tls://127.0.0.1:{hanging}", "tls://127.0.0.1:1")
     for _ in range(3):
-        watching.look()
+        watcher.poll()
     ours = [
         one for one in process.net_connections("tcp") if one.raddr and one.raddr.port in (server, hanging) and one.laddr
     ]

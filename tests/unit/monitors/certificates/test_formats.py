@@ -1,4 +1,4 @@
-"""What is read from bytes: every format, told apart by content, and nothing from junk."""
+"""Parsing: every format is detected from its content, and other data is ignored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def found(content: Content) -> list[x509.Certificate]:
     return [certificate.x509 for certificate in content.certificates]
 
 
-def test_pem_bundle_with_keys_and_text_around(authority: Authority) -> None:
+def test_pem_bundle_with_keys_and_text(authority: Authority) -> None:
     leaf, key = authority.issue()
     data = b"subject=/CN=x\n" + key_pem(key) + pem(leaf) + b"\n# the root\r\n" + pem(authority.certificate)
     content = parse(data)
@@ -31,12 +31,12 @@ def test_pem_bundle_with_keys_and_text_around(authority: Authority) -> None:
     assert content.problem is None
 
 
-def test_pem_with_the_line_ends_of_windows_and_a_mark_at_the_begin(authority: Authority) -> None:
+def test_pem_with_crlf_and_byte_order_mark(authority: Authority) -> None:
     data = b"\xef\xbb\xbf" + pem(authority.certificate).replace(b"\n", b"\r\n")
     assert found(parse(data)) == [authority.certificate]
 
 
-def test_a_certificate_that_stands_twice_counts_once(authority: Authority) -> None:
+def test_duplicate_certificate(authority: Authority) -> None:
     assert found(parse(pem(authority.certificate) * 2)) == [authority.certificate]
 
 
@@ -49,7 +49,7 @@ def test_pkcs7(authority: Authority, encoding: Encoding) -> None:
 
 @pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
 def test_revocation_list(authority: Authority, encoding: Encoding) -> None:
-    (one,) = parse(authority.revocation_list().public_bytes(encoding)).lists
+    (one,) = parse(authority.revocation_list().public_bytes(encoding)).crls
     assert one.next_update == NOW.timestamp() + 24 * 3600
 
 
@@ -60,7 +60,7 @@ def test_der(authority: Authority) -> None:
 @pytest.mark.parametrize(
     ("encrypted_with", "given"), [(b"secret", b"secret"), (None, None), (None, b"of another file"), (b"", None)]
 )
-def test_pkcs12_by_its_content(authority: Authority, encrypted_with: bytes | None, given: bytes | None) -> None:
+def test_pkcs12(authority: Authority, encrypted_with: bytes | None, given: bytes | None) -> None:
     leaf, key = authority.issue()
     if encrypted_with == b"":
         data = _with_empty_password(leaf, key)
@@ -76,27 +76,25 @@ def _with_empty_password(certificate: x509.Certificate, key: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("given", "remedy"), [(None, "set TRUST_OTEL_CERTIFICATE_PASSWORD_FILE"), (b"x", "with the pass")]
+    ("given", "fix"), [(None, "set TRUST_OTEL_CERTIFICATE_PASSWORD_FILE"), (b"x", "with the pass")]
 )
-def test_pkcs12_that_cannot_be_decrypted_says_what_helps_without_the_password(
-    authority: Authority, given: bytes | None, remedy: str
-) -> None:
+def test_pkcs12_that_cannot_be_decrypted(authority: Authority, given: bytes | None, fix: str) -> None:
     leaf, key = authority.issue()
     data = pkcs12.serialize_key_and_certificates(b"x", key, leaf, None, BestAvailableEncryption(b"secret"))
     content = parse(data, lambda: given)
     assert content.empty
     assert content.problem is not None
-    assert remedy in content.problem
+    assert fix in content.problem
     assert "secret" not in content.problem
 
 
 @pytest.mark.parametrize("magic", [b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce"])
-def test_a_java_key_store_is_named_with_the_way_to_convert_it(magic: bytes) -> None:
+def test_java_key_store_is_rejected_with_a_fix(magic: bytes) -> None:
     content = parse(magic + b"\x00\x00\x00\x02" + os.urandom(100))
     assert "keytool -importkeystore" in (content.problem or "")
 
 
-def test_what_is_no_certificate_is_left_out_in_silence(authority: Authority) -> None:
+def test_other_data_is_ignored(authority: Authority) -> None:
     key = ed25519.Ed25519PrivateKey.generate()
     for data in (
         b"",
@@ -110,7 +108,7 @@ def test_what_is_no_certificate_is_left_out_in_silence(authority: Authority) -> 
         assert parse(data) == Content()
 
 
-def test_a_half_written_bundle_is_a_problem_and_shows_what_is_whole(authority: Authority) -> None:
+def test_half_written_bundle(authority: Authority) -> None:
     leaf, _ = authority.issue()
     whole = pem(leaf, authority.certificate)
     content = parse(whole[:-100])
@@ -118,7 +116,7 @@ def test_a_half_written_bundle_is_a_problem_and_shows_what_is_whole(authority: A
     assert "half written" in (content.problem or "")
 
 
-def test_one_broken_certificate_leaves_the_others(authority: Authority) -> None:
+def test_invalid_certificate_does_not_affect_others(authority: Authority) -> None:
     leaf, _ = authority.issue()
     broken = b"-----BEGIN CERTIFICATE-----\nMIIBroken\n-----END CERTIFICATE-----\n"
     content = parse(pem(leaf) + broken + pem(authority.certificate))
@@ -126,7 +124,7 @@ def test_one_broken_certificate_leaves_the_others(authority: Authority) -> None:
     assert content.problem
 
 
-def test_any_cut_and_any_flipped_byte_raises_nothing(authority: Authority) -> None:
+def test_truncated_and_corrupted_data_does_not_raise(authority: Authority) -> None:
     leaf, _ = authority.issue()
     for whole in (der(leaf), pem(leaf)):
         for position in range(0, len(whole), 3):
@@ -135,7 +133,7 @@ def test_any_cut_and_any_flipped_byte_raises_nothing(authority: Authority) -> No
 
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
-def test_a_negative_serial_number_hides_no_certificate(authority: Authority) -> None:
+def test_negative_serial_number(authority: Authority) -> None:
     leaf, _ = authority.issue(serial=5)
     data = der(leaf).replace(b"\x02\x01\x05", b"\x02\x01\x85", 1)
     (certificate,) = parse(data).certificates
@@ -143,7 +141,7 @@ def test_a_negative_serial_number_hides_no_certificate(authority: Authority) -> 
     assert certificate.not_after == leaf.not_valid_after_utc.timestamp()
 
 
-def test_dates_at_and_past_the_end_of_time() -> None:
+def test_dates_out_of_range() -> None:
     authority = Authority()
     leaf, _ = authority.issue(end=NOW.replace(year=9999, month=12, day=31, hour=23, minute=59, second=59))
     data = der(leaf)
@@ -156,16 +154,16 @@ def test_dates_at_and_past_the_end_of_time() -> None:
     assert parse(year_0).problem
 
 
-def test_broken_extensions_hide_no_certificate(authority: Authority) -> None:
+def test_invalid_extensions(authority: Authority) -> None:
     leaf, _ = authority.issue()
-    # The identifier of the purposes is made to be that of the constraints, whose content they are not.
+    # Replaces the OID of extendedKeyUsage by that of basicConstraints, whose content differs.
     data = der(leaf).replace(bytes.fromhex("0603551d25"), bytes.fromhex("0603551d13"))
     assert data != der(leaf)
     (certificate,) = parse(data).certificates
     assert (certificate.type, certificate.not_after) == (None, leaf.not_valid_after_utc.timestamp())
 
 
-def test_the_time_to_read_grows_with_the_size_only() -> None:
+def test_parse_time_is_linear() -> None:
     data = b"-----BEGIN CERTIFICATE-----\n" * 300_000
     begin = time.process_time()
     assert parse(data).empty
@@ -190,13 +188,13 @@ _SERVER, _CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_A
         ((), None),
     ],
 )
-def test_type_follows_from_the_purposes(authority: Authority, purposes: tuple[Any, ...], kind: str | None) -> None:
+def test_type_from_extended_key_usage(authority: Authority, purposes: tuple[Any, ...], kind: str | None) -> None:
     leaf, _ = authority.issue(purposes=purposes)
     (certificate,) = parse(der(leaf)).certificates
     assert certificate.type == kind
 
 
-def test_an_authority_is_of_the_type_ca() -> None:
+def test_type_of_a_ca_certificate() -> None:
     key = rsa.generate_private_key(65537, 2048)
     (certificate,) = parse(der(Authority(key=key).certificate)).certificates
     assert certificate.type == "ca"

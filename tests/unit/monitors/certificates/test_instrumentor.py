@@ -1,4 +1,4 @@
-"""The instrumentor as the launcher loads it: real files and servers, and what the metrics say of them."""
+"""CertificateInstrumentor: metrics for files and servers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UP = "trust.otel.source.up"
 
 @pytest.fixture
 def start(recording: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Starts the instrumentor with the settings, and waits for its first look."""
+    """Starts the instrumentor with the settings, and waits for its first snapshot."""
     instrumentor = CertificateInstrumentor()
 
     def make(*sources: object, interval: float = 0.02) -> Any:
@@ -50,7 +50,7 @@ def shown(recording: Any, metric: str = NOT_AFTER) -> dict[str, float]:
     return {labels["trust.certificate.name"]: point.value for labels, point in recording.series(metric)}
 
 
-def test_the_metrics_follow_the_files(start: Any, recording: Any, authority: Authority, tmp_path: Path) -> None:
+def test_metrics_follow_the_files(start: Any, recording: Any, authority: Authority, tmp_path: Path) -> None:
     leaf, _ = authority.issue(days=10)
     write(tmp_path / "ca.pem", pem(authority.certificate))
     write(tmp_path / "a.pem", pem(leaf))
@@ -74,7 +74,7 @@ def test_the_metrics_follow_the_files(start: Any, recording: Any, authority: Aut
     assert recording.dropped() == {}
 
 
-def test_the_answers_of_a_responder_are_counted_from_0_on(
+def test_ocsp_responses_are_counted_from_0(
     start: Any, recording: Any, authority: Authority, web_server: Any, tmp_path: Path
 ) -> None:
     responses = "trust.certificate.ocsp.responses"
@@ -92,7 +92,7 @@ def test_the_answers_of_a_responder_are_counted_from_0_on(
     }
 
 
-def test_a_problem_is_said_once_and_is_over_when_it_is_mended(
+def test_problem_is_logged_once_and_resolved(
     start: Any, recording: Any, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "a.pem"
@@ -107,7 +107,7 @@ def test_a_problem_is_said_once_and_is_over_when_it_is_mended(
     assert warning.message == "trust-otel: certificates a: No such file or directory"
 
 
-def test_the_end_takes_everything_away(
+def test_uninstrument_removes_series_and_threads(
     start: Any, recording: Any, authority: Authority, web_server: Any, tmp_path: Path
 ) -> None:
     write(tmp_path / "a.pem", pem(authority.certificate))
@@ -119,7 +119,7 @@ def test_the_end_takes_everything_away(
     assert [thread for thread in threading.enumerate() if thread.name.startswith("trust-otel-certificate")] == []
 
 
-def test_a_look_that_ends_after_the_end_shows_nothing(
+def test_poll_in_progress_records_nothing_after_uninstrument(
     recording: Any, authority: Authority, listen: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     reached = threading.Event()
@@ -139,7 +139,7 @@ def test_a_look_that_ends_after_the_end_shows_nothing(
     assert recording.series(NOT_AFTER) == recording.series(UP) == []
 
 
-def test_more_certificates_than_names_show_the_first_end_of_the_others(
+def test_certificates_beyond_the_limit_share_a_series(
     start: Any, recording: Any, authority: Authority, tmp_path: Path
 ) -> None:
     data = pem(authority.certificate)
@@ -151,7 +151,7 @@ def test_more_certificates_than_names_show_the_first_end_of_the_others(
     assert recording.overflowed()[NOT_AFTER] >= 100
 
 
-def test_what_is_read_here_is_no_operation_of_the_service(
+def test_checks_are_not_recorded_as_operations_of_the_service(
     start: Any, recording: Any, authority: Authority, web_server: Any, tmp_path: Path
 ) -> None:
     leaf, _ = authority.issue()
@@ -160,7 +160,7 @@ def test_what_is_read_here_is_no_operation_of_the_service(
     cryptography = CryptographyInstrumentor()
     cryptography.instrument(metrics=recording.metrics)
     try:
-        # The responder's own signature is an operation, so that only the validations tell.
+        # Only validations: the signature of the test responder is recorded as an operation.
         start(tmp_path, f"ocsp+{server.url}")
         eventually(lambda: recording.value("trust.certificate.ocsp.responses") > 0)
         validations = {"trust.certificate.operation": "validation"}
@@ -169,7 +169,7 @@ def test_what_is_read_here_is_no_operation_of_the_service(
         cryptography.uninstrument()
 
 
-def test_without_cryptography_one_problem_says_what_to_install(
+def test_missing_cryptography_is_one_problem(
     recording: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
@@ -187,15 +187,13 @@ def test_without_cryptography_one_problem_says_what_to_install(
     assert "pip install" in (report.problem or "")
 
 
-def test_an_old_cryptography_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_cryptography_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cryptography.__version__", "44.0.3")
     (report,) = check_sources(Settings.from_environment({"TRUST_OTEL_CERTIFICATES": "/a.pem"}))
     assert "45 or later" in (report.problem or "")
 
 
-def test_a_check_reports_every_source_in_the_order_of_the_setting(
-    authority: Authority, web_server: Any, tmp_path: Path
-) -> None:
+def test_check_sources_keeps_the_order_of_the_setting(authority: Authority, web_server: Any, tmp_path: Path) -> None:
     leaf, _ = authority.issue(days=3)
     file = write(tmp_path / "a.pem", pem(leaf, authority.certificate))
     server = web_server(lambda request: (200, {}, authority.answer(request.body)))
@@ -207,7 +205,7 @@ def test_a_check_reports_every_source_in_the_order_of_the_setting(
     ]
 
 
-def test_a_child_process_watches_by_itself(start: Any, recording: Any, authority: Authority, tmp_path: Path) -> None:
+def test_forked_child_polls_as_well(start: Any, recording: Any, authority: Authority, tmp_path: Path) -> None:
     write(tmp_path / "a.pem", pem(authority.certificate))
     start(tmp_path)
     child = os.fork()
@@ -222,7 +220,7 @@ def test_a_child_process_watches_by_itself(start: Any, recording: Any, authority
     assert os.waitpid(child, 0)[1] == 0
 
 
-def test_only_the_setting_loads_it(launched: Any, authority: Authority, tmp_path: Path) -> None:
+def test_cryptography_is_loaded_only_with_the_setting(launched: Any, authority: Authority, tmp_path: Path) -> None:
     file = write(tmp_path / "ca.pem", pem(authority.certificate))
     program = """
 import sys, threading

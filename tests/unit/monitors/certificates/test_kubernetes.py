@@ -23,7 +23,7 @@ TOKEN = "eyJ.of.the.pod"
 
 
 class Api:
-    """What a namespace holds; the list comes in pages of two."""
+    """The secrets of a namespace, listed in pages of two."""
 
     def __init__(self) -> None:
         self.secrets: dict[str, bytes] = {}
@@ -54,7 +54,7 @@ class Api:
 
 @pytest.fixture
 def api(web_server: Any, context_of: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Api:
-    """An API server with the certificate that a pod trusts, and the files that a pod has."""
+    """An API server that the pod trusts, and the service account files of the pod."""
     authority = Authority("kubernetes")
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
@@ -81,76 +81,74 @@ def api(web_server: Any, context_of: Callable[..., Any], monkeypatch: pytest.Mon
     return served
 
 
-def problem(look: Any) -> str:
-    (report,) = look.reports
+def problem(snapshot: Any) -> str:
+    (report,) = snapshot.reports
     return report.problem or ""
 
 
 @pytest.mark.parametrize("source", ["kubernetes://trust", "kubernetes://", "kubernetes:///"])
-def test_every_page_of_the_secrets_is_read(api: Api, watch: Any, authority: Authority, source: str) -> None:
+def test_all_pages_are_read(api: Api, make_watcher: Any, authority: Authority, source: str) -> None:
     for name in ("a", "b", "c", "d", "e"):
         api.secrets[name] = pem(authority.issue()[0], authority.certificate)
-    look = watch(source).look()
-    assert problem(look) == ""
-    assert sorted(look.certificates) == sorted(f"trust/{name}{end}" for name in "abcde" for end in ("", "#2"))
-    assert "prod/a" in watch(f"prod={source}").look().certificates
+    snapshot = make_watcher(source).poll()
+    assert problem(snapshot) == ""
+    assert sorted(snapshot.certificates) == sorted(f"trust/{name}{end}" for name in "abcde" for end in ("", "#2"))
+    assert "prod/a" in make_watcher(f"prod={source}").poll().certificates
 
 
-def test_a_secret_that_is_gone_is_forgotten_and_a_broken_one_is_kept(
-    api: Api, watch: Any, authority: Authority
-) -> None:
+def test_deleted_secret_is_removed_and_invalid_one_is_kept(api: Api, make_watcher: Any, authority: Authority) -> None:
     api.secrets = {name: pem(authority.issue()[0]) for name in ("a", "b", "c")}
-    watching = watch("kubernetes://trust")
-    watching.look()
+    watcher = make_watcher("kubernetes://trust")
+    watcher.poll()
     del api.secrets["a"]
     api.secrets["b"] = b"-----BEGIN CERTIFICATE-----\n"
     api.secrets["d"] = b"nothing"
-    look = watching.look()
-    assert sorted(look.certificates) == ["trust/b", "trust/c"]
-    assert "b: ends in the middle" in problem(look)
-    assert "d: its tls.crt holds no certificate" in problem(look)
+    snapshot = watcher.poll()
+    assert sorted(snapshot.certificates) == ["trust/b", "trust/c"]
+    assert "b: is truncated" in problem(snapshot)
+    assert "d: its tls.crt contains no certificate" in problem(snapshot)
 
 
 @pytest.mark.parametrize("status", [401, 403, 500])
-def test_a_refusal_keeps_what_is_known_and_says_what_helps(
-    api: Api, watch: Any, authority: Authority, status: int
+def test_error_response_keeps_certificates_and_names_a_fix(
+    api: Api, make_watcher: Any, authority: Authority, status: int
 ) -> None:
     api.secrets["a"] = pem(authority.issue()[0])
-    watching = watch("kubernetes://trust")
-    watching.look()
+    watcher = make_watcher("kubernetes://trust")
+    watcher.poll()
     api.status = status
-    look = watching.look()
-    assert list(look.certificates) == ["trust/a"]
-    assert str(status) in problem(look)
-    assert ("Role" in problem(look)) == (status != 500)
-    assert TOKEN not in problem(look)
+    snapshot = watcher.poll()
+    assert list(snapshot.certificates) == ["trust/a"]
+    assert str(status) in problem(snapshot)
+    assert ("Role" in problem(snapshot)) == (status != 500)
+    assert TOKEN not in problem(snapshot)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b'{"items": 7, "metadata": {}}', b"[" * 100_000, b'{"items": [{}], "metadata": {}}']
 )
-def test_an_answer_that_is_no_list_is_a_problem(api: Api, watch: Any, body: bytes) -> None:
+def test_invalid_response_is_a_problem(api: Api, make_watcher: Any, body: bytes) -> None:
     api.body = body or b" "
-    assert "answers with" in problem(watch("kubernetes://trust").look())
+    assert "the response " in problem(make_watcher("kubernetes://trust").poll())
 
 
-def test_a_server_that_the_pod_does_not_trust_gets_no_token(api: Api, watch: Any) -> None:
+def test_untrusted_server_gets_no_token(api: Api, make_watcher: Any) -> None:
     write(kubernetes.SERVICE_ACCOUNT / "ca.crt", pem(Authority("another").certificate))
-    assert "not trusted" in problem(watch("kubernetes://trust").look())
+    assert "not trusted" in problem(make_watcher("kubernetes://trust").poll())
 
 
-def test_without_a_pod_it_says_so(api: Api, watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_of_a_pod(api: Api, make_watcher: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (kubernetes.SERVICE_ACCOUNT / "token").unlink()
-    assert "token" in problem(watch("kubernetes://trust").look())
+    assert "token" in problem(make_watcher("kubernetes://trust").poll())
     write(kubernetes.SERVICE_ACCOUNT / "ca.crt", b"junk")
-    assert "ca.crt" in problem(watch("kubernetes://trust").look())
+    assert "ca.crt" in problem(make_watcher("kubernetes://trust").poll())
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
-    assert "no pod" in problem(watch("kubernetes://trust").look())
+    assert "not running in a pod" in problem(make_watcher("kubernetes://trust").poll())
 
 
-def test_the_keys_are_nowhere(api: Api, watch: Any, authority: Authority) -> None:
+def test_keys_are_not_kept(api: Api, make_watcher: Any, authority: Authority) -> None:
     leaf, key = authority.issue()
     api.secrets["a"] = pem(leaf) + key_pem(key)
-    watching = watch("kubernetes://trust")
-    watching.look()
-    assert "c2VjcmV0" not in repr(vars(watching._entries[0]))
+    watcher = make_watcher("kubernetes://trust")
+    watcher.poll()
+    assert "c2VjcmV0" not in repr(vars(watcher._sources[0]))

@@ -1,4 +1,4 @@
-"""Revocation lists that a web server offers."""
+"""Revocation lists at a URL."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from trust_otel.monitors.certificates.names import without_suffix
 _VALIDATORS = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
 
 
-class DownloadedList:
-    """A revocation list at a URL; it is only sent again when the server has a newer one.
+class CrlSource:
+    """A revocation list at a URL. Downloads it only if it has changed (conditional requests, RFC 9110, section 13).
 
     Args:
-        url: Where it is, beginning with http.
-        name: Its name; by default that of its file, or else the host's.
+        url: Its HTTP or HTTPS URL.
+        name: Its name; by default the file name of the URL, or the host.
     """
 
     def __init__(self, url: str, name: str | None) -> None:
@@ -29,16 +29,18 @@ class DownloadedList:
         self._validators: dict[str, str] = {}
 
     def read(self) -> list[Item]:
-        """The list as it is now."""
+        """The current revocation list."""
         try:
             body, headers = fetch(self._url, headers=self._validators)
         except UnchangedError:
             return [Item("", self._name, self._content)]
         content = parse(body)
-        if not content.lists:
-            return [Item("", self._name, Content(problem=content.problem or "answers with no revocation list"))]
-        self._content = Content(lists=content.lists)
+        if not content.crls:
+            return [
+                Item("", self._name, Content(problem=content.problem or "the response contains no revocation list"))
+            ]
+        self._content = Content(crls=content.crls)
         self._validators = {
-            asked: value for given, asked in _VALIDATORS.items() if (value := headers.get(given)) is not None
+            request: value for response, request in _VALIDATORS.items() if (value := headers.get(response)) is not None
         }
         return [Item("", self._name, self._content)]
