@@ -101,7 +101,7 @@ def test_a_check_leaves_no_connection_and_goes_by_its_name(database: Cluster) ->
 def test_a_database_that_dies_and_comes_back_is_shown_so_and_is_no_operation_of_the_service(
     database: Cluster, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(monitor, "_SETTLING_SECONDS", 0.0)
+    monkeypatch.setattr(monitor, "_INITIAL_DELAY_SECONDS", 0.0)
     monkeypatch.setenv("TRUST_OTEL_DEPENDENCIES", f"db=postgresql://trust@127.0.0.1:{database.port}/postgres")
     monkeypatch.setenv("TRUST_OTEL_DEPENDENCY_INTERVAL", "0.05")
 

@@ -1,4 +1,4 @@
-"""Checks of what TRUST_OTEL_DEPENDENCIES names, in the background: whether it is up, and how long each check took."""
+"""Background checks of the dependencies in TRUST_OTEL_DEPENDENCIES: whether each is up, and how long the check took."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["CheckResult", "DependencyInstrumentor", "check"]
 
 
 class DependencyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
-    """Checks every dependency at its own pace, on a thread of its own, until it is told to stop."""
+    """Checks every dependency periodically, each on its own thread, until the process exits."""
 
     _recorder: Recorder
     _monitors: list[Monitor]
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """What has to be installed: nothing, since a client library that is missing is reported as such."""
+        """No required packages: a missing client library is reported in the check result."""
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -45,8 +45,8 @@ class DependencyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
             self._recorder.dependencies.remove_dependency(monitor.name)
 
     def _stop(self) -> None:
-        # First all are told, then each is waited for, so that their ends do not add up.
+        # Cancel all checks first, so that they end at the same time.
         for monitor in self._monitors:
-            monitor.call_off()
+            monitor.cancel()
         for monitor in self._monitors:
             monitor.stop()

@@ -1,4 +1,4 @@
-"""A check of a dependency, under a deadline that holds whatever the other side does."""
+"""Checks of dependencies, with a timeout that holds in every phase."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from trust_otel.setting_lists import Dependency
 _logger = logging.getLogger(__name__)
 
 _CLOSING_SECONDS: Final = 0.5
-"""How long a probe that was cancelled may take to close its connection."""
+"""How long a cancelled probe may take to close its connection."""
 
 _MODULES: Final = {
     "http": "http",
@@ -37,17 +37,17 @@ _MODULES: Final = {
 }
 
 Probe = Callable[[Dependency, float], Coroutine[Any, Any, str | None]]
-"""Asks a dependency, within some seconds; returns why it is down, or raises what its client library raised."""
+"""Checks a dependency within a timeout in seconds. Returns the error type or `None`; may raise any client error."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of a check.
+    """The result of a check.
 
     Attributes:
-        up: Whether the dependency answered as it should.
-        error_type: Why it is not up, one of the words of `errors` or an HTTP status; `None` when it is up.
-        seconds: How long the check took.
+        up: Whether the dependency is up.
+        error_type: Why it is down, a constant of `errors` or an HTTP status; `None` if it is up.
+        seconds: Duration of the check.
     """
 
     up: bool
@@ -56,43 +56,41 @@ class CheckResult:
 
 
 def check(dependency: Dependency, timeout: float) -> CheckResult:
-    """Check a dependency once, and record nothing.
-
-    Not for a thread that runs an event loop.
+    """Check a dependency once, without recording metrics. Must not be called from a running event loop.
 
     Args:
-        dependency: What to check.
-        timeout: Seconds after which it is down, for `timeout`.
+        dependency: The dependency.
+        timeout: Timeout in seconds.
     """
     result = Check(dependency, timeout).run()
     if result is None:
-        raise RuntimeError("a check was called off that nobody else has")
+        raise RuntimeError("the check was cancelled")
     return result
 
 
 class Check:
-    """One check, on an event loop of its own, which another thread may call off."""
+    """One check, on its own event loop. Can be cancelled from another thread."""
 
     def __init__(self, dependency: Dependency, timeout: float) -> None:
         self._dependency = dependency
         self._timeout = timeout
-        self._called_off = False
-        self._cancel: Callable[[], None] = _nothing
+        self._cancelled = False
+        self._cancel_task: Callable[[], None] = _nothing
 
     def run(self) -> CheckResult | None:
-        """The result, or `None` when it was called off."""
+        """The result, or `None` if the check was cancelled."""
         probe = _probe(self._dependency.url.partition(":")[0].lower())
         began = monotonic()
         if probe is None:
             return CheckResult(False, errors.CLIENT_MISSING, 0.0)
         loop = _Loop()
-        # What libraries say there about broken connections may hold credentials.
+        # Messages of libraries about broken connections may contain credentials.
         loop.set_exception_handler(_ignore)
         try:
             with suppress_instrumentation():
                 task = loop.create_task(_within(self._timeout, probe, self._dependency))
-                self._cancel = lambda: _cancel_from_outside(loop, task)
-                if self._called_off:
+                self._cancel_task = lambda: _cancel_threadsafe(loop, task)
+                if self._cancelled:
                     task.cancel()
                 error_type = loop.run_until_complete(task)
         except asyncio.CancelledError:
@@ -102,14 +100,14 @@ class Check:
             loop.close()
         return CheckResult(error_type is None, error_type, monotonic() - began)
 
-    def call_off(self) -> None:
-        """End it at once, without a result; from any thread, at any time."""
-        self._called_off = True
-        self._cancel()
+    def cancel(self) -> None:
+        """End the check immediately, without a result. Thread-safe."""
+        self._cancelled = True
+        self._cancel_task()
 
 
 async def _within(seconds: float, probe: Probe, dependency: Dependency) -> str | None:
-    # Not `wait_for`, which lets a task that was cancelled take any time to close its connection.
+    # Not `wait_for`, which waits without a limit until a cancelled task has closed its connection.
     task = asyncio.ensure_future(probe(dependency, seconds))
     try:
         done, _ = await asyncio.wait({task}, timeout=seconds)
@@ -117,7 +115,7 @@ async def _within(seconds: float, probe: Probe, dependency: Dependency) -> str |
             return errors.TIMEOUT
         return errors.UNEXPECTED_ANSWER if task.cancelled() else task.result()
     except Exception as error:
-        # Its class only: its text may hold credentials.
+        # Only the type: the message may contain credentials.
         _logger.debug("trust-otel: a check of a dependency ended with %s", type(error).__qualname__)
         return errors.error_type(error)
     finally:
@@ -125,10 +123,10 @@ async def _within(seconds: float, probe: Probe, dependency: Dependency) -> str |
         await asyncio.wait({task}, timeout=_CLOSING_SECONDS)
 
 
-def _cancel_from_outside(loop: asyncio.AbstractEventLoop, task: asyncio.Task[str | None]) -> None:
+def _cancel_threadsafe(loop: asyncio.AbstractEventLoop, task: asyncio.Task[str | None]) -> None:
     try:
         loop.call_soon_threadsafe(task.cancel)
-    except RuntimeError:  # it has ended, and its loop is closed
+    except RuntimeError:  # the check has ended and its loop is closed
         return
 
 
@@ -142,10 +140,10 @@ def _ignore(_loop: asyncio.AbstractEventLoop, _context: dict[str, Any]) -> None:
 
 @cache
 def _probe(scheme: str) -> Probe | None:
-    """The probe of a scheme, `None` when its client library cannot be loaded."""
+    """The probe of a scheme, or `None` if its client library cannot be loaded."""
     try:
         module = import_module(f"trust_otel.monitors.dependencies.{_MODULES[scheme]}")
-    except Exception as error:  # a library may also refuse the version of another one
+    except Exception as error:  # also raised for incompatible versions
         _logger.warning(
             "trust-otel: %s:// dependencies cannot be checked (%s); pip install 'trust-otel[dependencies]'",
             scheme,
@@ -157,23 +155,23 @@ def _probe(scheme: str) -> Probe | None:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """An event loop that leaves no connection behind, and does not wait for the resolver, which nothing interrupts."""
+    """An event loop that closes all connections, and does not wait for name resolution, which cannot be interrupted."""
 
     def __init__(self) -> None:
         super().__init__()
         self._opened: list[asyncio.WriteTransport] = []
 
     async def create_connection(self, *args: Any, **options: Any) -> Any:
-        made = await super().create_connection(*args, **options)
-        self._opened.append(made[0])
-        return made
+        created = await super().create_connection(*args, **options)
+        self._opened.append(created[0])
+        return created
 
     async def end(self) -> None:
-        """Close what a probe left open: httpcore does so when it is cancelled during a TLS handshake."""
+        """Close open connections: httpcore leaves one if it is cancelled during a TLS handshake."""
         for transport in self._opened:
             transport.abort()
         await self.shutdown_asyncgens()
-        # A turn in which the transports close their sockets.
+        # One iteration, in which the transports close their sockets.
         await asyncio.sleep(0)
 
     async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
@@ -185,22 +183,22 @@ _resolving_lock = threading.Lock()
 
 
 def _resolve(host: Any, port: Any, **options: Any) -> Future[Any]:
-    """Ask the resolver on a thread, unless it has not answered the same question yet."""
-    # With the process: a child has none of its parent's threads.
-    question = (getpid(), host, port, *sorted(options.items()))
+    """Resolve a name on a thread. A pending resolution of the same name is shared."""
+    # With the process id: threads do not survive a fork.
+    key = (getpid(), host, port, *sorted(options.items()))
     with _resolving_lock:
-        if question not in _resolving:
-            answer = _resolving[question] = Future()
-            answer.set_running_or_notify_cancel()
+        if key not in _resolving:
+            result = _resolving[key] = Future()
+            result.set_running_or_notify_cancel()
 
-            def ask() -> None:
+            def resolve() -> None:
                 try:
-                    answer.set_result(socket.getaddrinfo(host, port, **options))
+                    result.set_result(socket.getaddrinfo(host, port, **options))
                 except Exception as error:
-                    answer.set_exception(error)
+                    result.set_exception(error)
                 finally:
                     with _resolving_lock:
-                        del _resolving[question]
+                        del _resolving[key]
 
-            threading.Thread(target=ask, name="trust-otel name resolution", daemon=True).start()
-        return _resolving[question]
+            threading.Thread(target=resolve, name="trust-otel name resolution", daemon=True).start()
+        return _resolving[key]

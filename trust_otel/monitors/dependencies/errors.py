@@ -1,4 +1,4 @@
-"""Why a check failed: a few words that each say what to look at."""
+"""Error types of failed checks, and the mapping from exceptions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NO_ROUTE: Final = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETD
 
 
 def error_type(error: BaseException) -> str:
-    """Value of `error.type` for what a client library raised; never its text, which may hold credentials."""
+    """The `error.type` of an exception of a client library, without its message, which may contain credentials."""
     causes = tuple(_causes(error))
     for kind, name in _BY_CLASS:
         if any(isinstance(cause, kind) for cause in causes):
@@ -43,7 +43,7 @@ def error_type(error: BaseException) -> str:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        # An attempt at several addresses ends in a group with an error for each.
+        # Connecting to several addresses raises a group with one error per address.
         for part in getattr(error, "exceptions", ()):
             yield from _causes(part)
         error = error.__cause__ or error.__context__

@@ -1,8 +1,7 @@
-"""No check is under way while the process forks.
+"""Cancels running checks before the process forks.
 
-A child would inherit what the thread of the check held: a connection, the lock of a half imported module, or a call of
-gRPC, whose library then crashes or hangs in the child (grpc/grpc, doc/fork_support.md). So a fork calls the checks off,
-and waits for their end.
+The child would inherit the state of the checking thread: a connection, an import lock, or a gRPC call, with which the
+gRPC library crashes or hangs in the child (grpc/grpc, doc/fork_support.md).
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from contextlib import AbstractContextManager, contextmanager
 
 from trust_otel.monitors.dependencies.checks import Check
 
-_PATIENCE_SECONDS = 1.0
-"""How long a fork waits at most; an import takes a part of it, everything else a few milliseconds."""
+_TIMEOUT_SECONDS = 1.0
+"""Maximum delay of a fork. Imports take a part of it, everything else a few milliseconds."""
 
 
 class _Gate:
-    """Lets any number of checks in, or one fork."""
+    """Readers-writer lock: any number of checks, or one fork."""
 
     def __init__(self) -> None:
         self._change = threading.Condition()
@@ -39,12 +38,12 @@ class _Gate:
                 self._change.notify_all()
 
     def before_fork(self) -> None:
-        # Held until the fork is over: in the child, no thread could give it back.
+        # Held during the fork: in the child, no other thread could release it.
         self._change.acquire()
         self._forking = True
         for check in self._running:
-            check.call_off()
-        self._change.wait_for(lambda: not self._running, _PATIENCE_SECONDS)
+            check.cancel()
+        self._change.wait_for(lambda: not self._running, _TIMEOUT_SECONDS)
 
     def after_fork_in_parent(self) -> None:
         self._forking = False
@@ -59,8 +58,8 @@ class _Gate:
 _gate = _Gate()
 
 
-def excluded(check: Check) -> AbstractContextManager[None]:
-    """Keep the process from forking until the check has ended; a fork calls it off."""
+def registered(check: Check) -> AbstractContextManager[None]:
+    """Register a running check. A fork cancels it and waits until it has ended."""
     return _gate.check(check)
 
 

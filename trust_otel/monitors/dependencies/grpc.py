@@ -1,6 +1,6 @@
-"""Probes of gRPC servers, by the health checking protocol: grpc.health.v1.Health/Check.
+"""Probe of gRPC servers with the health checking protocol (grpc.health.v1.Health/Check).
 
-A server without that service answers UNIMPLEMENTED: it is up, since it answered.
+A server without that service responds with UNIMPLEMENTED and counts as up.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from trust_otel.monitors.dependencies import errors, tls
 from trust_otel.setting_lists import Dependency
 
-# Not the connections of the service's own channels to the same server.
+# Do not share connections with the channels of the service.
 _OPTIONS: Final = (("grpc.use_local_subchannel_pool", 1),)
 
 _CHECK: Final = "/grpc.health.v1.Health/Check"
@@ -28,7 +28,7 @@ _BY_CODE: Final = {
     grpc.StatusCode.PERMISSION_DENIED: errors.AUTHENTICATION,
     grpc.StatusCode.NOT_FOUND: errors.NOT_SERVING,
 }
-# gRPC tells only in its text why a server is UNAVAILABLE. The first that matches counts.
+# The reason for UNAVAILABLE is only in the message. The first match counts.
 _BY_TEXT: Final = (
     ("DNS resolution failed", errors.NAME_RESOLUTION),
     ("errors resolving", errors.NAME_RESOLUTION),
@@ -41,17 +41,17 @@ _BY_TEXT: Final = (
 
 
 async def probe(dependency: Dependency, seconds: float) -> str | None:
-    """Ask for the health of the service in the URL's path, or of the server."""
+    """Check the health of the service in the path of the URL, or of the whole server."""
     parts = urlsplit(dependency.url)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    # Not `grpc.aio`: it has one poller for all event loops of a process, and gets in the way of the service's.
+    # Not `grpc.aio`: its poller is shared by all event loops of the process, including that of the service.
     channel = _channel(parts)
     try:
         request = HealthCheckRequest(service=unquote(parts.path.lstrip("/")))
-        ask = channel.unary_unary(_CHECK, HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString)
-        call = ask.future(request, timeout=seconds)
-        call.add_done_callback(lambda _call: _set_from_outside(loop, ended))
+        method = channel.unary_unary(_CHECK, HealthCheckRequest.SerializeToString, HealthCheckResponse.FromString)
+        call = method.future(request, timeout=seconds)
+        call.add_done_callback(lambda _call: _set_threadsafe(loop, ended))
         try:
             await ended.wait()
         finally:
@@ -65,21 +65,21 @@ def _channel(parts: SplitResult) -> grpc.Channel:
     target = parts.netloc.rpartition("@")[2]
     if parts.scheme == "grpc":
         return grpc.insecure_channel(target, _OPTIONS)
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(_authorities()), _OPTIONS)
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(_ca_certificates()), _OPTIONS)
 
 
-def _authorities() -> bytes | None:
-    """The system's certificate authorities, unless gRPC's own variable names others."""
-    path = tls.authorities()
+def _ca_certificates() -> bytes | None:
+    """The CA certificates of the system, unless gRPC's own variable sets others."""
+    path = tls.ca_file()
     if path is None or "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH" in environ:
         return None
     return Path(path).read_bytes()
 
 
-def _set_from_outside(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+def _set_threadsafe(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     try:
         loop.call_soon_threadsafe(event.set)
-    except RuntimeError:  # the check has ended without it, and its loop is closed
+    except RuntimeError:  # the check has ended and its loop is closed
         return
 
 
@@ -88,7 +88,7 @@ def _error_type(call: grpc._CallFuture[HealthCheckResponse]) -> str | None:
     if code == grpc.StatusCode.OK:
         return None if call.result().status == HealthCheckResponse.SERVING else errors.NOT_SERVING
     if code == grpc.StatusCode.UNIMPLEMENTED:
-        # gRPC also calls an HTTP 404 so, which then comes from something else that speaks HTTP/2.
+        # gRPC also maps HTTP 404 of other HTTP/2 servers to UNIMPLEMENTED.
         return errors.UNEXPECTED_ANSWER if "http2 header" in text else None
     if code == grpc.StatusCode.UNAVAILABLE:
         return next((name for part, name in _BY_TEXT if part in text), errors.UNEXPECTED_ANSWER)

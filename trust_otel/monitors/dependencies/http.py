@@ -1,4 +1,4 @@
-"""Probes over HTTP: a GET whose answer has a good status. Redirects count as answers, and bodies are not read."""
+"""Probe over HTTP: a GET request. Redirects are not followed, and bodies are not read."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from trust_otel.monitors.dependencies import errors, tls
 from trust_otel.setting_lists import VAULT_HEALTH, Dependency
 
 _VAULT_UP: Final = frozenset((429, 472, 473))
-"""Standby, disaster recovery secondary, performance standby: nodes that do their part."""
+"""Standby, disaster recovery secondary, performance standby."""
 
 
 async def probe(dependency: Dependency, _seconds: float) -> str | None:
-    """Send a GET; up is 2xx and 3xx, and for Vault what its nodes say when they do their part."""
+    """Send a GET. Up means 2xx or 3xx, and for Vault also the statuses of healthy standby nodes."""
     parts = urlsplit(dependency.url)
     context = tls.context("http") if parts.scheme == "https" else None
     async with (
@@ -35,14 +35,14 @@ def _error_type(dependency_type: str, status: int, *, json: bool) -> str | None:
     if dependency_type == "vault":
         if status in _VAULT_UP:
             return None
-        # Vault, /sys/health; a gateway before it answers 501 and 503 too, but not in JSON.
+        # Vault, /sys/health. A gateway in front of it may return 501 and 503 as well, but not as JSON.
         if json and status in (501, 503):
             return errors.UNINITIALIZED if status == 501 else errors.SEALED
     return str(status)
 
 
 def _target(parts: SplitResult, dependency_type: str) -> str:
-    """The URL without credentials; of a Vault without a path, the path that tells its health."""
+    """The URL without credentials; for Vault without a path, with the path of the health endpoint."""
     path = parts.path
     if dependency_type == "vault" and path in ("", "/"):
         path = VAULT_HEALTH
@@ -58,7 +58,7 @@ def _headers(parts: SplitResult) -> dict[bytes | str, bytes | str]:
 
 
 def _proxy(parts: SplitResult) -> httpcore.Proxy | None:
-    """The proxy that the environment names for this URL: the way that the service's own requests take."""
+    """The proxy from the environment, as for the requests of the service itself."""
     if proxy_bypass(parts.hostname or ""):
         return None
     proxies = getproxies()

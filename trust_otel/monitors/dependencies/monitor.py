@@ -1,4 +1,4 @@
-"""One dependency, watched."""
+"""Periodic checks of one dependency."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from trust_otel.setting_lists import Dependency
 
 _logger = logging.getLogger(__name__)
 
-_SETTLING_SECONDS = 2.0
-"""How long the first check waits at least: loading a client library must not slow down the start of the service."""
+_INITIAL_DELAY_SECONDS = 2.0
+"""Minimum delay of the first check: loading a client library must not slow down the start of the service."""
 
 
 class Monitor:
-    """Checks a dependency again and again, and records and logs what comes of it.
+    """Checks a dependency periodically, records the results, and logs changes.
 
     Args:
-        dependency: What to check.
-        interval: Seconds from the end of a check to the next one.
-        timeout: Seconds after which a check has failed.
-        recorder: Where the checks are recorded.
+        dependency: The dependency.
+        interval: Seconds between the end of a check and the start of the next one.
+        timeout: Timeout of a check in seconds.
+        recorder: Records the results.
     """
 
     def __init__(self, dependency: Dependency, interval: float, timeout: float, recorder: Recorder) -> None:
         self._dependency = dependency
         self._timeout = timeout
         self._recorder = recorder
-        self._settled = False
+        self._delayed = False
         self._stopped = threading.Event()
         self._check: Check | None = None
         self._error_type: str | None = None
@@ -45,33 +45,33 @@ class Monitor:
         return self._dependency.name
 
     def start(self) -> None:
-        """Begin."""
+        """Start the checks."""
         self._periodic.start()
 
-    def call_off(self) -> None:
-        """Tell the check under way to end, and begin no other."""
+    def cancel(self) -> None:
+        """Cancel the running check and start no other."""
         self._stopped.set()
         if self._check is not None:
-            self._check.call_off()
+            self._check.cancel()
 
     def stop(self) -> None:
-        """End; returns when the check under way has ended."""
-        self.call_off()
+        """Stop the checks and wait until the running one has ended."""
+        self.cancel()
         self._periodic.stop()
 
     def _run(self) -> None:
-        if not self._settled:
-            self._stopped.wait(uniform(_SETTLING_SECONDS, 2 * _SETTLING_SECONDS))  # noqa: S311 - no secret
-            self._settled = True
+        if not self._delayed:
+            self._stopped.wait(uniform(_INITIAL_DELAY_SECONDS, 2 * _INITIAL_DELAY_SECONDS))  # noqa: S311 - no secret
+            self._delayed = True
         began, done = monotonic(), False
-        # A fork calls a check off, which then begins again; the time that it may take goes on.
+        # A fork cancels the check, which then starts again within the same timeout.
         while not done and not self._stopped.is_set():
             check = self._check = Check(self._dependency, self._timeout - (monotonic() - began))
-            with fork_guard.excluded(check):
-                done = self._checked(check)
+            with fork_guard.registered(check):
+                done = self._complete(check)
         self._check = None
 
-    def _checked(self, check: Check) -> bool:
+    def _complete(self, check: Check) -> bool:
         if self._stopped.is_set():
             return False
         result = check.run()

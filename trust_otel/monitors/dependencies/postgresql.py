@@ -1,4 +1,4 @@
-"""Probes of PostgreSQL: a new connection and `SELECT 1`."""
+"""Probe of PostgreSQL: a new connection and `SELECT 1`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from psycopg.pq.abc import PGconn
 from trust_otel.monitors.dependencies import errors
 from trust_otel.setting_lists import Dependency
 
-# libpq gives no SQLSTATE for a failure to connect. The first that matches counts.
+# libpq has no SQLSTATE for connection failures. The first match counts.
 _BY_TEXT: Final = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
@@ -33,7 +33,7 @@ _BY_TEXT: Final = tuple(
 
 
 async def probe(dependency: Dependency, _seconds: float) -> str | None:
-    """Connect, ask, and leave no connection behind."""
+    """Connect, run the query and close the connection."""
     try:
         connection = await AsyncConnection.connect(dependency.url, application_name="trust-otel-probe")
     except ConnectionTimeout:
@@ -47,9 +47,9 @@ async def probe(dependency: Dependency, _seconds: float) -> str | None:
 
 
 async def _answers(pgconn: PGconn) -> bool:
-    # Not by a cursor: when that is cancelled, psycopg waits seconds for a server that does not answer.
+    # Not with a cursor: if it is cancelled, psycopg waits seconds for a server that does not respond.
     pgconn.send_query(b"SELECT 1")
-    # Nothing is left to write after the first flush: so short a query fits any socket's buffer.
+    # One flush is enough: the query fits into the socket buffer.
     pgconn.flush()
     while pgconn.is_busy():
         await _readable(pgconn.socket)

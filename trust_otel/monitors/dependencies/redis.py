@@ -1,7 +1,6 @@
-"""Probes of Redis, and of what speaks its protocol: `PING`, after `AUTH` and `SELECT` where the URL says so.
+"""Probe of Redis and compatible servers: `PING`, after `AUTH` and `SELECT` if the URL contains them.
 
-Source: Redis serialization protocol specification, RESP2. Spoken here, because loading redis-py takes a third of a
-second of the service's processor time.
+Implements the Redis serialization protocol (RESP2), because importing redis-py takes a third of a second of CPU time.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from trust_otel.monitors.dependencies import errors, tls
 from trust_otel.setting_lists import Dependency
 
 _PORT: Final = 6379
-_LONGEST_LINE: Final = 4096
+_MAX_LINE: Final = 4096
 
 _BY_CODE: Final = {
     b"-NOAUTH": errors.AUTHENTICATION,
@@ -29,12 +28,10 @@ _BY_CODE: Final = {
 
 
 async def probe(dependency: Dependency, _seconds: float) -> str | None:
-    """Connect, ask, and leave no connection behind."""
+    """Connect, send the commands and close the connection."""
     parts = urlsplit(dependency.url)
     context = tls.context("redis") if parts.scheme == "rediss" else None
-    reader, writer = await asyncio.open_connection(
-        parts.hostname, parts.port or _PORT, ssl=context, limit=_LONGEST_LINE
-    )
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or _PORT, ssl=context, limit=_MAX_LINE)
     try:
         for command, expected in _commands(parts):
             writer.write(_encoded(command))

@@ -1,4 +1,4 @@
-"""Which certificate authorities a probe trusts: those of the system, or of SSL_CERT_FILE and SSL_CERT_DIR."""
+"""TLS contexts of the probes: trust the CA certificates of the system, or of SSL_CERT_FILE and SSL_CERT_DIR."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from functools import lru_cache
 
 
 def context(protocol: str) -> ssl.SSLContext:
-    """The context for connections of one protocol; made anew when the file of the authorities was replaced."""
-    path = authorities()
+    """The context for a protocol. Created again if the CA file has changed."""
+    path = ca_file()
     return _context(protocol, path, None if path is None else os.stat(path).st_mtime_ns)
 
 
-def authorities() -> str | None:
-    """The file of the authorities, `None` where the system has but a directory."""
+def ca_file() -> str | None:
+    """The CA file, or `None` if the system has only a directory."""
     return ssl.get_default_verify_paths().cafile
 
 
 @lru_cache(maxsize=4)
-def _context(_protocol: str, _path: str | None, _changed: int | None) -> ssl.SSLContext:
-    # Clients set a context's ALPN, so that protocols cannot share one.
+def _context(_protocol: str, _path: str | None, _mtime: int | None) -> ssl.SSLContext:
+    # Clients set the ALPN of a context, so protocols cannot share one.
     return ssl.create_default_context()

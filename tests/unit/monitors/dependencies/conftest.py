@@ -1,4 +1,4 @@
-"""Servers of every kind of behaviour on loopback, and proof that no check leaves anything behind."""
+"""Servers on loopback with all kinds of behaviour, and a check that no thread and no socket is left."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Behaviour = Callable[[socket.socket], None]
 
 
 class Server:
-    """Does the same with every connection, each on a thread."""
+    """Handles every connection in the same way, each on a thread."""
 
     def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self._behaviour = behaviour
@@ -75,19 +75,19 @@ class Server:
 
 
 def hang(connection: socket.socket) -> None:
-    """Take everything, answer nothing."""
+    """Read everything and send nothing."""
     while connection.recv(65536):
         pass
 
 
 def reset(connection: socket.socket) -> None:
-    """Break the connection off once something was asked."""
+    """Reset the connection after the first byte."""
     connection.recv(1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def drip(connection: socket.socket) -> None:
-    """Send an endless answer, a byte at a time."""
+    """Send an endless response, one byte at a time."""
     connection.recv(65536)
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     while True:
@@ -96,7 +96,7 @@ def drip(connection: socket.socket) -> None:
 
 
 def say(text: bytes) -> Behaviour:
-    """Send this, whatever was asked, and wait for the other side to close."""
+    """Send a fixed response, and wait for the peer to close."""
 
     def behave(connection: socket.socket) -> None:
         connection.recv(65536)
@@ -124,7 +124,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port that refuses: bound, so that nobody else gets it, and not listening."""
+    """A port that refuses connections: bound, but not listening."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
@@ -141,8 +141,8 @@ def _sockets() -> set[int]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """After each test there are the threads and sockets that were there before it."""
+def no_leaks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Check that a test leaves no threads and sockets."""
     monkeypatch.delenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
@@ -158,7 +158,7 @@ def nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @dataclass
 class Authority:
-    """A certificate authority, and a certificate for a name."""
+    """A certificate authority that issues server certificates."""
 
     folder: Path
     key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
@@ -191,7 +191,7 @@ class Authority:
         return private, certificate.public_bytes(serialization.Encoding.PEM)
 
     def context(self, *names: x509.GeneralName) -> ssl.SSLContext:
-        """What a server with such a certificate needs."""
+        """A server context with a new certificate."""
         file = self.folder / "server.pem"
         file.write_bytes(b"".join(self.issue(*names)))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,4 +1,4 @@
-"""Probes of real gRPC servers, by the health checking protocol."""
+"""Probe of gRPC servers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Refusing(health_pb2_grpc.HealthServicer):
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts a server with this health service, or none; gives its port."""
+    """Starts a server, optionally with a health service, and returns its port."""
     made: list[tuple[grpc.Server, ThreadPoolExecutor]] = []
 
     def start(servicer: Any = None, credentials: grpc.ServerCredentials | None = None) -> int:
@@ -55,23 +55,23 @@ def servicer(status: int = health_pb2.HealthCheckResponse.SERVING, service: str 
     return made
 
 
-def test_a_server_that_serves_is_up(start: Start) -> None:
+def test_serving_server_is_up(start: Start) -> None:
     assert checked(f"peer=grpc://127.0.0.1:{start(servicer())}").up
 
 
-def test_the_path_names_the_service_that_is_asked_for(start: Start) -> None:
+def test_path_is_the_checked_service(start: Start) -> None:
     port = start(servicer(service="trust.v1.Signatures"))
     assert checked(f"peer=grpc://127.0.0.1:{port}/trust.v1.Signatures").up
     assert checked(f"peer=grpc://127.0.0.1:{port}/trust.v1.Other").error_type == "not_serving"
 
 
-def test_a_server_that_does_not_serve_is_down(start: Start) -> None:
+def test_server_that_is_not_serving_is_down(start: Start) -> None:
     port = start(servicer(health_pb2.HealthCheckResponse.NOT_SERVING))
     result = checked(f"peer=grpc://127.0.0.1:{port}")
     assert (result.up, result.error_type) == (False, "not_serving")
 
 
-def test_a_server_without_a_health_service_is_up_since_it_answered(start: Start) -> None:
+def test_server_without_a_health_service_is_up(start: Start) -> None:
     assert checked(f"peer=grpc://127.0.0.1:{start()}").up
 
 
@@ -83,7 +83,7 @@ def test_a_server_without_a_health_service_is_up_since_it_answered(start: Start)
         (grpc.StatusCode.INTERNAL, "unexpected_answer"),
     ],
 )
-def test_a_refusal_is_down(start: Start, code: grpc.StatusCode, error_type: str) -> None:
+def test_error_status_is_down(start: Start, code: grpc.StatusCode, error_type: str) -> None:
     assert checked(f"peer=grpc://127.0.0.1:{start(Refusing(code))}").error_type == error_type
 
 
@@ -97,37 +97,37 @@ def test_tls_is_verified(start: Start, authority: Authority, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("scheme", ["grpc", "grpcs"])
-def test_a_server_that_never_answers_times_out(serve: Serve, scheme: str) -> None:
+def test_timeout(serve: Serve, scheme: str) -> None:
     result = checked(f"peer={scheme}://127.0.0.1:{serve(hang).port}", 0.3)
     assert (result.error_type, 0.3 <= result.seconds < 1) == ("timeout", True)
 
 
 @pytest.mark.parametrize("behaviour", [reset, say(b"HTTP/1.1 400 Bad Request\r\n\r\n")])
-def test_what_is_no_grpc_is_unexpected(serve: Serve, behaviour: object) -> None:
+def test_other_protocol(serve: Serve, behaviour: object) -> None:
     assert checked(f"peer=grpc://127.0.0.1:{serve(behaviour).port}", 2).error_type == "unexpected_answer"
 
 
-def test_http2_without_grpc_is_unexpected(serve: Serve) -> None:
+def test_http2_without_grpc(serve: Serve) -> None:
     # SETTINGS, its acknowledgement, and on stream 1 the headers `:status: 404` (HPACK, static entry 13), end of stream.
     settings, acknowledgement = b"\0\0\0\x04\0\0\0\0\0", b"\0\0\0\x04\x01\0\0\0\0"
     not_found = b"\0\0\x01\x01\x05\0\0\0\x01\x8d"
 
     def behave(connection: Any) -> None:
         connection.sendall(settings)
-        heard = b""
-        while b"grpc.health.v1" not in heard:
-            heard += connection.recv(65536)
+        received = b""
+        while b"grpc.health.v1" not in received:
+            received += connection.recv(65536)
         connection.sendall(acknowledgement + not_found)
         hang(connection)
 
     assert checked(f"peer=grpc://127.0.0.1:{serve(behave).port}", 2).error_type == "unexpected_answer"
 
 
-def test_a_port_without_a_server_refuses(closed_port: int) -> None:
+def test_connection_refused(closed_port: int) -> None:
     assert checked(f"peer=grpc://127.0.0.1:{closed_port}").error_type == "connection_refused"
 
 
-def test_a_check_is_no_call_of_the_service(start: Start, recording: Recording) -> None:
+def test_checks_are_not_instrumented(start: Start, recording: Recording) -> None:
     port = start(servicer())
     instrumentor = GrpcInstrumentor()
     instrumentor.instrument(metrics=recording.metrics)

@@ -1,4 +1,4 @@
-"""Probes over HTTP: which answers are good, for Vault too, and what a bad server can do to a check."""
+"""Probe over HTTP: statuses, Vault, and misbehaving servers."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from tests.unit.monitors.dependencies.conftest import (
 
 
 class Web:
-    """An HTTP server, and what it was asked."""
+    """An HTTP server, and the paths requested from it."""
 
     def __init__(self) -> None:
         web = self
         self.status = 200
         self.body = b"{}"
         self.headers: dict[str, str] = {}
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.authorization: str | None = None
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                web.asked.append(self.path)
+                web.requested.append(self.path)
                 web.authorization = self.headers.get("authorization")
                 self.send_response(web.status)
                 for name, value in web.headers.items():
@@ -76,21 +76,21 @@ def web() -> Iterator[Web]:
 
 
 @pytest.mark.parametrize("status", [200, 204, 304, 399])
-def test_a_success_or_a_redirect_is_up(web: Web, status: int) -> None:
+def test_success_and_redirect_are_up(web: Web, status: int) -> None:
     web.status = status
     result = checked(f"ca=http://{web.address}/health")
     assert (result.up, result.error_type) == (True, None)
     assert 0 < result.seconds < 5
 
 
-def test_a_redirect_is_not_followed(web: Web) -> None:
+def test_redirect_is_not_followed(web: Web) -> None:
     web.status, web.headers = 302, {"Location": f"http://{web.address}/elsewhere"}
     assert checked(f"ca=http://{web.address}/health").up
-    assert web.asked == ["/health"]
+    assert web.requested == ["/health"]
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503, 599])
-def test_any_other_status_is_down_and_is_its_error_type(web: Web, status: int) -> None:
+def test_other_status_is_down(web: Web, status: int) -> None:
     web.status = status
     result = checked(f"pki=http://{web.address}/health")
     assert (result.up, result.error_type) == (False, str(status))
@@ -110,33 +110,29 @@ def test_any_other_status_is_down_and_is_its_error_type(web: Web, status: int) -
         (530, {"initialized": True, "sealed": True, "removed_from_cluster": True}, "530"),
     ],
 )
-def test_a_vault_is_judged_by_its_own_status_codes(
-    web: Web, status: int, state: dict[str, object], error_type: str | None
-) -> None:
+def test_vault_statuses(web: Web, status: int, state: dict[str, object], error_type: str | None) -> None:
     web.status, web.body, web.headers = status, json.dumps(state).encode(), {"Content-Type": "application/json"}
     result = checked(f"vault=http://{web.address}/v1/sys/health")
     assert (result.up, result.error_type) == (error_type is None, error_type)
 
 
-def test_a_gateway_without_a_vault_behind_it_is_not_a_sealed_vault(web: Web) -> None:
+def test_gateway_error_is_not_a_sealed_vault(web: Web) -> None:
     web.status, web.body, web.headers = 503, b"<h1>503</h1>", {"Content-Type": "text/html"}
     assert checked(f"vault=http://{web.address}/v1/sys/health").error_type == "503"
 
 
 @pytest.mark.parametrize("path", ["", "/"])
-def test_a_vault_without_a_path_is_asked_for_its_health(web: Web, path: str) -> None:
+def test_default_path_of_vault(web: Web, path: str) -> None:
     checked(f"vault=http://{web.address}{path}")
-    assert web.asked == ["/v1/sys/health"]
+    assert web.requested == ["/v1/sys/health"]
 
 
-def test_the_query_stays_as_it_is_written(web: Web) -> None:
+def test_query_is_unchanged(web: Web) -> None:
     checked(f"vault=http://{web.address}/v1/sys/health?standbyok=true&sealedcode=299&x=%2C")
-    assert web.asked == ["/v1/sys/health?standbyok=true&sealedcode=299&x=%2C"]
+    assert web.requested == ["/v1/sys/health?standbyok=true&sealedcode=299&x=%2C"]
 
 
-def test_credentials_are_sent_as_basic_authentication_and_never_logged(
-    web: Web, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_credentials_are_sent_and_not_logged(web: Web, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     assert checked(f"ca=http://user:se%2Fcret@{web.address}/").up
     encoded = b64encode(b"user:se/cret").decode()
@@ -144,26 +140,26 @@ def test_credentials_are_sent_as_basic_authentication_and_never_logged(
     assert not any(secret in caplog.text for secret in ("se/cret", "se%2Fcret", encoded))
 
 
-def test_a_large_body_is_not_read(web: Web) -> None:
+def test_large_body_is_not_read(web: Web) -> None:
     web.body = bytes(10_000_000)
     assert checked(f"ca=http://{web.address}/").seconds < 1
     assert web.refused_body.wait(5)
 
 
-def test_an_endless_answer_ends_at_the_timeout(serve: Serve) -> None:
+def test_endless_response_times_out(serve: Serve) -> None:
     result = checked(f"ca=http://127.0.0.1:{serve(drip).port}/", 0.3)
     assert result.error_type == "timeout"
     assert 0.3 <= result.seconds < 1
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_server_that_never_answers_times_out_in_each_phase(serve: Serve, scheme: str, authority: Authority) -> None:
+def test_timeout(serve: Serve, scheme: str, authority: Authority) -> None:
     result = checked(f"ca={scheme}://127.0.0.1:{serve(hang).port}/", 0.3)
     assert result.error_type == "timeout"
     assert 0.3 <= result.seconds < 1
 
 
-def test_a_server_that_never_answers_after_the_tls_handshake_times_out(serve: Serve, authority: Authority) -> None:
+def test_timeout_after_the_tls_handshake(serve: Serve, authority: Authority) -> None:
     server = serve(hang, tls=authority.context(LOOPBACK))
     assert checked(f"ca=https://127.0.0.1:{server.port}/", 0.3).error_type == "timeout"
 
@@ -171,15 +167,15 @@ def test_a_server_that_never_answers_after_the_tls_handshake_times_out(serve: Se
 @pytest.mark.parametrize(
     "behaviour", [reset, say(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), say(b"HTTP/1.1 two hundred\r\n\r\n")]
 )
-def test_what_is_no_answer_in_http_is_unexpected(serve: Serve, behaviour: object) -> None:
+def test_other_protocol(serve: Serve, behaviour: object) -> None:
     assert checked(f"ca=http://127.0.0.1:{serve(behaviour).port}/").error_type == "unexpected_answer"
 
 
-def test_a_port_without_a_server_refuses(closed_port: int) -> None:
+def test_connection_refused(closed_port: int) -> None:
     assert checked(f"ca=http://127.0.0.1:{closed_port}/").error_type == "connection_refused"
 
 
-def test_a_name_that_does_not_resolve_is_named_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*args: object, **options: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 
@@ -187,11 +183,11 @@ def test_a_name_that_does_not_resolve_is_named_so(monkeypatch: pytest.MonkeyPatc
     assert checked("ca=http://vault.test/").error_type == "name_resolution"
 
 
-def test_a_resolver_that_hangs_is_a_timeout_and_is_not_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    answering, asked = threading.Event(), []
+def test_hanging_name_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    answering, requested = threading.Event(), []
 
     def slow(host: bytes, *args: object, **options: object) -> list[object]:
-        asked.append(host)
+        requested.append(host)
         answering.wait()
         return []
 
@@ -199,17 +195,17 @@ def test_a_resolver_that_hangs_is_a_timeout_and_is_not_asked_again(monkeypatch: 
     results = [checked("ca=http://vault.test/", 0.1) for _ in range(3)]
     answering.set()
     assert [(result.error_type, result.seconds < 0.5) for result in results] == [("timeout", True)] * 3
-    assert asked == [b"vault.test"]
+    assert requested == [b"vault.test"]
 
 
-def test_a_trusted_certificate_is_up(serve: Serve, authority: Authority) -> None:
+def test_trusted_certificate(serve: Serve, authority: Authority) -> None:
     server = serve(say(b"HTTP/1.1 200 OK\r\n\r\n"), tls=authority.context(LOOPBACK))
     assert checked(f"ca=https://127.0.0.1:{server.port}/").up
 
 
 @pytest.mark.parametrize("name", [LOOPBACK, ELSEWHERE])
-def test_an_unknown_authority_or_a_wrong_name_is_a_failure_of_tls(
-    serve: Serve, authority: Authority, name: GeneralName, monkeypatch: pytest.MonkeyPatch
+def test_untrusted_certificate_and_wrong_name(
+    serve: Serve, authority: Authority, name: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(say(b"HTTP/1.1 200 OK\r\n\r\n"), tls=authority.context(name))
     if name is LOOPBACK:
@@ -217,26 +213,24 @@ def test_an_unknown_authority_or_a_wrong_name_is_a_failure_of_tls(
     assert checked(f"ca=https://127.0.0.1:{server.port}/").error_type == "tls"
 
 
-def test_plain_http_on_the_other_side_is_a_failure_of_tls(web: Web) -> None:
+def test_plain_http_server(web: Web) -> None:
     assert checked(f"ca=https://{web.address}/").error_type == "tls"
 
 
-def test_a_renewed_authority_is_noticed(serve: Serve, authority: Authority, tmp_path: Path) -> None:
+def test_changed_ca_file_is_read_again(serve: Serve, authority: Authority, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     other = Authority(tmp_path / "other")
     server = serve(say(b"HTTP/1.1 200 OK\r\n\r\n"), tls=other.context(LOOPBACK))
     assert checked(f"ca=https://127.0.0.1:{server.port}/").error_type == "tls"
-    time.sleep(0.01)  # the file's time of change differs
+    time.sleep(0.01)  # so that the modification time differs
     authority.file.write_bytes(other.file.read_bytes())
     assert checked(f"ca=https://127.0.0.1:{server.port}/").up
 
 
-def test_the_proxy_of_the_environment_is_used_unless_it_is_excepted(
-    web: Web, closed_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_proxy_of_the_environment(web: Web, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", f"http://{web.address}")
     url = f"http://127.0.0.1:{closed_port}/health"
     assert checked(f"ca={url}").up
-    assert web.asked == [url]
+    assert web.requested == [url]
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     assert checked(f"ca={url}").error_type == "connection_refused"

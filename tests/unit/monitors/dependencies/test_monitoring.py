@@ -1,4 +1,4 @@
-"""The background checks: what they record, that none holds up another, and that all of them end."""
+"""Background checks: recorded results, independence of each other, and shutdown."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ PONG = b"+PONG\r\n"
 UP = "trust.dependency.up"
 DURATION = "trust.dependency.check.duration"
 
-Watch = Callable[..., None]
+Start = Callable[..., None]
 
 
 @pytest.fixture
-def watch(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
-    """Starts to check these dependencies without delay and often."""
+def start_checks(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts to check dependencies, without delay and with a short interval."""
     instrumentor = DependencyInstrumentor()
-    monkeypatch.setattr(monitor, "_SETTLING_SECONDS", 0.0)
+    monkeypatch.setattr(monitor, "_INITIAL_DELAY_SECONDS", 0.0)
 
     def start(entries: str, timeout: float = 5, interval: float = 0.02) -> None:
         monkeypatch.setenv("TRUST_OTEL_DEPENDENCIES", entries)
@@ -45,10 +45,10 @@ def watch(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wat
     instrumentor.uninstrument()
 
 
-def eventually(true: Callable[[], Any], seconds: float = 10) -> None:
+def eventually(condition: Callable[[], Any], seconds: float = 10) -> None:
     deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "did not come true in time"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.01)
 
 
@@ -56,12 +56,12 @@ def up(recording: Recording) -> dict[str, float]:
     return {labels["trust.dependency.name"]: point.value for labels, point in recording.series(UP)}
 
 
-def test_a_dependency_goes_down_and_comes_back(
-    serve: Serve, watch: Watch, recording: Recording, caplog: pytest.LogCaptureFixture
+def test_dependency_goes_down_and_up_again(
+    serve: Serve, start_checks: Start, recording: Recording, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "trust_otel")
     server = serve(ANSWER)
-    watch(f"ca:pki=http://user:secret@127.0.0.1:{server.port}/")
+    start_checks(f"ca:pki=http://user:secret@127.0.0.1:{server.port}/")
     eventually(lambda: up(recording) == {"ca": 1})
     assert recording.labels(UP) == [{"trust.dependency.name": "ca", "trust.dependency.type": "pki"}]
     server.close()
@@ -77,18 +77,16 @@ def test_a_dependency_goes_down_and_comes_back(
     assert recording.dropped() == {}
 
 
-def test_a_dependency_that_hangs_holds_up_no_other_and_is_asked_once_at_a_time(
-    serve: Serve, watch: Watch, recording: Recording
-) -> None:
+def test_hanging_dependency_does_not_block_others(serve: Serve, start_checks: Start, recording: Recording) -> None:
     hanging, answering = serve(hang), serve(ANSWER)
-    watch(f"bad=http://127.0.0.1:{hanging.port}/,good=http://127.0.0.1:{answering.port}/", timeout=30)
+    start_checks(f"bad=http://127.0.0.1:{hanging.port}/,good=http://127.0.0.1:{answering.port}/", timeout=30)
     eventually(lambda: answering.connections > 20)
     assert hanging.connections == 1
     assert up(recording) == {"good": 1}
 
 
-def test_every_check_that_hangs_is_recorded_as_a_timeout(serve: Serve, watch: Watch, recording: Recording) -> None:
-    watch(f"bad=http://127.0.0.1:{serve(hang).port}/", timeout=0.1)
+def test_hanging_checks_are_recorded_as_timeouts(serve: Serve, start_checks: Start, recording: Recording) -> None:
+    start_checks(f"bad=http://127.0.0.1:{serve(hang).port}/", timeout=0.1)
     eventually(lambda: recording.value(DURATION, {"error.type": "timeout"}) >= 3)
     assert up(recording) == {"bad": 0}
     ((_, durations),) = recording.series(DURATION)
@@ -97,11 +95,11 @@ def test_every_check_that_hangs_is_recorded_as_a_timeout(serve: Serve, watch: Wa
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "postgresql", "redis", "rediss", "grpc", "grpcs"])
-def test_stopping_ends_the_check_under_way_and_removes_the_series(
-    serve: Serve, watch: Watch, recording: Recording, scheme: str
+def test_uninstrument_cancels_checks_and_removes_series(
+    serve: Serve, start_checks: Start, recording: Recording, scheme: str
 ) -> None:
     hanging, answering = serve(hang), serve(ANSWER)
-    watch(f"bad={scheme}://127.0.0.1:{hanging.port},good=http://127.0.0.1:{answering.port}", timeout=60)
+    start_checks(f"bad={scheme}://127.0.0.1:{hanging.port},good=http://127.0.0.1:{answering.port}", timeout=60)
     assert hanging.connected.wait(10)
     eventually(lambda: up(recording) == {"good": 1})
     began = time.monotonic()
@@ -112,14 +110,14 @@ def test_stopping_ends_the_check_under_way_and_removes_the_series(
     assert recording.value(DURATION, {"trust.dependency.name": "bad"}) == 0
 
 
-def test_no_thread_is_named_after_an_address(serve: Serve, watch: Watch) -> None:
+def test_thread_names_contain_no_address(serve: Serve, start_checks: Start) -> None:
     server = serve(hang)
-    watch(f"ca=http://user:secret@127.0.0.1:{server.port}/")
+    start_checks(f"ca=http://user:secret@127.0.0.1:{server.port}/")
     assert server.connected.wait(10)
     assert "trust-otel dependency ca" in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_client_library_that_is_missing_is_said_once(
+def test_missing_client_library_is_logged_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delitem(sys.modules, "trust_otel.monitors.dependencies.http", raising=False)
@@ -135,7 +133,7 @@ def test_a_client_library_that_is_missing_is_said_once(
     assert "secret" not in record.getMessage()
 
 
-def test_only_what_is_named_is_imported(serve: Serve) -> None:
+def test_only_required_client_libraries_are_imported(serve: Serve) -> None:
     program = """
 import sys
 from trust_otel.monitors.dependencies import check
@@ -152,12 +150,12 @@ import os, time
 import psutil
 from trust_otel.monitors.dependencies import DependencyInstrumentor, monitor
 
-monitor._SETTLING_SECONDS = 0.0
+monitor._INITIAL_DELAY_SECONDS = 0.0
 
 def wait_for_connections(number):
     deadline = time.monotonic() + 30
     while len(psutil.Process().net_connections()) < number:
-        assert time.monotonic() < deadline, "the checks did not begin"
+        assert time.monotonic() < deadline, "the checks did not start"
         time.sleep(0.01)
 
 DependencyInstrumentor().instrument()
@@ -166,7 +164,7 @@ wait_for_connections(4)
 
 
 def run(program: str, serve: Serve, **variables: str) -> tuple[str, list[Server]]:
-    """What a program prints that has four checks under way, and the servers that these ask."""
+    """Run a program with four checks in progress. Returns its output, and the checked servers."""
     servers = {scheme: serve(hang) for scheme in ("http", "postgresql", "redis", "grpc")}
     entries = ",".join(f"{scheme}={scheme}://127.0.0.1:{server.port}" for scheme, server in servers.items())
     settings = {"TRUST_OTEL_DEPENDENCIES": entries, "TRUST_OTEL_DEPENDENCY_TIMEOUT": "50"}
@@ -182,12 +180,12 @@ def run(program: str, serve: Serve, **variables: str) -> tuple[str, list[Server]
     return ended.stdout, list(servers.values())
 
 
-def test_a_process_ends_at_once_with_checks_under_way(serve: Serve) -> None:
+def test_process_exits_immediately_during_checks(serve: Serve) -> None:
     printed, _ = run("print(time.monotonic())", serve)
     assert time.monotonic() - float(printed) < 2
 
 
-# gRPC crashes or hangs in a child when a call of its parent was under way at the fork.
+# gRPC crashes or hangs in a child process that was forked during a call.
 _FORKS = """
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -203,14 +201,14 @@ for _ in range(10):
     if child == 0:
         wait_for_connections(4)
         os._exit(0 if call() == health_pb2.HealthCheckResponse.SERVING else 3)
-    assert time.monotonic() - began < 0.9, "the fork waited in vain"
+    assert time.monotonic() - began < 0.9, "the fork waited for the timeout"
     assert os.waitpid(child, 0)[1] == 0, "the child failed"
     wait_for_connections(4)
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
-def test_a_fork_ends_the_checks_under_way_and_both_processes_go_on(serve: Serve) -> None:
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+def test_fork_cancels_checks_and_both_processes_continue(serve: Serve) -> None:
     servicer = health.HealthServicer()
     servicer.set("", health_pb2.HealthCheckResponse.SERVING)
     with ThreadPoolExecutor(2) as pool:

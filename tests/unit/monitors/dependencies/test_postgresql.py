@@ -1,4 +1,4 @@
-"""Probes of PostgreSQL against servers that misbehave; a real one stands in tests/integration."""
+"""Probe of PostgreSQL with misbehaving servers. For a real server see tests/integration."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PLAIN = "?sslmode=disable"
 
 
 def answering(*answers: bytes) -> object:
-    """Says something to the start of the session, and to what follows."""
+    """Sends one response to each message."""
 
     def behave(connection: socket.socket) -> None:
         for answer in answers:
@@ -32,43 +32,41 @@ def answering(*answers: bytes) -> object:
     return behave
 
 
-def test_a_server_that_selects_one_is_up(serve: Serve) -> None:
+def test_server_that_answers_the_query_is_up(serve: Serve) -> None:
     server = serve(answering(_WELCOME, _ONE))
     assert checked(f"db=postgresql://user:secret@127.0.0.1:{server.port}/trust{_PLAIN}").up
 
 
 @pytest.mark.parametrize("behaviour", [hang, answering(_WELCOME), answering(_WELCOME, _ONE[:40])])
-def test_a_server_that_stops_answering_times_out_in_each_phase(serve: Serve, behaviour: object) -> None:
+def test_timeout(serve: Serve, behaviour: object) -> None:
     result = checked(f"db=postgresql://user:secret@127.0.0.1:{serve(behaviour).port}/trust{_PLAIN}", 0.3)
     assert (result.error_type, 0.3 <= result.seconds < 1) == ("timeout", True)
 
 
-def test_a_server_that_does_not_answer_the_request_for_tls_times_out(serve: Serve) -> None:
+def test_timeout_of_the_ssl_request(serve: Serve) -> None:
     assert checked(f"db=postgresql://127.0.0.1:{serve(hang).port}/trust?sslmode=require", 0.3).error_type == "timeout"
 
 
 @pytest.mark.parametrize("behaviour", [reset, say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), say(b"x" * 100_000)])
-def test_what_is_no_postgresql_is_unexpected(serve: Serve, behaviour: object) -> None:
+def test_other_protocol(serve: Serve, behaviour: object) -> None:
     for suffix in (_PLAIN, ""):
         result = checked(f"db=postgresql://127.0.0.1:{serve(behaviour).port}/trust{suffix}", 1)
         assert result.error_type == "unexpected_answer"
 
 
-def test_a_server_without_tls_that_has_to_have_it_fails_in_tls(serve: Serve) -> None:
+def test_server_without_tls(serve: Serve) -> None:
     server = serve(answering(b"N"))
     assert checked(f"db=postgresql://127.0.0.1:{server.port}/trust?sslmode=require").error_type == "tls"
 
 
-def test_a_port_without_a_server_refuses_and_no_password_is_logged(
-    closed_port: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_connection_refused_without_logging_the_password(closed_port: int, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     result = checked(f"db=postgresql://user:secret@127.0.0.1:{closed_port}/trust")
     assert result.error_type == "connection_refused"
     assert "secret" not in caplog.text
 
 
-def test_a_name_that_does_not_resolve_is_named_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*args: object, **options: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "unknown")
 

@@ -1,4 +1,4 @@
-"""Probes of Redis against servers that say what Redis says; a real one stands in tests/integration."""
+"""Probe of Redis with fake servers. For a real server see tests/integration."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ import pytest
 from tests.unit.monitors.dependencies.conftest import LOOPBACK, Authority, Serve, checked, hang, reset, say
 
 
-def conversation(heard: list[bytes], *answers: bytes) -> Callable[[socket.socket], None]:
-    """Answers one command after the other."""
+def conversation(received: list[bytes], *answers: bytes) -> Callable[[socket.socket], None]:
+    """Stores each command and sends one response to each."""
 
     def behave(connection: socket.socket) -> None:
         for answer in answers:
-            heard.append(connection.recv(65536))
+            received.append(connection.recv(65536))
             connection.sendall(answer)
         hang(connection)
 
     return behave
 
 
-def test_authentication_and_database_come_before_the_ping(serve: Serve) -> None:
-    heard: list[bytes] = []
-    server = serve(conversation(heard, b"+OK\r\n", b"+OK\r\n", b"+PONG\r\n"))
+def test_auth_and_select_before_ping(serve: Serve) -> None:
+    received: list[bytes] = []
+    server = serve(conversation(received, b"+OK\r\n", b"+OK\r\n", b"+PONG\r\n"))
     assert checked(f"cache=redis://us%40er:se%2Fcret@127.0.0.1:{server.port}/3").up
-    assert heard == [
+    assert received == [
         b"*3\r\n$4\r\nAUTH\r\n$5\r\nus@er\r\n$7\r\nse/cret\r\n",
         b"*2\r\n$6\r\nSELECT\r\n$1\r\n3\r\n",
         b"*1\r\n$4\r\nPING\r\n",
@@ -55,24 +55,24 @@ def test_tls_is_verified(serve: Serve, authority: Authority, monkeypatch: pytest
         (b"x" * 100_000 + b"\r\n", "unexpected_answer"),
     ],
 )
-def test_an_answer_that_is_no_pong_is_down(serve: Serve, answer: bytes, error_type: str) -> None:
+def test_error_response_is_down(serve: Serve, answer: bytes, error_type: str) -> None:
     result = checked(f"cache=redis://127.0.0.1:{serve(say(answer)).port}")
     assert (result.up, result.error_type) == (False, error_type)
 
 
 def drip_pluses(connection: socket.socket) -> None:
-    """Send an endless line, a byte at a time."""
+    """Send an endless line, one byte at a time."""
     while True:
         connection.sendall(b"+")
         time.sleep(0.02)
 
 
 @pytest.mark.parametrize(("scheme", "behaviour"), [("redis", hang), ("redis", drip_pluses), ("rediss", hang)])
-def test_a_server_that_never_finishes_its_answer_times_out(serve: Serve, scheme: str, behaviour: object) -> None:
+def test_timeout(serve: Serve, scheme: str, behaviour: object) -> None:
     result = checked(f"cache={scheme}://127.0.0.1:{serve(behaviour).port}", 0.3)
     assert (result.error_type, 0.3 <= result.seconds < 1) == ("timeout", True)
 
 
-def test_a_broken_connection_and_a_missing_server_differ(serve: Serve, closed_port: int) -> None:
+def test_connection_reset_and_refused(serve: Serve, closed_port: int) -> None:
     assert checked(f"cache=redis://127.0.0.1:{serve(reset).port}").error_type == "unexpected_answer"
     assert checked(f"cache=redis://127.0.0.1:{closed_port}").error_type == "connection_refused"
