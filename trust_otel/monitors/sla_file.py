@@ -1,4 +1,4 @@
-"""Service level agreements of TRUST_OTEL_SLA_FILE, read at the start and again whenever the file changes."""
+"""SLAs in TRUST_OTEL_SLA_FILE, read at the start and again when the file changes."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.sla import Sla, read_slas
 from trust_otel.reloading_file import ReloadingFile
 
-_SECONDS: Final = 10.0
+_CHECK_SECONDS: Final = 10.0
 
 
 class SlaInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
     """Evaluates measurements against the SLAs of a file.
 
-    `instrument(metrics=..., path=...)` takes the `TrustServiceMetrics` that records and the file; the process's own
-    and TRUST_OTEL_SLA_FILE by default.
+    `instrument(metrics=..., path=...)` sets the `TrustServiceMetrics` that records and the file; by default that of the
+    process and TRUST_OTEL_SLA_FILE.
     """
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Nothing: Python reads the file."""
+        """No required packages."""
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -33,20 +33,20 @@ class SlaInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cla
         self._sla_file = SlaFile(path, recorder_of(kwargs.get("metrics")))
         # Before the service records anything, so that its first events are evaluated.
         self._sla_file.read_if_changed()
-        self._periodic = Periodic("trust-otel-sla", _SECONDS, self._sla_file.read_if_changed)
+        self._periodic = Periodic("trust-otel-sla", _CHECK_SECONDS, self._sla_file.read_if_changed)
         self._periodic.start()
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._periodic.stop()
-        self._sla_file.forget()
+        self._sla_file.remove()
 
 
 class SlaFile:
-    """A file with SLAs, which apply until the file changes. An unusable file changes nothing.
+    """A file with SLAs. If it cannot be read or is invalid, the last valid SLAs stay in use.
 
     Args:
         path: A TOML file.
-        recorder: What records.
+        recorder: Evaluates the SLAs.
     """
 
     def __init__(self, path: str, recorder: Recorder) -> None:
@@ -65,7 +65,7 @@ class SlaFile:
             self._recorder.business.set_slas(self._file.value)
             self._recorder.sources.record_source(self._path, kind="sla")
 
-    def forget(self) -> None:
+    def remove(self) -> None:
         """Stop evaluating the SLAs of the file."""
         self._recorder.business.set_slas(())
         self._recorder.sources.remove_source(self._path, kind="sla")

@@ -1,5 +1,5 @@
-"""Countries and reputation of addresses, from the files that TRUST_OTEL_GEOIP_DATABASE and
-TRUST_OTEL_REPUTATION_FEEDS name."""
+"""Keeps the GeoIP database (TRUST_OTEL_GEOIP_DATABASE) and the reputation feeds (TRUST_OTEL_REPUTATION_FEEDS) up to
+date."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from trust_otel.metrics.recorder import Recorder
 from trust_otel.security.geo import Countries
 from trust_otel.security.reputation import Feeds
 
-_LOOK_SECONDS: Final = 10
+_CHECK_SECONDS: Final = 10
 
 
 class SecurityInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
-    """Keeps the database of countries and the feeds up to date, on a thread of its own.
+    """Reloads the GeoIP database and the feeds on a background thread when they change.
 
-    The service does not wait for the first reading: until it is done, every country is unknown and no feed lists
-    anything. `instrument(metrics=...)` takes the `TrustServiceMetrics` that are to look addresses up; the process's own
-    by default.
+    The start of the service does not wait for the first read: until then, every country is unknown and no feed matches.
+    `instrument(metrics=...)` sets the `TrustServiceMetrics` that use the lookups; by default that of the process.
     """
 
     _recorder: Recorder
@@ -32,7 +31,7 @@ class SecurityInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
     _periodic: Periodic
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """What has to be installed: nothing, since a missing library is reported as a problem of its source."""
+        """No required packages: a missing library is reported as a problem of the source."""
         return ()
 
     def _instrument(self, **kwargs: Any) -> None:
@@ -46,7 +45,7 @@ class SecurityInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream'
             self._recorder.security.use_countries(self._countries.country)
         if feed_paths:
             self._recorder.security.use_feeds(self._feeds.matches)
-        self._periodic = Periodic("trust-otel addresses", _LOOK_SECONDS, self._read)
+        self._periodic = Periodic("trust-otel addresses", _CHECK_SECONDS, self._read)
         self._periodic.start()
 
     def _uninstrument(self, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""Countries and feeds that the settings name are looked up by the metrics, and stay up to date."""
+"""SecurityInstrumentor: lookups of countries and feeds, and reloads."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def blocklist(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(recording: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    """Sets these settings and instruments."""
-    monkeypatch.setattr(sources, "_LOOK_SECONDS", 0.01)
+    """Sets settings and starts the instrumentor."""
+    monkeypatch.setattr(sources, "_CHECK_SECONDS", 0.01)
     instrumentor = SecurityInstrumentor()
 
     def start(**variables: str) -> None:
@@ -70,7 +70,7 @@ class _FromListed(Request):
 
 
 def _country(recording: Any) -> object:
-    """The country of an attempt from the address that is listed."""
+    """The country label of a login attempt from the listed address."""
     before = {labels.get("geo.country.iso_code"): _attempts(recording, labels) for labels in _attempt_labels(recording)}
     recording.metrics.record_auth_attempt(method="password", success=True, client_address=LISTED)
     (country,) = (
@@ -90,7 +90,7 @@ def _attempts(recording: Any, labels: dict[str, Any]) -> float:
 
 
 def _matches(recording: Any) -> float:
-    """Matches that one request adds."""
+    """Number of matches of one request."""
     before = recording.value("trust.security.threat_matches")
     recording.recorder.security.request_began(_FromListed())
     return float(recording.value("trust.security.threat_matches") - before)
@@ -107,7 +107,7 @@ def _eventually(holds: Callable[[], bool]) -> None:
         sleep(0.005)
 
 
-def test_metrics_know_countries_and_feeds(recording: Any, start: Start, database: Path, blocklist: Path) -> None:
+def test_lookups_of_countries_and_feeds(recording: Any, start: Start, database: Path, blocklist: Path) -> None:
     start(GEOIP_DATABASE=str(database), REPUTATION_FEEDS=f"block={blocklist}")
     _eventually(lambda: _up(recording) == {str(database): 1, "block": 1})
     assert _country(recording) == "DE"
@@ -121,7 +121,7 @@ def test_metrics_know_countries_and_feeds(recording: Any, start: Start, database
     assert recording.dropped() == {}
 
 
-def test_files_that_are_replaced_are_read_again(recording: Any, start: Start, database: Path, blocklist: Path) -> None:
+def test_replaced_files_are_read_again(recording: Any, start: Start, database: Path, blocklist: Path) -> None:
     start(GEOIP_DATABASE=str(database), REPUTATION_FEEDS=f"block={blocklist}")
     _eventually(lambda: _country(recording) == "DE" and _matches(recording) == 1)
     _write_database(database, "FR")
@@ -131,7 +131,7 @@ def test_files_that_are_replaced_are_read_again(recording: Any, start: Start, da
     _eventually(lambda: _country(recording) == "FR" and _matches(recording) == 0)
 
 
-def test_broken_files_leave_the_last_copies_and_are_told_once_until_they_are_mended(
+def test_invalid_files_keep_the_last_content_and_are_logged_once(
     recording: Any, start: Start, database: Path, blocklist: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -153,25 +153,25 @@ def test_broken_files_leave_the_last_copies_and_are_told_once_until_they_are_men
     assert "block can be read again" in caplog.text
 
 
-def test_service_does_not_wait_for_the_first_reading(
+def test_start_does_not_wait_for_the_first_read(
     recording: Any, start: Start, blocklist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, go_on = threading.Event(), threading.Event()
+    started, proceed = threading.Event(), threading.Event()
 
-    def rest(_seconds: float) -> None:
-        begun.set()
-        go_on.wait()
+    def block(_seconds: float) -> None:
+        started.set()
+        proceed.wait()
 
-    monkeypatch.setattr(feed, "sleep", rest)
+    monkeypatch.setattr(feed, "sleep", block)
     blocklist.write_text("203.0.113.7\n" * 10_000)
     start(REPUTATION_FEEDS=f"block={blocklist}")
-    begun.wait()
+    started.wait()
     assert _matches(recording) == 0
-    go_on.set()
+    proceed.set()
     _eventually(lambda: _matches(recording) == 1)
 
 
-def test_uninstrument_forgets_everything(recording: Any, start: Start, database: Path, blocklist: Path) -> None:
+def test_uninstrument_and_instrument_again(recording: Any, start: Start, database: Path, blocklist: Path) -> None:
     start(GEOIP_DATABASE=str(database), REPUTATION_FEEDS=f"block={blocklist}")
     _eventually(lambda: _up(recording) == {str(database): 1, "block": 1})
     SecurityInstrumentor().uninstrument()
@@ -182,7 +182,7 @@ def test_uninstrument_forgets_everything(recording: Any, start: Start, database:
     assert (_country(recording), _matches(recording)) == ("DE", 1)
 
 
-def test_uninstrument_takes_the_look_ups_away(
+def test_uninstrument_removes_the_lookups(
     recording: Any, start: Start, database: Path, blocklist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[object] = []
@@ -194,19 +194,19 @@ def test_uninstrument_takes_the_look_ups_away(
     assert given[2:] == [None, None]
 
 
-def test_uninstrument_ends_a_reading_that_is_under_way(
+def test_uninstrument_stops_a_running_read(
     recording: Any, start: Start, blocklist: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = threading.Event()
+    started = threading.Event()
 
-    def rest(_seconds: float) -> None:
-        begun.set()
+    def block(_seconds: float) -> None:
+        started.set()
         sleep(0.01)
 
-    monkeypatch.setattr(feed, "sleep", rest)
+    monkeypatch.setattr(feed, "sleep", block)
     blocklist.write_text("203.0.113.7\n" * 200_000)
     start(REPUTATION_FEEDS=f"block={blocklist}")
-    begun.wait()
+    started.wait()
     begin = monotonic()
     SecurityInstrumentor().uninstrument()
     assert monotonic() - begin < 3
@@ -217,7 +217,7 @@ def test_uninstrument_ends_a_reading_that_is_under_way(
     ("setting", "names"),
     [("GEOIP_DATABASE", ("countries.mmdb",)), ("REPUTATION_FEEDS", ("block",))],
 )
-def test_one_setting_alone_leaves_the_other_look_up_alone(
+def test_one_setting_does_not_replace_the_other_lookup(
     recording: Any, start: Start, database: Path, blocklist: Path, setting: str, names: tuple[str, ...]
 ) -> None:
     recording.recorder.security.use_countries(lambda address: "AT")
@@ -230,7 +230,7 @@ def test_one_setting_alone_leaves_the_other_look_up_alone(
 
 
 @pytest.mark.parametrize("variables", [{}, {"TRUST_OTEL_REPUTATION_FEEDS": ""}])
-def test_without_a_setting_nothing_is_loaded(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_loaded_without_a_setting(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trust_otel.distro.chosen", lambda: True)
     monkeypatch.delenv("TRUST_OTEL_GEOIP_DATABASE", raising=False)
     monkeypatch.delenv("TRUST_OTEL_REPUTATION_FEEDS", raising=False)
@@ -241,7 +241,7 @@ def test_without_a_setting_nothing_is_loaded(variables: dict[str, str], monkeypa
     assert isinstance(instrumentation.load_security(), SecurityInstrumentor)
 
 
-def test_the_core_imports_none_of_it() -> None:
+def test_core_does_not_import_the_lookups() -> None:
     program = (
         "import sys, trust_otel; trust_otel.get_metrics(); "
         "sys.exit(bool({'maxminddb', 'trust_otel.security.geo', 'trust_otel.security.reputation'} & set(sys.modules)))"
