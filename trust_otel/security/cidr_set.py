@@ -126,7 +126,7 @@ class CidrSetBuilder:
 
 
 class _Runs:
-    """External merge sort of entries of equal length: sorts runs, then merges them."""
+    """Merge sort of entries of equal length: sorts runs, then merges them lazily."""
 
     def __init__(self) -> None:
         self._run: list[bytes] = []

@@ -265,11 +265,11 @@ class TestOcsp:
             "expired": lambda: authority.issue("responder", purposes=purposes, days=-1),
             "stranger": lambda: Authority().issue("responder", purposes=purposes),
         }[which]()
-        status, said = self._only(
+        status, found = self._only(
             make_watcher, folder, web_server, authority, signer=signer, status=ocsp.OCSPCertStatus.REVOKED
         )
         assert status == "error"
-        assert "authorized" in said[0]
+        assert "authorized" in found[0]
 
     @pytest.mark.parametrize(
         ("answer", "status", "reason"),
@@ -291,15 +291,15 @@ class TestOcsp:
         status: str,
         reason: str | None,
     ) -> None:
-        said, found = self._only(make_watcher, folder, web_server, authority, **answer)
-        assert said == status
+        actual, found = self._only(make_watcher, folder, web_server, authority, **answer)
+        assert actual == status
         assert (reason in found[0]) if reason else found == []
 
     def test_response_for_another_certificate(
         self, make_watcher: Any, authority: Authority, folder: Path, web_server: Any
     ) -> None:
-        said, found = self._only(make_watcher, folder, web_server, authority, about=certificate_in(folder, "b"))
-        assert said == "error"
+        actual, found = self._only(make_watcher, folder, web_server, authority, about=certificate_in(folder, "b"))
+        assert actual == "error"
         assert "another certificate" in found[0]
 
     @pytest.mark.parametrize(("key", "hash_algorithm"), _KEYS)
