@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.demo.service import TrustService
-from testbed.load_generator import SimulationConfig, run_simulation
+from testbed.load_generator import LoadConfig, generate_load
 from tools.checks.grafana import Target, read_dashboard
 from tools.checks.variables import as_sent
 from trust_ops.stack import Addresses, Stack
@@ -87,14 +87,14 @@ def _exported(folder: Path) -> ExportMetricsServiceRequest:
         _receiver() as (url, received),
         TrustService(folder, {"OTEL_EXPORTER_OTLP_ENDPOINT": url, "OTEL_METRIC_EXPORT_INTERVAL": "5000"}) as service,
     ):
-        traffic = SimulationConfig(
+        traffic = LoadConfig(
             url=service.url,
             admin_token=service.admin_token,
             grpc_target=service.grpc_target,
             rate=20,
             duration_seconds=60,
         )
-        asyncio.run(run_simulation(traffic, None, asyncio.Event()))
+        asyncio.run(generate_load(traffic, None, asyncio.Event()))
         time.sleep(6)
         return received[-1]
 

@@ -1,1 +1,1 @@
-"""The demo: stack, service and traffic in one terminal, every number read from Prometheus."""
+"""The demo: stack, service and traffic in one terminal, with all values read from Prometheus."""

@@ -1,4 +1,4 @@
-"""`make demo`: starts stack, service and traffic, shows the numbers, and says whether every one is exact."""
+"""`make demo`: starts stack, service and traffic, shows live values, and compares totals with generated events."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from rich.console import Console
 from examples.demo.live import LiveView
 from examples.demo.report import Report, settle
 from examples.demo.service import ServiceError, TrustService
-from examples.demo.simulated import Simulation
 from examples.demo.sources import EndpointSource, PrometheusSource, Source
-from testbed.load_generator import SimulationError
+from examples.demo.traffic import Traffic
+from testbed.load_generator import LoadGeneratorError
 from testbed.load_generator.command import Duration
 from tools.preview import BuildFailed, Preview
 from trust_ops.private_files import private_folder
@@ -39,7 +39,7 @@ _UNTIL_INTERRUPTED = 7 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class Destination:
-    """Where the service's metrics go, and where they are read."""
+    """Where the service exports its metrics, and where they are read."""
 
     telemetry: dict[str, str]
     addresses: dict[str, str]
@@ -47,19 +47,19 @@ class Destination:
 
 
 @click.command()
-@click.option("--for", "seconds", type=Duration(), help="Stop after this long, such as 60s; by default at Ctrl-C.")
-@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write what was seen, as JSON.")
-@click.option("--rate", type=click.FloatRange(1, 500), default=20, show_default=True, help="Operations a second.")
+@click.option("--for", "seconds", type=Duration(), help="Duration, such as 60s; by default until Ctrl-C.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON report.")
+@click.option("--rate", type=click.FloatRange(1, 500), default=20, show_default=True, help="Operations per second.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same operations.")
 def demo(seconds: float | None, report: Path | None, rate: float, seed: int) -> None:
-    """Watch a real trust service's numbers arrive in a real Prometheus."""
+    """Run the example service with traffic, and show its metrics as Prometheus has them."""
     console = Console()
     shutil.rmtree(_FOLDER, ignore_errors=True)
     private_folder(_FOLDER)
     try:
         with _destination(console) as destination:
             seen = _run(console, destination, seconds, rate, seed)
-    except (StackError, ServiceError, SimulationError) as error:
+    except (StackError, ServiceError, LoadGeneratorError) as error:
         raise click.ClickException(str(error)) from error
     if report:
         report.write_text(json.dumps(seen.as_json(), indent=2) + "\n")
@@ -78,7 +78,7 @@ def _destination(console: Console) -> Iterator[Destination]:
             addresses = components.up()
         except BinaryUnavailable as unavailable:
             progress(str(unavailable))
-            console.print("Going on without Collector and Prometheus: the service serves its metrics itself.")
+            console.print("Continuing without Collector and Prometheus: metrics are read from the service's endpoint.")
             yield _embedded()
             return
         yield Destination(
@@ -97,7 +97,7 @@ def _destination(console: Console) -> Iterator[Destination]:
 
 
 def _stack(progress: Callable[[str], None]) -> Stack:
-    # Alerts and the host are shown where they can be had; the demo goes on without.
+    # Alertmanager and node_exporter are optional.
     names = ["collector", "prometheus"]
     for name in ("alertmanager", "node-exporter") if sys.platform == "linux" else ("alertmanager",):
         try:
@@ -139,26 +139,26 @@ def _run(console: Console, destination: Destination, seconds: float | None, rate
         addresses = {"service": service.url, "grpc": service.grpc_target, **destination.addresses}
         for name, address in addresses.items():
             console.print(f"  {name:<18} {address}", highlight=False)
-        simulation = Simulation(service, seconds or _UNTIL_INTERRUPTED, rate, seed)
+        traffic = Traffic(service, seconds or _UNTIL_INTERRUPTED, rate, seed)
         until = f"for {seconds:.0f} s" if seconds else "until Ctrl-C"
-        with LiveView(console, destination.source, lambda: f"{simulation.operations} operations, {until}") as view:
-            totals = asyncio.run(simulation.run(view.tick))
-            if totals.unanswered or totals.unexpected:
-                console.print(f"{totals.unanswered} requests unanswered; unexpected answers: {totals.unexpected}")
-            # While the service still runs: afterwards its series go stale.
-            return settle(destination.source, addresses, totals.truth, _SETTLE_SECONDS, view.tick)
+        with LiveView(console, destination.source, lambda: f"{traffic.operations} operations, {until}") as view:
+            load = asyncio.run(traffic.run(view.tick))
+            if load.unanswered or load.unexpected:
+                console.print(f"{load.unanswered} requests unanswered; unexpected responses: {load.unexpected}")
+            # While the service still runs: its series become stale when it stops.
+            return settle(destination.source, addresses, load.expected_totals, _SETTLE_SECONDS, view.tick)
 
 
 def _conclude(console: Console, seen: Report) -> None:
-    equal = len(seen.truth) - len(seen.different)
+    equal = len(seen.expected_totals) - len(seen.different)
     console.print(
-        f"{equal} of {len(seen.truth)} totals in {seen.read_from} equal what the simulation caused, "
+        f"{equal} of {len(seen.expected_totals)} totals in {seen.read_from} equal the generated events, "
         f"{seen.settled_seconds} s after the last request.",
         soft_wrap=True,
     )
     for selection in seen.different:
         console.print(
-            f"  {selection}: caused {seen.truth[selection]}, read {seen.prometheus[selection]}",
+            f"  {selection}: expected {seen.expected_totals[selection]}, got {seen.prometheus[selection]}",
             markup=False,
             highlight=False,
             soft_wrap=True,

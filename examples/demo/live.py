@@ -16,7 +16,7 @@ _LINES_EVERY = 10
 
 
 def table(source: Source, title: str) -> Table:
-    """The rows as they are now."""
+    """The rows with their current values."""
     drawn = Table(title=title, title_justify="left", min_width=52)
     drawn.add_column(f"read from {source.name}")
     drawn.add_column("now", justify="right", min_width=14)
@@ -26,12 +26,12 @@ def table(source: Source, title: str) -> Table:
 
 
 class LiveView:
-    """Redraws the table on a terminal; writes a line now and then where there is none.
+    """Redraws the table on a terminal; without a terminal, prints a line every ten seconds.
 
     Args:
-        console: Where to draw.
-        source: Where the numbers come from.
-        title: Says how far the demo is.
+        console: Console to draw on.
+        source: Source of the values.
+        title: Returns the title with the current progress.
     """
 
     def __init__(self, console: Console, source: Source, title: Callable[[], str]) -> None:
@@ -51,7 +51,7 @@ class LiveView:
             self._live.stop()
 
     def tick(self) -> None:
-        """Show the present; to be called once a second."""
+        """Show the current values. Call it once a second."""
         if self._live:
             self._live.update(table(self._source, self._title()), refresh=True)
         elif self._ticks % _LINES_EVERY == 0:

@@ -1,6 +1,6 @@
-"""What the live table shows: each measure as PromQL, and as the same computation on two scrapes.
+"""The measures of the live table: each as PromQL, and as the same computation on two scrapes.
 
-The second form serves machines that cannot run Prometheus, so that both tables show the same rows.
+The second form is for machines without Prometheus, so that the table has the same rows there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WINDOW_SECONDS = 30
 
 @dataclass(frozen=True)
 class Sample:
-    """One line of an exposition."""
+    """One sample of a scrape."""
 
     name: str
     labels: Mapping[str, str]
@@ -26,7 +26,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Scrapes:
-    """An exposition, an earlier one, and the seconds between them."""
+    """Two scrapes and the seconds between them."""
 
     earlier: tuple[Sample, ...]
     later: tuple[Sample, ...]
@@ -37,7 +37,7 @@ class Measure(Protocol):
     """One number about the service."""
 
     def promql(self) -> str:
-        """The query; empty or NaN where there is nothing to say."""
+        """The query; its result is empty or NaN without data."""
 
     def from_scrapes(self, scrapes: Scrapes) -> float | None:
         """The same number without Prometheus."""

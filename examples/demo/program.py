@@ -1,4 +1,4 @@
-"""A server in a process of its own, which ends with the one that started it."""
+"""A server in a separate process that stops when its parent process ends."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Program:
     """Runs a command while its block is open.
 
     Args:
-        name: Name in messages and of the log.
+        name: Name in messages and of the log file.
         command: Program and arguments.
-        environment: Variables of the process.
-        health: URL that answers with success once the server is ready.
-        folder: Where it runs and where its log goes.
+        environment: Environment variables of the process.
+        health: URL that returns success once the server is ready.
+        folder: Working directory, also of the log.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class Program:
         self.stop()
 
     def stop(self) -> None:
-        """Ask the process to end, and end it if it does not."""
+        """Terminate the process, and kill it if it does not exit in time."""
         if self._supervisor is not None:
-            # What the supervisor still watches when it is dismissed, it stops.
+            # A dismissed supervisor stops the processes that it still watches.
             self._supervisor.dismiss()
             self._supervisor = None
         if self._process is not None:
@@ -90,5 +90,5 @@ class Program:
 
 
 def plain_environment() -> dict[str, str]:
-    """The environment without settings of telemetry."""
+    """The environment without `OTEL_*` and `TRUST_OTEL_*` variables."""
     return {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "TRUST_OTEL_"))}

@@ -1,4 +1,4 @@
-"""What the demo saw, against what the simulation knows that it caused."""
+"""The demo's report: totals in Prometheus, compared with the expected totals of the load generator."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ class Report:
     """The demo's report.
 
     Attributes:
-        read_from: Where the numbers were read.
+        read_from: Source of the values.
         addresses: Where each part of the demo listens.
-        families: Declared metric to its number of series.
-        truth: PromQL selection to the simulation's total.
-        prometheus: The same selections to the values that were read; `None` where there was none.
-        different: The selections whose two values differ.
-        settled_seconds: Seconds after the last request until nothing differed any more, or until the demo gave up.
+        families: Number of series of each declared metric.
+        expected_totals: Expected value of each PromQL selector.
+        prometheus: Value read for each of these selectors; `None` if there was none.
+        different: The selectors whose values differ.
+        settled_seconds: Seconds from the last request until all values were equal, or until the timeout.
     """
 
     read_from: str
     addresses: Mapping[str, str]
     families: Mapping[str, int]
-    truth: Mapping[str, float]
+    expected_totals: Mapping[str, float]
     prometheus: Mapping[str, float | None]
     different: list[str]
     settled_seconds: float
@@ -38,13 +38,17 @@ class Report:
 
 
 def settle(
-    source: Source, addresses: Mapping[str, str], truth: Mapping[str, float], timeout: float, tick: Callable[[], None]
+    source: Source,
+    addresses: Mapping[str, str],
+    expected_totals: Mapping[str, float],
+    timeout: float,
+    tick: Callable[[], None],
 ) -> Report:
-    """Read until everything has arrived: until each value equals the truth, or the seconds of the timeout are over."""
+    """Read until all values equal the expected totals, at most `timeout` seconds."""
     started = time.monotonic()
     while True:
-        read = {selection: source.total(selection) for selection in truth}
-        different = [selection for selection, total in truth.items() if (read[selection] or 0) != total]
+        read = {selection: source.total(selection) for selection in expected_totals}
+        different = [selection for selection, total in expected_totals.items() if (read[selection] or 0) != total]
         elapsed = time.monotonic() - started
         if not different or elapsed > timeout:
             break
@@ -54,7 +58,7 @@ def settle(
         read_from=source.name,
         addresses=addresses,
         families={metric.name: source.series(metric) for metric in ALL_METRICS.values()},
-        truth=truth,
+        expected_totals=expected_totals,
         prometheus=read,
         different=different,
         settled_seconds=round(elapsed, 1),

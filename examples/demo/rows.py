@@ -13,7 +13,7 @@ _OPERATIONS = "trust_certificate_operation_duration_seconds_count"
 
 @dataclass(frozen=True)
 class Row:
-    """A label, what is measured, and how a value is written."""
+    """A label, a measure, and the format of its value."""
 
     label: str
     measure: Measure
@@ -31,12 +31,12 @@ def _money(value: float) -> str:
 ROWS = (
     Row("requests per second", Rate(Sum(_REQUESTS)), lambda value: f"{value:,.1f}"),
     Row(
-        "95 % answered within",
+        "request latency (p95)",
         Quantile(0.95, "http_server_request_duration_seconds"),
         lambda value: f"{value * 1000:,.1f} ms",
     ),
     Row(
-        "share of server errors",
+        "server error rate",
         Share(Rate(Sum(_REQUESTS, {"http_response_status_code": "5.."})), Rate(Sum(_REQUESTS))),
         lambda value: f"{value:.2%}",
     ),
@@ -52,6 +52,6 @@ ROWS = (
         Sum("db_client_connection_count", {"db_client_connection_state": "used"}),
         _count,
     ),
-    Row("database connections at most", Sum("db_client_connection_max"), _count),
-    Row("Collector's queue", Sum("otelcol_exporter_queue_size"), _count),
+    Row("max database connections", Sum("db_client_connection_max"), _count),
+    Row("Collector queue size", Sum("otelcol_exporter_queue_size"), _count),
 )

@@ -1,4 +1,4 @@
-"""The trust service and the Vault beside it, each started as a user would start it."""
+"""The trust service and a Vault, each started by the command that a user would run."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _UVICORN = ("--host", "127.0.0.1", "--no-access-log")
 
 
 class TrustService:
-    """Runs `opentelemetry-instrument uvicorn trust_service.app:app`; stops it on leaving the block, however that ends.
+    """Runs `opentelemetry-instrument uvicorn trust_service.app:app` while the block is open.
 
     Args:
-        folder: Where log, database and certificates go.
-        telemetry: Other variables of the service, over those that it always has.
-        dependencies: Entries of `TRUST_OTEL_DEPENDENCIES` beside the Vault and the authority.
+        folder: Directory of log, database and certificates.
+        telemetry: Additional variables of the service; they override the defaults.
+        dependencies: Entries of `TRUST_OTEL_DEPENDENCIES` besides the Vault and the authority.
     """
 
     def __init__(self, folder: Path, telemetry: Mapping[str, str], dependencies: Sequence[str] = ()) -> None:
@@ -112,5 +112,5 @@ class TrustService:
         self._running.close()
 
     def stop(self) -> None:
-        """Ask the service to end, and end it if it does not."""
+        """Terminate the service, and kill it if it does not exit in time."""
         self._service.stop()

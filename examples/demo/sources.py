@@ -1,4 +1,4 @@
-"""Where the demo reads its numbers: Prometheus, or the in-process endpoint where there is none."""
+"""The source of the demo's values: Prometheus, or without it the in-process endpoint."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MATCHER = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
 class Source(Protocol):
-    """Answers what the table and the report ask."""
+    """Returns the values of the table and the report."""
 
     name: str
 
@@ -31,7 +31,7 @@ class Source(Protocol):
         """Value of `sum(name{label="value",...})`."""
 
     def series(self, metric: Metric) -> int:
-        """Number of series of a declared metric, a histogram's parts counted each."""
+        """Number of series of a declared metric, including a histogram's `_bucket`, `_count` and `_sum`."""
 
 
 class PrometheusSource:
@@ -57,7 +57,7 @@ class PrometheusSource:
 
 
 class EndpointSource:
-    """Reads the in-process endpoint; keeps as many scrapes as a window needs."""
+    """Reads the in-process endpoint; keeps the scrapes of one window."""
 
     name = "the in-process endpoint"
 

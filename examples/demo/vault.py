@@ -1,4 +1,4 @@
-"""Stands in for a Vault: says how it is, and lets itself be sealed and unsealed, as Vault's own interface does.
+"""A fake Vault with the health, seal and unseal endpoints of Vault's HTTP API.
 
 Source: HashiCorp Vault, HTTP API, /sys/health, /sys/seal and /sys/unseal.
 """
@@ -17,7 +17,7 @@ _SEALED, _ACTIVE = 503, 200
 
 
 class Vault:
-    """A Vault of one node that is initialized, with one key and one token, both taken from VAULT_TOKEN."""
+    """An initialized single-node Vault; VAULT_TOKEN is both its unseal key and its token."""
 
     def __init__(self, token: str) -> None:
         self._token = token

@@ -22,7 +22,7 @@ from testbed.drill.receivers import Receivers
 from testbed.drill.redis import Redis
 from testbed.drill.scaling import scaled_seconds, write_scaled
 from testbed.drill.tcp_proxy import TcpProxy
-from testbed.load_generator import REPUTATION_FEED, SimulationConfig, SimulationReport, run_simulation
+from testbed.load_generator import REPUTATION_FEED, LoadConfig, LoadReport, generate_load
 from testbed.load_generator.operations import ALL_OPERATIONS, calm_operations
 from trust_ops.alertmanager_config import files as rendering
 from trust_ops.alertmanager_config import scaled
@@ -171,7 +171,7 @@ class Traffic:
     def __init__(
         self, service: TrustService, *, calm: bool = True, scenario: str | None = None, seconds: float = 24 * 3600
     ) -> None:
-        self._config = SimulationConfig(
+        self._config = LoadConfig(
             url=service.url,
             admin_token=service.admin_token,
             grpc_target=service.grpc_target,
@@ -183,7 +183,7 @@ class Traffic:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
         self._running = Event()
-        self.report: SimulationReport | None = None
+        self.report: LoadReport | None = None
 
     def start(self) -> None:
         """Start, unless it is running."""
@@ -204,7 +204,7 @@ class Traffic:
             self._thread = None
 
     def _run(self, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-        self.report = loop.run_until_complete(run_simulation(self._config, lambda _: self._running.set(), stop))
+        self.report = loop.run_until_complete(generate_load(self._config, lambda _: self._running.set(), stop))
         loop.close()
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from testbed.load_generator.errors import SimulationError
-from testbed.load_generator.fuzz import hostile_requests
+from testbed.load_generator.errors import LoadGeneratorError
+from testbed.load_generator.fuzz import send_fuzzed_requests
 from testbed.load_generator.population import CLIENT_NAMES, DOCUMENT_TYPES, REPUTATION_FEED
-from testbed.load_generator.run import Progress, SimulationConfig, SimulationReport, run_simulation
+from testbed.load_generator.run import LoadConfig, LoadReport, Progress, generate_load
 
 __all__ = [
     "CLIENT_NAMES",
     "DOCUMENT_TYPES",
     "REPUTATION_FEED",
+    "LoadConfig",
+    "LoadGeneratorError",
+    "LoadReport",
     "Progress",
-    "SimulationConfig",
-    "SimulationError",
-    "SimulationReport",
-    "hostile_requests",
-    "run_simulation",
+    "generate_load",
+    "send_fuzzed_requests",
 ]

@@ -1,5 +1,5 @@
 """`python -m testbed.load_generator`."""
 
-from testbed.load_generator.command import simulate
+from testbed.load_generator.command import main
 
-simulate(prog_name="python -m testbed.load_generator")
+main(prog_name="python -m testbed.load_generator")

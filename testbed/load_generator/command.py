@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from testbed.load_generator.errors import SimulationError
-from testbed.load_generator.run import Progress, SimulationConfig, SimulationReport, run_simulation
+from testbed.load_generator.errors import LoadGeneratorError
+from testbed.load_generator.run import LoadConfig, LoadReport, Progress, generate_load
 from testbed.load_generator.scenarios import SCENARIOS
 from trust_otel.text import visible_text
 
@@ -75,7 +75,7 @@ _SCENARIOS_HELP = "\b\nScenarios:\n" + "\n".join(
 @click.option("--vault-url", envvar="VAULT_ADDR", show_envvar=True, help="Vault for the scenario `vault-sealed`.")
 @click.option("--vault-token", envvar="VAULT_TOKEN", show_envvar=True, help="Token and unseal key of the Vault.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def simulate(
+def main(
     url: str,
     grpc_target: str | None,
     admin_token: str,
@@ -94,10 +94,10 @@ def simulate(
     The totals are PromQL selectors with the value that Prometheus must return for a freshly started service.
     """
     errors = Console(stderr=True)
-    config = SimulationConfig(
+    config = LoadConfig(
         url=url,
         admin_token=admin_token,
-        grpc_target=_usable(grpc_target, errors),
+        grpc_target=_available_target(grpc_target, errors),
         rate=rate,
         duration_seconds=duration,
         seed=seed,
@@ -110,7 +110,7 @@ def simulate(
     try:
         with _bar(errors) as on_progress:
             report = asyncio.run(_until_interrupted(config, on_progress))
-    except SimulationError as error:
+    except LoadGeneratorError as error:
         raise click.ClickException(str(error)) from error
     if as_json:
         click.echo(json.dumps(asdict(report), indent=2))
@@ -118,7 +118,7 @@ def simulate(
         _print(report, Console())
 
 
-async def _until_interrupted(config: SimulationConfig, on_progress: Callable[[Progress], None]) -> SimulationReport:
+async def _until_interrupted(config: LoadConfig, on_progress: Callable[[Progress], None]) -> LoadReport:
     """Stop gracefully on Ctrl-C; a second one interrupts."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -128,16 +128,16 @@ async def _until_interrupted(config: SimulationConfig, on_progress: Callable[[Pr
         loop.remove_signal_handler(signal.SIGINT)
 
     loop.add_signal_handler(signal.SIGINT, interrupt)
-    return await run_simulation(config, on_progress, stop)
+    return await generate_load(config, on_progress, stop)
 
 
-def _usable(grpc_target: str | None, errors: Console) -> str | None:
+def _available_target(grpc_target: str | None, errors: Console) -> str | None:
     if grpc_target is None:
         errors.print("gRPC is disabled: no --grpc-target")
         return None
     try:
-        import_module("testbed.load_generator.machines")
-    except Exception as reason:  # whatever an old grpcio or protobuf thinks of it
+        import_module("testbed.load_generator.grpc_client")
+    except Exception as reason:  # an unsupported grpcio or protobuf raises errors of any type
         errors.print(f"gRPC is disabled: {reason}")
         return None
     return grpc_target
@@ -151,12 +151,12 @@ def _bar(errors: Console) -> Iterator[Callable[[Progress], None]]:
         yield lambda now: bar.update(task, total=now.planned, completed=now.ended)
 
 
-def _print(report: SimulationReport, console: Console) -> None:
+def _print(report: LoadReport, console: Console) -> None:
     table = Table("total", "value", title=f"{report.operations} operations in {report.duration_seconds:.1f} s")
     uncertain = set(report.uncertain)
-    for selector, value in report.truth.items():
+    for selector, value in report.expected_totals.items():
         table.add_row(selector, f"{value:.12g}" + (" ?" if selector in uncertain else ""))
     console.print(table)
     console.print(f"{report.skipped} operations skipped, {report.unanswered} requests unanswered")
-    for answer, times in report.unexpected.items():
-        console.print(f"unexpected, {times} times: {visible_text(answer)}", markup=False)
+    for response, times in report.unexpected.items():
+        console.print(f"unexpected, {times} times: {visible_text(response)}", markup=False)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 
-class SimulationError(Exception):
+class LoadGeneratorError(Exception):
     """The load generator cannot start; the message says why."""
 
 
-class UnansweredError(Exception):
+class NoResponseError(Exception):
     """There was no response, so the outcome is unknown."""
 
 
-class UnexpectedAnswerError(Exception):
+class UnexpectedResponseError(Exception):
     """The response does not determine the outcome."""

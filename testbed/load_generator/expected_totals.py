@@ -62,7 +62,7 @@ class ExpectedTotals:
             self.incident("forged_certificate", "critical")
 
     def authentication(self, method: str, *, success: bool, country: str = "") -> None:
-        """An attempt; without a country where the caller is a machine on this host that nobody knows."""
+        """A login or token attempt; `country` is empty for an unknown caller on this host."""
         self._count(
             metrics.TRUST_AUTH_ATTEMPTS,
             trust_auth_method=method,

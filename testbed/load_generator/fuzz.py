@@ -13,27 +13,27 @@ import httpx
 _CONCURRENCY = 32
 _KNOWN_METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE")
 _KNOWN_PATHS = ("/login", "/me", "/documents", "/certificates", "/certificates/validate", "/audit", "/docs")
-_KNOWN_FOLDERS = ("/documents/", "/certificates/", "/admin/", "/admin/accounts/", "/login/")
+_KNOWN_PREFIXES = ("/documents/", "/certificates/", "/admin/", "/admin/accounts/", "/login/")
 _LETTERS = string.ascii_letters + string.digits
 
 
-async def hostile_requests(url: str, count: int, seed: int) -> Counter[int | str]:
+async def send_fuzzed_requests(url: str, count: int, seed: int) -> Counter[int | str]:
     """Send random methods, paths, hosts and user agents; returns counts of statuses and error names."""
     rng = Random(seed)  # noqa: S311 (not for security)
     requests = iter([_request(rng) for _ in range(count)])
-    answers: Counter[int | str] = Counter()
+    responses: Counter[int | str] = Counter()
     async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
 
         async def send_some() -> None:
             for method, path, headers in requests:
                 try:
-                    answer = await client.request(method, path, headers=headers)
-                    answers[answer.status_code] += 1
+                    response = await client.request(method, path, headers=headers)
+                    responses[response.status_code] += 1
                 except httpx.TransportError as error:
-                    answers[type(error).__name__] += 1
+                    responses[type(error).__name__] += 1
 
         await asyncio.gather(*(send_some() for _ in range(_CONCURRENCY)))
-    return answers
+    return responses
 
 
 def _request(rng: Random) -> tuple[str, str, dict[str, str]]:
@@ -50,20 +50,20 @@ def _method(rng: Random) -> str:
 
 
 def _path(rng: Random) -> str:
-    """A third each: where the service is, below it, and anywhere."""
-    path = rng.choice((_known, _below, _anywhere))(rng)
+    """One third each: a known path, a path below a known prefix, an unknown path."""
+    path = rng.choice((_known_path, _path_below_known, _unknown_path))(rng)
     return f"{path}?{_word(rng)}={_word(rng)}"
 
 
-def _known(rng: Random) -> str:
+def _known_path(rng: Random) -> str:
     return rng.choice(_KNOWN_PATHS)
 
 
-def _below(rng: Random) -> str:
-    return rng.choice(_KNOWN_FOLDERS) + _word(rng)
+def _path_below_known(rng: Random) -> str:
+    return rng.choice(_KNOWN_PREFIXES) + _word(rng)
 
 
-def _anywhere(rng: Random) -> str:
+def _unknown_path(rng: Random) -> str:
     words = [_word(rng) for _ in range(rng.randint(1, 4))]
     strange = quote("".join(chr(rng.randrange(32, 0x2FFF)) for _ in range(4)))
     return "/" + "/".join([*words, strange])

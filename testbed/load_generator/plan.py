@@ -15,8 +15,8 @@ _LONGEST_STREAM = 6
 
 
 def plan(seed: int, operation_types: Mapping[str, OperationType]) -> Iterator[Operation]:
-    """Operations without end; the first ones do everything once, so that a short run shows all of it."""
-    rng = Random(seed)  # noqa: S311 (a plan, not a secret)
+    """Endless operations. The first ones cover every type once, so that a short run includes all of them."""
+    rng = Random(seed)  # noqa: S311 (not for security)
     kinds = sorted(operation_types)
     weights = [operation_types[kind].weight for kind in kinds]
     for kind in rng.sample(kinds, len(kinds)):

@@ -1,11 +1,11 @@
-"""Who uses the service: fixed, so that two simulations differ only in what is done."""
+"""The users of the service. They are fixed, so that runs differ only in their operations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-# Clients of the service; those that TRUST_OTEL_CLIENT_NAMES should list.
+# Clients of the service, to be listed in TRUST_OTEL_CLIENT_NAMES.
 CLIENT_NAMES = ("acme", "globex", "initech", "umbrella")
 
 CURRENCIES = {
@@ -18,13 +18,13 @@ CURRENCIES = {
     "US": "USD",
 }
 COUNTRIES = tuple(CURRENCIES)
-# Its register does not answer.
-SILENT_COUNTRY = "IS"
+# The register of this country does not respond.
+UNRESPONSIVE_COUNTRY = "IS"
 
 DOCUMENT_TYPES = ("passport", "id_card", "residence_permit", "diploma")
 CERTIFICATE_TYPES = ("DSC", "tls_server", "tls_client", "document_signer")
 
-# Reserved for documentation and benchmarks (RFC 5737, RFC 2544): nobody has these addresses.
+# Reserved for documentation and benchmarks (RFC 5737, RFC 2544).
 NETWORKS = {
     "192.0.2.0/26": "DE",
     "192.0.2.64/26": "FR",
@@ -43,9 +43,9 @@ _HOMES = {country: tuple(map(str, network.hosts())) for network, country in _NET
 
 ADDRESSES = tuple(address for addresses in _HOMES.values() for address in addresses)
 ADMINISTRATOR = ADDRESSES[-1]
-IMPATIENT_ADDRESS = "203.0.113.7"
+RATE_LIMITED_ADDRESS = "203.0.113.7"
 BLOCKED_ADDRESS = "203.0.113.66"
-# On the list of the example's reputation feed.
+# Listed in the example's reputation feed.
 LISTED_ADDRESS = "203.0.113.200"
 REPUTATION_FEED = "scanners"
 
@@ -56,7 +56,7 @@ def country_of(address: str) -> str:
     return next(country for network, country in _NETWORKS.items() if parsed in network)
 
 
-# A phone, an office, a home, a café: with many more, a forgotten password looks like one that a botnet guesses.
+# Failed logins of one account from many more addresses would look like a distributed attack.
 _ADDRESSES_EACH = 4
 
 
@@ -69,7 +69,7 @@ class Person:
     totp: bool
 
     def address(self, pick: int) -> str:
-        """One of the person's own addresses, all at home, since nobody is in two countries within minutes."""
+        """One of the person's addresses, all in one country, so that no login looks like impossible travel."""
         homes = _HOMES[self.country]
         first = sum(self.name.encode())
         return homes[(first + pick % _ADDRESSES_EACH) % len(homes)]
@@ -83,7 +83,7 @@ class Machine:
 
 
 def people() -> list[Person]:
-    """For every country an operator and a clerk, of whom one has a second factor; and two auditors."""
+    """An operator and a clerk for each country, one of them with TOTP, and two auditors."""
     persons = []
     for number, country in enumerate(COUNTRIES):
         client = CLIENT_NAMES[number % len(CLIENT_NAMES)]

@@ -9,14 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
-from testbed.load_generator.errors import UnansweredError, UnexpectedAnswerError
+from testbed.load_generator.errors import NoResponseError, UnexpectedResponseError
 from testbed.load_generator.expected_totals import ExpectedTotals
+from testbed.load_generator.http_client import HttpClient
 from testbed.load_generator.operations import ALL_OPERATIONS, PEOPLE_OPERATIONS, calm_operations
 from testbed.load_generator.plan import plan
 from testbed.load_generator.scenarios import SCENARIOS, Target
 from testbed.load_generator.setup import set_up
 from testbed.load_generator.state import Operation, State
-from testbed.load_generator.web import Web
 
 _PROGRESS_SECONDS = 0.5
 # Tolerance for late timers.
@@ -24,21 +24,21 @@ _LATE_SECONDS = 1
 
 
 @dataclass(frozen=True)
-class SimulationConfig:
+class LoadConfig:
     """Options of the load generator.
 
     Attributes:
         url: Base URL of the service.
-        admin_token: Token of its administration.
-        grpc_target: Address of its gRPC interface; None leaves gRPC out.
-        rate: Operations a second.
-        duration_seconds: How long operations begin.
+        admin_token: Token of the admin API.
+        grpc_target: gRPC address of the service; None disables gRPC calls.
+        rate: Operations per second.
+        duration_seconds: Seconds during which operations are started.
         seed: The same seed gives the same operations.
-        concurrency: Most operations under way at a time.
-        scenario: Name of what goes wrong meanwhile, in `SCENARIOS`; None for nothing.
-        vault_url: The Vault that a scenario seals.
-        vault_token: Its token and unseal key.
-        calm: Leave out everything that an alert may rightly follow.
+        concurrency: Maximum concurrent operations.
+        scenario: Name of a scenario in `SCENARIOS` to run meanwhile; None for none.
+        vault_url: URL of the Vault for the scenario `vault-sealed`.
+        vault_token: Token and unseal key of that Vault.
+        calm: Leave out operations that may cause alerts.
     """
 
     url: str
@@ -65,17 +65,17 @@ class Progress:
 
 
 @dataclass
-class SimulationReport:
+class LoadReport:
     """The report of the load generator.
 
     Attributes:
-        operations: Operations that were begun.
-        skipped: Operations for which the service was too slow or the simulation was stopped.
-        unanswered: Requests that got no answer.
-        unexpected: Answers that do not tell what the service did, and how often each came.
-        duration_seconds: How long the operations took, without setting up.
-        truth: PromQL selectors, and the value that each must have.
-        uncertain: Selectors of `truth` that an unanswered request may have changed as well.
+        operations: Operations that were started.
+        skipped: Operations not started because the service was too slow or the run was stopped.
+        unanswered: Requests that got no response.
+        unexpected: Number of each response that does not determine the outcome.
+        duration_seconds: Duration of the operations, without setup.
+        expected_totals: PromQL selectors with their expected values.
+        uncertain: Selectors of `expected_totals` that an unanswered request may also have changed.
     """
 
     operations: int = 0
@@ -83,27 +83,27 @@ class SimulationReport:
     unanswered: int = 0
     unexpected: dict[str, int] = field(default_factory=dict)
     duration_seconds: float = 0
-    truth: dict[str, float] = field(default_factory=dict)
+    expected_totals: dict[str, float] = field(default_factory=dict)
     uncertain: list[str] = field(default_factory=list)
 
 
-async def run_simulation(
-    config: SimulationConfig,
+async def generate_load(
+    config: LoadConfig,
     on_progress: Callable[[Progress], None] | None = None,
     stop: asyncio.Event | None = None,
-) -> SimulationReport:
-    """Simulate until the time is over or `stop` is set; operations under way are finished.
+) -> LoadReport:
+    """Generate load for the configured duration or until `stop` is set. Running operations are finished.
 
     Raises:
-        SimulationError: The service does not answer, or does not accept the token.
+        LoadGeneratorError: The service does not respond, or does not accept the token.
     """
     expected = ExpectedTotals()
-    state = State(Web(config.url, expected), expected)
+    state = State(HttpClient(config.url, expected), expected)
     try:
         if config.grpc_target is not None:
-            from testbed.load_generator.machines import Machines
+            from testbed.load_generator.grpc_client import GrpcClient
 
-            state.machines = Machines(config.grpc_target)
+            state.grpc = GrpcClient(config.grpc_target)
         await set_up(state, config.admin_token)
         return await _Run(config, state, on_progress, stop or asyncio.Event()).run()
     finally:
@@ -113,7 +113,7 @@ async def run_simulation(
 class _Run:
     def __init__(
         self,
-        config: SimulationConfig,
+        config: LoadConfig,
         state: State,
         on_progress: Callable[[Progress], None] | None,
         stop: asyncio.Event,
@@ -122,17 +122,17 @@ class _Run:
         self._state = state
         self._on_progress = on_progress
         self._stop = stop
-        operation_types = PEOPLE_OPERATIONS if state.machines is None else ALL_OPERATIONS
+        operation_types = PEOPLE_OPERATIONS if state.grpc is None else ALL_OPERATIONS
         self._operation_types = calm_operations(operation_types) if config.calm else operation_types
         self._planned = round(config.rate * config.duration_seconds)
         self._slots = asyncio.Semaphore(config.concurrency)
         self._under_way: set[asyncio.Task[None]] = set()
-        self._report = SimulationReport()
+        self._report = LoadReport()
         self._ended = 0
-        self._fault: BaseException | None = None
+        self._error: BaseException | None = None
         self._began = time.monotonic()
 
-    async def run(self) -> SimulationReport:
+    async def run(self) -> LoadReport:
         self._began = time.monotonic()
         progress = asyncio.create_task(self._report_progress())
         scenario = asyncio.create_task(self._run_scenario())
@@ -148,8 +148,8 @@ class _Run:
             progress.cancel()
             scenario.cancel()
             self._show_progress()
-        if self._fault is not None:
-            raise self._fault
+        if self._error is not None:
+            raise self._error
         return self._finish()
 
     async def _run_scenario(self) -> None:
@@ -179,7 +179,7 @@ class _Run:
 
     def _is_over(self) -> bool:
         over = self._elapsed() > self._config.duration_seconds + _LATE_SECONDS
-        return over or self._stop.is_set() or self._fault is not None
+        return over or self._stop.is_set() or self._error is not None
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
@@ -187,18 +187,18 @@ class _Run:
     async def _run(self, operation: Operation) -> None:
         try:
             await self._operation_types[operation.kind].run(self._state, operation)
-        except UnansweredError:
+        except NoResponseError:
             self._report.unanswered += 1
-        except UnexpectedAnswerError as answer:
+        except UnexpectedResponseError as response:
             seen = self._report.unexpected
-            seen[str(answer)] = seen.get(str(answer), 0) + 1
+            seen[str(response)] = seen.get(str(response), 0) + 1
 
     def _operation_done(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._slots.release()
         self._ended += 1
         if not task.cancelled():
-            self._fault = self._fault or task.exception()
+            self._error = self._error or task.exception()
 
     async def _report_progress(self) -> None:
         while True:
@@ -209,9 +209,9 @@ class _Run:
         if self._on_progress is not None:
             self._on_progress(Progress(self._planned, self._report.operations, self._ended, self._elapsed()))
 
-    def _finish(self) -> SimulationReport:
+    def _finish(self) -> LoadReport:
         self._report.skipped = self._planned - self._report.operations
         self._report.duration_seconds = self._elapsed()
-        self._report.truth = self._state.expected.totals()
+        self._report.expected_totals = self._state.expected.totals()
         self._report.uncertain = self._state.expected.uncertain()
         return self._report

@@ -1,4 +1,4 @@
-"""What the simulated callers bring along. Nothing here is secret: the keys behind it were thrown away."""
+"""Sample certificate request and certificate. Their private keys were deleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Nb1bhhtGg0C14LyRRTyRP/dlCnGuFEr3Rg==
 -----END CERTIFICATE REQUEST-----
 """
 
-# Valid for a hundred years, from an authority that nobody trusts.
+# Valid for a hundred years, from an untrusted authority.
 UNTRUSTED_CERTIFICATE = """\
 -----BEGIN CERTIFICATE-----
 MIIBMzCB26ADAgECAhRC69QwyEcSddsrURzrgMZiazixhTAKBggqhkjOPQQDAjAY
@@ -31,7 +31,7 @@ _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 
 
 def forged(certificate: str) -> str:
-    """The certificate (PEM) with one bit of its signature turned."""
+    """The certificate (PEM) with one bit of its signature flipped."""
     der = bytearray(base64.b64decode(certificate.replace(_BEGIN, "").replace(_END, "")))
     der[-1] ^= 1
     return f"{_BEGIN}\n{base64.encodebytes(bytes(der)).decode()}{_END}\n"

@@ -1,4 +1,4 @@
-"""Before the traffic: accounts, logins, and a first stock of certificates and documents."""
+"""Setup before the traffic: accounts, logins, initial certificates and documents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import time
 import httpx
 
 from testbed.load_generator import population
-from testbed.load_generator.errors import SimulationError, UnansweredError, UnexpectedAnswerError
+from testbed.load_generator.errors import LoadGeneratorError, NoResponseError, UnexpectedResponseError
+from testbed.load_generator.http_client import json_of
 from testbed.load_generator.operations import certificates, documents, logins, signatures
 from testbed.load_generator.population import (
     ADDRESSES,
@@ -20,21 +21,20 @@ from testbed.load_generator.population import (
     Person,
 )
 from testbed.load_generator.state import Account, MachineAccount, Operation, State
-from testbed.load_generator.web import json_of
 from trust_otel.semconv import metrics
 
-_ADMINISTERING = (metrics.TRUST_AUTH_ATTEMPTS, metrics.TRUST_AUDIT_EVENTS)
-# More of each type than the longest stream or list has.
-_STOCK = 8
+_ADMIN_METRICS = (metrics.TRUST_AUTH_ATTEMPTS, metrics.TRUST_AUDIT_EVENTS)
+# More of each type than the longest stream or list needs.
+_INITIAL_CERTIFICATES = 8
 
 
 async def set_up(state: State, admin_token: str) -> None:
     try:
         await _create_callers(state, admin_token)
-        await _log_everybody_in(state)
-        await _fill_stock(state)
-    except (UnansweredError, UnexpectedAnswerError) as error:
-        raise SimulationError(f"the service cannot be set up: {error}") from error
+        await _log_in_all(state)
+        await _issue_initial_certificates(state)
+    except (NoResponseError, UnexpectedResponseError) as error:
+        raise LoadGeneratorError(f"setup of the service failed: {error}") from error
 
 
 async def _create_callers(state: State, admin_token: str) -> None:
@@ -49,7 +49,7 @@ async def _create_callers(state: State, admin_token: str) -> None:
 
 
 async def create_account(state: State, admin_token: str, person: Person) -> Account:
-    """Give a person an account with a password of its own."""
+    """Create an account with a random password."""
     password = secrets.token_urlsafe()
     wanted = {
         "password": password,
@@ -58,66 +58,66 @@ async def create_account(state: State, admin_token: str, person: Person) -> Acco
         "client": person.client,
         "totp": person.totp,
     }
-    answer = await _put(state, admin_token, "/admin/accounts/{name}", person.name, wanted)
+    response = await _put(state, admin_token, "/admin/accounts/{name}", person.name, wanted)
     state.expected.audit("account.put", success=True)
-    return Account(person, password, json_of(answer)["totp_secret"])
+    return Account(person, password, json_of(response)["totp_secret"])
 
 
 async def _create_machine(state: State, admin_token: str, machine: Machine) -> MachineAccount:
     wanted = {"role": machine.role, "country": machine.country}
-    answer = await _put(state, admin_token, "/admin/machines/{name}", machine.name, wanted)
+    response = await _put(state, admin_token, "/admin/machines/{name}", machine.name, wanted)
     state.expected.audit("machine.put", success=True)
-    return MachineAccount(machine, json_of(answer)["token"])
+    return MachineAccount(machine, json_of(response)["token"])
 
 
 async def _put(state: State, admin_token: str, route: str, name: str, body: object) -> httpx.Response:
     folder, _, _ = route.partition("{")
-    answer = await state.web.send(
+    response = await state.http.send(
         "PUT",
         route,
         expect=(201, 204),
-        touches=_ADMINISTERING,
+        affected=_ADMIN_METRICS,
         path=folder + name,
         address=ADMINISTRATOR,
         token=admin_token,
         body=body,
     )
     state.expected.authentication("token", success=True, country=population.country_of(ADMINISTRATOR))
-    return answer
+    return response
 
 
-async def _log_everybody_in(state: State) -> None:
+async def _log_in_all(state: State) -> None:
     accounts = [account for accounts in state.accounts.values() for account in accounts]
     for number, account in enumerate(accounts):
         token = await logins.log_in(state, account, account.person.address(number))
         if token is None:
-            raise SimulationError(f"the service does not let {account.person.name} in")
+            raise LoadGeneratorError(f"the service rejected the login of {account.person.name}")
         account.token = token
 
 
-async def _fill_stock(state: State) -> None:
-    """Certificates of every type: good ones, revoked ones, and ones that expire at once."""
-    for number in range(_STOCK):
+async def _issue_initial_certificates(state: State) -> None:
+    """Issue valid, revoked and short-lived certificates of every type."""
+    for number in range(_INITIAL_CERTIFICATES):
         for certificate_type in CERTIFICATE_TYPES:
-            issued = await certificates.issue(state, _first(number), certificate_type)
+            issued = await certificates.issue(state, _setup_operation(number), certificate_type)
             if issued is not None:
                 state.good.append(issued)
     for certificate_type in CERTIFICATE_TYPES:
-        issued = await certificates.issue(state, _first(0), certificate_type)
+        issued = await certificates.issue(state, _setup_operation(0), certificate_type)
         if issued is not None:
-            await certificates.revoke(state, _first(0), issued)
-        short_lived = await certificates.issue(state, _first(0), certificate_type, validity_seconds=1)
+            await certificates.revoke(state, _setup_operation(0), issued)
+        short_lived = await certificates.issue(state, _setup_operation(0), certificate_type, validity_seconds=1)
         if short_lived is not None:
             state.expired.append(short_lived)
     expired_at = time.monotonic() + 2
-    for number in range(_STOCK):
-        await documents.submit(state, _first(number))
-        await signatures.sign(state, _first(number))
+    for number in range(_INITIAL_CERTIFICATES):
+        await documents.submit(state, _setup_operation(number))
+        await signatures.sign(state, _setup_operation(number))
     await asyncio.sleep(max(0, expired_at - time.monotonic()))
 
 
-def _first(number: int) -> Operation:
-    """An operation that leaves nothing to rng."""
+def _setup_operation(number: int) -> Operation:
+    """An operation without random values."""
     return Operation(
         kind="set up",
         pick=number,

@@ -1,4 +1,4 @@
-"""The state of the load generator: accounts, and what the service has issued so far."""
+"""The state of the load generator: accounts, certificates and documents so far."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from testbed.load_generator.expected_totals import ExpectedTotals
+from testbed.load_generator.http_client import HttpClient
 from testbed.load_generator.population import Machine, Person
-from testbed.load_generator.web import Web
 
 if TYPE_CHECKING:
-    from testbed.load_generator.machines import Machines
+    from testbed.load_generator.grpc_client import GrpcClient
 
 _Item = TypeVar("_Item")
 
@@ -21,17 +21,17 @@ _MAX_REMEMBERED = 500
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing to do, with everything that rng decides about it.
+    """One operation with all its random values.
 
     Attributes:
-        kind: What is done.
-        pick: Which of several, wherever there is a choice.
-        document_type: Type of a document.
-        country: Country of a document.
-        certificate_type: Type of a certificate.
-        address: Address that the caller has.
-        score: How satisfied a customer is.
-        size: How many messages a stream has.
+        kind: Name of the operation type.
+        pick: Random number that selects an account, certificate or document.
+        document_type: Document type.
+        country: Country of the document.
+        certificate_type: Certificate type.
+        address: Client address.
+        score: Customer satisfaction, 1 to 5.
+        size: Number of messages in a stream.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Operation:
 
 @dataclass
 class Account:
-    """A person, with what the service has given to it."""
+    """A person's account and session token."""
 
     person: Person
     password: str
@@ -62,7 +62,7 @@ class MachineAccount:
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate of the service."""
+    """A certificate that the service issued."""
 
     serial_number: str
     certificate_type: str
@@ -71,7 +71,7 @@ class Issued:
 
 @dataclass(frozen=True)
 class Signed:
-    """A document that the service has signed; texts in Base64."""
+    """A document that the service signed; content and signature in Base64."""
 
     content: str
     signature: str
@@ -84,11 +84,11 @@ def _recent() -> deque[_Item]:
 
 @dataclass
 class State:
-    web: Web
+    http: HttpClient
     expected: ExpectedTotals
-    machines: Machines | None = None
+    grpc: GrpcClient | None = None
     business: bool = True
-    """Whether anybody hands in documents."""
+    """Whether documents are submitted."""
     accounts: dict[str, list[Account]] = field(default_factory=dict)
     machine_accounts: dict[str, MachineAccount] = field(default_factory=dict)
     documents: deque[int] = field(default_factory=_recent)
@@ -98,9 +98,9 @@ class State:
     signed: deque[Signed] = field(default_factory=_recent)
 
     async def close(self) -> None:
-        await self.web.close()
-        if self.machines is not None:
-            await self.machines.close()
+        await self.http.close()
+        if self.grpc is not None:
+            await self.grpc.close()
 
     def account(self, role: str, operation: Operation) -> Account:
         return one_of(self.accounts[role], operation)

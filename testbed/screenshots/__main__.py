@@ -15,7 +15,7 @@ from playwright.sync_api import Error as PlaywrightError
 from rich.console import Console
 
 from examples.demo.program import ServiceError
-from testbed.load_generator import SimulationError
+from testbed.load_generator import LoadGeneratorError
 from testbed.load_generator.command import Duration
 from testbed.screenshots.environment import SCENARIOS, Scene, scene
 from testbed.screenshots.palette import reduce_colours
@@ -73,7 +73,7 @@ def pictures(seconds: float, folder: Path) -> None:
     try:
         with signals_as_interrupt(), scene(_FOLDER, progress, calm=True) as running:
             flaws = _take_all(running, seconds, folder, progress)
-    except (StackError, ServiceError, SimulationError, BuildFailed, PlaywrightError) as error:
+    except (StackError, ServiceError, LoadGeneratorError, BuildFailed, PlaywrightError) as error:
         raise click.ClickException(str(error)) from error
     for flaw in flaws:
         progress(flaw)

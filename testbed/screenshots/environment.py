@@ -20,7 +20,7 @@ from testbed.drill.kubernetes import Kubernetes
 from testbed.drill.postgresql import Cluster, replicated
 from testbed.drill.receivers import Receivers
 from testbed.drill.redis import Redis
-from testbed.load_generator import SimulationReport
+from testbed.load_generator import LoadReport
 from testbed.screenshots.backfill import make_past
 from testbed.screenshots.grafana import grafana
 from trust_ops.alertmanager_config import files as rendering
@@ -67,7 +67,7 @@ class Scene:
         self._traffic = Traffic(self.service, calm=self.calm)
         self._traffic.start()
 
-    def stop_traffic(self) -> SimulationReport:
+    def stop_traffic(self) -> LoadReport:
         """Let them finish; what they have done and caused since they began."""
         self._traffic.stop()
         report = self._traffic.report

@@ -33,14 +33,14 @@ def _mean(course: Callable[[int], float], first: int, hours: int) -> float:
     return sum(course(hour) for hour in range(first + 1, first + hours + 1)) / hours
 
 
-def _comes_true(folder: Path, series: dict[str, str], interval: str, at: str, truth: dict[str, float]) -> bool:
+def _comes_true(folder: Path, series: dict[str, str], interval: str, at: str, expected: dict[str, float]) -> bool:
     tests = [
         {
             "expr": f"abs(service:trust_revenue_amount:{operation} / {value} - 1) < bool {_TOLERANCE}",
             "eval_time": at,
             "exp_samples": [{"labels": f"{{{_LABELS}}}", "value": 1}],
         }
-        for operation, value in truth.items()
+        for operation, value in expected.items()
     ]
     scene = {
         "rule_files": [str(FOLDER / "trust-service-recording.yml")],
@@ -65,31 +65,31 @@ def _hourly(course: Callable[[int], float], hours: int) -> dict[str, str]:
 
 @pytest.mark.parametrize("now", [2 * _WEEK + 10, 2 * _WEEK + 5 * _DAY, 3 * _WEEK - 3])
 def test_a_season_that_grows_evenly_goes_on(now: int, tmp_path: Path) -> None:
-    truth = {
+    expected = {
         "rate30m_expected": _growing(now),
         "rate1d_expected": _mean(_growing, now, _DAY),
         "rate1w_expected": _mean(_growing, now, _WEEK),
     }
-    assert _comes_true(tmp_path, _hourly(_growing, now), "1h", f"{now}h", truth)
+    assert _comes_true(tmp_path, _hourly(_growing, now), "1h", f"{now}h", expected)
 
 
 def test_a_second_week_that_has_just_begun_is_compared_with_the_same_days_only(tmp_path: Path) -> None:
     now = _WEEK + _DAY
-    truth = {"ratio1w": 1.0, "rate1d_expected": _mean(_season, now, _DAY)}
-    assert _comes_true(tmp_path, _hourly(_season, now), "1h", f"{now}h", truth)
+    expected = {"ratio1w": 1.0, "rate1d_expected": _mean(_season, now, _DAY)}
+    assert _comes_true(tmp_path, _hourly(_season, now), "1h", f"{now}h", expected)
 
 
 def test_before_there_is_a_week_the_last_day_goes_on(tmp_path: Path) -> None:
     now = 3 * _DAY
     mean = _mean(_season, now - _DAY, _DAY)
-    truth = dict.fromkeys(("rate30m_expected", "rate1d_expected", "rate1w_expected"), mean)
-    assert _comes_true(tmp_path, _hourly(_season, now), "1h", f"{now}h", truth)
+    expected = dict.fromkeys(("rate30m_expected", "rate1d_expected", "rate1w_expected"), mean)
+    assert _comes_true(tmp_path, _hourly(_season, now), "1h", f"{now}h", expected)
 
 
 def test_a_service_that_is_ten_minutes_old_is_expected_to_go_on_as_it_began(tmp_path: Path) -> None:
     earned = f'trust_revenue_amount_total{{{_LABELS}, service_instance_id="a"}}'
-    truth = dict.fromkeys(("rate30m_expected", "rate1d_expected", "rate1w_expected"), 2.0)
-    assert _comes_true(tmp_path, {earned: "0+30x40"}, "15s", "10m", truth)
+    expected = dict.fromkeys(("rate30m_expected", "rate1d_expected", "rate1w_expected"), 2.0)
+    assert _comes_true(tmp_path, {earned: "0+30x40"}, "15s", "10m", expected)
 
 
 def test_a_forecast_that_does_not_come_true_is_noticed(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ class Seen:
         answers: To each query, while there is traffic.
         busy: The panels in the browser by dashboard, while there is traffic.
         quiet: The same on a phone, after the traffic.
-        truth: What the simulation caused.
+        expected_totals: What the simulation caused.
         report: The same, against what Prometheus holds.
         at_rest: Answers after the traffic, for the whole life of the service.
         life: Seconds from the service's start to the end of its traffic, and of what came of it.
@@ -159,7 +159,7 @@ class Seen:
     busy: dict[str, list[PanelState]] = field(default_factory=dict)
     quiet: dict[str, list[PanelState]] = field(default_factory=dict)
     report: Report | None = None
-    truth: Mapping[str, float] = field(default_factory=dict)
+    expected_totals: Mapping[str, float] = field(default_factory=dict)
     at_rest: dict[str, Answer] = field(default_factory=dict)
     life: float = math.inf
     recent: dict[str, Answer] = field(default_factory=dict)
@@ -200,8 +200,8 @@ def _watch(running: Scene, seen: Seen) -> None:
         report = running.stop_traffic()
         stopped = time.time()
         assert (report.unanswered, report.unexpected) == (0, {})
-        seen.truth = report.truth
-        seen.report = arrived(running.addresses, _of_service(report.truth))
+        seen.expected_totals = report.expected_totals
+        seen.report = arrived(running.addresses, _of_service(report.expected_totals))
         last = _last_export(asked)
         seen.figures = _figures(asked, browser, preview, running.began, last)
         for key in AT_REST:
@@ -241,12 +241,12 @@ def _figures(
     return figures
 
 
-def _of_service(truth: Mapping[str, float]) -> dict[str, float]:
+def _of_service(expected_totals: Mapping[str, float]) -> dict[str, float]:
     """The selectors of one service: others have the same metrics."""
     matcher = f'service_name="{SERVICE}"'
     return {
         selector.replace("{", f"{{{matcher},", 1) if "{" in selector else f"{selector[:-1]}{{{matcher}}})": value
-        for selector, value in truth.items()
+        for selector, value in expected_totals.items()
     }
 
 
@@ -327,7 +327,7 @@ def test_prometheus_holds_what_the_simulation_caused(seen: Seen) -> None:
 @pytest.mark.parametrize("key", AT_REST)
 def test_the_panel_shows_what_the_simulation_caused(seen: Seen, key: str) -> None:
     caused = AT_REST[key]
-    expected = caused.of(seen.truth)
+    expected = caused.of(seen.expected_totals)
     answer = seen.at_rest[key]
     shown = {tuple(series.labels.get(name, "") for name in caused.by): series.last for series in answer.series}
     assert expected != {}
@@ -343,7 +343,7 @@ def test_the_recorded_rate_is_that_of_what_the_simulation_caused(seen: Seen, key
     caused = RECENT[key]
     answer = seen.recent[key]
     shown = {tuple(series.labels.get(name, "") for name in caused.by): series.last for series in answer.series}
-    expected = caused.of(seen.truth)
+    expected = caused.of(seen.expected_totals)
     relative = 0 if isinstance(caused, Share) else _TOLERANCE_OF_RATES
     assert expected != {}
     assert {labels: shown.get(labels) for labels in expected} == {
@@ -354,7 +354,7 @@ def test_the_recorded_rate_is_that_of_what_the_simulation_caused(seen: Seen, key
 @pytest.mark.parametrize("key", OVER_TIME)
 def test_the_rate_added_up_over_time_is_what_the_simulation_caused(seen: Seen, key: str) -> None:
     caused, with_background = OVER_TIME[key]
-    expected = sum(caused.of(seen.truth).values()) + (seen.background if with_background else 0)
+    expected = sum(caused.of(seen.expected_totals).values()) + (seen.background if with_background else 0)
     assert seen.sums[key] == pytest.approx(expected, rel=_TOLERANCE_OF_SUMS)
 
 

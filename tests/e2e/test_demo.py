@@ -1,4 +1,4 @@
-"""`make demo` as a newcomer types it, with an end and a report."""
+"""`make demo` with a fixed duration and a report, and its shutdown on signals."""
 
 import json
 import signal
@@ -39,11 +39,11 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
     return folder, _demo(folder, 20)[1]
 
 
-def test_every_total_in_prometheus_equals_what_was_caused(demo: tuple[Path, dict[str, Any]]) -> None:
+def test_every_total_in_prometheus_equals_the_generated_events(demo: tuple[Path, dict[str, Any]]) -> None:
     _, report = demo
     assert report["read_from"] == "Prometheus"
-    assert len(report["truth"]) > 150
-    assert report["prometheus"] == report["truth"]
+    assert len(report["expected_totals"]) > 150
+    assert report["prometheus"] == report["expected_totals"]
 
 
 def test_every_declared_family_has_series(demo: tuple[Path, dict[str, Any]]) -> None:
@@ -57,12 +57,12 @@ def test_no_process_is_left(demo: tuple[Path, dict[str, Any]]) -> None:
     assert processes_of(folder) == []
 
 
-def test_a_machine_without_go_gets_the_services_own_endpoint(tmp_path: Path) -> None:
+def test_without_go_the_demo_reads_the_services_own_endpoint(tmp_path: Path) -> None:
     empty = str(tmp_path / "empty")
-    said, report = _demo(tmp_path, 10, PATH=empty, XDG_CACHE_HOME=empty)
-    assert "without Collector and Prometheus" in said
+    output, report = _demo(tmp_path, 10, PATH=empty, XDG_CACHE_HOME=empty)
+    assert "without Collector and Prometheus" in output
     assert report["read_from"] == "the in-process endpoint"
-    assert report["prometheus"] == report["truth"]
+    assert report["prometheus"] == report["expected_totals"]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
@@ -78,13 +78,13 @@ def test_no_process_is_left_however_the_demo_ends(tmp_path: Path, ending: int) -
     for line in demo.stdout:
         if "operations, until Ctrl-C" in line:
             break
-    # The four components of the stack with their guardian, the service and the Vault with one each.
+    # Four components of the stack with one supervisor, and service and Vault with one supervisor each.
     family = psutil.Process(demo.pid).children(recursive=True)
     assert len(family) == 9
     time.sleep(3)
     demo.send_signal(ending)
-    said, _ = demo.communicate(timeout=90)
+    output, _ = demo.communicate(timeout=90)
     killed = ending == signal.SIGKILL
     assert demo.returncode == (-ending if killed else 0)
-    assert ("equal what the simulation caused" in said) == (not killed)
+    assert ("equal the generated events" in output) == (not killed)
     eventually(lambda: [process for process in family if process.is_running()], [])

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from examples.demo.service import TrustService
-from testbed.load_generator import hostile_requests
+from testbed.load_generator import send_fuzzed_requests
 from trust_ops.stack.ports import free_ports
 
 
@@ -36,8 +36,8 @@ def _series(url: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:
 def test_ten_thousand_hostile_requests_add_no_series(endpoint: tuple[TrustService, str]) -> None:
     service, url = endpoint
     # Every combination of the service's own routes, known methods and statuses comes up here.
-    asyncio.run(hostile_requests(service.url, 5_000, seed=1))
+    asyncio.run(send_fuzzed_requests(service.url, 5_000, seed=1))
     before = _series(url)
-    answers = asyncio.run(hostile_requests(service.url, 10_000, seed=2))
+    answers = asyncio.run(send_fuzzed_requests(service.url, 10_000, seed=2))
     assert sum(answers.values()) == 10_000
     assert _series(url) - before == set()

@@ -19,12 +19,12 @@ def service(addresses: Addresses, tmp_path: Path) -> Iterator[TrustService]:
         yield running
 
 
-def _own(truth: dict[str, float], service_id: str) -> dict[str, float]:
+def _own(expected_totals: dict[str, float], service_id: str) -> dict[str, float]:
     """The same totals, of this test's service only."""
     label = f'service_instance_id=~"{service_id}-.+"'
     return {
         selection.replace("{", f"{{{label},", 1) if "{" in selection else f"{selection[:-1]}{{{label}}})": total
-        for selection, total in truth.items()
+        for selection, total in expected_totals.items()
     }
 
 
@@ -36,12 +36,12 @@ async def _with_interruption(service: TrustService, stack: Stack, component: str
     await asyncio.to_thread(stack.start, component)
     report = await traffic
     assert (report.unanswered, report.unexpected) == (0, {})
-    return report.truth
+    return report.expected_totals
 
 
 @pytest.mark.parametrize(("component", "seconds"), [("collector", 3), ("prometheus", 60)])
 def test_a_component_killed_in_mid_run_costs_no_count(
     stack: Stack, addresses: Addresses, service: TrustService, tmp_path: Path, component: str, seconds: float
 ) -> None:
-    truth = asyncio.run(_with_interruption(service, stack, component, seconds))
-    assert arrived(addresses, _own(truth, tmp_path.name)).different == []
+    expected_totals = asyncio.run(_with_interruption(service, stack, component, seconds))
+    assert arrived(addresses, _own(expected_totals, tmp_path.name)).different == []

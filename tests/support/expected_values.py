@@ -18,7 +18,7 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 @dataclass(frozen=True)
 class Caused:
-    """A part of the truth, as a panel shows it.
+    """A part of the expected_totals, as a panel shows it.
 
     Attributes:
         metric: What was counted.
@@ -32,10 +32,10 @@ class Caused:
     where: Mapping[str, str] = field(default_factory=dict)
     part: str = "_count"
 
-    def of(self, truth: Mapping[str, float]) -> Values:
+    def of(self, expected_totals: Mapping[str, float]) -> Values:
         """The totals by the values of the labels."""
-        totals = list(self._totals(truth))
-        # The truth counts some things twice: in all detail, and without the label that not every caller gets.
+        totals = list(self._totals(expected_totals))
+        # The expected_totals counts some things twice: in all detail, and without the label that not every caller gets.
         finest = max((len(labels) for labels, _ in totals), default=0)
         found: Values = defaultdict(float)
         for labels, value in totals:
@@ -43,10 +43,10 @@ class Caused:
                 found[tuple(labels.get(name, "") for name in self.by)] += value
         return dict(found)
 
-    def _totals(self, truth: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
+    def _totals(self, expected_totals: Mapping[str, float]) -> list[tuple[dict[str, str], float]]:
         name = self.metric.prometheus_name + (self.part if self.metric.instrument == "histogram" else "")
         found = []
-        for selector, value in truth.items():
+        for selector, value in expected_totals.items():
             total = _TOTAL.fullmatch(selector)
             if total is not None and total["name"] == name:
                 found.append((dict(_LABEL.findall(total["labels"] or "")), value))
@@ -90,8 +90,8 @@ class Hourly:
     def by(self) -> tuple[str, ...]:
         return self.total.by
 
-    def of(self, truth: Mapping[str, float]) -> Values:
-        return {labels: value * 12 for labels, value in self.total.of(truth).items()}
+    def of(self, expected_totals: Mapping[str, float]) -> Values:
+        return {labels: value * 12 for labels, value in self.total.of(expected_totals).items()}
 
 
 @dataclass(frozen=True)
@@ -106,9 +106,9 @@ class Share:
     def by(self) -> tuple[str, ...]:
         return self.whole.by
 
-    def of(self, truth: Mapping[str, float]) -> Values:
-        parts = self.part.of(truth)
-        shares = {labels: parts.get(labels, 0) / value for labels, value in self.whole.of(truth).items()}
+    def of(self, expected_totals: Mapping[str, float]) -> Values:
+        parts = self.part.of(expected_totals)
+        shares = {labels: parts.get(labels, 0) / value for labels, value in self.whole.of(expected_totals).items()}
         return {labels: 1 - share for labels, share in shares.items()} if self.rest else shares
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from examples.demo.report import Report, settle
 from examples.demo.service import TrustService
 from examples.demo.sources import PrometheusSource
-from testbed.load_generator import SimulationConfig, SimulationReport, run_simulation
+from testbed.load_generator import LoadConfig, LoadReport, generate_load
 from trust_ops.stack import Addresses
 
 SETTLE_SECONDS = 60.0
@@ -24,7 +24,7 @@ def telemetry(addresses: Addresses, **more: str) -> dict[str, str]:
     }
 
 
-def simulated(service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1) -> SimulationReport:
+def simulated(service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1) -> LoadReport:
     """Drive the service; every request must be answered as the simulation expects."""
     report = asyncio.run(simulation(service, seconds, rate=rate, seed=seed))
     assert (report.unanswered, report.unexpected) == (0, {})
@@ -33,9 +33,9 @@ def simulated(service: TrustService, seconds: float, *, rate: float = 30, seed: 
 
 def simulation(
     service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1, scenario: str | None = None
-) -> Coroutine[Any, Any, SimulationReport]:
+) -> Coroutine[Any, Any, LoadReport]:
     """The same as a coroutine, for tests that do something meanwhile."""
-    config = SimulationConfig(
+    config = LoadConfig(
         url=service.url,
         admin_token=service.admin_token,
         grpc_target=service.grpc_target,
@@ -46,9 +46,9 @@ def simulation(
         vault_url=service.vault_url,
         vault_token=service.vault_token,
     )
-    return run_simulation(config)
+    return generate_load(config)
 
 
-def arrived(addresses: Addresses, truth: Mapping[str, float]) -> Report:
+def arrived(addresses: Addresses, expected_totals: Mapping[str, float]) -> Report:
     """What Prometheus shows, once everything is there or the wait is over."""
-    return settle(PrometheusSource(addresses.prometheus), {}, truth, SETTLE_SECONDS, lambda: None)
+    return settle(PrometheusSource(addresses.prometheus), {}, expected_totals, SETTLE_SECONDS, lambda: None)

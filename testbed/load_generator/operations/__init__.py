@@ -1,4 +1,4 @@
-"""Everything that the simulation can do, with how often it does it."""
+"""All operation types of the load generator, with their weights."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ ALL_OPERATIONS = {**PEOPLE_OPERATIONS, **MACHINE_OPERATIONS}
 
 
 def calm_operations(operation_types: Mapping[str, OperationType]) -> dict[str, OperationType]:
-    """Those that no alert may rightly follow."""
-    return {name: operation_type for name, operation_type in operation_types.items() if not operation_type.alarming}
+    """Operation types that must not cause an alert."""
+    return {name: operation_type for name, operation_type in operation_types.items() if not operation_type.may_alert}

@@ -1,25 +1,25 @@
-"""People who order certificates and who check them."""
+"""Operations of people who order and validate certificates."""
 
 from __future__ import annotations
 
+from testbed.load_generator.http_client import json_of
 from testbed.load_generator.operations.operation_type import OperationType
 from testbed.load_generator.population import CERTIFICATE_TYPES
 from testbed.load_generator.samples import CERTIFICATE_REQUEST, UNTRUSTED_CERTIFICATE, forged
 from testbed.load_generator.state import Issued, Operation, State, one_of
-from testbed.load_generator.web import json_of
 from trust_otel.semconv import metrics
 
 _DAY = 86_400
 _YEAR = 365 * _DAY
 
-_READING = (metrics.TRUST_AUTHZ_DECISIONS,)
-_CHANGING = (
+_READ_METRICS = (metrics.TRUST_AUTHZ_DECISIONS,)
+_CHANGE_METRICS = (
     metrics.TRUST_AUTHZ_DECISIONS,
     metrics.TRUST_AUDIT_EVENTS,
     metrics.TRUST_COMPLIANCE_CHECKS,
     metrics.TRUST_CERTIFICATE_OPERATION_DURATION,
 )
-_VALIDATING = (
+_VALIDATION_METRICS = (
     metrics.TRUST_CERTIFICATE_OPERATION_DURATION,
     metrics.TRUST_SECURITY_INCIDENTS,
 )
@@ -33,12 +33,12 @@ async def issue(
     request: str = CERTIFICATE_REQUEST,
     validity_seconds: int = 90 * _DAY,
 ) -> Issued | None:
-    """Order a certificate; None when the service refuses."""
-    answer = await state.web.send(
+    """Order a certificate; None if the service rejects the order."""
+    response = await state.http.send(
         "POST",
         "/certificates",
         expect=(201, 400),
-        touches=_CHANGING,
+        affected=_CHANGE_METRICS,
         address=operation.address,
         token=state.account("operator", operation).token,
         body={
@@ -47,8 +47,8 @@ async def issue(
             "validity_seconds": validity_seconds,
         },
     )
-    body = json_of(answer)
-    problem = body["detail"] if answer.status_code == 400 else None
+    body = json_of(response)
+    problem = body["detail"] if response.status_code == 400 else None
     state.expected.authorization("certificate", granted=True)
     if certificate_type == "tls_server" and problem != "malformed":
         state.expected.compliance("cab_forum", "certificate_lifetime", passed=problem is None)
@@ -68,18 +68,18 @@ async def revoke(state: State, operation: Operation, certificate: Issued) -> Non
 async def _change(
     state: State, operation: Operation, certificate: Issued, verb: str, done: int
 ) -> tuple[str | None, Issued | None]:
-    answer = await state.web.send(
+    response = await state.http.send(
         "POST",
         f"/certificates/{{serial_number}}/{verb}",
         expect=(done, 409),
-        touches=_CHANGING,
+        affected=_CHANGE_METRICS,
         path=f"/certificates/{certificate.serial_number}/{verb}",
         address=operation.address,
         token=state.account("operator", operation).token,
     )
     state.expected.authorization("certificate", granted=True)
-    body = json_of(answer)
-    return (body["detail"], None) if answer.status_code == 409 else (None, _issued(body))
+    body = json_of(response)
+    return (body["detail"], None) if response.status_code == 409 else (None, _issued(body))
 
 
 def _issued(body: dict[str, str]) -> Issued:
@@ -100,12 +100,12 @@ async def _order_for_too_long(state: State, operation: Operation) -> None:
     await issue(state, operation, "tls_server", validity_seconds=5 * _YEAR)
 
 
-async def _order_without_right(state: State, operation: Operation) -> None:
-    await state.web.send(
+async def _order_without_permission(state: State, operation: Operation) -> None:
+    await state.http.send(
         "POST",
         "/certificates",
         expect=(403,),
-        touches=_CHANGING,
+        affected=_CHANGE_METRICS,
         address=operation.address,
         token=state.account("clerk", operation).token,
         body={
@@ -119,14 +119,14 @@ async def _order_without_right(state: State, operation: Operation) -> None:
 
 
 async def _renew(state: State, operation: Operation) -> None:
-    await _ask_to_renew(state, operation, one_of(state.good, operation))
+    await _post_renewal(state, operation, one_of(state.good, operation))
 
 
 async def _renew_revoked(state: State, operation: Operation) -> None:
-    await _ask_to_renew(state, operation, one_of(state.revoked, operation))
+    await _post_renewal(state, operation, one_of(state.revoked, operation))
 
 
-async def _ask_to_renew(state: State, operation: Operation, old: Issued) -> None:
+async def _post_renewal(state: State, operation: Operation, old: Issued) -> None:
     problem, renewed = await _change(state, operation, old, "renew", 201)
     state.expected.certificate("renewal", old.certificate_type, problem)
     state.expected.audit("certificate.renew", success=problem is None)
@@ -153,11 +153,11 @@ async def _look_up_missing(state: State, operation: Operation) -> None:
 
 
 async def _show(state: State, operation: Operation, serial_number: str, status: int) -> None:
-    await state.web.send(
+    await state.http.send(
         "GET",
         "/certificates/{serial_number}",
         expect=(status,),
-        touches=_READING,
+        affected=_READ_METRICS,
         path=f"/certificates/{serial_number}",
         address=operation.address,
         token=state.account("operator", operation).token,
@@ -166,7 +166,7 @@ async def _show(state: State, operation: Operation, serial_number: str, status: 
 
 
 async def _fetch_authority(state: State, operation: Operation) -> None:
-    await state.web.send("GET", "/certificates/authority", expect=(200,), address=operation.address)
+    await state.http.send("GET", "/certificates/authority", expect=(200,), address=operation.address)
 
 
 async def _validate_good(state: State, operation: Operation) -> None:
@@ -204,22 +204,22 @@ async def _validate_for_wrong_purpose(state: State, operation: Operation) -> Non
 
 
 async def _validate(state: State, operation: Operation, certificate: str, certificate_type: str) -> None:
-    answer = await state.web.send(
+    response = await state.http.send(
         "POST",
         "/certificates/validate",
         expect=(200,),
-        touches=_VALIDATING,
+        affected=_VALIDATION_METRICS,
         address=operation.address,
         body={"certificate": certificate, "certificate_type": certificate_type},
     )
-    state.expected.certificate("validation", certificate_type, json_of(answer)["reason"])
+    state.expected.certificate("validation", certificate_type, json_of(response)["reason"])
 
 
 OPERATION_TYPES = {
     "certificate.issue": OperationType(6, _order),
     "certificate.issue.malformed": OperationType(0.3, _order_malformed),
-    "certificate.issue.too_long": OperationType(0.2, _order_for_too_long, alarming=True),
-    "certificate.issue.denied": OperationType(0.5, _order_without_right),
+    "certificate.issue.too_long": OperationType(0.2, _order_for_too_long, may_alert=True),
+    "certificate.issue.denied": OperationType(0.5, _order_without_permission),
     "certificate.renew": OperationType(2, _renew),
     "certificate.renew.revoked": OperationType(0.2, _renew_revoked),
     "certificate.revoke": OperationType(1, _order_and_revoke),
@@ -230,8 +230,8 @@ OPERATION_TYPES = {
     "certificate.validate": OperationType(14, _validate_good),
     "certificate.validate.expired": OperationType(0.4, _validate_expired),
     "certificate.validate.revoked": OperationType(0.4, _validate_revoked),
-    "certificate.validate.forged": OperationType(0.1, _validate_forged, alarming=True),
-    "certificate.validate.untrusted": OperationType(0.2, _validate_untrusted, alarming=True),
-    "certificate.validate.malformed": OperationType(0.2, _validate_malformed, alarming=True),
-    "certificate.validate.wrong_type": OperationType(0.2, _validate_for_wrong_purpose, alarming=True),
+    "certificate.validate.forged": OperationType(0.1, _validate_forged, may_alert=True),
+    "certificate.validate.untrusted": OperationType(0.2, _validate_untrusted, may_alert=True),
+    "certificate.validate.malformed": OperationType(0.2, _validate_malformed, may_alert=True),
+    "certificate.validate.wrong_type": OperationType(0.2, _validate_for_wrong_purpose, may_alert=True),
 }

@@ -1,4 +1,4 @@
-"""People who log in, or try to."""
+"""Successful and failed logins, and requests with valid and invalid session tokens."""
 
 from __future__ import annotations
 
@@ -7,211 +7,215 @@ import secrets
 import pyotp
 
 from testbed.load_generator import totp
+from testbed.load_generator.http_client import json_of
 from testbed.load_generator.operations.operation_type import OperationType
 from testbed.load_generator.population import (
     BLOCKED_ADDRESS,
-    IMPATIENT_ADDRESS,
     LISTED_ADDRESS,
+    RATE_LIMITED_ADDRESS,
     REPUTATION_FEED,
     country_of,
 )
 from testbed.load_generator.state import Account, Operation, State
-from testbed.load_generator.web import json_of
 from trust_otel.semconv import metrics
 
-# More than the ten that the service lets through at once.
+# The service's rate limit allows a burst of ten.
 _BURST = 15
 
-_LOGIN = (
+_LOGIN_METRICS = (
     metrics.TRUST_AUTH_ATTEMPTS,
     metrics.TRUST_SESSION_ACTIVE,
     metrics.TRUST_SECURITY_RATE_LIMITED,
     metrics.TRUST_SECURITY_THREAT_MATCHES,
     metrics.TRUST_SECURITY_INCIDENTS,
 )
-_SECOND_FACTOR = (metrics.TRUST_AUTH_MFA_CHALLENGES, metrics.TRUST_SESSION_ACTIVE)
-_LISTED = (metrics.TRUST_SECURITY_THREAT_MATCHES,)
-_TOKEN = (metrics.TRUST_AUTH_ATTEMPTS, metrics.TRUST_SECURITY_INCIDENTS)
+_TOTP_METRICS = (metrics.TRUST_AUTH_MFA_CHALLENGES, metrics.TRUST_SESSION_ACTIVE)
+_LISTED_METRICS = (metrics.TRUST_SECURITY_THREAT_MATCHES,)
+_TOKEN_METRICS = (metrics.TRUST_AUTH_ATTEMPTS, metrics.TRUST_SECURITY_INCIDENTS)
 
 
 async def log_in(state: State, account: Account, address: str) -> str | None:
-    """Log in with everything that the account needs; None when the service refuses."""
-    token = await give_password(state, account, account.password, address)
+    """Log in with password and, if the account has one, TOTP code. Returns None if the service rejects the login."""
+    token = await submit_password(state, account, account.password, address)
     if token is not None and account.totp_secret is not None:
-        await give_code(state, token, pyotp.TOTP(account.totp_secret).now(), address)
+        await submit_totp_code(state, token, pyotp.TOTP(account.totp_secret).now(), address)
     return token
 
 
-async def give_password(state: State, account: Account, password: str, address: str) -> str | None:
-    """Token of the session, which may wait for a code; None when the service refuses."""
+async def submit_password(state: State, account: Account, password: str, address: str) -> str | None:
+    """Session token, still to be confirmed by a TOTP code if the account has one. None if the service rejects it."""
     person = account.person
-    answer = await _ask_to_log_in(state, person.name, password, address)
-    if answer is None:
+    response = await _post_login(state, person.name, password, address)
+    if response is None:
         return None
-    status, token = answer
+    status, token = response
     state.expected.authentication("password", success=status == 200, country=country_of(address))
     if status == 200 and account.totp_secret is None:
         state.expected.session(+1)
     return token
 
 
-async def _ask_to_log_in(state: State, name: str, password: str, address: str) -> tuple[int, str | None] | None:
-    """Status and token; None when the service did not look at the password."""
-    answer = await state.web.send(
+async def _post_login(state: State, name: str, password: str, address: str) -> tuple[int, str | None] | None:
+    """Status and token; None if the service did not check the password."""
+    response = await state.http.send(
         "POST",
         "/login",
         expect=(200, 401, 403, 429),
-        touches=_LOGIN,
+        affected=_LOGIN_METRICS,
         address=address,
         body={"name": name, "password": password},
     )
-    if answer.status_code == 403:
+    if response.status_code == 403:
         state.expected.threat("blocklist")
         state.expected.incident("blocked_address", "info")
         return None
-    if answer.status_code == 429:
+    if response.status_code == 429:
         state.expected.rate_limited("login")
         return None
-    return answer.status_code, json_of(answer).get("token")
+    return response.status_code, json_of(response).get("token")
 
 
-async def give_code(state: State, token: str, code: str, address: str) -> None:
-    answer = await state.web.send(
+async def submit_totp_code(state: State, token: str, code: str, address: str) -> None:
+    response = await state.http.send(
         "POST",
         "/login/totp",
         expect=(204, 401),
-        touches=_SECOND_FACTOR,
+        affected=_TOTP_METRICS,
         address=address,
         token=token,
         body={"code": code},
     )
-    success = answer.status_code == 204
+    success = response.status_code == 204
     state.expected.second_factor(success=success)
     if success:
         state.expected.session(+1)
 
 
 async def _log_out(state: State, token: str, address: str) -> None:
-    await state.web.send(
+    await state.http.send(
         "POST",
         "/logout",
         expect=(204,),
-        touches=(metrics.TRUST_SESSION_ACTIVE,),
+        affected=(metrics.TRUST_SESSION_ACTIVE,),
         address=address,
         token=token,
     )
     state.expected.session(-1)
 
 
-def _someone(state: State, operation: Operation, *, totp: bool) -> Account:
+def _account_with(state: State, operation: Operation, *, totp: bool) -> Account:
     candidates = [
         account for accounts in state.accounts.values() for account in accounts if account.person.totp is totp
     ]
     return candidates[operation.pick % len(candidates)]
 
 
-async def _come_and_go(state: State, operation: Operation) -> None:
-    account = _someone(state, operation, totp=False)
+async def _log_in_and_out(state: State, operation: Operation) -> None:
+    account = _account_with(state, operation, totp=False)
     token = await log_in(state, account, account.person.address(operation.pick))
     if token is not None:
         await _log_out(state, token, account.person.address(operation.pick))
 
 
-async def _come_and_go_with_code(state: State, operation: Operation) -> None:
-    account = _someone(state, operation, totp=True)
+async def _log_in_and_out_with_totp(state: State, operation: Operation) -> None:
+    account = _account_with(state, operation, totp=True)
     token = await log_in(state, account, account.person.address(operation.pick))
     if token is not None:
         await _log_out(state, token, account.person.address(operation.pick))
 
 
-async def _come_and_stay(state: State, operation: Operation) -> None:
-    account = _someone(state, operation, totp=False)
+async def _stay_logged_in(state: State, operation: Operation) -> None:
+    account = _account_with(state, operation, totp=False)
     await log_in(state, account, account.person.address(operation.pick))
 
 
-async def _mistype_code(state: State, operation: Operation) -> None:
-    account = _someone(state, operation, totp=True)
-    token = await give_password(state, account, account.password, account.person.address(operation.pick))
+async def _submit_wrong_totp_code(state: State, operation: Operation) -> None:
+    account = _account_with(state, operation, totp=True)
+    token = await submit_password(state, account, account.password, account.person.address(operation.pick))
     if token is not None and account.totp_secret is not None:
-        await give_code(state, token, totp.wrong_code(account.totp_secret), account.person.address(operation.pick))
+        await submit_totp_code(
+            state, token, totp.wrong_code(account.totp_secret), account.person.address(operation.pick)
+        )
 
 
-async def _mistype_password(state: State, operation: Operation) -> None:
-    account = _someone(state, operation, totp=False)
-    await give_password(state, account, "not the password", account.person.address(operation.pick))
+async def _submit_wrong_password(state: State, operation: Operation) -> None:
+    account = _account_with(state, operation, totp=False)
+    await submit_password(state, account, "not the password", account.person.address(operation.pick))
 
 
-async def _try_name(state: State, operation: Operation) -> None:
+async def _try_unknown_name(state: State, operation: Operation) -> None:
     name = f"nobody-{operation.pick}"
-    if await _ask_to_log_in(state, name, "not the password", operation.address) is not None:
+    if await _post_login(state, name, "not the password", operation.address) is not None:
         state.expected.authentication("password", success=False, country=country_of(operation.address))
 
 
-async def _try_often(state: State, operation: Operation) -> None:
-    account = _someone(state, operation, totp=False)
+async def _exceed_rate_limit(state: State, operation: Operation) -> None:
+    account = _account_with(state, operation, totp=False)
     for attempt in range(_BURST):
-        await give_password(state, account, f"guess {attempt}", IMPATIENT_ADDRESS)
+        await submit_password(state, account, f"guess {attempt}", RATE_LIMITED_ADDRESS)
 
 
-async def _come_from_blocked_address(state: State, operation: Operation) -> None:
-    account = _someone(state, operation, totp=False)
-    await give_password(state, account, account.password, BLOCKED_ADDRESS)
+async def _log_in_from_blocked_address(state: State, operation: Operation) -> None:
+    account = _account_with(state, operation, totp=False)
+    await submit_password(state, account, account.password, BLOCKED_ADDRESS)
 
 
-async def visit_from_listed_address(state: State) -> None:
-    """Ask for something harmless, from an address of ill repute."""
-    await state.web.send("GET", "/documents/prices", expect=(200,), touches=_LISTED, address=LISTED_ADDRESS)
+async def request_from_listed_address(state: State) -> None:
+    """A harmless request from an address on a threat feed."""
+    await state.http.send("GET", "/documents/prices", expect=(200,), affected=_LISTED_METRICS, address=LISTED_ADDRESS)
     state.expected.threat(REPUTATION_FEED)
 
 
-async def _come_from_listed_address(state: State, _operation: Operation) -> None:
-    await visit_from_listed_address(state)
+async def _request_from_listed_address(state: State, _operation: Operation) -> None:
+    await request_from_listed_address(state)
 
 
-async def _look_at_profile(state: State, operation: Operation) -> None:
+async def _get_profile(state: State, operation: Operation) -> None:
     account = state.account("clerk", operation)
-    await state.web.send("GET", "/me", expect=(200,), address=operation.address, token=account.token)
+    await state.http.send("GET", "/me", expect=(200,), address=operation.address, token=account.token)
 
 
-async def _forget_to_log_in(state: State, operation: Operation) -> None:
-    await state.web.send("GET", "/me", expect=(401,), touches=(metrics.TRUST_AUTH_ATTEMPTS,), address=operation.address)
-    # Nobody says so but trust-otel, which sees the answer.
+async def _request_without_token(state: State, operation: Operation) -> None:
+    await state.http.send(
+        "GET", "/me", expect=(401,), affected=(metrics.TRUST_AUTH_ATTEMPTS,), address=operation.address
+    )
+    # Recorded by trust-otel from the response, not by the service.
     state.expected.authentication("none", success=False, country=country_of(operation.address))
 
 
-async def _invent_token(state: State, operation: Operation) -> None:
+async def _request_with_invented_token(state: State, operation: Operation) -> None:
     token = secrets.token_urlsafe()
-    await _show_token(state, token, operation.address)
+    await _request_with_rejected_token(state, token, operation.address)
 
 
 async def _replay_token(state: State, operation: Operation) -> None:
-    account = _someone(state, operation, totp=False)
+    account = _account_with(state, operation, totp=False)
     address = account.person.address(operation.pick)
     token = await log_in(state, account, address)
     if token is None:
         return
     await _log_out(state, token, address)
-    await _show_token(state, token, address)
+    await _request_with_rejected_token(state, token, address)
     state.expected.incident("session_replay", "warning")
 
 
-async def _show_token(state: State, token: str, address: str) -> None:
-    await state.web.send("GET", "/me", expect=(401,), touches=_TOKEN, address=address, token=token)
+async def _request_with_rejected_token(state: State, token: str, address: str) -> None:
+    await state.http.send("GET", "/me", expect=(401,), affected=_TOKEN_METRICS, address=address, token=token)
     state.expected.authentication("token", success=False, country=country_of(address))
 
 
 OPERATION_TYPES = {
-    "login": OperationType(4, _come_and_go),
-    "login.totp": OperationType(2, _come_and_go_with_code),
-    "login.stay": OperationType(0.5, _come_and_stay),
-    "login.wrong_code": OperationType(0.5, _mistype_code),
-    "login.wrong_password": OperationType(2, _mistype_password),
-    "login.unknown_name": OperationType(0.5, _try_name),
-    "login.burst": OperationType(0.2, _try_often, alarming=True),
-    "login.blocked": OperationType(0.2, _come_from_blocked_address, alarming=True),
-    "prices.listed": OperationType(0.2, _come_from_listed_address, alarming=True),
-    "profile": OperationType(4, _look_at_profile),
-    "profile.anonymous": OperationType(0.5, _forget_to_log_in),
-    "profile.invented_token": OperationType(0.3, _invent_token, alarming=True),
-    "profile.replayed_token": OperationType(0.2, _replay_token, alarming=True),
+    "login": OperationType(4, _log_in_and_out),
+    "login.totp": OperationType(2, _log_in_and_out_with_totp),
+    "login.stay": OperationType(0.5, _stay_logged_in),
+    "login.wrong_code": OperationType(0.5, _submit_wrong_totp_code),
+    "login.wrong_password": OperationType(2, _submit_wrong_password),
+    "login.unknown_name": OperationType(0.5, _try_unknown_name),
+    "login.burst": OperationType(0.2, _exceed_rate_limit, may_alert=True),
+    "login.blocked": OperationType(0.2, _log_in_from_blocked_address, may_alert=True),
+    "prices.listed": OperationType(0.2, _request_from_listed_address, may_alert=True),
+    "profile": OperationType(4, _get_profile),
+    "profile.anonymous": OperationType(0.5, _request_without_token),
+    "profile.invented_token": OperationType(0.3, _request_with_invented_token, may_alert=True),
+    "profile.replayed_token": OperationType(0.2, _replay_token, may_alert=True),
 }

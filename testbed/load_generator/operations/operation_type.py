@@ -7,14 +7,14 @@ from testbed.load_generator.state import Operation, State
 
 
 class OperationType(NamedTuple):
-    """A kind of operation.
+    """A type of operation.
 
     Attributes:
-        weight: How often it happens, relative to the others.
-        run: Does it.
-        alarming: Whether an alert may rightly follow, so that a calm simulation leaves it out.
+        weight: Frequency relative to the other types.
+        run: Executes the operation.
+        may_alert: Whether it may cause an alert. Calm traffic leaves these out.
     """
 
     weight: float
     run: Callable[[State, Operation], Awaitable[None]]
-    alarming: bool = False
+    may_alert: bool = False

@@ -1,4 +1,4 @@
-"""Auditors, and those who look for doors that are not there."""
+"""Reads of the audit log, and path scans."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _SCANNED = ("/.env", "/wp-login.php", "/phpmyadmin/", "/server-status", "/.git/c
 
 
 async def _read_audit_log(state: State, operation: Operation) -> None:
-    await _ask_for_audit_log(state, operation, "auditor", 200)
+    await _get_audit_log(state, operation, "auditor", 200)
 
 
-async def _read_audit_log_without_right(state: State, operation: Operation) -> None:
-    await _ask_for_audit_log(state, operation, "operator", 403)
+async def _read_audit_log_without_permission(state: State, operation: Operation) -> None:
+    await _get_audit_log(state, operation, "operator", 403)
 
 
-async def _ask_for_audit_log(state: State, operation: Operation, role: str, status: int) -> None:
-    await state.web.send(
+async def _get_audit_log(state: State, operation: Operation, role: str, status: int) -> None:
+    await state.http.send(
         "GET",
         "/audit",
         expect=(status,),
-        touches=(metrics.TRUST_AUTHZ_DECISIONS,),
+        affected=(metrics.TRUST_AUTHZ_DECISIONS,),
         address=operation.address,
         token=state.account(role, operation).token,
     )
@@ -30,11 +30,11 @@ async def _ask_for_audit_log(state: State, operation: Operation, role: str, stat
 
 
 async def _scan(state: State, operation: Operation) -> None:
-    await state.web.send("GET", "", expect=(404,), path=one_of(_SCANNED, operation), address=operation.address)
+    await state.http.send("GET", "", expect=(404,), path=one_of(_SCANNED, operation), address=operation.address)
 
 
 OPERATION_TYPES = {
     "audit.read": OperationType(1, _read_audit_log),
-    "audit.read.denied": OperationType(0.2, _read_audit_log_without_right),
-    "scan": OperationType(1, _scan, alarming=True),
+    "audit.read.denied": OperationType(0.2, _read_audit_log_without_permission),
+    "scan": OperationType(1, _scan, may_alert=True),
 }

@@ -1,4 +1,4 @@
-"""What may go wrong on purpose while the traffic goes on; every scenario ends by itself and puts items right again."""
+"""Fault scenarios that run beside the traffic. Each ends by itself and restores the normal state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every attack that trust-otel has a detector for, at once, and a guest from a bad neighbourhood."""
+"""All attacks that trust-otel detects, at once, and requests from an address on a threat feed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 
 from testbed.load_generator import totp
-from testbed.load_generator.errors import SimulationError, UnansweredError, UnexpectedAnswerError
+from testbed.load_generator.errors import LoadGeneratorError, NoResponseError, UnexpectedResponseError
 from testbed.load_generator.operations import logins
 from testbed.load_generator.population import CLIENT_NAMES, Person
 from testbed.load_generator.scenarios.scenario import Scenario, Target
@@ -23,16 +23,16 @@ FAR_AWAY_ADDRESS = "198.18.0.9"
 
 async def _attack(target: Target, seconds: float) -> None:
     state, until = target.state, time.monotonic() + seconds
-    # Apart from the accounts of the traffic, which must not fail because of this.
+    # Separate accounts, so that the logins of the normal traffic do not fail.
     victims = await _victims(target)
     await asyncio.gather(
-        _again(until, 0.5, lambda step: _guess(state, _stranger(f"stolen-{step}"), STUFFING_ADDRESS)),
-        _again(until, 0.5, lambda step: _guess(state, victims["sprayed"], _spraying_address(step))),
-        _again(until, 1.5, lambda _: _guess(state, victims["guessed"], GUESSING_ADDRESS)),
-        _again(until, 0.1, lambda step: _scan(state, step)),
-        _again(until, 1, lambda _: _tire(state, victims["tired"])),
-        _again(until, 15, lambda _: _travel(state, victims["travelling"])),
-        _again(until, 5, lambda _: logins.visit_from_listed_address(state)),
+        _repeat(until, 0.5, lambda step: _guess(state, _unknown_account(f"stolen-{step}"), STUFFING_ADDRESS)),
+        _repeat(until, 0.5, lambda step: _guess(state, victims["sprayed"], _spraying_address(step))),
+        _repeat(until, 1.5, lambda _: _guess(state, victims["guessed"], GUESSING_ADDRESS)),
+        _repeat(until, 0.1, lambda step: _scan(state, step)),
+        _repeat(until, 1, lambda _: _repeat_wrong_totp_code(state, victims["tired"])),
+        _repeat(until, 15, lambda _: _log_in_from_two_countries(state, victims["travelling"])),
+        _repeat(until, 5, lambda _: logins.request_from_listed_address(state)),
     )
 
 
@@ -48,18 +48,18 @@ def _person(role: str, *, totp: bool) -> Person:
     return Person(f"victim-{role}", "clerk", "DE", CLIENT_NAMES[0], totp)
 
 
-def _stranger(name: str) -> Account:
+def _unknown_account(name: str) -> Account:
     return Account(Person(name, "clerk", "DE", CLIENT_NAMES[0], totp=False), "", None)
 
 
-async def _again(until: float, pause: float, operation_type: Callable[[int], Awaitable[None]]) -> None:
+async def _repeat(until: float, pause: float, attempt: Callable[[int], Awaitable[None]]) -> None:
     for step in count():
         if time.monotonic() >= until:
             return
         try:
-            await operation_type(step)
-        except (UnansweredError, UnexpectedAnswerError) as error:
-            raise SimulationError(f"the attack fails: {error}") from error
+            await attempt(step)
+        except (NoResponseError, UnexpectedResponseError) as error:
+            raise LoadGeneratorError(f"the attack fails: {error}") from error
         await asyncio.sleep(pause)
 
 
@@ -68,28 +68,28 @@ def _spraying_address(step: int) -> str:
 
 
 async def _guess(state: State, account: Account, address: str) -> None:
-    await logins.give_password(state, account, "not the password", address)
+    await logins.submit_password(state, account, "not the password", address)
 
 
 async def _scan(state: State, step: int) -> None:
-    await state.web.send("GET", "", expect=(404,), path=f"/backup-{step}.zip", address=SCANNING_ADDRESS)
+    await state.http.send("GET", "", expect=(404,), path=f"/backup-{step}.zip", address=SCANNING_ADDRESS)
 
 
-async def _tire(state: State, account: Account) -> None:
-    """The password is known; the owner is asked again and again for the second factor."""
+async def _repeat_wrong_totp_code(state: State, account: Account) -> None:
+    """MFA fatigue: the password is correct, the TOTP code is wrong each time."""
     address = account.person.address(0)
-    token = await logins.give_password(state, account, account.password, address)
+    token = await logins.submit_password(state, account, account.password, address)
     if token is not None and account.totp_secret is not None:
-        await logins.give_code(state, token, totp.wrong_code(account.totp_secret), address)
+        await logins.submit_totp_code(state, token, totp.wrong_code(account.totp_secret), address)
 
 
-async def _travel(state: State, account: Account) -> None:
-    await logins.give_password(state, account, account.password, account.person.address(0))
-    await logins.give_password(state, account, account.password, FAR_AWAY_ADDRESS)
+async def _log_in_from_two_countries(state: State, account: Account) -> None:
+    await logins.submit_password(state, account, account.password, account.person.address(0))
+    await logins.submit_password(state, account, account.password, FAR_AWAY_ADDRESS)
 
 
 ATTACK = Scenario(
     "attack",
-    "passwords guessed, stuffed and sprayed, paths scanned, codes refused, an account far away",
+    "brute force, credential stuffing, password spraying, path scan, MFA fatigue, impossible travel",
     _attack,
 )

@@ -5,7 +5,7 @@ import asyncio
 from testbed.load_generator.scenarios.scenario import Scenario, Target
 
 
-async def _stay_away(target: Target, seconds: float) -> None:
+async def _stop_submissions(target: Target, seconds: float) -> None:
     target.state.business = False
     try:
         await asyncio.sleep(seconds)
@@ -15,6 +15,6 @@ async def _stay_away(target: Target, seconds: float) -> None:
 
 REVENUE_DROP = Scenario(
     "revenue-drop",
-    "nobody hands in documents, so that volume and revenue fall",
-    _stay_away,
+    "no documents are submitted, so volume and revenue drop",
+    _stop_submissions,
 )

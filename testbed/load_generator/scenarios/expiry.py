@@ -6,7 +6,7 @@ from testbed.load_generator.scenarios.scenario import Scenario, Target
 
 
 async def _expire(target: Target, seconds: float) -> None:
-    """The signer's certificate runs out after half of the time, and is renewed at the end."""
+    """The signer's certificate expires after half of the time and is renewed at the end."""
     try:
         await _renew(target, {"validity_seconds": max(1, round(seconds / 2))})
         await asyncio.sleep(seconds)
@@ -21,6 +21,6 @@ async def _renew(target: Target, wanted: dict[str, int]) -> None:
 
 EXPIRY = Scenario(
     "expiry",
-    "the document signer's certificate runs out, and is renewed",
+    "the document signer's certificate expires and is renewed",
     _expire,
 )

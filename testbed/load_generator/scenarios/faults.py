@@ -1,4 +1,4 @@
-"""Faults that the example service commits when its administration asks for them."""
+"""Faults that the example service injects on request through its admin API."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ DATABASE_DOWN = Scenario(
 )
 POOL_EXHAUSTED = Scenario(
     "pool-exhausted",
-    "nobody gets a database connection",
+    "all database connections are in use",
     _fault("pool-exhausted"),
 )
 SLA_VIOLATION = Scenario(
     "sla-violation",
-    "the registers of the countries are slow, documents late",
+    "the country registers are slow, so documents miss the SLA",
     _fault("registers-slow"),
 )

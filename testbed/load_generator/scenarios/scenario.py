@@ -4,19 +4,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from testbed.load_generator.errors import SimulationError, UnansweredError, UnexpectedAnswerError
+from testbed.load_generator.errors import LoadGeneratorError, NoResponseError, UnexpectedResponseError
 from testbed.load_generator.population import ADMINISTRATOR, country_of
 from testbed.load_generator.state import State
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a scenario operation_types upon.
+    """What a scenario acts on.
 
     Attributes:
-        state: The service with its accounts.
-        admin_token: Token of its administration.
-        vault_url: Address of the Vault that it needs; None when there is none to seal.
+        state: State of the load generator.
+        admin_token: Token of the service's admin API.
+        vault_url: URL of the Vault to seal, if any.
         vault_token: Token and unseal key of that Vault.
     """
 
@@ -26,28 +26,28 @@ class Target:
     vault_token: str | None = None
 
     async def administer(self, route: str, body: object, *, action: str, path: str | None = None) -> None:
-        """Ask the service's administration for something that its audit log then has under `action`.
+        """Call the service's admin API, which records `action` in the audit log.
 
         Raises:
-            SimulationError: It refuses, or does not answer.
+            LoadGeneratorError: No response, or an error status.
         """
         try:
-            await self.state.web.send(
+            await self.state.http.send(
                 "POST", route, expect=(202, 204), path=path, address=ADMINISTRATOR, token=self.admin_token, body=body
             )
-        except (UnansweredError, UnexpectedAnswerError) as error:
-            raise SimulationError(str(error)) from error
+        except (NoResponseError, UnexpectedResponseError) as error:
+            raise LoadGeneratorError(str(error)) from error
         self.state.expected.authentication("token", success=True, country=country_of(ADMINISTRATOR))
         self.state.expected.audit(action, success=True)
 
 
 class Scenario(NamedTuple):
-    """Something that goes wrong.
+    """A fault scenario.
 
     Attributes:
         name: Name on the command line.
-        help: What happens.
-        run: Lets it happen for so many seconds.
+        help: Description on the command line.
+        run: Runs the scenario for a number of seconds.
     """
 
     name: str

@@ -4,13 +4,13 @@ import asyncio
 
 import httpx
 
-from testbed.load_generator.errors import SimulationError
+from testbed.load_generator.errors import LoadGeneratorError
 from testbed.load_generator.scenarios.scenario import Scenario, Target
 
 
 async def _seal(target: Target, seconds: float) -> None:
     if target.vault_url is None or target.vault_token is None:
-        raise SimulationError("there is no Vault to seal: give --vault-url and --vault-token")
+        raise LoadGeneratorError("the scenario vault-sealed needs --vault-url and --vault-token")
     headers = {"x-vault-token": target.vault_token}
     async with httpx.AsyncClient(base_url=target.vault_url, headers=headers, trust_env=False) as vault:
         await _put(vault, "/v1/sys/seal", None)
@@ -22,15 +22,15 @@ async def _seal(target: Target, seconds: float) -> None:
 
 async def _put(vault: httpx.AsyncClient, path: str, body: object) -> None:
     try:
-        answer = await vault.put(path, json=body)
+        response = await vault.put(path, json=body)
     except httpx.TransportError as error:
-        raise SimulationError(f"the Vault does not answer: {error!r}") from error
-    if not answer.is_success:
-        raise SimulationError(f"PUT {path}: {answer.status_code} {answer.text[:200]}")
+        raise LoadGeneratorError(f"the Vault does not respond: {error!r}") from error
+    if not response.is_success:
+        raise LoadGeneratorError(f"PUT {path}: {response.status_code} {response.text[:200]}")
 
 
 VAULT_SEALED = Scenario(
     "vault-sealed",
-    "the Vault is sealed, and unsealed at the end",
+    "the Vault is sealed for the whole time",
     _seal,
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from examples.demo.service import TrustService
-from testbed.load_generator import SimulationConfig, SimulationError, SimulationReport, hostile_requests, run_simulation
+from testbed.load_generator import LoadConfig, LoadGeneratorError, LoadReport, generate_load, send_fuzzed_requests
 
 
 def _service(folder: Path) -> TrustService:
@@ -23,7 +23,7 @@ def _service(folder: Path) -> TrustService:
     return TrustService(folder, {"OTEL_METRICS_EXPORTER": "none", "TRUST_SERVICE_DATABASE_URL": database})
 
 
-def _config(service: TrustService, **changes: object) -> SimulationConfig:
+def _config(service: TrustService, **changes: object) -> LoadConfig:
     settings: dict[str, object] = {
         "url": service.url,
         "admin_token": service.admin_token,
@@ -32,7 +32,7 @@ def _config(service: TrustService, **changes: object) -> SimulationConfig:
         "duration_seconds": 5,
         "seed": 3,
     }
-    return SimulationConfig(**{**settings, **changes})  # type: ignore[arg-type]
+    return LoadConfig(**{**settings, **changes})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +42,18 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrustService]:
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[SimulationReport, sqlite3.Connection]:
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadReport, sqlite3.Connection]:
     folder = tmp_path_factory.mktemp("simulated")
     with _service(folder) as service:
-        report = asyncio.run(run_simulation(_config(service)))
+        report = asyncio.run(generate_load(_config(service)))
     return report, sqlite3.connect(folder / "trust.db")
 
 
-Simulated = tuple[SimulationReport, sqlite3.Connection]
+Simulated = tuple[LoadReport, sqlite3.Connection]
 
 
-def _sum(report: SimulationReport, *parts: str) -> float:
-    return sum(value for selector, value in report.truth.items() if all(part in selector for part in parts))
+def _sum(report: LoadReport, *parts: str) -> float:
+    return sum(value for selector, value in report.expected_totals.items() if all(part in selector for part in parts))
 
 
 def test_every_operation_is_answered_as_expected(simulated: Simulated) -> None:
@@ -70,7 +70,7 @@ def test_audit_events_are_the_rows_of_the_audit_log(simulated: Simulated) -> Non
         f'sum(trust_audit_events_total{{trust_audit_action="{action}",trust_outcome="{outcome[success]}"}})': number
         for action, success, number in rows
     }
-    assert {k: v for k, v in report.truth.items() if "trust_audit_events_total" in k} == expected
+    assert {k: v for k, v in report.expected_totals.items() if "trust_audit_events_total" in k} == expected
     assert len(expected) >= 9
 
 
@@ -95,7 +95,7 @@ def test_money_is_what_the_documents_cost(simulated: Simulated) -> None:
         labels = f'geo_country_iso_code="{country}",trust_client_name="{client}",trust_currency="{currency}"'
         for family, amount in zip(("revenue", "fee", "cost"), amounts, strict=True):
             expected[f"sum(trust_{family}_amount_total{{{labels}}})"] = amount / 100
-    assert {k: v for k, v in report.truth.items() if "_amount_total" in k} == expected
+    assert {k: v for k, v in report.expected_totals.items() if "_amount_total" in k} == expected
 
 
 def test_documents_are_the_rows_that_were_kept(simulated: Simulated) -> None:
@@ -114,8 +114,8 @@ def test_all_four_kinds_of_call_are_in_the_totals(simulated: Simulated) -> None:
 
 
 def test_what_a_stopped_service_did_not_answer_is_told_as_uncertain(tmp_path: Path) -> None:
-    async def simulate(service: TrustService) -> SimulationReport:
-        simulation = asyncio.create_task(run_simulation(_config(service, duration_seconds=8)))
+    async def simulate(service: TrustService) -> LoadReport:
+        simulation = asyncio.create_task(generate_load(_config(service, duration_seconds=8)))
         await asyncio.sleep(6)
         await asyncio.to_thread(service.stop)
         return await simulation
@@ -124,28 +124,28 @@ def test_what_a_stopped_service_did_not_answer_is_told_as_uncertain(tmp_path: Pa
         report = asyncio.run(simulate(service))
     assert report.unanswered > 0
     assert report.uncertain
-    assert set(report.uncertain) <= set(report.truth)
+    assert set(report.uncertain) <= set(report.expected_totals)
 
 
 def test_a_service_that_is_not_there_is_named() -> None:
-    nowhere = SimulationConfig(url="http://127.0.0.1:9", admin_token="token")
-    with pytest.raises(SimulationError, match="PUT /admin/accounts"):
-        asyncio.run(run_simulation(nowhere))
+    config = LoadConfig(url="http://127.0.0.1:9", admin_token="token")
+    with pytest.raises(LoadGeneratorError, match="PUT /admin/accounts"):
+        asyncio.run(generate_load(config))
 
 
 def test_a_wrong_admin_token_is_named(service: TrustService) -> None:
-    with pytest.raises(SimulationError, match="401"):
-        asyncio.run(run_simulation(_config(service, admin_token="wrong")))
+    with pytest.raises(LoadGeneratorError, match="401"):
+        asyncio.run(generate_load(_config(service, admin_token="wrong")))
 
 
 def test_a_second_simulation_of_the_same_service_is_as_exact(service: TrustService) -> None:
     for _ in range(2):
-        report = asyncio.run(run_simulation(_config(service, duration_seconds=2)))
+        report = asyncio.run(generate_load(_config(service, duration_seconds=2)))
         assert (report.unanswered, report.unexpected) == (0, {})
 
 
 def _command(service: TrustService, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", "from testbed.load_generator.command import simulate; simulate()"]
+    command = [sys.executable, "-c", "from testbed.load_generator.command import main; main()"]
     return subprocess.Popen(
         [*command, "--url", service.url, "--rate", "20", "--json", *arguments],
         env={**os.environ, "TRUST_SERVICE_ADMIN_TOKEN": service.admin_token},
@@ -167,7 +167,7 @@ def test_ctrl_c_ends_the_command_with_the_totals_so_far(service: TrustService) -
     report = json.loads(output)
     assert report["operations"] > 0
     assert report["operations"] + report["skipped"] == 12_000
-    assert report["truth"]
+    assert report["expected_totals"]
 
 
 def test_without_a_grpc_target_the_command_says_so_and_leaves_grpc_out(service: TrustService) -> None:
@@ -175,7 +175,7 @@ def test_without_a_grpc_target_the_command_says_so_and_leaves_grpc_out(service: 
     assert "gRPC is disabled" in errors
     report = json.loads(output)
     assert report["operations"] == 40
-    assert not [selector for selector in report["truth"] if "rpc" in selector]
+    assert not [selector for selector in report["expected_totals"] if "rpc" in selector]
 
 
 def test_without_a_usable_grpcio_the_command_says_so_and_goes_on(
@@ -191,6 +191,6 @@ def test_without_a_usable_grpcio_the_command_says_so_and_goes_on(
 
 
 def test_hostile_requests_are_as_many_as_asked_for_and_repeatable(service: TrustService) -> None:
-    first = asyncio.run(hostile_requests(service.url, 200, seed=5))
+    first = asyncio.run(send_fuzzed_requests(service.url, 200, seed=5))
     assert first.total() == 200
-    assert first == asyncio.run(hostile_requests(service.url, 200, seed=5))
+    assert first == asyncio.run(send_fuzzed_requests(service.url, 200, seed=5))

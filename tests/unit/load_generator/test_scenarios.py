@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from examples.demo.service import TrustService
-from testbed.load_generator import SimulationConfig, SimulationError, SimulationReport, run_simulation
-from testbed.load_generator.command import simulate
+from testbed.load_generator import LoadConfig, LoadGeneratorError, LoadReport, generate_load
+from testbed.load_generator.command import main
 from testbed.load_generator.scenarios import SCENARIOS
 
 
@@ -23,12 +23,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrustService]:
         yield running
 
 
-def _run(service: TrustService, scenario: str, **changes: str | None) -> SimulationReport:
+def _run(service: TrustService, scenario: str, **changes: str | None) -> LoadReport:
     vault: dict[str, Any] = {"vault_url": service.vault_url, "vault_token": service.vault_token, **changes}
-    config = SimulationConfig(
+    config = LoadConfig(
         url=service.url, admin_token=service.admin_token, rate=5, duration_seconds=3, scenario=scenario, **vault
     )
-    return asyncio.run(run_simulation(config))
+    return asyncio.run(generate_load(config))
 
 
 def _vault_status(service: TrustService) -> int:
@@ -36,12 +36,12 @@ def _vault_status(service: TrustService) -> int:
 
 
 def test_the_help_describes_every_scenario() -> None:
-    shown = " ".join(CliRunner().invoke(simulate, ["--help"]).output.split())
+    shown = " ".join(CliRunner().invoke(main, ["--help"]).output.split())
     assert [name for name, scenario in SCENARIOS.items() if f"{name} {scenario.help}" not in shown] == []
 
 
 def test_an_unknown_scenario_is_refused_with_the_known_ones() -> None:
-    refused = CliRunner().invoke(simulate, ["--admin-token", "x", "--scenario", "earthquake"])
+    refused = CliRunner().invoke(main, ["--admin-token", "x", "--scenario", "earthquake"])
     assert refused.exit_code == 2
     assert "vault-sealed" in refused.output
 
@@ -53,12 +53,12 @@ def test_the_vault_is_unsealed_when_the_scenario_is_over(service: TrustService) 
 
 
 def test_without_a_vault_nothing_can_be_sealed(service: TrustService) -> None:
-    with pytest.raises(SimulationError, match="--vault-url"):
+    with pytest.raises(LoadGeneratorError, match="--vault-url"):
         _run(service, "vault-sealed", vault_url=None)
 
 
 def test_a_wrong_vault_token_says_so(service: TrustService) -> None:
-    with pytest.raises(SimulationError, match="403"):
+    with pytest.raises(LoadGeneratorError, match="403"):
         _run(service, "vault-sealed", vault_token="guess")
     assert _vault_status(service) == 200
 

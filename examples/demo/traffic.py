@@ -1,4 +1,4 @@
-"""The traffic of the demo, with something to look at meanwhile."""
+"""The traffic of the demo."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import signal
 from collections.abc import Callable
 
 from examples.demo.service import TrustService
-from testbed.load_generator import Progress, SimulationConfig, SimulationReport, run_simulation
+from testbed.load_generator import LoadConfig, LoadReport, Progress, generate_load
 
 
-class Simulation:
-    """Drives the service until its time is over, or until Ctrl-C."""
+class Traffic:
+    """Generates load for a duration or until Ctrl-C."""
 
     def __init__(self, service: TrustService, seconds: float, rate: float, seed: int) -> None:
         self.operations = 0
-        self._config = SimulationConfig(
+        self._config = LoadConfig(
             url=service.url,
             admin_token=service.admin_token,
             grpc_target=service.grpc_target,
@@ -24,26 +24,26 @@ class Simulation:
             seed=seed,
         )
 
-    async def run(self, tick: Callable[[], None]) -> SimulationReport:
-        """Simulate, and call `tick` once a second.
+    async def run(self, tick: Callable[[], None]) -> LoadReport:
+        """Generate load, and call `tick` once a second.
 
         Raises:
-            SimulationError: The service does not answer.
+            LoadGeneratorError: The service does not respond.
         """
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        simulation = asyncio.create_task(run_simulation(self._config, self._note, stop))
+        load = asyncio.create_task(generate_load(self._config, self._on_progress, stop))
         try:
-            while not simulation.done():
-                # In a thread: reading Prometheus must not hold up the traffic.
+            while not load.done():
+                # In a thread: reading Prometheus must not delay the traffic.
                 await asyncio.to_thread(tick)
-                await asyncio.wait({simulation}, timeout=1)
-            return simulation.result()
+                await asyncio.wait({load}, timeout=1)
+            return load.result()
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
-    def _note(self, progress: Progress) -> None:
+    def _on_progress(self, progress: Progress) -> None:
         self.operations = progress.ended

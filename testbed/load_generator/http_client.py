@@ -1,4 +1,4 @@
-"""HTTP as the simulated people speak it; every answer goes into the totals."""
+"""HTTP client that adds every response to the expected totals."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any
 
 import httpx
 
-from testbed.load_generator.errors import UnansweredError, UnexpectedAnswerError
+from testbed.load_generator.errors import NoResponseError, UnexpectedResponseError
 from testbed.load_generator.expected_totals import ExpectedTotals
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 
 _TIMEOUT_SECONDS = 10
-# Shorter than the five seconds of the server: the one who asks must be the one who hangs up.
+# Shorter than the server's five seconds, so that the client closes idle connections first.
 _KEEP_ALIVE_SECONDS = 2
 
 
-class Web:
+class HttpClient:
     def __init__(self, url: str, expected: ExpectedTotals) -> None:
         self.url = url
         self._expected = expected
@@ -33,7 +33,7 @@ class Web:
 
     @contextmanager
     def _client(self) -> Iterator[httpx.AsyncClient]:
-        """A client for one request at a time, because httpx looks at every connection that a client has."""
+        """A client for one request at a time, because httpx checks all connections of a client for each request."""
         client = self._free.pop() if self._free else self._new_client()
         try:
             yield client
@@ -54,47 +54,47 @@ class Web:
         route: str,
         *,
         expect: Sequence[int],
-        touches: Sequence[Metric] = (),
+        affected: Sequence[Metric] = (),
         path: str | None = None,
         address: str,
         token: str | None = None,
         body: object = None,
     ) -> httpx.Response:
-        """Send a request and count it by its route.
+        """Send a request and add it to the expected totals by its route.
 
         Args:
-            method: Method.
-            route: Route that the service answers with; empty where it has none.
-            expect: Statuses that tell exactly what the service did.
-            touches: Metrics beside those of HTTP that the request may change.
-            path: Path, where it differs from the route.
-            address: Address that the request comes from.
-            token: Token of the caller.
-            body: Body, sent as JSON.
+            method: HTTP method.
+            route: Route of the service; empty for an unknown path.
+            expect: Statuses that determine the outcome.
+            affected: Metrics besides HTTP's that the request may change.
+            path: Path, if it differs from the route.
+            address: Client address.
+            token: Bearer token.
+            body: JSON body.
         """
         headers = {"x-forwarded-for": address}
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
         try:
             with self._client() as client:
-                answer = await client.request(method, path or route, headers=headers, json=body)
+                response = await client.request(method, path or route, headers=headers, json=body)
         except httpx.TransportError as error:
             self._expected.mark_uncertain(
                 metrics.HTTP_SERVER_REQUEST_DURATION, http_request_method=method, http_route=route
             )
-            self._mark_uncertain(touches)
-            raise UnansweredError(f"{method} {route}: {error!r}") from error
-        self._expected.http(method, route, answer.status_code)
-        if answer.status_code not in expect:
-            self._mark_uncertain(touches)
-            raise UnexpectedAnswerError(f"{method} {route}: {answer.status_code} {answer.text[:200]}")
-        return answer
+            self._mark_uncertain(affected)
+            raise NoResponseError(f"{method} {route}: {error!r}") from error
+        self._expected.http(method, route, response.status_code)
+        if response.status_code not in expect:
+            self._mark_uncertain(affected)
+            raise UnexpectedResponseError(f"{method} {route}: {response.status_code} {response.text[:200]}")
+        return response
 
-    def _mark_uncertain(self, touches: Sequence[Metric]) -> None:
-        for metric in touches:
+    def _mark_uncertain(self, affected: Sequence[Metric]) -> None:
+        for metric in affected:
             self._expected.mark_uncertain(metric)
 
 
-def json_of(answer: httpx.Response) -> dict[str, Any]:
-    body: dict[str, Any] = answer.json()
+def json_of(response: httpx.Response) -> dict[str, Any]:
+    body: dict[str, Any] = response.json()
     return body
