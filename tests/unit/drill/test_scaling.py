@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from testbed.drill.scaling import names_read_by_alerts, scaled_duration, scaled_expression, scaled_seconds, write_scaled
+from testbed.drill.scaling import scaled_duration, scaled_expression, scaled_seconds, write_scaled
 from trust_ops.stack.binaries import find
 from trust_ops.stack.recipes import binaries
 
@@ -34,10 +34,11 @@ def test_ranges_and_offsets_are_divided_and_names_and_numbers_are_not() -> None:
     assert scaled_expression(expression, 10) == f"{faster} > 2 * 86400"
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    write_scaled(tmp_path / "scaled", 30)
-    return tmp_path / "scaled"
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scaled") / "prometheus"
+    write_scaled(folder, 30)
+    return folder
 
 
 def test_prometheus_accepts_the_scaled_files(folder: Path) -> None:
@@ -57,16 +58,6 @@ def test_every_wait_of_the_rules_is_divided(folder: Path) -> None:
                 assert (field in slow) == (field in fast)
                 if field in slow:
                     assert fast[field] == scaled_duration(slow[field], 30)
-
-
-def test_what_an_alert_reads_through_other_records_is_known() -> None:
-    rules = [
-        {"record": "service:requests:rate5m", "expr": "rate(requests_total[5m])"},
-        {"record": "service:errors:ratio", "expr": "errors / on () service:requests:rate5m"},
-        {"record": "service:revenue:rate5m", "expr": "rate(revenue_total[5m])"},
-        {"alert": "TooManyErrors", "expr": "service:errors:ratio{a='service:revenue:rate1h'} > 0.1"},
-    ]
-    assert names_read_by_alerts(rules) == {"service:requests:rate5m", "service:errors:ratio", "TooManyErrors"}
 
 
 def test_rules_that_only_dashboards_read_are_left_out(folder: Path) -> None:
