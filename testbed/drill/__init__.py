@@ -1,1 +1,1 @@
-"""The fire drill: everything goes wrong that an alert is about, in the running stack, and the right people are told."""
+"""The fire drill: injects the fault of every alert into the running stack, and checks who is notified."""

@@ -42,18 +42,18 @@ _WIDTH = 160
     show_default=True,
     help="Time without faults at the start, in which no alert may fire.",
 )
-@click.option("--faults/--no-faults", default=True, help="Whether to inject faults after the quiet time.")
+@click.option("--faults/--no-faults", default=True, help="Inject faults after the quiet time.")
 @click.option("--only", multiple=True, help="Run only the trials of this alert; repeatable.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON report.")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as SVG.")
 def drill(
     factor: float, quiet: float, faults: bool, only: tuple[str, ...], report: Path | None, picture: Path | None
 ) -> None:
-    """Verify every alert: its fault makes it fire, the right receivers are notified, and it resolves.
+    """Check every alert: its fault makes it fire, the right receivers are notified, and it resolves.
 
-    Real services, databases, Collector, Prometheus and Alertmanager run on this machine; Slack, PagerDuty, mail server
-    and webhooks are replaced by servers that validate what they receive. Every duration of rules and routes is divided
-    by one factor. Other programs are not affected, except that one fault uses 88 % of the memory for some seconds.
+    Real services, databases, Collector, Prometheus and Alertmanager run on this machine. Slack, PagerDuty, mail server
+    and webhooks are replaced by servers that validate what they receive. All durations of rules and routes are divided
+    by one factor. One fault uses 88 % of the machine's memory for some seconds.
     """
     rounds = _chosen(only) if faults else []
     console = Console(width=None if sys.stdout.isatty() else _WIDTH)

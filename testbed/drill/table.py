@@ -1,4 +1,4 @@
-"""The drill's table: in the terminal, as a picture, and as JSON."""
+"""The drill's report as a table, as SVG and as JSON."""
 
 from __future__ import annotations
 
@@ -27,12 +27,11 @@ def table(report: Report) -> Table:
 
 
 def summary(report: Report) -> str:
-    """The result in a few lines."""
+    """A summary in a few lines."""
     good = sum(result.good for result in report.results)
     lines = [
-        f"{good} of {len(report.results)} alerts fired on their fault, reached their receivers and nobody else, "
-        "and resolved.",
-        f"Quiet for {report.quiet_seconds:.0f} s before: {', '.join(report.noise) or 'no alert'} fired.",
+        f"{good} of {len(report.results)} alerts fired, notified exactly their receivers, and resolved.",
+        f"In {report.quiet_seconds:.0f} s without faults, {', '.join(report.noise) or 'no alert'} fired.",
         f"The dead man's switch received {report.heartbeats} heartbeats.",
         *(f"Malformed: {problem}" for problem in report.problems),
     ]
@@ -40,7 +39,7 @@ def summary(report: Report) -> str:
 
 
 def as_json(report: Report) -> dict[str, object]:
-    """Everything, for machines."""
+    """The complete report."""
     return {
         "factor": report.factor,
         "good": report.good,
@@ -68,7 +67,7 @@ def as_json(report: Report) -> dict[str, object]:
 
 
 def draw(report: Report, path: Path) -> None:
-    """Write the table as a picture (SVG)."""
+    """Write the table as SVG."""
     with Path("/dev/null").open("w") as nowhere:
         console = Console(record=True, width=_PICTURE_WIDTH, file=nowhere, force_terminal=True)
         console.print(table(report))
@@ -95,7 +94,7 @@ def _row(result: Result) -> tuple[Text | str, ...]:
 
 
 def _named(channels: Iterable[str]) -> str:
-    """Mailboxes without the domain, which is the same for all."""
+    """The channels, without the common mail domain."""
     return ", ".join(sorted(channel.partition("@")[0] for channel in channels))
 
 

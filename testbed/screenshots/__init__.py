@@ -1,1 +1,1 @@
-"""`make pictures`: the dashboards as a browser shows them, over a service with everything that it depends on."""
+"""`make pictures`: screenshots of the dashboards, with a service and all its dependencies running."""

@@ -1,4 +1,4 @@
-"""`make pictures`: takes pictures of the dashboards over a whole running stack, in good times and in bad ones."""
+"""`make pictures`: takes screenshots of the dashboards of a running stack, in normal operation and in outages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.console import Console
 from examples.demo.program import ServiceError
 from testbed.load_generator import LoadGeneratorError
 from testbed.load_generator.command import Duration
-from testbed.screenshots.environment import SCENARIOS, Scene, scene
+from testbed.screenshots.environment import SCENARIOS, Environment, environment
 from testbed.screenshots.palette import reduce_colours
 from tools.preview import BuildFailed, Preview
 from tools.preview.browser import DESKTOP, PHONE, Browser, dashboard_url
@@ -29,17 +29,17 @@ _FOLDER = Path(".trust-otel/pictures")
 _PICTURES = Path("docs/pictures")
 
 _UIDS: Final = tuple(f"trust-service-{name}" for name in ("operational", "security", "business", "monitoring"))
-# What to look at in each scenario.
-_CONCERNED: Final = {
+# The dashboard to show in each scenario.
+_SCENARIO_DASHBOARDS: Final = {
     "database-down": "trust-service-operational",
     "attack": "trust-service-security",
     "revenue-drop": "trust-service-business",
 }
 _THEMES = ("dark", "light")
 _WIDTHS = {"desktop": DESKTOP, "phone": PHONE}
-# Somewhat longer than it takes until what is wrong is red.
+# Long enough for the panels to change to red.
 _SCENARIO_SECONDS = 60.0
-# The business dashboard shows what the service has done before, which the others have not seen.
+# The business dashboard also shows the backfilled data, which other dashboards do not have.
 _BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
 
 
@@ -50,16 +50,20 @@ _BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
     type=Duration(),
     default="6m",
     show_default=True,
-    help="How long before the pictures. In less, panels that show hours have no point yet.",
+    help="Time before the first screenshot. With less, panels that show hours are empty.",
 )
 @click.option(
-    "--folder", type=click.Path(file_okay=False, path_type=Path), default=_PICTURES, show_default=True, help="Where to."
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=_PICTURES,
+    show_default=True,
+    help="Output directory.",
 )
 def pictures(seconds: float, folder: Path) -> None:
-    """Take pictures of the four dashboards, light and dark, on desktop and phone, and of three outages.
+    """Take screenshots of the four dashboards, light and dark, on desktop and phone, and of three outages.
 
-    Real services, databases, Collector, Prometheus and Alertmanager run on this machine meanwhile. Fails when a panel
-    is empty or shows an error.
+    Real services, databases, Collector, Prometheus and Alertmanager run on this machine meanwhile. Fails if a panel is
+    empty or shows an error.
     """
     console = Console()
     began = time.monotonic()
@@ -71,21 +75,21 @@ def pictures(seconds: float, folder: Path) -> None:
     private_folder(_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with signals_as_interrupt(), scene(_FOLDER, progress, calm=True) as running:
+        with signals_as_interrupt(), environment(_FOLDER, progress, calm=True) as running:
             flaws = _take_all(running, seconds, folder, progress)
     except (StackError, ServiceError, LoadGeneratorError, BuildFailed, PlaywrightError) as error:
         raise click.ClickException(str(error)) from error
     for flaw in flaws:
         progress(flaw)
-    progress(f"The pictures are in {folder}.")
+    progress(f"The screenshots are in {folder}.")
     if flaws:
         sys.exit(1)
 
 
-def _take_all(running: Scene, seconds: float, folder: Path, progress: Callable[[str], None]) -> list[str]:
+def _take_all(running: Environment, seconds: float, folder: Path, progress: Callable[[str], None]) -> list[str]:
     with Preview(running.addresses.prometheus, on_progress=progress) as preview, Browser() as browser:
         camera = _Camera(browser, preview, running.began, folder, progress)
-        progress(f"waiting {seconds:.0f} s, so that graphs have a shape")
+        progress(f"waiting {seconds:.0f} s, so that the graphs have data")
         time.sleep(max(0.0, running.began + seconds - time.time()))
         flaws = []
         for uid, theme, device in product(_UIDS, _THEMES, _WIDTHS):
@@ -93,14 +97,14 @@ def _take_all(running: Scene, seconds: float, folder: Path, progress: Callable[[
         running.stop_traffic()
         for scenario in SCENARIOS:
             progress(f"{scenario}: waiting {_SCENARIO_SECONDS:.0f} s")
-            with running.suffering(scenario, 2 * _SCENARIO_SECONDS):
+            with running.scenario(scenario, 2 * _SCENARIO_SECONDS):
                 time.sleep(_SCENARIO_SECONDS)
-                flaws += camera.take(_CONCERNED[scenario], f"outage-{scenario}")
+                flaws += camera.take(_SCENARIO_DASHBOARDS[scenario], f"outage-{scenario}")
         return flaws
 
 
 class _Camera:
-    """Takes pictures of dashboards."""
+    """Takes screenshots of dashboards."""
 
     def __init__(
         self, browser: Browser, preview: Preview, began: float, folder: Path, progress: Callable[[str], None]
@@ -112,7 +116,7 @@ class _Camera:
         self._span = {"from": f"{began * 1000:.0f}", "to": "now"}
 
     def take(self, uid: str, name: str, theme: str = "dark", width: int = DESKTOP) -> list[str]:
-        """Take one; what is wrong with its panels."""
+        """Take a screenshot; returns the panels that are empty or show an error."""
         span = _BUSINESS_SPAN if uid == "trust-service-business" else self._span
         self._browser.open(dashboard_url(self._preview.url, uid, theme=theme, query=span), width=width)
         file = self._folder / f"{name}.png"
@@ -121,7 +125,7 @@ class _Camera:
         reduce_colours(file)
         flaws = [f"{name}: {each.title} is {each.state} {each.error or ''}" for each in panels if each.state != "ok"]
         size = file.stat().st_size / 1000
-        self._progress(f"{file}: {len(panels)} panels, {len(flaws)} not as they should be, {size:.0f} kB")
+        self._progress(f"{file}: {len(panels)} panels, {len(flaws)} empty or with an error, {size:.0f} kB")
         return flaws
 
 

@@ -1,4 +1,4 @@
-"""Everything that the dashboards read, running as in production and at its pace, with people who use it."""
+"""The environment of the screenshots: all sources of the dashboards, with traffic, in real time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 import redis as redis_client
 
 from examples.demo.service import TrustService
-from testbed.drill.callers import again_and_again
 from testbed.drill.environment import Instances, Traffic
 from testbed.drill.kubernetes import Kubernetes
 from testbed.drill.postgresql import Cluster, replicated
 from testbed.drill.receivers import Receivers
 from testbed.drill.redis import Redis
+from testbed.drill.service_client import repeated_calls
 from testbed.load_generator import LoadReport
-from testbed.screenshots.backfill import make_past
+from testbed.screenshots.backfill import backfill_two_weeks
 from testbed.screenshots.grafana import grafana
 from trust_ops.alertmanager_config import files as rendering
 from trust_ops.stack import Addresses, Inputs, Stack
@@ -37,21 +37,21 @@ _COMPONENTS = (
 _INSTANCES = 2
 _START_SECONDS = 30
 _CACHE_RATE = 5.0
-# Every tenth key is one that the cache does not have.
-_CACHED, _ASKED = 90, 100
+# Every tenth requested key is missing in the cache.
+_CACHED, _REQUESTED = 90, 100
 
 
 @dataclass
-class Scene:
-    """What runs, and who uses it.
+class Environment:
+    """The running environment.
 
     Attributes:
-        stack: Prometheus and what it reads.
-        addresses: Where its components listen.
-        service: The service with the traffic.
-        primary: Its database.
-        began: Unix time at which the service was started.
-        calm: Whether its users do nothing that an alert may rightly follow.
+        stack: Prometheus and its targets.
+        addresses: Addresses of the stack's components.
+        service: The service with traffic.
+        primary: The service's database.
+        began: Unix time of the service's start.
+        calm: Whether the traffic leaves out operations that may cause alerts.
     """
 
     stack: Stack
@@ -63,12 +63,12 @@ class Scene:
     _traffic: Traffic = field(init=False)
 
     def start_traffic(self) -> None:
-        """Let people use the service, unless they do."""
+        """Start the traffic."""
         self._traffic = Traffic(self.service, calm=self.calm)
         self._traffic.start()
 
     def stop_traffic(self) -> LoadReport:
-        """Let them finish; what they have done and caused since they began."""
+        """Stop the traffic after its running operations; returns its report."""
         self._traffic.stop()
         report = self._traffic.report
         if report is None:
@@ -76,19 +76,19 @@ class Scene:
         return report
 
     @contextmanager
-    def suffering(self, scenario: str, seconds: float) -> Iterator[None]:
-        """People use the service while one of `SCENARIOS` happens to it, from entering the block to its end.
+    def scenario(self, name: str, seconds: float) -> Iterator[None]:
+        """Run traffic with one of `SCENARIOS` while the block is open, for at most so many seconds.
 
-        Whoever uses it before must have stopped. After so many seconds a scenario of the simulation is over anyway.
+        Other traffic must have been stopped.
         """
-        # The database is there to be stopped; nothing has to be pretended.
-        real = scenario == "database-down"
-        self._traffic = Traffic(self.service, calm=self.calm, scenario=None if real else scenario, seconds=seconds)
+        # The real database is stopped, instead of the load generator's scenario.
+        real = name == "database-down"
+        self._traffic = Traffic(self.service, calm=self.calm, scenario=None if real else name, seconds=seconds)
         self._traffic.start()
         with ExitStack() as ending:
             ending.callback(self._traffic.stop)
             if not self._traffic.await_operations(_START_SECONDS):
-                raise RuntimeError(f"the traffic does not begin in {_START_SECONDS} s; see {self.service.log}")
+                raise RuntimeError(f"the traffic did not start in {_START_SECONDS} s; see {self.service.log}")
             if real:
                 ending.callback(self.primary.start)
                 self.primary.stop()
@@ -96,11 +96,11 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, on_progress: Callable[[str], None], *, calm: bool = False) -> Iterator[Scene]:
-    """Start everything, and end it, whatever happens. Raises what the parts raise when they do not start."""
+def environment(folder: Path, on_progress: Callable[[str], None], *, calm: bool = False) -> Iterator[Environment]:
+    """Start the environment, and stop it at the end. Raises the errors of parts that do not start."""
     folder = folder.resolve()
     with ExitStack() as running:
-        on_progress("starting PostgreSQL with a replica and Redis, and writing two weeks of history")
+        on_progress("starting PostgreSQL with a replica and Redis, and backfilling two weeks")
         receivers = running.enter_context(Receivers())
         primary, standby = running.enter_context(replicated())
         redis = running.enter_context(Redis(folder))
@@ -115,7 +115,7 @@ def scene(folder: Path, on_progress: Callable[[str], None], *, calm: bool = Fals
             Stack(folder / "stack", components=_COMPONENTS, inputs=inputs, on_progress=on_progress)
         )
         addresses = stack.up()
-        _write_past(stack, addresses, folder)
+        _backfill(stack, addresses, folder)
         stack.scrape("kube-state-metrics", kubernetes.state_metrics())
         stack.scrape("kubelet", kubernetes.kubelets())
         stack.scrape("grafana", running.enter_context(grafana()))
@@ -123,7 +123,7 @@ def scene(folder: Path, on_progress: Callable[[str], None], *, calm: bool = Fals
         on_progress("starting the services and their traffic")
         telemetry = {
             "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.otlp_http,
-            # The default, as in production.
+            # The default.
             "OTEL_METRIC_EXPORT_INTERVAL": "15000",
             "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={ENVIRONMENT}",
         }
@@ -133,19 +133,19 @@ def scene(folder: Path, on_progress: Callable[[str], None], *, calm: bool = Fals
         running.callback(instances.end)
         for _ in range(_INSTANCES):
             instances.start()
-        running.enter_context(again_and_again(_cache_user(redis), _CACHE_RATE))
-        made = Scene(stack, addresses, service, primary, began, calm)
-        made.start_traffic()
-        running.callback(lambda: made._traffic.stop())
-        yield made
+        running.enter_context(repeated_calls(_cache_user(redis), _CACHE_RATE))
+        started = Environment(stack, addresses, service, primary, began, calm)
+        started.start_traffic()
+        running.callback(lambda: started._traffic.stop())
+        yield started
 
 
-def _write_past(stack: Stack, addresses: Addresses, scratch: Path) -> None:
-    """Give Prometheus a past of what is addressed now."""
+def _backfill(stack: Stack, addresses: Addresses, scratch: Path) -> None:
+    """Backfill Prometheus' storage."""
     stack.stop("prometheus")
     labels = {"deployment_environment_name": ENVIRONMENT, "service_name": SERVICE}
     host = urlsplit(addresses.optional["node-exporter"]).netloc
-    make_past(stack.directory / "prometheus" / "data", labels, host, time.time(), scratch)
+    backfill_two_weeks(stack.directory / "prometheus" / "data", labels, host, time.time(), scratch)
     stack.start("prometheus")
 
 
@@ -167,9 +167,9 @@ def _service(folder: Path, telemetry: Mapping[str, str], database: Cluster, cach
 
 
 def _cache_user(cache: Redis) -> Callable[[], object]:
-    """Somebody who asks the cache for what it mostly has."""
+    """Reads keys from the cache, of which nine in ten exist."""
     client = redis_client.Redis.from_url(cache.url)
     for number in range(_CACHED):
         client.set(f"session:{number}", "present")
-    numbers = itertools.cycle(range(0, _ASKED * 7, 7))
-    return lambda: client.get(f"session:{next(numbers) % _ASKED}")
+    numbers = itertools.cycle(range(0, _REQUESTED * 7, 7))
+    return lambda: client.get(f"session:{next(numbers) % _REQUESTED}")

@@ -1,4 +1,4 @@
-"""What a Grafana says of itself, for a machine that has none: its own metrics, as if some people looked at dashboards.
+"""The metrics of a Grafana with some users, for machines without Grafana.
 
 Source of names and labels: the metrics of Grafana 11.6 at /metrics.
 """
@@ -11,7 +11,7 @@ from random import Random
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from testbed.drill.callers import again_and_again
+from testbed.drill.service_client import repeated_calls
 from trust_ops.stack import Target
 from trust_ops.stack.ports import LOOPBACK
 
@@ -24,27 +24,27 @@ _FAILING = 0.01
 
 @contextmanager
 def grafana() -> Iterator[list[Target]]:
-    """What `Stack.scrape("grafana", ...)` takes, while the block is open."""
+    """Serves the metrics while the block is open; yields the targets for `Stack.scrape("grafana", ...)`."""
     registry = CollectorRegistry()
     for name, value in (
         ("grafana_stat_active_users", _ACTIVE),
         ("grafana_stat_total_users", _USERS),
         ("grafana_stat_totals_dashboard", _DASHBOARDS),
     ):
-        Gauge(name, "as Grafana counts it", registry=registry).set(value)
+        Gauge(name, "Grafana's statistics.", registry=registry).set(value)
     with ExitStack() as running:
         server, thread = start_http_server(0, LOOPBACK, registry)
         running.callback(thread.join)
         running.callback(server.shutdown)
-        running.enter_context(again_and_again(_Visitors(registry).look, _VIEWS_PER_SECOND))
+        running.enter_context(repeated_calls(_Users(registry).view_dashboard, _VIEWS_PER_SECOND))
         yield [Target(f"{LOOPBACK}:{server.server_port}")]
 
 
-class _Visitors:
-    """People who open dashboards, which send queries."""
+class _Users:
+    """Users who open dashboards, whose panels send queries."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._chance = Random(1)  # noqa: S311 - no secret
+        self._rng = Random(1)  # noqa: S311 - no secret
         self._views = Histogram(
             "grafana_http_request_duration_seconds",
             "requests to Grafana",
@@ -59,12 +59,12 @@ class _Visitors:
         )
         self._queries = {code: (requests.labels(*each), durations.labels(*each)) for code, each in values.items()}
 
-    def look(self) -> None:
+    def view_dashboard(self) -> None:
         self._views.observe(self._seconds())
         for _ in range(_QUERIES_PER_VIEW):
-            count, duration = self._queries["422" if self._chance.random() < _FAILING else "200"]
+            count, duration = self._queries["422" if self._rng.random() < _FAILING else "200"]
             count.inc()
             duration.observe(self._seconds())
 
     def _seconds(self) -> float:
-        return self._chance.expovariate(1 / _MEAN_QUERY_SECONDS)
+        return self._rng.expovariate(1 / _MEAN_QUERY_SECONDS)

@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from examples.demo.report import Report
-from testbed.screenshots.environment import SERVICE, Scene, scene
+from testbed.screenshots.environment import SERVICE, Environment, environment
 from tests.support.dashboards import FILES, Answer, Asked, numbers_in, queries, too_slow
 from tests.support.expected_values import AT_REST, BACKGROUND, OVER_TIME, RECENT, Share
 from tests.support.postgresql import needs_postgresql
@@ -175,7 +175,7 @@ class Seen:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Seen:
     """Lives through the scene once: traffic, then rest, then one scenario after the other."""
     seen = Seen()
-    with scene(tmp_path_factory.mktemp("scene"), print) as running:
+    with environment(tmp_path_factory.mktemp("environment"), print) as running:
         try:
             _watch(running, seen)
         finally:
@@ -190,7 +190,7 @@ def seen(watched: Seen) -> Seen:
     return watched
 
 
-def _watch(running: Scene, seen: Seen) -> None:
+def _watch(running: Environment, seen: Seen) -> None:
     url = running.addresses.prometheus
     with Asked(url) as asked, Preview(url, on_progress=print) as preview, Browser() as browser:
         time.sleep(max(0.0, running.began + _WARM_SECONDS - time.time()))
@@ -263,11 +263,11 @@ def _background(asked: Asked) -> float:
     return requests.last
 
 
-def _suffer(running: Scene, asked: Asked, scenario: str, seen: Seen) -> None:
+def _suffer(running: Environment, asked: Asked, scenario: str, seen: Seen) -> None:
     """Let a scenario happen, and note when the cells that must turn red do."""
     missing = [red for red in _REDS if red.scenario == scenario]
     seen.red_before |= {red for red in missing if _is_red(asked, red)}
-    with running.suffering(scenario, _SCENARIO_SECONDS):
+    with running.scenario(scenario, _SCENARIO_SECONDS):
         began = time.monotonic()
         while missing and time.monotonic() - began < _SCENARIO_SECONDS:
             for red in [red for red in missing if _is_red(asked, red)]:
@@ -286,7 +286,7 @@ def _is_red(asked: Asked, red: Red) -> bool:
     )
 
 
-def _logs(running: Scene) -> str:
+def _logs(running: Environment) -> str:
     logs = {each.name: running.stack.logs(each.name, lines=15) for each in running.stack.status()}
     logs["service"] = "\n".join(running.service.log.read_text(errors="replace").splitlines()[-30:])
     return "\n".join(f"log of {name}:\n{text}" for name, text in logs.items())

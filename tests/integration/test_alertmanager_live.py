@@ -439,7 +439,7 @@ def test_a_channel_that_is_down_gets_its_notifications_afterwards_and_holds_up_n
     )
     assert len(times(receivers, refused, "slack:platform")) == 1
     assert email("security") in channels(receivers, hung, "resolved")
-    attempts = [refusal for refusal in receivers.refusals if refusal.channel == "slack:platform"]
+    attempts = [rejection for rejection in receivers.rejections if rejection.channel == "slack:platform"]
     print(f"{len(attempts)} attempts were refused")
     assert len(attempts) > 1
 

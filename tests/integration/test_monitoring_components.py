@@ -249,7 +249,7 @@ def test_a_crash_loop_in_kubernetes_is_seen(machines: Machines, prometheus: Prom
     pod = machines.kubernetes.cluster.pods[0]
     restarts = f'increase(kube_pod_container_status_restarts_total{{pod="{pod.name}"}}[30s])'
     eventually(lambda: prometheus.value(restarts), 0.0)
-    pod.crash_again_and_again(every=2)
+    pod.start_crash_loop(every=2)
     try:
         eventually(lambda: (prometheus.value(restarts) or 0) > 2, True)
     finally:

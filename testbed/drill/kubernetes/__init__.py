@@ -1,7 +1,7 @@
-"""A Kubernetes cluster as kube-state-metrics and the kubelets show it, whose nodes and pods can be made to fail.
+"""A fake Kubernetes cluster: the metrics of kube-state-metrics and kubelets, with nodes and pods that can fail.
 
-Source of names and labels: the documentation of kube-state-metrics 2 (docs/metrics), and cAdvisor's metrics as a
-kubelet with containerd serves them at /metrics/cadvisor.
+Sources of names and labels: the documentation of kube-state-metrics 2 (docs/metrics), and cAdvisor's metrics as served
+by a kubelet with containerd at /metrics/cadvisor.
 """
 
 from testbed.drill.kubernetes.cluster import Cluster, Node, Pod

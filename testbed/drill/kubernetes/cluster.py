@@ -1,4 +1,4 @@
-"""The nodes and pods of the cluster, and what can happen to them."""
+"""The nodes and pods of the fake cluster, and their faults."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_URL, uuid5
 
-from testbed.drill.kubernetes.growth import Clock, Growth
+from testbed.drill.kubernetes.counter import Clock, SteadyCounter
 
 _MEBIBYTE = 2**20
 _PACKETS_PER_SECOND = 400.0
-# Of each round of a crash loop; the rest of it the kubelet waits before it starts the container again.
+# Share of each period of a crash loop in which the container runs. In the rest, the kubelet waits (back-off).
 _RUNNING_SHARE = 0.2
 
 CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
@@ -18,11 +18,11 @@ STATUSES = ("true", "false", "unknown")
 
 
 class Node:
-    """A node, healthy until something is done to it.
+    """A node; initially healthy.
 
     Attributes:
         unschedulable: Whether it is cordoned.
-        conditions: What the node says of itself: condition to `true`, `false` or `unknown`.
+        conditions: Status of each condition: `true`, `false` or `unknown`.
     """
 
     memory_bytes = 8192 * _MEBIBYTE
@@ -34,22 +34,22 @@ class Node:
         self.conditions = {condition: "true" if condition == "Ready" else "false" for condition in CONDITIONS}
 
     def set_condition(self, condition: str, status: str) -> None:
-        """Change a condition. Raises ValueError on one that nodes do not have."""
+        """Change a condition. Raises ValueError on an unknown condition or status."""
         if condition not in CONDITIONS or status not in STATUSES:
             raise ValueError(f"a node has no condition {condition}={status}: {CONDITIONS}, each one of {STATUSES}")
         self.conditions[condition] = status
 
 
 class Traffic:
-    """What goes through the network interface of a pod."""
+    """Network traffic of a pod in one direction."""
 
     def __init__(self, clock: Clock) -> None:
-        self.packets = Growth(_PACKETS_PER_SECOND, clock)
-        self.errors = Growth(0, clock)
-        self.dropped = Growth(0, clock)
+        self.packets = SteadyCounter(_PACKETS_PER_SECOND, clock)
+        self.errors = SteadyCounter(0, clock)
+        self.dropped = SteadyCounter(0, clock)
 
     def fail(self, share: float) -> None:
-        """From now on, that share of the packets is errors; 0 ends it."""
+        """Set the share of packets with errors."""
         self.errors.set_rate(_PACKETS_PER_SECOND * share)
 
 
@@ -61,11 +61,11 @@ class _CrashLoop:
 
 
 class Pod:
-    """A pod with one container, healthy until something is done to it.
+    """A pod with one container; initially healthy.
 
     Attributes:
-        working_set_bytes: Memory that the container uses and that cannot be taken from it.
-        received, sent: Its traffic.
+        working_set_bytes: Working set of the container's memory.
+        received, sent: Network traffic.
     """
 
     memory_limit_bytes = 512 * _MEBIBYTE
@@ -78,25 +78,25 @@ class Pod:
         self.uid = str(uuid5(NAMESPACE_URL, f"{namespace}/{name}"))
         self.working_set_bytes = 200 * _MEBIBYTE
         self.received, self.sent = Traffic(clock), Traffic(clock)
-        self.processor_seconds = Growth(0.05, clock)
+        self.processor_seconds = SteadyCounter(0.05, clock)
         self._clock = clock
         self._restarts = 0
         self._loop: _CrashLoop | None = None
 
-    def crash_again_and_again(self, *, every: float) -> None:
-        """Crash now, and `every` so many seconds again.
+    def start_crash_loop(self, *, every: float) -> None:
+        """Crash now, and again every `every` seconds.
 
-        The kubelet waits 10 s, then twice as long each time up to 5 minutes; a drill has less time.
+        A real kubelet waits 10 s, then twice as long each time, up to 5 minutes.
         """
         self._loop = _CrashLoop(self._clock(), every, self.restarts)
 
     def recover(self) -> None:
-        """Crash no more; what has been counted stays."""
+        """Stop crashing; counters keep their values."""
         self._restarts, self._loop = self.restarts, None
 
     @property
     def restarts(self) -> int:
-        """How often the container was started again."""
+        """Number of container restarts."""
         loop = self._loop
         if loop is None:
             return self._restarts
@@ -104,18 +104,18 @@ class Pod:
 
     @property
     def waiting(self) -> bool:
-        """Whether the container does not run, because the kubelet waits after a crash."""
+        """Whether the container waits for a restart (CrashLoopBackOff)."""
         loop = self._loop
         if loop is None:
             return False
         rounds = (self._clock() - loop.since) / loop.every
-        # It has crashed at once, so the first round has no time in which it runs.
+        # The loop starts with a crash, so the container does not run in the first period.
         return rounds < 1 or rounds % 1 > _RUNNING_SHARE
 
 
 @dataclass
 class Cluster:
-    """Two workers, and on each a pod of the trust service."""
+    """Two workers, each with a pod of the trust service."""
 
     clock: Clock = time.time
     nodes: list[Node] = field(default_factory=lambda: [Node("worker-1", "192.0.2.11"), Node("worker-2", "192.0.2.12")])

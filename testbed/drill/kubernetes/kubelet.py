@@ -1,7 +1,7 @@
-"""What the kubelet of a node shows of its containers (cAdvisor's metrics).
+"""The container metrics of a node's kubelet (cAdvisor).
 
-Beside the containers there are series without a `container`: of the whole node, of each pod, and of each pod's sandbox,
-which alone has the network. A rule that sums over all of them counts the same memory several times.
+Besides containers there are series without `container`: for the node, for each pod, and for each pod's sandbox, which
+has the network metrics. A rule that sums over all of them counts the same memory several times.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 from testbed.drill.kubernetes.cluster import Cluster, Node, Pod, Traffic
-from testbed.drill.kubernetes.text import Family, Sample
+from testbed.drill.kubernetes.exposition import Family, Sample
 
 _SANDBOX_IMAGE = "pause:3.10"
 _SANDBOX_BYTES = 380 * 2**10
@@ -18,13 +18,13 @@ _BYTES_PER_PACKET = 600
 
 
 def families(cluster: Cluster, node: Node) -> Iterator[Family]:
-    """The page's families for a node."""
+    """The metric families of a node."""
     now = int(cluster.clock() * 1000)
     pods = [pod for pod in cluster.pods if pod.node is node]
     yield Family(
         "container_cpu_usage_seconds_total",
         "counter",
-        "Processor time.",
+        "CPU time.",
         (Sample({**_container(pod), "cpu": "total"}, pod.processor_seconds.count(), now) for pod in pods),
     )
     for name in ("container_memory_working_set_bytes", "container_memory_usage_bytes"):
@@ -32,7 +32,7 @@ def families(cluster: Cluster, node: Node) -> Iterator[Family]:
     yield Family(
         "container_spec_memory_limit_bytes",
         "gauge",
-        "Memory that may be used; 0 without a limit.",
+        "Memory limit; 0 if unlimited.",
         [Sample(_ROOT, 0, now), *(Sample(_container(pod), pod.memory_limit_bytes, now) for pod in pods)],
     )
     for direction in ("receive", "transmit"):
@@ -64,7 +64,7 @@ def _network(pods: list[Pod], direction: str, now: int) -> Iterator[Family]:
     yield family("bytes", "Bytes on the network.")
     yield family("errors", "Errors on the network.")
     yield family("packets", "Packets on the network.")
-    yield family("packets_dropped", "Packets that were thrown away.")
+    yield family("packets_dropped", "Dropped packets.")
 
 
 def _traffic(pod: Pod, direction: str) -> Traffic:
@@ -72,8 +72,8 @@ def _traffic(pod: Pod, direction: str) -> Traffic:
 
 
 def _counted(traffic: Traffic, what: str) -> int:
-    growth = {"errors": traffic.errors, "packets_dropped": traffic.dropped}.get(what, traffic.packets)
-    return int(growth.count()) * (_BYTES_PER_PACKET if what == "bytes" else 1)
+    counter = {"errors": traffic.errors, "packets_dropped": traffic.dropped}.get(what, traffic.packets)
+    return int(counter.count()) * (_BYTES_PER_PACKET if what == "bytes" else 1)
 
 
 _ROOT = {"container": "", "id": "/", "image": "", "name": "", "namespace": "", "pod": ""}

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from testbed.drill.kubernetes import kubelet, state_metrics
 from testbed.drill.kubernetes.cluster import Cluster
-from testbed.drill.kubernetes.text import CONTENT_TYPE, page
+from testbed.drill.kubernetes.exposition import CONTENT_TYPE, page
 from trust_ops.stack import Target
 from trust_ops.stack.ports import LOOPBACK
 
@@ -17,10 +17,10 @@ _STATE_METRICS = "/metrics"
 
 
 class Kubernetes:
-    """Serves a cluster's metrics while its block is open: kube-state-metrics, and kubelets by way of the API server.
+    """Serves the metrics of kube-state-metrics, and of kubelets through the API server, while its block is open.
 
     Attributes:
-        cluster: What is shown; a change of it is seen by the next scrape.
+        cluster: The cluster; changes are visible in the next scrape.
     """
 
     def __init__(self) -> None:
@@ -41,11 +41,11 @@ class Kubernetes:
         self._server.server_close()
 
     def state_metrics(self) -> list[Target]:
-        """What `Stack.scrape("kube-state-metrics", ...)` takes."""
+        """Targets for `Stack.scrape("kube-state-metrics", ...)`."""
         return [Target(self._address)]
 
     def kubelets(self) -> list[Target]:
-        """What `Stack.scrape("kubelet", ...)` takes."""
+        """Targets for `Stack.scrape("kubelet", ...)`."""
         return [
             Target(
                 self._address, {"__metrics_path__": _kubelet_path(node.name), "instance": node.name, "node": node.name}
@@ -60,7 +60,7 @@ class Kubernetes:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """A scrape that is given up, or a Prometheus that ends, is no error of the server."""
+        """Ignore aborted scrapes."""
 
 
 def _kubelet_path(node: str) -> str:
@@ -81,7 +81,7 @@ def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as in http.server
-            """No line per scrape."""
+            """Do not log scrapes."""
 
     return Handler
 

@@ -1,4 +1,4 @@
-"""What kube-state-metrics shows of the cluster."""
+"""The cluster's metrics of kube-state-metrics."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from uuid import NAMESPACE_DNS, uuid5
 
 from testbed.drill.kubernetes.cluster import STATUSES, Cluster, Node, Pod
-from testbed.drill.kubernetes.text import Family, Sample
+from testbed.drill.kubernetes.exposition import Family, Sample
 
 _PHASES = ("Pending", "Succeeded", "Failed", "Unknown", "Running")
 
 
 def families(cluster: Cluster) -> Iterator[Family]:
-    """The page's families: of nodes, then of pods and their containers."""
+    """The metric families of nodes, pods and containers."""
     yield from _nodes(cluster)
     yield from _pods(cluster)
     yield from _containers(cluster.pods)
@@ -20,23 +20,25 @@ def families(cluster: Cluster) -> Iterator[Family]:
 
 def _nodes(cluster: Cluster) -> Iterator[Family]:
     nodes = cluster.nodes
-    yield Family("kube_node_info", "gauge", "What a node is made of.", (Sample(_node_info(node), 1) for node in nodes))
+    yield Family(
+        "kube_node_info", "gauge", "Information about a node.", (Sample(_node_info(node), 1) for node in nodes)
+    )
     yield Family(
         "kube_node_created",
         "gauge",
-        "When a node was added, Unix time.",
+        "Unix creation timestamp of a node.",
         (Sample({"node": node.name}, cluster.created) for node in nodes),
     )
     yield Family(
         "kube_node_spec_unschedulable",
         "gauge",
-        "1 while a node takes no new pods.",
+        "1 if a node is cordoned.",
         (Sample({"node": node.name}, node.unschedulable) for node in nodes),
     )
     yield Family(
         "kube_node_status_condition",
         "gauge",
-        "1 for the status that a condition of a node has.",
+        "1 for the current status of a node's condition.",
         (
             Sample({"node": node.name, "condition": condition, "status": status}, status == now)
             for node in nodes
@@ -55,17 +57,17 @@ def _nodes(cluster: Cluster) -> Iterator[Family]:
 
 def _pods(cluster: Cluster) -> Iterator[Family]:
     pods = cluster.pods
-    yield Family("kube_pod_info", "gauge", "Where a pod runs and who made it.", (_pod_info(pod) for pod in pods))
+    yield Family("kube_pod_info", "gauge", "Labels of a pod.", (_pod_info(pod) for pod in pods))
     yield Family(
         "kube_pod_status_phase",
         "gauge",
-        "1 for the phase that a pod is in.",
+        "1 for the current phase of a pod.",
         (Sample({**_pod(pod), "phase": phase}, phase == "Running") for pod in pods for phase in _PHASES),
     )
     yield Family(
         "kube_pod_status_ready",
         "gauge",
-        "1 for whether a pod is ready.",
+        "1 for the current readiness of a pod.",
         (
             Sample({**_pod(pod), "condition": condition}, condition == ("false" if pod.waiting else "true"))
             for pod in pods
@@ -75,38 +77,36 @@ def _pods(cluster: Cluster) -> Iterator[Family]:
 
 
 def _containers(pods: Iterable[Pod]) -> Iterator[Family]:
-    yield Family(
-        "kube_pod_container_info", "gauge", "What a container is made of.", (_container_info(pod) for pod in pods)
-    )
+    yield Family("kube_pod_container_info", "gauge", "Labels of a container.", (_container_info(pod) for pod in pods))
     yield Family(
         "kube_pod_container_status_restarts_total",
         "counter",
-        "How often a container was started again.",
+        "Number of container restarts.",
         (Sample(_container(pod), pod.restarts) for pod in pods),
     )
     for name in ("waiting", "running", "terminated", "ready"):
         yield Family(
             f"kube_pod_container_status_{name}",
             "gauge",
-            f"1 while a container is {name}.",
+            f"1 if a container is {name}.",
             (Sample(_container(pod), _is(pod, name)) for pod in pods),
         )
     yield Family(
         "kube_pod_container_status_waiting_reason",
         "gauge",
-        "Why a container waits, while it does.",
+        "Reason of a waiting container.",
         (Sample({**_container(pod), "reason": "CrashLoopBackOff"}, 1) for pod in pods if pod.waiting),
     )
     yield Family(
         "kube_pod_container_status_last_terminated_reason",
         "gauge",
-        "Why a container ended, the last time that it did.",
+        "Reason of a container's last termination.",
         (Sample({**_container(pod), "reason": "Error"}, 1) for pod in pods if pod.waiting or pod.restarts),
     )
     yield Family(
         "kube_pod_container_resource_limits",
         "gauge",
-        "What a container may use at most.",
+        "Resource limits of a container.",
         (
             Sample(
                 {**_container(pod), "node": pod.node.name, "resource": "memory", "unit": "byte"}, pod.memory_limit_bytes

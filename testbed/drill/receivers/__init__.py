@@ -1,6 +1,6 @@
-"""Stand-ins for Slack, PagerDuty, a mail server and two webhooks, which check what they get and remember it."""
+"""Fake Slack, PagerDuty, mail server and webhooks, which validate and record all notifications."""
 
 from testbed.drill.receivers.receivers import Receivers
-from testbed.drill.receivers.record import Alert, Delivery, Refusal, Status
+from testbed.drill.receivers.record import Alert, Delivery, Rejection, Status
 
-__all__ = ["Alert", "Delivery", "Receivers", "Refusal", "Status"]
+__all__ = ["Alert", "Delivery", "Receivers", "Rejection", "Status"]

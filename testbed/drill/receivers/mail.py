@@ -1,4 +1,4 @@
-"""What makes a mail one that every mail program shows as it was meant.
+"""Validates that mail clients can display a mail.
 
 Sources: RFC 5322 (message format), RFC 2046 section 5.1.4 (alternatives), RFC 2047 (encoded words).
 """
@@ -12,7 +12,7 @@ from email.headerregistry import AddressHeader, DateHeader
 from email.message import EmailMessage
 from html.parser import HTMLParser
 
-from testbed.drill.receivers.text import template_errors
+from testbed.drill.receivers.validation import template_errors
 
 _ONCE = ("From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type")
 _MESSAGE_ID = re.compile(r"<[^<>@\s]+@[^<>@\s]+>")
@@ -21,12 +21,12 @@ _ENCODINGS = ("quoted-printable", "base64", "7bit")
 
 
 def parse(content: bytes) -> EmailMessage:
-    """The mail of an SMTP session."""
+    """Parse the mail of an SMTP session."""
     return message_from_bytes(content, policy=policy.default)
 
 
 def problems(message: EmailMessage, content: bytes, sender: str, recipients: Sequence[str]) -> list[str]:
-    """What is wrong with a mail that `sender` has sent to `recipients`, as its envelope says."""
+    """Problems of a mail with the envelope's `sender` and `recipients`."""
     return [
         *_problems_of_headers(message),
         *_problems_of_addresses(message, sender, recipients),
@@ -36,17 +36,17 @@ def problems(message: EmailMessage, content: bytes, sender: str, recipients: Seq
 
 
 def text(message: EmailMessage) -> str:
-    """What the plain alternative says; empty when there is none that can be read."""
+    """The plain text alternative; empty if there is none or it cannot be decoded."""
     return _content(message, "plain")
 
 
 def html(message: EmailMessage) -> str:
-    """The source of the HTML alternative; empty when there is none that can be read."""
+    """The HTML alternative; empty if there is none or it cannot be decoded."""
     return _content(message, "html")
 
 
 def visible(source: str) -> str:
-    """What a reader of an HTML page sees of it."""
+    """The visible text of an HTML page."""
     reader = _Reader()
     reader.feed(source)
     reader.close()
@@ -74,7 +74,7 @@ def _problems_of_headers(message: EmailMessage) -> Iterator[str]:
     for name in _ONCE:
         found = message.get_all(name, [])
         if len(found) != 1:
-            yield f"header {name} stands {len(found)} times"
+            yield f"header {name} occurs {len(found)} times"
         elif not str(found[0]).strip():
             yield f"header {name} is empty"
         else:
@@ -82,9 +82,9 @@ def _problems_of_headers(message: EmailMessage) -> Iterator[str]:
             yield from (f"header {name} {problem}" for problem in template_errors(str(found[0])))
     date = message.get("Date")
     if isinstance(date, DateHeader) and date.datetime is None:
-        yield f"header Date {date!s:.100} is no date"
+        yield f"header Date {date!s:.100} is not a date"
     if not _MESSAGE_ID.fullmatch(str(message.get("Message-ID", "")).strip()):
-        yield f"header Message-ID {message.get('Message-ID')!r} is no identifier"
+        yield f"header Message-ID {message.get('Message-ID')!r} is not an identifier"
     if "\n" in str(message.get("Subject", "")):
         yield "the subject has more than one line"
 
@@ -107,9 +107,9 @@ def _problems_of_parts(message: EmailMessage) -> Iterator[str]:
         return
     parts = [part for part in message.iter_parts() if isinstance(part, EmailMessage)]
     kinds = [part.get_content_type() for part in parts]
-    # The last one is what a program shows that can show both.
+    # Clients prefer the last alternative.
     if kinds != ["text/plain", "text/html"]:
-        yield f"has the alternatives {kinds}, not a plain text and then HTML"
+        yield f"has the alternatives {kinds}, not plain text followed by HTML"
     yield from (f"{defect!r}" for defect in message.defects)
     for part in parts:
         yield from _problems_of_part(part)
@@ -124,10 +124,10 @@ def _problems_of_part(part: EmailMessage) -> Iterator[str]:
     except (LookupError, UnicodeError) as error:
         yield f"{kind} cannot be decoded: {error}"
         return
-    # Defects of an encoding show only once it is decoded.
+    # Encoding defects are only known after decoding.
     yield from (f"{kind}: {defect!r}" for defect in part.defects)
     if "�" in content:
-        yield f"{kind} has bytes that are not of its character set"
+        yield f"{kind} has bytes outside its character set"
     shown = visible(content) if kind == "text/html" else content
     if not shown.strip():
         yield f"{kind} is empty"

@@ -1,4 +1,4 @@
-"""A mail server that wants STARTTLS and a password, and knows every mailbox it takes mail for.
+"""A mail server that requires STARTTLS and a password, and accepts mail for known mailboxes only.
 
 Sources: RFC 5321 (SMTP), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
 """
@@ -20,26 +20,26 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from testbed.drill.receivers import mail, shown
+from testbed.drill.receivers import mail, message_alerts
 from testbed.drill.receivers.outages import Failure, Outages
-from testbed.drill.receivers.record import Delivery, Record, Refusal
+from testbed.drill.receivers.record import Delivery, Record, Rejection
 from testbed.drill.receivers.webhook import status
 from trust_ops.stack.ports import LOOPBACK
 
 _HOST = "localhost"
 _CHANNEL = "email"
 
-# At every login aiosmtpd warns of a deprecated attribute that it sets itself.
+# aiosmtpd warns at every login about a deprecated attribute that it sets itself.
 logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 class MailServer:
-    """Takes the mail of one user, and delivers a mail once for each mailbox.
+    """Accepts the mail of one user, and delivers it once for each mailbox.
 
     Args:
-        sender: The only address that may send.
-        login: User and password of the only user.
-        mailboxes: The addresses that there are.
+        sender: The only allowed sender address.
+        login: User name and password.
+        mailboxes: Addresses of the mailboxes.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class MailServer:
         self._outages = outages
 
     def protocol(self, tls: ssl.SSLContext) -> SMTP:
-        """A session; needs a running loop."""
+        """An SMTP session; needs a running event loop."""
         return _Session(
             self,
             hostname=_HOST,
@@ -76,7 +76,7 @@ class MailServer:
             hmac.compare_digest(have, want) for have, want in zip((given.login, given.password), wanted, strict=True)
         )
         if not known:
-            self._record.complain(_CHANNEL, [f"wrong user or password ({mechanism})"])
+            self._record.add_problems(_CHANNEL, [f"wrong user or password ({mechanism})"])
         return AuthResult(success=known, handled=False, auth_data=given)
 
     async def handle_MAIL(  # noqa: N802 - named by aiosmtpd
@@ -84,7 +84,7 @@ class MailServer:
     ) -> str:
         """MAIL FROM."""
         if address != self._sender:
-            self._record.complain(_CHANNEL, [f"MAIL FROM {address!r}, who may not send"])
+            self._record.add_problems(_CHANNEL, [f"MAIL FROM {address!r}: sender not allowed"])
             return "553 5.7.1 Sender address rejected: not owned by user"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
@@ -95,11 +95,11 @@ class MailServer:
     ) -> str:
         """RCPT TO."""
         if address not in self._mailboxes:
-            self._record.complain(_CHANNEL, [f"RCPT TO {address!r}, whom nobody knows here"])
+            self._record.add_problems(_CHANNEL, [f"RCPT TO {address!r}: unknown mailbox"])
             return "550 5.1.1 Recipient address rejected: User unknown"
         failure = self._outages.failure(channel(address))
         if failure is not None:
-            self._record.refuse(Refusal(channel(address), failure.status))
+            self._record.reject(Rejection(channel(address), failure.status))
             return _failed(failure)
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Ok"
@@ -107,32 +107,32 @@ class MailServer:
     async def handle_DATA(  # noqa: N802 - named by aiosmtpd
         self, _server: SMTP, _session: Session, envelope: Envelope
     ) -> str:
-        """DATA; what hangs hangs here, with the whole mail in hand."""
+        """DATA; a hanging channel waits here, after the whole mail was received."""
         channels = [channel(address) for address in envelope.rcpt_tos]
         for name in channels:
             try:
-                failure = await self._outages.pass_through(name)
+                failure = await self._outages.wait_while_hanging(name)
             except asyncio.CancelledError:
-                self._record.refuse(Refusal(name, None))
+                self._record.reject(Rejection(name, None))
                 raise
             if failure is not None:
-                self._record.refuse(Refusal(name, failure.status))
+                self._record.reject(Rejection(name, failure.status))
                 return _failed(failure)
         content = envelope.original_content or b""
         message = mail.parse(content)
-        alerts = shown.in_mail(message)
+        alerts = message_alerts.in_mail(message)
         problems = mail.problems(message, content, envelope.mail_from or "", envelope.rcpt_tos)
-        problems += [f"shows only in plain text: {labels}" for labels in shown.only_in_text(message)]
-        self._record.complain(", ".join(channels), problems if alerts else [*problems, "shows no alert"])
+        problems += [f"shows only in plain text: {labels}" for labels in message_alerts.only_in_text(message)]
+        self._record.add_problems(", ".join(channels), problems if alerts else [*problems, "shows no alert"])
         for name in channels:
             self._record.deliver(Delivery(name, status(alerts), alerts, content))
         return "250 2.0.0 Ok: queued"
 
 
 class _Session(SMTP):
-    # Longer than a mail may have them, so that it is this server's owner who hears of it and not only the sender.
+    # Longer than the RFC allows, so that a too long line is recorded as a problem instead of a protocol error.
     line_length_limit = 2**20
-    # What every client knows; Alertmanager takes no other prompts.
+    # Standard prompts; Alertmanager supports no others.
     AuthLoginUsernameChallenge = "Username:"
     AuthLoginPasswordChallenge = "Password:"
 
@@ -146,8 +146,8 @@ def _failed(failure: Failure) -> str:
     return f"{failure.status} Requested action not taken"
 
 
-def throw_away_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for loopback: the file that a client trusts, and what a server needs."""
+def temporary_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """A temporary certificate for loopback: the CA file for clients, and the server's TLS context."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _HOST)])
     now = datetime.now(timezone.utc)

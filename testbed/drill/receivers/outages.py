@@ -1,4 +1,4 @@
-"""Makes a receiver fail, hang, and come back."""
+"""Outages of receivers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Failure:
-    """The status (HTTP or SMTP) that a failing receiver answers, and what it says of when to come again, in seconds."""
+    """The status (HTTP or SMTP) of a failing receiver, and its `Retry-After` in seconds."""
 
     status: int
     retry_after: int | None = None
 
 
 class Outages:
-    """Which channels are in trouble; set from any thread, obeyed in the servers' loop."""
+    """The failing and hanging channels. Set from any thread, read in the servers' event loop."""
 
     def __init__(self, channels: Iterable[str]) -> None:
         self._channels = frozenset(channels)
@@ -26,29 +26,29 @@ class Outages:
         self._hanging: set[str] = set()
 
     def fail(self, channel: str, status: int, retry_after: int | None = None) -> None:
-        """Let a channel answer with an error. Raises ValueError on a channel that is not there."""
+        """Let a channel respond with an error. Raises ValueError on an unknown channel."""
         self._failing[self._known(channel)] = Failure(status, retry_after)
 
     def hang(self, channel: str) -> None:
-        """Let a channel take what comes and not answer. Raises ValueError on a channel that is not there."""
+        """Let a channel accept requests and not respond. Raises ValueError on an unknown channel."""
         self._hanging.add(self._known(channel))
 
     def restore(self, channel: str) -> None:
-        """Let a channel work again; what hangs is answered. Raises ValueError on a channel that is not there."""
+        """End a channel's outage; hanging requests get their response. Raises ValueError on an unknown channel."""
         self._failing.pop(self._known(channel), None)
         self._hanging.discard(channel)
 
     def restore_all(self) -> None:
-        """Let every channel work again."""
+        """End all outages."""
         self._failing.clear()
         self._hanging.clear()
 
     def failure(self, channel: str) -> Failure | None:
-        """How the channel fails, if it does."""
+        """The channel's failure, if any."""
         return self._failing.get(channel)
 
-    async def pass_through(self, channel: str) -> Failure | None:
-        """Wait as long as the channel hangs; how it fails then, if it does."""
+    async def wait_while_hanging(self, channel: str) -> Failure | None:
+        """Wait while the channel hangs; returns its failure afterwards, if any."""
         while channel in self._hanging:  # noqa: ASYNC110 - other threads end it
             await asyncio.sleep(_POLL_SECONDS)
         return self.failure(channel)

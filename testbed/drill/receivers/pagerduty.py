@@ -1,4 +1,4 @@
-"""PagerDuty's Events API v2: what it takes, and how it answers.
+"""PagerDuty's Events API v2: validation and responses.
 
 Source: PagerDuty, "Events API v2", "Send an event", and its OpenAPI description.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from testbed.drill.receivers.text import is_address, template_errors
+from testbed.drill.receivers.validation import is_address, template_errors
 
 ROUTING_KEY_LENGTH = 32
 _LONGEST_DEDUP_KEY = 255
@@ -21,7 +21,7 @@ _SEVERITIES = ("critical", "error", "warning", "info")
 
 
 class EventError(Exception):
-    """PagerDuty would not take it. `errors` are what the answer lists."""
+    """PagerDuty would reject the event. `errors` are the errors in its response."""
 
     def __init__(self, message: str, errors: list[str]) -> None:
         super().__init__(f"{message}: {'; '.join(errors)}")
@@ -30,7 +30,7 @@ class EventError(Exception):
 
 
 def parse(body: bytes) -> Mapping[str, Any]:
-    """The event of a request. Raises EventError."""
+    """Parse the event of a request. Raises EventError."""
     if len(body) > _LARGEST_EVENT:
         raise EventError("Event object is invalid", [f"larger than {_LARGEST_EVENT} bytes"])
     try:
@@ -46,12 +46,12 @@ def parse(body: bytes) -> Mapping[str, Any]:
 
 
 def problems(event: Mapping[str, Any]) -> list[str]:
-    """What PagerDuty takes although nobody has meant it."""
+    """Problems of an event that PagerDuty accepts."""
     found = template_errors(event)
     if not event.get("dedup_key"):
-        found.append("no dedup_key: no later event can belong to this one")
+        found.append("no dedup_key: later events cannot refer to this one")
     if "client_url" in event and not is_address(event["client_url"]):
-        found.append(f"client_url {event['client_url']!r} is no address")
+        found.append(f"client_url {event['client_url']!r} is not an address")
     return found
 
 
@@ -70,11 +70,11 @@ def _errors_of_event(event: Mapping[str, Any]) -> Iterator[str]:
 
 def _errors_of_payload(event: Mapping[str, Any]) -> Iterator[str]:
     payload = event.get("payload")
-    # Only a trigger needs one.
+    # Only trigger events need a payload.
     if payload is None and event.get("event_action") != "trigger":
         return
     if not isinstance(payload, dict):
-        yield "'payload' is missing or no object"
+        yield "'payload' is missing or not an object"
         return
     for name in ("summary", "source"):
         if not isinstance(payload.get(name), str) or not payload[name].strip():
@@ -89,20 +89,20 @@ def _errors_of_payload(event: Mapping[str, Any]) -> Iterator[str]:
 def _errors_of_optional_parts(payload: Mapping[str, Any]) -> Iterator[str]:
     for name in ("component", "group", "class"):
         if not isinstance(payload.get(name, ""), str):
-            yield f"'payload.{name}' is no text"
+            yield f"'payload.{name}' is not a text"
     if not isinstance(payload.get("custom_details", {}), dict):
-        yield "'payload.custom_details' is no object"
+        yield "'payload.custom_details' is not an object"
     if "timestamp" in payload and not _is_time(payload["timestamp"]):
-        yield "'payload.timestamp' is no ISO 8601 time"
+        yield "'payload.timestamp' is not an ISO 8601 time"
 
 
 def _errors_of_links(event: Mapping[str, Any]) -> Iterator[str]:
     for link in event.get("links") or ():
         if not isinstance(link, dict) or not is_address(link.get("href")):
-            yield f"'links' has an entry whose href is no address: {link!r}"
+            yield f"'links' has an entry whose href is not an address: {link!r}"
     for image in event.get("images") or ():
         if not isinstance(image, dict) or not str(image.get("src", "")).startswith("https://"):
-            yield f"'images' has an entry whose src is no https address: {image!r}"
+            yield f"'images' has an entry whose src is not an https address: {image!r}"
 
 
 def _is_time(text: object) -> bool:

@@ -1,4 +1,4 @@
-"""All receivers in one process: started together, told apart by their channel."""
+"""All fake receivers in one process, identified by their channel."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from types import TracebackType
 
 import uvicorn
 
-from testbed.drill.receivers.mail_server import MailServer, channel, throw_away_certificate
+from testbed.drill.receivers.mail_server import MailServer, channel, temporary_certificate
 from testbed.drill.receivers.outages import Outages
 from testbed.drill.receivers.pagerduty import ROUTING_KEY_LENGTH
-from testbed.drill.receivers.record import Delivery, Record, Refusal
+from testbed.drill.receivers.record import Delivery, Record, Rejection
 from testbed.drill.receivers.web_server import Access, WebServer
 from trust_ops.stack.ports import LOOPBACK, free_ports
 
 _STOP_SECONDS = 10.0
-# Under a top-level domain that is reserved for tests.
+# `.test` is reserved for tests (RFC 6761).
 _SENDER = "alerts@trust.test"
 _USER = "alertmanager"
 _SLACK = ("default", "security", "platform", "business", "escalation")
 _PAGERDUTY = ("security", "platform", "escalation")
-# The variable of each mailbox, and its address.
+# Variable and address of each mailbox.
 _MAILBOXES = {
     "SECURITY_EMAIL": "security@trust.test",
     "PLATFORM_EMAIL": "platform@trust.test",
@@ -43,18 +43,18 @@ _INCIDENT, _DEADMAN = "webhook:incident", "webhook:deadman"
 
 
 class Receivers:
-    """Every receiver of the notifications, on free ports of loopback; a context manager.
+    """All receivers of notifications, on free loopback ports; a context manager.
 
     `channels` are `slack:` default, security, platform, business, escalation; `pagerduty:` security, platform,
-    escalation; `email:` and an address at trust.test, whose local part is security, platform, business, compliance,
+    escalation; `email:` with an address at trust.test and the local part security, platform, business, compliance,
     escalation, team-lead, manager or executive; `webhook:incident` and `webhook:deadman`.
 
-    A notification counts when the receiver has taken it and said so. What it refused, or what the other side no longer
-    waited for, is a refusal: Alertmanager sends it again, and it does not count twice.
+    A notification is a delivery once the receiver has confirmed it. A notification that the receiver rejected, or whose
+    sender timed out, is a rejection: Alertmanager sends it again.
     """
 
     def __init__(self) -> None:
-        """Nothing listens yet. Raises OSError when no port is free."""
+        """Reserve ports. Raises OSError if none is free."""
         self._web_port, self._mail_port = free_ports(2)
         self._password = secrets.token_urlsafe(24)
         slack = {f"/services/{_slack_id('T')}/{_slack_id('B')}/{secrets.token_hex(12)}": name for name in _SLACK}
@@ -81,12 +81,12 @@ class Receivers:
         self._certificate_authority: Path | None = None
 
     def __enter__(self) -> Receivers:
-        """Start all. Raises OSError when a port has been taken meanwhile."""
+        """Start all receivers. Raises OSError if a port was taken meanwhile."""
         with ExitStack() as starting:
             folder = Path(starting.enter_context(TemporaryDirectory(prefix="trust-otel-receivers-")))
-            self._certificate_authority, tls = throw_away_certificate(folder)
+            self._certificate_authority, tls = temporary_certificate(folder)
             starting.enter_context(_Servers(self._mail_session(tls), self._mail_port, self._web(), self._web_port))
-            # Before the servers end: what hangs is let go.
+            # Before the servers stop: hanging requests get their response.
             starting.callback(self._outages.restore_all)
             self._running = starting.pop_all()
         return self
@@ -97,7 +97,7 @@ class Receivers:
         self._running.close()
 
     def environment(self) -> dict[str, str]:
-        """All variables of `monitoring/.env` that lead notifications here, for `trust-otel render`."""
+        """Variables of `monitoring/.env` that route notifications to these receivers, for `trust-otel render`."""
         slack = {name: f"http://{LOOPBACK}:{self._web_port}{path}" for path, name in self._access.slack.items()}
         pagerduty = {name: key for key, name in self._access.pagerduty.items()}
         return {
@@ -125,44 +125,44 @@ class Receivers:
 
     @property
     def problems(self) -> list[str]:
-        """What was malformed, or came to where nobody is; a good run has none."""
+        """Malformed notifications, and requests to unknown paths or mailboxes."""
         return self._record.problems()
 
     @property
     def deliveries(self) -> list[Delivery]:
-        """Every notification that was taken, in the order they came."""
+        """All accepted notifications, in order of arrival."""
         return self._record.deliveries()
 
     @property
-    def refusals(self) -> list[Refusal]:
-        """Every attempt that was not taken, in the order they came."""
-        return self._record.refusals()
+    def rejections(self) -> list[Rejection]:
+        """All rejected notifications, in order of arrival."""
+        return self._record.rejections()
 
-    def wait_for(self, true: Callable[[], object], seconds: float) -> bool:
-        """Wait until `true()`, which is asked again whenever something has come; whether it came true in time."""
-        return self._record.wait_for(true, seconds)
+    def wait_for(self, condition: Callable[[], object], seconds: float) -> bool:
+        """Wait until `condition()` is true, checked after each arrival; returns whether it was true in time."""
+        return self._record.wait_for(condition, seconds)
 
     def fail(self, channel: str, status: int = 500, retry_after: int | None = None) -> None:
-        """Let a channel answer `status` (HTTP; SMTP for `email:`) until it is restored.
+        """Let a channel respond with `status` (HTTP; SMTP for `email:`) until it is restored.
 
-        `retry_after` is what it says of when to come again, in seconds. Raises ValueError on an unknown channel.
+        `retry_after` is the `Retry-After` header, in seconds. Raises ValueError on an unknown channel.
         """
         self._outages.fail(channel, status, retry_after)
 
     def hang(self, channel: str) -> None:
-        """Let a channel take what comes and not answer until it is restored.
+        """Let a channel accept requests and not respond until it is restored.
 
         Raises ValueError on an unknown channel.
         """
         self._outages.hang(channel)
 
     def restore(self, channel: str) -> None:
-        """Let a channel work again. Raises ValueError on an unknown channel."""
+        """End a channel's outage. Raises ValueError on an unknown channel."""
         self._outages.restore(channel)
 
     def _web(self) -> uvicorn.Config:
         application = WebServer(self._access, self._record, self._outages).application()
-        # Kept open longer than any test lasts: a connection that ends as it is used would cost a retry.
+        # Longer than any test: a connection closed while in use would cause a retry.
         return uvicorn.Config(application, log_level="error", access_log=False, lifespan="off", timeout_keep_alive=3600)
 
     def _mail_session(self, tls: ssl.SSLContext) -> Callable[[], asyncio.Protocol]:
@@ -172,7 +172,7 @@ class Receivers:
 
 
 class _Servers:
-    """The mail server and the web server in one loop, in a thread of its own."""
+    """The mail server and the web server in one event loop, in a separate thread."""
 
     def __init__(
         self, mail: Callable[[], asyncio.Protocol], mail_port: int, web: uvicorn.Config, web_port: int
@@ -212,7 +212,7 @@ class _Servers:
 
 
 async def _end_sessions() -> None:
-    """End the mail sessions that are still open."""
+    """Close open mail sessions."""
     sessions = asyncio.all_tasks() - {asyncio.current_task()}
     for session in sessions:
         session.cancel()

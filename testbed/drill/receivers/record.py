@@ -1,4 +1,4 @@
-"""What the receivers have seen, safe to read from any thread."""
+"""The notifications and problems of the receivers, thread-safe."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Status = Literal["firing", "resolved"]
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert as a notification shows it.
+    """An alert in a notification.
 
-    `labels` are all that the channel shows of them, the name of the alert (`alertname`) included.
+    `labels` are all labels in the notification, including `alertname`.
     """
 
     status: Status
@@ -29,10 +29,10 @@ class Alert:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A notification that a receiver has taken: Alertmanager has been told so.
+    """A notification that a receiver confirmed to Alertmanager.
 
-    `status` is that of the notification: firing while one of its alerts is. `at` is in Unix seconds, `monotonic` in
-    seconds of the monotonic clock; `raw` is the body as it came.
+    `status` is firing if one of its alerts is. `at` is in Unix seconds, `monotonic` in seconds of the monotonic clock;
+    `raw` is the unchanged body.
     """
 
     channel: str
@@ -44,61 +44,61 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """A notification that a receiver has not taken, so that Alertmanager tries again or gives up.
+class Rejection:
+    """A notification that a receiver did not confirm, so that Alertmanager retries or drops it.
 
-    `answer` is the HTTP or SMTP status that was sent, None when the other side gave up waiting for one.
+    `status` is the HTTP or SMTP status of the response, None if the sender timed out.
     """
 
     channel: str
-    answer: int | None
+    status: int | None
     at: float = field(default_factory=time.time)
     monotonic: float = field(default_factory=time.monotonic)
 
 
 class Record:
-    """Deliveries, refusals and problems in the order they came."""
+    """Deliveries, rejections and problems in order of arrival."""
 
     def __init__(self) -> None:
         self._changed = Condition()
         self._deliveries: list[Delivery] = []
-        self._refusals: list[Refusal] = []
+        self._rejections: list[Rejection] = []
         self._problems: list[str] = []
 
     def deliveries(self) -> list[Delivery]:
-        """What was taken."""
+        """All accepted notifications."""
         with self._changed:
             return list(self._deliveries)
 
-    def refusals(self) -> list[Refusal]:
-        """What was not taken."""
+    def rejections(self) -> list[Rejection]:
+        """All rejected notifications."""
         with self._changed:
-            return list(self._refusals)
+            return list(self._rejections)
 
     def problems(self) -> list[str]:
-        """What was malformed, or came to where nobody is, with the channel in front."""
+        """All problems, prefixed with their channel."""
         with self._changed:
             return list(self._problems)
 
-    def wait_for(self, true: Callable[[], object], seconds: float) -> bool:
-        """Wait until `true()`, which is asked again whenever something has come; whether it came true in time."""
+    def wait_for(self, condition: Callable[[], object], seconds: float) -> bool:
+        """Wait until `condition()` is true, checked after each arrival; returns whether it was true in time."""
         with self._changed:
-            return bool(self._changed.wait_for(lambda: bool(true()), seconds))
+            return bool(self._changed.wait_for(lambda: bool(condition()), seconds))
 
     def deliver(self, delivery: Delivery) -> None:
-        """Add what was taken."""
+        """Add an accepted notification."""
         with self._changed:
             self._deliveries.append(delivery)
             self._changed.notify_all()
 
-    def refuse(self, refusal: Refusal) -> None:
-        """Add what was not taken."""
+    def reject(self, rejection: Rejection) -> None:
+        """Add a rejected notification."""
         with self._changed:
-            self._refusals.append(refusal)
+            self._rejections.append(rejection)
             self._changed.notify_all()
 
-    def complain(self, channel: str, problems: list[str]) -> None:
-        """Add what was wrong with something that came."""
+    def add_problems(self, channel: str, problems: list[str]) -> None:
+        """Add problems of a channel."""
         with self._changed:
             self._problems += [f"{channel}: {problem}" for problem in problems]
             self._changed.notify_all()

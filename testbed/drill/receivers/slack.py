@@ -1,4 +1,4 @@
-"""Slack's incoming webhooks: what they take, and how they answer.
+"""Slack's incoming webhooks: validation and responses.
 
 Sources: Slack, "Sending messages using incoming webhooks", "Secondary message attachments" and "Formatting message
 text".
@@ -11,22 +11,22 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from testbed.drill.receivers.text import is_address, template_errors
+from testbed.drill.receivers.validation import is_address, template_errors
 
 _MOST_ATTACHMENTS = 100
 _LONGEST_TEXT = 40_000
 _LONGEST_FOOTER = 300
 _MOST_ACTIONS = 5
 _COLOR = re.compile(r"good|warning|danger|#[0-9a-fA-F]{6}")
-# "fallback" is what Alertmanager adds; Slack ignores it.
+# Alertmanager adds "fallback"; Slack ignores it.
 _MARKDOWN_IN = {"pretext", "text", "fields", "fallback"}
-# A link, in the only form that a notification has use for: <address> or <address|text>.
+# A link: <address> or <address|text>.
 _LINK = re.compile(r"<((?:https?://|mailto:)[^<>|\s]+)(?:\|[^<>\n]*)?>")
 _BARE_AMPERSAND = re.compile(r"&(?!amp;|lt;|gt;)")
 
 
 class SlackError(Exception):
-    """Slack would not take it. The text is the answer's body, `status` its status."""
+    """Slack would reject the message. The text is the body of its response, `status` the status."""
 
     def __init__(self, status: int, answer: str) -> None:
         super().__init__(answer)
@@ -34,7 +34,7 @@ class SlackError(Exception):
 
 
 def parse(content_type: str, body: bytes) -> Mapping[str, Any]:
-    """The message of a request. Raises SlackError."""
+    """Parse the message of a request. Raises SlackError."""
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise SlackError(400, "invalid_payload")
     try:
@@ -54,12 +54,12 @@ def parse(content_type: str, body: bytes) -> Mapping[str, Any]:
 
 
 def problems(message: Mapping[str, Any]) -> list[str]:
-    """What Slack takes and then shows badly, cuts off, or leaves out."""
+    """Problems of a message that Slack accepts, but displays incompletely."""
     return [*_problems_of_message(message), *_problems_of_texts(message)]
 
 
 def texts(message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Every text that is shown, with the name of where it stands."""
+    """All displayed texts, with the names of their fields."""
     yield from _strings("message", message, ("text",))
     for attachment in message.get("attachments", ()):
         yield from _strings("attachment", attachment, ("pretext", "title", "text", "fallback", "footer"))
@@ -88,23 +88,23 @@ def _problems_of_attachment(attachment: Mapping[str, Any]) -> Iterator[str]:
     if not _filled(attachment.get("text")):
         yield "an attachment has no text"
     if not _filled(attachment.get("fallback")):
-        yield "an attachment has no fallback, which phones show"
+        yield "an attachment has no fallback, which mobile notifications show"
     if not _COLOR.fullmatch(str(attachment.get("color", "good"))):
-        yield f"color {attachment['color']!r} is none of good, warning, danger and #rrggbb"
+        yield f"color {attachment['color']!r} is not good, warning, danger or #rrggbb"
     for name in ("title_link", "image_url", "thumb_url"):
         if name in attachment and not is_address(attachment[name]):
-            yield f"{name} {attachment[name]!r} is no address"
+            yield f"{name} {attachment[name]!r} is not an address"
     if not set(attachment.get("mrkdwn_in", ())) <= _MARKDOWN_IN:
-        yield f"mrkdwn_in {attachment['mrkdwn_in']} names what is not in an attachment"
+        yield f"mrkdwn_in {attachment['mrkdwn_in']} names an unknown field"
     if len(str(attachment.get("footer", ""))) > _LONGEST_FOOTER:
         yield f"the footer has more than {_LONGEST_FOOTER} characters"
 
 
 def _problems_of_field(shown: Any) -> Iterator[str]:
     if not isinstance(shown, dict) or not _filled(shown.get("title")) or not _filled(shown.get("value")):
-        yield f"field {shown!r} has not both title and value"
+        yield f"field {shown!r} needs title and value"
     elif not isinstance(shown.get("short", False), bool):
-        yield f"field {shown['title']!r} has a short that is no boolean"
+        yield f"field {shown['title']!r}: short is not a boolean"
 
 
 def _problems_of_actions(actions: Any) -> Iterator[str]:
@@ -112,7 +112,7 @@ def _problems_of_actions(actions: Any) -> Iterator[str]:
         yield f"more than {_MOST_ACTIONS} actions"
     for action in actions:
         if action.get("type") != "button" or not _filled(action.get("text")) or not is_address(action.get("url")):
-            yield f"action {action!r} is no button with a text and an address"
+            yield f"action {action!r} is not a button with a text and an address"
 
 
 def _problems_of_texts(message: Mapping[str, Any]) -> Iterator[str]:
@@ -122,7 +122,7 @@ def _problems_of_texts(message: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"{name} {problem}" for problem in template_errors(text))
         rest = _LINK.sub("", text)
         if "<" in rest or ">" in rest or _BARE_AMPERSAND.search(rest):
-            yield f"{name} has &, < or > that is not escaped: {rest[:200]!r}"
+            yield f"{name} has an unescaped &, < or >: {rest[:200]!r}"
 
 
 def _filled(text: object) -> bool:

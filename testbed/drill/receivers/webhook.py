@@ -1,4 +1,4 @@
-"""Alertmanager's own webhooks, version 4.
+"""Alertmanager's webhooks, version 4.
 
 Source: Alertmanager, configuration, `webhook_config`.
 """
@@ -11,25 +11,25 @@ from datetime import datetime
 from typing import Any
 
 from testbed.drill.receivers.record import Alert, Status
-from testbed.drill.receivers.text import is_address, template_errors
+from testbed.drill.receivers.validation import is_address, template_errors
 
 _TEXTS = ("groupKey", "receiver", "externalURL")
 _OBJECTS = ("groupLabels", "commonLabels", "commonAnnotations")
 _STATUSES: tuple[Status, ...] = ("firing", "resolved")
-# How Go writes a time that is not set; so ends an alert that fires.
+# Go's zero time: `endsAt` of a firing alert.
 _NEVER = "0001-01-01T00:00:00Z"
 
 
 class MessageError(Exception):
-    """Not a message of this version."""
+    """The body is not a version 4 message."""
 
 
 def parse(body: bytes) -> Mapping[str, Any]:
-    """The message of a request. Raises MessageError."""
+    """Parse the message of a request. Raises MessageError."""
     try:
         message = json.loads(body)
     except ValueError as error:
-        raise MessageError(f"no JSON: {error}") from None
+        raise MessageError(f"not JSON: {error}") from None
     if not isinstance(message, dict):
         raise MessageError("not a JSON object")
     wrong = [*_wrong_in_message(message)]
@@ -41,7 +41,7 @@ def parse(body: bytes) -> Mapping[str, Any]:
 
 
 def problems(message: Mapping[str, Any]) -> list[str]:
-    """What is well-formed and yet wrong."""
+    """Problems of a well-formed message."""
     found = template_errors(message)
     if message["status"] != status(alerts(message)):
         found.append(f"status {message['status']!r} is not that of its alerts")
@@ -56,7 +56,7 @@ def alerts(message: Mapping[str, Any]) -> tuple[Alert, ...]:
 
 
 def status(shown: tuple[Alert, ...]) -> Status:
-    """The status of a notification: firing while one of its alerts is."""
+    """The status of a notification: firing if one of its alerts is."""
     return "firing" if any(alert.status == "firing" for alert in shown) else "resolved"
 
 
@@ -66,34 +66,34 @@ def _wrong_in_message(message: Mapping[str, Any]) -> Iterator[str]:
     if message.get("status") not in _STATUSES:
         yield f"status is {message.get('status')!r}"
     if not isinstance(message.get("truncatedAlerts"), int):
-        yield "truncatedAlerts is no number"
-    yield from (f"{name} is no text" for name in _TEXTS if not isinstance(message.get(name), str))
-    yield from (f"{name} is no object of texts" for name in _OBJECTS if not _is_texts(message.get(name)))
+        yield "truncatedAlerts is not a number"
+    yield from (f"{name} is not a text" for name in _TEXTS if not isinstance(message.get(name), str))
+    yield from (f"{name} is not an object of strings" for name in _OBJECTS if not _is_texts(message.get(name)))
     if not isinstance(message.get("alerts"), list) or not message["alerts"]:
-        yield "alerts is no list with an alert"
+        yield "alerts is not a list with an alert"
 
 
 def _wrong_in_alert(alert: Any) -> Iterator[str]:
     if not isinstance(alert, dict):
-        yield "an alert is no object"
+        yield "an alert is not an object"
         return
     if alert.get("status") not in _STATUSES:
         yield f"an alert's status is {alert.get('status')!r}"
     if not _is_texts(alert.get("labels")) or not alert["labels"].get("alertname"):
-        yield "an alert has no labels, or none that is its name"
+        yield "an alert has no labels, or no alertname"
     if not _is_texts(alert.get("annotations")):
         yield "an alert has no annotations"
     if not isinstance(alert.get("fingerprint"), str):
         yield "an alert has no fingerprint"
     if alert.get("generatorURL") and not is_address(alert["generatorURL"]):
-        yield f"generatorURL {alert['generatorURL']!r} is no address"
+        yield f"generatorURL {alert['generatorURL']!r} is not an address"
     yield from _wrong_times(alert)
 
 
 def _wrong_times(alert: Mapping[str, Any]) -> Iterator[str]:
-    yield from (f"{name} is no time" for name in ("startsAt", "endsAt") if not _is_time(alert.get(name)))
+    yield from (f"{name} is not a time" for name in ("startsAt", "endsAt") if not _is_time(alert.get(name)))
     if alert.get("status") == "firing" and alert.get("endsAt") != _NEVER:
-        yield "an alert that fires has an end"
+        yield "a firing alert has an end"
 
 
 def _is_texts(value: object) -> bool:
@@ -101,7 +101,7 @@ def _is_texts(value: object) -> bool:
 
 
 def _is_time(text: object) -> bool:
-    # Go writes nanoseconds, of which Python before 3.11 takes none.
+    # Go writes nanoseconds, which Python before 3.11 cannot parse.
     whole, _, _ = str(text).rstrip("Z").partition(".")
     try:
         datetime.fromisoformat(whole)

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from testbed.drill.kubernetes import Cluster, Kubernetes
 from testbed.drill.kubernetes import kubelet as kubelet_page
 from testbed.drill.kubernetes import state_metrics as state_page
-from testbed.drill.kubernetes.text import Family, Sample, page
+from testbed.drill.kubernetes.exposition import Family, Sample, page
 from trust_ops.stack import Target
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -78,7 +78,7 @@ _KUBELET_LABELS = {
 
 
 def test_series_have_the_labels_of_the_real_ones(cluster: Cluster) -> None:
-    cluster.pods[0].crash_again_and_again(every=60)
+    cluster.pods[0].start_crash_loop(every=60)
     for expected, series in ((_STATE_LABELS, state(cluster)), (_KUBELET_LABELS, kubelet(cluster))):
         found: dict[str, set[str]] = {}
         for name, labels in series:
@@ -123,7 +123,7 @@ def test_a_pod_crashes_until_it_recovers_and_what_was_counted_stays(cluster: Clu
         )
 
     assert seen() == ([0], [], [1])
-    pod.crash_again_and_again(every=10)
+    pod.start_crash_loop(every=10)
     assert seen() == ([0], [1], [0])
     time.now += 11
     assert seen() == ([1], [], [1])
@@ -133,7 +133,7 @@ def test_a_pod_crashes_until_it_recovers_and_what_was_counted_stays(cluster: Clu
     pod.recover()
     time.now += 100
     assert seen() == ([5], [], [1])
-    pod.crash_again_and_again(every=10)
+    pod.start_crash_loop(every=10)
     time.now += 10
     assert seen() == ([6], [], [1])
     assert matching(state(cluster), "kube_pod_container_status_restarts_total", pod=cluster.pods[1].name) == [0]

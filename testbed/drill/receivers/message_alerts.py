@@ -1,8 +1,7 @@
-"""Which alerts a notification shows, read from what people see of it.
+"""Reads the alerts from the messages to Slack, PagerDuty and mail.
 
-Slack, PagerDuty and mail carry no labels of their own. What the templates in `monitoring/alertmanager/` show of each
-alert in each of them is a link that silences it, and its filter holds the labels. The link of an alert that fires
-says that this is to acknowledge it.
+These have no label fields. The templates in `monitoring/alertmanager/` add a silence link for each alert, whose filter
+contains the labels. The link is named "Acknowledge" for a firing alert and "Silence" for a resolved one.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ _MATCHER = re.compile(r'(?P<name>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>"(?:[^"\\]|\\
 
 
 def in_slack(message: Mapping[str, Any]) -> tuple[Alert, ...]:
-    """The alerts in a message to Slack."""
+    """The alerts in a Slack message."""
     return _alerts(_IN_SLACK, "\n".join(text for _, text in slack.texts(message)))
 
 
 def in_pagerduty(event: Mapping[str, Any]) -> tuple[Alert, ...]:
-    """The alerts in an event for PagerDuty."""
+    """The alerts in a PagerDuty event."""
     details = event.get("payload", {}).get("custom_details", {})
     return tuple(alert for name in ("firing", "resolved") for alert in _alerts(_IN_TEXT, str(details.get(name, ""))))
 
@@ -42,15 +41,15 @@ def in_mail(message: EmailMessage) -> tuple[Alert, ...]:
 
 
 def only_in_text(message: EmailMessage) -> Iterator[Mapping[str, str]]:
-    """The alerts that fire in the plain alternative of a mail and not in the HTML."""
+    """Labels of firing alerts in a mail's plain text alternative that are missing in its HTML."""
     both = [labels(found["link"]) for found in _IN_HTML.finditer(mail.html(message))]
     return (alert.labels for alert in in_mail(message) if alert.status == "firing" and alert.labels not in both)
 
 
 def labels(link: str) -> dict[str, str]:
-    """The labels that the filter of a silencing link wants."""
+    """The labels in the filter of a silence link."""
     wanted = unquote(urlsplit(link).fragment.partition("filter=")[2])
-    # As Go quotes a text, Python reads it.
+    # Go string literals are valid in Python.
     return {found["name"]: literal_eval(found["value"]) for found in _MATCHER.finditer(wanted)}
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a text or an address in a notification, whatever carries it."""
+"""Validation of texts and URLs in notifications, common to all channels."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-# What Go's templates leave behind: a value that is not there, an action that nobody has carried out, and a value that
-# does not fit its format.
+# Errors of Go templates: a missing value, an unexecuted action, a value of the wrong type for its format.
 _TEMPLATE_ERROR = re.compile(r"<no value>|&lt;no value&gt;|<nil>|\{\{|%![a-zA-Z]\(")
 
 
 def template_errors(value: object) -> list[str]:
-    """The traces of a template that went wrong, in a text or in all texts of a JSON value."""
+    """Template errors in a text, or in all texts of a JSON value."""
     if isinstance(value, Mapping):
         return [error for inner in value.values() for error in template_errors(inner)]
     if isinstance(value, list):
         return [error for inner in value for error in template_errors(inner)]
     found = _TEMPLATE_ERROR.search(value) if isinstance(value, str) else None
-    return [f"has {found[0]!r}, left by a template: {value!s:.200}"] if found else []
+    return [f"has the template error {found[0]!r}: {value!s:.200}"] if found else []
 
 
 def is_address(text: object) -> bool:

@@ -11,7 +11,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True)
 class Sample:
-    """A value and its labels; `milliseconds` is when it was measured (Unix time), where the endpoint says so."""
+    """A value and its labels, with an optional timestamp (Unix time in milliseconds)."""
 
     labels: Mapping[str, str]
     value: float
@@ -20,7 +20,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Family:
-    """The samples of one name."""
+    """A metric family."""
 
     name: str
     kind: Literal["counter", "gauge"]
@@ -29,7 +29,7 @@ class Family:
 
 
 def page(families: Iterable[Family]) -> str:
-    """The page; a family without samples has its two comments still, as kube-state-metrics does it."""
+    """The exposition. As in kube-state-metrics, a family without samples still has its HELP and TYPE lines."""
     return "".join(line + "\n" for family in families for line in _lines(family))
 
 
