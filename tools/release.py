@@ -1,4 +1,4 @@
-"""Builds the wheels of a release into `dist/`, installs each into an empty environment, and lists what it brings.
+"""Builds the wheels of a release into `dist/`, installs each into an empty environment, and writes an SBOM.
 
 Run by `make release`, in the environment of the dependency group `release`.
 """
@@ -28,10 +28,10 @@ class Wheel:
     """One of the two distributions.
 
     Attributes:
-        name: Of the distribution.
-        project: The folder with its `pyproject.toml`.
-        package: What a program imports.
-        commands: Command lines that must succeed once it is installed.
+        name: Name of the distribution.
+        project: Folder of its `pyproject.toml`.
+        package: Name of its import package.
+        commands: Command lines that must succeed after installation.
     """
 
     name: str
@@ -57,7 +57,7 @@ OPERATIONS: Final = Wheel(
 
 @dataclass(frozen=True)
 class Environment:
-    """An empty environment that wheels are installed into."""
+    """A virtual environment for wheels."""
 
     uv: str
     folder: Path
@@ -68,17 +68,17 @@ class Environment:
         return self.folder / "bin" / "python"
 
     def create(self) -> None:
-        """Make it, with nothing in it."""
+        """Create the empty environment."""
         _run(self.uv, "venv", "-q", "--python", sys.executable, str(self.folder))
 
     def install(self, *wheels: Wheel) -> None:
-        """Install wheels, and what they need in its newest allowed version."""
+        """Install wheels, with the newest allowed versions of their dependencies."""
         _run(self.uv, "pip", "install", "-q", "--python", str(self.python), *(str(wheel.file) for wheel in wheels))
         for origin in self.folder.rglob("direct_url.json"):
-            origin.unlink()  # it would bring a path of this machine into the bill of materials
+            origin.unlink()  # it contains a local path, which must not be in the SBOM
 
     def packages(self) -> int:
-        """How many distributions are installed."""
+        """Number of installed distributions."""
         listed = _run(self.uv, "pip", "list", "-q", "--format", "freeze", "--python", str(self.python))
         return len(listed.splitlines())
 
@@ -111,7 +111,7 @@ def _check(environment: Environment, wheel: Wheel, needs: tuple[Wheel, ...] = ()
     _run(str(environment.python), "-c", f"import {wheel.package}")
     command = environment.folder / "bin" / "trust-otel"
     if command.exists() != bool(wheel.commands):
-        raise ReleaseError(f"{wheel.name}: the command `trust-otel` belongs to {OPERATIONS.name} alone")
+        raise ReleaseError(f"{wheel.name}: only {OPERATIONS.name} may have the command `trust-otel`")
     for name, *arguments in wheel.commands:
         _run(str(environment.folder / "bin" / name), *arguments)
     bill = wheel.file.with_suffix(".cdx.json")

@@ -12,7 +12,7 @@ import yaml
 from tests.contract.rule_files import ALERTS, RULES, identifier, vocabulary
 from tools.checks.dashboards import CHECKS, REQUIRED_PANELS, check_alert_links, check_dashboard, panel_numbers
 from tools.checks.grafana import Dashboard, read_dashboard
-from tools.checks.panels import Surroundings
+from tools.checks.panels import DashboardContext
 from tools.checks.promql import Selector, walk
 from tools.checks.queries import Finding
 from tools.checks.rules import Rule
@@ -49,8 +49,8 @@ def sources() -> frozenset[str]:
 @functools.cache
 def findings(uid: str) -> list[Finding]:
     numbers = panel_numbers(dashboards().values())
-    around = Surroundings(vocabulary(), ALERTS, numbers, RUNBOOKS, units(), sources())
-    return check_dashboard(dashboards()[uid], around)
+    context = DashboardContext(vocabulary(), ALERTS, numbers, RUNBOOKS, units(), sources())
+    return check_dashboard(dashboards()[uid], context)
 
 
 def test_there_are_the_four_dashboards_and_no_others() -> None:

@@ -4,14 +4,14 @@ import pytest
 
 from tests.contract.rule_files import ALERTS, RULES, UNIT_TESTS, identifier
 from tests.contract.verdicts import TESTED, unit_tests, unnoticed_changes
-from tools.checks.alert_test_coverage import read_scenes, unproven
+from tools.checks.alert_test_coverage import missing_coverage, read_test_groups
 from tools.checks.mutations import groups_in_any_order
 from tools.checks.rules import Rule
 
 _INSTANCES = "service_delivery:trust_otel_instances:count"
-_A_DAY = "that a service is missed for a day is a choice; a test over two days costs more than it proves"
+_A_DAY = "that a service is missed for a day is a choice; a test over two days takes too long"
 _ZERO = "only what is multiplied by 0 changes"
-_DAYS = "the window of one side alone is told apart by a scene of days, which costs more than it proves"
+_DAYS = "the window of one side alone is only detected by a test of several days, which takes too long"
 _LAST = "the alert compares with the last value within a day, which the window does not change"
 _SAME_SCRAPE = "a scraped heartbeat comes with a sample of `up` at the same time"
 _RATIO = "service:slo_errors_per_event:ratio_rate"
@@ -53,7 +53,7 @@ _UNNOTICED = {
 
 @pytest.mark.parametrize("alert", ALERTS, ids=identifier)
 def test_every_alert_is_seen_before_at_and_after_its_fault(alert: Rule) -> None:
-    assert unproven(alert, read_scenes(unit_tests(alert))) is None
+    assert missing_coverage(alert, read_test_groups(unit_tests(alert))) is None
 
 
 def test_there_are_no_unit_tests_of_what_is_no_alert() -> None:

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.contract.rule_files import ALERTS, FILES, FOLDER, RULES, UNIT_TESTS, identifier, promtool, vocabulary
-from tools.checks.alert_test_coverage import expected_alerts, read_scenes
+from tools.checks.alert_test_coverage import expected_alerts, read_test_groups
 from tools.checks.label_inference import vector_labels
 from tools.checks.promtool import complaints
 from tools.checks.queries import Finding
@@ -50,7 +50,7 @@ def test_every_exporter_has_a_scrape_job() -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=identifier)
 def test_labels_are_inferred_as_promtool_finds_them(alert: Rule) -> None:
     inferred = result_labels(alert, vector_labels(alert.expression(), vocabulary()))
-    seen = [dict(labels) for labels in expected_alerts(alert, read_scenes(UNIT_TESTS / f"{alert.name}.yml"))]
+    seen = [dict(labels) for labels in expected_alerts(alert, read_test_groups(UNIT_TESTS / f"{alert.name}.yml"))]
     assert seen
     for labels in seen:
         assert labels.keys() <= inferred.keys()

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support import preview_fixture as fixture
 from tests.support.dashboards import Answer, Asked, queries
-from tools.checks.absence import colour_of_nothing
+from tools.checks.absence import colour_without_data
 from trust_ops.stack.files import project_file
 
 _QUERIES = queries()
@@ -98,7 +98,7 @@ def test_without_data_no_panel_shows_a_number(empty: Asked) -> None:
 def test_without_data_no_number_has_a_good_colour() -> None:
     single = [query for query in _QUERIES if query.kind in ("stat", "gauge", "bargauge")]
     assert single
-    assert {query.key for query in single if "green" in colour_of_nothing(query.field)} == set()
+    assert {query.key for query in single if "green" in colour_without_data(query.field)} == set()
 
 
 def test_a_service_that_records_nothing_has_no_zeros(heard: Asked) -> None:

@@ -1,1 +1,1 @@
-"""Checks of PromQL in rules, dashboards and runbooks against the vocabulary, without a running Prometheus."""
+"""Static checks of PromQL in rules, dashboards and runbooks against the known metrics and labels."""

@@ -1,4 +1,4 @@
-"""Checks that what was never measured does not look good: no zero in its place, and no good colour for nothing."""
+"""Checks that missing data is not shown as good: neither as zero nor in a good colour."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tools.checks.fields import expression_of
 from tools.checks.grafana import Dashboard, Panel
-from tools.checks.panels import Surroundings
+from tools.checks.panels import DashboardContext
 from tools.checks.promql import (
     COMPARISONS,
     Aggregation,
@@ -26,19 +26,19 @@ from tools.checks.vocabulary import Vocabulary
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 
-# A metric, and others whose presence shows that it is measured although it counts nothing yet.
-_WITNESSES: Final[Mapping[Metric, tuple[Metric, ...]]] = {
+# A metric, and others whose presence shows that it is measured even if it has no series yet.
+_PRESENCE_METRICS: Final[Mapping[Metric, tuple[Metric, ...]]] = {
     # The detectors watch requests, logins and second factors.
     metrics.TRUST_SECURITY_INCIDENTS: (
         metrics.HTTP_SERVER_REQUEST_DURATION,
         metrics.TRUST_AUTH_ATTEMPTS,
         metrics.TRUST_AUTH_MFA_CHALLENGES,
     ),
-    # Only addresses that fail often have a series.
+    # Only heavy hitters have a series.
     metrics.TRUST_SECURITY_AUTH_FAILURES: (metrics.TRUST_AUTH_ATTEMPTS,),
-    # Each address is looked up in the feeds that are read.
+    # Every client address is looked up in the feeds.
     metrics.TRUST_SECURITY_THREAT_MATCHES: (metrics.TRUST_OTEL_SOURCE_UP,),
-    # Each operation is to leave a record.
+    # Every operation must write an audit record.
     metrics.TRUST_AUDIT_EVENTS: (metrics.TRUST_AUDIT_OPERATIONS,),
 }
 _PART = re.compile(r"_(bucket|count|sum)$")
@@ -48,25 +48,25 @@ _MISSING = ("null", "null+nan")
 
 
 def fillers(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """A constant after `or` is there only where what it stands for is measured, and not wherever a service is up."""
+    """A constant after `or` requires that the metric it replaces is measured, not only that a service is up."""
     for target in panel.targets:
         expression = expression_of(target)
         for part in walk(expression) if expression is not None else ():
             if isinstance(part, Binary) and part.operator == "or" and _is_constant(part.right):
                 measured = _first(part.left)
-                if not _is_proven(measured, part.right, vocabulary):
-                    yield f"{target.ref}: {text(part.right)} stands for {text(measured)} also where it is not measured"
+                if not _requires_measurement(measured, part.right, vocabulary):
+                    yield f"{target.ref}: {text(part.right)} replaces {text(measured)} even if it is not measured"
 
 
 def _first(expression: Expression) -> Expression:
-    """What the fillers stand for: the first operand of a chain of `or`."""
+    """The first operand of a chain of `or`, which the constants replace."""
     while isinstance(expression, Binary) and expression.operator == "or":
         expression = expression.left
     return expression
 
 
 def _is_constant(expression: Expression) -> bool:
-    """Whether its values are the same whatever the data; NaN is no value."""
+    """Whether its values do not depend on data; NaN does not count as a value."""
     value = constant(expression)
     if value is not None:
         return not math.isnan(value)
@@ -94,11 +94,11 @@ def _is_constant_binary(expression: Binary) -> bool:
     return _is_constant(left) and _is_constant(right)
 
 
-def _is_proven(measured: Expression, filler: Expression, vocabulary: Vocabulary) -> bool:
+def _requires_measurement(measured: Expression, filler: Expression, vocabulary: Vocabulary) -> bool:
     signals, read = _metrics_of(measured, vocabulary), _metrics_of(filler, vocabulary)
     witnesses = {
         other.prometheus_name
-        for metric, others in _WITNESSES.items()
+        for metric, others in _PRESENCE_METRICS.items()
         if metric.prometheus_name in signals
         for other in others
     }
@@ -106,7 +106,7 @@ def _is_proven(measured: Expression, filler: Expression, vocabulary: Vocabulary)
 
 
 def _metrics_of(expression: Expression, vocabulary: Vocabulary) -> set[str]:
-    """The metrics that an expression reads, through recording rules too, without the parts of histograms."""
+    """The metrics that an expression reads, also through recording rules, without histogram suffixes."""
     found: set[str] = set()
     for part in walk(expression):
         if isinstance(part, Selector):
@@ -119,7 +119,7 @@ def _metrics_of(expression: Expression, vocabulary: Vocabulary) -> set[str]:
 
 
 def _is_scraped(measured: Expression, filler: Expression, vocabulary: Vocabulary) -> bool:
-    """Whether the filler says that the exporter of these series could be scraped: `up{job="..."} == 1`."""
+    """Whether the constant requires that the exporter of these series was scraped: `up{job="..."} == 1`."""
     read = [vocabulary.series.get(part.name) for part in walk(measured) if isinstance(part, Selector)]
     labels = [each.labels.get("job") for each in read if each is not None]
     jobs = {job for label in labels if label is not None for job in label.values or ()}
@@ -134,18 +134,18 @@ def _is_scraped(measured: Expression, filler: Expression, vocabulary: Vocabulary
     )
 
 
-def nothing_is_good(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
-    """A number that is not there has no good colour: by itself it has that of the first threshold."""
+def no_data_is_not_good(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
+    """A missing value does not have a good colour. By default it has that of the first threshold."""
     if panel.kind not in _SINGLE_VALUES:
         return
     for properties in (panel.defaults, *({**panel.defaults, **each.properties} for each in panel.overrides)):
-        colour = colour_of_nothing(properties)
+        colour = colour_without_data(properties)
         if _GOOD.search(colour):
             yield f"without data it is {colour}; map null+nan to a text and a colour that is neither good nor bad"
             return
 
 
-def colour_of_nothing(properties: Mapping[str, Any]) -> str:
+def colour_without_data(properties: Mapping[str, Any]) -> str:
     """The colour of a field without a value: of a mapping of null, or of the first threshold."""
     for mapping in properties.get("mappings", ()):
         if mapping["type"] == "special" and mapping["options"]["match"] in _MISSING:

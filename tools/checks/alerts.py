@@ -1,4 +1,4 @@
-"""Checks of alerts: that they can fire, fire once per fault, and say what people need."""
+"""Checks of alerts: conditions, pending times, labels, annotations and templates."""
 
 from __future__ import annotations
 
@@ -51,15 +51,15 @@ _IDENTIFYING = frozenset(
     | {"instance", "job", "node", "condition", "namespace", "pod", "container", "mountpoint", "device", "fstype"}
     | {"exporter", "receiver", "integration", "rule_group", "delivery"}
 )
-"""What may tell two alerts apart: what routes, inhibitions and people read, and nothing that changes with a restart."""
+"""Labels that may distinguish alerts: those of routes, inhibitions and people. None changes with a restart."""
 
 
 def conditional(rule: Rule, expression: Expression, _: Vocabulary) -> Iterator[str]:
-    """An alert has a condition, or it fires always."""
+    """An alert needs a condition; otherwise it always fires."""
     if rule.name == ALWAYS_FIRES:
         return
     if not _is_conditional(expression):
-        yield "no comparison, absent() or unless decides: it fires whenever there is data"
+        yield "it has no comparison, absent() or unless: it fires whenever there is data"
 
 
 def _is_conditional(expression: Expression) -> bool:
@@ -84,16 +84,16 @@ def _is_conditional(expression: Expression) -> bool:
             return False
 
 
-def patient(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """One sample, bad or missing, does not fire: the expression has a window, or `for` goes over two samples."""
+def tolerates_one_sample(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
+    """A single bad or missing sample does not fire the alert: it has a range, or `for` covers two samples."""
     if rule.name == ALWAYS_FIRES:
         return
     evaluation = rule.interval or vocabulary.evaluation_interval
     if 0 < rule.wait < evaluation:
-        yield f"for: {rule.wait:g}s is shorter than an evaluation ({evaluation:g} s), and means the same as none"
+        yield f"for: {rule.wait:g}s is shorter than the evaluation interval ({evaluation:g} s) and has no effect"
     slowest = max((vocabulary[name].interval for name in _names(expression)), default=evaluation)
     if not _has_window(expression, vocabulary) and rule.wait < 2 * slowest:
-        yield f"one sample fires it: for: {rule.wait:g}s is less than two intervals of its data ({slowest:g} s)"
+        yield f"one sample fires it: for: {rule.wait:g}s is less than two sample intervals ({slowest:g} s)"
 
 
 def _has_window(expression: Expression, vocabulary: Vocabulary) -> bool:
@@ -104,7 +104,7 @@ def _has_window(expression: Expression, vocabulary: Vocabulary) -> bool:
 
 
 def _with_recordings(expression: Expression, vocabulary: Vocabulary) -> Iterator[Expression]:
-    """All parts, also of the recording rules that it reads."""
+    """All parts of the expression and of the recording rules that it reads."""
     for part in walk(expression):
         yield part
         if isinstance(part, Selector):
@@ -117,15 +117,15 @@ def _names(expression: Expression) -> set[str]:
 
 
 def kept_firing(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """An alert over rates goes on for a while when its data stops, with `keep_firing_for`."""
+    """An alert over rates has `keep_firing_for`, so that it does not resolve when its data stops."""
     parts = _with_recordings(expression, vocabulary)
     rates = any(isinstance(part, Call) and part.function in RATE_FUNCTIONS for part in parts)
     if rates and not rule.keep_firing:
-        yield "it reads rates, which end with the data: keep_firing_for is missing"
+        yield "it reads rates, which stop when data stops: keep_firing_for is missing"
 
 
-def sees_the_first_event(_: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """A counter that is born with its first event needs an arm for the birth: increase() does not see it."""
+def detects_first_event(_: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
+    """A counter whose series starts with its first event needs an `unless … offset`, because increase() misses it."""
     births = {
         part.left.name
         for part in walk(expression)
@@ -135,17 +135,17 @@ def sees_the_first_event(_: Rule, expression: Expression, vocabulary: Vocabulary
         if isinstance(part, Call) and part.function in RATE_FUNCTIONS and isinstance(part.arguments[0], Range):
             name = part.arguments[0].selector.name
             if not vocabulary[name].from_zero and name not in births:
-                yield f"{name} begins with its first event, which {part.function}() misses: add `unless … offset`"
+                yield f"{name} starts with its first event, which {part.function}() misses: add `unless … offset`"
 
 
 def exact(_: Rule, expression: Expression, __: Vocabulary) -> Iterator[str]:
-    """A number of events is compared with >=: increase() estimates, and 10 events can be 10.7."""
+    """A number of events is compared with >=, because increase() extrapolates: 10 events can be 10.7."""
     for part in walk(expression):
         if isinstance(part, Binary) and part.operator in (">", "<="):
             limit = constant(part.right)
             if limit is not None and limit >= 1 and limit.is_integer() and _counts_events(part.left):
                 other = {">": ">=", "<=": "<"}[part.operator]
-                yield f"{text(part)}: {limit:g} events can be estimated as more; write {other} {limit + 1:g}"
+                yield f"{text(part)}: {limit:g} events can be extrapolated to more; write {other} {limit + 1:g}"
 
 
 def _counts_events(expression: Expression) -> bool:
@@ -161,14 +161,14 @@ def _counts_events(expression: Expression) -> bool:
 
 
 def whole(_: Rule, expression: Expression, __: Vocabulary) -> Iterator[str]:
-    """No topk() or its like, whose choice changes from one evaluation to the next."""
+    """No topk() or similar, whose selection changes between evaluations."""
     for part in walk(expression):
         if isinstance(part, Aggregation) and part.operation in ("topk", "bottomk", "limitk", "limit_ratio"):
-            yield f"{part.operation}() chooses other series at each evaluation, so that `for` never ends"
+            yield f"{part.operation}() selects different series at each evaluation, so `for` restarts"
 
 
 def labelled(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """severity, team, service and category are set, and no label is there that only tells restarts apart."""
+    """severity, team, service and category are set, and no label changes with a restart."""
     result = vector_labels(expression, vocabulary)
     for name, allowed in _REQUIRED_LABELS.items():
         if name in rule.labels:
@@ -176,41 +176,41 @@ def labelled(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iter
         elif name not in result or not result[name].always:
             yield f"the label {name} is missing"
     for name in sorted(set(result_labels(rule, result)) - _IDENTIFYING):
-        yield f"nobody expects the label {name} on an alert; aggregate it away"
+        yield f"the label {name} is not allowed on an alert; aggregate it away"
     if rule.labels.get("service") == _OF_SERVICE:
         for name in sorted({"deployment_environment_name", "service_namespace"} - set(result)):
-            yield f"the result has no {name}: two environments become one alert"
+            yield f"the result has no {name}: environments share one alert"
 
 
 def _allowed(name: str, value: str, allowed: tuple[str, ...]) -> Iterator[str]:
     if allowed and value not in allowed:
         yield f"{name}: {value!r} must be one of {', '.join(allowed)}"
     if not allowed and "{{" in value:
-        yield f"{name}: {value!r} must be a plain text"
+        yield f"{name}: {value!r} must be plain text"
 
 
 def annotated(rule: Rule, _: Expression, __: Vocabulary) -> Iterator[str]:
-    """summary, description, runbook_url and dashboard_url are there; the summary is one sentence without the value."""
+    """summary, description, runbook_url and dashboard_url exist; the summary is one sentence without the value."""
     for name in ANNOTATIONS:
         if not rule.annotations.get(name, "").strip():
             yield f"the annotation {name} is missing"
     summary = rule.annotations.get("summary", "")
     if "$value" in summary:
-        yield "summary: the value changes with each evaluation; it belongs to the description"
+        yield "summary: the value changes with each evaluation; move it to the description"
     for name in ("summary", "description"):
         if name in rule.annotations and not rule.annotations[name].rstrip().endswith(
             (".", ". {{ end }}", ".{{ end }}")
         ):
-            yield f"{name}: a sentence ends with a full stop"
+            yield f"{name}: the last sentence has no full stop"
 
 
 def templated(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """Templates read labels that the result has, and queries that are right; labels never have the value."""
+    """Templates use labels of the result and valid queries; label templates do not use the value."""
     result = vector_labels(expression, vocabulary)
     for name, content in rule.labels.items():
         template = Template(content)
         if template.reads_value:
-            yield f"label {name}: with $value in it every evaluation makes another alert"
+            yield f"label {name}: with $value, every evaluation creates a new alert"
         for label in sorted(template.labels):
             if label not in result or not result[label].always:
                 yield f"label {name}: {_lacking(label, result)}"
@@ -219,7 +219,7 @@ def templated(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Ite
         for label in sorted(template.labels - set(result)):
             yield f"annotation {name}: {_lacking(label, result)}"
         for unknown in template.unknown:
-            yield f"annotation {name}: the checks do not know {unknown} in a template"
+            yield f"annotation {name}: the checks do not support {unknown} in a template"
         for query in template.queries:
             yield from (f"annotation {name}: {finding}" for finding in check_query(query, vocabulary))
 
@@ -231,35 +231,35 @@ def _lacking(label: str, result: Labels) -> str:
 
 
 def readable(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """Values are formatted: shares as percentages, nothing else as one, and no fraction with all its digits."""
+    """Values are formatted: ratios (and only these) as percentages, fractions with few digits."""
     ratios = {is_ratio(value, vocabulary) for value in values_of(expression)}
     fractions = any(can_be_fraction(value, vocabulary) for value in values_of(expression))
     for name, content in rule.annotations.items():
         for formats in Template(content).formats_of_value:
             percentage = "humanizePercentage" in formats
             if percentage and ratios == {False}:
-                yield f"annotation {name}: humanizePercentage, and the value is no share"
+                yield f"annotation {name}: humanizePercentage, but the value is not a ratio"
             if not percentage and ratios == {True}:
-                yield f"annotation {name}: the value is a share; write it with humanizePercentage"
+                yield f"annotation {name}: the value is a ratio; format it with humanizePercentage"
             if not formats and fractions:
                 yield f"annotation {name}: $value has up to 17 digits; format it"
     for name, content in rule.annotations.items():
         if re.search(r"\$value[^}]*\}\}\s*%", content) and "humanizePercentage" in content:
-            yield f"annotation {name}: humanizePercentage writes the % itself"
+            yield f"annotation {name}: humanizePercentage already adds the %"
 
 
 def distinct(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """The alert's own labels hide none that tells two series apart: Prometheus refuses two alerts with equal labels."""
+    """The alert's labels do not overwrite labels that distinguish series: alerts with equal labels are an error."""
     result = vector_labels(expression, vocabulary)
     copies = _copies(expression)
     for name, value in {**rule.labels, "alertname": rule.name}.items():
         keeps = value == f"{{{{ $labels.{name} }}}}" or (copies.get(name, name) not in (name, *rule.labels))
         if not keeps and name in identity(result, vocabulary):
-            yield f"the label {name} of the result is overwritten with {value!r}: two series can become one alert"
+            yield f"the result's label {name} is overwritten with {value!r}: two series can become one alert"
 
 
 def _copies(expression: Expression) -> dict[str, str]:
-    """Labels that label_replace copies whole, each with the name of its copy."""
+    """Labels that label_replace copies unchanged, each with the name of its copy."""
     found: dict[str, str] = {}
     for part in walk(expression):
         if isinstance(part, Call) and part.function == "label_replace":
@@ -271,9 +271,9 @@ def _copies(expression: Expression) -> dict[str, str]:
 
 ALERT_CHECKS: Mapping[str, AlertCheck] = {
     "condition": conditional,
-    "for": patient,
+    "for": tolerates_one_sample,
     "keep-firing": kept_firing,
-    "birth": sees_the_first_event,
+    "birth": detects_first_event,
     "estimate": exact,
     "fragile": whole,
     "alert-labels": labelled,
@@ -282,4 +282,4 @@ ALERT_CHECKS: Mapping[str, AlertCheck] = {
     "value": readable,
     "distinct": distinct,
 }
-"""By the name that a finding has and a comment silences."""
+"""By the name of the check, as used in findings and silencing comments."""

@@ -1,4 +1,4 @@
-"""Which values the result of an expression can have, as far as that follows from what it reads."""
+"""Infers the range of values of an expression from the bounds of its metrics."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ONE = Bounds(1, 1, zero=False)
 
 
 def bounds_of(expression: Expression, vocabulary: Vocabulary) -> Bounds:
-    """The values that samples of the result can have; no bounds where nothing is known. Raises UnknownSeriesError."""
+    """The bounds of the result's values; infinite if unknown. Raises UnknownSeriesError."""
     value = constant(expression)
     if value is not None:
         return Bounds(value, value, zero=value == 0)
@@ -55,7 +55,7 @@ def bounds_of(expression: Expression, vocabulary: Vocabulary) -> Bounds:
 
 
 def holds(operator: str, left: Bounds, right: Bounds) -> bool | None:
-    """Whether a comparison holds for all values (True) or for none (False); None where it depends."""
+    """Whether a comparison holds for all values (True), for none (False), or for some (None)."""
     if operator in ("<", "<="):
         operator, left, right = {"<": ">", "<=": ">="}[operator], right, left
     if operator == ">":
@@ -77,7 +77,7 @@ def _decided(always: bool, never: bool) -> bool | None:
 
 
 def is_share(part: Expression, whole: Expression, vocabulary: Vocabulary) -> bool:
-    """Whether `part` counts some of what `whole` counts, so that their quotient is between 0 and 1."""
+    """Whether `part` counts a subset of the events of `whole`, so that their ratio is between 0 and 1."""
     return all(
         any(labels == other and _is_part(one, candidate) for other, candidate in _expanded(whole, vocabulary))
         for labels, one in _expanded(part, vocabulary)
@@ -85,7 +85,7 @@ def is_share(part: Expression, whole: Expression, vocabulary: Vocabulary) -> boo
 
 
 def _expanded(expression: Expression, vocabulary: Vocabulary) -> list[tuple[Mapping[str, str], Expression]]:
-    """The expression with its recorded series replaced by what records them, once per combination of rule labels."""
+    """The expression with recorded series replaced by the rules' expressions, once per combination of rule labels."""
     for selector in (part for part in walk(expression) if isinstance(part, Selector)):
         recordings = vocabulary[selector.name].recordings
         if recordings and not selector.matchers and not selector.offset and selector.at is None:
@@ -157,7 +157,7 @@ _ADDITIVE = frozenset({"increase", "rate", "sum_over_time"})
 
 
 def _selects_part(part: Selector, whole: Selector) -> bool:
-    # The buckets of a histogram count some of what its _count counts, provided that one of them is chosen.
+    # A single bucket of a histogram counts a subset of its _count.
     one_bucket = any(matcher.name == "le" and matcher.operator in ("=", "=~") for matcher in part.matchers)
     if one_bucket and part.name.removesuffix("_bucket") + "_count" == whole.name:
         return set(whole.matchers) <= set(part.matchers)
@@ -167,11 +167,11 @@ def _selects_part(part: Selector, whole: Selector) -> bool:
 
 def _of_series(selector: Selector, vocabulary: Vocabulary) -> Bounds:
     series = vocabulary[selector.name]
-    recorded = [recording for labels, recording in series.recordings if _let_through(selector.matchers, labels)]
+    recorded = [recording for labels, recording in series.recordings if _matches(selector.matchers, labels)]
     return _union([bounds_of(recording, vocabulary) for recording in recorded]) if recorded else series.bounds
 
 
-def _let_through(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
+def _matches(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
     return all(labels.get(m.name, m.value) == m.value for m in matchers if m.operator == "=")
 
 
@@ -211,7 +211,7 @@ def _clamped(name: str, inner: Bounds, limit: float | None) -> Bounds:
 
 
 def _of_quantile(argument: Expression, vocabulary: Vocabulary) -> Bounds:
-    """Above the last bucket, histogram_quantile gives its bound, however long it took."""
+    """histogram_quantile returns at most the last finite bucket's bound."""
     selectors = [
         part for _, each in _expanded(argument, vocabulary) for part in walk(each) if isinstance(part, Selector)
     ]
@@ -237,7 +237,7 @@ def _of_binary(expression: Binary, vocabulary: Vocabulary) -> Bounds:
 
 
 def _filtered(expression: Binary, left: Bounds, right: Bounds) -> Bounds:
-    """What a comparison lets through: values of the vector, which stands on the left unless that is a number."""
+    """The values that pass a comparison: those of the vector, which is the left side unless that is a number."""
     operator = expression.operator
     if constant(expression.left) is not None:
         left, right = right, left
@@ -262,7 +262,7 @@ def _quotient(expression: Binary, left: Bounds, right: Bounds, vocabulary: Vocab
 _COMBINE: dict[str, Callable[[float, float], float]] = {
     "+": lambda left, right: left + right,
     "-": lambda left, right: left - right,
-    # Nothing times something is nothing, also where the something has no bound.
+    # 0 times infinity is 0 here.
     "*": lambda left, right: left * right if left and right else 0,
 }
 

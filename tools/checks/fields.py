@@ -1,4 +1,4 @@
-"""Which fields a panel has in the end: the columns of a table, or the names of series, from what its queries give."""
+"""Infers the fields of a panel from its queries: table columns or series names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PLACEHOLDER = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: a label's values, or the numbers of a query (`label` is None then)."""
+    """A column of a table: the values of a label, or of a query (then `label` is None)."""
 
     name: str
     label: Label | None
@@ -35,7 +35,7 @@ class Column:
 
 
 def expression_of(target: Target) -> Expression | None:
-    """The query as parsed, with values for its variables; None where it is no PromQL."""
+    """The parsed query with values for its variables; None if it is not valid PromQL."""
     try:
         return parse(filled(target.source))
     except PromqlError:
@@ -43,7 +43,7 @@ def expression_of(target: Target) -> Expression | None:
 
 
 def labels_of_target(target: Target, vocabulary: Vocabulary) -> Labels | None:
-    """The labels of what a query results in; None where it cannot be understood, which the check of queries says."""
+    """The labels of a query's result; None for an invalid query, which has its own finding."""
     expression = expression_of(target)
     if expression is None:
         return None
@@ -54,12 +54,12 @@ def labels_of_target(target: Target, vocabulary: Vocabulary) -> Labels | None:
 
 
 def placeholders(text: str) -> list[str]:
-    """The labels that a legend, or a text of an annotation, reads."""
+    """The labels in a legend or annotation text."""
     return _PLACEHOLDER.findall(text)
 
 
 def raw_columns(panel: Panel, vocabulary: Vocabulary) -> dict[str, Column]:
-    """The columns of a panel's queries before transformations, by their names in Prometheus' data source."""
+    """The columns of a panel's queries before transformations, named as by the Prometheus data source."""
     found = {"Time": Column("Time", None, None)}
     for target in panel.targets:
         expression = expression_of(target)
@@ -73,7 +73,7 @@ def raw_columns(panel: Panel, vocabulary: Vocabulary) -> dict[str, Column]:
 
 
 def _keeps_name(expression: Expression) -> bool:
-    """Whether the result has the names of series, which a table shows as one more label."""
+    """Whether the result has metric names, which a table shows as a label."""
     match expression:
         case Selector() | Call(function="last_over_time"):
             return True
@@ -88,7 +88,7 @@ def _keeps_name(expression: Expression) -> bool:
 
 
 def columns(panel: Panel, vocabulary: Vocabulary) -> dict[str, Column]:
-    """The columns of a table by their headings, after `organize` has taken some away and renamed others."""
+    """The columns of a table by heading, after the transformation `organize`."""
     found = raw_columns(panel, vocabulary)
     for options in panel.transformations("organize"):
         excluded = {name for name, out in options.get("excludeByName", {}).items() if out}
@@ -98,7 +98,7 @@ def columns(panel: Panel, vocabulary: Vocabulary) -> dict[str, Column]:
 
 
 def matches_a_field(panel: Panel, override: Override, vocabulary: Vocabulary) -> bool:
-    """Whether an override changes anything."""
+    """Whether an override matches a field."""
     if not panel.is_table:
         return bool(changed_targets(panel, override, vocabulary))
     found = columns(panel, vocabulary).items()
@@ -106,7 +106,7 @@ def matches_a_field(panel: Panel, override: Override, vocabulary: Vocabulary) ->
 
 
 def changed_targets(panel: Panel, override: Override, vocabulary: Vocabulary) -> list[Target]:
-    """The queries whose numbers an override changes; a table's column of labels is none of them."""
+    """The queries whose values an override changes; label columns are ignored."""
     if not panel.is_table:
         return [target for target in panel.targets if _hits(override, target.legend, target)]
     numbers = {name: column.target for name, column in columns(panel, vocabulary).items() if column.label is None}
@@ -126,7 +126,7 @@ def _hits(override: Override, name: str, target: Target) -> bool:
 
 
 def _regex(pattern: str) -> re.Pattern[str]:
-    """As Grafana reads it: between slashes it may match a part of a name, without them it matches all of it."""
+    """As in Grafana: between slashes it may match a part of a name, otherwise the whole name."""
     found = re.fullmatch(r"/(.*)/([a-z]*)", pattern, re.DOTALL)
     if found is None:
         return re.compile(f"^{pattern}$")
@@ -134,6 +134,6 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 def _can_be(legend: str, name: str) -> bool:
-    """Whether a name can come of a legend whose placeholders stand for anything."""
+    """Whether a legend can result in this name, with any values of its placeholders."""
     pattern = "(.*)".join(re.escape(part) for part in re.split(r"\{\{.*?\}\}", legend))
     return re.fullmatch(pattern, name) is not None

@@ -1,4 +1,4 @@
-"""Grafana dashboards (schema v1) as typed data, with the panels of rows among all others."""
+"""Grafana dashboards (schema v1) as typed data, with the panels in rows flattened."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 WITHOUT_DATA = ("row", "text", "alertlist")
-"""Types of panels that ask the data source for nothing themselves."""
+"""Panel types without queries."""
 
 
 class DashboardFileError(ValueError):
-    """The file is no dashboard; the message names it."""
+    """The file is not a dashboard; the message names it."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One query of a panel; `source` is PromQL with Grafana's variables in it."""
+    """One query of a panel; `source` is PromQL with Grafana variables."""
 
     ref: str
     source: str
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Override:
-    """What a matcher changes in the fields that it matches; `properties` by their ids."""
+    """A field override: a matcher and the properties to set, by id."""
 
     matcher: str
     options: Any
@@ -41,7 +41,7 @@ class Override:
 
 @dataclass(frozen=True)
 class Panel:
-    """A panel, also one that is a row; `place` is x, y, width and height, `json` all of it."""
+    """A panel or row; `place` is x, y, width and height, `json` the complete panel."""
 
     number: int
     kind: str
@@ -60,33 +60,33 @@ class Panel:
 
     @property
     def has_data(self) -> bool:
-        """Whether it is of a type that shows what queries say."""
+        """Whether its type has queries."""
         return self.kind not in WITHOUT_DATA
 
     @property
     def is_table(self) -> bool:
-        """Whether its fields are labels and values, and not one for each series."""
+        """Whether its fields are labels and values, instead of one field per series."""
         return bool(self.targets) and all(target.table for target in self.targets)
 
     def properties(self, name: str) -> Iterator[tuple[Override | None, Any]]:
-        """The values of a property of fields, with the override that sets it; None where it is the default."""
+        """The values of a field property, each with its override; None for the default."""
         if name in self.defaults:
             yield None, self.defaults[name]
         yield from ((override, override.properties[name]) for override in self.overrides if name in override.properties)
 
     def transformations(self, name: str) -> list[Mapping[str, Any]]:
-        """The options of the transformations of one kind."""
+        """The options of all transformations of one type."""
         return [each.get("options", {}) for each in self.json.get("transformations", []) if each.get("id") == name]
 
     def data_links(self) -> Iterator[tuple[Override | None, str]]:
-        """The addresses that fields lead to, with the override that sets them."""
+        """The URLs of data links, each with its override."""
         for override, links in self.properties("links"):
             yield from ((override, link["url"]) for link in links)
 
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A dashboard; `json` is all of it."""
+    """A dashboard; `json` is the complete dashboard."""
 
     file: str
     uid: str

@@ -1,4 +1,4 @@
-"""Which labels the result of an expression has, worked out from the labels of what it reads."""
+"""Infers the labels of an expression's result from the labels of its metrics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tools.checks.regex import matches
 from tools.checks.vocabulary import Kind, Label, Vocabulary
 
 Labels = Mapping[str, Label]
-"""Every label that a series of the result can have."""
+"""All labels that series of the result can have."""
 
 _SCALAR_FUNCTIONS = frozenset({"pi", "scalar", "time"})
 RATE_FUNCTIONS = frozenset({"increase", "irate", "rate", "resets"})
@@ -55,11 +55,11 @@ _KEEP_COUNTERS = _FEWER_SERIES | {
 
 
 def labels_of(expression: Expression, vocabulary: Vocabulary) -> Labels | None:
-    """The labels of the result; None where it is a single number or a string.
+    """The labels of the result; None for a scalar or string.
 
     Raises:
-        UnknownSeriesError: It reads what neither metrics nor recording rules give.
-        PromqlError: It uses a part of PromQL that the checks do not know.
+        UnknownSeriesError: It reads an unknown series.
+        PromqlError: It uses PromQL that the checks do not support.
     """
     match expression:
         case Number() | Text():
@@ -79,12 +79,12 @@ def labels_of(expression: Expression, vocabulary: Vocabulary) -> Labels | None:
 
 
 def vector_labels(expression: Expression, vocabulary: Vocabulary) -> Labels:
-    """As `labels_of`, with no labels for a single number."""
+    """As `labels_of`, but without labels for a scalar."""
     return labels_of(expression, vocabulary) or {}
 
 
 def kind_of(expression: Expression, vocabulary: Vocabulary) -> Kind:
-    """Whether the values still are those of a counter, which grow until a restart. Raises as `labels_of`."""
+    """Whether the values are those of a counter. Raises as `labels_of`."""
     kinds = {kind_of(part, vocabulary) for part in _passed_on(expression)}
     if isinstance(expression, Selector):
         kinds.add(vocabulary[expression.name].kind)
@@ -92,7 +92,7 @@ def kind_of(expression: Expression, vocabulary: Vocabulary) -> Kind:
 
 
 def _passed_on(expression: Expression) -> tuple[Expression, ...]:
-    """The parts whose values come out as they are, or as their sum."""
+    """The parts whose values are returned unchanged or summed."""
     match expression:
         case Range():
             return (expression.selector,)
@@ -115,7 +115,7 @@ def _passed_on(expression: Expression) -> tuple[Expression, ...]:
 
 
 def _is_birth(expression: Binary) -> bool:
-    """`x unless x offset 5m`: the counters that were not there before, so that their value is what they have grown."""
+    """`x unless x offset 5m`: new counters, whose value is their increase."""
     left, right = expression.left, expression.right
     if expression.operator != "unless" or not isinstance(left, Selector) or not isinstance(right, Selector):
         return False
@@ -123,10 +123,10 @@ def _is_birth(expression: Binary) -> bool:
 
 
 def identity(labels: Labels, vocabulary: Vocabulary) -> frozenset[str]:
-    """The labels that tell two series apart: not those with one value, nor what another of them settles."""
+    """The labels that distinguish series: without those with one value, and those determined by another label."""
     varying = {name for name, label in labels.items() if not _constant(label)}
     settled = {other for name in varying for other in vocabulary.determined.get(name, ()) if other != name}
-    # Of two labels that settle each other, one is enough to stay.
+    # Of two labels that determine each other, one stays.
     keys = sorted(varying & vocabulary.determined.keys())
     return frozenset(varying - settled | set(keys[:1]))
 
@@ -140,7 +140,7 @@ def joined_on(matching: Matching | None, left: Labels, right: Labels) -> frozens
 
 
 def narrowed(labels: Labels, matchers: Iterable[Matcher]) -> Labels:
-    """The labels of the series that the matchers let through."""
+    """The labels of the series that match."""
     found = dict(labels)
     for matcher in matchers:
         label = found.get(matcher.name, Label(always=False))
@@ -163,7 +163,7 @@ def _accepts(matcher: Matcher, value: str) -> bool:
 
 
 def either(labels: Iterable[Labels]) -> Labels:
-    """The labels of series that come from any of several expressions."""
+    """The labels of series from any of several expressions."""
     every = list(labels)
     names = {name for each in every for name in each}
     return {name: _either([each.get(name) for each in every]) for name in sorted(names)}
@@ -184,7 +184,7 @@ def _constant(label: Label) -> bool:
 
 def _labels_of_aggregation(expression: Aggregation, vocabulary: Vocabulary) -> Labels:
     if expression.operation not in _AGGREGATIONS:
-        raise PromqlError(f"the checks do not know the aggregation {expression.operation}")
+        raise PromqlError(f"the checks do not support the aggregation {expression.operation}")
     labels = vector_labels(expression.argument, vocabulary)
     if expression.operation in _FEWER_SERIES:
         return labels
@@ -249,11 +249,11 @@ def _labels_of_call(expression: Call, vocabulary: Vocabulary) -> Labels | None:
     if function in _SAMPLE_FUNCTIONS | _RANGE_FUNCTIONS:
         vectors = [labels_of(argument, vocabulary) for argument in arguments]
         return next((labels for labels in vectors if labels is not None), {})
-    raise PromqlError(f"the checks do not know the function {function}")
+    raise PromqlError(f"the checks do not support the function {function}")
 
 
 def _labels_of_absence(argument: Expression) -> Labels:
-    """What absent() can know: the labels that the selector itself names, each once and with =."""
+    """The labels of absent(): those that the selector matches once, with =."""
     selector = argument.selector if isinstance(argument, Range) else argument
     if not isinstance(selector, Selector):
         return {}
@@ -278,5 +278,5 @@ def _relabelled(expression: Call, labels: Labels) -> Labels:
     before = labels.get(target)
     if matches_always or (new.always and "$" in replacement):
         return {**labels, target: new}
-    # Where the pattern does not match, the label stays what it was.
+    # If the pattern does not match, the label is unchanged.
     return {**labels, target: _either([before, new])}

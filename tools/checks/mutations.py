@@ -1,4 +1,4 @@
-"""Changes of rules that the unit tests must notice."""
+"""Mutation tests of rules: changes that the unit tests must detect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from tools.checks.alert_test_coverage import read_scenes
+from tools.checks.alert_test_coverage import read_test_groups
 from tools.checks.alerts import SEVERITIES
 from tools.checks.promql import (
     COMPARISONS,
@@ -36,32 +36,32 @@ from tools.checks.promql import (
 from tools.checks.promtool import passes, version, write_rules
 from tools.checks.rules import Rule
 
-_TURNED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "!=", "!=": "=="}
+_INVERTED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "!=", "!=": "=="}
 _PROCESSES = 2
-# The modules that make and judge mutants.
+# The modules that create and test mutants.
 _CODE = ("alert_test_coverage.py", "mutations.py", "promql.py", "promtool.py", "rules.py")
 
 
 class FailingTestsError(RuntimeError):
-    """The unit tests fail before anything is changed."""
+    """The unit tests fail on the unchanged rules."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """A rule with one change; `change` says which."""
+    """A rule with one change, described by `change`."""
 
     rule: Rule
     change: str
 
 
 def mutants(rule: Rule) -> list[Mutant]:
-    """The rule with a threshold or window doubled or halved, a comparison turned, a part dropped, other times, ..."""
+    """The mutants of a rule: thresholds and ranges doubled or halved, comparisons inverted, operands dropped, …"""
     expression = rule.expression()
     guards = {part.right for part in walk(expression) if isinstance(part, Binary) and part.operator == "/"}
     found = [
         Mutant(replace(rule, source=text(variant.whole)), f"{text(variant.part)}  ->  {text(variant.changed)}")
         for variant in variants(expression, lambda part: _changes(part, part in guards))
-        # 0 in the place of nothing is for those who look: no alert can tell.
+        # Dashboards need `or … * 0`; no alert depends on it.
         if rule.is_alert or not (variant.part == expression and _defaults_to_zero(variant.part, variant.changed))
     ]
     if rule.wait:
@@ -86,8 +86,8 @@ def _defaults_to_zero(part: Expression, changed: Expression) -> bool:
 def _changes(part: Expression, guards_division: bool) -> Iterator[Expression]:
     match part:
         case Binary(operator=operator) if operator in COMPARISONS:
-            yield replace(part, operator=_TURNED[operator])
-            # The 0 in `a / (b > 0)` is no threshold.
+            yield replace(part, operator=_INVERTED[operator])
+            # The 0 in `a / (b > 0)` is not a threshold.
             if not guards_division:
                 yield from (replace(part, left=side) for side in _scaled(part.left))
                 yield from (replace(part, right=side) for side in _scaled(part.right))
@@ -105,7 +105,7 @@ def _changes(part: Expression, guards_division: bool) -> Iterator[Expression]:
 
 
 def _scaled(side: Expression) -> Iterator[Expression]:
-    """The side of a comparison with each of its numbers doubled and halved; 1 in the place of 0."""
+    """One side of a comparison with each of its numbers doubled and halved; 0 becomes 1."""
     value = constant(side)
     if value is not None:
         yield from (Number(changed) for changed in ((1.0,) if value == 0 else (value * 2, value / 2)))
@@ -115,29 +115,32 @@ def _scaled(side: Expression) -> Iterator[Expression]:
 
 
 def survivors(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], promtool: Path) -> list[Mutant]:
-    """The mutants of a rule that unit tests do not notice.
+    """The mutants of a rule that no unit test detects.
 
     Args:
         rule: One of the rules.
         rules: All rules.
-        test_files: Unit tests of the alert, or of those that read the recording rule; each of their groups has a name.
+        test_files: Unit tests of the alert, or of the alerts that read the recording rule, with named groups.
         promtool: Executable of version 2.55 or newer.
 
     Raises:
-        PromtoolError: A mutant, or the tests, could not be read.
+        PromtoolError: promtool could not read a mutant or the tests.
         FailingTestsError: The tests fail on the unchanged rules.
     """
     needed = {file: _needed(file, rules) for file in test_files}
     for file, every in needed.items():
         if not _passes_unchanged(file, tuple(every), promtool):
             raise FailingTestsError(f"{file.name} fails on the unchanged rules")
-    # The groups that look at the shortest time come first: most mutants do not outlive them.
-    scenes = sorted(((scene, file) for file in test_files for scene in read_scenes(file)), key=lambda pair: pair[0].end)
+    # Short test groups first: they detect most mutants.
+    groups = sorted(
+        ((group, file) for file in test_files for group in read_test_groups(file)),
+        key=lambda pair: pair[0].end,
+    )
 
     def survives(mutant: Mutant) -> bool:
-        for scene, file in scenes:
-            with _beside([mutant.rule if each == rule else each for each in needed[file]], file) as copy:
-                if not passes(promtool, copy, scene.name):
+        for group, file in groups:
+            with _test_folder([mutant.rule if each == rule else each for each in needed[file]], file) as copy:
+                if not passes(promtool, copy, group.name):
                     return False
         return True
 
@@ -147,11 +150,7 @@ def survivors(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], pro
 
 
 def fingerprint(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], promtool: Path) -> str:
-    """A hash of everything that decides which mutants `survivors` finds.
-
-    It covers the rule, the rules beside it, the test files, the version of promtool and the code that makes and judges
-    the mutants.
-    """
+    """A hash of all inputs of `survivors`: rules, test files, promtool's version and the code of the mutation tests."""
     parts: list[object] = [
         version(promtool),
         *(Path(__file__).with_name(name).read_text() for name in _CODE),
@@ -163,7 +162,7 @@ def fingerprint(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], p
 
 
 def _content(rule: Rule) -> tuple[object, ...]:
-    """What promtool sees of a rule."""
+    """The parts of a rule that promtool reads."""
     return (
         rule.file,
         rule.group,
@@ -181,12 +180,12 @@ def _content(rule: Rule) -> tuple[object, ...]:
 
 @functools.cache
 def _passes_unchanged(test_file: Path, rules: tuple[Rule, ...], promtool: Path) -> bool:
-    with _beside(rules, test_file) as copy:
+    with _test_folder(rules, test_file) as copy:
         return passes(promtool, copy)
 
 
 def groups_in_any_order(test_file: Path, rules: Sequence[Rule]) -> set[str]:
-    """The groups of rules that promtool evaluates now before, now after the others: those not in `group_eval_order`."""
+    """The rule groups with an undefined evaluation order: those not in `group_eval_order`."""
     groups = {rule.group for rule in _needed(test_file, rules)}
     given = yaml.safe_load(test_file.read_text(encoding="utf-8")).get("group_eval_order", ())
     return groups - set(given) if len(groups) > 1 else set()
@@ -198,10 +197,10 @@ def readers(record: Rule, rules: Sequence[Rule]) -> list[Rule]:
 
 
 def _needed(test_file: Path, rules: Sequence[Rule]) -> list[Rule]:
-    """The rules that the test file looks at, and what they read: the rest only costs time."""
-    scenes = read_scenes(test_file)
-    names = {moment.alert for scene in scenes for moment in scene.moments}
-    queries = [parse(query) for scene in scenes for query in scene.queries]
+    """The rules that the test file tests, and the recording rules that they read."""
+    groups = read_test_groups(test_file)
+    names = {each.alert for group in groups for each in group.expectations}
+    queries = [parse(query) for group in groups for query in group.queries]
 
     def read_by(alerts: set[str]) -> set[str]:
         expressions = [rule.expression() for rule in rules if rule.is_alert and rule.name in alerts]
@@ -215,7 +214,7 @@ def _needed(test_file: Path, rules: Sequence[Rule]) -> list[Rule]:
 
 
 def _read(expressions: Iterable[Expression], rules: Sequence[Rule]) -> set[str]:
-    """The names that the expressions read, through recording rules too."""
+    """The names that the expressions read, also through recording rules."""
     found: set[str] = set()
     waiting = list(expressions)
     while waiting:
@@ -226,10 +225,10 @@ def _read(expressions: Iterable[Expression], rules: Sequence[Rule]) -> set[str]:
 
 
 @contextmanager
-def _beside(rules: Sequence[Rule], test_file: Path) -> Iterator[Path]:
-    """A copy of the test file, where it finds these rules in the files that it names."""
+def _test_folder(rules: Sequence[Rule], test_file: Path) -> Iterator[Path]:
+    """A copy of the test file in a folder where its `rule_files` contain these rules."""
     with tempfile.TemporaryDirectory(prefix="trust-otel-mutant-") as name:
-        # Two levels down, for a test file names its rules as `../rules.yml`.
+        # Two levels, because test files refer to `../rules.yml`.
         folder = Path(name, "rules", "tests")
         folder.mkdir(parents=True)
         copy = Path(shutil.copy(test_file, folder))

@@ -1,4 +1,4 @@
-"""Checks of one panel: what it says, how it looks, and where it leads."""
+"""Checks of one panel: texts, units, thresholds and links."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tools.checks.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What a dashboard refers to.
+class DashboardContext:
+    """What dashboards may refer to.
 
     Attributes:
-        vocabulary: With what the rules record, and ALERTS.
+        vocabulary: Known series, including recorded ones and ALERTS.
         alerts: All alerts.
-        panels: The numbers of the panels of every dashboard, by uid.
-        runbooks: The alerts that have a page.
-        units: The ids of Grafana's units; empty where they are not known here.
-        sources: The names of the provisioned data sources; empty where they are not known here.
+        panels: Panel numbers of every dashboard, by uid.
+        runbooks: The alerts with a runbook page.
+        units: Ids of Grafana's units; empty if unknown.
+        sources: Names of the provisioned data sources; empty if unknown.
     """
 
     vocabulary: Vocabulary
@@ -38,7 +38,7 @@ class Surroundings:
     sources: frozenset[str] = frozenset()
 
 
-PanelCheck = Callable[[Panel, Dashboard, Surroundings], Iterator[str]]
+PanelCheck = Callable[[Panel, Dashboard, DashboardContext], Iterator[str]]
 
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 WHAT_TO_DO = "**What to do:**"
@@ -53,14 +53,14 @@ _FIELD = re.compile(r"\$\{__data\.fields(?:\.(?P<dotted>\w+)|\[\"?(?P<quoted>[^\
 _LABEL = re.compile(r"\$\{__field\.labels\.(?P<label>\w+)\}")
 _OF_VALUE = "__value"
 _OWN_UNITS = ("currency:", "suffix:", "prefix:", "time:", "si:", "count:", "bool:")
-_NOTHING = re.compile(r"(n/?a|none|-?)\.?|.*\bno data\b.*", re.IGNORECASE)
-_BADNESS = {"green": 0, "yellow": 1, "orange": 2, "red": 3}
+_MEANINGLESS = re.compile(r"(n/?a|none|-?)\.?|.*\bno data\b.*", re.IGNORECASE)
+_COLOUR_SEVERITY = {"green": 0, "yellow": 1, "orange": 2, "red": 3}
 _WITHOUT_PAGE = frozenset({"TrustEscalation"})
-"""An escalation is about another alert, and sends people to that one's page."""
+"""An escalation links to the runbook of the escalated alert."""
 
 
-def datasource(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
-    """The panel and each of its queries ask the chosen Prometheus (`panel-datasource`; so there is no LogQL either)."""
+def datasource(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
+    """The panel and its queries use the data source variable (dashboard-linter's `panel-datasource`)."""
     if panel.kind not in ("row", "text") and panel.datasource != SOURCE:
         yield f"the data source is {dict(panel.datasource)}, not ${{datasource}}"
     for target in panel.targets:
@@ -68,8 +68,8 @@ def datasource(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
             yield f"{target.ref}: the data source is {dict(target.datasource)}, not ${{datasource}}"
 
 
-def words(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
-    """A title, and a description of two parts: what the panel means, and what to do."""
+def words(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
+    """A title, and a description with two parts: what the panel means, and what to do."""
     if not panel.title.strip():
         yield "the title is missing"
     if panel.kind == "row":
@@ -81,66 +81,66 @@ def words(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
         if len(part.split()) < _FEWEST_WORDS:
             yield f"the description does not say {name}"
         elif not part.strip().endswith((".", "!", "?", "`")):
-            yield f"the description ends in the middle of a sentence: {part.strip()[-30:]!r}"
+            yield f"the description has no full stop at its end: {part.strip()[-30:]!r}"
 
 
-def units(panel: Panel, _: Dashboard, around: Surroundings) -> Iterator[str]:
-    """A unit for all fields of a panel, also of tables, bars, maps and states; each is one of Grafana's."""
+def units(panel: Panel, _: Dashboard, context: DashboardContext) -> Iterator[str]:
+    """All fields of a panel have a unit that Grafana knows."""
     if panel.has_data and not panel.defaults.get("unit"):
         yield "no unit"
     for _override, unit in panel.properties("unit"):
         own = str(unit).startswith(_OWN_UNITS)
-        if around.units and unit not in around.units and not own:
+        if context.units and unit not in context.units and not own:
             yield f"Grafana has no unit {unit!r}"
 
 
-def targets(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
-    """A panel of data has a query."""
+def targets(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
+    """A panel with data has a query."""
     if panel.has_data and not panel.targets:
         yield "no query"
 
 
-def no_value(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
-    """What is said in place of data says what that means, and never `No data`."""
+def no_value(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
+    """`noValue` explains what missing data means, instead of `No data`."""
     if not panel.has_data:
         return
     said = str(panel.defaults.get("noValue", "")).strip()
-    if _NOTHING.fullmatch(said):
-        yield f"noValue says {said!r}, and not what it means that there is nothing"
+    if _MEANINGLESS.fullmatch(said):
+        yield f"noValue is {said!r} and does not explain what missing data means"
 
 
-def thresholds(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
-    """Thresholds rise from nothing on, and their colours get worse in one direction, or in both from a good middle."""
+def thresholds(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
+    """Thresholds increase, and colours get worse in one direction, or in both from a good middle."""
     for _override, setting in panel.properties("thresholds"):
         steps: list[Mapping[str, Any]] = setting["steps"]
         values = [step.get("value") for step in steps]
         if not steps or values[0] is not None or None in values[1:]:
-            yield f"the first threshold, and only it, is without a value: {values}"
+            yield f"the first threshold, and only the first, must have no value: {values}"
             continue
         rising = [float(step["value"]) for step in steps[1:]]
         if any(low >= high for low, high in itertools.pairwise(rising)):
-            yield f"thresholds do not rise: {rising}"
+            yield f"thresholds do not increase: {rising}"
         colours = [str(step["color"]) for step in steps]
         if any(one == other for one, other in itertools.pairwise(colours)):
-            yield f"neighbouring thresholds of one colour: {', '.join(colours)}"
-        if not _one_valley([_badness(colour) for colour in colours]):
-            yield f"colours get better after they got worse: {', '.join(colours)}"
+            yield f"adjacent thresholds have the same colour: {', '.join(colours)}"
+        if not _has_one_minimum([_severity_of_colour(colour) for colour in colours]):
+            yield f"colours get better after getting worse: {', '.join(colours)}"
 
 
-def _badness(colour: str) -> int:
-    return _BADNESS.get(colour.rpartition("-")[2], 0)
+def _severity_of_colour(colour: str) -> int:
+    return _COLOUR_SEVERITY.get(colour.rpartition("-")[2], 0)
 
 
-def _one_valley(levels: list[int]) -> bool:
+def _has_one_minimum(levels: list[int]) -> bool:
     best = levels.index(min(levels))
     return levels[: best + 1] == sorted(levels[: best + 1], reverse=True) and levels[best:] == sorted(levels[best:])
 
 
-def alert_limits(panel: Panel, _: Dashboard, around: Surroundings) -> Iterator[str]:
-    """A panel of alerts that changes its colour at a number has a number of these alerts, there or in its queries."""
-    rules = [rule for rule in around.alerts if rule.name in claimed(panel)]
+def alert_limits(panel: Panel, _: Dashboard, context: DashboardContext) -> Iterator[str]:
+    """A panel of alerts whose colour changes at a number uses a threshold of these alerts, there or in its queries."""
+    rules = [rule for rule in context.alerts if rule.name in claimed(panel)]
     if any(_compares_series(rule) for rule in rules):
-        # Its limit changes with the data, and a number in it is beside the point.
+        # Its threshold is a series.
         return
     limits = {limit for rule in rules for limit in compared(rule.source)}
     steps = {
@@ -151,12 +151,12 @@ def alert_limits(panel: Panel, _: Dashboard, around: Surroundings) -> Iterator[s
     }
     queries = [filled(target.source) for target in panel.targets]
     if limits and steps and not any(_is_limit(number, limits, queries) for number in steps):
-        yield f"no threshold of {_numbers(steps)} is one of its alerts, which have {_numbers(limits)}"
+        yield f"no threshold of {_numbers(steps)} is a threshold of its alerts: {_numbers(limits)}"
 
 
 def _is_limit(step: float, limits: set[float], queries: list[str]) -> bool:
-    # A count of what is over the limit has the limit in its query; and what is divided by a target, as the rate at
-    # which a budget burns, has its limit divided by it too.
+    # A count of series over the threshold has the threshold in its query. A burn rate is divided by the target, and so
+    # is its threshold.
     if any(limit in limits for query in queries for limit in compared(query)):
         return True
     return any(math.isclose(step * divisor, limit) for divisor in (1, *_divisors(queries)) for limit in limits)
@@ -174,7 +174,7 @@ def _divisors(queries: list[str]) -> Iterator[float]:
 
 
 def compared(query: str) -> Iterator[float]:
-    """The numbers that a query compares something with; where it is `> 0` or `== 0`, also 1, the next whole number."""
+    """The numbers in a query's comparisons; for `> 0` and `== 0` also 1, the next whole number."""
     for part in _parts([query]):
         if isinstance(part, Binary) and part.operator in COMPARISONS:
             yield from (value for side in (part.left, part.right) if (value := constant(side)) is not None)
@@ -185,22 +185,22 @@ def compared(query: str) -> Iterator[float]:
 def _parts(queries: list[str]) -> Iterator[Expression]:
     for query in queries:
         try:
-            yield from _deciding(parse(query))
+            yield from _without_divisors(parse(query))
         except PromqlError:
-            # The check of queries says so.
+            # Invalid queries have their own finding.
             continue
 
 
-def _deciding(expression: Expression) -> Iterator[Expression]:
-    """The expression and its parts, less divisors: what they are compared with only guards against 0."""
+def _without_divisors(expression: Expression) -> Iterator[Expression]:
+    """The expression and its parts, without divisors, whose comparisons only exclude 0."""
     yield expression
     for part in parts(expression):
         if not (isinstance(expression, Binary) and expression.operator == "/" and part is expression.right):
-            yield from _deciding(part)
+            yield from _without_divisors(part)
 
 
 def claimed(panel: Panel) -> frozenset[str]:
-    """The alerts whose runbooks a panel links to."""
+    """The alerts whose runbooks the panel links to."""
     return frozenset(url.removeprefix(_RUNBOOK) for url in panel.links if url.startswith(_RUNBOOK))
 
 
@@ -208,67 +208,67 @@ def _numbers(values: set[float]) -> str:
     return ", ".join(f"{value:g}" for value in sorted(values))
 
 
-def runbooks(panel: Panel, dashboard: Dashboard, around: Surroundings) -> Iterator[str]:
-    """A panel that an alert sends people to has the link back to the runbook of that alert."""
-    for rule in around.alerts:
+def runbooks(panel: Panel, dashboard: Dashboard, context: DashboardContext) -> Iterator[str]:
+    """A panel that an alert links to has a link to the alert's runbook."""
+    for rule in context.alerts:
         found = _DASHBOARD_URL.fullmatch(rule.annotations.get("dashboard_url", ""))
         leads_here = found is not None and (found["uid"], found["query"]) == (
             dashboard.uid,
             f"viewPanel={panel.number}",
         )
         if leads_here and rule.name not in _WITHOUT_PAGE and rule.name not in claimed(panel):
-            yield f"{rule.name} leads here, and its runbook is not among the links"
+            yield f"{rule.name} links to this panel, but the panel has no link to its runbook"
 
 
-def links(panel: Panel, dashboard: Dashboard, around: Surroundings) -> Iterator[str]:
-    """A link leads to a panel or a page that is there, keeps time and variables, and reads only what it can read."""
+def links(panel: Panel, dashboard: Dashboard, context: DashboardContext) -> Iterator[str]:
+    """Links lead to existing panels and pages, keep time range and variables, and use existing variables and fields."""
     own = {str(variable["name"]) for variable in dashboard.variables}
     for url in (*panel.links, *(url for _override, url in panel.data_links())):
-        yield from broken(url, around)
+        yield from broken(url, context)
         for name in variables_in(url):
             if name not in own | BUILT_IN and not name.startswith(("__data", "__field", _OF_VALUE)):
                 yield f"{url}: there is no variable {name}"
     for _override, url in panel.data_links():
-        yield from _unreadable(panel, url, around.vocabulary)
+        yield from _unreadable(panel, url, context.vocabulary)
 
 
-def broken(url: str, around: Surroundings) -> Iterator[str]:
-    """What is wrong with where an address leads."""
+def broken(url: str, context: DashboardContext) -> Iterator[str]:
+    """Findings in the target of a URL."""
     if url.startswith(_RUNBOOK):
         alert = url.removeprefix(_RUNBOOK)
-        if "${" not in alert and alert not in around.runbooks:
-            yield f"{url}: no runbook is called so"
+        if "${" not in alert and alert not in context.runbooks:
+            yield f"{url}: unknown runbook"
         return
     found = _DASHBOARD_URL.fullmatch(url)
     if found is None:
         yield f"{url} is neither a panel of a dashboard nor a runbook"
         return
-    yield from missing_panel(url, around.panels)
+    yield from missing_panel(url, context.panels)
     lost = [variable for variable in _KEPT if variable not in url]
     if lost:
         yield f"{url} does not keep {', '.join(lost)}"
 
 
 def missing_panel(url: str, panels: Mapping[str, frozenset[int]]) -> Iterator[str]:
-    """Whether an address `/d/<uid>?viewPanel=<number>` leads to a panel that is there; a number may be a variable."""
+    """A URL `/d/<uid>?viewPanel=<number>` must lead to an existing panel; the number may be a variable."""
     found = _DASHBOARD_URL.fullmatch(url)
     if found is None:
-        yield f"{url} is no panel of a dashboard"
+        yield f"{url} is not a URL of a panel"
         return
     viewed = re.search(r"(?:^|&)viewPanel=([^&]*)", found["query"] or "")
     if found["uid"] not in panels:
-        yield f"{url}: there is no dashboard {found['uid']}"
+        yield f"{url}: unknown dashboard {found['uid']}"
     elif viewed is not None and viewed[1].isdigit() and int(viewed[1]) not in panels[found["uid"]]:
         yield f"{url}: {found['uid']} has no panel {viewed[1]}"
     elif viewed is not None and not viewed[1].isdigit() and not viewed[1].startswith("${"):
-        yield f"{url}: {viewed[1]!r} is no number of a panel"
+        yield f"{url}: {viewed[1]!r} is not a panel number"
 
 
 def _unreadable(panel: Panel, url: str, vocabulary: Vocabulary) -> Iterator[str]:
     for found in _FIELD.finditer(url):
         name = found["dotted"] or found["quoted"]
         if name not in columns(panel, vocabulary):
-            yield f"{url}: no column is called {name}"
+            yield f"{url}: unknown column {name}"
     for found in _LABEL.finditer(url):
         if not any(found["label"] in (labels_of_target(each, vocabulary) or {}) for each in panel.targets):
             yield f"{url}: no query has the label {found['label']}"
@@ -285,4 +285,4 @@ PANEL_CHECKS: Mapping[str, PanelCheck] = {
     "runbook": runbooks,
     "link": links,
 }
-"""By the name of a finding; the first four are those of dashboard-linter, over all types of panels."""
+"""By the name of the check. The first four are those of dashboard-linter, for all panel types."""

@@ -1,6 +1,6 @@
-"""PromQL as typed data: parse an expression, walk it, change it, write it again.
+"""PromQL as typed data: parse, traverse, change and format expressions.
 
-Parentheses are not kept; `text` puts them where they are needed.
+Parentheses are not kept; `text` adds them where they are needed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MatchOperator = Literal["=", "!=", "=~", "!~"]
 
 
 class PromqlError(ValueError):
-    """The expression is no PromQL, or uses a part of it that the checks do not understand."""
+    """The expression is not valid PromQL, or the checks do not support it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Matcher:
 
 @dataclass(frozen=True)
 class Selector:
-    """Series by name and labels; `offset` in seconds, `at` as it is written (`start()`, a Unix time)."""
+    """Series by name and labels; `offset` in seconds, `at` as written (`start()`, a Unix time)."""
 
     name: str
     matchers: tuple[Matcher, ...] = ()
@@ -85,14 +85,14 @@ class Number:
 
 @dataclass(frozen=True)
 class Text:
-    """A string, as an argument of a function."""
+    """A string argument of a function."""
 
     value: str
 
 
 @dataclass(frozen=True)
 class Call:
-    """A function of PromQL and its arguments."""
+    """A function call."""
 
     function: str
     arguments: tuple[Expression, ...]
@@ -108,7 +108,7 @@ class Grouping:
 
 @dataclass(frozen=True)
 class Aggregation:
-    """An aggregation over series; `parameter` is the number of topk, quantile and their like."""
+    """An aggregation; `parameter` is that of topk, quantile and similar."""
 
     operation: str
     argument: Expression
@@ -118,7 +118,7 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class Matching:
-    """How the series of two sides find each other: `on` or `ignoring`, and the side with many of them."""
+    """Vector matching: `on` or `ignoring`, and the "many" side."""
 
     on: bool
     labels: tuple[str, ...]
@@ -128,7 +128,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class Binary:
-    """Two operands; a comparison with `returns_bool` gives 0 or 1 instead of dropping series."""
+    """A binary operation; a comparison with `returns_bool` returns 0 or 1 instead of dropping series."""
 
     operator: str
     left: Expression
@@ -139,7 +139,7 @@ class Binary:
 
 @dataclass(frozen=True)
 class Negative:
-    """Minus an expression."""
+    """Unary minus."""
 
     argument: Expression
 
@@ -151,7 +151,7 @@ def parse(source: str) -> Expression:
     """Parse an expression.
 
     Raises:
-        PromqlError: It is no PromQL, or needs a part of it that the checks do not know.
+        PromqlError: It is not valid PromQL, or the checks do not support it.
     """
     try:
         parsed = promql_parser.parse(source)
@@ -167,18 +167,18 @@ def seconds(length: str) -> float:
     try:
         return promql_parser.parse_duration(length).total_seconds()
     except ValueError as error:
-        raise PromqlError(f"{length!r} is no duration: {error}") from error
+        raise PromqlError(f"{length!r} is not a duration: {error}") from error
 
 
 def walk(expression: Expression) -> Iterator[Expression]:
-    """The expression and all parts of it, the outer ones first."""
+    """The expression and all its parts, outer ones first."""
     yield expression
     for part in parts(expression):
         yield from walk(part)
 
 
 def parts(expression: Expression) -> tuple[Expression, ...]:
-    """The direct parts of an expression; a Range has its selector."""
+    """The direct parts of an expression, including the selector of a Range."""
     found: list[Expression] = []
     for field in fields(expression):
         value = getattr(expression, field.name)
@@ -196,7 +196,7 @@ class Variant(NamedTuple):
 
 
 def variants(expression: Expression, changes: Callable[[Expression], Iterable[Expression]]) -> Iterator[Variant]:
-    """The expression once for each change that `changes` gives for one part of it."""
+    """One variant of the expression for each change that `changes` returns for a part."""
     for changed in changes(expression):
         yield Variant(changed, expression, changed)
     for field in fields(expression):
@@ -218,7 +218,7 @@ def _with(expression: Expression, field: str, value: object) -> Expression:
 
 
 def constant(expression: Expression) -> float | None:
-    """The value of an expression of numbers only; None of any other."""
+    """The value of a constant expression; None for others."""
     if isinstance(expression, Number):
         return expression.value
     if isinstance(expression, Negative):
@@ -232,7 +232,7 @@ def constant(expression: Expression) -> float | None:
 
 
 def text(expression: Expression) -> str:
-    """The expression as PromQL, on one line."""
+    """The expression as PromQL on one line."""
     return _text(expression)
 
 
@@ -317,7 +317,7 @@ def _times(offset: float, at: str | None) -> str:
 
 
 def duration(length: float) -> str:
-    """A length in seconds as PromQL writes it, such as `5m`."""
+    """A duration in PromQL's format, such as `5m`."""
     return promql_parser.display_duration(timedelta(seconds=length))
 
 
@@ -333,7 +333,7 @@ _ARITHMETIC: dict[str, Callable[[float, float], float]] = {
 
 @singledispatch
 def _converted(node: Any) -> Expression:
-    raise PromqlError(f"the checks do not know {type(node).__name__}")
+    raise PromqlError(f"the checks do not support {type(node).__name__}")
 
 
 @_converted.register
@@ -403,7 +403,7 @@ def _matching(modifier: promql_parser.BinModifier | None) -> Matching | None:
     if modifier is None:
         return None
     if modifier.fill_values.lhs is not None or modifier.fill_values.rhs is not None:
-        raise PromqlError("the checks do not know fill modifiers")
+        raise PromqlError("the checks do not support fill modifiers")
     many: Literal["left", "right"] | None = None
     if modifier.card == VectorMatchCardinality.ManyToOne:
         many = "left"
@@ -419,15 +419,15 @@ def _matching(modifier: promql_parser.BinModifier | None) -> Matching | None:
 
 def _selector(node: promql_parser.VectorSelector) -> Selector:
     if node.matchers.or_matchers:
-        raise PromqlError("the checks do not know matchers that are joined with or")
+        raise PromqlError("the checks do not support matchers joined with or")
     matchers = tuple(
         Matcher(matcher.name, _match_operator(matcher.op), matcher.value) for matcher in node.matchers.matchers
     )
     names = [matcher for matcher in matchers if matcher.name == "__name__"]
     if node.name is None and (len(names) != 1 or names[0].operator != "="):
-        raise PromqlError("a selector must name one metric: the checks know nothing of several at once")
+        raise PromqlError("the checks only support selectors with a metric name")
     if node.name is not None and names:
-        raise PromqlError(f"{node.name} has a second name in its braces")
+        raise PromqlError(f"{node.name}: a second metric name in braces")
     return Selector(
         name=node.name if node.name is not None else names[0].value,
         matchers=tuple(matcher for matcher in matchers if matcher.name != "__name__"),

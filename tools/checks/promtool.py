@@ -1,4 +1,4 @@
-"""Runs promtool over rules that are written for it."""
+"""Runs promtool."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ import yaml
 from tools.checks.promql import duration
 from tools.checks.rules import Rule
 
-# In Go a backslash stands before punctuation only.
+# Go's regular expressions allow a backslash only before punctuation.
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
 _FAILURES = ("got:", ", err: ")
 
 
 class PromtoolError(RuntimeError):
-    """promtool could not do its work; the text is what it said."""
+    """promtool failed; the text is its output."""
 
 
-def passes(promtool: Path, test_file: Path, scene: str | None = None) -> bool:
-    """Whether the unit tests of the file pass, or those of the groups called `scene`.
+def passes(promtool: Path, test_file: Path, group: str | None = None) -> bool:
+    """Whether the unit tests of the file pass, or only those of the groups named `group`.
 
     Raises:
-        PromtoolError: They could not even run.
+        PromtoolError: The tests could not be run.
     """
-    # Only promtool from 2.55 on can choose.
-    chosen = () if scene is None else ("--run", f"^{_PUNCTUATION.sub(_escaped, scene)}$")
+    # promtool supports --run since 2.55.
+    chosen = () if group is None else ("--run", f"^{_PUNCTUATION.sub(_escaped, group)}$")
     done = _run(promtool, "test", "rules", *chosen, str(test_file))
     said = done.stdout + done.stderr
-    # What differs from what was expected, or cannot be evaluated, fails; anything else is a file that cannot be read.
+    # Differences and evaluation errors are test failures; any other error is an unreadable file.
     if done.returncode and not any(sign in said for sign in _FAILURES):
         raise PromtoolError(said)
     return done.returncode == 0
@@ -47,7 +47,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 @functools.cache
 def version(promtool: Path) -> str:
-    """The version that promtool gives itself, such as `3.12.0`. Raises PromtoolError where it gives none."""
+    """promtool's version, such as `3.12.0`. Raises PromtoolError."""
     said = _run(promtool, "--version")
     found = re.search(r"version (\S+)", said.stdout + said.stderr)
     if found is None:
@@ -56,7 +56,7 @@ def version(promtool: Path) -> str:
 
 
 def complaints(promtool: Path, rule_files: Iterable[Path]) -> str:
-    """What `promtool check rules` has against the files, with every lint; empty where it has nothing."""
+    """Findings of `promtool check rules` with all lints."""
     done = _run(promtool, "check", "rules", "--lint=all", "--lint-fatal", *map(str, rule_files))
     return done.stdout + done.stderr if done.returncode else ""
 
@@ -67,7 +67,7 @@ def _run(promtool: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def write_rules(rules: Iterable[Rule], file: Path) -> None:
-    """Write the rules as a rule file, in their groups."""
+    """Write the rules to a rule file, in their groups."""
     groups = [
         {
             "name": name,

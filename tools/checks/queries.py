@@ -1,4 +1,4 @@
-"""Checks of one expression, wherever it stands: in a rule, a panel of a dashboard, or a runbook."""
+"""Checks of an expression in a rule, panel or runbook."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _SAMPLES_OF_PRESENCE = 2
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check has to say."""
+    """A finding of a check."""
 
     check: str
     message: str
@@ -57,7 +57,7 @@ class Finding:
 
 
 def check_query(source: str, vocabulary: Vocabulary) -> list[Finding]:
-    """What is wrong with a query; where it cannot be understood, only that."""
+    """Findings in a query; for an invalid query only that."""
     try:
         expression = parse(source)
     except PromqlError as error:
@@ -66,7 +66,7 @@ def check_query(source: str, vocabulary: Vocabulary) -> list[Finding]:
 
 
 def check_expression(expression: Expression, vocabulary: Vocabulary) -> list[Finding]:
-    """As `check_query`, of what is parsed already."""
+    """As `check_query`, for a parsed expression."""
     try:
         labels_of(expression, vocabulary)
     except UnknownSeriesError as error:
@@ -77,7 +77,7 @@ def check_expression(expression: Expression, vocabulary: Vocabulary) -> list[Fin
 
 
 def known_labels_and_values(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """A matcher names a label of the metric, and a value that the label can have."""
+    """Matchers use labels of the metric, with values that the label can have."""
     for selector in _selectors(expression):
         series = vocabulary[selector.name]
         found = [message for matcher in selector.matchers for message in _unknown(series, matcher)]
@@ -111,7 +111,7 @@ def _some(values: frozenset[str]) -> str:
 
 
 def known_result_labels(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """by, without, on, ignoring, group_left and group_right name labels that are there."""
+    """by, without, on, ignoring, group_left and group_right use existing labels."""
     for part in walk(expression):
         if isinstance(part, Aggregation) and part.grouping is not None:
             labels = vector_labels(part.argument, vocabulary)
@@ -148,7 +148,7 @@ def _unknown_sources(part: Call, vocabulary: Vocabulary) -> Iterator[str]:
 
 
 def possible_joins(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """The two sides of an operator can have series with equal labels, and one of them at most on the one side."""
+    """The sides of an operator can match, with at most one series on the "one" side."""
     for part in walk(expression):
         if not isinstance(part, Binary) or part.operator == "or":
             continue
@@ -167,16 +167,16 @@ def _impossible(part: Binary, left: Labels, right: Labels) -> Iterator[str]:
             present = ours or theirs
             if not explicit and present is not None and present.always:
                 side = "left" if theirs is None else "right"
-                yield f"{text(part)}: only the {side} side has the label {name}, so that nothing ever matches"
+                yield f"{text(part)}: only the {side} side has the label {name}, so nothing matches"
         elif ours.values is not None and theirs.values is not None and not ours.values & theirs.values:
-            yield f"{text(part)}: {name} is never the same on both sides"
+            yield f"{text(part)}: {name} is never equal on both sides"
 
 
 def _ambiguous(part: Binary, left: Labels, right: Labels, vocabulary: Vocabulary) -> Iterator[str]:
     on = joined_on(part.matching, left, right)
     many = None if part.matching is None else part.matching.many
     for side, labels in (("left", left), ("right", right)):
-        rest = sorted(identity(labels, vocabulary) - on - _settled(on & set(labels), vocabulary))
+        rest = sorted(identity(labels, vocabulary) - on - _determined(on & set(labels), vocabulary))
         if side != many and rest:
             yield (
                 f"{text(part)}: several series of the {side} side can have the same "
@@ -184,12 +184,12 @@ def _ambiguous(part: Binary, left: Labels, right: Labels, vocabulary: Vocabulary
             )
 
 
-def _settled(names: frozenset[str], vocabulary: Vocabulary) -> frozenset[str]:
+def _determined(names: frozenset[str], vocabulary: Vocabulary) -> frozenset[str]:
     return frozenset(other for name in names for other in vocabulary.determined.get(name, ()))
 
 
 def rates_of_counters(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """rate() and its like read counters, delta() and its like gauges, and neither reads a sum or a recorded rate."""
+    """rate() and similar read counters, delta() and similar gauges, and neither a sum or recorded rate."""
     for part in walk(expression):
         if not isinstance(part, Call) or part.function not in RATE_FUNCTIONS | TREND_FUNCTIONS:
             continue
@@ -197,22 +197,22 @@ def rates_of_counters(expression: Expression, vocabulary: Vocabulary) -> Iterato
         wants = "counter" if part.function in RATE_FUNCTIONS else "gauge"
         if isinstance(argument, Range):
             if vocabulary[argument.selector.name].kind != wants:
-                yield f"{part.function}() needs a {wants}, and {argument.selector.name} is none"
+                yield f"{part.function}() needs a {wants}, but {argument.selector.name} is not one"
         elif wants == "counter":
-            yield f"{part.function}() over {text(argument)} sees no restarts; take the {part.function}() first"
+            yield f"{part.function}() over {text(argument)} misses counter resets; apply {part.function}() first"
 
 
 def rated_counters(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """What a counter has counted since its start is compared with nothing."""
+    """The value of a counter is not used in a comparison."""
     for part in walk(expression):
         if isinstance(part, Binary) and part.operator in COMPARISONS:
             for side, other in ((part.left, part.right), (part.right, part.left)):
                 if constant(other) is not None and kind_of(side, vocabulary) == "counter":
-                    yield f"{text(part)}: a counter grows until its process restarts; compare its increase() or rate()"
+                    yield f"{text(part)}: compares a counter; compare its increase() or rate()"
 
 
 def long_ranges(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """A range holds four samples, or two where one is enough."""
+    """A range covers four samples, or two for functions that need only one."""
     for part in walk(expression):
         if not isinstance(part, Call):
             continue
@@ -226,23 +226,23 @@ def long_ranges(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]
                 continue
             if argument.seconds < needed * interval:
                 yield (
-                    f"{part.function}({text(argument)}): {argument.seconds:g} s hold fewer than {needed} samples "
+                    f"{part.function}({text(argument)}): {argument.seconds:g} s have fewer than {needed} samples "
                     f"at an interval of {interval:g} s"
                 )
 
 
 def whole_histograms(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """Buckets are read by histogram_quantile, which needs `le`, or one of them, however its bound is written."""
+    """Buckets are read by histogram_quantile, with `le`, or as a single bucket, in all spellings of its bound."""
     quantiles = [part.arguments[1] for part in walk(expression) if isinstance(part, Call) and _is_quantile(part)]
     for argument in quantiles:
         if "le" not in vector_labels(argument, vocabulary):
-            yield f"histogram_quantile needs the label le, and {text(argument)} has none"
+            yield f"histogram_quantile needs the label le, but {text(argument)} has none"
     read = {id(selector) for argument in quantiles for selector in _selectors(argument)}
     for selector in _selectors(expression):
         series = vocabulary[selector.name]
         chosen = [matcher for matcher in selector.matchers if matcher.name == "le"]
         if series.buckets and not chosen and id(selector) not in read:
-            yield f"{series.name}: each bucket counts the lower ones again; use histogram_quantile, _count, or one le"
+            yield f"{series.name}: buckets are cumulative; use histogram_quantile, _count, or one le"
         for matcher in chosen:
             yield from _spelling(series, matcher)
 
@@ -255,7 +255,7 @@ def _spelling(series: Series, matcher: Matcher) -> Iterator[str]:
             for spelling in spellings
         ]
         if any(accepted) and not all(accepted):
-            yield f"le{matcher.operator}{matcher.value!r} misses a way to write it: {' and '.join(spellings)}"
+            yield f"le{matcher.operator}{matcher.value!r} must match all spellings: {' and '.join(spellings)}"
 
 
 def _is_quantile(part: Call) -> bool:
@@ -263,26 +263,26 @@ def _is_quantile(part: Call) -> bool:
 
 
 def possible_comparisons(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """A comparison can hold, and can fail."""
+    """A comparison is neither always true nor always false."""
     for part in walk(expression):
         if isinstance(part, Binary) and part.operator in COMPARISONS:
             left, right = bounds_of(part.left, vocabulary), bounds_of(part.right, vocabulary)
             held = holds(part.operator, left, right)
             if held is not None:
                 how = "always" if held else "never"
-                yield f"{text(part)} is {how} true: the left side is {_spoken(left)}, the right {_spoken(right)}"
+                yield f"{text(part)} is {how} true: the left side is {_as_text(left)}, the right {_as_text(right)}"
 
 
-def _spoken(bounds: Bounds) -> str:
+def _as_text(bounds: Bounds) -> str:
     if bounds.low == bounds.high:
         return f"{bounds.low:g}"
     return f"from {bounds.low:g} to {bounds.high:g}" + ("" if bounds.zero else ", never 0")
 
 
 def finite_aggregations(expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """Nothing is divided by what may be 0 inside an aggregation: one NaN or Inf spoils the result for all."""
+    """No division by a possible 0 inside an aggregation: one NaN or Inf would spoil the whole result."""
     for part in walk(expression):
-        # min() passes over both.
+        # min() ignores both.
         if not isinstance(part, Aggregation) or part.operation == "min":
             continue
         for inner in walk(part.argument):
@@ -293,18 +293,18 @@ def finite_aggregations(expression: Expression, vocabulary: Vocabulary) -> Itera
 
 
 def needed_regexes(expression: Expression, _: Vocabulary) -> Iterator[str]:
-    """A regular expression says what = cannot say."""
+    """Regular expressions are used only where = is not sufficient."""
     for selector in _selectors(expression):
         for matcher in selector.matchers:
             if matcher.operator not in ("=~", "!~"):
                 continue
             if is_plain(matcher.value):
                 plain = "=" if matcher.operator == "=~" else "!="
-                yield f"{matcher.name}{matcher.operator}{matcher.value!r}: nothing in it is special; use {plain}"
+                yield f"{matcher.name}{matcher.operator}{matcher.value!r}: no special characters; use {plain}"
             elif matcher.value.startswith("^") or matcher.value.endswith("$"):
-                yield f"{matcher.name}{matcher.operator}{matcher.value!r} is anchored without ^ and $"
+                yield f"{matcher.name}{matcher.operator}{matcher.value!r}: ^ and $ are implicit"
             elif matcher.value in (".*", ".+"):
-                yield f'{matcher.name}{matcher.operator}{matcher.value!r}: use {matcher.name}!="", or nothing'
+                yield f'{matcher.name}{matcher.operator}{matcher.value!r}: use {matcher.name}!="", or no matcher'
 
 
 def _selectors(expression: Expression) -> Iterator[Selector]:
@@ -323,4 +323,4 @@ QUERY_CHECKS: Mapping[str, Check] = {
     "nan": finite_aggregations,
     "regex": needed_regexes,
 }
-"""By the name that a finding has and a comment silences; `syntax` comes on top."""
+"""By the name of the check, as used in findings and silencing comments. `syntax` is an additional name."""

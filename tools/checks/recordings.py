@@ -1,4 +1,4 @@
-"""Checks of recording rules, and of all rules together."""
+"""Checks of recording rules, and of the set of all rules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEVELS: Mapping[str, frozenset[str]] = {
     "country": frozenset({"geo_country_iso_code"}),
     "delivery": frozenset({"delivery"}),
     "client": frozenset({"trust_client_name"}),
-    # A scraped target, whose address outlives its restarts.
+    # A scraped target, whose address survives restarts.
     "host": frozenset({"instance"}),
 }
 _OF_INSTANCES = frozenset(
@@ -35,7 +35,7 @@ _OF_INSTANCES = frozenset(
 
 
 def named(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterator[str]:
-    """A recorded name is `level:metric:operations`, and says which labels are left and over which window it looks."""
+    """A recorded name is `level:metric:operations`, where the level gives the labels and the operations the range."""
     name = _NAME.fullmatch(rule.name)
     if name is None:
         yield "the name must be level:metric:operations"
@@ -44,7 +44,7 @@ def named(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterato
     words = name["level"].split("_")
     for word in words:
         if word not in _LEVELS:
-            yield f"level {word}: must be made of {', '.join(_LEVELS)}"
+            yield f"level {word}: must consist of {', '.join(_LEVELS)}"
         for label in sorted(_LEVELS.get(word, frozenset()) - set(labels)):
             yield f"level {word}: the result has no label {label}"
     if not {"instance", "host"} & set(words):
@@ -52,7 +52,7 @@ def named(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterato
             yield f"level {name['level']}: the result still has {label}, which changes with every restart"
     for window in _WINDOW.findall(name["operations"]):
         if seconds(window) not in _windows(expression, vocabulary):
-            yield f"the name says {window}, and the expression does not look over {window}"
+            yield f"the name says {window}, but the expression has no range of {window}"
 
 
 def _windows(expression: Expression, vocabulary: Vocabulary) -> set[float]:
@@ -67,22 +67,22 @@ def _windows(expression: Expression, vocabulary: Vocabulary) -> set[float]:
 
 
 def used(rules: Sequence[Rule], _: Vocabulary, readers: frozenset[str]) -> Iterator[tuple[Rule, str]]:
-    """Somebody reads what is recorded."""
+    """Every recorded series is read."""
     read = readers | {name for rule in rules for name in _read_by(rule)}
     for rule in rules:
         if not rule.is_alert and rule.name not in read:
-            yield rule, "no alert, recording rule or other reader uses it"
+            yield rule, "no alert, recording rule, dashboard or other reader uses it"
 
 
 def unlike(rules: Sequence[Rule], vocabulary: Vocabulary, _: frozenset[str]) -> Iterator[tuple[Rule, str]]:
-    """Two rules of one name never give series with the same labels."""
+    """Rules with the same name never record series with the same labels."""
     for position, rule in enumerate(rules):
         for other in rules[:position]:
-            if rule.name == other.name and rule.is_alert == other.is_alert and not _apart(rule, other, vocabulary):
-                yield rule, f"it can give the same labels as the rule in {other.file}:{other.line}"
+            if rule.name == other.name and rule.is_alert == other.is_alert and not _distinct(rule, other, vocabulary):
+                yield rule, f"it can have the same labels as the rule in {other.file}:{other.line}"
 
 
-def _apart(rule: Rule, other: Rule, vocabulary: Vocabulary) -> bool:
+def _distinct(rule: Rule, other: Rule, vocabulary: Vocabulary) -> bool:
     ours, theirs = _labels(rule, vocabulary), _labels(other, vocabulary)
     if ours is None or theirs is None:
         return True
@@ -104,23 +104,23 @@ def _labels(rule: Rule, vocabulary: Vocabulary) -> Labels | None:
 
 
 def fresh(rules: Sequence[Rule], vocabulary: Vocabulary, _: frozenset[str]) -> Iterator[tuple[Rule, str]]:
-    """A group is evaluated more often than Prometheus forgets its results."""
+    """A group is evaluated at least twice within the lookback delta."""
     for rule in rules:
         interval = rule.interval or vocabulary.evaluation_interval
         if interval > vocabulary.lookback / 2:
             yield (
                 rule,
-                f"its group runs every {interval:g} s; results count for {vocabulary.lookback:g} s, so two must fit",
+                f"its group is evaluated every {interval:g} s, less than twice in {vocabulary.lookback:g} s",
             )
 
 
 def grouped(rules: Sequence[Rule], _: Vocabulary, __: frozenset[str]) -> Iterator[tuple[Rule, str]]:
-    """Groups have names of their own: promtool orders the groups of all files by name."""
+    """Group names are unique, because promtool orders the groups of all files by name."""
     first = {(rule.file, rule.group): rule for rule in reversed(rules)}
     names = Counter(rule.group for rule in first.values())
     for rule in first.values():
         if names[rule.group] > 1:
-            yield rule, f"the group {rule.group} stands in {names[rule.group]} files"
+            yield rule, f"the group {rule.group} is in {names[rule.group]} files"
 
 
 def _read_by(rule: Rule) -> set[str]:
@@ -132,4 +132,4 @@ def _read_by(rule: Rule) -> set[str]:
 
 RECORDING_CHECKS: Mapping[str, RecordingCheck] = {"name": named}
 SET_CHECKS: Mapping[str, SetCheck] = {"unused": used, "duplicate": unlike, "interval": fresh, "group": grouped}
-"""By the name that a finding has and a comment silences."""
+"""By the name of the check, as used in findings and silencing comments."""

@@ -1,4 +1,4 @@
-"""Regular expressions of matchers: anchored at both ends, in RE2's syntax, which Python's `re` reads alike."""
+"""Regular expressions of matchers: fully anchored, in RE2 syntax as far as Python's `re` is equivalent."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def matches(pattern: str, value: str) -> bool:
 
 
 def is_plain(pattern: str) -> bool:
-    """Whether nothing in the pattern has a special meaning."""
+    """Whether the pattern has no special characters."""
     return _SPECIAL.search(pattern) is None
 
 
 def alternatives(pattern: str) -> list[str]:
-    """What stands between the `|` of the outermost level."""
+    """The alternatives between the `|` of the outermost level."""
     found, depth, escaped, in_class = [""], 0, False, False
     for letter in pattern:
         if letter == "|" and not (depth or escaped or in_class):

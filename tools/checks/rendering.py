@@ -1,6 +1,6 @@
-"""Checks of options that Grafana ignores, compares or loads otherwise than their names suggest.
+"""Checks of options that Grafana ignores or interprets in unexpected ways.
 
-Each was seen in Grafana 9.4 and 11.1: the file is valid, nothing is logged, and the panel shows something else.
+Observed in Grafana 9.4 and 11.1: the file is valid, nothing is logged, but the panel is wrong.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tools.checks.grafana import Dashboard, Panel
-from tools.checks.panels import PanelCheck, Surroundings
+from tools.checks.panels import DashboardContext, PanelCheck
 from tools.checks.variables import BUILT_IN, variables_in
 
 _TIMELINES = ("state-timeline", "status-history")
@@ -27,10 +27,10 @@ _LOCAL_LAYERS = frozenset({"markers", "heatmap", "geojson", "geojson-value-mappe
 _ONLINE_PANELS = ("news", "gettingstarted", "welcome")
 
 
-def state_colours(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
-    """Each state has its own text and colour, and what is missing is no state.
+def state_colours(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
+    """Each state has a text and a colour, and missing data is not a state.
 
-    A state timeline whose colours come from thresholds merges its values by threshold and ignores the mappings.
+    A state timeline with colours from thresholds merges values by threshold and ignores the mappings.
     """
     if panel.kind not in _TIMELINES:
         return
@@ -53,7 +53,7 @@ def _states_by_mapping(mappings: list[Mapping[str, Any]]) -> Iterator[str]:
     for mapping in mappings:
         if mapping["type"] == "value":
             plain = sorted(value for value, result in mapping["options"].items() if not result.get("color"))
-            yield from (f"the state {value} has no colour, and gets one of the palette" for value in plain)
+            yield from (f"the state {value} has no colour and gets one from the palette" for value in plain)
     if not any(_maps_missing(mapping, "") for mapping in mappings):
         yield "no mapping of null+nan to an empty text: the legend lists noValue as a state"
 
@@ -63,8 +63,8 @@ def _maps_missing(mapping: Mapping[str, Any], text: str) -> bool:
     return mapping["type"] == "special" and options["match"] in _MISSING and options["result"].get("text") == text
 
 
-def cell_colours(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
-    """A table shows colours only in cells whose type has a colour; in others thresholds and mappings set only text."""
+def cell_colours(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
+    """Thresholds and mappings colour table cells only for cell types with a colour."""
     if panel.kind != "table":
         return
     default = _cell_type(panel.defaults.get("custom", {}).get("cellOptions"))
@@ -89,23 +89,23 @@ def _results(mapping: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return list(options.values()) if mapping["type"] == "value" else [options["result"]]
 
 
-def alert_list(panel: Panel, _: Dashboard, around: Surroundings) -> Iterator[str]:
-    """A list of alerts names its data source as Grafana does, or none: no variable and no uid is understood there."""
+def alert_list(panel: Panel, _: Dashboard, context: DashboardContext) -> Iterator[str]:
+    """An alert list has no data source, or its name: variables and uids do not work there."""
     if panel.kind != "alertlist":
         return
     options = _options(panel)
     source = options.get("datasource")
-    if source and ("$" in source or (around.sources and source not in around.sources)):
-        known = f"; the provisioned ones are {', '.join(sorted(around.sources))}" if around.sources else ""
-        yield f"options.datasource is compared with the names of data sources, and none is called {source}{known}"
+    if source and ("$" in source or (context.sources and source not in context.sources)):
+        known = f"; the provisioned ones are {', '.join(sorted(context.sources))}" if context.sources else ""
+        yield f"options.datasource must be the name of a data source; there is none named {source}{known}"
     if options.get("stateFilter", {}).get("firing") is False:
-        yield "options.stateFilter leaves out firing alerts"
+        yield "options.stateFilter excludes firing alerts"
     if options.get("dashboardAlerts"):
-        yield "options.dashboardAlerts leaves out all rules of Prometheus, which belong to no dashboard"
+        yield "options.dashboardAlerts excludes all Prometheus rules, which belong to no dashboard"
 
 
-def repeats(panel: Panel, dashboard: Dashboard, _: Surroundings) -> Iterator[str]:
-    """A panel or row repeats by a variable with several values; without `repeat` nothing else of it has a meaning."""
+def repeats(panel: Panel, dashboard: Dashboard, _: DashboardContext) -> Iterator[str]:
+    """`repeat` names a multi-value variable; without it, the other repeat options have no effect."""
     repeated = panel.json.get("repeat")
     if not repeated:
         unused = [name for name in ("repeatDirection", "maxPerRow") if panel.json.get(name) is not None]
@@ -113,32 +113,32 @@ def repeats(panel: Panel, dashboard: Dashboard, _: Surroundings) -> Iterator[str
         return
     variable = next((each for each in dashboard.variables if each["name"] == repeated), None)
     if variable is None:
-        yield f"repeats by {repeated}, and there is no such variable"
+        yield f"repeat: unknown variable {repeated}"
     elif not (variable.get("multi") or variable.get("includeAll")):
-        yield f"repeats by {repeated}, which has a single value"
+        yield f"repeat: the variable {repeated} has a single value"
 
 
-def plain_options(panel: Panel, dashboard: Dashboard, _: Surroundings) -> Iterator[str]:
-    """Variables stand only where Grafana replaces them, and are variables of the dashboard."""
+def plain_options(panel: Panel, dashboard: Dashboard, _: DashboardContext) -> Iterator[str]:
+    """Variables are used only where Grafana replaces them, and exist in the dashboard."""
     own = {str(variable["name"]) for variable in dashboard.variables}
     fields = [panel.defaults, *(override.properties for override in panel.overrides)]
     for name, value in _strings(_options(panel)):
         if name not in _INTERPOLATED_OPTIONS and own & set(variables_in(value)):
-            yield f"options: {name} is {value!r}, and Grafana replaces no variable in it"
+            yield f"options: {name} is {value!r}, but Grafana replaces no variables there"
     for properties in fields:
         fixed = {name: value for name, value in properties.items() if name not in _INTERPOLATED_FIELDS}
         yield from (
-            f"{name} is {value!r}, and Grafana replaces no variable in it"
+            f"{name} is {value!r}, but Grafana replaces no variables there"
             for name, value in _strings(fixed)
             if own & set(variables_in(value))
         )
     texts = [panel.title, panel.description, *(str(_options(panel).get(name, "")) for name in _INTERPOLATED_OPTIONS)]
     unknown = {name for text in texts for name in variables_in(text)} - own - BUILT_IN
-    yield from (f"a text names the variable {name}, and there is none" for name in sorted(unknown))
+    yield from (f"unknown variable {name} in a text" for name in sorted(unknown))
 
 
-def offline(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
-    """Nothing makes a reader's browser load from the internet; a link may lead there."""
+def offline(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
+    """Panels load nothing from the internet; links may lead there."""
     if panel.kind in _ONLINE_PANELS:
         yield f"a panel of type {panel.kind} loads from the internet"
     for name, value in _strings({name: value for name, value in panel.json.items() if name != "links"}):
@@ -149,7 +149,7 @@ def offline(panel: Panel, _: Dashboard, __: Surroundings) -> Iterator[str]:
 
 
 def loads_from_internet(text: str) -> bool:
-    """Whether a browser that shows the text, or reads it as an address, loads from another host."""
+    """Whether a browser that displays the text, or loads it as a URL, loads from another host."""
     return _INTERNET.search(text) is not None
 
 
@@ -169,7 +169,7 @@ def _options(panel: Panel) -> Mapping[str, Any]:
 
 
 def _strings(content: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Each text below with the name that it has; not those of links, which are opened and not loaded."""
+    """All texts with their names, except links, which are not loaded."""
     if isinstance(content, str):
         yield name, content
     elif isinstance(content, Mapping):
@@ -189,4 +189,4 @@ RENDERING_CHECKS: Mapping[str, PanelCheck] = {
     "plain-option": plain_options,
     "offline": offline,
 }
-"""By the name of a finding."""
+"""By the name of the check."""

@@ -1,4 +1,4 @@
-"""All checks over all rules, less what comments silence."""
+"""Runs all checks on all rules, except silenced ones."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from tools.checks.recordings import RECORDING_CHECKS, SET_CHECKS
 from tools.checks.rules import Rule
 from tools.checks.vocabulary import Vocabulary
 
-_UNDERSTOOD = ("syntax", "series")
+_VALIDITY_CHECKS = ("syntax", "series")
 CHECKS = ("syntax", *QUERY_CHECKS, *ALERT_CHECKS, *RECORDING_CHECKS, *SET_CHECKS)
-"""The names of all checks."""
+"""Names of all checks."""
 
 
 def check_rules(
     rules: Sequence[Rule], vocabulary: Vocabulary, readers: frozenset[str] = frozenset()
 ) -> dict[Rule, list[Finding]]:
-    """What is wrong with each rule.
+    """Check all rules.
 
     Args:
         rules: All rules that are loaded together.
-        vocabulary: With what the rules record (`with_rules`).
+        vocabulary: Known series, including recorded ones (`with_rules`).
         readers: Names of recorded series that others read, such as dashboards.
 
     Returns:
-        The findings of every rule, also those about comments that silence nothing.
+        The findings of each rule, including unused silencing comments.
     """
     found = {rule: _of_one(rule, vocabulary) for rule in rules}
     for name, check in SET_CHECKS.items():
@@ -42,8 +42,8 @@ def _of_one(rule: Rule, vocabulary: Vocabulary) -> list[Finding]:
         expression = rule.expression()
     except PromqlError:
         return findings
-    if any(finding.check in _UNDERSTOOD for finding in findings):
-        # What the expression results in is not known.
+    if any(finding.check in _VALIDITY_CHECKS for finding in findings):
+        # The result of the expression is unknown.
         return findings
     for name, check in (ALERT_CHECKS if rule.is_alert else RECORDING_CHECKS).items():
         findings += [Finding(name, message) for message in check(rule, expression, vocabulary)]
@@ -55,7 +55,7 @@ def _unsilenced(rule: Rule, findings: list[Finding]) -> Iterator[Finding]:
     yield from (finding for finding in findings if finding.check not in silenced)
     for silence in rule.silences:
         if silence.check not in CHECKS:
-            yield Finding("silence", f"line {silence.line}: no check is called {silence.check}")
+            yield Finding("silence", f"line {silence.line}: unknown check {silence.check}")
         elif not silence.reason:
             yield Finding("silence", f"line {silence.line}: check:{silence.check} needs a reason")
         elif silence.check not in {finding.check for finding in findings}:

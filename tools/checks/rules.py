@@ -1,4 +1,4 @@
-"""Rule files of Prometheus as data: groups, rules, and the comments that silence a check for one rule."""
+"""Prometheus rule files as data: groups, rules, and comments that silence a check for one rule."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _SILENCE = re.compile(r"#\s*check:(?P<check>\S+)(?:\s+(?P<reason>.*\S))?\s*$")
 
 
 class RuleFileError(ValueError):
-    """The file is no rule file; the message names the place."""
+    """The file is not a rule file; the message gives the location."""
 
 
 @dataclass(frozen=True)
 class Silence:
-    """A comment `# check:<name> <reason>` beside a rule."""
+    """A comment `# check:<name> <reason>` in or above a rule."""
 
     check: str
     reason: str
@@ -33,21 +33,21 @@ class Silence:
 
 @dataclass(frozen=True)
 class Rule:
-    """A recording rule, or an alert.
+    """A recording rule or an alert.
 
     Attributes:
-        name: What is recorded, or the alert's name.
-        source: The expression as it is written.
+        name: Name of the recorded series or of the alert.
+        source: The expression as written.
         labels: Labels that the rule sets; templates in an alert.
         annotations: Templates; for alerts only.
         wait: Seconds of `for`.
         keep_firing: Seconds of `keep_firing_for`.
         is_alert: Whether it is an alert.
         file: Name of the file.
-        line: Line of the rule in it.
+        line: Line of the rule in the file.
         group: Name of its group.
-        interval: Seconds between two evaluations; None where Prometheus' own interval holds.
-        silences: The checks that comments beside the rule silence.
+        interval: Seconds between evaluations; None for the global interval.
+        silences: Silencing comments of the rule.
     """
 
     name: str
@@ -73,7 +73,7 @@ class Rule:
 
 
 def read_rules(files: Iterable[Path]) -> tuple[Rule, ...]:
-    """All rules of the files in their order. Raises RuleFileError."""
+    """All rules of the files in order. Raises RuleFileError."""
     return tuple(rule for file in files for rule in rules_in(file.read_text(encoding="utf-8"), file.name))
 
 
@@ -121,7 +121,7 @@ def _rule(rule: Mapping[str, Any], group: Mapping[str, Any], file: str, line: in
 
 
 def _with_silences(rules: list[Rule], group_starts: list[int], lines: list[str]) -> Iterator[Rule]:
-    """Comments belong to the rule that they stand in or right above."""
+    """Comments belong to the rule that contains them or directly follows them."""
     starts = sorted(_above_comments(start, lines) for start in (*group_starts, *(rule.line - 1 for rule in rules)))
     for rule in rules:
         first = _above_comments(rule.line - 1, lines)
@@ -142,16 +142,16 @@ def _silence(line: str, number: int) -> Silence | None:
 
 
 def with_rules(vocabulary: Vocabulary, rules: Iterable[Rule]) -> Vocabulary:
-    """A vocabulary that also knows what the rules record, and ALERTS.
+    """The vocabulary with the recorded series of the rules, and ALERTS.
 
-    Rules that cannot be understood give nothing; the checks of the rules themselves say why.
+    Invalid rules are ignored; they have their own findings.
     """
     waiting = [rule for rule in rules if not rule.is_alert]
     known = vocabulary
     while waiting:
         ready = [rule for rule in waiting if not _reads_one_of(rule, waiting)]
         if not ready:
-            # A circle: each rule would read its own older value.
+            # A cycle: each rule would read its own previous value.
             break
         names = dict.fromkeys(rule.name for rule in ready if all(r in ready for r in waiting if r.name == rule.name))
         recorded = [_recorded([rule for rule in ready if rule.name == name], known) for name in names]
@@ -169,7 +169,7 @@ def _reads_one_of(rule: Rule, others: Iterable[Rule]) -> bool:
 
 
 def _recorded(rules: list[Rule], vocabulary: Vocabulary) -> Series | None:
-    """The series that one or several rules of the same name record."""
+    """The series recorded by the rules of one name."""
     try:
         expressions = [rule.expression() for rule in rules]
         labels = either(
@@ -191,20 +191,20 @@ def _recorded(rules: list[Rule], vocabulary: Vocabulary) -> Series | None:
 
 
 def result_labels(rule: Rule, labels: Labels) -> Labels:
-    """The labels of a rule's series or alerts: those of the expression, under those that the rule sets."""
+    """The labels of a rule's series or alerts: those of the expression, overridden by those of the rule."""
     own = {name: Label(values=None if "{{" in value else frozenset({value})) for name, value in rule.labels.items()}
     return {**{name: label for name, label in labels.items() if name != "__name__"}, **own}
 
 
 def _alerts_series(alerts: list[Rule], vocabulary: Vocabulary) -> list[Series]:
-    """ALERTS and ALERTS_FOR_STATE: every label that an alert can have."""
+    """ALERTS and ALERTS_FOR_STATE, with all labels that alerts can have."""
     direct = [rule for rule in alerts if not _reads_alerts(rule)]
     if not direct:
         return []
     interval = max(rule.interval or vocabulary.evaluation_interval for rule in alerts)
     labels = either(_alert_labels(rule, vocabulary) for rule in direct)
     first = vocabulary.with_series(_alert_series_of(labels, interval))
-    # Alerts about alerts have the labels of those that they are about, and some of their own.
+    # Alerts about alerts have their labels, and additional ones.
     derived = either(_alert_labels(rule, first) for rule in alerts if rule not in direct)
     added = {name: replace(label, always=False) for name, label in derived.items() if name not in labels}
     names = Label(values=frozenset(rule.name for rule in alerts))

@@ -1,4 +1,4 @@
-"""Checks of the queries of a panel, and of what the panel makes of their labels."""
+"""Checks of a panel's queries, and of how the panel displays their labels."""
 
 from __future__ import annotations
 
@@ -26,43 +26,43 @@ from tools.checks.vocabulary import UnknownSeriesError, Vocabulary
 PanelQueryCheck = Callable[[Panel, Vocabulary], Iterator[str]]
 
 _LINES = ("timeseries", "state-timeline", "bargauge", "gauge", "piechart")
-"""Types that write the name of each series."""
+"""Panel types that display series names."""
 _FILTERS = {"deployment_environment_name": "$environment", "service_name": "$service"}
 _LONG_WINDOW = 1800
-"""Seconds: two points of a week on a screen of 700 points are less than half of it apart."""
+"""Seconds: more than twice the step of a week on 700 points."""
 _INSTANCE = {"service_instance_id": "$instance"}
 _MATCHERS = ("byName", "byFrameRefID", "byRegexp", "byType")
 
 
 def promql(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """Each query passes the checks of queries (`target-promql`), and has a name of its own in the panel."""
+    """Each query passes the query checks (`target-promql`) and has a unique refId."""
     for target in panel.targets:
         for finding in check_query(filled(target.source), vocabulary):
             yield f"{target.ref}: {finding}"
     refs = [target.ref for target in panel.targets]
     if len(set(refs)) != len(refs):
-        yield f"two queries have one refId: {', '.join(refs)}"
+        yield f"duplicate refId: {', '.join(refs)}"
 
 
 def resolution(panel: Panel, _: Vocabulary) -> Iterator[str]:
-    """A query is asked over time, with the chosen resolution, or at once; never both."""
+    """A query is either a range query with `$interval`, or an instant query."""
     for target in panel.targets:
         if target.instant == target.ranged:
-            yield f"{target.ref}: exactly one of instant and range is needed"
+            yield f"{target.ref}: must be exactly one of instant and range"
         elif target.ranged and target.interval != "$interval":
             yield f"{target.ref}: the interval is {target.interval!r} and must be $interval"
         if panel.kind in ("timeseries", "state-timeline") and not target.ranged:
-            yield f"{target.ref}: {panel.kind} shows time, and the query is asked at once"
+            yield f"{target.ref}: {panel.kind} needs a range query, not an instant query"
         if panel.kind == "table" and not target.table:
-            yield f"{target.ref}: the format of a table's query is table"
+            yield f"{target.ref}: the format of a table's query must be table"
 
 
 def rate_interval(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """Rates over time have the window `$__rate_interval`, or a long one where events are rare (`target-rate-interval`).
+    """Rates in range queries use `$__rate_interval`, or a long range for rare events (`target-rate-interval`).
 
-    With a short fixed window, what happens between two points of a long time is not seen. At once, any may be right.
+    With a short fixed range, events between two points of a long time range are lost. Instant queries are not limited.
     """
-    for target, expression in _understood(panel, vocabulary):
+    for target, expression in _valid(panel, vocabulary):
         if not target.ranged:
             continue
         for part in walk(expression):
@@ -73,25 +73,25 @@ def rate_interval(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
 
 def _window(call: Call, window: Range) -> Iterator[str]:
     if call.function in ("rate", "irate") and window.seconds != RATE_WINDOW and window.seconds < _LONG_WINDOW:
-        yield f"{call.function}() over time has the window $__rate_interval: {text(call)}"
+        yield f"{call.function}() in a range query needs the range $__rate_interval: {text(call)}"
     elif window.seconds == SHOWN:
-        yield f"$__range at each point looks back before the time shown: {text(call)}"
+        yield f"$__range in a range query reads data before the displayed time range: {text(call)}"
 
 
 def service_filter(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """What has a service is that of the chosen services and environments (`target-job` asks for `job`)."""
+    """Series with a service are filtered by the selected services and environments (compare `target-job`)."""
     yield from _unfiltered(panel, vocabulary, _FILTERS)
 
 
 def instance_filter(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """What has an instance is that of the chosen ones (`target-instance`); recorded series often have none."""
+    """Series with an instance are filtered by the selected instances (`target-instance`)."""
     yield from _unfiltered(panel, vocabulary, _INSTANCE)
 
 
 def _unfiltered(panel: Panel, vocabulary: Vocabulary, filters: Mapping[str, str]) -> Iterator[str]:
-    for target, _ in _understood(panel, vocabulary):
+    for target, _ in _valid(panel, vocabulary):
         for part in walk(with_filters(target.source)):
-            # Alerts of hosts and databases have no service, and belong to every choice.
+            # Alerts of hosts and databases have no service, and are shown for every selection.
             if not isinstance(part, Selector) or part.name.startswith("ALERTS"):
                 continue
             has = {(matcher.name, matcher.operator, matcher.value) for matcher in part.matchers}
@@ -101,49 +101,49 @@ def _unfiltered(panel: Panel, vocabulary: Vocabulary, filters: Mapping[str, str]
 
 
 def counter_aggregation(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """No counter is shown as it is (`target-counter-agg`): its number begins again when the process does."""
-    for target, expression in _understood(panel, vocabulary):
+    """Counters are not displayed without rate() or similar (`target-counter-agg`), because they reset on restart."""
+    for target, expression in _valid(panel, vocabulary):
         if kind_of(expression, vocabulary) == "counter":
             yield f"{target.ref}: a counter without {', '.join(sorted(RATE_FUNCTIONS))}: {text(expression)}"
 
 
 def steady(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """No topk over time: it chooses other series at each point, and shows more of them than it says."""
-    for target, expression in _understood(panel, vocabulary):
+    """No topk in range queries: it selects different series at each point, and displays more than k."""
+    for target, expression in _valid(panel, vocabulary):
         for part in walk(expression):
             if target.ranged and isinstance(part, Aggregation) and part.operation in ("topk", "bottomk", "limitk"):
-                yield f"{target.ref}: {part.operation}() in a query over time; ask at once, or bound the labels"
+                yield f"{target.ref}: {part.operation}() in a range query; use an instant query, or limit the labels"
 
 
 def legend(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """A legend reads labels that the result has, and enough of them to tell its series apart."""
+    """A legend uses labels of the result, and enough of them to distinguish its series."""
     for target in panel.targets:
         labels = labels_of_target(target, vocabulary)
         if labels is None or target.table:
             continue
         if not target.legend:
-            yield f"{target.ref}: without a legend the series is called by its query"
+            yield f"{target.ref}: without a legend, the query is displayed"
         read = placeholders(target.legend)
-        yield from (f"{target.ref}: the legend reads {name}; the result has no such label" for name in read
+        yield from (f"{target.ref}: the legend uses {name}, but the result has no such label" for name in read
                     if name not in labels)  # fmt: skip
         settled = {other for name in read for other in vocabulary.determined.get(name, ())}
         missing = sorted(identity(labels, vocabulary) - set(read) - settled)
         if panel.kind in _LINES and missing:
             yield f"{target.ref}: series that differ in {', '.join(missing)} have the same legend {target.legend!r}"
-    # With a label in them, legends of two queries differ as the labels do.
+    # Legends with labels differ by their values.
     names = [target.legend for target in panel.targets if not target.table and not placeholders(target.legend)]
-    yield from (f"two queries have the legend {name!r}" for name in sorted({n for n in names if names.count(n) > 1}))
+    yield from (f"duplicate legend {name!r}" for name in sorted({n for n in names if names.count(n) > 1}))
 
 
 def table_columns(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """A table's transformations name columns that are there, its rows have the same keys, and no heading is a label."""
+    """A table's transformations use existing columns, its queries have the same labels, and headings are not labels."""
     if not panel.is_table:
         return
     yield from _unknown_columns(panel, vocabulary)
     keys = [identity(labels_of_target(target, vocabulary) or {}, vocabulary) for target in panel.targets]
     if panel.transformations("merge") and len(set(keys)) > 1:
         differing = sorted(frozenset.union(*keys) - frozenset.intersection(*keys))
-        yield f"not all queries have the labels {', '.join(differing)}, so that their rows fall apart"
+        yield f"not all queries have the labels {', '.join(differing)}, so their rows cannot be joined"
     if panel.kind == "table":
         yield from _unheaded_columns(panel, vocabulary)
 
@@ -153,30 +153,30 @@ def _unknown_columns(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
     for options in panel.transformations("organize"):
         for what in ("excludeByName", "indexByName", "renameByName"):
             unknown = [name for name in options.get(what, {}) if name not in raw]
-            yield from (f"organize, {what}: no column is called {name}" for name in unknown)
+            yield from (f"organize, {what}: unknown column {name}" for name in unknown)
     for sort in panel.json.get("options", {}).get("sortBy", []):
         if sort["displayName"] not in columns(panel, vocabulary):
-            yield f"sorted by {sort['displayName']}, and no column is called so"
+            yield f"sorted by the unknown column {sort['displayName']}"
 
 
 def _unheaded_columns(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
     raw = raw_columns(panel, vocabulary)
     for name in columns(panel, vocabulary):
         if name in raw:
-            yield f"the column {name} has no heading of its own; rename it, or leave it out"
+            yield f"the column {name} has no heading; rename or exclude it"
 
 
 def override_matchers(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """An override changes a field that is there."""
+    """Overrides match existing fields."""
     for override in panel.overrides:
         if override.matcher not in _MATCHERS:
-            yield f"the checks do not know the matcher {override.matcher} of an override"
+            yield f"the checks do not support the override matcher {override.matcher}"
         elif override.matcher != "byType" and not matches_a_field(panel, override, vocabulary):
             yield f"the override {override.matcher} {override.options!r} matches no field"
 
 
 def map_fields(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """The layers of a map read fields that are there."""
+    """Map layers use existing fields."""
     if panel.kind != "geomap":
         return
     raw = columns(panel, vocabulary)
@@ -187,14 +187,14 @@ def map_fields(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
         style = layer.get("config", {}).get("style", {}).values()
         read = [each.get("field") for each in style if isinstance(each, Mapping)]
         read.append(layer.get("location", {}).get("lookup"))
-        yield from (f"the layer reads the field {name}, and there is none" for name in read if name and name not in raw)
+        yield from (f"a layer uses the unknown field {name}" for name in read if name and name not in raw)
 
 
 def value_mappings(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """A mapping is for values that the field can have; a timeline of states says what its values mean."""
+    """Value mappings are for values that the field can have; a state timeline has mappings."""
     by_threshold = panel.defaults.get("color", {}).get("mode") == "thresholds"
     if panel.kind == "state-timeline" and not panel.defaults.get("mappings") and not by_threshold:
-        yield "a timeline of states without words for its values"
+        yield "a state timeline without value mappings"
     for override, mappings in panel.properties("mappings"):
         targets = panel.targets if override is None else changed_targets(panel, override, vocabulary)
         column = None
@@ -212,12 +212,12 @@ def _unknown_value(
     if column is not None and column.label is not None:
         known = column.label.values
         if known is not None and value and value not in known:
-            yield f"the column {column.name} is never {value!r}, which a mapping has words for"
+            yield f"a mapping for {value!r}, but the column {column.name} never has this value"
         return
     try:
         number = float(value)
     except ValueError:
-        yield f"a mapping has words for {value!r}, and the field is a number"
+        yield f"a mapping for the text {value!r}, but the field is a number"
         return
     expressions = [expression for each in targets if (expression := expression_of(each)) is not None]
     try:
@@ -225,20 +225,20 @@ def _unknown_value(
     except (PromqlError, UnknownSeriesError):
         return
     if bounds and not any(each.low <= number <= each.high for each in bounds):
-        yield f"a mapping has words for {value}, which the query never results in"
+        yield f"a mapping for {value}, but the query never has this value"
 
 
 def share_units(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """A share from 0 to 1 is written as a percentage."""
-    for target, expression in _understood(panel, vocabulary):
+    """A ratio from 0 to 1 is displayed as a percentage."""
+    for target, expression in _valid(panel, vocabulary):
         unit = unit_of(panel, target, vocabulary)
         shares = [_is_share(value, vocabulary) for value in values_of(expression)]
         if all(shares) and unit != "percentunit" and not _has_words(panel, target, vocabulary):
-            yield f"{target.ref}: a share from 0 to 1 has the unit {unit!r}, and not percentunit"
+            yield f"{target.ref}: a ratio from 0 to 1 has the unit {unit!r}, not percentunit"
 
 
 def _is_share(expression: Expression, vocabulary: Vocabulary) -> bool:
-    """Whether it is a part of the same events as the whole, which `is_ratio` takes for granted in alerts."""
+    """Whether it is a ratio of a part to its whole. `is_ratio` assumes this in alerts."""
     quotients = [part for part in walk(expression) if isinstance(part, Binary) and part.operator == "/"]
     same = all(_read(quotient.left) & _read(quotient.right) for quotient in quotients)
     return is_ratio(expression, vocabulary) and same
@@ -249,7 +249,7 @@ def _read(expression: Expression) -> set[str]:
 
 
 def unit_of(panel: Panel, target: Target, vocabulary: Vocabulary) -> str | None:
-    """The unit of a query's numbers: of its override, or the panel's."""
+    """The unit of a query's values: of its override, or the panel's default."""
     unit = panel.defaults.get("unit")
     for override, value in panel.properties("unit"):
         if override is not None and target in changed_targets(panel, override, vocabulary):
@@ -265,8 +265,8 @@ def _has_words(panel: Panel, target: Target, vocabulary: Vocabulary) -> bool:
     )
 
 
-def _understood(panel: Panel, vocabulary: Vocabulary) -> Iterator[tuple[Target, Expression]]:
-    """The queries that only name what is there; the check of queries speaks of the others."""
+def _valid(panel: Panel, vocabulary: Vocabulary) -> Iterator[tuple[Target, Expression]]:
+    """The queries with known series; the others have their own findings."""
     for target in panel.targets:
         expression = expression_of(target)
         if expression is not None and labels_of_target(target, vocabulary) is not None:
@@ -288,4 +288,4 @@ QUERY_CHECKS_OF_PANELS: Mapping[str, PanelQueryCheck] = {
     "mapping": value_mappings,
     "share": share_units,
 }
-"""By the name of a finding; the names that dashboard-linter has too begin with `target-`."""
+"""By the name of the check; names that dashboard-linter also has begin with `target-`."""

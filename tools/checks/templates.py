@@ -1,4 +1,4 @@
-"""What the templates of an alert read."""
+"""The labels, values and queries in an alert's templates."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class Template:
     """A template in Go's syntax, as Prometheus expands it in labels and annotations."""
 
     def __init__(self, content: str) -> None:
-        """`content` is the whole text with its `{{ }}`."""
+        """`content` is the complete text, including `{{ }}`."""
         self._blocks = [block.strip() for block in _BLOCK.findall(content)]
 
     @property
     def labels(self) -> frozenset[str]:
-        """The labels that it reads."""
+        """The labels that it uses."""
         return frozenset(name for block in self._blocks for name in _LABEL.findall(block))
 
     @property
     def reads_value(self) -> bool:
-        """Whether it reads the value of the expression."""
+        """Whether it uses the value of the expression."""
         return any("$value" in block for block in self._blocks)
 
     @property
     def formats_of_value(self) -> list[tuple[str, ...]]:
-        """For each place that writes the value: the functions that format it."""
+        """The formatting functions of each use of the value."""
         return list(self._formats())
 
     def _formats(self) -> Iterator[tuple[str, ...]]:
@@ -48,18 +48,18 @@ class Template:
 
     @property
     def queries(self) -> list[str]:
-        """The expressions that it evaluates itself."""
+        """The PromQL expressions in it."""
         return [_unquoted(text) for block in self._blocks for text in _QUERY.findall(block)]
 
     @property
     def unknown(self) -> list[str]:
-        """What is in it and cannot be checked."""
+        """Parts that the checks do not support."""
         found = []
         for block in self._blocks:
             code = _TEXT.sub("", block)
             found += [name for name in _VARIABLE.findall(code) if name not in _KNOWN_VARIABLES]
             if re.search(r"\bquery\b", code) and not _QUERY.search(block):
-                found.append("a query that is put together")
+                found.append("a composed query")
             if re.search(r"\$labels(?!\.\w)", code):
                 found.append("$labels as a whole")
         return found

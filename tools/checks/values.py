@@ -1,4 +1,4 @@
-"""What the number of an expression means: a share, a whole number, or neither."""
+"""Infers whether an expression's value is a ratio or a whole number."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FRACTION_SUFFIXES = ("_seconds", "_ratio", "_bytes", "_seconds_sum", "_seconds_
 
 
 def values_of(expression: Expression) -> Iterator[Expression]:
-    """The parts whose numbers are the result's: what comparisons let through, and both sides of `or`."""
+    """The parts whose values are the result's: operands of comparisons, and both sides of `or`."""
     match expression:
         case Binary(operator="or"):
             yield from values_of(expression.left)
@@ -46,7 +46,7 @@ def values_of(expression: Expression) -> Iterator[Expression]:
 
 
 def is_ratio(expression: Expression, vocabulary: Vocabulary) -> bool:
-    """Whether the number is a share: one amount divided by another of its kind."""
+    """Whether the value is a ratio of two amounts of the same kind."""
     match expression:
         case Selector():
             recordings = vocabulary[expression.name].recordings
@@ -72,7 +72,7 @@ def is_ratio(expression: Expression, vocabulary: Vocabulary) -> bool:
 def _divides_like_by_like(expression: Binary) -> bool:
     if constant(expression.left) is not None or constant(expression.right) is not None:
         return False
-    # The _sum of a histogram by its _count is an average, and money or processor time by a number of events a price.
+    # A histogram's _sum by its _count is an average; money or CPU time by a number of events is a cost per event.
     return _amounts_read(expression.left) == _amounts_read(expression.right)
 
 
@@ -83,7 +83,7 @@ def _amounts_read(expression: Expression) -> set[str]:
 
 
 def can_be_fraction(expression: Expression, vocabulary: Vocabulary) -> bool:
-    """Whether the number can have digits after the point."""
+    """Whether the value can be a fraction."""
     match expression:
         case Selector():
             recordings = vocabulary[expression.name].recordings

@@ -1,4 +1,4 @@
-"""Grafana's variables in queries, with values in their place that PromQL accepts."""
+"""Grafana variables in queries, and their replacement by values that PromQL accepts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tools.checks.promql import Expression, parse
 
 SHOWN = 3601.0
 RATE_WINDOW = 61.0
-"""Seconds that stand for `$__range` and `$__rate_interval`: lengths that nobody writes, to tell them apart."""
+"""Seconds that replace `$__range` and `$__rate_interval`. The unusual lengths make them recognizable."""
 
 _VALUES: Mapping[str, str] = {
     "__rate_interval": "61s",
@@ -27,22 +27,22 @@ _VARIABLE = re.compile(r"\$(?:\{(?P<braced>\w+)(?:[.:\[][^}]*)?\}|(?P<plain>[A-Z
 
 
 def variables_in(text: str) -> Iterator[str]:
-    """The names of the variables of a query, an address or a text; `$1` of a regular expression is none."""
+    """The variables in a query, URL or text; `$1` of a regular expression is not one."""
     return (found["braced"] or found["plain"] for found in _VARIABLE.finditer(text))
 
 
 def filled(source: str) -> str:
-    """A query with a value for each variable that a query may have; others stay, and are no PromQL."""
+    """A query with values for the variables that queries may use. Others stay, which is invalid PromQL."""
     return _replaced(source, _VALUES)
 
 
 def with_filters(source: str) -> Expression:
-    """The query as parsed, with the variables of matchers as they are written. Raises PromqlError."""
+    """The parsed query, with the variables in matchers unchanged. Raises PromqlError."""
     return parse(_replaced(source, {**_VALUES, **{name: f"${name}" for name in FILTERS}}))
 
 
 def as_sent(source: str, *, seconds: float, step_seconds: int, service: str = ".*") -> str:
-    """The query as Grafana sends it to show so many seconds with so many between two points, in every environment."""
+    """The query as Grafana sends it for a time range and step in seconds, with all environments selected."""
     shown, step = f"{seconds:.0f}", f"{step_seconds}s"
     return _replaced(
         source,
@@ -51,7 +51,7 @@ def as_sent(source: str, *, seconds: float, step_seconds: int, service: str = ".
             "service": service,
             "interval": step,
             "__interval": step,
-            # Four points, so that a rate has its two samples though one scrape is missed.
+            # As in Grafana: four steps, so that a rate has two samples even if a scrape is missed.
             "__rate_interval": f"{4 * step_seconds}s",
             "__range": f"{shown}s",
             "__range_s": shown,

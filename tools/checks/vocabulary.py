@@ -1,4 +1,4 @@
-"""What an expression may read: the series of the registry, of the exporters, and of recording rules."""
+"""The known series: of the semantic convention registry, of exporters, and of recording rules."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Kind = Literal["counter", "gauge"]
 
 
 class UnknownSeriesError(LookupError):
-    """No metric and no recording rule has the name."""
+    """There is no metric or recording rule with this name."""
 
 
 @dataclass(frozen=True)
 class Label:
-    """What is known of a label.
+    """A label of a series.
 
     Attributes:
         always: Whether every series has it.
-        values: Its only values; None when they are open.
+        values: All possible values; None if unbounded.
     """
 
     always: bool = True
@@ -45,7 +45,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Bounds:
-    """The values that samples can have: from `low` to `high`, both included, less 0 where `zero` is False."""
+    """The possible values: from `low` to `high`, inclusive, without 0 if `zero` is False."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -58,13 +58,13 @@ class Series:
 
     Attributes:
         name: Name in Prometheus.
-        kind: What rate() and its like may do with it.
-        labels: Every label that a series of it can have.
-        interval: Seconds between two samples.
-        bounds: The values that samples can have.
+        kind: Counter or gauge.
+        labels: All labels that its series can have.
+        interval: Seconds between samples.
+        bounds: The possible values.
         buckets: Upper bounds of a histogram's buckets; for `_bucket` only.
         from_zero: False for a counter whose first sample already counts the first event.
-        recordings: The expressions that record it, each with the labels that its rule sets; for recorded series only.
+        recordings: Labels and expressions of the recording rules; for recorded series only.
     """
 
     name: str
@@ -79,29 +79,29 @@ class Series:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """All series by name; `evaluation_interval` in seconds, `lookback` is how long a sample counts as present."""
+    """All series by name; `evaluation_interval` and `lookback` delta in seconds."""
 
     series: Mapping[str, Series]
     evaluation_interval: float
     lookback: float = 300
     determined: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Labels whose value another one settles, by that one: an instance has one service and version, a pod one node."""
+    """Labels determined by another label, by that label: an instance has one service and version, a pod one node."""
 
     def __getitem__(self, name: str) -> Series:
-        """The series of the name. Raises UnknownSeriesError with the nearest names."""
+        """The series of a name. Raises UnknownSeriesError with similar names."""
         if name not in self.series:
             near = difflib.get_close_matches(name, self.series, n=3)
-            hint = f"; near: {', '.join(near)}" if near else ""
-            raise UnknownSeriesError(f"no metric and no recording rule is called {name}{hint}")
+            hint = f"; similar: {', '.join(near)}" if near else ""
+            raise UnknownSeriesError(f"unknown metric or recording rule {name}{hint}")
         return self.series[name]
 
     def with_series(self, added: Iterable[Series]) -> Vocabulary:
-        """A vocabulary that knows these too."""
+        """The vocabulary with additional series."""
         return replace(self, series={**self.series, **{series.name: series for series in added}})
 
 
 def declared(configuration: Path = PROMETHEUS_CONFIGURATION) -> Vocabulary:
-    """What services push and exporters show; the intervals are those of Prometheus' configuration and of the distro."""
+    """The series of services and exporters, with the intervals of Prometheus' configuration and the distribution."""
     settings = yaml.safe_load(configuration.read_text(encoding="utf-8"))
     usual = settings["global"]["scrape_interval"]
     intervals = {job["job_name"]: seconds(job.get("scrape_interval", usual)) for job in settings["scrape_configs"]}
@@ -141,14 +141,14 @@ def _pushed(metric: Metric) -> list[Series]:
 
 
 def spellings_of(bound: float) -> tuple[str, ...]:
-    """How `le` is written: `2` by OTLP and the Collector, `2.0` by the Python client and by scrapes of Prometheus 3."""
+    """Spellings of `le`: `2` by OTLP and the Collector, `2.0` by the Python client and by scrapes of Prometheus 3."""
     return (f"{bound:g}", f"{bound:.1f}") if bound == int(bound) else (f"{bound:g}",)
 
 
 def _bounds(metric: Metric) -> Bounds:
     if metric.name.endswith(".up") or metric.prometheus_name.endswith("_ratio"):
         return Bounds(0, 1)
-    # Sums that go up and down count what there is; only a gauge can be negative.
+    # UpDownCounters count existing things, so only gauges can be negative.
     return Bounds() if metric.instrument == "gauge" else Bounds(low=0)
 
 
@@ -161,9 +161,9 @@ def _values(attribute: Attribute) -> frozenset[str] | None:
 
 
 def _matching(pattern: str) -> frozenset[str] | None:
-    """All texts that match a pattern of character classes and `{n}`, as `[1-5][0-9]{2}`; None where there are many."""
+    """All strings that match a pattern of character classes and `{n}`, such as `[1-5][0-9]{2}`; None if too many."""
     if not re.fullmatch(r"(\[(\w-\w|\w)+\](\{\d\})?)+", pattern):
-        raise ValueError(f"pattern {pattern}: the checks know character classes and {{n}} only")
+        raise ValueError(f"pattern {pattern}: the checks only support character classes and {{n}}")
     alphabets: list[list[str]] = []
     for inner, _, count in re.findall(r"\[((\w-\w|\w)+)\](?:\{(\d)\})?", pattern):
         letters = [chr(code) for first, last in re.findall(r"(\w)(?:-(\w))?", inner) for code in _codes(first, last)]
@@ -187,7 +187,7 @@ def _scraped(metric: ScrapedMetric, intervals: Mapping[str, float]) -> Series:
     low = -math.inf if metric.minimum is None else metric.minimum
     high = math.inf if metric.maximum is None else metric.maximum
     bounds = Bounds(low, high, zero=low <= 0 <= high)
-    # A job that the configuration lacks is found by a test of its own.
+    # Another test finds jobs that are missing in the configuration.
     interval = max(intervals.get(job, 0) for job in jobs)
     return Series(metric.name, metric.kind, labels, interval, bounds, from_zero=metric.from_zero)
 

@@ -1,4 +1,4 @@
-"""Look at the dashboards in monitoring/grafana without a Grafana server."""
+"""Preview of the dashboards in monitoring/grafana without a Grafana server."""
 
 from tools.preview.building import BuildFailed
 from tools.preview.server import Preview

@@ -13,17 +13,19 @@ from tools.preview.server import DASHBOARDS, Preview
 
 def main() -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m tools.preview", description="Look at the dashboards.")
-    parser.add_argument("--prometheus", required=True, metavar="URL", help="such as http://127.0.0.1:9090")
-    parser.add_argument("--port", type=int, default=0, help="on loopback; by default any free one")
-    parser.add_argument("--dashboards", type=Path, default=DASHBOARDS, metavar="FOLDER", help="of JSON files")
+    parser = argparse.ArgumentParser(prog="python -m tools.preview", description="Preview the dashboards in a browser.")
+    parser.add_argument("--prometheus", required=True, metavar="URL", help="Prometheus, such as http://127.0.0.1:9090")
+    parser.add_argument("--port", type=int, default=0, help="loopback port; by default any free port")
+    parser.add_argument(
+        "--dashboards", type=Path, default=DASHBOARDS, metavar="FOLDER", help="folder of dashboard files"
+    )
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Preview(
-            arguments.prometheus, dashboards=arguments.dashboards, port=arguments.port, on_progress=_say
+            arguments.prometheus, dashboards=arguments.dashboards, port=arguments.port, on_progress=_print
         ) as preview:
-            _say(f"The dashboards are at {preview.url} (Ctrl+C ends it).")
+            _print(f"The dashboards are at {preview.url} (Ctrl+C to stop).")
             signal.pause()
     except KeyboardInterrupt:
         pass
@@ -33,8 +35,8 @@ def main() -> None:
         sys.exit(f"The preview cannot listen on port {arguments.port}: {error.strerror}")
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)  # noqa: T201 - a command speaks
+def _print(line: str) -> None:
+    print(line, flush=True)  # noqa: T201 - output of a command
 
 
 if __name__ == "__main__":

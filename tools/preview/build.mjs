@@ -1,8 +1,8 @@
-// Bundles the preview into dist/, which then needs nothing but a web server.
+// Bundles the preview as static files in dist/.
 import * as esbuild from 'esbuild';
 import fs from 'node:fs';
 
-// Grafana's table imports this package's default export, which its ES module does not have.
+// Grafana's table imports the default export of this package, which its ES module lacks.
 const scrollbars = {
   name: 'scrollbars',
   setup(build) {
@@ -17,7 +17,7 @@ const scrollbars = {
   },
 };
 
-// No panel edits code: the editor would be most of the bundle.
+// No panel needs the code editor, which would be most of the bundle.
 const noEditor = {
   name: 'no-editor',
   setup(build) {

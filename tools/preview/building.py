@@ -26,12 +26,12 @@ _BUILT_FROM = DIST / "sources.sha256"
 Progress = Callable[[str], None]
 
 
-class BuildFailed(Exception):  # noqa: N818 - a state of the machine, not a mistake
-    """The preview cannot be built here; the text says why, and what helps."""
+class BuildFailed(Exception):  # noqa: N818 - not a programming error
+    """The preview cannot be built here; the text gives the reason and a remedy."""
 
 
 def built(on_progress: Progress) -> Path:
-    """The folder with the application, built before if need be. Raises BuildFailed."""
+    """The folder of the application, which is built if necessary. Raises BuildFailed."""
     with _alone():
         digest = _digest()
         if _BUILT_FROM.is_file() and _BUILT_FROM.read_text() == digest:
@@ -43,14 +43,14 @@ def built(on_progress: Progress) -> Path:
 
 
 def install(on_progress: Progress) -> None:
-    """Download the packages that package-lock.json names, unless they are here. Raises BuildFailed."""
+    """Download the packages of package-lock.json, unless they are installed. Raises BuildFailed."""
     with _alone():
         _install(on_progress)
 
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """No other process builds in the meantime."""
+    """A lock against concurrent builds."""
     with (HOME / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -62,7 +62,7 @@ def _install(on_progress: Progress) -> None:
         return
     what = "Downloading Grafana's UI library with npm (about a minute and 650 MB, once)"
     _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], what, on_progress)
-    # npm keeps the time of the lock file's packages, which says nothing of when they were installed.
+    # npm does not set the time of the installation on the file.
     os.utime(_INSTALLED)
 
 
@@ -88,8 +88,8 @@ def _run(command: Sequence[str], what: str, on_progress: Progress) -> None:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]
         raise BuildFailed(
             f"`{' '.join(command)}` failed in {HOME}:\n{said}\n"
-            "Is https://registry.npmjs.org/ (or the registry in .npmrc) within reach, and is there 1 GB of disk space? "
-            "Deleting node_modules there and trying again helps where a download was cut off."
+            "Check that https://registry.npmjs.org/ (or the registry in .npmrc) is reachable and that 1 GB is free on "
+            "the disk. If a download was interrupted, delete node_modules there and try again."
         )
     on_progress(f"... done in {time.monotonic() - began:.0f} s.")
 

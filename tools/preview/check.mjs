@@ -1,7 +1,7 @@
-// node check.mjs FILE...: whether dashboards are as the types of Grafana want them. It ends with 1 if not.
+// node check.mjs FILE...: checks dashboards against Grafana's TypeScript types. Exits with 1 on errors.
 //
-// The type Dashboard itself leaves the options of panels open. So each panel becomes a literal that has to satisfy the
-// types of its own kind; what those say with enumerations and identifiers in strings is made strict here.
+// Grafana's type Dashboard does not type panel options. So each panel becomes a literal of its panel type's types, with
+// enumerations and string identifiers made strict.
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -29,13 +29,13 @@ import type { AnnotationQuery, Dashboard, DashboardLink, FieldConfig, Panel, Var
 import type { DataTransformerID, FieldMatcherID, ReducerID } from '@grafana/data';
 ${Object.entries(KINDS)
   .map(([kind, { name }]) => {
-    // By its path: the package does not export it by name.
+    // By path, because the package does not export it.
     const module = `./node_modules/@grafana/schema/dist/esm/raw/composable/${identifier(kind)}/panelcfg/x/${name}PanelCfg_types.gen`;
     return `import type * as ${identifier(kind)} from '${module}';`;
   })
   .join('\n')}
 
-/** Enumerations as JSON has them. */
+/** Enumerations as JSON values. */
 type Json<T> = T extends string
   ? \`\${T}\`
   : T extends (infer U)[]
@@ -43,9 +43,9 @@ type Json<T> = T extends string
     : T extends object
       ? { [K in keyof T]: Json<T[K]> }
       : T;
-/** JSON may leave out what has a default. */
+/** Properties with defaults are optional in JSON. */
 type Part<T> = T extends (infer U)[] ? Part<U>[] : T extends object ? { [K in keyof T]?: Part<T[K]> } : T;
-/** Without index signatures, which would allow everything. */
+/** Without index signatures, which would allow any property. */
 type Known<T> = { [K in keyof T as string extends K ? never : K]: T[K] };
 
 type Reducer = \`\${ReducerID}\`;
@@ -99,7 +99,7 @@ type Words = Frame & {
   datasource?: Source;
   targets?: never[];
 };
-/** Grafana publishes no types of this one. */
+/** Grafana publishes no types of it. */
 type Alerts = Frame & {
   datasource?: Source;
   fieldConfig?: object;
@@ -150,7 +150,7 @@ function typeOf(panel) {
     default: {
       const kind = KINDS[panel.type];
       const module = identifier(panel.type);
-      // A kind that is not known to the preview is not known to this check either.
+      // Panel types that the preview does not support are not supported here either.
       return kind
         ? `Drawn<${module}.Options, ${kind.fields ? `${module}.FieldConfig` : 'Record<never, never>'}>`
         : 'never';
@@ -207,7 +207,7 @@ function placeOf(panel) {
   return panel ? `panel ${panel.id} (${panel.title})` : 'the dashboard';
 }
 
-// What the types leave open because it is extensible: units, and the reducers of transformations.
+// Extensible values, which the types leave open: units and reducers.
 function valueErrors(dashboards) {
   const { getValueFormats, fieldReducers } = grafanaData();
   const units = new Set(getValueFormats().flatMap((category) => category.submenu.map(({ value }) => value)));
@@ -242,7 +242,7 @@ function reducersIn(options) {
 }
 
 function grafanaData() {
-  // The library looks at the browser that it is in, when it is loaded.
+  // The library accesses browser globals when it is loaded.
   Object.defineProperty(globalThis, 'navigator', {
     value: { userAgent: 'node', language: 'en-US', languages: ['en-US'] },
     configurable: true,

@@ -1,4 +1,4 @@
-"""A web server on loopback: the preview, the dashboards, and the part of Prometheus' API that reads."""
+"""The preview's web server on loopback: application, dashboards, and a read-only proxy of Prometheus' API."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
-# With any port: it may have been forwarded from another machine.
+# With any port, because of port forwarding.
 _LOOPBACK_HOST = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?")
 _MOST_OF_A_QUERY = 1_000_000
 _QUERY_TIMEOUT = 60.0
 
 
 class Preview:
-    """Shows dashboards with the data of a Prometheus, from entering to leaving the context.
+    """Serves the dashboards with the data of a Prometheus within a context.
 
     Attributes:
-        url: Where, once entered.
+        url: URL of the preview, once entered.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class Preview:
         port: int = 0,
         on_progress: Progress = lambda _: None,
     ) -> None:
-        """Prepare; nothing is started.
+        """Start nothing yet.
 
         Args:
-            prometheus_url: Such as http://127.0.0.1:9090, also with a path.
-            dashboards: A folder of dashboards in JSON. They are read anew for each visit.
-            port: On loopback; 0 is any free one.
-            on_progress: Is told what is being built.
+            prometheus_url: Such as http://127.0.0.1:9090; may have a path.
+            dashboards: Folder of dashboards in JSON, read again for each request.
+            port: Loopback port; 0 for any free one.
+            on_progress: Called with progress messages of the build.
         """
         self._prometheus_url = prometheus_url.rstrip("/")
         self._dashboards = dashboards
@@ -64,9 +64,9 @@ class Preview:
         self.url = ""
 
     def __enter__(self) -> Preview:
-        """Build if need be, and serve. Raises BuildFailed, or OSError when the port is taken."""
+        """Build if necessary, and serve. Raises BuildFailed, or OSError if the port is taken."""
         dist = built(self._on_progress)
-        # A proxy of the environment has no business on loopback.
+        # Ignore proxy variables.
         self._client = httpx.Client(timeout=_QUERY_TIMEOUT, trust_env=False)
         self._server = _Server(("127.0.0.1", self._port), _Handler)
         self._server.dist = dist
@@ -124,33 +124,33 @@ class _Handler(BaseHTTPRequestHandler):
         self._prometheus(self.rfile.read(length))
 
     def _length(self) -> int | None:
-        """How long the body is, as far as the client says so."""
+        """The Content-Length, if valid."""
         given = self.headers.get("content-length", "0")
         return int(given) if given.isascii() and given.isdigit() and "transfer-encoding" not in self.headers else None
 
     def _allowed(self) -> bool:
-        """Whether the request is for this server and from its own page; answers it otherwise.
+        """Whether the request is for this server and from its own page; otherwise sends an error.
 
-        A page of another site may have its name resolve to 127.0.0.1 (DNS rebinding), and any page may send requests.
+        This prevents DNS rebinding and cross-site requests.
         """
         given = self.headers.get_all("host", [])
         host = given[0].strip().lower() if len(given) == 1 else ""
         if _LOOPBACK_HOST.fullmatch(host) is None:
-            self._refuse(421, f"This server is at http://127.0.0.1:{self.server.server_port}, and at no other name.")
+            self._reject(421, f"This server is only available as http://127.0.0.1:{self.server.server_port}.")
             return False
         if self.headers.get("origin", f"http://{host}").lower() != f"http://{host}" or self._from_another_site():
-            self._refuse(403, "Pages of other sites may not ask this server.")
+            self._reject(403, "Cross-site requests are not allowed.")
             return False
         return True
 
     def _from_another_site(self) -> bool:
-        # A link from another page may lead here: it shows the page, which the other one cannot read.
+        # Navigation by a link from another page is allowed: the other page cannot read the response.
         navigation = self.command == "GET" and self.headers.get("sec-fetch-mode") == "navigate"
         site = self.headers.get("sec-fetch-site", "none")
         return site not in ("none", "same-origin") and not navigation
 
-    def _refuse(self, status: int, text: str) -> None:
-        # A body may follow that nobody reads.
+    def _reject(self, status: int, text: str) -> None:
+        # The request's body is not read.
         self.close_connection = True
         self._send_error(status, text)
 
@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         endpoint = address.path.removeprefix(_API)
         if not address.path.startswith(_API) or _READ_ONLY.fullmatch(endpoint) is None:
-            self._send_error(404, f"{address.path} is not passed on to Prometheus.")
+            self._send_error(404, f"{address.path} is not forwarded to Prometheus.")
             return
         url = f"{self.server.prometheus_url}/api/v1/{endpoint}" + (f"?{address.query}" if address.query else "")
         headers = {"content-type": self.headers["content-type"]} if body else {}
@@ -183,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/" or path.startswith("/d/"):
             file = dist / "index.html"
         if not file.is_relative_to(dist) or not file.is_file():
-            self._send(404, "text/plain; charset=utf-8", b"There is no such page.")
+            self._send(404, "text/plain; charset=utf-8", b"Page not found.")
             return
         self._send(200, _TYPES.get(file.suffix, "application/octet-stream"), file.read_bytes())
 
@@ -201,8 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
         except ConnectionError:
-            # A browser that goes elsewhere does not wait for what it has asked for.
+            # The browser closed the connection.
             self.close_connection = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that it overrides
-        """Say nothing of each request."""
+        """Do not log requests."""

@@ -8,7 +8,7 @@ from typing import Any
 from tests.unit.checks.known import VOCABULARY
 from tools.checks.grafana import Dashboard, dashboard_in
 from tools.checks.label_inference import Labels
-from tools.checks.panels import Surroundings
+from tools.checks.panels import DashboardContext
 from tools.checks.rules import rules_in
 from tools.checks.vocabulary import Bounds, Label, Series
 
@@ -34,7 +34,7 @@ _ALERT_LABELS: Labels = {
     "alertstate": Label(values=frozenset({"firing", "pending"})),
 }
 
-AROUND = Surroundings(
+AROUND = DashboardContext(
     vocabulary=VOCABULARY.with_series(
         [
             Series("ALERTS", "gauge", _ALERT_LABELS, 10, Bounds(1, 1, zero=False)),

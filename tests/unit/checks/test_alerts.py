@@ -52,46 +52,50 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("condition", {"expr": "healthy > 0.5 or sessions"}, "fires whenever"),
     ("for", {"expr": f"max by ({_SERVICE}) (healthy) == 0", "for": "20s"}, "one sample fires it"),
     ("for", {"expr": f"max by ({_SERVICE}) (healthy) == 0", "for": "0s"}, "one sample fires it"),
-    ("for", {"for": "5s"}, "shorter than an evaluation"),
+    ("for", {"for": "5s"}, "shorter than the evaluation interval"),
     ("keep-firing", {"keep_firing_for": "0s"}, "keep_firing_for is missing"),
     (
         "keep-firing",
         {"expr": "service:errors_per_request:ratio_rate5m > 0.1", "keep_firing_for": "0s"},
         "keep_firing_for is missing",
     ),
-    ("birth", {"expr": "increase(lost_total[5m]) > 0", **_HOST}, "begins with its first event"),
+    ("birth", {"expr": "increase(lost_total[5m]) > 0", **_HOST}, "starts with its first event"),
     ("estimate", {"expr": f"sum by ({_SERVICE}) (increase(requests_total[5m])) > 10"}, "write >= 11"),
-    ("fragile", {"expr": f"topk(3, sum by ({_SERVICE}) (rate(requests_total[5m]))) > 1"}, "other series"),
+    ("fragile", {"expr": f"topk(3, sum by ({_SERVICE}) (rate(requests_total[5m]))) > 1"}, "different series"),
     ("alert-labels", {"labels": {"team": None}}, "label team is missing"),
     ("alert-labels", {"labels": {"severity": "fatal"}}, "'fatal' must be one of critical, warning, info"),
     ("alert-labels", {"labels": {"service": "trust"}}, "'trust' must be one of host"),
     ("alert-labels", {"labels": {"category": "{{ $labels.service_name }}"}}, "plain text"),
-    ("alert-labels", {"expr": "used_bytes > 5", **_HOST}, "nobody expects the label disk"),
-    ("alert-labels", {"labels": {"cluster": "a"}}, "nobody expects the label cluster"),
+    ("alert-labels", {"expr": "used_bytes > 5", **_HOST}, "the label disk is not allowed"),
+    ("alert-labels", {"labels": {"cluster": "a"}}, "the label cluster is not allowed"),
     (
         "alert-labels",
         {"expr": "sum by (service_name) (rate(requests_total[5m])) > 1"},
-        "no deployment_environment_name: two environments",
+        "no deployment_environment_name: environments share",
     ),
     ("annotations", {"annotations": {"runbook_url": None}}, "runbook_url is missing"),
     ("annotations", {"annotations": {"summary": " "}}, "summary is missing"),
-    ("annotations", {"annotations": {"summary": "{{ $value | humanize }} errors."}}, "belongs to the description"),
+    ("annotations", {"annotations": {"summary": "{{ $value | humanize }} errors."}}, "move it to the description"),
     ("annotations", {"annotations": {"description": "It fails"}}, "full stop"),
-    ("template", {"labels": {"category": "{{ $value }}"}}, "every evaluation makes another alert"),
+    ("template", {"labels": {"category": "{{ $value }}"}}, "every evaluation creates a new alert"),
     ("template", {"annotations": {"summary": "{{ $labels.method }} fails."}}, "no label method, only"),
     ("template", {"labels": {"service": "{{ $labels.service_namespace }}"}}, "some series of the result"),
     ("template", {"expr": "absent(healthy)", "for": "5m"}, "no label service_name, only none at all"),
-    ("template", {"annotations": {"summary": "{{ $nonsense }}."}}, "do not know $nonsense"),
-    ("template", {"annotations": {"summary": '{{ with query "nothing" }}x{{ end }}.'}}, "is called nothing"),
+    ("template", {"annotations": {"summary": "{{ $nonsense }}."}}, "do not support $nonsense"),
+    (
+        "template",
+        {"annotations": {"summary": '{{ with query "nothing" }}x{{ end }}.'}},
+        "unknown metric or recording rule nothing",
+    ),
     ("value", {"annotations": {"description": "{{ $value }} errors a second."}}, "up to 17 digits"),
-    ("value", {"annotations": {"description": "{{ $value | humanizePercentage }}."}}, "no share"),
-    ("value", {"annotations": {"description": "{{ $value | humanizePercentage }} %."}}, "writes the % itself"),
+    ("value", {"annotations": {"description": "{{ $value | humanizePercentage }}."}}, "not a ratio"),
+    ("value", {"annotations": {"description": "{{ $value | humanizePercentage }} %."}}, "already adds the %"),
     (
         "value",
         {"expr": "max by (instance) (used_bytes / (size_bytes > 0)) > 0.9", **_HOST},
-        "is a share; write it with humanizePercentage",
+        "is a ratio; format it with humanizePercentage",
     ),
-    ("distinct", {"expr": "used_bytes > 5", "labels": {"disk": "any", "service": "host"}}, "disk of the result"),
+    ("distinct", {"expr": "used_bytes > 5", "labels": {"disk": "any", "service": "host"}}, "result's label disk"),
 ]
 
 _PASS: list[dict[str, Any]] = [
@@ -174,11 +178,11 @@ def _of_escalation(expression: str) -> list[Finding]:
 def test_an_alert_about_alerts_keeps_the_name_of_its_source() -> None:
     alerts = 'max without (alertstate) (ALERTS{alertstate="firing", escalation_level=""})'
     (finding,) = _of_escalation(alerts)
-    assert "the label alertname of the result is overwritten with 'Escalation'" in finding.message
+    assert "the result's label alertname is overwritten with 'Escalation'" in finding.message
     assert _of_escalation(f'label_replace({alerts}, "escalated_alertname", "$1", "alertname", "(.+)")') == []
 
 
 def test_an_alert_about_alerts_does_not_count_itself() -> None:
     alerts = 'max without (alertstate) (ALERTS{alertstate="firing"})'
     (finding,) = _of_escalation(f'label_replace({alerts}, "escalated_alertname", "$1", "alertname", "(.+)")')
-    assert "the label escalation_level of the result is overwritten" in finding.message
+    assert "the result's label escalation_level is overwritten" in finding.message

@@ -7,8 +7,8 @@ from tools.checks.queries import QUERY_CHECKS, check_query
 
 _BAD = [
     ("syntax", "sum(", "not PromQL"),
-    ("syntax", "info(info)", "do not know the function info"),
-    ("series", "request_total", "near: requests_total"),
+    ("syntax", "info(info)", "do not support the function info"),
+    ("series", "request_total", "similar: requests_total"),
     ("series", 'requests_total{verb="GET"}', "no label verb"),
     ("series", 'requests_total{method="get"}', "never 'get'"),
     ("series", 'requests_total{method!="PUT"}', "never 'PUT'"),
@@ -25,7 +25,7 @@ _BAD = [
     ("join", "used_bytes / info", "only the left side has the label disk"),
     ("join", "used_bytes and info", "only the left side has the label disk"),
     ("join", "sum by (method) (requests_total) / sum by (code) (requests_total)", "only the left side"),
-    ("join", 'used_bytes{disk="a"} - used_bytes{disk="b"}', "disk is never the same"),
+    ("join", 'used_bytes{disk="a"} - used_bytes{disk="b"}', "disk is never equal"),
     ("join", "info / on (instance) used_bytes", "several series of the right side"),
     # Two versions of one instance overlap after an update.
     ("join", "used_bytes * on (instance) group_left (version) info", "they differ in version"),
@@ -34,16 +34,16 @@ _BAD = [
     ("rate", "rate(sessions[5m])", "needs a counter"),
     ("rate", "increase(service:requests:rate5m[5m])", "needs a counter"),
     ("rate", "deriv(requests_total[5m])", "needs a gauge"),
-    ("rate", "rate(sum(requests_total)[5m:])", "sees no restarts"),
-    ("counter", "requests_total > 100", "until its process restarts"),
-    ("counter", "100 < sum by (method) (requests_total)", "until its process restarts"),
+    ("rate", "rate(sum(requests_total)[5m:])", "misses counter resets"),
+    ("counter", "requests_total > 100", "compares a counter"),
+    ("counter", "100 < sum by (method) (requests_total)", "compares a counter"),
     ("range", "rate(requests_total[45s])", "fewer than 4 samples at an interval of 15 s"),
     ("range", "avg_over_time(used_bytes[30s])", "fewer than 4 samples at an interval of 10 s"),
     ("range", "last_over_time(sessions[20s])", "fewer than 2 samples"),
     ("range", "avg_over_time(service:requests:rate5m[30s])", "fewer than 4"),
     ("range", "avg_over_time(sum(sessions)[10m:5m])", "fewer than 4"),
     ("histogram", "histogram_quantile(0.9, sum by (method) (rate(duration_seconds_bucket[5m])))", "needs the label le"),
-    ("histogram", "sum(rate(duration_seconds_bucket[5m])) > 5", "counts the lower ones again"),
+    ("histogram", "sum(rate(duration_seconds_bucket[5m])) > 5", "buckets are cumulative"),
     ("histogram", 'rate(duration_seconds_bucket{le="2"}[5m])', "2 and 2.0"),
     ("histogram", 'rate(duration_seconds_bucket{le=~"0.5|2.0"}[5m])', "2 and 2.0"),
     ("impossible", "service:errors_per_request:ratio_rate5m > 1", "never true"),
@@ -55,7 +55,7 @@ _BAD = [
     ("nan", "max(used_bytes / size_bytes)", "may be 0"),
     ("regex", 'requests_total{method=~"GET"}', "use ="),
     ("regex", 'requests_total{method!~"GET"}', "use !="),
-    ("regex", 'requests_total{code=~"^5..$"}', "anchored"),
+    ("regex", 'requests_total{code=~"^5..$"}', "are implicit"),
     ("regex", 'requests_total{service_name=~".*"}', 'service_name!=""'),
 ]
 
@@ -106,4 +106,4 @@ def test_every_check_has_a_bad_query() -> None:
 
 def test_what_is_not_understood_has_one_finding() -> None:
     (finding,) = check_query("rate(nothing[1s]) > 1 / info(up)", VOCABULARY)
-    assert str(finding) == "series: no metric and no recording rule is called nothing"
+    assert str(finding) == "series: unknown metric or recording rule nothing"

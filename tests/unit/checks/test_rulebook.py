@@ -40,7 +40,7 @@ def _record(name: str, expression: str) -> str:
             "no label service_namespace",
         ),
         ("service:sessions:sum", "sum without () (sessions)", "still has service_instance_id"),
-        ("service:requests:rate1m", f"sum by ({_LABELS}) (rate(requests_total[5m]))", "does not look over 1m"),
+        ("service:requests:rate1m", f"sum by ({_LABELS}) (rate(requests_total[5m]))", "has no range of 1m"),
     ],
 )
 def test_names_say_what_is_recorded(name: str, expression: str, said: str) -> None:
@@ -112,7 +112,7 @@ def test_a_comment_with_a_reason_silences_one_check_of_one_rule() -> None:
     ("comment", "said"),
     [
         ("check:name", "needs a reason"),
-        ("check:nam because", "no check is called nam"),
+        ("check:nam because", "unknown check nam"),
         ("check:rate because", "finds nothing here"),
     ],
 )

@@ -47,7 +47,7 @@ def test_queries() -> None:
     [
         ("{{ $label.a }}", ["$label"]),
         ("{{ range $labels }}{{ end }}", ["$labels as a whole"]),
-        ('{{ printf "up{x=%q}" $labels.x | query }}', ["a query that is put together"]),
+        ('{{ printf "up{x=%q}" $labels.x | query }}', ["a composed query"]),
     ],
 )
 def test_what_cannot_be_checked_is_named(content: str, unknown: list[str]) -> None:

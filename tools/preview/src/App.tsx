@@ -182,7 +182,7 @@ function useWidth(): { width: number; narrow: boolean } {
   const [width, setWidth] = useState(measure);
   useEffect(() => {
     const update = () => setWidth(measure());
-    // The first panels may have brought a scroll bar, which makes the page narrower.
+    // A scroll bar may have appeared with the first panels, which makes the page narrower.
     const observer = new ResizeObserver(update);
     observer.observe(document.documentElement);
     return () => observer.disconnect();

@@ -169,7 +169,7 @@ function Picker({ variable, value, onChange }: PickerProperties) {
   );
 }
 
-// All and some exclude each other: the latest choice counts, and nothing means all.
+// All and single values exclude each other: the latest selection counts, and no selection means All.
 function withoutAll(selected: string[], before: string[]): string[] {
   const wantsAll = selected.includes(ALL) && !before.includes(ALL);
   const some = selected.filter((each) => each !== ALL);

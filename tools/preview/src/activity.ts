@@ -1,8 +1,7 @@
-// For those who look at the page by machine: `data-state` of the body says whether it is still waiting for data, and
-// `data-failures` what has gone wrong in it.
+// For automated tests: `data-state` of the body is whether the page is still loading, `data-failures` lists its errors.
 let running = 0;
 
-// Says only that a layout took two frames.
+// Harmless: a layout took two frames.
 const HARMLESS = 'ResizeObserver loop';
 
 export function reportFailures(): void {
@@ -22,7 +21,7 @@ export async function whileLoading<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } finally {
-    // What has been loaded begins further work when it is drawn, and a canvas is drawn one frame later.
+    // Rendering may load more data, and a canvas is drawn one frame later.
     setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(end)), 0);
   }
 }

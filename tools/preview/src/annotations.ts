@@ -1,4 +1,4 @@
-// Events that graphs show as vertical lines: one for each time that a series of an annotation's query is there.
+// Annotations, displayed as vertical lines: one for each time range in which a series of the query has points.
 import { InterpolateFunction, TimeRange, rangeUtil } from '@grafana/data';
 import { labelled } from './frames';
 import { PROMETHEUS } from './interpolate';
@@ -11,7 +11,7 @@ export interface Event {
   to: number;
   title: string;
   text: string;
-  /** As Grafana names it. */
+  /** Grafana's name of it. */
   colour: string;
 }
 
@@ -36,7 +36,7 @@ async function ofAnnotation(annotation: Annotation, range: TimeRange, replace: I
   return series.flatMap((each) => eventsOf(each, annotation, step * 1000));
 }
 
-// Points that follow each other are one event that lasts.
+// Consecutive points are one event.
 function eventsOf({ metric, points }: Series, annotation: Annotation, step: number): Event[] {
   const events: Event[] = [];
   for (const [seconds] of points) {

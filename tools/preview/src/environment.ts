@@ -1,4 +1,4 @@
-// What Grafana's libraries expect of the page they run in. Has to be imported before anything that draws.
+// The environment that Grafana's libraries expect. Must be imported before any component.
 Object.assign(window, {
   __grafana_public_path__: '/public/',
   grafanaBootData: { settings: { featureToggles: {} }, user: { locale: navigator.language } },

@@ -1,4 +1,4 @@
-// Prometheus' series as Grafana's data frames.
+// Converts Prometheus series to Grafana data frames.
 import { DataFrame, Field, FieldType, Labels, createDataFrame } from '@grafana/data';
 import type { Target } from './model';
 import type { Point, Series } from './prometheus';
@@ -11,7 +11,7 @@ export function seriesFrames(series: Series[], target: Target, step: number): Da
       refId: target.refId,
       name,
       fields: [
-        // The interval lets a graph see where points are missing.
+        // Graphs need the interval to find gaps.
         { name: 'Time', type: FieldType.time, values: points.map(milliseconds), config: { interval: step * 1000 } },
         {
           name: 'Value',
@@ -25,7 +25,7 @@ export function seriesFrames(series: Series[], target: Target, step: number): Da
   });
 }
 
-/** One frame with a column for each label, and a row for each point. Without any, it has no columns either. */
+/** A frame with a column for each label and a row for each point. Without points, it has no columns. */
 export function tableFrame(series: Series[], target: Target, valueName: string): DataFrame {
   const rows = series.flatMap(({ metric, points }) => points.map((point) => ({ metric, point })));
   if (rows.length === 0) {

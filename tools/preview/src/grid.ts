@@ -1,4 +1,4 @@
-// Where panels are: as Grafana lays them out, in 24 columns, or below each other where the screen is narrow.
+// The layout of panels: in 24 columns as in Grafana, or in one column on a narrow screen.
 import type { Panel } from './model';
 
 const COLUMNS = 24;

@@ -1,4 +1,4 @@
-// Variables in texts, queries and addresses: `$name`, `${name:format}` and `${name.path}`.
+// Variables in texts, queries and URLs: `$name`, `${name:format}` and `${name.path}`.
 import {
   DataContextScopedVar,
   InterpolateFunction,
@@ -15,9 +15,9 @@ export const ALL = '$__all';
 
 export interface Value {
   name: string;
-  /** `[ALL]` when all are chosen. */
+  /** `[ALL]` if all are selected. */
   chosen: string[];
-  /** What stands for all of them; by default the options. */
+  /** The value for All; by default all options. */
   allValue?: string;
   options: string[];
   multi: boolean;
@@ -39,7 +39,7 @@ const FORMATS: Record<string, Format> = {
   glob: (values) => (values.length === 1 ? values[0] : `{${values.join(',')}}`),
 };
 
-/** How Grafana's Prometheus data source writes the values of a variable into a query. */
+/** Formats the values of a variable in a query as Grafana's Prometheus data source does. */
 export const PROMETHEUS: Format = (values, { multi }) =>
   multi
     ? alternatives(values.map(escapeInQuery))
@@ -53,12 +53,12 @@ function escapeRegex(text: string): string {
   return text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
 }
 
-// Twice: once for the regular expression, once for the string that it stands in.
+// Escaped twice: for the regular expression, and for the string that contains it.
 function escapeInQuery(text: string): string {
   return text.replace(/\\/g, '\\\\\\\\').replace(/[$^*{}[\]'+?.()|]/g, '\\\\$&');
 }
 
-/** `constants` are the macros that hold for a whole query, such as `__interval`. */
+/** `constants` are the macros of a query, such as `__interval`. */
 export function interpolator(
   values: Value[],
   range: TimeRange,
@@ -117,7 +117,7 @@ function timeMacros(range: TimeRange): Record<string, string> {
   };
 }
 
-// `${__field...}`, `${__data...}`, `${__value...}` and `${__series.name}`: of what a link or a name belongs to.
+// `${__field...}`, `${__data...}`, `${__value...}` and `${__series.name}`: of the field of a link or name.
 function ofContext(name: string, path: string | undefined, scoped: ScopedVars | undefined): string | undefined {
   const context = (scoped?.__dataContext as DataContextScopedVar | undefined)?.value;
   if (!context || !name.startsWith('__')) {

@@ -16,7 +16,7 @@ async function start(): Promise<void> {
     throw new Error(await answer.text());
   }
   const dashboards: Dashboard[] = await answer.json();
-  // Graphs measure their texts, so the font has to be there before them.
+  // Graphs measure text, so the font must be loaded first.
   await Promise.all(['400 14px Inter', '500 14px Inter'].map((font) => document.fonts.load(font)));
   createRoot(document.getElementById('root')!).render(<App dashboards={dashboards} />);
 }

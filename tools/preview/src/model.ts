@@ -1,4 +1,4 @@
-// What the preview reads of a dashboard file; the rest of the format is judged by `npm run check`.
+// The parts of a dashboard file that the preview uses; `npm run check` checks the whole file.
 import type { DataLink, DataTransformerConfig, FieldConfigSource } from '@grafana/data';
 
 export interface Dashboard {
@@ -64,7 +64,7 @@ export interface Target {
   hide?: boolean;
 }
 
-// Each type of panel has options of its own, which only its module knows.
+// Options depend on the panel type; each panel's module defines them.
 export type Options = Record<string, any>;
 
 export interface Panel {

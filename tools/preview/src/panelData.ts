@@ -1,4 +1,4 @@
-// What a panel shows: the answers to its queries, transformed, and with its field options applied.
+// The data of a panel: query results with transformations and field options applied.
 import {
   DataFrame,
   FieldType,
@@ -20,9 +20,9 @@ export interface PanelData {
   frames: DataFrame[];
   exemplars: Exemplar[];
   alerts: Alert[];
-  /** Of the queries that failed. */
+  /** Errors of failed queries. */
   error?: string;
-  /** The time that the data are of. */
+  /** The time range of the data. */
   range: TimeRange;
   replace: InterpolateFunction;
 }
@@ -37,7 +37,7 @@ export interface Surroundings {
 const SCRAPE_INTERVAL = 15_000;
 const MOST_POINTS = 11_000;
 
-/** Never rejects: what fails is told in `error`. */
+/** Never rejects; errors are in `error`. */
 export async function load(panel: Panel, around: Surroundings, width: number): Promise<PanelData> {
   const replace = interpolator(around.values, around.range);
   const data: PanelData = { frames: [], exemplars: [], alerts: [], range: around.range, replace };
@@ -111,14 +111,14 @@ async function run(target: Target, siblings: number, panel: Panel, around: Surro
   return { frames, exemplars };
 }
 
-/** Milliseconds between two points. */
+/** Milliseconds between points. */
 function stepOf(range: TimeRange, points: number, least: number): number {
   const { intervalMs } = rangeUtil.calculateInterval(range, points, `${least}ms`);
   const safe = (range.to.valueOf() - range.from.valueOf()) / MOST_POINTS;
   return Math.max(intervalMs, Math.ceil(safe / 1000) * 1000);
 }
 
-/** Steps begin where they did before, or a graph would change its shape each time it is asked for. */
+/** Aligns steps, so that a graph does not change at each refresh. */
 function aligned(range: TimeRange, step: number): Span {
   const align = (time: number) => (Math.floor(time / step) * step) / 1000;
   return { start: align(range.from.valueOf()), end: align(range.to.valueOf()) };

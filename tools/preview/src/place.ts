@@ -1,4 +1,4 @@
-// What the address says: the dashboard, its variables and its time. The address is the only state that lasts.
+// The state in the URL: dashboard, variables and time range. There is no other persistent state.
 import { useCallback, useEffect, useState } from 'react';
 
 export interface Place {
@@ -21,7 +21,7 @@ export function parsePlace(url: URL): Place {
   }
   return {
     uid: query.get('dashboard') ?? /^\/d\/([^/]+)/.exec(url.pathname)?.[1],
-    // Grafana 11 itself writes `panel-3`.
+    // Grafana 11 writes `panel-3`.
     viewPanel: Number(query.get('viewPanel')?.replace('panel-', '')) || undefined,
     theme: query.get('theme') === 'light' ? 'light' : 'dark',
     from: query.get('from') ?? undefined,
@@ -51,7 +51,7 @@ export function pathOf(place: Place): string {
 
 export type Go = (change: Partial<Place>) => void;
 
-/** Where we are, and a way to go elsewhere. Links to dashboards are followed without loading the page anew. */
+/** The current location and navigation. Links to dashboards do not reload the page. */
 export function usePlace(): [Place, Go] {
   const [place, setPlace] = useState(() => parsePlace(new URL(location.href)));
   useEffect(() => {

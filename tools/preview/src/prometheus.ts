@@ -1,4 +1,4 @@
-// Prometheus' HTTP API, which the preview's server passes on.
+// Prometheus' HTTP API, through the preview's server.
 import type { Labels } from '@grafana/data';
 
 export type Point = [seconds: number, value: string];
@@ -22,7 +22,7 @@ export interface Alert {
   activeAt: string;
 }
 
-/** From and to in Unix seconds. */
+/** `from` and `to` in Unix seconds. */
 export interface Span {
   start: number;
   end: number;
@@ -33,7 +33,7 @@ type Result =
   | { resultType: 'vector'; result: Array<{ metric: Labels; value: Point }> }
   | { resultType: 'scalar'; result: Point };
 
-/** Throws an Error with Prometheus' own message. */
+/** Throws an Error with Prometheus' message. */
 async function ask<T>(path: string, parameters: Record<string, string | number>, method = 'POST'): Promise<T> {
   const body = new URLSearchParams(Object.entries(parameters).map(([key, value]) => [key, String(value)]));
   const url = `/prometheus/api/v1/${path}`;

@@ -1,5 +1,5 @@
-// Grafana's standard field options and transformations. Their registries are part of its server's front end and not of
-// its libraries, so they are filled here with what the libraries do export.
+// Grafana's standard field options and transformations. Grafana's libraries export them, but not their registries, so
+// they are registered here.
 import {
   FieldColorModeId,
   FieldConfigOptionsRegistry,
@@ -33,7 +33,7 @@ function property(
     name: path,
     isCustom,
     process,
-    // A time is no value: it has no colour, no axis and no line.
+    // A time field has no colour, axis or line.
     shouldApply: (field) => !isCustom || field.type !== FieldType.time,
     override: () => null,
     editor: () => null,
@@ -136,7 +136,7 @@ const THRESHOLDS: ThresholdsConfig = {
   ],
 };
 
-/** The field options of a panel as Grafana sees them once it has loaded the file. */
+/** The field options of a panel as after loading in Grafana. */
 export function fieldConfigOf(type: string, source: FieldConfigSource | undefined): FieldConfigSource {
   const defaults = source?.defaults ?? {};
   return {
@@ -155,7 +155,7 @@ export function fieldConfigOf(type: string, source: FieldConfigSource | undefine
   };
 }
 
-// JSON has no infinity: the file says null for where the lowest threshold begins.
+// JSON has no infinity: the first threshold's value is null in the file.
 function withBase(thresholds: ThresholdsConfig): ThresholdsConfig {
   return { ...thresholds, steps: thresholds.steps.map((step) => ({ ...step, value: step.value ?? -Infinity })) };
 }

@@ -1,4 +1,4 @@
-// The values that the variables of a dashboard have and can have.
+// The options and selected values of dashboard variables.
 import type { TimeRange } from '@grafana/data';
 import { ALL, PROMETHEUS, Value, interpolator } from './interpolate';
 import type { Dashboard, Variable } from './model';
@@ -6,7 +6,7 @@ import { labelValues } from './prometheus';
 
 export const DATA_SOURCE = 'Prometheus';
 
-/** In the order of the dashboard, for a variable may depend on those before it. */
+/** In the dashboard's order, because a variable may depend on previous ones. */
 export async function resolve(
   dashboard: Dashboard,
   chosen: Record<string, string[]>,
@@ -45,13 +45,13 @@ async function optionsOf(variable: Variable, before: Value[], range: TimeRange):
 async function ofQuery(query: string, range: TimeRange): Promise<string[]> {
   const found = /^label_values\((?:(.+),\s*)?([a-zA-Z_]\w*)\)\s*$/s.exec(query);
   if (!found) {
-    throw new Error(`Only label_values(...) is understood here, and not ${query}`);
+    throw new Error(`Only label_values(...) is supported, not ${query}`);
   }
   const span = { start: range.from.valueOf() / 1000, end: range.to.valueOf() / 1000 };
   return labelValues(found[2], found[1]?.trim(), span);
 }
 
-// Grafana's orders: odd ones ascend, even ones descend; 3 and 4 are numerical.
+// Grafana's sort orders: odd numbers are ascending, even ones descending; 3 and 4 are numerical.
 function sorted(values: string[], order: number): string[] {
   if (order === 0) {
     return values;

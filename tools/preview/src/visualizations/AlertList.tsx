@@ -5,11 +5,11 @@ import type { Alert } from '../prometheus';
 import { DATA_SOURCE } from '../variables';
 import type { Properties } from './properties';
 
-/** Those that the panel's options let through, the most recent last. */
+/** The alerts that match the panel's options, the most recent last. */
 export function chosenAlerts({ panel, data }: Pick<Properties, 'panel' | 'data'>): Alert[] {
   const { alertName = '', stateFilter = {}, maxItems = 20, ...options } = panel.options ?? {};
-  // Grafana compares the names of data sources as they are: no variable is replaced, and no uid is known. Rules of
-  // Prometheus belong to no dashboard.
+  // As in Grafana: the option is a data source name, in which variables and uids do not work. Prometheus' rules belong
+  // to no dashboard.
   if ((options.datasource && options.datasource !== DATA_SOURCE) || options.dashboardAlerts) {
     return [];
   }
@@ -21,7 +21,7 @@ export function chosenAlerts({ panel, data }: Pick<Properties, 'panel' | 'data'>
     .slice(0, maxItems);
 }
 
-/** What `{label="value", ...}` wants of labels. */
+/** The matchers of `{label="value", ...}`. */
 function matchersOf(filter: string): Array<(labels: Labels) => boolean> {
   return [...filter.matchAll(/(\w+)\s*(=~|!~|!=|=)\s*"?([^",}]*)"?/g)].map(([, label, operator, value]) => (labels) => {
     const found = labels[label] ?? '';

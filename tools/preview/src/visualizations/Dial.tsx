@@ -1,4 +1,4 @@
-// A gauge. Grafana's own needs a library that its npm packages do not contain; values and colours are Grafana's.
+// A gauge. Grafana's needs a library that its npm packages do not contain. Values and colours are computed by Grafana.
 import { FieldDisplay, GrafanaTheme2, ThresholdsMode, formattedValueToString } from '@grafana/data';
 import { arc } from 'd3-shape';
 
@@ -15,7 +15,7 @@ interface DialProperties {
 const BEGIN = -0.6 * Math.PI;
 const END = 0.6 * Math.PI;
 const TITLE = 22;
-// How much of the height of a full circle the arc takes.
+// Height of the arc as a share of the full circle.
 const PART = 0.68;
 
 const band = arc<{ from: number; to: number; inner: number; outer: number }>()

@@ -1,4 +1,4 @@
-// What a graph shows besides its lines: annotations as vertical lines, and exemplars as diamonds.
+// Annotations (vertical lines) and exemplars (diamonds) of a graph.
 import { UPlotConfigBuilder, useTheme2 } from '@grafana/ui';
 import { useLayoutEffect, useRef } from 'react';
 import type uPlot from 'uplot';
@@ -74,7 +74,7 @@ function drawExemplar(plot: uPlot, exemplar: Exemplar, colour: string): void {
   }
   const { ctx } = plot;
   const x = plot.valToPos(exemplar.time, 'x', true);
-  // One that does not fit in is shown at the edge.
+  // Exemplars outside of the scale are drawn at the edge.
   const y = plot.valToPos(Math.min(max, Math.max(min, exemplar.value)), scale, true);
   const size = 4 * devicePixelRatio;
   ctx.fillStyle = colour;

@@ -1,4 +1,4 @@
-// A pie chart: the libraries have only its legend.
+// A pie chart. Grafana's libraries only have its legend.
 import { DisplayValue, FieldDisplay, formattedValueToString } from '@grafana/data';
 import { LegendDisplayMode } from '@grafana/schema';
 import { VizLayout, VizLegend, VizLegendItem } from '@grafana/ui';

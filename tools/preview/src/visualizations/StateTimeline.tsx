@@ -1,4 +1,4 @@
-// A state timeline: the libraries do not have it. Texts and colours of the states are Grafana's.
+// A state timeline, which Grafana's libraries do not have. Texts and colours of the states are computed by Grafana.
 import {
   DataFrame,
   DisplayValue,
@@ -126,11 +126,11 @@ function displayOf(field: Field, merge: boolean, theme: GrafanaTheme2): Display 
 
 interface States {
   stretches: Stretch[];
-  /** How a missing value is shown, if there is one: the legend lists it too, unless its text is empty. */
+  /** Display of missing values, if any. It is in the legend unless its text is empty. */
   gap: DisplayValue[];
 }
 
-// A point lasts until the next one, but no longer than points are apart: what is missing stays empty.
+// A point lasts until the next one, but not longer than the step, so that gaps stay empty.
 function statesOf(frame: DataFrame, field: Field, end: number, display: Display | undefined): States {
   const time = frame.fields.find((each) => each.type === FieldType.time);
   if (!time || !display) {

@@ -95,7 +95,7 @@ function Tooltip({ frame, indices, hovered, all, sort, timeZone }: TooltipProper
   );
 }
 
-// A line cannot go through infinity, nor through what is not a number.
+// Infinity and NaN cannot be drawn.
 function drawable(frame: DataFrame): DataFrame {
   return {
     ...frame,
@@ -107,7 +107,7 @@ function drawable(frame: DataFrame): DataFrame {
   };
 }
 
-/** A number that changes when the graph has other lines than before. */
+/** A number that changes when the lines of the graph change. */
 function useStructureRevision(frames: DataFrame[]): number {
   const last = useRef({ frames, revision: 1 });
   if (last.current.frames !== frames) {

@@ -1,5 +1,5 @@
-// A map with a marker for each country, on the outlines of countries that Grafana serves. Any other base map consists of
-// tiles from the internet, which the preview does not load.
+// A map with a marker for each country, on the country outlines that Grafana serves. Other base maps load tiles from the
+// internet, which the preview does not do.
 import { DataFrame, FieldType, GrafanaTheme2, formattedValueToString, getFieldDisplayName } from '@grafana/data';
 import { geoArea, geoCentroid, geoMercator, geoPath } from 'd3-geo';
 import type { Feature, FeatureCollection, Geometry } from 'geojson';
@@ -19,7 +19,7 @@ function collection(topology: Topology, name: string): FeatureCollection {
   return feature(topology, topology.objects[name] as GeometryCollection);
 }
 
-// Of the largest part: that of France is in Europe, although its other parts are not.
+// Centre of the largest part, for example of the European part of France.
 function centre(country: Feature): [number, number] {
   const { geometry } = country;
   if (geometry.type !== 'MultiPolygon') {
@@ -31,7 +31,7 @@ function centre(country: Feature): [number, number] {
 
 export function WorldMap({ panel, data, width, height, theme }: Properties) {
   const { lat = 0, lon = 0, zoom = 1 } = panel.options?.view ?? {};
-  // As web maps do it: 256 pixels at zoom 0, twice as many at each further; but never less than the panel's width.
+  // As in web maps: 256 pixels at zoom 0, doubled at each level, but at least the panel's width.
   const scale = Math.max(256 * 2 ** zoom, width) / (2 * Math.PI);
   const projection = geoMercator()
     .scale(scale)
@@ -78,7 +78,7 @@ export function WorldMap({ panel, data, width, height, theme }: Properties) {
   );
 }
 
-/** How the outlines of countries are drawn; undefined if the base map is another one. */
+/** Style of the country outlines; undefined for another base map. */
 function outlinesOf(basemap: Options | undefined, theme: GrafanaTheme2) {
   if (basemap?.type !== 'geojson' || !String(basemap.config?.src ?? '').startsWith(OUTLINES)) {
     return undefined;

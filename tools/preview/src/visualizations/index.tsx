@@ -9,7 +9,7 @@ import { WorldMap } from './WorldMap';
 import type { Properties } from './properties';
 import { Bars, Gauges, Stat } from './values';
 
-/** By the type of the panel. */
+/** By panel type. */
 export const VISUALIZATIONS: Record<string, FunctionComponent<Properties>> = {
   alertlist: AlertList,
   bargauge: Bars,
@@ -23,5 +23,5 @@ export const VISUALIZATIONS: Record<string, FunctionComponent<Properties>> = {
   timeseries: TimeSeriesPanel,
 };
 
-/** Those that say themselves that there is no data, as they do in Grafana. */
+/** Panel types that display "No data" themselves, as in Grafana. */
 export const SAY_SO_THEMSELVES = new Set(['stat', 'gauge', 'bargauge', 'text']);

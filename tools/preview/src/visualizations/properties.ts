@@ -3,7 +3,7 @@ import type { Event } from '../annotations';
 import type { Panel } from '../model';
 import type { PanelData } from '../panelData';
 
-/** What each kind of panel is drawn from. */
+/** The input of each visualization. */
 export interface Properties {
   panel: Panel;
   data: PanelData;
@@ -12,6 +12,6 @@ export interface Properties {
   height: number;
   theme: GrafanaTheme2;
   timeZone: string;
-  /** Where the reader has selected a part of the time. */
+  /** Called with a time range that the user selected. */
   onZoom: (from: number, to: number) => void;
 }

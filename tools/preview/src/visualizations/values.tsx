@@ -1,4 +1,4 @@
-// Panels that reduce each series to one value: stat, gauge and bar gauge.
+// Panels with one value per series: stat, gauge and bar gauge.
 import {
   DisplayValueAlignmentFactors,
   FieldDisplay,
@@ -13,7 +13,7 @@ import { fieldConfigOf } from '../registry';
 import { Dial } from './Dial';
 import type { Properties } from './properties';
 
-/** As Grafana reduces, names, formats and colours them. */
+/** Reduced, named, formatted and coloured by Grafana's library. */
 export function valuesOf({ panel, data, theme, timeZone }: Properties, sparkline = false): FieldDisplay[] {
   return getFieldDisplayValues({
     data: data.frames,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools.checks.alert_test_coverage import read_scenes, unproven
+from tools.checks.alert_test_coverage import missing_coverage, read_test_groups
 from tools.checks.rules import rules_in
 
 _CRITICAL, _WARNING, _WATCHDOG = rules_in(
@@ -23,20 +23,20 @@ _DISK = {"severity": "critical", "service": "x"}
 _OTHER = {"severity": "critical", "service": "y"}
 
 
-def _unproven(tmp_path: Path, *scenes: dict[str, list[dict[str, str]]], interval: str = "10s") -> str | None:
+def _unproven(tmp_path: Path, *groups: dict[str, list[dict[str, str]]], interval: str = "10s") -> str | None:
     tests = [
         {
             "name": "a",
             "alert_rule_test": [
                 {"eval_time": time, "alertname": "Full", "exp_alerts": [{"exp_labels": labels} for labels in expected]}
-                for time, expected in scene.items()
+                for time, expected in group.items()
             ],
         }
-        for scene in scenes
+        for group in groups
     ]
     file = tmp_path / "Full.yml"
     file.write_text(yaml.safe_dump({"evaluation_interval": interval, "tests": tests}))
-    return unproven(_CRITICAL, read_scenes(file))
+    return missing_coverage(_CRITICAL, read_test_groups(file))
 
 
 def test_silent_firing_silent_is_a_proof(tmp_path: Path) -> None:
@@ -48,18 +48,18 @@ def test_it_holds_for_one_alert_while_another_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scenes", "said"),
+    ("groups", "said"),
     [
         ([{"4m": []}], "no test expects it"),
         ([{"5m": [{"severity": "warning"}]}], "no test expects it"),
         ([{"5m": [_DISK], "20m": []}], "up to a minute before"),
         ([{"3m59s": [], "5m": [_DISK], "20m": []}], "up to a minute before"),
-        ([{"4m": [], "5m": [_DISK]}], "after it has fired"),
-        ([{"4m": [], "5m": [_DISK]}, {"5m": [_DISK], "20m": []}], "after it has fired"),
+        ([{"4m": [], "5m": [_DISK]}], "expects that it stops firing"),
+        ([{"4m": [], "5m": [_DISK]}, {"5m": [_DISK], "20m": []}], "expects that it stops firing"),
     ],
 )
-def test_what_is_lacking_is_told(tmp_path: Path, scenes: list[dict[str, list[dict[str, str]]]], said: str) -> None:
-    assert said in (_unproven(tmp_path, *scenes) or "")
+def test_what_is_lacking_is_told(tmp_path: Path, groups: list[dict[str, list[dict[str, str]]]], said: str) -> None:
+    assert said in (_unproven(tmp_path, *groups) or "")
 
 
 def test_a_longer_evaluation_interval_takes_the_place_of_the_minute(tmp_path: Path) -> None:
@@ -70,5 +70,5 @@ def test_an_alert_that_always_fires_is_only_expected(tmp_path: Path) -> None:
     file = tmp_path / "a.yml"
     case = {"eval_time": "0s", "alertname": "TrustWatchdog", "exp_alerts": [{"exp_labels": {"severity": "info"}}]}
     file.write_text(yaml.safe_dump({"tests": [{"name": "a", "alert_rule_test": [case]}]}))
-    assert unproven(_WATCHDOG, read_scenes(file)) is None
-    assert unproven(_WARNING, read_scenes(file)) == "no test expects it"
+    assert missing_coverage(_WATCHDOG, read_test_groups(file)) is None
+    assert missing_coverage(_WARNING, read_test_groups(file)) == "no test expects it"
