@@ -1,1 +1,1 @@
-"""Cost of trust-otel beside its peers, measured in one run on one machine."""
+"""Cost of trust-otel compared with its peers, measured in one run on one machine."""

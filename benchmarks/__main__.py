@@ -1,4 +1,4 @@
-"""`make bench`: CPU per HTTP request of trust-otel and its peers, rounds taken in turn."""
+"""`make bench`: CPU time per HTTP request of trust-otel and its peers, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROUTES = (10, 300)
 
 
 def measure(routes: int) -> dict[str, float]:
-    """CPU microseconds per request by variant: the least of all rounds, which other load disturbs least."""
+    """CPU microseconds per request by variant: the minimum of all rounds, which is least affected by other load."""
     least: dict[str, float] = {}
     with ExitStack() as stack:
         workers = {
@@ -46,7 +46,7 @@ def _round(worker: subprocess.Popen[str]) -> float:
     questions.flush()
     answer = answers.readline()
     if not answer:
-        raise SystemExit(f"a worker ended with status {worker.wait()}; its error stands above")
+        raise SystemExit(f"a worker exited with status {worker.wait()}; see its error above")
     return float(answer)
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     for routes in _ROUTES:
         least = measure(routes)
         added = {name: microseconds - least["bare"] for name, microseconds in least.items()}
-        table = Table(title=f"CPU per request, {routes} routes, the last one called, {_ROUNDS} rounds")
+        table = Table(title=f"CPU time per request to the last of {routes} routes, {_ROUNDS} rounds")
         for column in ("variant", "µs per request", "µs added", "added, as a ratio to trust-otel"):
             table.add_column(column, justify="left" if column == "variant" else "right")
         for name, microseconds in least.items():

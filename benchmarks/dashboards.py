@@ -1,8 +1,8 @@
-"""`python -m benchmarks.dashboards`: how long the queries of every panel take at 10,000 series (6 minutes).
+"""`python -m benchmarks.dashboards`: duration of the queries of every panel with 10,000 series (6 minutes).
 
-A real trust service is driven for a minute, and its last export is kept. So many copies of it as have 10,000 series of
-the greatest metric then export an hour to a real Prometheus, with counters that grow. promtool evaluates the recording
-rules for that hour. Each query is sent as a dashboard sends it: for an hour in 240 points, or once.
+The example service runs under load for a minute, and its last export is kept. Copies of it, as many as have 10,000
+series of the largest metric, then export an hour of increasing counters to a real Prometheus. promtool evaluates the
+recording rules for that hour. Each query is sent as by a dashboard: for an hour with 240 points, or as instant query.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _SHOWN: Final = 3600
 _STEP: Final = 15
 _TRIES: Final = 3
 _LIMIT_SECONDS: Final = 0.2
-# A recording rule that reads another's result finds it only once that is stored: rules are three levels deep.
+# Rules read other rules' results only after these are stored; rules are three levels deep.
 _LEVELS: Final = 3
 _DASHBOARDS = Path(__file__).parents[1] / "monitoring" / "grafana"
 
 
 @dataclass(frozen=True)
 class Timing:
-    """One query of a panel, the median of its times in seconds, and how many series it gave."""
+    """One query of a panel, with its median duration in seconds and its number of series."""
 
     dashboard: str
     panel: str
@@ -61,10 +61,10 @@ class Timing:
 
 
 def main() -> None:
-    """Measure, print, and exit with 1 when a query takes longer than it may."""
+    """Measure, print, and exit with 1 if a query exceeds the limit."""
     console = Console(width=140)
     with tempfile.TemporaryDirectory() as folder:
-        console.print("driving a service for a minute ...")
+        console.print("running a service under load for a minute ...")
         export = _exported(Path(folder))
         copies = ceil(_SERIES / max(_series_of(metric) for metric in _metrics(export)))
         console.print(f"sending an hour of {copies} copies to Prometheus ...")
@@ -112,7 +112,7 @@ def _receiver() -> Iterator[tuple[str, list[ExportMetricsServiceRequest]]]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Be silent."""
+            """Do not log requests."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -134,7 +134,7 @@ def _points(metric: Metric) -> Any:
 
 def _series_of(metric: Metric) -> int:
     if metric.WhichOneof("data") == "histogram":
-        # The buckets with the infinite one, the sum, and the count.
+        # The buckets including +Inf, the sum and the count.
         return sum(len(point.explicit_bounds) + 3 for point in _points(metric))
     return len(_points(metric))
 
@@ -179,7 +179,7 @@ def _grow(
             point.time_unix_nano = at * 10**9
             point.start_time_unix_nano = begin * 10**9
             if kind == "histogram":
-                # A hundred times as many as in the minute, so that whole numbers grow in most steps.
+                # A hundred times as many as in the minute, so that integers increase in most steps.
                 point.bucket_counts[:] = [int(count * 100 * share) for count in old.bucket_counts]
                 point.count = sum(point.bucket_counts)
                 point.sum = old.sum * 100 * share
@@ -206,7 +206,7 @@ def _record(stack: Stack, addresses: Addresses, now: int) -> None:
         capture_output=True,
         text=True,
     )
-    # Prometheus looks for new blocks once a minute.
+    # Prometheus loads new blocks once a minute.
     before = _reloads(addresses.prometheus)
     while _reloads(addresses.prometheus) < before + 1:
         time.sleep(1)

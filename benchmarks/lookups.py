@@ -1,7 +1,7 @@
-"""`python -m benchmarks.lookups`: what it costs to look addresses up, and to read a feed of a million networks.
+"""`python -m benchmarks.lookups`: cost of address lookups, and of loading a threat feed with a million networks.
 
-Each figure of a lookup is the least of several rounds, which other load disturbs least. Beside the feed stand a search
-of every network with `ipaddress`, and `pytricia` when it is installed.
+Lookup times are the minimum of several rounds, which is least affected by other load. For comparison there are a linear
+search with `ipaddress`, and `pytricia` if it is installed.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
             *_countries(Path(folder) / "countries.mmdb", random),
         ):
             lookups.add_row(title, f"{microseconds:.2f}")
-        feeds = Table("a feed of a million networks", "IPv4", "IPv6", title="Reputation")
+        feeds = Table("feed with a million networks", "IPv4", "IPv6", title="Reputation")
         columns = [_feed(Path(folder) / kind.__name__, kind, random) for kind in (IPv4Address, IPv6Address)]
         for title in columns[0]:
             feeds.add_row(title, *(column[title] for column in columns))
@@ -124,12 +124,12 @@ def _feed(path: Path, kind: type[IPv4Address] | type[IPv6Address], random: Rando
     hits = [str(kind(number)) for number in numbers[:_ADDRESSES]]
     misses = [str(kind(random.getrandbits(bits))) for _ in range(_ADDRESSES)]
     row = _comparison(texts, hits)
-    row["every network by ipaddress, µs (from a hundredth)"] = f"{_linear(texts[: _NETWORKS // 100], misses) * 100:.0f}"
+    row["linear search with ipaddress, µs (extrapolated)"] = f"{_linear(texts[: _NETWORKS // 100], misses) * 100:.0f}"
     del numbers, texts
 
     feeds = Feeds([("feed", str(path))])
     row |= _load(feeds)
-    row["networks in use"] = str(feeds.sizes()["feed"])
+    row["networks"] = str(feeds.sizes()["feed"])
     row["lookup, listed, µs"] = f"{_microseconds(feeds.matches, hits):.2f}"
     row["lookup, not listed, µs"] = f"{_microseconds(feeds.matches, misses):.2f}"
     tracemalloc.start()
@@ -138,7 +138,7 @@ def _feed(path: Path, kind: type[IPv4Address] | type[IPv6Address], random: Rando
     kept, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     row["memory, MiB"] = f"{kept / 2**20:.1f}"
-    row["memory while it is read, MiB"] = f"{most / 2**20:.1f}"
+    row["peak memory during the load, MiB"] = f"{most / 2**20:.1f}"
     return row
 
 
@@ -164,7 +164,7 @@ def _comparison(texts: list[str], hits: list[str]) -> dict[str, str]:
 
 
 def _load(feeds: Feeds) -> dict[str, str]:
-    """Read the feed beside a thread that wakes up each millisecond, and see how late it does."""
+    """Load the feed, and measure the delay of a thread that wakes up every millisecond meanwhile."""
     delays: list[float] = []
     stopped = threading.Event()
 

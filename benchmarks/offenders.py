@@ -1,15 +1,16 @@
-"""`python -m benchmarks.offenders`: which attackers the alerts find, and what it costs to count them.
+"""`python -m benchmarks.offenders`: attackers that the alerts find, and the cost of counting failures per address.
 
-A seeded simulation. Within an hour, 10 million addresses fail: a share of k^-2.5 of them k times or more, none more
-than 50 times. Into that come attackers of several rates; the gaps between the failures of one differ by up to half. A
-balancer hands the attempts to the replicas in turn; each exports its series every 15 s; Prometheus adds them up.
+A seeded simulation. Within an hour, 10 million addresses fail: a share of k^-2.5 of them k times or more, at most 50
+times. In addition there are attackers with several rates, whose intervals vary by up to half. A load balancer
+distributes the attempts to the replicas in turn; each exports its series every 15 s; Prometheus sums them.
 
-"Others" are addresses beside the attackers that an alert found. The alert on a minute finds them wrongly. That on an
-hour may be right: who fails 50 times in each of two hours fails more often in some hour between (665 do).
+"Others" are addresses found by an alert that are not attackers. For the alert on a minute they are false positives. For
+the alert on an hour they may be true positives: addresses that fail 50 times in each of two hours may fail more than 50
+times in an hour between (665 do).
 
-Simplified: failures within 15 s come in random order and at one time; no replica restarts and no export is late; a
-series that ended leaves the window of a minute at once; `increase()` over an hour is not extrapolated, which would
-change it by less than 1 %.
+Simplifications: failures within 15 s are in random order and simultaneous; replicas do not restart, exports are not
+delayed; an ended series leaves the one-minute window immediately; `increase()` over an hour is not extrapolated, a
+difference of less than 1 %.
 """
 
 from __future__ import annotations
@@ -47,17 +48,17 @@ Clock = Callable[[], float]
 
 
 class Design(Protocol):
-    """What a process keeps of the failures it sees."""
+    """A data structure that counts failures per address in a process."""
 
     def add(self, address: str) -> bool:
-        """Count a failure; whether there was room for it."""
+        """Count a failure; returns whether there was capacity for it."""
 
     def rows(self) -> Iterable[tuple[float, Mapping[str, object]]]:
-        """What it exports."""
+        """The exported series."""
 
 
 class Exact:
-    """Every address, without bounds: what the alerts would say if nothing were lost."""
+    """All addresses, unbounded: the reference."""
 
     def __init__(self, clock: Clock) -> None:
         self._failures: Counter[str] = Counter()
@@ -73,7 +74,7 @@ class Exact:
 
 
 class LeastRecent:
-    """The addresses that failed last; those that reached the threshold while they stayed are shown."""
+    """The most recently failed addresses; those that reach the threshold meanwhile are exported."""
 
     def __init__(self, threshold: int, capacity: int, clock: Clock) -> None:
         self._threshold = threshold
@@ -106,9 +107,9 @@ class LeastRecent:
 
 
 class SpaceSaving:
-    """Space-Saving (Metwally and others, 2005); shows what was counted since admission, which is never too high.
+    """Space-Saving (Metwally and others, 2005); exports the count since admission, which is never too high.
 
-    With `halve`, the estimates (not what is shown) are halved after as many seconds, so that the past weighs less.
+    With `halve`, the estimates (not the exported counts) are halved every so many seconds.
     """
 
     def __init__(self, threshold: int, capacity: int, clock: Clock, halve: float = inf) -> None:
@@ -164,7 +165,7 @@ class SpaceSaving:
 
 
 class CountMin:
-    """A count-min sketch of two rows (Cormode and Muthukrishnan, 2005), emptied each hour, before a table."""
+    """A count-min sketch with two rows (Cormode and Muthukrishnan, 2005), cleared every hour, in front of a table."""
 
     def __init__(self, threshold: int, capacity: int, clock: Clock, cells: int = 2**21) -> None:
         self._threshold = threshold
@@ -206,10 +207,10 @@ class Kind:
     """A class of attackers.
 
     Attributes:
-        name: Failures a minute, for the table.
-        slowest: Least failures a minute.
-        fastest: Most of them; the attackers lie evenly between, on a logarithmic scale.
-        number: How many.
+        name: Failures per minute, for the table.
+        slowest: Minimum failures per minute.
+        fastest: Maximum failures per minute. The attackers are evenly distributed on a logarithmic scale.
+        number: Number of attackers.
     """
 
     name: str
@@ -232,12 +233,12 @@ KINDS: Final = (
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is simulated.
+    """Size of the simulation.
 
     Attributes:
-        addresses: Other addresses that fail within an hour.
-        warm_up: Minutes before the attackers begin.
-        attack: Minutes that they go on.
+        addresses: Other failing addresses per hour.
+        warm_up: Minutes before the attacks.
+        attack: Minutes of the attacks.
     """
 
     addresses: int
@@ -250,7 +251,7 @@ class Scale:
 
 
 class Traffic:
-    """The failures, step by step; the same for the same seed."""
+    """The failures in each step, reproducible."""
 
     def __init__(self, scale: Scale) -> None:
         self._random = Random(_SEED)  # noqa: S311 - repeatable on purpose
@@ -267,7 +268,7 @@ class Traffic:
                 self.kind_of[address] = kind
 
     def steps(self) -> Iterator[list[str]]:
-        """The addresses that fail within each 15 seconds, in random order."""
+        """The failing addresses of each 15 seconds, in random order."""
         due = dict(self.begins)
         background = self._background()
         for step in range(self._scale.steps):
@@ -294,15 +295,15 @@ class Traffic:
 
 
 class Prometheus:
-    """What the alert rules see of the series of all replicas.
+    """The alert rules over the series of all replicas.
 
     Attributes:
-        found: When each address first fired, in steps, by the rule's window in minutes.
-        most_series: Most series at one time.
+        found: Step in which each address first fired, by the rule's window in minutes.
+        most_series: Maximum number of series.
     """
 
     def __init__(self, replicas: int) -> None:
-        # The rules run at one time, and the replicas export at their own: how old each one's last sample is.
+        # Replicas export at different times: the age of each one's last sample at the rule evaluation.
         self._ages = [_STEP * (replica + 0.5) / replicas for replica in range(replicas)]
         self._series: list[dict[str, deque[float]]] = [{} for _ in range(replicas)]
         self._hour: deque[dict[str, float]] = deque()
@@ -311,7 +312,7 @@ class Prometheus:
         self.most_series = 0
 
     def collect(self, step: int, replicas: Iterable[Design]) -> None:
-        """Take an export of every replica, and run the rules."""
+        """Receive an export of every replica, and evaluate the rules."""
         minute: defaultdict[str, float] = defaultdict(float)
         grown: defaultdict[str, float] = defaultdict(float)
         for number, replica in enumerate(replicas):
@@ -320,7 +321,7 @@ class Prometheus:
                 address = str(labels["client.address"])
                 samples = before.get(address)
                 if samples is None or samples[-1] > value:
-                    samples = deque((0.0,), _MINUTE_STEPS)  # a new series begins at 0, at the collection before
+                    samples = deque((0.0,), _MINUTE_STEPS)  # a new series starts at 0, at the previous collection
                 grown[address] += value - samples[-1]
                 samples.append(value)
                 self._series[number][address] = samples
@@ -346,8 +347,8 @@ def increase_of_a_minute(samples: deque[float], age: float) -> float:
     """`increase(...[1m])` as Prometheus extrapolates it.
 
     Args:
-        samples: The last up to four values, 15 s apart.
-        age: Seconds since the last of them.
+        samples: The last one to four values, at intervals of 15 s.
+        age: Seconds since the last value.
     """
     growth = samples[-1] - samples[0]
     if not growth:
@@ -356,21 +357,21 @@ def increase_of_a_minute(samples: deque[float], age: float) -> float:
     before = 60 - age - sampled
     if before >= 1.1 * _STEP:
         before = _STEP / 2
-    # Where the counter would fall below 0, it had not begun.
+    # Prometheus does not extrapolate a counter below 0.
     before = min(before, sampled * samples[0] / growth)
     return growth * (sampled + before + age) / sampled
 
 
 @dataclass(frozen=True)
 class Case:
-    """A line of the table.
+    """A row of the table.
 
     Attributes:
-        name: What it is.
-        make: Makes what one replica keeps.
-        replicas: How many.
-        by_source: Whether each address always comes to the same replica.
-        only_attackers: Leave the other addresses out, where each of them would be a series.
+        name: Description.
+        make: Creates the data structure of a replica.
+        replicas: Number of replicas.
+        by_source: Whether requests are routed by client address.
+        only_attackers: Leave out other addresses, because each would be a series.
     """
 
     name: str
@@ -382,7 +383,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a case: addresses found and after how many minutes, by the window in minutes and the kind."""
+    """Result of a case: minutes to the detection of each found address, by window in minutes and kind."""
 
     name: str
     delays: dict[tuple[int, str], list[float]]
@@ -421,10 +422,10 @@ def simulate(case: Case, scale: Scale) -> Result:
 
 
 def print_alerts(title: str, results: Iterable[Result]) -> None:
-    """Two Markdown tables: the alert of a minute, and that of an hour."""
+    """Two Markdown tables: of the alert on a minute, and of the alert on an hour."""
     results = tuple(results)
-    for window, alert in ((1, "more than 10 a minute"), (60, "more than 50 an hour")):
-        show(f"\n{title}; alert on {alert}: found of each kind (minutes: median, most)\n")
+    for window, alert in ((1, "more than 10 per minute"), (60, "more than 50 per hour")):
+        show(f"\n{title}; alert on {alert}: attackers found by kind (minutes: median, maximum)\n")
         names = [f"{kind.name} /min" for kind in KINDS]
         header = ["", *names, "others", "series", "refused"]
         rows = [[result.name, *_found(result, window)] for result in results]
@@ -450,7 +451,7 @@ def print_table(header: list[str], rows: Iterable[list[str]]) -> None:
 
 
 def show(text: str) -> None:
-    """A line of the output, at once."""
+    """Print a line immediately."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
@@ -500,7 +501,7 @@ COSTS: Final[dict[str, Callable[[Clock], Design]]] = {
 
 
 def measure(name: str, addresses: int) -> list[str]:
-    """What a flood of so many addresses costs, in a process of its own: a row of the table."""
+    """Cost of a flood of so many addresses, measured in a separate process: a row of the table."""
     row = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", "benchmarks.offenders", "--cost", name, "--addresses", str(addresses)],
         check=True,
@@ -512,7 +513,7 @@ def measure(name: str, addresses: int) -> list[str]:
 
 def cost(name: str, addresses: int) -> None:
     """Print nanoseconds per failure (all new, one address, four threads), and megabytes (RSS, tracemalloc)."""
-    # The addresses at hand are no part of the structure, and must not count as its memory.
+    # The addresses themselves must not count as memory of the structure.
     worst = [_address(key) for key in range(5000)]
     _timed(Exact(lambda: 0.0), next(_chunks(addresses)))
     before = _resident()
@@ -520,7 +521,7 @@ def cost(name: str, addresses: int) -> None:
     # Offenders first, so that the memory is that of a full table.
     for _ in range(5):
         _timed(design, worst)
-    # The lower quartile, which other load disturbs less than it does the median.
+    # The lower quartile is less affected by other load than the median.
     nanoseconds = quantiles([_timed(design, chunk) for chunk in _chunks(addresses)])[0]
     megabytes = _resident() - before
     shown = min(_timed(design, worst[:1000]) for _ in range(50))
@@ -573,13 +574,13 @@ def _traced(make: Callable[[Clock], Design], addresses: int) -> float:
 
 
 def _resident() -> float:
-    """Megabytes of memory that the process has now."""
+    """Resident memory of the process in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def main() -> None:
-    """Print every table."""
+    """Print all tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.offenders")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the addresses, and a shorter attack")
     parser.add_argument("--cost", help=argparse.SUPPRESS)
@@ -605,7 +606,7 @@ def _all(pool: ProcessPoolExecutor, cases: tuple[Case, ...], scale: Scale) -> li
     return [result.result() for result in waiting]
 
 
-# By its number: a case cannot be sent to another process.
+# By number, because a case cannot be pickled.
 def _simulate(one_process: bool, number: int, scale: Scale) -> Result:
     return simulate((ONE_PROCESS if one_process else REPLICAS)[number], scale)
 

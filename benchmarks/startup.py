@@ -1,10 +1,10 @@
-"""CPU seconds that a start under `opentelemetry-instrument` costs, with trust-otel and with the stock distro.
+"""CPU seconds of a start with `opentelemetry-instrument`, with trust-otel and with the stock distro.
 
     python -m benchmarks.startup [--rounds 15] [--folder FOLDER]
 
-Makes two environments with the same libraries and the same instrumentations (in a folder that is kept when `--folder`
-names it), and starts the same programs in turn in both. Both push metrics to a receiver on loopback. `plain` is the
-program without `opentelemetry-instrument`.
+Creates two environments with the same libraries and instrumentations (in `--folder`, or a temporary folder), and starts
+the same programs alternately in both. Both push metrics to a receiver on loopback. `plain` is the program without
+`opentelemetry-instrument`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rich.table import Table
 _REPOSITORY = Path(__file__).parents[1]
 _WORKERS = 4
 
-# What `pip install trust-otel` brings, and what the programs import.
+# The dependencies of trust-otel, and the imports of the programs.
 _PACKAGES = (
     "opentelemetry-sdk==1.45.1",
     "opentelemetry-exporter-otlp==1.45.1",
@@ -63,7 +63,7 @@ def main() -> None:
     """Print a table of CPU seconds by program."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--folder", type=Path, help="where the environments are kept; a temporary folder by default")
+    parser.add_argument("--folder", type=Path, help="folder of the environments; by default a temporary folder")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary, _receiver() as endpoint:
         folder = options.folder or Path(temporary)
@@ -89,7 +89,7 @@ def _run(*command: str) -> None:
 
 
 class _Accepting(BaseHTTPRequestHandler):
-    """Answers every export with success."""
+    """Responds to every export with success."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -98,7 +98,7 @@ class _Accepting(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name of the base class
-        """Log nothing."""
+        """Do not log requests."""
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def _measure(folder: Path, endpoint: str, rounds: int) -> Mapping[str, Mapping[s
         "OTEL_LOGS_EXPORTER": "none",
     }
     measured: dict[str, dict[str, list[float]]] = {}
-    # The first round is not counted: it fills the caches.
+    # The first round is not counted, because it fills the caches.
     for number in range(rounds + 1):
         for name in (*_PROGRAMS, _SERVER):
             for variant in ("plain", *_DISTROS):
@@ -165,7 +165,7 @@ def _until_started(lines: IO[str]) -> Iterator[str]:
 
 
 def _print(measured: Mapping[str, Mapping[str, list[float]]], rounds: int) -> None:
-    table = Table(title=f"CPU seconds of a start, least / median of {rounds} rounds")
+    table = Table(title=f"CPU seconds of a start, minimum / median of {rounds} rounds")
     for column in ("program", "plain", *_DISTROS, "trust-otel / stock, median of pairs"):
         table.add_column(column, justify="left" if column == "program" else "right")
     for name, variants in measured.items():

@@ -1,4 +1,4 @@
-"""The instrumentations that are compared: each sets up one FastAPI application, with nothing exported."""
+"""The compared instrumentations: each instruments one FastAPI application, without export."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 
 def _application(routes: int) -> fastapi.FastAPI:
-    # Looked up now, because one of the variants replaces the class.
+    # Looked up at call time, because one of the variants replaces the class.
     app = fastapi.FastAPI(openapi_url=None)
 
     def handler_of(number: int) -> Callable[[int], object]:
@@ -37,7 +37,7 @@ def bare(routes: int) -> fastapi.FastAPI:
 
 
 def trust_otel(routes: int) -> fastapi.FastAPI:
-    """HTTP metrics of trust-otel, with the views that its configurator sets."""
+    """HTTP metrics of trust-otel, with the views of its configurator."""
     from trust_otel import settings
     from trust_otel.configurator import make_views
     from trust_otel.instrumentation.http import HttpInstrumentor
@@ -57,7 +57,7 @@ def fastapi_native(routes: int) -> fastapi.FastAPI:
 
 
 def opentelemetry_contrib(routes: int) -> fastapi.FastAPI:
-    """opentelemetry-instrumentation-fastapi with stable names, as opentelemetry-distro and its kin load it."""
+    """opentelemetry-instrumentation-fastapi with stable names, as loaded by opentelemetry-distro."""
     os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 

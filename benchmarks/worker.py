@@ -1,6 +1,6 @@
-"""Measures one variant: a round of requests for each line on standard input.
+"""Measures one variant: one round of requests per line on standard input.
 
-Run as `python -m benchmarks.worker VARIANT ROUTES`; answers each line with the CPU microseconds per request.
+Run as `python -m benchmarks.worker VARIANT ROUTES`; prints the CPU microseconds per request for each line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _REQUESTS = 300
 
 async def _serve(variant: str, routes: int) -> None:
     app = VARIANTS[variant](routes)
-    # The route registered last: where matching costs most.
+    # The route registered last, which is the most expensive to match.
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},

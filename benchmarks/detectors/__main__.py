@@ -1,8 +1,8 @@
-"""`python -m benchmarks.detectors`: what the detectors find in a day of attacks, and what they raise for nothing.
+"""`python -m benchmarks.detectors`: recall and precision of the attack detectors in a day of traffic with attacks.
 
-The day is described in `scenario.toml`. An incident belongs to the attack whose request completes it, or to an attack
-of its kind that came from the same address or was on the same account in the last two hours; all others are false.
-Precision counts an attack once: attacks found, divided by the sum of attacks found and false incidents.
+`scenario.toml` describes the day. An incident is a true positive if an attack's request completed it, or if an attack
+of its kind used the same address or account in the last two hours; all others are false positives. Precision counts an
+attack once: attacks found, divided by the sum of attacks found and false incidents.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ _AFTERMATH = 7200.0
 
 @dataclass
 class Outcome:
-    """What the detectors said of a day."""
+    """The result of a day."""
 
     attacks: list[str]
-    """Kind, strength and number of each, with slashes between."""
+    """Kind, strength and number of each attack, separated by slashes."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """For each attack that was found, from its begin until it was."""
+    """Seconds from the start of each found attack to its detection."""
     false: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """False incidents by kind, and by the part of the scenario that they are about."""
+    """False incidents by kind and part of the scenario."""
 
     def precision(self, kind: str) -> float:
-        """Share of true ones in what is reported, each attack once."""
+        """Attacks found, divided by attacks found and false incidents."""
         found = self.found(kind)
         return found / max(found + self.false_incidents(kind), 1)
 
     def recall(self, kind: str) -> float:
-        """Share of attacks that are found."""
+        """Share of attacks found."""
         return self.found(kind) / len(self.of(kind))
 
     def of(self, prefix: str) -> list[str]:
@@ -49,21 +49,21 @@ class Outcome:
         return [attack for attack in self.attacks if attack.startswith(f"{prefix}/")]
 
     def found(self, prefix: str) -> int:
-        """How many of these were found."""
+        """Number of these attacks that were found."""
         return sum(attack in self.seconds for attack in self.of(prefix))
 
     def delay(self, prefix: str) -> str:
-        """Median of the seconds until these were found."""
+        """Median seconds to the detection of these attacks."""
         seconds = [self.seconds[attack] for attack in self.of(prefix) if attack in self.seconds]
         return f"{median(seconds):,.0f}" if seconds else ""
 
     def false_incidents(self, kind: str) -> int:
-        """How many incidents of the kind are about nothing."""
+        """Number of false incidents of a kind."""
         return sum(count for (name, _), count in self.false.items() if name == kind)
 
 
 class _Attacks:
-    """When each attack was under way, from where, and on whom."""
+    """Time, addresses and accounts of each attack."""
 
     def __init__(self, events: Iterable[Event]) -> None:
         self.begins: dict[str, float] = {}
@@ -77,7 +77,7 @@ class _Attacks:
                     self._at[event.attack.partition("/")[0], mark].add(event.attack)
 
     def behind(self, kind: str, event: Event) -> str:
-        """The attack that an incident is about, or empty."""
+        """The attack that an incident belongs to, or empty."""
         if event.attack:
             return event.attack
         for attack in self._at.get((kind, event.address), set()) | self._at.get((kind, event.account), set()):
@@ -87,7 +87,7 @@ class _Attacks:
 
 
 def replay(events: list[Event], replicas: int = 1) -> Outcome:
-    """Hand the events out to the replicas of a service at random, as a balancer does that knows nothing of clients."""
+    """Distribute the events to the replicas of a service at random, as a load balancer without client affinity."""
     attacks, raised, now = _Attacks(events), list[str](), 0.0
     outcome = Outcome(sorted(attacks.begins))
     processes = [
@@ -120,7 +120,7 @@ def _tell(detectors: Detectors, event: Event) -> None:
 
 
 def _show(text: str = "") -> None:
-    print(text, flush=True)  # noqa: T201 - what this command is for
+    print(text, flush=True)  # noqa: T201 - output of a command
 
 
 def _table(*rows: Iterable[object]) -> None:
@@ -167,8 +167,8 @@ def _show_found(outcomes: list[Outcome]) -> None:
 
 def _show_replicas(outcomes: list[Outcome]) -> None:
     _show(
-        "Thresholds hold for one process. Where a balancer hands requests out in turn or at random, each of n replicas"
-        " sees an nth of an attack; one that keeps a client at a replica keeps the rules by address whole.\n"
+        "Thresholds are per process. If a load balancer distributes requests without client affinity, each of n"
+        " replicas receives 1/n of an attack. With client affinity, the thresholds per address are unaffected.\n"
     )
     _table(
         ("detector", *(f"recall, {_replicas(n)}" for n in _REPLICAS), *(f"false, {_replicas(n)}" for n in _REPLICAS)),
@@ -195,17 +195,17 @@ def _replicas(number: int) -> str:
 
 
 def _show_cost(keys: int) -> None:
-    """A flood in which each event is of another client, account and path, and then what one client's event costs."""
+    """Cost of a flood with a new client, account and path per event, and cost per event of known clients."""
     before, now = _resident(), 0.0
     detectors = Detectors(KINDS, lambda _kind, _severity: None, clock=lambda: now)
     calls: dict[str, Callable[[int], None]] = {
-        "login that succeeds": lambda n: detectors.authentication(
+        "successful login": lambda n: detectors.authentication(
             success=True, address=_address(n), account=f"a{n}", country="DE"
         ),
-        "login that fails": lambda n: detectors.authentication(
+        "failed login": lambda n: detectors.authentication(
             success=False, address=_address(n), account=f"b{n}", country="DE"
         ),
-        "second factor refused": lambda n: detectors.second_factor(success=False, account=f"c{n}", address=_address(n)),
+        "failed second factor": lambda n: detectors.second_factor(success=False, account=f"c{n}", address=_address(n)),
         "404 without a route": lambda n: detectors.not_found(_address(n), f"/{n}"),
     }
     bare = _microseconds(_address, range(50_000))
@@ -231,13 +231,13 @@ def _microseconds(call: Callable[[int], object], numbers: range) -> float:
 
 
 def _resident() -> float:
-    """Megabytes of memory that the process has now."""
+    """Resident memory of the process in megabytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def main() -> None:
-    """Print every table, in Markdown."""
+    """Print all tables in Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detectors")
     parser.add_argument("--quick", action="store_true", help="floods of 200,000 clients instead of 10 million")
     _show_cost(200_000 if parser.parse_args().quick else 10_000_000)

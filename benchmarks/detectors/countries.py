@@ -1,11 +1,11 @@
 """`python -m benchmarks.detectors.countries ATLAS ZONES CODES`: prints the table in `country_distance`.
 
-Covers the outline of each country with circles, so that the distance between two circles is never more than that
-between two places in the countries. The sources are in the public domain, or are facts:
+Covers the outline of each country with circles, so that the distance between two circles is a lower bound of the
+distance between places in two countries. The sources are in the public domain, or are facts:
 
 - ATLAS: `countries-50m.json` of the npm package world-atlas 2.0.2, which is Natural Earth 4.1.0 in the scale 1:50m;
 - ZONES: `zone.tab` of the time zone database, for territories that Natural Earth draws with their state, or not at all;
-- CODES: `iso_3166-1.json` of Debian's iso-codes, which turns numbers of ISO 3166-1 into letters.
+- CODES: `iso_3166-1.json` of Debian's iso-codes, which maps ISO 3166-1 numbers to letters.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NEAR_KM: Final = 500
 _NEXT: Final = range(-3, 4)
 _WRAPS: Final = 180
 
-# Natural Earth's names where it has no number of ISO 3166-1; XK is what databases of addresses say.
+# Natural Earth's names of territories without ISO 3166-1 number; XK is the code in GeoIP databases.
 _WITHOUT_NUMBER: Final = {"Kosovo": "XK", "N. Cyprus": "CY", "Somaliland": "SO"}
 _NOBODY: Final = {"AQ"}
 
@@ -46,16 +46,16 @@ def outlines(atlas: Path, codes: Path) -> dict[str, list[list[Point]]]:
         code = letters.get(shape.get("id")) or _WITHOUT_NUMBER.get(shape["properties"]["name"])
         if code and code not in _NOBODY:
             polygons = shape["arcs"] if shape["type"] == "MultiPolygon" else [shape["arcs"]]
-            # An arc that is used backwards stands as the complement of its number.
+            # A negative number is an arc in reverse (one's complement).
             found[code] += [[p for arc in polygon[0] for p in arcs[arc if arc >= 0 else ~arc]] for polygon in polygons]
     return found
 
 
 def _dense(points: list[Point]) -> list[Point]:
-    """The points, with more between those that are far apart, as along a border that follows a parallel."""
+    """The points, with intermediate ones between distant points, as along a border that follows a parallel."""
     dense = points[:1]
     for (lat, lon), (next_lat, next_lon) in pairwise(points):
-        # One for each degree; none where a polygon is cut in two at 180 degrees.
+        # One per degree; none if a polygon is split at 180 degrees.
         parts = ceil(max(abs(next_lat - lat), abs(next_lon - lon))) if abs(next_lon - lon) < _WRAPS else 1
         dense += [(lat + (next_lat - lat) * n / parts, lon + (next_lon - lon) * n / parts) for n in range(1, parts + 1)]
     return dense
@@ -72,7 +72,7 @@ def _arc(steps: list[list[int]], transform: dict[str, Any]) -> list[Point]:
 
 
 def zones(path: Path) -> dict[str, list[Point]]:
-    """The places of the time zones of each country."""
+    """The locations of the time zones of each country."""
     found: dict[str, list[Point]] = defaultdict(list)
     for line in path.read_text().splitlines():
         if not line.startswith("#"):
@@ -88,7 +88,7 @@ def _degrees(text: str, digits: int) -> float:
 
 
 def separate(rings: dict[str, list[list[Point]]], places: dict[str, list[Point]]) -> dict[str, list[Point]]:
-    """The outline of each country, with those territories apart that have a code of their own."""
+    """The outline of each country, without territories that have their own code."""
     apart = {code: points for code, points in places.items() if code not in rings and code not in _NOBODY}
     separated: dict[str, list[Point]] = defaultdict(list)
     for code, polygons in rings.items():
@@ -99,7 +99,7 @@ def separate(rings: dict[str, list[list[Point]]], places: dict[str, list[Point]]
 
 
 def cover(points: list[Point]) -> list[Circle]:
-    """As few circles as the farthest-first traversal needs until none is too large (Gonzalez, 1985)."""
+    """Circles by farthest-first traversal, until none is too large (Gonzalez, 1985)."""
     centres = [points[0]]
     distances = [_km(points[0], point) for point in points]
     while max(distances) > _LARGEST_KM - _ROUNDING_KM:
@@ -113,7 +113,7 @@ def cover(points: list[Point]) -> list[Circle]:
 
 
 def _around(points: list[Point]) -> Circle:
-    """A circle around points that are near each other: of the whole degrees, that which needs the smallest."""
+    """The smallest circle around nearby points whose centre is at whole degrees."""
     candidates = {
         (round(lat) + y, (round(lon) + x + 180) % 360 - 180) for lat, lon in points for x in _NEXT for y in _NEXT
     }
@@ -133,7 +133,7 @@ def main() -> None:
     """Print the lines of the table."""
     atlas, zone_tab, codes = (Path(argument) for argument in sys.argv[1:])
     for code, points in sorted(separate(outlines(atlas, codes), zones(zone_tab)).items()):
-        print(code, *(",".join(map(str, circle)) for circle in cover(points)))  # noqa: T201 - what this command is for
+        print(code, *(",".join(map(str, circle)) for circle in cover(points)))  # noqa: T201 - output of a command
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Makes the events of a day from `scenario.toml`, the same each time."""
+"""Generates the events of a day from `scenario.toml`, reproducibly."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:
 FILE: Final = Path(__file__).with_name("scenario.toml")
 
 KINDS: Final = DETECTORS
-"""Attacks have the names of the detectors that look for them."""
+"""Attacks have the names of their detectors."""
 
 _DAY: Final = 86_400.0
 _HOUR: Final = 3600.0
@@ -35,7 +35,7 @@ Range = list[float]
 
 
 class Event(NamedTuple):
-    """Something that a detector is told."""
+    """Input of a detector."""
 
     at: float
     call: str
@@ -45,11 +45,11 @@ class Event(NamedTuple):
     success: bool
     path: str
     attack: str
-    """Kind, strength and number of the attack that it is part of, or empty."""
+    """Kind, strength and number of its attack, or empty."""
 
 
 class _Client:
-    """A person or a machine: an account, and where it comes from."""
+    """A person or machine: account, address and country."""
 
     def __init__(self, account: str, address: str, country: str, attack: str = "") -> None:
         self.account = account
@@ -58,11 +58,11 @@ class _Client:
         self.attack = attack
 
     def at(self, address: str, country: str | None = None) -> _Client:
-        """The same one elsewhere."""
+        """The same client with another address."""
         return _Client(self.account, address, country or self.country, self.attack)
 
     def under(self, attack: str, address: str, country: str) -> _Client:
-        """An attacker who has or guesses the password."""
+        """An attacker using this account."""
         return _Client(self.account, address, country, attack)
 
     def login(self, at: float, *, success: bool = True) -> Event:
@@ -76,11 +76,11 @@ class _Client:
 
 
 class Scenario:
-    """The day that a file describes.
+    """The day described by a file.
 
     Args:
-        share: Part of the harmless clients that are made, for a quick look; attacks are always all made.
-        text: The description.
+        share: Share of harmless clients to generate, for a quick run. All attacks are always generated.
+        text: Content of the file.
     """
 
     def __init__(self, share: float = 1, text: str | None = None) -> None:
@@ -91,10 +91,10 @@ class Scenario:
         self.clients = 0
 
     def events(self) -> list[Event]:
-        """Everything that happens, in order."""
+        """All events in order."""
         return sorted(event for event in chain(self._harmless(), self._attacks()) if 0 <= event.at < _DAY)
 
-    # ------------------------------------------------------------------------------------------- who is harmless
+    # ------------------------------------------------------------------------------------------- harmless clients
 
     def _harmless(self) -> Iterator[Event]:
         for name in (
@@ -124,7 +124,7 @@ class Scenario:
                 yield from self._visit(here, _office_hours(random), random)
 
     def _visit(self, client: _Client, at: float, random: Random) -> Iterator[Event]:
-        """A login as people do it, with what goes wrong."""
+        """A person's login, including mistakes."""
         people = self._plan["people"]
         if random.random() < people["missing_files"]:
             for path in random.sample(_ICONS, random.randint(1, 5)):
@@ -216,7 +216,7 @@ class Scenario:
             person = self._client(f"traveller-{number}", random)
             country = random.choice([code for code in _HOMES + _FAR if distance_km(person.country, code) > 300])
             leaves = random.uniform(5 * _HOUR, 14 * _HOUR)
-            # 800 km an hour over more than the least distance, and an hour at each airport.
+            # 800 km per hour over more than the minimum distance, and an hour at each airport.
             lands = leaves + 2 * _HOUR + (distance_km(person.country, country) + 400) / 800 * _HOUR
             yield person.login(leaves)
             hotel = person.at(self._address(), country)
@@ -290,7 +290,7 @@ class Scenario:
             for file in range(random.randint(1, 15)):
                 yield page.missing(at, f"/assets/chunk-{file}.js")
 
-    # ------------------------------------------------------------------------------------------------ who attacks
+    # ---------------------------------------------------------------------------------------------------- attacks
 
     def _attacks(self) -> Iterator[Event]:
         for kind in KINDS:
@@ -307,7 +307,7 @@ class Scenario:
             address = self._stuffing_address(plan["addresses"], attack, step)
             stolen = _Client(f"stolen-{attack}-{step}", address, "US", attack)
             at = begin + (step + random.random()) / plan["tries_per_minute"] * _MINUTE
-            if plan["valid"] >= 0.5:  # the attacker's own account, each other time
+            if plan["valid"] >= 0.5:  # the attacker's own account, every second time
                 own = _Client(f"own-{attack}", address, "US", attack)
                 yield own.login(at) if step % 2 else stolen.login(at, success=False)
             else:
@@ -365,7 +365,7 @@ class Scenario:
         if plan["gives_in"]:
             yield attacker.code(at)
 
-    # ------------------------------------------------------------------------------------------------------ places
+    # --------------------------------------------------------------------------------------------------- addresses
 
     def _client(self, account: str, random: Random, country: str | None = None, *, v6: bool = False) -> _Client:
         self.clients += 1
@@ -385,7 +385,7 @@ class Scenario:
         return f"192.0.2.{office + 1}"
 
     def _exits(self) -> list[tuple[str, str]]:
-        """Address and country of the exits of private VPNs."""
+        """Address and country of private VPN exits."""
         random = self._random("exits")
         count = self._plan["private_vpns"]["exits"]
         return [(f"203.0.113.{number}", random.choice(_EXITS)) for number in range(1, count + 1)]
@@ -398,7 +398,7 @@ class Scenario:
         return max(1, round(number * self._share))
 
     def _random(self, name: str) -> Random:
-        # One for each part, so that a change of one part leaves the others as they are.
+        # One per part, so that a change of one part does not affect the others.
         return Random(f"{self._plan['seed']}/{name}")  # noqa: S311 - no secret
 
 

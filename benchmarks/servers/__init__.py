@@ -1,1 +1,1 @@
-"""Compares servers with and without trust-otel: answers, log, exit status, time to end, and what is counted."""
+"""Compares servers with and without trust-otel: responses, log, exit status, shutdown time and metrics."""

@@ -1,6 +1,6 @@
-"""`python -m benchmarks.servers [PAIRS]`: how long servers take to end, with and without trust-otel.
+"""`python -m benchmarks.servers [PAIRS]`: shutdown time of servers, with and without trust-otel.
 
-Both run in turn, one at a time; the medians of the pairs count. With trust-otel the time holds the last export.
+Both run alternately, one at a time; the results are medians. With trust-otel the time includes the last export.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _run(cell: Cell, *, instrumented: bool) -> Run:
 
 
 def measure(cell: Cell, pairs: int) -> tuple[float, float]:
-    """Median seconds to the end, without and with trust-otel."""
+    """Median seconds of the shutdown, without and with trust-otel."""
     found = [
         [_run(cell, instrumented=instrumented).seconds_to_end for instrumented in (False, True)] for _ in range(pairs)
     ]
@@ -48,9 +48,9 @@ def measure(cell: Cell, pairs: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a row per server."""
+    """Print one row per server."""
     pairs = int(sys.argv[1]) if len(sys.argv) > 1 else _PAIRS
-    table = Table(title=f"Seconds from SIGTERM to the end, medians of {pairs} pairs")
+    table = Table(title=f"Seconds from SIGTERM to exit, medians of {pairs} pairs")
     for column in ("server", "without", "with", "ratio", "difference"):
         table.add_column(column, justify="left" if column == "server" else "right")
     for cell in _CELLS:

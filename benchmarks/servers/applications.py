@@ -1,6 +1,6 @@
-"""The applications that the servers load.
+"""The applications of the servers.
 
-A copy of this file lies in the folder where a server runs, so it imports nothing else of this repository.
+A copy of this file is in the working directory of a server, so it must not import other modules of this repository.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class ApplicationError(Exception):
-    """Raised by the handlers that fail."""
+    """Raised by failing handlers."""
 
 
 @asynccontextmanager
 async def lifespan(_application: Starlette) -> AsyncIterator[dict[str, str]]:
-    """State for the requests, and a line in the log at both ends."""
+    """Sets state for requests, and logs start and shutdown."""
     print("application starts", flush=True)  # noqa: T201 - part of the compared log
     yield {"given": "by the lifespan"}
     print("application ends", flush=True)  # noqa: T201 - part of the compared log
 
 
 async def text(_request: Request) -> Response:
-    """A short answer with two headers of one name and a background task."""
+    """A short response with a repeated header and a background task."""
     response = PlainTextResponse("text", background=BackgroundTask(_background))
     response.set_cookie("a", "1")
     response.set_cookie("b", "2")
@@ -51,17 +51,17 @@ def _background() -> None:
 
 
 async def process_id(_request: Request) -> Response:
-    """The worker that answers; answers of several workers differ, so it is not compared."""
+    """The process id of the worker. Not compared, because it differs between workers."""
     return PlainTextResponse(str(os.getpid()))
 
 
 async def error(_request: Request) -> Response:
-    """An exception that nothing handles."""
+    """An unhandled exception."""
     raise ApplicationError("from a handler")
 
 
 async def broken_stream(_request: Request) -> Response:
-    """An exception after the response has begun."""
+    """An exception after the start of the response."""
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"first"
@@ -71,12 +71,12 @@ async def broken_stream(_request: Request) -> Response:
 
 
 async def echo(request: Request) -> Response:
-    """The body, as it came."""
+    """The unchanged body."""
     return Response(await request.body(), media_type=request.headers.get("content-type"))
 
 
 async def stream(_request: Request) -> Response:
-    """A response in pieces."""
+    """A response in chunks."""
 
     async def chunks() -> AsyncIterator[bytes]:
         for number in range(3):
@@ -86,24 +86,24 @@ async def stream(_request: Request) -> Response:
 
 
 async def state(request: Request) -> Response:
-    """What the lifespan left; servers without lifespan leave nothing."""
+    """The lifespan's state; empty on servers without lifespan support."""
     return PlainTextResponse(getattr(request.state, "given", "nothing"))
 
 
 def threaded(_request: Request) -> Response:
-    """A handler in a thread of the pool."""
+    """A handler in the thread pool."""
     return PlainTextResponse("threaded")
 
 
 async def websocket(socket: WebSocket) -> None:
-    """One message back, then the end."""
+    """Return one message, then close."""
     await socket.accept()
     await socket.send_text(await socket.receive_text())
     await socket.close(4000)
 
 
 def routes() -> list[BaseRoute]:
-    """All routes, as both frameworks take them."""
+    """All routes, for both frameworks."""
     return [
         Route("/process-id", process_id),
         Route("/text", text),
@@ -121,24 +121,24 @@ def routes() -> list[BaseRoute]:
 
 
 class CountedCalls(Starlette):
-    """A subclass that does something of its own around each call."""
+    """A subclass that overrides `__call__`."""
 
     calls = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Count, and go on."""
+        """Count the call, and forward it."""
         self.calls += 1
         await super().__call__(scope, receive, send)
 
 
 class Wrapped:
-    """A class-based ASGI middleware around a whole application, as Sentry and others add it."""
+    """A class-based ASGI middleware around the application, as added by Sentry and others."""
 
     def __init__(self, application: Callable[..., Awaitable[None]]) -> None:
         self._application = application
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Go on."""
+        """Forward the call."""
         await self._application(scope, receive, send)
 
 
@@ -155,14 +155,14 @@ starlette_wrapped = Wrapped(Starlette(routes=[*routes(), *_mounts()], lifespan=l
 
 
 class Service(FastAPI):
-    """A subclass with routes of its own."""
+    """A subclass with additional routes."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.add_api_route("/own", self.own)
 
     async def own(self) -> dict[str, str]:
-        """An answer of the subclass."""
+        """A route of the subclass."""
         return {"service": type(self).__name__}
 
 
@@ -175,7 +175,7 @@ async def _unchanged(request: Request, call_next: Callable[[Request], Awaitable[
 
 
 def create_fastapi(kind: type[FastAPI] = FastAPI) -> FastAPI:
-    """FastAPI with validation, a dependency, a middleware, and the same routes as Starlette's."""
+    """FastAPI with validation, a dependency, a middleware, and the same routes as the Starlette application."""
     application = kind(
         lifespan=lifespan, routes=routes(), middleware=[Middleware(BaseHTTPMiddleware, dispatch=_unchanged)]
     )
@@ -244,7 +244,7 @@ async def _answer(scope: Message, receive: Receive, send: Send) -> None:
 
 
 class Asgi3:
-    """An application by the present interface: one call."""
+    """An ASGI 3 application: one call."""
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer."""
@@ -252,7 +252,7 @@ class Asgi3:
 
 
 class Asgi2:
-    """An application by the former interface: the class is called with the scope, the instance with the channels."""
+    """An ASGI 2 application: the class is called with the scope, the instance with the channels."""
 
     def __init__(self, scope: Message) -> None:
         self._scope = scope
@@ -267,7 +267,7 @@ asgi2 = Asgi2
 
 
 def wsgi(environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], object]) -> Iterable[bytes]:
-    """An application by WSGI."""
+    """A WSGI application."""
     path = environ["PATH_INFO"]
     if path == "/error":
         raise ApplicationError("from an application")

@@ -1,4 +1,4 @@
-"""The compared combinations of server, application and signal: each kind once, not the full product."""
+"""The compared combinations of server, application and signal: each at least once, not the full product."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "uvicorn wsgi": (*_UVICORN, "--interface", "wsgi"),
     "uvicorn factory": (*_UVICORN, "--factory"),
     "uvicorn reload": (*_UVICORN, "--reload"),
-    # A busy machine must not make it replace workers that still start.
+    # On a busy machine it must not replace workers that are still starting.
     "uvicorn 2 workers": (*_UVICORN, "--workers", "2", "--timeout-worker-healthcheck", "60"),
     "uvicorn in a program": ("python", "applications.py", "{application}", "{port}"),
     "gunicorn sync": (*_GUNICORN, "--workers", "2"),
@@ -46,9 +46,9 @@ class Cell:
     application: str
     signal: Signals = SIGTERM
     to_all: bool = False
-    """Whether every process of the server gets the signal, as from Ctrl-C in a terminal and from systemd."""
+    """Whether all processes of the server receive the signal, as with Ctrl-C in a terminal and with systemd."""
     replaces_workers: bool = False
-    """Whether the server gets SIGHUP between the requests, on which it replaces its workers."""
+    """Whether the server receives SIGHUP between the requests, and replaces its workers."""
 
     def command(self, port: int) -> list[str]:
         """The server's command line."""
@@ -56,12 +56,12 @@ class Cell:
 
     @property
     def workers(self) -> int:
-        """How many processes answer requests."""
+        """Number of worker processes."""
         return 2 if "--workers" in SERVERS[self.server] else 1
 
     @property
     def measured(self) -> bool:
-        """Whether trust-otel counts the requests: those that Starlette or a subclass is called with."""
+        """Whether trust-otel counts the requests: those of Starlette and its subclasses."""
         return self.application not in _NOT_STARLETTE and self.server != "uvicorn asgi2"
 
     def __str__(self) -> str:
@@ -70,7 +70,7 @@ class Cell:
 
 
 CELLS = (
-    # The kinds of application.
+    # Applications.
     Cell("uvicorn", "starlette"),
     Cell("uvicorn", "starlette_subclass"),
     Cell("uvicorn", "starlette_wrapped"),
@@ -80,17 +80,17 @@ CELLS = (
     Cell("uvicorn", "asgi3"),
     Cell("uvicorn", "asgi2"),
     Cell("uvicorn factory", "create_fastapi"),
-    # An interface that is given, also one that does not fit.
+    # Explicit interfaces, including a mismatch.
     Cell("uvicorn asgi3", "starlette"),
     Cell("uvicorn asgi2", "asgi2"),
     Cell("uvicorn asgi2", "starlette"),
     Cell("uvicorn wsgi", "wsgi"),
-    # The models of processes.
+    # Process models.
     Cell("uvicorn reload", "starlette"),
     Cell("uvicorn 2 workers", "starlette"),
     Cell("uvicorn 2 workers", "fastapi"),
     Cell("uvicorn in a program", "fastapi"),
-    # The other servers.
+    # Other servers.
     Cell("gunicorn sync", "wsgi"),
     Cell("gunicorn threads", "wsgi"),
     Cell("gunicorn asgi", "starlette"),
@@ -105,7 +105,7 @@ CELLS = (
     Cell("granian wsgi", "wsgi"),
     Cell("daphne", "starlette"),
     Cell("daphne", "asgi2"),
-    # Ctrl-C, and the end of a systemd unit.
+    # Ctrl-C, and stopping a systemd unit.
     *(
         Cell(server, "fastapi", SIGINT, to_all=True)
         for server in ("uvicorn", "uvicorn reload", "uvicorn 2 workers", "uvicorn in a program", "gunicorn asgi")
@@ -116,7 +116,7 @@ CELLS = (
     ),
     *(Cell(server, "fastapi", to_all=True) for server in ("uvicorn 2 workers", "gunicorn uvicorn-worker")),
     *(Cell(server, "fastapi", to_all=True) for server in ("hypercorn 2 workers", "granian 2 workers")),
-    # New workers while the service runs.
+    # Replacement of workers.
     Cell("uvicorn 2 workers", "fastapi", replaces_workers=True),
     Cell("gunicorn uvicorn-worker", "fastapi", replaces_workers=True),
     Cell("gunicorn asgi", "fastapi", replaces_workers=True),

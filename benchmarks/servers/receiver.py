@@ -1,4 +1,4 @@
-"""Receives metrics over OTLP/HTTP and keeps the newest value of each series, as a time series database would."""
+"""Receives metrics over OTLP/HTTP and keeps the latest value of each series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Labels = frozenset[tuple[str, str]]
 
 
 class OtlpReceiver:
-    """A receiver on a free port of loopback, for the length of the `with` block."""
+    """A receiver on a free loopback port, within a `with` block."""
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, Labels, Labels], int] = {}
@@ -41,12 +41,12 @@ class OtlpReceiver:
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def count(self, metric: str) -> int:
-        """How many measurements a histogram holds, all processes together."""
+        """Number of measurements in a histogram, over all processes."""
         with self._lock:
             return sum(count for (name, _, _), count in self._counts.items() if name == metric)
 
     def receive(self, request: ExportMetricsServiceRequest) -> None:
-        """Keep what is newest: a later export of a cumulative series replaces the earlier one."""
+        """Keep the latest value: a later export of a cumulative series replaces the earlier one."""
         with self._lock:
             for resource in request.resource_metrics:
                 identity = _labels(resource.resource.attributes)

@@ -1,4 +1,4 @@
-"""The requests that every server gets, and its answers in a form that can be compared."""
+"""The requests to every server, and its responses in a comparable form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 _TIMEOUT_SECONDS = 30.0
 
-# The port would be in redirects.
+# Without port, which would be in redirects.
 _HOST = "service.test"
 
 _REQUESTS: tuple[tuple[str, str, bytes | None], ...] = (
@@ -39,12 +39,12 @@ _REQUESTS: tuple[tuple[str, str, bytes | None], ...] = (
 )
 
 HTTP_REQUESTS = len(_REQUESTS)
-"""How many requests `answers` sends; the handshakes of WebSockets are none."""
+"""Number of requests that `answers` sends, without WebSocket handshakes."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     request: str
     status: int | str
@@ -53,13 +53,13 @@ class Answer:
 
 
 def answers(port: int) -> list[Answer]:
-    """Send each request on a connection of its own, and two WebSockets."""
+    """Send each request on a new connection, and open two WebSockets."""
     found = [_ask(port, *request) for request in _REQUESTS]
     return [*found, _converse(port, "/websocket"), _converse(port, "/missing")]
 
 
 def process_id(port: int) -> int | None:
-    """The worker that answers; 0 when the application fails, and None while nothing answers."""
+    """Process id of the responding worker; 0 if the application fails, None if there is no response."""
     answer = _ask(port, "GET", "/process-id", None)
     if isinstance(answer.status, str):
         return None

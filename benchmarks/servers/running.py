@@ -1,4 +1,4 @@
-"""Runs a server from its start to its end, and notes what can be seen from outside."""
+"""Runs a server from start to exit, and records its observable behaviour."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ _BARE = ("PATH", "LANG", "LC_ALL", "TMPDIR")
 
 @dataclass(frozen=True)
 class Run:
-    """What a server did."""
+    """The observed behaviour of a server."""
 
     answers: list[Answer]
     status: int
-    """The exit status as `subprocess` gives it: negative for a signal."""
+    """The exit status as in `subprocess`: negative for a signal."""
     seconds_to_end: float
     processes_left: bool
-    """Whether a process of the server outlived the one that was started."""
+    """Whether a child process of the server outlived it."""
     log: str
     sent: int
-    """How many HTTP requests were answered."""
+    """Number of HTTP requests with a response."""
     folder: str
     counted: int | None
-    """How many requests arrived at the receiver as measured; None without trust-otel."""
+    """Number of measured requests at the receiver; None without trust-otel."""
 
 
-class ServerFailed(Exception):  # noqa: N818 - says what happened
-    """The server did not do what every run needs, such as to start. The log is in the message."""
+class ServerFailed(Exception):  # noqa: N818 - not a programming error
+    """The server did not start or stop. The message contains the log."""
 
 
 def run(cell: Cell, folder: Path, *, instrumented: bool) -> Run:
-    """Start a server, send it the requests, end it by the signal."""
+    """Start a server, send the requests, and stop it with the signal."""
     shutil.copy(applications.__file__, folder / "applications.py")
     with OtlpReceiver() as receiver:
         server = _Server(cell, folder, _launched(receiver) if instrumented else None)
@@ -84,7 +84,7 @@ class _Server:
         self.workers: set[int] = set()
         binaries = Path(sys.executable).parent
         environment = {name: os.environ[name] for name in _BARE if name in os.environ}
-        # gunicorn keeps a socket in the home directory, and the header Allow has the order of a set.
+        # gunicorn creates a socket in the home directory; the order in the header Allow is that of a set.
         environment |= {"HOME": str(folder), "PYTHONHASHSEED": "0"}
         launcher = [] if launched is None else [str(binaries / "opentelemetry-instrument")]
         program, *arguments = cell.command(self.port)
@@ -100,7 +100,7 @@ class _Server:
             )
 
     def wait_until_it_answers(self) -> None:
-        # A worker that still starts when the server ends would print less.
+        # A worker that is still starting when the server stops would log less.
         self._wait_for_workers(self.workers, but=set())
 
     def replace_workers(self) -> None:
@@ -118,11 +118,11 @@ class _Server:
         try:
             status = self._process.wait(_END_SECONDS)
         except subprocess.TimeoutExpired:
-            raise ServerFailed(f"{self._cell}: still runs {_END_SECONDS} s after the signal\n{self.log()}") from None
+            raise ServerFailed(f"{self._cell}: still running {_END_SECONDS} s after the signal\n{self.log()}") from None
         return status, time.monotonic() - begun
 
     def processes_left(self) -> bool:
-        # Helpers of `multiprocessing` end once they see that their parent has.
+        # Helpers of `multiprocessing` exit after their parent.
         deadline = time.monotonic() + _END_SECONDS
         while self._group_lives() and time.monotonic() < deadline:
             time.sleep(_POLL_SECONDS)
@@ -145,33 +145,33 @@ class _Server:
 
     def _wait_for_workers(self, found: set[int], but: set[int]) -> None:
         def all_answer() -> bool:
-            # Which one answers is chance.
+            # The responding worker is random.
             worker = process_id(self.port)
             if worker is not None:
                 self.sent += 1
                 found.update({worker} - but)
             return len(found) == self._cell.workers
 
-        self._wait("answer of every worker", all_answer)
+        self._wait("response of every worker", all_answer)
 
     def _wait(self, purpose: str, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not done():
             if self._process.poll() is not None:
-                raise ServerFailed(f"{self._cell}: ended with {self._process.returncode} too early\n{self.log()}")
+                raise ServerFailed(f"{self._cell}: exited early with {self._process.returncode}\n{self.log()}")
             if time.monotonic() > deadline:
                 raise ServerFailed(f"{self._cell}: no {purpose} within {_START_SECONDS} s\n{self.log()}")
             time.sleep(_POLL_SECONDS)
 
 
 _VARIABLE = re.compile(r"\b\d[\d.:,+-]*|0x[0-9a-f]+")
-# Our own probes, and what granian logs when it sees a client's end before the application's.
+# Our own probes, and granian's message about a client that disconnects before the application has finished.
 _NOT_COMPARED = ("/process-id", "ASGI transport error")
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^Exception\b|\bException in\b", re.MULTILINE)
 
 
 def log_lines(run: Run) -> Counter[str]:
-    """The lines of the log without numbers, and without the frames of tracebacks."""
+    """The lines of the log, without numbers and traceback frames."""
     return Counter(
         _VARIABLE.sub("N", line).rstrip()
         for line in run.log.replace(run.folder, "").splitlines()
@@ -180,5 +180,5 @@ def log_lines(run: Run) -> Counter[str]:
 
 
 def tracebacks(run: Run) -> int:
-    """How often the log shows an exception."""
+    """Number of exceptions in the log."""
     return len(_TRACEBACK.findall(run.log))
