@@ -44,6 +44,7 @@ NO_RULES = {"TrustTest"}
 # What the worked example of CONTRIBUTING.md adds.
 ADDED_BY_EXAMPLE = re.compile("TrustDocumentRejections|TRUST_DOCUMENT_REJECTIONS|record_document_rejection")
 _SHOWN = {"content", "description", "displayName", "label", "noValue", "text", "title", "tooltip", "url"}
+_PANEL_LIST = re.compile(r"Panels?: ([^()]+ \([\w-]+\)(?:, [^()]+ \([\w-]+\))*)")
 _FILE_ENDINGS = "py|ya?ml|md|json|toml|env|ini|tmpl|svg|png|proto|mmdb|go|mjs|tsx?|txt|example|lock"
 
 
@@ -72,10 +73,6 @@ class Text:
         prose = re.sub(r"^ *```\w*\n.*?^ *```$", "", self.content, flags=re.MULTILINE | re.DOTALL)
         lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
         return [*re.findall(r"`([^`\n]+(?:\n[^`\n]+)?)`", prose), *lines]
-
-    def plain(self) -> str:
-        """The text in one line."""
-        return " ".join(self.content.split())
 
 
 @functools.cache
@@ -294,27 +291,27 @@ def unknown_series(text: Text) -> Iterator[str]:
 
 @functools.cache
 def panels() -> Mapping[str, Mapping[int, str]]:
-    """Titles of panels by the name of the dashboard and their number."""
+    """Panels as written in texts, `title (dashboard)`, by dashboard uid and panel number."""
     found = {}
     for path in (ROOT / "monitoring" / "grafana").glob("*.json"):
         content = json.loads(path.read_text(encoding="utf-8"))
-        found[content["uid"]] = {panel["id"]: panel["title"] for panel in content["panels"]}
+        dashboard = content["title"].removeprefix("Trust service: ")
+        found[content["uid"]] = {panel["id"]: f"{panel['title']} ({dashboard})" for panel in content["panels"]}
     return found
 
 
+def listed_panels(text: str) -> list[str]:
+    """The panels in lists such as `Panels: Error rate (operations), Thread pools (operations)`."""
+    return [name for listed in _PANEL_LIST.findall(" ".join(text.split())) for name in listed.split(", ")]
+
+
 def unknown_panels(text: Text) -> Iterator[str]:
-    """Links to dashboards and panels, and titles of panels, that do not exist."""
+    """Links to dashboards and panels, and listed panels, that do not exist."""
     for uid, number in re.findall(r"/d/([\w-]+)[^\s?\"']*(?:\?[^\s\"')]*?viewPanel=(?:panel-)?(\d+))?", text.content):
         if uid not in panels() or (number and int(number) not in panels()[uid]):
             yield f"/d/{uid} {number}"
-    for named, dashboard in re.findall(r"[Pp]anels? (\"[^:;.(]*\") on the (\w+)\s+dashboard", _panel_lists(text)):
-        titles = panels().get(f"trust-service-{dashboard}", {}).values()
-        yield from (f"{dashboard}: {title}" for title in re.findall(r'"([^"]+)"', named) if title not in titles)
-
-
-def _panel_lists(text: Text) -> str:
-    """The text with `panel` before each list of titles."""
-    return re.sub(r"([Pp]anels?): ", r"\1 ", text.plain()).replace('dashboard; "', 'dashboard; panels "')
+    known = {name for names in panels().values() for name in names.values()}
+    yield from (name for name in listed_panels(text.content) if name not in known)
 
 
 def unknown_functions(text: Text) -> Iterator[str]:
