@@ -1,4 +1,4 @@
-"""The dashboards over the whole stack: every query answers, nothing is empty, numbers are true, and faults are red."""
+"""The dashboards with the whole stack: no query fails, no panel is empty, values are exact, and faults are red."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from examples.demo.report import Report
 from testbed.screenshots.environment import SERVICE, Environment, environment
-from tests.support.dashboards import FILES, Answer, Asked, numbers_in, queries, too_slow
+from tests.support.dashboards import FILES, Answer, PanelQueries, numbers_in, queries, too_slow
 from tests.support.expected_values import AT_REST, BACKGROUND, OVER_TIME, RECENT, Share
 from tests.support.postgresql import needs_postgresql
 from tests.support.services import arrived
@@ -34,23 +34,23 @@ pytestmark = [
 _QUERIES = {query.key: query for query in queries()}
 _UIDS = [file.stem for file in FILES]
 
-# By then every window of a rate is full, and everything has been done more than once.
+# After this time every rate window is full, and every operation was executed more than once.
 _WARM_SECONDS = 150
-# By then the windows of two minutes have nothing left of the traffic.
+# After this time the two-minute windows contain no traffic.
 _REST_SECONDS = 140
 _SCENARIO_SECONDS = 40
 _RED_SECONDS = 30
 _SHOWN_SECONDS = 3600
-# Counters are read to the last sample and from before their first: only what is rounded differs.
+# Counters are read from before their first to their last sample: only rounding differs.
 _TOLERANCE = 0.01
-# The time that a panel shows in which its sums of recorded rates have one point.
+# Time range in which a panel's sums of recorded rates have one point.
 _ONE_POINT_SECONDS = 61
-# Prometheus draws what it knows on to the edges of a window: by less than the distance of two exports.
-# A series that was born late weighs more than it should.
+# Prometheus extrapolates to the edges of a window, by less than one export interval. Series that started late count
+# too much.
 _TOLERANCE_OF_RATES, _TOLERANCE_OF_SHARES = 0.12, 0.03
-# The same for every window of one or two minutes in which a counter begins or ends to grow.
+# The same for every window of one or two minutes in which a counter starts or stops increasing.
 _TOLERANCE_OF_SUMS = 0.15
-# Recorded rates over five minutes are compared so long after the service's start: all that was caused lies in them.
+# Recorded five-minute rates are compared this long after the service's start, while they still cover all traffic.
 _WINDOW_SECONDS = 285
 
 _MOST_SERIES = {
@@ -63,59 +63,59 @@ _MOST_SERIES = {
     "table": 120,
     "timeseries": 30,
 }
-"""By kind of panel, how many one can still read."""
+"""Maximum number of readable series by panel type."""
 
-_RIGHTLY_ZERO = {
-    "operational 1F": "no gRPC method fails for a reason that is the service's",
-    "operational 1G": "nobody waits for a database connection",
+_EXPECTED_ZERO = {
+    "operational 1F": "no gRPC method fails with a server error",
+    "operational 1G": "no request waits for a database connection",
     "operational 1H": "no dependency is down",
-    "operational 5B": "no gRPC method fails for a reason that is the service's",
-    "operational 4B": "nobody waits for a database connection",
-    "operational 26C": "no operation of the database is slow",
-    "operational 32E": "Redis has room",
-    "operational 32F": "Redis takes every connection",
-    "operational 31B": "no work waits for a thread",
+    "operational 5B": "no gRPC method fails with a server error",
+    "operational 4B": "no request waits for a database connection",
+    "operational 26C": "no database operation is slow",
+    "operational 32E": "Redis evicts no keys",
+    "operational 32F": "Redis rejects no connection",
+    "operational 31B": "no task waits for a thread",
     "operational 34A": "no container restarts",
     "security 24A": "no audit record is missing",
     "security 2C": "no login ends in an error",
     "security 27C": "no login ends in an error",
-    "security 28C": "there is room for every address that fails",
+    "security 28C": "there is capacity for every failing address",
     "security 8C": "no audit record is missing",
     "security 32B": "no audit record is missing",
     "monitoring 1A": "every target is up",
-    "monitoring 3C": "the Collector refuses nothing",
-    "monitoring 3D": "the Collector delivers everything",
-    "monitoring 3E": "the Collector's queue takes everything",
-    "monitoring 4A": "no rule fails",
-    "monitoring 4B": "Prometheus keeps up with its rules",
-    "monitoring 5B": "every notification arrives",
-    "monitoring 23B": "nobody has silenced anything",
-    "monitoring 24A": "every label has few values",
-    "monitoring 28C": "no sample comes too late",
-    "monitoring 36A": "the storage is whole",
+    "monitoring 3C": "the Collector refuses no data",
+    "monitoring 3D": "the Collector delivers all data",
+    "monitoring 3E": "the Collector's queue accepts all data",
+    "monitoring 4A": "no rule evaluation fails",
+    "monitoring 4B": "no rule evaluation is skipped",
+    "monitoring 5B": "no notification fails",
+    "monitoring 23B": "there are no silences",
+    "monitoring 24A": "no label exceeds its limit",
+    "monitoring 28C": "no sample is too old",
+    "monitoring 36A": "the storage is not corrupted",
 }
-"""Queries that give only zeros while nothing goes wrong, and why."""
+"""Queries that return only zeros in normal operation, with the reason."""
 
-_MOMENTARY = {
+_SOMETIMES_ZERO = {
     "operational 4A": "connections are used for milliseconds",
     "operational 5D": "calls take milliseconds",
-    "operational 28C": "the standby is mostly up to date",
-    "security 22A": "who fails often does so in bursts",
-    "business 5A": "most SLA events are met",
-    "monitoring 2A": "a queue is mostly empty",
-    "monitoring 29C": "what is in memory is written to a file when it is full",
-    **{f"business 21{ref}": "scores are few" for ref in "ABCDE"},
+    "operational 28C": "the standby is usually up to date",
+    "security 22A": "failures of an address occur in bursts",
+    "business 5A": "SLAs are usually met",
+    "monitoring 2A": "the queue is usually empty",
+    "monitoring 29C": "memory is flushed to a file only when it is full",
+    **{f"business 21{ref}": "ratings are rare" for ref in "ABCDE"},
 }
-"""Queries that may give only zeros, or not, as chance wants it."""
+"""Queries that may randomly return only zeros, with the reason."""
 
 
 _FIGURES = ("business 1A", "business 1B", "business 1C", "business 1D", "business 10A", "business 24A")
-"""Queries whose values a panel shows as big numbers."""
+"""Queries displayed as big numbers."""
 
 
 @dataclass(frozen=True)
 class Red:
-    """A cell or line that must turn red: of which scenario, query, and labels."""
+    """A cell or line that must turn red: its scenario, query and labels."""
 
     scenario: str
     key: str
@@ -136,23 +136,23 @@ _REDS = (
 
 @dataclass
 class Seen:
-    """What was seen of the dashboards in one life of the scene.
+    """Observations of the dashboards in one run of the environment.
 
     Attributes:
-        answers: To each query, while there is traffic.
-        busy: The panels in the browser by dashboard, while there is traffic.
+        answers: Result of each query during the traffic.
+        busy: The panels in the browser by dashboard, during the traffic.
         quiet: The same on a phone, after the traffic.
-        expected_totals: What the simulation caused.
-        report: The same, against what Prometheus holds.
-        at_rest: Answers after the traffic, for the whole life of the service.
-        life: Seconds from the service's start to the end of its traffic, and of what came of it.
-        recent: Answers right after that.
-        figures: What a panel with big numbers shows of a query, and what Prometheus says at the same time.
-        sums: Rates added up over that life.
-        background: Requests of probes, of which the simulation does not know.
-        red_before: Which cells were red before their scenario.
-        red_after: Seconds after which cells turned red.
-        logs: What explains it all.
+        expected_totals: Expected totals of the load generator.
+        report: Comparison of these totals with Prometheus.
+        at_rest: Results after the traffic, for the whole run of the service.
+        life: Seconds from the service's start to the last export of its traffic.
+        recent: Results right after that.
+        figures: Text of a big number in the browser, and the query's result at the same time.
+        sums: Rates summed over that time.
+        background: Requests of probes, which are not in the expected totals.
+        red_before: Cells that were red before their scenario.
+        red_after: Seconds until cells turned red.
+        logs: Logs of all components.
     """
 
     answers: dict[str, Answer] = field(default_factory=dict)
@@ -172,8 +172,8 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Seen:
-    """Lives through the scene once: traffic, then rest, then one scenario after the other."""
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """Runs the environment once: with traffic, without traffic, then with each scenario."""
     seen = Seen()
     with environment(tmp_path_factory.mktemp("environment"), print) as running:
         try:
@@ -184,18 +184,18 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Seen:
 
 
 @pytest.fixture
-def seen(watched: Seen) -> Seen:
-    """What was seen, with the logs beside it where a test fails."""
-    print(watched.logs)
-    return watched
+def seen(observed: Seen) -> Seen:
+    """The observations; a failed test shows the logs."""
+    print(observed.logs)
+    return observed
 
 
 def _watch(running: Environment, seen: Seen) -> None:
     url = running.addresses.prometheus
-    with Asked(url) as asked, Preview(url, on_progress=print) as preview, Browser() as browser:
+    with PanelQueries(url) as asked, Preview(url, on_progress=print) as preview, Browser() as browser:
         time.sleep(max(0.0, running.began + _WARM_SECONDS - time.time()))
         seen.answers = {key: asked.ask(query, time.time() - running.began) for key, query in _QUERIES.items()}
-        seen.busy = {uid: _look(browser, preview, uid, running.began, DESKTOP) for uid in _UIDS}
+        seen.busy = {uid: _panels_in_browser(browser, preview, uid, running.began, DESKTOP) for uid in _UIDS}
 
         report = running.stop_traffic()
         stopped = time.time()
@@ -205,29 +205,29 @@ def _watch(running: Environment, seen: Seen) -> None:
         last = _last_export(asked)
         seen.figures = _figures(asked, browser, preview, running.began, last)
         for key in AT_REST:
-            # Beyond the last sample Prometheus would guess how the counters went on.
+            # Prometheus would extrapolate the counters beyond the last sample.
             seen.at_rest[key] = asked.at(_QUERIES[key].promql(last - running.began, SERVICE), last)
         seen.life = last - running.began
-        # As late as the window still holds everything: the longer a counter has stood still, the less is drawn on.
+        # As late as the window still covers all traffic: extrapolation decreases with the time without increase.
         time.sleep(max(0.0, running.began + _WINDOW_SECONDS - time.time()))
         for key in RECENT:
             seen.recent[key] = asked.at(_QUERIES[key].promql(_ONE_POINT_SECONDS, SERVICE))
         time.sleep(max(0.0, stopped + _REST_SECONDS - time.time()))
-        seen.quiet = {uid: _look(browser, preview, uid, running.began, PHONE) for uid in _UIDS}
+        seen.quiet = {uid: _panels_in_browser(browser, preview, uid, running.began, PHONE) for uid in _UIDS}
         seen.sums = {key: asked.sum_over(_QUERIES[key], time.time() - running.began, SERVICE) for key in OVER_TIME}
         seen.background = _background(asked)
 
         for scenario in dict.fromkeys(red.scenario for red in _REDS):
-            _suffer(running, asked, scenario, seen)
+            _run_scenario(running, asked, scenario, seen)
 
 
-def _look(browser: Browser, preview: Preview, uid: str, began: float, width: int) -> list[PanelState]:
+def _panels_in_browser(browser: Browser, preview: Preview, uid: str, began: float, width: int) -> list[PanelState]:
     span = {"from": f"{began * 1000:.0f}", "to": "now"}
     return browser.open(dashboard_url(preview.url, uid, query=span), width=width)
 
 
 def _figures(
-    asked: Asked, browser: Browser, preview: Preview, began: float, end: float
+    asked: PanelQueries, browser: Browser, preview: Preview, began: float, end: float
 ) -> dict[str, tuple[str, Answer]]:
     begin, end = round(began), round(end)
     figures = {}
@@ -242,7 +242,7 @@ def _figures(
 
 
 def _of_service(expected_totals: Mapping[str, float]) -> dict[str, float]:
-    """The selectors of one service: others have the same metrics."""
+    """The selectors with the service's label: other services have the same metrics."""
     matcher = f'service_name="{SERVICE}"'
     return {
         selector.replace("{", f"{{{matcher},", 1) if "{" in selector else f"{selector[:-1]}{{{matcher}}})": value
@@ -250,21 +250,21 @@ def _of_service(expected_totals: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _last_export(asked: Asked) -> float:
+def _last_export(asked: PanelQueries) -> float:
     (moment,) = asked.at(f'max(timestamp(trust_otel_instance_up{{service_name="{SERVICE}"}}))').series
     return moment.last
 
 
-def _background(asked: Asked) -> float:
-    """Requests of routes that nobody calls but the service's own probes."""
+def _background(asked: PanelQueries) -> float:
+    """Requests to routes that only probes call."""
     (requests,) = asked.at(
         f'sum(http_server_request_duration_seconds_count{{service_name="{SERVICE}",http_route=~"{BACKGROUND}"}})'
     ).series
     return requests.last
 
 
-def _suffer(running: Environment, asked: Asked, scenario: str, seen: Seen) -> None:
-    """Let a scenario happen, and note when the cells that must turn red do."""
+def _run_scenario(running: Environment, asked: PanelQueries, scenario: str, seen: Seen) -> None:
+    """Run a scenario, and record when its cells turn red."""
     missing = [red for red in _REDS if red.scenario == scenario]
     seen.red_before |= {red for red in missing if _is_red(asked, red)}
     with running.scenario(scenario, _SCENARIO_SECONDS):
@@ -276,7 +276,7 @@ def _suffer(running: Environment, asked: Asked, scenario: str, seen: Seen) -> No
             time.sleep(0.5)
 
 
-def _is_red(asked: Asked, red: Red) -> bool:
+def _is_red(asked: PanelQueries, red: Red) -> bool:
     query = _QUERIES[red.key]
     answer = asked.at(query.promql(_SHOWN_SECONDS))
     return any(
@@ -293,7 +293,7 @@ def _logs(running: Environment) -> str:
 
 
 @pytest.mark.parametrize("uid", _UIDS)
-def test_every_query_answers_in_time_and_prometheus_has_nothing_to_say_against_it(seen: Seen, uid: str) -> None:
+def test_every_query_succeeds_in_time_without_warnings(seen: Seen, uid: str) -> None:
     wrong = {
         key: answer.error or answer.notes or f"{answer.seconds:.1f} s"
         for key, answer in _of(uid, seen.answers).items()
@@ -303,33 +303,33 @@ def test_every_query_answers_in_time_and_prometheus_has_nothing_to_say_against_i
 
 
 @pytest.mark.parametrize("uid", _UIDS)
-def test_every_query_gives_series_and_no_more_than_one_can_read(seen: Seen, uid: str) -> None:
+def test_every_query_returns_series_but_not_too_many(seen: Seen, uid: str) -> None:
     numbers = {key: len(answer.series) for key, answer in _of(uid, seen.answers).items()}
     wrong = {key: found for key, found in numbers.items() if not 1 <= found <= _MOST_SERIES[_QUERIES[key].kind]}
     assert wrong == {}
 
 
 @pytest.mark.parametrize("uid", _UIDS)
-def test_every_query_gives_something_else_than_zero(seen: Seen, uid: str) -> None:
+def test_every_query_returns_values_other_than_zero(seen: Seen, uid: str) -> None:
     zeros = {key for key, answer in _of(uid, seen.answers).items() if answer.is_zero}
-    assert zeros <= _RIGHTLY_ZERO.keys() | _MOMENTARY.keys()
+    assert zeros <= _EXPECTED_ZERO.keys() | _SOMETIMES_ZERO.keys()
 
 
-def test_what_may_be_zero_is_the_query_of_a_panel() -> None:
-    assert (_RIGHTLY_ZERO.keys() | _MOMENTARY.keys()) - _QUERIES.keys() == set()
+def test_queries_that_may_be_zero_exist() -> None:
+    assert (_EXPECTED_ZERO.keys() | _SOMETIMES_ZERO.keys()) - _QUERIES.keys() == set()
 
 
-def test_prometheus_holds_what_the_simulation_caused(seen: Seen) -> None:
+def test_prometheus_has_the_expected_totals(seen: Seen) -> None:
     assert seen.report is not None
     assert seen.report.different == []
 
 
 @pytest.mark.parametrize("key", AT_REST)
-def test_the_panel_shows_what_the_simulation_caused(seen: Seen, key: str) -> None:
-    caused = AT_REST[key]
-    expected = caused.of(seen.expected_totals)
+def test_the_panel_shows_the_expected_totals(seen: Seen, key: str) -> None:
+    total = AT_REST[key]
+    expected = total.of(seen.expected_totals)
     answer = seen.at_rest[key]
-    shown = {tuple(series.labels.get(name, "") for name in caused.by): series.last for series in answer.series}
+    shown = {tuple(series.labels.get(name, "") for name in total.by): series.last for series in answer.series}
     assert expected != {}
     assert {labels: shown.get(labels, 0.0) for labels in expected} == {
         labels: pytest.approx(value, rel=_TOLERANCE, abs=1) for labels, value in expected.items()
@@ -338,13 +338,13 @@ def test_the_panel_shows_what_the_simulation_caused(seen: Seen, key: str) -> Non
 
 
 @pytest.mark.parametrize("key", RECENT)
-def test_the_recorded_rate_is_that_of_what_the_simulation_caused(seen: Seen, key: str) -> None:
+def test_the_recorded_rate_is_that_of_the_expected_totals(seen: Seen, key: str) -> None:
     assert seen.life < _WINDOW_SECONDS
-    caused = RECENT[key]
+    total = RECENT[key]
     answer = seen.recent[key]
-    shown = {tuple(series.labels.get(name, "") for name in caused.by): series.last for series in answer.series}
-    expected = caused.of(seen.expected_totals)
-    relative = 0 if isinstance(caused, Share) else _TOLERANCE_OF_RATES
+    shown = {tuple(series.labels.get(name, "") for name in total.by): series.last for series in answer.series}
+    expected = total.of(seen.expected_totals)
+    relative = 0 if isinstance(total, Share) else _TOLERANCE_OF_RATES
     assert expected != {}
     assert {labels: shown.get(labels) for labels in expected} == {
         labels: pytest.approx(value, rel=relative, abs=_TOLERANCE_OF_SHARES) for labels, value in expected.items()
@@ -352,19 +352,19 @@ def test_the_recorded_rate_is_that_of_what_the_simulation_caused(seen: Seen, key
 
 
 @pytest.mark.parametrize("key", OVER_TIME)
-def test_the_rate_added_up_over_time_is_what_the_simulation_caused(seen: Seen, key: str) -> None:
-    caused, with_background = OVER_TIME[key]
-    expected = sum(caused.of(seen.expected_totals).values()) + (seen.background if with_background else 0)
+def test_the_rate_summed_over_time_is_the_expected_total(seen: Seen, key: str) -> None:
+    total, with_background = OVER_TIME[key]
+    expected = sum(total.of(seen.expected_totals).values()) + (seen.background if with_background else 0)
     assert seen.sums[key] == pytest.approx(expected, rel=_TOLERANCE_OF_SUMS)
 
 
 @pytest.mark.parametrize("uid", _UIDS)
-def test_no_panel_is_empty_in_the_browser_while_people_use_the_service(seen: Seen, uid: str) -> None:
+def test_no_panel_is_empty_in_the_browser_during_traffic(seen: Seen, uid: str) -> None:
     _assert_filled(seen.busy[uid])
 
 
 @pytest.mark.parametrize("uid", _UIDS)
-def test_no_panel_is_empty_on_a_phone_while_nobody_uses_the_service(seen: Seen, uid: str) -> None:
+def test_no_panel_is_empty_on_a_phone_without_traffic(seen: Seen, uid: str) -> None:
     _assert_filled(seen.quiet[uid])
 
 
@@ -374,13 +374,13 @@ def test_big_numbers_are_those_of_prometheus(seen: Seen, key: str) -> None:
     found = numbers_in(text)
     values = [series.last for series in answer.series]
     assert values != []
-    # Three digits are shown.
+    # Grafana shows three digits.
     missing = [value for value in values if not any(math.isclose(value, each, rel_tol=0.006) for each in found)]
     assert missing == [], text
 
 
 @pytest.mark.parametrize("red", _REDS, ids=str)
-def test_what_the_fault_is_about_turns_red_within_half_a_minute(seen: Seen, red: Red) -> None:
+def test_the_fault_is_red_within_half_a_minute(seen: Seen, red: Red) -> None:
     assert red not in seen.red_before
     assert seen.red_after.get(red, math.inf) <= _RED_SECONDS
 
@@ -392,5 +392,5 @@ def _assert_filled(panels: list[PanelState]) -> None:
 
 
 def _of(uid: str, by_key: Mapping[str, T]) -> dict[str, T]:
-    """Those of a dashboard."""
+    """The items of a dashboard."""
     return {key: value for key, value in by_key.items() if _QUERIES[key].dashboard == uid}

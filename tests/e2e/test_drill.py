@@ -1,4 +1,4 @@
-"""The fire drill: every alert fires on its fault in the running stack, reaches the right people, and resolves."""
+"""The fire drill: every alert fires on its fault in the running stack, notifies its receivers, and resolves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> dict[str, Any]:
-    """Holds the whole drill once; what it said is shown with every test that fails."""
+    """Runs the whole drill once; a failed test shows its output."""
     file = folder / "report.json"
     ended = subprocess.run(
         [sys.executable, "-m", "testbed.drill", "--report", str(file)],
@@ -47,14 +47,12 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("number", range(len(_EXPECTED)), ids=_EXPECTED)
-def test_the_alert_fires_reaches_its_receivers_and_nobody_else_and_resolves(
-    report: dict[str, Any], number: int
-) -> None:
+def test_the_alert_fires_notifies_exactly_its_receivers_and_resolves(report: dict[str, Any], number: int) -> None:
     result = report["results"][number]
     assert [result[flaw] for flaw in ("missing", "wrong", "unresolved", "error")] == [[], [], [], ""], result
 
 
-def test_no_alert_fires_while_nothing_goes_wrong(report: dict[str, Any]) -> None:
+def test_no_alert_fires_without_faults(report: dict[str, Any]) -> None:
     assert report["noise"] == []
 
 
@@ -62,7 +60,7 @@ def test_every_notification_was_well_formed(report: dict[str, Any]) -> None:
     assert report["problems"] == []
 
 
-def test_the_dead_mans_switch_was_told_again_and_again(report: dict[str, Any]) -> None:
+def test_the_dead_mans_switch_received_heartbeats(report: dict[str, Any]) -> None:
     assert report["heartbeats"] > 20
 
 

@@ -1,4 +1,4 @@
-"""A request's trace is found from its latency."""
+"""Exemplars link latency buckets to traces."""
 
 from __future__ import annotations
 

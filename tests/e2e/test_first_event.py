@@ -1,4 +1,4 @@
-"""The first security event ever must not be invisible to `increase()`."""
+"""`increase()` includes the first security event of a service."""
 
 import math
 import time
@@ -28,7 +28,7 @@ def test_the_first_incident_of_a_service_that_has_run_for_a_while_increases(
         with metrics.certificate_operation("signing") as operation:
             operation.fail("hsm_unavailable")
         assert provider.force_flush()
-        # Much shorter than the service's age: the 0 stands right before the event, not at the start of the process.
+        # Much shorter than the service's age: the 0 is right before the event, not at the start of the process.
         first = 'increase(trust_security_incidents_total{service_name="quiet"}[4s]) > bool 0'
         eventually(lambda: prometheus.value(first), 1, seconds=3)
         failed = '{service_name="quiet",error_type="hsm_unavailable"}'

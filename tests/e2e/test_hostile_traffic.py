@@ -1,4 +1,4 @@
-"""What clients send does not decide how many series there are."""
+"""Requests with arbitrary content create no new series."""
 
 import asyncio
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def _series(url: str) -> set[tuple[str, frozenset[tuple[str, str]]]]:
 
 def test_ten_thousand_hostile_requests_add_no_series(endpoint: tuple[TrustService, str]) -> None:
     service, url = endpoint
-    # Every combination of the service's own routes, known methods and statuses comes up here.
+    # These requests create all combinations of the service's routes, known methods and statuses.
     asyncio.run(send_fuzzed_requests(service.url, 5_000, seed=1))
     before = _series(url)
     answers = asyncio.run(send_fuzzed_requests(service.url, 10_000, seed=2))

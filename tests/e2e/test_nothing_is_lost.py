@@ -1,4 +1,4 @@
-"""Counts survive the death of the Collector and the absence of Prometheus, while the service goes on."""
+"""No counts are lost when the Collector is killed or Prometheus is down while the service runs."""
 
 import asyncio
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from examples.demo.service import TrustService
-from tests.support.services import arrived, simulation, telemetry
+from tests.support.services import arrived, start_load, telemetry
 from trust_ops.stack import Addresses, Stack
 
 
@@ -20,7 +20,7 @@ def service(addresses: Addresses, tmp_path: Path) -> Iterator[TrustService]:
 
 
 def _own(expected_totals: dict[str, float], service_id: str) -> dict[str, float]:
-    """The same totals, of this test's service only."""
+    """The totals with the labels of this test's service."""
     label = f'service_instance_id=~"{service_id}-.+"'
     return {
         selection.replace("{", f"{{{label},", 1) if "{" in selection else f"{selection[:-1]}{{{label}}})": total
@@ -29,7 +29,7 @@ def _own(expected_totals: dict[str, float], service_id: str) -> dict[str, float]
 
 
 async def _with_interruption(service: TrustService, stack: Stack, component: str, seconds: float) -> dict[str, float]:
-    traffic = asyncio.create_task(simulation(service, seconds=seconds + 10))
+    traffic = asyncio.create_task(start_load(service, seconds=seconds + 10))
     await asyncio.sleep(4)
     await asyncio.to_thread(stack.kill, component, signal.SIGKILL)
     await asyncio.sleep(seconds)
@@ -40,7 +40,7 @@ async def _with_interruption(service: TrustService, stack: Stack, component: str
 
 
 @pytest.mark.parametrize(("component", "seconds"), [("collector", 3), ("prometheus", 60)])
-def test_a_component_killed_in_mid_run_costs_no_count(
+def test_killing_a_component_loses_no_count(
     stack: Stack, addresses: Addresses, service: TrustService, tmp_path: Path, component: str, seconds: float
 ) -> None:
     expected_totals = asyncio.run(_with_interruption(service, stack, component, seconds))

@@ -1,4 +1,4 @@
-"""One service seen on three paths: its own endpoint, the Collector's Prometheus exporter, Prometheus' OTLP receiver."""
+"""The same series on three paths: the service's endpoint, the Collector's Prometheus exporter, and OTLP ingestion."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from examples.demo.service import TrustService
-from tests.support.services import simulated, telemetry
+from tests.support.services import run_load, telemetry
 from trust_ops.stack import Addresses, PrometheusClient
 from trust_ops.stack.ports import free_ports
 from trust_otel.semconv.metrics import ALL
@@ -17,11 +17,11 @@ from trust_otel.semconv.metrics import ALL
 Series = tuple[str, frozenset[tuple[str, str]]]
 Values = Mapping[Series, float]
 
-# `job` and `instance` name the target on the way into Prometheus; the pages have no target yet.
+# Prometheus adds `job` and `instance`; scraped pages do not have them.
 _OF_THE_TARGET = {"job", "instance", "__name__"}
-# They move without any request.
-_RESTLESS = ("process_", "cpython_")
-_PATIENCE_SECONDS = 60
+# These change without requests.
+_CHANGING_PREFIXES = ("process_", "cpython_")
+_TIMEOUT_SECONDS = 60
 
 
 def _names() -> set[str]:
@@ -74,20 +74,20 @@ def paths(
         OTEL_METRICS_EXPORTER="otlp,prometheus",
         OTEL_EXPORTER_PROMETHEUS_HOST="127.0.0.1",
         OTEL_EXPORTER_PROMETHEUS_PORT=str(port),
-        # Watchers and checks go on all the time: between two of them there is time to read all three paths.
+        # Monitors record continuously; between two of their intervals there is time to read all three paths.
         TRUST_OTEL_CERTIFICATE_INTERVAL="10",
         TRUST_OTEL_DEPENDENCY_INTERVAL="10",
         OTEL_RESOURCE_ATTRIBUTES="service.namespace=trust,service.version=1,deployment.environment.name=test",
     )
     with TrustService(tmp_path_factory.mktemp("service"), both) as service:
-        simulated(service, 10)
+        run_load(service, 10)
 
         def read() -> dict[str, Values]:
             found = {"own": _page(own), "collector": _page(addresses.collector_prometheus_exporter)}
             found["prometheus"] = _stored(prometheus)
             return found
 
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + _TIMEOUT_SECONDS
         found = read()
         while any(_different(found, path) for path in ("collector", "prometheus")) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -96,14 +96,14 @@ def paths(
 
 
 def _different(paths: dict[str, Values], path: str) -> dict[Series, tuple[float | None, float | None]]:
-    """What the service's own endpoint says, and what the other path says in its place."""
+    """Series with different values on the service's endpoint and on the other path, with both values."""
     own, other = paths["own"], paths[path]
     return {
         series: (own.get(series), other.get(series))
         for series in own.keys() | other.keys()
         if series not in own
         or series not in other
-        or (not series[0].startswith(_RESTLESS) and not isclose(own[series], other[series], rel_tol=1e-12))
+        or (not series[0].startswith(_CHANGING_PREFIXES) and not isclose(own[series], other[series], rel_tol=1e-12))
     }
 
 

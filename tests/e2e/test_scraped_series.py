@@ -1,4 +1,4 @@
-"""The exporters show what `trust_otel/semconv/scraped.yaml` says that rules may read."""
+"""The exporters have the series of `trust_otel/semconv/scraped.yaml`, which rules may read."""
 
 from collections import defaultdict
 
@@ -12,7 +12,7 @@ from trust_otel.semconv.scraped import missing, read_scraped
 
 pytestmark = needs_postgresql
 
-# There is no Grafana here: its metrics are declared from its source, and replayed for the pictures.
+# There is no Grafana here: its metrics are declared from its source, and faked for the screenshots.
 _METRICS = {name: metric for name, metric in read_scraped().items() if metric.job != "grafana"}
 _JOBS = {metric.job for metric in _METRICS.values() if metric.job is not None}
 
@@ -30,14 +30,14 @@ def test_every_scraped_metric_is_of_the_declared_type(prometheus: PrometheusClie
             for series, kind in _series(name, entry["type"]).items():
                 if series in _METRICS:
                     shown[series].add(kind)
-    # Prometheus says nothing of its own series, and nothing of what has not appeared yet.
+    # Prometheus has no metadata of its own series, nor of series that do not exist yet.
     assert {name for name, metric in _METRICS.items() if metric.job and not metric.after} <= shown.keys()
     assert {name: kinds for name, kinds in shown.items() if kinds != {_METRICS[name].kind}} == {}
 
 
 def _series(metric: str, kind: str) -> dict[str, str]:
-    """The series of a metric, and how each of them behaves."""
+    """The series of a metric, and their types."""
     if kind in ("histogram", "summary"):
-        # The quantiles of a summary go by the metric's own name.
+        # The quantiles of a summary have the name of the metric.
         return {metric: "gauge", f"{metric}_sum": "counter", f"{metric}_count": "counter"}
     return {metric: kind}

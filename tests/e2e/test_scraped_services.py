@@ -1,4 +1,4 @@
-"""Services that Prometheus scrapes itself, with and without a Collector: who is missed, and what silences it.
+"""Services that Prometheus scrapes, with and without a Collector: alerts about missing services, and their inhibition.
 
 The project's rules and Alertmanager's configuration, with every duration divided by the same factor.
 """
@@ -25,7 +25,7 @@ from trust_ops.stack.targets import Target
 
 _FACTOR = 6.0
 _DOWN, _COLLECTOR_DOWN = "TrustServiceDown", "TrustMonitoringTargetDown"
-# Alerts of this test's services and Collector come within a minute (divided); a busy machine may take longer.
+# Alerts fire within a minute (divided); a busy machine may take longer.
 _SECONDS = 120.0
 
 
@@ -49,7 +49,7 @@ def _site(folder: Path, receivers: Receivers, *components: str) -> Iterator[Stac
 
 @contextmanager
 def _service(name: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A program under the distribution that does nothing but live."""
+    """An idle program under `opentelemetry-instrument`."""
     launcher = Path(sys.executable).with_name("opentelemetry-instrument")
     process = subprocess.Popen(
         [launcher, sys.executable, "-c", "import time; time.sleep(600)"],
@@ -104,13 +104,13 @@ def _addresses(stack: Stack) -> Addresses:
 
 
 def _alive(stack: Stack) -> set[str]:
-    """The services that Prometheus counts as alive."""
+    """The services with a heartbeat in Prometheus."""
     with PrometheusClient(_addresses(stack).prometheus) as prometheus:
         return {sample.labels["service_name"] for sample in prometheus.query("service:trust_otel_instances:count")}
 
 
-def _told(stack: Stack, name: str) -> dict[str, str]:
-    """The alerts of this name that Alertmanager has, by service: `active`, or `suppressed` by another."""
+def _alert_states(stack: Stack, name: str) -> dict[str, str]:
+    """The state of each alert of this name in Alertmanager: `active` or `suppressed`."""
     url = _addresses(stack).optional["alertmanager"]
     found = httpx.get(f"{url}/api/v2/alerts", params={"filter": f'alertname="{name}"'}, trust_env=False).json()
     return {
@@ -121,21 +121,21 @@ def _told(stack: Stack, name: str) -> dict[str, str]:
 
 
 def _collector_down(stack: Stack) -> dict[str, str]:
-    return {who: state for who, state in _told(stack, _COLLECTOR_DOWN).items() if who.endswith("critical")}
+    return {who: state for who, state in _alert_states(stack, _COLLECTOR_DOWN).items() if who.endswith("critical")}
 
 
-def test_without_a_collector_a_killed_service_is_missed_and_nothing_silences_it(
+def test_without_a_collector_the_alert_about_a_killed_service_is_not_inhibited(
     tmp_path: Path, receivers: Receivers
 ) -> None:
     with _site(tmp_path, receivers, "alertmanager", "prometheus") as stack, _scraped(stack, "issuer") as issuer:
         eventually(lambda: _alive(stack), {"issuer"}, _SECONDS)
         issuer.kill()
-        eventually(lambda: _told(stack, _DOWN), {"issuer critical": "active"}, _SECONDS)
-        eventually(lambda: _told(stack, "TrustServiceInstanceDown"), {"issuer warning": "suppressed"}, _SECONDS)
+        eventually(lambda: _alert_states(stack, _DOWN), {"issuer critical": "active"}, _SECONDS)
+        eventually(lambda: _alert_states(stack, "TrustServiceInstanceDown"), {"issuer warning": "suppressed"}, _SECONDS)
         assert _collector_down(stack) == {}
 
 
-def test_a_dead_collector_silences_the_services_that_push_through_it_and_not_those_that_are_scraped(
+def test_a_dead_collector_inhibits_alerts_of_pushing_services_but_not_of_scraped_ones(
     tmp_path: Path, receivers: Receivers
 ) -> None:
     with (
@@ -148,20 +148,21 @@ def test_a_dead_collector_silences_the_services_that_push_through_it_and_not_tho
         issuer.kill()
         eventually(lambda: _collector_down(stack), {"monitoring critical": "active"}, _SECONDS)
         expected = {"issuer critical": "active", "archive critical": "suppressed"}
-        eventually(lambda: _told(stack, _DOWN), expected, _SECONDS)
+        eventually(lambda: _alert_states(stack, _DOWN), expected, _SECONDS)
 
 
-def test_a_rollout_and_a_restart_of_scraped_services_miss_no_instance(tmp_path: Path, receivers: Receivers) -> None:
+def test_a_rollout_or_restart_of_scraped_services_fires_no_alert(tmp_path: Path, receivers: Receivers) -> None:
     with (
         _site(tmp_path, receivers, "alertmanager", "prometheus") as stack,
         _scraped(stack, "issuer") as old,
         _scraped(stack, "witness") as witness,
     ):
         eventually(lambda: _alive(stack), {"issuer", "witness"}, _SECONDS)
-        # The new one takes the place of the old one in the list of targets.
+        # The new instance replaces the old one in the targets.
         with _scraped(stack, "issuer"):
             old.terminate()
             witness.kill()
-            # By now the old one would be missed too.
-            eventually(lambda: _told(stack, "TrustServiceInstanceDown"), {"witness warning": "suppressed"}, _SECONDS)
-            assert _told(stack, _DOWN) == {"witness critical": "active"}
+            # By now an alert about the old one would fire too.
+            expected = {"witness warning": "suppressed"}
+            eventually(lambda: _alert_states(stack, "TrustServiceInstanceDown"), expected, _SECONDS)
+            assert _alert_states(stack, _DOWN) == {"witness critical": "active"}

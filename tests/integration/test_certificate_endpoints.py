@@ -1,4 +1,4 @@
-"""The certificate of a real PostgreSQL server, seen as its clients see it."""
+"""The TLS certificate of a real PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trust_otel.settings import Settings
 
 _MISSING = [name for name in ("initdb", "pg_ctl") if shutil.which(name) is None]
 
-# A developer's machine may lack PostgreSQL; continuous integration may not, and fails where it does.
+# Tests are skipped without PostgreSQL, except in CI, where they fail.
 pytestmark = pytest.mark.skipif(
     bool(_MISSING) and "CI" not in os.environ, reason=f"not on this machine: {', '.join(_MISSING)}"
 )
@@ -29,8 +29,8 @@ _CERTIFICATE, _KEY = Authority().issue("db.test", days=20)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[int, Path]]:
-    """A throw-away cluster that offers TLS, and its folder. PostgreSQL refuses to run as root."""
-    user: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    """A temporary cluster with TLS, and its folder. PostgreSQL does not run as root."""
+    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     directory = Path(mkdtemp(prefix="trust-otel-postgresql-"))
     (directory / "server.crt").write_bytes(pem(_CERTIFICATE))
     (directory / "server.key").write_bytes(key_pem(_KEY))
@@ -58,14 +58,14 @@ def cluster() -> Iterator[tuple[int, Path]]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def test_the_certificate_of_the_database_is_seen(cluster: tuple[int, Path]) -> None:
+def test_the_certificate_of_the_database_is_read(cluster: tuple[int, Path]) -> None:
     port, _ = cluster
     assert check_sources(
         Settings.from_environment({"TRUST_OTEL_CERTIFICATES": f"db=tls+postgres://127.0.0.1:{port}"})
     ) == [SourceReport("db", None, 1, _CERTIFICATE.not_valid_after_utc.timestamp())]
 
 
-def test_it_is_asked_for_in_postgresqls_own_way_only(cluster: tuple[int, Path]) -> None:
+def test_it_is_read_only_with_postgresqls_starttls(cluster: tuple[int, Path]) -> None:
     port, _ = cluster
     (report,) = check_sources(Settings.from_environment({"TRUST_OTEL_CERTIFICATES": f"db=tls://127.0.0.1:{port}"}))
     assert report.certificates == 0

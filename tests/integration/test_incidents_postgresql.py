@@ -1,4 +1,4 @@
-"""Deliveries and looks at Alertmanager change the same in PostgreSQL as in SQLite: the same tests, run there."""
+"""Notifications and polls of Alertmanager have the same effect in PostgreSQL as in SQLite: the same tests there."""
 
 from __future__ import annotations
 

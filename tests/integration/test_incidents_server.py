@@ -1,4 +1,4 @@
-"""The receiver of incidents on real sockets: clients that never finish, and a database that cannot be written to."""
+"""The incidents receiver on real sockets: incomplete requests, and a database that is not writable."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def receiver(folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def attack(url: httpx.URL, sent: bytes, count: int = 400, source: str = ATTACKER) -> Iterator[list[socket.socket]]:
-    """Connections that have sent this, and stay open."""
+    """Open connections that have sent this data."""
     with ExitStack() as opened:
         connections = []
         for _ in range(count):
@@ -67,7 +67,7 @@ def attack(url: httpx.URL, sent: bytes, count: int = 400, source: str = ATTACKER
 
 
 def answered(receiver: Receiver, source: str) -> list[int]:
-    """The answers to a delivery, a question and a probe, each over a connection of its own."""
+    """The status of a notification, a query and a probe, each on a new connection."""
     found = []
     for method, path, token in (("POST", "webhook", DELIVER), ("GET", "incidents", OPERATE), ("GET", "healthz", "")):
         with httpx.Client(transport=httpx.HTTPTransport(local_address=source), timeout=30) as client:
@@ -83,12 +83,12 @@ def test_incomplete_requests_do_not_block_other_clients(receiver: Receiver, sent
         assert answered(receiver, OTHERS) == [200, 200, 200]
         # Alertmanager may be behind the same proxy, or on the same node.
         assert answered(receiver, ATTACKER) == [200, 200, 200]
-        # A client that goes on byte by byte is closed all the same.
+        # A connection that sends single bytes is also closed.
         eventually(lambda: still_open(connections), 0, 60)
 
 
 def still_open(connections: list[socket.socket]) -> int:
-    """How many connections the server has not closed; each gets one byte more."""
+    """Number of connections that the server has not closed; each sends one more byte."""
     left = 0
     for connection in connections:
         try:
@@ -131,7 +131,7 @@ def test_a_low_open_file_limit_is_enough(tmp_path: Path) -> None:
 
 
 def connect_until(stop: threading.Event, url: httpx.URL) -> None:
-    """Open connections that send half a header, at most 3,000."""
+    """Open up to 3,000 connections that send half a header."""
     with ExitStack() as opened:
         for _ in range(3000):
             if stop.is_set():
@@ -145,7 +145,7 @@ def connect_until(stop: threading.Event, url: httpx.URL) -> None:
 
 
 def test_concurrent_notifications_are_all_recorded(receiver: Receiver) -> None:
-    """Alertmanager sends each group by itself, in the first seconds of an outage hundreds at once."""
+    """Alertmanager sends each group separately: hundreds at once in the first seconds of an outage."""
     body = payload(alert())
     request = HEAD + f"Authorization: Bearer {DELIVER}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     with attack(httpx.URL(receiver.url), request, 200, OTHERS) as connections:

@@ -1,4 +1,4 @@
-"""What alerts need beside Collector and Prometheus: Alertmanagers, and exporters of real servers."""
+"""The other components of the monitoring: Alertmanagers, and exporters of real servers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from trust_ops.stack.components import COMPONENTS
 from trust_ops.stack.files import prometheus_config, prometheus_files
 from trust_ops.stack.recipes import binaries
 
-# Nobody listens there: what is sent is seen in Alertmanager's own metrics.
+# A closed port: notifications are visible in Alertmanager's metrics.
 _ALERTMANAGER = """\
 route: {receiver: nobody, group_wait: 0s, group_interval: 1s, repeat_interval: 1h}
 receivers:
@@ -54,7 +54,7 @@ class Machines:
 
 
 def quick_prometheus(folder: Path) -> Path:
-    """The project's own configuration with a rule file more, scraping and evaluating every second."""
+    """The project's configuration with an additional rule file, scraping and evaluating every second."""
     folder.mkdir()
     for file in prometheus_files():
         shutil.copy(file, folder)
@@ -69,7 +69,7 @@ def quick_prometheus(folder: Path) -> Path:
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
     with ExitStack() as stack:
         primary, standby = stack.enter_context(replicated())
-        # What the exporter may be at most: docs and queries.yml say that it is enough.
+        # The role that docs and queries.yml document for the exporter.
         primary.execute("CREATE ROLE monitor LOGIN", "GRANT pg_monitor TO monitor")
         redis = stack.enter_context(Redis(tmp_path_factory.mktemp("redis")))
         yield Machines(primary, standby, redis, stack.enter_context(Kubernetes()))
@@ -91,7 +91,7 @@ def stack(machines: Machines, tmp_path_factory: pytest.TempPathFactory) -> Itera
         try:
             running.up()
         except BinaryUnavailable as unavailable:
-            # As for PostgreSQL: only Debian has the packages.
+            # As for PostgreSQL, packages are only available on Debian.
             if "CI" in environ:
                 raise
             pytest.skip(str(unavailable))
@@ -129,9 +129,7 @@ def test_every_component_is_healthy_and_every_job_is_scraped(stack: Stack, prome
     )
 
 
-def test_prometheus_tells_both_alertmanagers_and_they_know_each_other(
-    stack: Stack, prometheus: PrometheusClient
-) -> None:
+def test_prometheus_sends_to_both_alertmanagers_of_a_cluster(stack: Stack, prometheus: PrometheusClient) -> None:
     addresses = stack.addresses()
     assert addresses is not None
     urls = [addresses.optional[name] for name in ("alertmanager", "alertmanager-2")]
@@ -146,8 +144,8 @@ def test_prometheus_tells_both_alertmanagers_and_they_know_each_other(
         return "AlwaysFiring" in alerts(url)
 
     for url in urls:
-        eventually(partial(fires, url), True)
-    # They tell nobody of anything before their start delay, a minute, is over.
+        eventually(lambda url=url: "AlwaysFiring" in alerts(url), True)
+    # They send no notification during the start delay of one minute.
     failed = "sum(alertmanager_notification_requests_failed_total) > bool 0"
     eventually(lambda: prometheus.value(failed), 1.0, seconds=120)
 
@@ -193,17 +191,17 @@ _STAT = {"application_name", "client_addr", "state"}
         ("container_network_receive_errors_total", {"node", "namespace", "pod", "interface"}),
     ],
 )
-def test_the_series_that_rules_read_are_there_with_their_labels(
+def test_the_series_that_rules_read_exist_with_their_labels(
     prometheus: PrometheusClient, name: str, labels: set[str]
 ) -> None:
     eventually(lambda: len(prometheus.query(name)) > 0, True)
     for sample in prometheus.query(name):
-        # An empty label is none; series of a whole node or pod have no container.
+        # An empty label does not exist; series of a node or pod have no container.
         assert set(sample.labels) | {"namespace", "pod", "container"} >= labels | {"job", "instance"}
     assert any(set(sample.labels) >= labels for sample in prometheus.query(name))
 
 
-def test_a_standby_is_behind_while_it_does_not_replay_and_not_while_nothing_is_written(
+def test_a_standby_lags_while_replay_is_paused_but_not_without_writes(
     machines: Machines, prometheus: PrometheusClient
 ) -> None:
     def lag() -> float | None:
@@ -221,11 +219,11 @@ def test_a_standby_is_behind_while_it_does_not_replay_and_not_while_nothing_is_w
     eventually(lag, 0.0)
 
 
-def test_a_standby_that_has_lost_its_primary_is_behind(machines: Machines, prometheus: PrometheusClient) -> None:
+def test_a_standby_without_its_primary_lags(machines: Machines, prometheus: PrometheusClient) -> None:
     eventually(lambda: prometheus.value("count(pg_up == 1)"), 2.0)
     machines.primary.stop()
     try:
-        # Its exporter tries for seconds before it says 0; where a scrape does not wait so long, it counts as down.
+        # Its exporter retries for seconds before it reports 0; if a scrape times out first, it counts as down.
         eventually(lambda: prometheus.value('count(pg_up == 0 or up{job="postgres"} == 0)'), 1.0)
         eventually(lambda: prometheus.value("count(pg_up == 1)"), 1.0)
         eventually(lambda: prometheus.value("max(pg_replication_lag_seconds) > bool 2"), 1.0)
@@ -235,7 +233,7 @@ def test_a_standby_that_has_lost_its_primary_is_behind(machines: Machines, prome
     eventually(lambda: prometheus.value("max(pg_replication_lag_seconds)"), 0.0)
 
 
-def test_a_redis_that_is_gone_is_seen(machines: Machines, prometheus: PrometheusClient) -> None:
+def test_a_stopped_redis_is_down(machines: Machines, prometheus: PrometheusClient) -> None:
     eventually(lambda: prometheus.value("redis_up"), 1.0)
     machines.redis.stop()
     try:
@@ -245,7 +243,7 @@ def test_a_redis_that_is_gone_is_seen(machines: Machines, prometheus: Prometheus
     eventually(lambda: prometheus.value("redis_up"), 1.0)
 
 
-def test_a_crash_loop_in_kubernetes_is_seen(machines: Machines, prometheus: PrometheusClient) -> None:
+def test_a_crash_loop_in_kubernetes_is_counted(machines: Machines, prometheus: PrometheusClient) -> None:
     pod = machines.kubernetes.cluster.pods[0]
     restarts = f'increase(kube_pod_container_status_restarts_total{{pod="{pod.name}"}}[30s])'
     eventually(lambda: prometheus.value(restarts), 0.0)

@@ -1,4 +1,4 @@
-"""The preview of the dashboards, in a real browser, with the data of a real Prometheus."""
+"""The dashboard preview in a real browser, with data of a real Prometheus."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from trust_ops.stack.ports import LOOPBACK, free_ports
 
 _MISSING = [name for name in ("node", "npm", "chromium") if shutil.which(name) is None]
 
-# A developer's machine may lack them; continuous integration may not, and fails where it does.
+# Tests are skipped without these, except in CI, where they fail.
 pytestmark = pytest.mark.skipif(
     bool(_MISSING) and "CI" not in os.environ, reason=f"not on this machine: {', '.join(_MISSING)}"
 )
@@ -60,7 +60,7 @@ def _by_number(panels: list[PanelState]) -> dict[int, PanelState]:
 
 
 def _open(browser: Browser, url: str, width: int = DESKTOP) -> dict[int, PanelState]:
-    """The panels of a page on which nothing has failed."""
+    """Open a page, which must have no errors; returns its panels."""
     panels = _by_number(browser.open(url, width=width))
     assert browser.page.evaluate("document.body.dataset.failures ?? null") is None
     return panels
@@ -107,13 +107,13 @@ def _drawn_states(browser: Browser) -> set[str]:
     return {title.split(": ")[1] for title in titles}
 
 
-def test_an_alert_list_knows_its_data_source_by_name_only_as_in_grafana(preview: Preview, browser: Browser) -> None:
+def test_an_alert_list_needs_its_data_source_by_name_as_in_grafana(preview: Preview, browser: Browser) -> None:
     panels = _open(browser, dashboard_url(preview.url, FAULTY))
     assert panels[fixture.ALERTS_OF_A_VARIABLE].state == "empty"
     assert "No alerts matching filters" in panels[fixture.ALERTS_OF_A_VARIABLE].text
 
 
-def test_a_map_of_tiles_says_that_they_come_from_the_internet(preview: Preview, browser: Browser) -> None:
+def test_a_map_with_tiles_from_the_internet_is_an_error(preview: Preview, browser: Browser) -> None:
     panels = _open(browser, dashboard_url(preview.url, FAULTY))
     assert "tiles from the internet" in panels[fixture.TILES].text
     panels = _open(browser, dashboard_url(preview.url, UID))
@@ -129,21 +129,21 @@ def test_a_number_without_data_has_the_colour_of_the_first_threshold_as_in_grafa
 
 
 def _is_green(browser: Browser) -> bool:
-    """Whether something in the page has Grafana's green in its background."""
-    backgrounds = browser.page.evaluate(
+    """Whether an element has Grafana's green as background."""
+    backgrounds = browser.evaluate(
         "[...document.querySelectorAll('section *')].map((each) => getComputedStyle(each).background)"
     )
     colours = [tuple(map(int, found)) for each in backgrounds for found in _RGB.findall(each)]
     return any(green > 1.4 * red and green > 1.2 * blue for red, green, blue in colours)
 
 
-def test_a_panel_without_data_says_what_that_means(preview: Preview, browser: Browser) -> None:
+def test_a_panel_without_data_explains_what_that_means(preview: Preview, browser: Browser) -> None:
     panels = _open(browser, dashboard_url(preview.url, UID))
     assert {number for number, panel in panels.items() if panel.state == "empty"} == EMPTY
     assert all(fixture.NOTHING in panels[number].text for number in EMPTY)
 
 
-def test_what_cannot_be_shown_is_an_error_that_is_told(preview: Preview, browser: Browser) -> None:
+def test_a_panel_that_cannot_be_drawn_shows_an_error(preview: Preview, browser: Browser) -> None:
     panels = _open(browser, dashboard_url(preview.url, UID))
     assert {number for number, panel in panels.items() if panel.state == "error"} == WRONG
     assert "parse error" in (panels[fixture.BROKEN].error or "")
@@ -151,7 +151,7 @@ def test_what_cannot_be_shown_is_an_error_that_is_told(preview: Preview, browser
 
 
 @pytest.mark.parametrize(("chosen", "shown"), [(["pki"], {"pki"}), (["pki", "portal"], {"pki", "portal"})])
-def test_variables_of_the_address_choose_the_series(
+def test_variables_in_the_url_select_the_series(
     preview: Preview, browser: Browser, chosen: list[str], shown: set[str]
 ) -> None:
     panels = _open(browser, dashboard_url(preview.url, UID, query={"var-service": chosen}))
@@ -159,9 +159,7 @@ def test_variables_of_the_address_choose_the_series(
     assert panels[fixture.GRAPH].title == f"Latency of {' + '.join(chosen)}"
 
 
-def test_variables_offer_what_prometheus_knows_and_choosing_changes_the_panels(
-    preview: Preview, browser: Browser
-) -> None:
+def test_variables_offer_the_values_in_prometheus_and_change_the_panels(preview: Preview, browser: Browser) -> None:
     _open(browser, dashboard_url(preview.url, UID))
     browser.page.locator('[data-variable="service"] input').click()
     options = browser.page.get_by_role("option")
@@ -173,9 +171,7 @@ def test_variables_offer_what_prometheus_knows_and_choosing_changes_the_panels(
     assert _query(browser)["var-service"] == ["portal"]
 
 
-def test_a_cell_leads_to_another_dashboard_with_its_service_and_the_same_time(
-    preview: Preview, browser: Browser
-) -> None:
+def test_a_cell_links_to_another_dashboard_with_its_service_and_time_range(preview: Preview, browser: Browser) -> None:
     _open(browser, dashboard_url(preview.url, UID, query={"from": "now-30m", "to": "now"}))
     browser.page.get_by_role("link", name="portal", exact=True).first.click()
     browser.wait()
@@ -210,7 +206,7 @@ def test_one_panel_can_be_shown_alone(preview: Preview, browser: Browser) -> Non
 
 
 @pytest.mark.parametrize("theme", ["dark", "light"])
-def test_a_phone_shows_one_column_that_needs_no_scrolling_aside(preview: Preview, browser: Browser, theme: str) -> None:
+def test_a_phone_shows_one_column_without_horizontal_scrolling(preview: Preview, browser: Browser, theme: str) -> None:
     panels = _open(browser, dashboard_url(preview.url, UID, theme=theme), width=PHONE)
     assert len(panels) == 16
     assert browser.page.evaluate("document.documentElement.scrollWidth") <= PHONE
@@ -234,14 +230,14 @@ def test_a_screenshot_shows_the_whole_page(
     assert image.height > min_height
 
 
-def test_a_prometheus_that_does_not_answer_is_told(dashboards: Path, browser: Browser) -> None:
+def test_an_unreachable_prometheus_is_an_error(dashboards: Path, browser: Browser) -> None:
     (port,) = free_ports(1)
     with Preview(f"http://{LOOPBACK}:{port}", dashboards=dashboards) as preview:
         browser.open(dashboard_url(preview.url, UID))
         assert "cannot be reached" in browser.page.inner_text("body")
 
 
-def test_an_unknown_dashboard_is_told(preview: Preview, browser: Browser) -> None:
+def test_an_unknown_dashboard_is_an_error(preview: Preview, browser: Browser) -> None:
     browser.open(dashboard_url(preview.url, "nowhere"))
     assert "There is no dashboard nowhere" in browser.page.inner_text("body")
 
@@ -263,14 +259,14 @@ def test_a_page_that_is_not_ready_in_time_is_an_error(preview: Preview, browser:
         ("POST", "/dashboards.json"),
     ],
 )
-def test_nothing_but_the_pages_and_what_reads_is_served(preview: Preview, method: str, path: str) -> None:
+def test_only_pages_and_read_only_requests_are_served(preview: Preview, method: str, path: str) -> None:
     address = urlsplit(preview.url)
     request = httpx.Request(method, preview.url, extensions={"target": path.encode()})
     with httpx.Client(trust_env=False) as client:
         assert client.send(request).status_code == 404, address
 
 
-def test_the_command_serves_until_it_is_ended(preview: Preview, dashboards: Path) -> None:
+def test_the_command_serves_until_it_is_stopped(preview: Preview, dashboards: Path) -> None:
     command = [sys.executable, "-m", "tools.preview", "--prometheus", preview.url, "--dashboards", str(dashboards)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:

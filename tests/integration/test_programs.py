@@ -1,4 +1,4 @@
-"""Programs that are no servers print the same and end with the same status under trust-otel as without it."""
+"""Programs have the same output and exit status with trust-otel as without it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.servers.receiver import OtlpReceiver
 
 _AT_A_TIME = 2
 _SECONDS = 120.0
-# From the first signal, and below the 10 s after which `docker stop` kills. The end holds the last export.
+# From the first signal. Less than the 10 s after which `docker stop` kills. Includes the last export.
 _SECONDS_MORE = 8.0
 _READY = "ready\n"
 _SETTLE_SECONDS = 0.5
@@ -30,7 +30,7 @@ _SETTLE_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Program:
-    """A program, and the signals that it gets once it has printed "ready"."""
+    """A program, and the signals that it receives once it has printed "ready"."""
 
     name: str
     source: str
@@ -84,7 +84,7 @@ _WAIT = """
 """
 
 _PROGRAMS = (
-    # Ends without a signal.
+    # Exit without a signal.
     Program("ends", "print('end')"),
     Program("SystemExit with a number", "raise SystemExit(3)"),
     Program("SystemExit with a message", "raise SystemExit('a message')"),
@@ -388,7 +388,7 @@ _PROGRAMS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What can be seen of a program from outside."""
+    """The observable behaviour of a program."""
 
     output: str
     errors: str
@@ -422,7 +422,7 @@ def _watched(process: subprocess.Popen[str], signals: tuple[Signals, ...]) -> Re
         assert process.stdout is not None
         while not before.endswith(_READY) and (line := process.stdout.readline()):
             before += line
-        # Python refuses to print in a handler that interrupts printing.
+        # Python raises an error on print in a handler that interrupted a print.
         time.sleep(_SETTLE_SECONDS)
     begun = time.monotonic()
     for signal in signals:
@@ -432,7 +432,7 @@ def _watched(process: subprocess.Popen[str], signals: tuple[Signals, ...]) -> Re
 
 
 def _comparable(text: str) -> str:
-    """Without addresses in memory, process numbers and times."""
+    """The text without memory addresses, process ids and times."""
     return re.sub(r"0x[0-9a-f]+|\d{4,}", "N", text)
 
 
@@ -443,8 +443,8 @@ Pair = tuple[Result, Result]
 def pairs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Program], Pair]]:
-    """A run without and one with trust-otel of each selected program, started ahead of the test that asks for it."""
-    chosen: list[Any] = [
+    """A run without and a run with trust-otel of each selected program, started before its test."""
+    chosen = [
         item.callspec.params["program"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
@@ -474,7 +474,7 @@ def pairs(
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("program", _PROGRAMS, ids=str)
-def test_a_program_prints_and_ends_as_without_trust_otel(program: Program, pairs: Callable[[Program], Pair]) -> None:
+def test_output_and_exit_are_as_without_trust_otel(program: Program, pairs: Callable[[Program], Pair]) -> None:
     plain, instrumented = pairs(program)
 
     assert _comparable(instrumented.output) == _comparable(plain.output)

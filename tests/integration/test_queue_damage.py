@@ -1,4 +1,4 @@
-"""A Collector whose queue file is damaged starts with an empty queue, keeps the file, and reports it."""
+"""A Collector with a damaged queue file starts with an empty queue, keeps the file, and reports it."""
 
 import fcntl
 import random
@@ -26,7 +26,7 @@ Damage = Callable[[Path], object]
 
 @contextmanager
 def _collector(directory: Path) -> Iterator[Stack]:
-    """A Collector that cannot deliver, so that its queue keeps everything."""
+    """A Collector that cannot deliver, so that its queue keeps all data."""
     inputs = Inputs(collector_sends_to="http://127.0.0.1:1")
     with Stack(directory, components=("collector",), inputs=inputs, on_progress=print) as stack:
         yield stack
@@ -44,7 +44,7 @@ def _own(addresses: Addresses, name: str) -> float | None:
 
 @pytest.fixture(scope="module")
 def queue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The file of a queue with `_SENT` requests, as a killed Collector leaves it."""
+    """The queue file of a killed Collector, with `_SENT` requests."""
     directory = tmp_path_factory.mktemp("original")
     with _collector(directory) as stack:
         addresses = stack.up()
@@ -122,7 +122,7 @@ def test_a_damaged_queue_file_is_set_aside_and_reported(kind: str, queue_file: P
     _queue(tmp_path).mkdir(parents=True)
     file = _queue(tmp_path) / queue_file.name
     shutil.copy(queue_file, file)
-    # The same damage each time, in whatever order the tests run.
+    # The same damage in every run, independent of the order of tests.
     _RANDOM.seed(kind)
     _DAMAGES[kind](file)
     content = file.read_bytes() if file.is_file() else None
@@ -135,7 +135,7 @@ def test_a_damaged_queue_file_is_set_aside_and_reported(kind: str, queue_file: P
         (aside,) = _queue(tmp_path).glob("*.damaged-*")
         assert content is None or aside.read_bytes() == content
         assert "The queue file is damaged: it was set aside" in stack.logs("collector")
-        # Once somebody has looked at it.
+        # After the file was removed.
         aside.rmdir() if aside.is_dir() else aside.unlink()
         eventually(lambda: _own(addresses, "otelcol_queue_damaged_files"), 0)
 
@@ -156,7 +156,7 @@ def test_a_queue_file_that_can_be_read_keeps_its_items(kind: str, queue_file: Pa
     _HARMLESS[kind](file)
     with _collector(tmp_path) as stack:
         addresses = stack.up()
-        # Of the two meta pages one is older, by one change of the queue.
+        # One of the two meta pages is older, by one change of the queue.
         eventually(lambda: (_own(addresses, "otelcol_exporter_queue_size") or 0) >= _SENT - 1, True)
         assert _own(addresses, "otelcol_queue_damaged_files") == 0
         assert list(_queue(tmp_path).glob("*.damaged-*")) == []

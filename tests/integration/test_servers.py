@@ -1,4 +1,4 @@
-"""A server under trust-otel does what it does without it, and every request is counted."""
+"""A server behaves with trust-otel as without it, and every request is counted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from benchmarks.servers.cells import CELLS, Cell
 from benchmarks.servers.running import Run, log_lines, run, tracebacks
 
-# Below the 10 s after which `docker stop` kills. `python -m benchmarks.servers` measures what the difference really is.
+# Less than the 10 s after which `docker stop` kills. `python -m benchmarks.servers` measures the difference.
 _SECONDS_MORE = 8.0
 
-# Two at a time, each with and without trust-otel: four servers beside each other.
+# Two at a time, each with and without trust-otel: four servers in parallel.
 _AT_A_TIME = 2
 
 Pair = tuple[Run, Run]
@@ -22,8 +22,8 @@ Pair = tuple[Run, Run]
 
 @pytest.fixture(scope="module")
 def pairs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Cell], Pair]]:
-    """A run without and one with trust-otel of each selected cell, started ahead of the test that asks for it."""
-    chosen: list[Any] = [
+    """A run without and a run with trust-otel of each selected cell, started before its test."""
+    chosen = [
         item.callspec.params["cell"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
@@ -45,7 +45,7 @@ def pairs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-def test_a_server_answers_logs_and_ends_as_without_trust_otel(cell: Cell, pairs: Callable[[Cell], Pair]) -> None:
+def test_responses_log_and_exit_are_as_without_trust_otel(cell: Cell, pairs: Callable[[Cell], Pair]) -> None:
     plain, instrumented = pairs(cell)
     print(f"--- without\n{plain.log}\n--- with\n{instrumented.log}")
 
@@ -55,6 +55,6 @@ def test_a_server_answers_logs_and_ends_as_without_trust_otel(cell: Cell, pairs:
     assert instrumented.seconds_to_end < max(plain.seconds_to_end + _SECONDS_MORE, 5 * plain.seconds_to_end)
     assert tracebacks(instrumented) == tracebacks(plain)
     if not cell.to_all:
-        # Where worker and parent get the signal at once, their log depends on which of them is faster.
+        # If worker and parent receive the signal at the same time, the order of their logs is random.
         assert log_lines(instrumented) == log_lines(plain)
     assert instrumented.counted == (instrumented.sent if cell.measured else 0)

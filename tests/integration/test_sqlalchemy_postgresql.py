@@ -1,4 +1,4 @@
-"""SQLAlchemy on a real PostgreSQL server: two-phase commits, lost connections, refused commits, asyncpg."""
+"""SQLAlchemy on a real PostgreSQL server: two-phase commits, lost connections, failed commits, asyncpg."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_lost_connection_is_an_error_and_leaves_the_pool(engine: Any, reader: In
     assert transactions(reader) == {("rollback",): 2}
 
 
-def test_commit_that_the_database_refuses_is_a_rollback(engine: Any, reader: InMemoryMetricReader) -> None:
+def test_failed_commit_is_a_rollback(engine: Any, reader: InMemoryMetricReader) -> None:
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE TEMPORARY TABLE a (x INTEGER UNIQUE DEFERRABLE INITIALLY DEFERRED)"))
     with engine.connect() as connection:
@@ -111,7 +111,7 @@ def test_commit_that_the_database_refuses_is_a_rollback(engine: Any, reader: InM
     assert transactions(reader) == {("commit",): 1, ("rollback",): 1}
 
 
-def test_server_that_is_not_there_is_a_failure_to_connect(reader: InMemoryMetricReader) -> None:
+def test_missing_server_is_a_failed_connection(reader: InMemoryMetricReader) -> None:
     engine = sa.create_engine("postgresql+psycopg://trust@127.0.0.1:1/postgres")
     with pytest.raises(sa.exc.OperationalError):
         engine.connect()
@@ -139,7 +139,7 @@ async def test_asyncpg_is_measured_the_same(port: int, reader: InMemoryMetricRea
     await engine.dispose()
 
 
-async def test_asyncpg_that_cannot_connect_says_why(reader: InMemoryMetricReader) -> None:
+async def test_asyncpg_connection_error_has_its_reason(reader: InMemoryMetricReader) -> None:
     pytest.importorskip("asyncpg")
     engine = create_async_engine("postgresql+asyncpg://trust@127.0.0.1:1/postgres")
     with pytest.raises(ConnectionRefusedError):

@@ -1,4 +1,4 @@
-"""The real Collector and Prometheus as processes: healthy, exact, and losing nothing."""
+"""The real Collector and Prometheus as processes: health, exact values, and no data loss."""
 
 import itertools
 import signal
@@ -41,7 +41,7 @@ RESOURCE = {
 
 
 def test_no_website_may_read_metrics_through_a_browser(addresses: Addresses) -> None:
-    """Prometheus allows every origin by default."""
+    """Prometheus allows all origins by default."""
     for origin in ("http://evil.example", "null", f"{addresses.prometheus}.evil.example"):
         answer = httpx.get(f"{addresses.prometheus}/api/v1/query?query=up", headers={"Origin": origin})
         assert answer.status_code == 200
@@ -101,7 +101,7 @@ def test_metrics_of_the_sdk_arrive_exactly(addresses: Addresses, prometheus: Pro
 
 def test_the_first_event_ever_is_seen_by_increase(addresses: Addresses, prometheus: PrometheusClient) -> None:
     with sdk(addresses, RESOURCE) as provider:
-        # Born at 1: without the zero that Prometheus puts before it, its increase would be 0.
+        # The series starts at 1: without the zero that Prometheus inserts before, its increase would be 0.
         meter = provider.get_meter("test")
         meter.create_counter("first.incidents").add(1, {"type": "key_compromise"})
         meter.create_histogram("first.duration").record(0.5)
@@ -114,9 +114,7 @@ def test_the_first_event_ever_is_seen_by_increase(addresses: Addresses, promethe
         assert increase >= 0.99, series
 
 
-def test_the_collector_describes_itself_under_the_names_that_rules_use(
-    addresses: Addresses, prometheus: PrometheusClient
-) -> None:
+def test_the_collectors_own_metrics_have_the_names_in_rules(addresses: Addresses, prometheus: PrometheusClient) -> None:
     assert send(addresses, counter_request("self.named", {}))
     eventually(lambda: prometheus.value("self_named_total"), 1.0)
     page = httpx.get(addresses.collector_self_metrics, trust_env=False).text
@@ -131,7 +129,7 @@ def test_the_collector_describes_itself_under_the_names_that_rules_use(
     }
 
 
-def test_a_refused_request_harms_no_other_and_is_counted(addresses: Addresses, prometheus: PrometheusClient) -> None:
+def test_a_rejected_request_affects_no_other_and_is_counted(addresses: Addresses, prometheus: PrometheusClient) -> None:
     eventually(lambda: prometheus.value("up{job='prometheus'}"), 1.0)
     for sender in range(5):
         assert send(addresses, counter_request("clock.wrong", {}, timestamp=time.time() - 86400))
@@ -207,7 +205,7 @@ def exporter_series(addresses: Addresses) -> Series:
     }
 
 
-def test_killing_the_collector_loses_nothing_that_it_had_accepted(
+def test_killing_the_collector_loses_no_accepted_data(
     stack: Stack, addresses: Addresses, prometheus: PrometheusClient
 ) -> None:
     stack.stop("prometheus")
@@ -223,7 +221,7 @@ def test_killing_the_collector_loses_nothing_that_it_had_accepted(
 
 @contextmanager
 def sending(addresses: Addresses, name: str) -> Iterator[list[int]]:
-    """Send numbered requests all the time, each until it is accepted; gives the numbers that were."""
+    """Continuously send numbered requests, each until it is accepted; yields the accepted numbers."""
     accepted: list[int] = []
     end = threading.Event()
 
@@ -263,7 +261,7 @@ def test_nothing_is_lost_while_a_component_is_down(
 
 @contextmanager
 def foreground(directory: Path) -> Iterator["subprocess.Popen[str]"]:
-    """`trust-otel stack up` in the foreground, when it has said that the stack is up."""
+    """`trust-otel stack up` in the foreground, once the stack is up."""
     command = subprocess.Popen(
         [sys.executable, "-m", "trust_ops.stack", "up", "--directory", str(directory)],
         stdout=subprocess.DEVNULL,
@@ -283,7 +281,7 @@ def foreground(directory: Path) -> Iterator["subprocess.Popen[str]"]:
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_the_command_leaves_no_process_however_it_ends(tmp_path: Path, ending: int) -> None:
     with foreground(tmp_path) as command:
-        # Itself, Collector, Prometheus, supervisor.
+        # The command, Collector, Prometheus, supervisor.
         family = [psutil.Process(command.pid), *psutil.Process(command.pid).children()]
         assert len(family) == 4
         command.send_signal(ending)

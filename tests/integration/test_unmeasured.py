@@ -1,4 +1,4 @@
-"""What was never measured is not shown as 0, OK or green, and what was measured as 0 is shown as 0."""
+"""Missing data is not shown as 0, OK or green, and a measured 0 is shown as 0."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from tests.support import preview_fixture as fixture
-from tests.support.dashboards import Answer, Asked, queries
+from tests.support.dashboards import Answer, PanelQueries, queries
 from tools.checks.absence import colour_without_data
 from trust_ops.stack.files import project_file
 
@@ -23,7 +23,7 @@ _INSTANCE = (
 )
 _RULES = [project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in ("recording", "alerts")]
 
-# What a service that records nothing but that it runs has, and the rules that are evaluated.
+# Panels with data for a service that only exports its heartbeat, and for the rules themselves.
 _OF_A_HEARTBEAT = {
     "operational 1A": "no alert fires for the service",
     "operational 1B": "the service has an instance",
@@ -33,7 +33,7 @@ _OF_A_HEARTBEAT = {
     "monitoring 21A": "the watchdog fires",
 }
 
-# Counters that were raised an hour ago, and not since.
+# Counters that did not increase in the last hour.
 _QUIET: Mapping[str, str] = {
     "trust_auth_attempts": 'trust_auth_method="password",trust_outcome="success"',
     "trust_auth_mfa_challenges": 'trust_auth_mfa_method="totp",trust_outcome="success"',
@@ -50,27 +50,27 @@ _ZERO = ("security 20A", *(f"security {number}A" for number in range(21, 26)), "
 
 
 @pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    """A Prometheus that has nothing."""
-    with fixture.prometheus_of(tmp_path_factory.mktemp("empty"), "") as url, Asked(url) as asked:
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelQueries]:
+    """A Prometheus without data."""
+    with fixture.prometheus_with(tmp_path_factory.mktemp("empty"), "") as url, PanelQueries(url) as asked:
         yield asked
 
 
 @pytest.fixture(scope="module")
-def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    """A Prometheus that knows of a service that it runs, and nothing else."""
+def heartbeat_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelQueries]:
+    """A Prometheus with the heartbeat of a service, and no other data."""
     with (
-        fixture.prometheus_of(tmp_path_factory.mktemp("heard"), _history({}), _RULES) as url,
-        Asked(url) as asked,
+        fixture.prometheus_with(tmp_path_factory.mktemp("heartbeat_only"), _history({}), _RULES) as url,
+        PanelQueries(url) as asked,
     ):
         yield asked
 
 
 @pytest.fixture(scope="module")
-def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
-    """A Prometheus of a service that records everything about security, and in which nothing happens."""
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelQueries]:
+    """A Prometheus with all security metrics of a service, without events."""
     history = _history(_QUIET)
-    with fixture.prometheus_of(tmp_path_factory.mktemp("quiet"), history, _RULES) as url, Asked(url) as asked:
+    with fixture.prometheus_with(tmp_path_factory.mktemp("quiet"), history, _RULES) as url, PanelQueries(url) as asked:
         yield asked
 
 
@@ -90,7 +90,7 @@ def _values(answer: Answer) -> list[float]:
     return [value for series in answer.series for value in series.values if not math.isnan(value)]
 
 
-def test_without_data_no_panel_shows_a_number(empty: Asked) -> None:
+def test_without_data_no_panel_shows_a_number(empty: PanelQueries) -> None:
     shown = {query.key: _values(empty.ask(query, _SHOWN_SECONDS)) for query in _QUERIES}
     assert {key: values for key, values in shown.items() if values} == {}
 
@@ -101,21 +101,21 @@ def test_without_data_no_number_has_a_good_colour() -> None:
     assert {query.key for query in single if "green" in colour_without_data(query.field)} == set()
 
 
-def test_a_service_that_records_nothing_has_no_zeros(heard: Asked) -> None:
-    _until_recorded(heard, "service:trust_otel_instances:count")
-    shown = {query.key: _values(heard.ask(query, _SHOWN_SECONDS)) for query in _QUERIES}
+def test_a_service_that_records_nothing_has_no_zeros(heartbeat_only: PanelQueries) -> None:
+    _until_recorded(heartbeat_only, "service:trust_otel_instances:count")
+    shown = {query.key: _values(heartbeat_only.ask(query, _SHOWN_SECONDS)) for query in _QUERIES}
     assert {key: values[-1] for key, values in shown.items() if values and key not in _OF_A_HEARTBEAT} == {}
 
 
-def test_a_dash_stands_for_events_that_are_not_measured(heard: Asked) -> None:
+def test_events_that_are_not_measured_are_a_dash(heartbeat_only: PanelQueries) -> None:
     (query,) = [each for each in _QUERIES if each.key == "security 1A"]
-    series = heard.ask(query, _SHOWN_SECONDS).series
+    series = heartbeat_only.ask(query, _SHOWN_SECONDS).series
     assert {each.labels["event"] for each in series} >= {"Failed login", "Failed compliance check"}
     assert all(math.isnan(each.last) for each in series)
 
 
 @pytest.mark.parametrize("key", _ZERO)
-def test_what_is_measured_and_did_not_happen_is_zero(quiet: Asked, key: str) -> None:
+def test_measured_metrics_without_events_are_zero(quiet: PanelQueries, key: str) -> None:
     _until_recorded(quiet, "service_instance:trust_audit_unrecorded_operations:count")
     (query,) = [each for each in _QUERIES if each.key == key]
     values = _values(quiet.ask(query, _SHOWN_SECONDS))
@@ -124,7 +124,7 @@ def test_what_is_measured_and_did_not_happen_is_zero(quiet: Asked, key: str) -> 
     assert not query.is_red(0)
 
 
-def _until_recorded(asked: Asked, name: str) -> None:
+def _until_recorded(asked: PanelQueries, name: str) -> None:
     deadline = time.monotonic() + _WAIT_SECONDS
     while not (asked.at(name).series and asked.at('ALERTS{alertname="TrustWatchdog",alertstate="firing"}').series):
         assert time.monotonic() < deadline, f"{name} is not recorded"

@@ -1,4 +1,4 @@
-"""Several processes of one service: together they count every request once."""
+"""Several processes of one service count every request once."""
 
 import re
 import signal
@@ -40,7 +40,7 @@ def _answers(url: str) -> bool:
 
 @contextmanager
 def _served(command: list[str], folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A server with several workers, and nothing of it left afterwards."""
+    """A server with several workers, which is stopped afterwards."""
     (folder / "application.py").write_text(_APPLICATION)
     binaries = Path(sys.executable).parent
     service = subprocess.Popen(
@@ -59,7 +59,7 @@ def _served(command: list[str], folder: Path, **variables: str) -> Iterator[subp
 
 def _request(url: str) -> None:
     eventually(lambda: _answers(url), True, 180)
-    # A connection each, so that both workers get some.
+    # A new connection each, so that both workers receive some.
     with httpx.Client(trust_env=False, headers={"connection": "close"}) as client:
         for number in range(_REQUESTS):
             assert client.get(f"{url}/items/{number}").is_success
@@ -73,14 +73,14 @@ def test_workers_of_uvicorn_count_each_request_once(
     url = f"http://127.0.0.1:{port}"
     name = f"workers-{given}"
     attributes = {"OTEL_RESOURCE_ATTRIBUTES": f"service.instance.id={given}"} if given else {}
-    # A busy machine starts workers slowly, and uvicorn kills those that do not answer its health check.
+    # On a busy machine workers start slowly, and uvicorn kills those that do not respond to its health check.
     options = f"--workers {_WORKERS} --timeout-worker-healthcheck 60 --host 127.0.0.1 --port {port}"
     command = ["uvicorn", "application:app", *options.split()]
     served = f'http_server_request_duration_seconds_count{{service_name="{name}",http_route="/items/{{item}}"}}'
     sent = 0
     with _served(command, tmp_path, **telemetry(addresses, OTEL_SERVICE_NAME=name, **attributes)) as service:
         eventually(lambda: _answers(url), True, 120)
-        # A connection each, so that every worker gets some, also those that start late.
+        # A new connection each, so that every worker receives some, including late ones.
         with httpx.Client(trust_env=False, headers={"connection": "close"}) as client:
             while sent < _REQUESTS or (prometheus.value(f"count({served})") or 0) < _WORKERS:
                 for _ in range(100):
@@ -110,7 +110,7 @@ def test_a_rollout_loses_no_count_and_leaves_no_instance_up(
     pytest.importorskip(server)
     (port,) = free_ports(1)
     name = f"rollout-{server}"
-    # Sooner than the first export: what arrives, arrives at the end.
+    # Before the first export: all data is exported at shutdown.
     variables = telemetry(addresses, OTEL_SERVICE_NAME=name, OTEL_METRIC_EXPORT_INTERVAL="3600000")
     with _served(_SERVERS[server].format(port=port).split(), tmp_path, **variables) as service:
         _request(f"http://127.0.0.1:{port}")

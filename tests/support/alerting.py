@@ -1,4 +1,4 @@
-"""Real Alertmanagers with the project's configuration, in which time runs faster, and who sends to them."""
+"""Real Alertmanagers with the project's configuration and shortened durations, and senders of alerts."""
 
 from __future__ import annotations
 
@@ -32,22 +32,23 @@ Labels = Mapping[str, str]
 P = TypeVar("P", bound="Process")
 
 _START_SECONDS = 20.0
-# Prometheus sends an alert again this often (--rules.alert.resend-delay); four times that later it ends by itself.
+# Prometheus resends an alert at this interval (--rules.alert.resend-delay). Without a resend, it ends after four times
+# this interval.
 _RESEND = 60.0
-# The least of that at any pace: a busy machine must not end an alert.
+# Minimum of both for any factor, so that an alert does not end on a busy machine.
 _LEAST_RESEND, _LEAST_VALID = 1.0, 4.0
-# How long Prometheus goes on saying that an alert is over.
-_TELLS_OF_THE_END = 15 * 60.0
-# How often the members of a cluster exchange all that they know, and how long the second waits for the first, in
+# Time for which Prometheus resends a resolved alert.
+_RESOLVED_RESEND = 15 * 60.0
+# Interval at which cluster members exchange their full state, and the time that the second waits for the first, in
 # seconds.
 PUSH_PULL = 1
 PEER_TIMEOUT = 8
 
 
 def configured(receivers: Receivers, factor: float, folder: Path, *, at_night: bool = False) -> Path:
-    """The project's configuration for these receivers, every wait and interval divided by `factor`; its file.
+    """Write the project's configuration for these receivers, with all durations divided by `factor`; returns the file.
 
-    `at_night` says whether the hours outside business hours are now; the clock has no say.
+    `at_night` sets whether the current time is outside business hours, independent of the clock.
     """
     rendered = render(receivers.environment(), str(folder / SECRETS))
     made = scaled(rendered.configuration, factor)
@@ -58,7 +59,7 @@ def configured(receivers: Receivers, factor: float, folder: Path, *, at_night: b
 
 
 class Process:
-    """A component that can be killed and started again at its old address."""
+    """A component that can be killed and restarted at the same address."""
 
     def __init__(self, binary: str, arguments: Sequence[str], url: str, folder: Path) -> None:
         self.url = url
@@ -86,7 +87,7 @@ class Process:
         self._process.wait()
 
     def stop(self) -> None:
-        """End it, if it runs."""
+        """Stop it, if it runs."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(10)
@@ -99,7 +100,7 @@ class Process:
 
 
 class Alertmanager(Process):
-    """An Alertmanager; `members` are the cluster addresses of itself and of its peers, none for one alone."""
+    """An Alertmanager; `members` are the cluster addresses of itself and its peers, empty without a cluster."""
 
     def __init__(self, configuration: Path, factor: float, folder: Path, members: Sequence[str] = ()) -> None:
         (port,) = free_ports(1)
@@ -108,7 +109,7 @@ class Alertmanager(Process):
             f"--storage.path={folder / 'data'}",
             f"--web.listen-address={LOOPBACK}:{port}",
             "--log.level=debug",
-            # As the deployments have them, at the pace of the configuration.
+            # As in the deployments, divided by the factor.
             f"--data.maintenance-interval={60_000 / factor:.0f}ms",
             f"--dispatch.start-delay={60_000 / factor:.0f}ms",
             f"--dispatch.maintenance-interval={30_000 / factor:.0f}ms",
@@ -117,7 +118,7 @@ class Alertmanager(Process):
         super().__init__("alertmanager", flags, f"http://{LOOPBACK}:{port}", folder)
 
     def silence(self, **labels: str) -> str:
-        """Acknowledge what has these labels, for an hour; the silence's identifier."""
+        """Silence alerts with these labels for an hour; returns the silence's id."""
         now = datetime.now(timezone.utc)
         answer = httpx.post(
             f"{self.url}/api/v2/silences",
@@ -136,16 +137,16 @@ class Alertmanager(Process):
         return str(answer.json()["silenceID"])
 
     def active_silences(self) -> set[str]:
-        """The identifiers of the silences that hold now."""
+        """Ids of active silences."""
         found = httpx.get(f"{self.url}/api/v2/silences", trust_env=False).raise_for_status().json()
         return {silence["id"] for silence in found if silence["status"]["state"] == "active"}
 
     def reload(self) -> None:
-        """Let it read its configuration again."""
+        """Reload the configuration."""
         httpx.post(f"{self.url}/-/reload", trust_env=False).raise_for_status()
 
     def cluster_size(self) -> int:
-        """How many members it sees, itself included, once it is ready to notify; 0 before."""
+        """Number of cluster members including itself, once it is ready to notify; 0 before."""
         cluster = httpx.get(f"{self.url}/api/v2/status", trust_env=False).raise_for_status().json()["cluster"]
         return len(cluster["peers"]) if cluster["status"] == "ready" else 0
 
@@ -158,15 +159,15 @@ def _cluster(members: Sequence[str]) -> list[str]:
         f"--cluster.listen-address={own}",
         f"--cluster.advertise-address={own}",
         *(f"--cluster.peer={other}" for other in others),
-        # A network is as slow as ever, so these are not shortened as much as the rest. The second waits for the first,
-        # and must hear meanwhile of all that it has told: gossip alone does not get through a burst in time.
+        # Not shortened as much as other durations, because the network is not faster. The second waits for the first,
+        # and must receive its notification log meanwhile: gossip alone is too slow in a burst.
         f"--cluster.peer-timeout={PEER_TIMEOUT}s",
         f"--cluster.pushpull-interval={PUSH_PULL}s",
     ]
 
 
-class Faults:
-    """Metrics to scrape: which alerts have a reason to fire. A context manager."""
+class FaultMetrics:
+    """Serves the metrics of faults, for which alerts fire. A context manager."""
 
     def __init__(self) -> None:
         self._present: set[tuple[str, str]] = set()
@@ -177,7 +178,7 @@ class Faults:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.end_headers()
-                # Who scrapes may be killed meanwhile.
+                # Prometheus may be killed meanwhile.
                 with suppress(BrokenPipeError, ConnectionResetError):
                     self.wfile.write(outer.page().encode())
 
@@ -188,7 +189,7 @@ class Faults:
         self.address = f"{LOOPBACK}:{self._server.server_port}"
         self._thread = Thread(target=self._server.serve_forever, name="faults", daemon=True)
 
-    def __enter__(self) -> Faults:
+    def __enter__(self) -> FaultMetrics:
         self._thread.start()
         return self
 
@@ -200,27 +201,27 @@ class Faults:
         self._server.server_close()
 
     def begin(self, *alerts: Labels) -> float:
-        """Give alerts a reason; the time, in seconds of the monotonic clock."""
+        """Start the faults of alerts; returns the time, in seconds of the monotonic clock."""
         self._present |= {(alert["alertname"], alert["service"]) for alert in alerts}
         return time.monotonic()
 
     def end(self, *alerts: Labels) -> None:
-        """Take it away."""
+        """End the faults of alerts."""
         self._present -= {(alert["alertname"], alert["service"]) for alert in alerts}
 
     def page(self) -> str:
-        """What is scraped."""
+        """The metrics page."""
         return "".join(f'fault{{name="{name}", service="{service}"}} 1\n' for name, service in sorted(self._present))
 
 
 class Prometheus(Process):
-    """A Prometheus that scrapes faults, lets alerts fire on them at once, and escalates them by the project's rules.
+    """A Prometheus that scrapes faults, with an alert for each fault and the project's escalation rules.
 
-    The escalation's waits are divided by `factor`, and so are the intervals at which Prometheus evaluates and sends.
+    The durations of the escalation and the evaluation and resend intervals are divided by `factor`.
     """
 
     def __init__(
-        self, faults: Faults, alerts: Sequence[Labels], to: Sequence[Alertmanager], factor: float, folder: Path
+        self, faults: FaultMetrics, alerts: Sequence[Labels], to: Sequence[Alertmanager], factor: float, folder: Path
     ) -> None:
         (port,) = free_ports(1)
         folder.mkdir(parents=True)
@@ -235,10 +236,10 @@ class Prometheus(Process):
                 f"--config.file={folder / 'prometheus.yml'}",
                 f"--storage.tsdb.path={folder / 'data'}",
                 f"--web.listen-address={LOOPBACK}:{port}",
-                # As the deployments have them, at the pace of the rules.
+                # As in the deployments, divided by the factor.
                 f"--rules.alert.resend-delay={max(_LEAST_RESEND, _RESEND / factor) * 1000:.0f}ms",
                 f"--rules.alert.for-grace-period={60_000 / factor:.0f}ms",
-                # By default it begins to scrape 5 s after its start.
+                # By default, scraping starts 5 s after the start.
                 "--scrape.discovery-reload-interval=100ms",
             ],
             f"http://{LOOPBACK}:{port}",
@@ -246,11 +247,11 @@ class Prometheus(Process):
         )
 
 
-def _prometheus_configuration(faults: Faults, to: Sequence[Alertmanager], factor: float) -> dict[str, Any]:
+def _prometheus_configuration(faults: FaultMetrics, to: Sequence[Alertmanager], factor: float) -> dict[str, Any]:
     project = yaml.safe_load(project_file("monitoring/prometheus/prometheus.yml").read_text())
     evaluated = f"{milliseconds(project['global']['evaluation_interval']) / factor:.0f}ms"
     return {
-        # A scrape takes its time on a busy machine, however fast the clock of the rules runs.
+        # On a busy machine a scrape takes longer, independent of the factor.
         "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": evaluated},
         "rule_files": ["rules.yml"],
         "alerting": {
@@ -276,7 +277,7 @@ def _fires_on_its_fault(alert: Labels) -> dict[str, Any]:
     return {
         "alert": alert["alertname"],
         "expr": f'max by (service) (fault{{name="{alert["alertname"]}", service="{alert["service"]}"}}) == 1',
-        # As the project's rules have it: one scrape that fails ends no alert.
+        # As in the project's rules: a failed scrape does not resolve the alert.
         "keep_firing_for": "1s",
         "labels": {name: value for name, value in alert.items() if name != "alertname"},
         "annotations": _annotations(alert),
@@ -284,7 +285,7 @@ def _fires_on_its_fault(alert: Labels) -> dict[str, Any]:
 
 
 class Site:
-    """Receivers, and what notifies them; a context manager that stops all of it."""
+    """Receivers and the processes that notify them; a context manager that stops all of them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -302,29 +303,31 @@ class Site:
         self._running.close()
 
     def alertmanager(self, factor: float, members: Sequence[str] = (), *, at_night: bool = False) -> Alertmanager:
-        """An Alertmanager that runs."""
+        """Start an Alertmanager."""
         folder = self._folder / f"alertmanager-{len(self._processes)}"
         configuration = configured(self.receivers, factor, folder / "etc", at_night=at_night)
         return self.started(Alertmanager(configuration, factor, folder, members))
 
     def started(self, process: P) -> P:
-        """Start a process, which ends with the site."""
+        """Start a process, which is stopped with the site."""
         self._processes.append(process)
         self._running.callback(process.stop)
         process.start()
         return process
 
-    def prometheus(self, faults: Faults, alerts: Sequence[Labels], factor: float, *to: Alertmanager) -> Prometheus:
-        """A Prometheus that runs, and sends to these Alertmanagers."""
+    def prometheus(
+        self, faults: FaultMetrics, alerts: Sequence[Labels], factor: float, *to: Alertmanager
+    ) -> Prometheus:
+        """Start a Prometheus that sends to these Alertmanagers."""
         folder = self._folder / f"prometheus-{len(self._processes)}"
         return self.started(Prometheus(faults, alerts, to, factor, folder))
 
-    def faults(self) -> Faults:
-        """Faults that can be scraped."""
-        return self._running.enter_context(Faults())
+    def faults(self) -> FaultMetrics:
+        """Start serving fault metrics."""
+        return self._running.enter_context(FaultMetrics())
 
     def sender(self, factor: float, *to: Alertmanager) -> Sender:
-        """One that sends to these Alertmanagers."""
+        """Start a sender to these Alertmanagers."""
         return self._running.enter_context(Sender([each.url for each in to], factor))
 
     def show_logs(self) -> None:
@@ -344,21 +347,21 @@ class _Active:
 
 
 class Sender:
-    """Sends alerts to every Alertmanager, again and again, as Prometheus does; a context manager.
+    """Sends alerts repeatedly to every Alertmanager, as Prometheus does; a context manager.
 
-    Prometheus sends an alert when it begins, every minute as long as it goes on, with an end some minutes ahead,
-    and for a quarter of an hour after its end. All that is divided by `factor`.
+    Prometheus sends an alert when it starts to fire, every minute while it fires (with an end some minutes ahead), and
+    for 15 minutes after it resolved. These durations are divided by `factor`.
     """
 
     def __init__(self, urls: Iterable[str], factor: float) -> None:
         self._urls = list(urls)
         self._resend = _RESEND / factor
-        self._told_of_the_end = _TELLS_OF_THE_END / factor
+        self._told_of_the_end = _RESOLVED_RESEND / factor
         self._lock = Lock()
         self._alerts: dict[frozenset[tuple[str, str]], _Active] = {}
         self._ended = Event()
         self._thread = Thread(target=self._run, name="sender", daemon=True)
-        # A connection is refused at once where an Alertmanager is down.
+        # If an Alertmanager is down, the connection is refused immediately.
         self._client = httpx.Client(trust_env=False, timeout=5)
 
     def __enter__(self) -> Sender:
@@ -372,12 +375,12 @@ class Sender:
         self._client.close()
 
     def stop(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         self._ended.set()
         self._thread.join()
 
     def fire(self, *alerts: Labels) -> float:
-        """Let alerts begin; the time, in seconds of the monotonic clock."""
+        """Start firing alerts; returns the time, in seconds of the monotonic clock."""
         now = datetime.now(timezone.utc)
         begun = [_Active(labels, _annotations(labels), now) for labels in alerts]
         with self._lock:
@@ -387,7 +390,7 @@ class Sender:
         return at
 
     def resolve(self, *alerts: Labels) -> float:
-        """Let alerts end that have not; the time, in seconds of the monotonic clock."""
+        """Resolve firing alerts; returns the time, in seconds of the monotonic clock."""
         at = time.monotonic()
         with self._lock:
             over = [alert for labels in alerts if (alert := self._alerts[_key(labels)]).ended is None]
@@ -425,7 +428,7 @@ class Sender:
             try:
                 self._client.post(f"{url}/api/v2/alerts", json=body).raise_for_status()
             except httpx.TransportError:
-                # It is down, and hears of them when it is back.
+                # It is down, and receives them after its restart.
                 continue
 
 

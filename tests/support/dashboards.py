@@ -1,4 +1,4 @@
-"""The panels of the dashboard files: what they ask Prometheus, what it answers, and when that is red."""
+"""The queries of the dashboards' panels, their results, and which values are red."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tools.checks.variables import as_sent
 
 FILES = sorted((Path(__file__).parents[2] / "monitoring" / "grafana").glob("*.json"))
 
-# The distance of two points of a service.
+# Seconds between samples of a service.
 STEP_SECONDS = 15
 _NUMBER = re.compile(r"(-?\d+(?:\.\d+)?) ?(Mil|Bil|K|M|B|)\b(%?)")
 _MAGNITUDES = {"": 1.0, "K": 1e3, "M": 1e6, "Mil": 1e6, "B": 1e9, "Bil": 1e9}
-# Generous: what a dashboard may cost is measured elsewhere, on a machine that does nothing else.
+# Generous: `python -m benchmarks.dashboards` measures query times on an idle machine.
 _MOST_SECONDS = 10.0
 
 Labels = Mapping[str, str]
@@ -30,7 +30,7 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Series:
-    """Labels and values, oldest first; an instant query gives one value."""
+    """Labels and values, oldest first; one value for an instant query."""
 
     labels: Labels
     values: tuple[float, ...]
@@ -42,13 +42,13 @@ class Series:
 
 @dataclass(frozen=True)
 class Answer:
-    """What Prometheus says to a query.
+    """Prometheus' response to a query.
 
     Attributes:
-        series: What it found.
-        notes: Warnings and hints, such as that a metric is no counter.
-        error: Why there is no answer; empty when there is one.
-        seconds: How long it took.
+        series: The result.
+        notes: Warnings and infos, such as that a metric is not a counter.
+        error: The error; empty on success.
+        seconds: Duration.
     """
 
     series: tuple[Series, ...] = ()
@@ -58,12 +58,12 @@ class Answer:
 
     @property
     def complaints(self) -> list[str]:
-        """The notes that say that the query is wrong. That buckets arrive apart and had to be mended does not."""
+        """The notes about errors in the query, without those about bucket monotonicity."""
         return [note for note in self.notes if "needed to be fixed for monotonicity" not in note]
 
     @property
     def is_zero(self) -> bool:
-        """Whether there are series, and nothing but zeros in them."""
+        """Whether there are series, with only zeros."""
         values = [value for each in self.series for value in each.values]
         return values != [] and all(value == 0 or math.isnan(value) for value in values)
 
@@ -73,14 +73,14 @@ class Query:
     """A query of a panel.
 
     Attributes:
-        dashboard: Uid.
+        dashboard: Uid of the dashboard.
         panel: Number of the panel.
-        title: Of the panel.
-        kind: Such as timeseries.
-        ref: Its letter.
-        expression: PromQL with Grafana's variables.
-        instant: Whether it asks for now only.
-        field: Grafana's configuration of what it shows.
+        title: Title of the panel.
+        kind: Panel type, such as timeseries.
+        ref: The query's refId.
+        expression: PromQL with Grafana variables.
+        instant: Whether it is an instant query.
+        field: Field configuration of its values.
     """
 
     dashboard: str
@@ -101,11 +101,11 @@ class Query:
         return f"{self.dashboard.removeprefix('trust-service-')} {self.panel}{self.ref}"
 
     def promql(self, seconds: float, service: str = ".*") -> str:
-        """The query as Grafana sends it, for so many seconds up to now."""
+        """The query as Grafana sends it for the last `seconds`."""
         return as_sent(self.expression, seconds=seconds, step_seconds=STEP_SECONDS, service=service)
 
     def is_red(self, value: float) -> bool:
-        """Whether Grafana shows the value in red, or a line beyond a red threshold."""
+        """Whether Grafana displays the value in red, or beyond a red threshold line."""
         mapped = self._mapped(value)
         if mapped is not None:
             return mapped == "red"
@@ -125,14 +125,14 @@ class Query:
         return None
 
 
-class Asked:
-    """Asks a Prometheus what panels ask it."""
+class PanelQueries:
+    """Sends panel queries to a Prometheus."""
 
     def __init__(self, url: str) -> None:
-        # A proxy of the environment has no business on loopback.
+        # Ignore proxy variables.
         self._client = httpx.Client(base_url=url, timeout=2 * _MOST_SECONDS, trust_env=False)
 
-    def __enter__(self) -> Asked:
+    def __enter__(self) -> PanelQueries:
         return self
 
     def __exit__(
@@ -141,23 +141,23 @@ class Asked:
         self._client.close()
 
     def at(self, query: str, when: float | None = None) -> Answer:
-        """The answer at one moment, in Unix seconds; by default now."""
+        """Result of an instant query at a Unix time, by default now."""
         moment = {} if when is None else {"time": f"{when:.3f}"}
         return self._ask("/api/v1/query", {"query": query, **moment})
 
     def over(self, query: str, seconds: float) -> Answer:
-        """The answer for so many seconds up to now."""
+        """Result of a range query over the last `seconds`."""
         now = time.time()
         span = {"start": f"{now - seconds:.3f}", "end": f"{now:.3f}", "step": str(STEP_SECONDS)}
         return self._ask("/api/v1/query_range", {"query": query, **span})
 
     def ask(self, query: Query, seconds: float, service: str = ".*") -> Answer:
-        """The answer as the panel gets it."""
+        """Result of a panel's query."""
         promql = query.promql(seconds, service)
         return self.at(promql) if query.instant else self.over(promql, seconds)
 
     def sum_over(self, query: Query, seconds: float, service: str) -> float:
-        """What a rate per second adds up to in so many seconds up to now."""
+        """A rate summed over the last `seconds`."""
         every = f"({query.promql(seconds, service)})[{seconds:.0f}s:{STEP_SECONDS}s]"
         (total,) = self.at(f"sum(sum_over_time({every})) * {STEP_SECONDS}").series
         return total.last
@@ -187,7 +187,7 @@ def queries() -> list[Query]:
 
 
 def numbers_in(text: str) -> list[float]:
-    """The numbers of a text as Grafana writes them, such as 1.5, 12.3K, 1.62 Mil or 97%."""
+    """The numbers in a text in Grafana's format, such as 1.5, 12.3K, 1.62 Mil or 97%."""
     return [
         float(number) * _MAGNITUDES[magnitude] * (0.01 if percent else 1)
         for number, magnitude, percent in _NUMBER.findall(text)
@@ -214,7 +214,7 @@ def _of_dashboard(dashboard: Mapping[str, Any]) -> Iterator[Query]:
 
 
 def _field(panel: Mapping[str, Any], ref: str) -> dict[str, Any]:
-    """The defaults of the panel with what is said of the query or of its column."""
+    """The panel's field defaults with the overrides of the query or its column."""
     config = panel["fieldConfig"]
     field = dict(config["defaults"])
     matchers = {("byFrameRefID", ref), *(("byName", name) for name in _columns(panel, ref))}

@@ -1,4 +1,4 @@
-"""What the panels must say of a time, given what the simulation knows that it caused in it."""
+"""Expected values of panels, derived from the load generator's expected totals."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
 
 @dataclass(frozen=True)
-class Caused:
-    """A part of the expected_totals, as a panel shows it.
+class ExpectedTotal:
+    """Sums of expected totals, as displayed by a panel.
 
     Attributes:
-        metric: What was counted.
-        by: Labels of the panel's query.
-        where: Regular expressions that labels match entirely.
-        part: Of a histogram, `_count` or `_sum`; by default `_count`.
+        metric: The metric.
+        by: Labels to group by.
+        where: Regular expressions that labels must match.
+        part: `_count` or `_sum` of a histogram.
     """
 
     metric: Metric
@@ -33,9 +33,9 @@ class Caused:
     part: str = "_count"
 
     def of(self, expected_totals: Mapping[str, float]) -> Values:
-        """The totals by the values of the labels."""
+        """The sums by label values."""
         totals = list(self._totals(expected_totals))
-        # The expected_totals counts some things twice: in all detail, and without the label that not every caller gets.
+        # Some events are in two totals: with all labels, and without the optional one.
         finest = max((len(labels) for labels, _ in totals), default=0)
         found: Values = defaultdict(float)
         for labels, value in totals:
@@ -56,35 +56,35 @@ class Caused:
         return all(re.fullmatch(pattern, labels.get(name, "")) for name, pattern in self.where.items())
 
 
-def _attempts(*by: str, outcome: str, method: str = ".*") -> Caused:
-    return Caused(metrics.TRUST_AUTH_ATTEMPTS, by, {"trust_outcome": outcome, "trust_auth_method": method})
+def _attempts(*by: str, outcome: str, method: str = ".*") -> ExpectedTotal:
+    return ExpectedTotal(metrics.TRUST_AUTH_ATTEMPTS, by, {"trust_outcome": outcome, "trust_auth_method": method})
 
 
 _COUNTRY = "geo_country_iso_code"
 _OPERATION = ("trust_certificate_operation",)
-# The answers that probes get are signed too.
+# OCSP responses and CRLs for probes are signed too.
 _NOT_SIGNING = {"trust_certificate_operation": "(?!signing).*"}
 _SLA = ("trust_sla_name",)
 _CONTROL = ("trust_compliance_framework", "trust_compliance_control")
 _FAILED = {"trust_outcome": "failure"}
 
-AT_REST: Mapping[str, Caused] = {
+AT_REST: Mapping[str, ExpectedTotal] = {
     "security 27A": _attempts("trust_auth_method", outcome="success"),
     "security 27B": _attempts("trust_auth_method", outcome="failure"),
-    "security 5E": Caused(metrics.TRUST_SECURITY_INCIDENTS, ("trust_security_incident_type",)),
-    "security 8A": Caused(metrics.TRUST_AUDIT_EVENTS, ("trust_audit_action",)),
-    "security 8B": Caused(metrics.TRUST_AUDIT_EVENTS, ("trust_audit_action",), _FAILED),
-    "security 10B": Caused(metrics.TRUST_COMPLIANCE_CHECKS, _CONTROL, _FAILED),
-    "security 10C": Caused(metrics.TRUST_COMPLIANCE_CHECKS, _CONTROL, {"trust_outcome": "success"}),
+    "security 5E": ExpectedTotal(metrics.TRUST_SECURITY_INCIDENTS, ("trust_security_incident_type",)),
+    "security 8A": ExpectedTotal(metrics.TRUST_AUDIT_EVENTS, ("trust_audit_action",)),
+    "security 8B": ExpectedTotal(metrics.TRUST_AUDIT_EVENTS, ("trust_audit_action",), _FAILED),
+    "security 10B": ExpectedTotal(metrics.TRUST_COMPLIANCE_CHECKS, _CONTROL, _FAILED),
+    "security 10C": ExpectedTotal(metrics.TRUST_COMPLIANCE_CHECKS, _CONTROL, {"trust_outcome": "success"}),
 }
-"""Queries of panels, and what they must give for the whole life of the service."""
+"""Expected results of panel queries over the whole run of the service."""
 
 
 @dataclass(frozen=True)
 class Hourly:
-    """A rate of five minutes, in an hour: what was caused in less than five minutes, twelve times."""
+    """A five-minute rate per hour: twelve times the events of these five minutes."""
 
-    total: Caused
+    total: ExpectedTotal
 
     @property
     def by(self) -> tuple[str, ...]:
@@ -96,10 +96,10 @@ class Hourly:
 
 @dataclass(frozen=True)
 class Share:
-    """A part of the whole for each value of the labels, or what is left of it."""
+    """The ratio of a part to the whole by label values, or 1 minus the ratio (`rest`)."""
 
-    part: Caused
-    whole: Caused
+    part: ExpectedTotal
+    whole: ExpectedTotal
     rest: bool = False
 
     @property
@@ -113,24 +113,26 @@ class Share:
 
 
 RECENT: Mapping[str, Hourly | Share] = {
-    "business 2A": Hourly(Caused(metrics.TRUST_DOCUMENT_PROCESSING_DURATION)),
-    "business 3A": Hourly(Caused(metrics.TRUST_REVENUE_AMOUNT, (_COUNTRY, "trust_currency"))),
-    "business 20B": Hourly(Caused(metrics.TRUST_REVENUE_AMOUNT, ("trust_client_name", "trust_currency"))),
+    "business 2A": Hourly(ExpectedTotal(metrics.TRUST_DOCUMENT_PROCESSING_DURATION)),
+    "business 3A": Hourly(ExpectedTotal(metrics.TRUST_REVENUE_AMOUNT, (_COUNTRY, "trust_currency"))),
+    "business 20B": Hourly(ExpectedTotal(metrics.TRUST_REVENUE_AMOUNT, ("trust_client_name", "trust_currency"))),
     "business 22A": Share(
-        Caused(metrics.TRUST_CERTIFICATE_OPERATION_DURATION, _OPERATION, {**_FAILED, **_NOT_SIGNING}),
-        Caused(metrics.TRUST_CERTIFICATE_OPERATION_DURATION, _OPERATION, _NOT_SIGNING),
+        ExpectedTotal(metrics.TRUST_CERTIFICATE_OPERATION_DURATION, _OPERATION, {**_FAILED, **_NOT_SIGNING}),
+        ExpectedTotal(metrics.TRUST_CERTIFICATE_OPERATION_DURATION, _OPERATION, _NOT_SIGNING),
     ),
     "business 5C": Share(
-        Caused(metrics.TRUST_SLA_EVENTS, _SLA, _FAILED), Caused(metrics.TRUST_SLA_EVENTS, _SLA), rest=True
+        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _AGREEMENT, _FAILED),
+        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _AGREEMENT),
+        rest=True,
     ),
 }
-"""Queries of rates over five minutes or more, in which less than five minutes are, and what they must give."""
+"""Expected results of rates over five minutes or more, if the service ran for less than five minutes."""
 
-OVER_TIME: Mapping[str, tuple[Caused, bool]] = {
-    "operational 2E": (Caused(metrics.HTTP_SERVER_REQUEST_DURATION), True),
-    "operational 24A": (Caused(metrics.TRUST_RPC_SERVER_MESSAGES), False),
+OVER_TIME: Mapping[str, tuple[ExpectedTotal, bool]] = {
+    "operational 2E": (ExpectedTotal(metrics.HTTP_SERVER_REQUEST_DURATION), True),
+    "operational 24A": (ExpectedTotal(metrics.TRUST_RPC_SERVER_MESSAGES), False),
 }
-"""Queries that give rates, what they must add up to, and whether probes have their share in it."""
+"""Expected sums of rate queries, and whether they include requests of probes."""
 
 BACKGROUND = "/healthz|/pki/.*"
-"""Routes of the service that only probes call."""
+"""Routes that only probes call."""

@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL for tests, and the mark for those that need it."""
+"""A temporary PostgreSQL for tests, and the mark of tests that need it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Cluster", "cluster", "needs_postgresql", "replicated"]
 
 _MISSING = [name for name in ("initdb", "pg_ctl") if shutil.which(name) is None]
 
-# A developer's machine may lack PostgreSQL; continuous integration may not, and fails where it does.
+# Tests are skipped without PostgreSQL, except in CI, where they fail.
 needs_postgresql = pytest.mark.skipif(
     bool(_MISSING) and "CI" not in os.environ, reason=f"not on this machine: {', '.join(_MISSING)}"
 )

@@ -1,4 +1,4 @@
-"""A Prometheus with an hour of data that never change, and a dashboard of every type of panel."""
+"""A Prometheus with an hour of fixed data, and a dashboard with every panel type."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STEP = 15
 SERVICES = ("pki", "portal")
 NOTHING = "Nothing has happened."
 
-# Panels by what they prove.
+# Numbers of the panels.
 GRAPH, STACKED, STAT, GAUGE, BARS, TABLE, PIE, STATES, MAP, TEXT, ALERTS = range(1, 12)
 EMPTY_GRAPH, EMPTY_STAT, EMPTY_TABLE, BROKEN, ODD = range(20, 25)
 # Panels of the faulty dashboard.
@@ -36,16 +36,16 @@ Json = dict[str, Any]
 
 @contextmanager
 def prometheus(folder: Path) -> Iterator[str]:
-    """The address of a Prometheus that has the last hour of `SERVICES`."""
+    """URL of a Prometheus with data of `SERVICES` in the last hour."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "rules.yml").write_text(yaml.safe_dump(_RULES))
-    with prometheus_of(folder, _history(), [folder / "rules.yml"]) as url:
+    with prometheus_with(folder, _history(), [folder / "rules.yml"]) as url:
         yield url
 
 
 @contextmanager
-def prometheus_of(folder: Path, history: str, rule_files: Sequence[Path] = ()) -> Iterator[str]:
-    """The address of a Prometheus that has this history, in the format of OpenMetrics, and evaluates these rules."""
+def prometheus_with(folder: Path, history: str, rule_files: Sequence[Path] = ()) -> Iterator[str]:
+    """URL of a Prometheus with this data (OpenMetrics) and these rules."""
     folder.mkdir(parents=True, exist_ok=True)
     if history:
         (folder / "history.txt").write_text(history)
@@ -77,11 +77,11 @@ def prometheus_of(folder: Path, history: str, rule_files: Sequence[Path] = ()) -
 
 
 def write_dashboard(folder: Path) -> Path:
-    """The folder, with the dashboard in it and another that it links to."""
+    """Write the dashboard, and another that it links to; returns their folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for uid, title, panels in ((UID, "Every type of panel", _panels()), ("other", "Another dashboard", [_text(1)])):
         (folder / f"{uid}.json").write_text(json.dumps(_dashboard(uid, title, panels)))
-    faulty = {**_dashboard(FAULTY, "Faults that Grafana shows and does not report", _faulty()), "tags": []}
+    faulty = {**_dashboard(FAULTY, "FaultMetrics that Grafana shows and does not report", _faulty()), "tags": []}
     (folder / f"{FAULTY}.json").write_text(json.dumps(faulty))
     return folder
 
@@ -116,7 +116,7 @@ def _history() -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
-# OpenMetrics wants the points of a series together.
+# In OpenMetrics, the samples of a series must be consecutive.
 def _series(sample: str) -> str:
     return sample.split("}")[0]
 

@@ -1,4 +1,4 @@
-"""Ways to send to the real Collector, and to wait for what comes of it."""
+"""Helpers to send data to the real Collector, and to wait for results."""
 
 import math
 import time
@@ -21,7 +21,7 @@ from trust_ops.stack import Addresses
 
 @contextmanager
 def sdk(addresses: Addresses, resource: Mapping[str, str], *, grpc: bool = False) -> Iterator[MeterProvider]:
-    """The OpenTelemetry SDK, which sends when it is flushed, and at the end of the block."""
+    """The OpenTelemetry SDK, which exports on flush and at the end of the block."""
     exporter: MetricExporter
     if grpc:
         exporter = GrpcExporter(endpoint=addresses.otlp_grpc)
@@ -57,7 +57,7 @@ def counter_request(
 
 
 def send(addresses: Addresses, request: ExportMetricsServiceRequest) -> bool:
-    """Send a request to the Collector; whether it has accepted it."""
+    """Send a request to the Collector; returns whether it was accepted."""
     try:
         answer = httpx.post(
             f"{addresses.otlp_http}/v1/metrics",
@@ -79,7 +79,7 @@ def eventually(read: Callable[[], object], expected: object, seconds: float = 30
 
 
 def processes_of(directory: Path) -> list[psutil.Process]:
-    """The processes that run in the folder or name it on their command line."""
+    """The processes with the folder as working directory or on their command line."""
     return [process for process in psutil.process_iter() if _belongs(process, directory)]
 
 

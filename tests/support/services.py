@@ -1,4 +1,4 @@
-"""The example service under `opentelemetry-instrument`, for tests that watch it from outside."""
+"""The example service under `opentelemetry-instrument`, with load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SETTLE_SECONDS = 60.0
 
 
 def telemetry(addresses: Addresses, **more: str) -> dict[str, str]:
-    """The variables that send a service's metrics to the stack, every second."""
+    """Variables for a service that exports its metrics to the stack every second."""
     return {
         "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.otlp_http,
         "OTEL_METRIC_EXPORT_INTERVAL": "1000",
@@ -24,17 +24,17 @@ def telemetry(addresses: Addresses, **more: str) -> dict[str, str]:
     }
 
 
-def simulated(service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1) -> LoadReport:
-    """Drive the service; every request must be answered as the simulation expects."""
-    report = asyncio.run(simulation(service, seconds, rate=rate, seed=seed))
+def run_load(service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1) -> LoadReport:
+    """Generate load; all responses must be as expected."""
+    report = asyncio.run(start_load(service, seconds, rate=rate, seed=seed))
     assert (report.unanswered, report.unexpected) == (0, {})
     return report
 
 
-def simulation(
+def start_load(
     service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1, scenario: str | None = None
-) -> Coroutine[Any, Any, LoadReport]:
-    """The same as a coroutine, for tests that do something meanwhile."""
+) -> asyncio.Future[LoadReport]:
+    """The same as a coroutine."""
     config = LoadConfig(
         url=service.url,
         admin_token=service.admin_token,
@@ -50,5 +50,5 @@ def simulation(
 
 
 def arrived(addresses: Addresses, expected_totals: Mapping[str, float]) -> Report:
-    """What Prometheus shows, once everything is there or the wait is over."""
+    """Wait until Prometheus has the expected totals, at most until the timeout; returns the comparison."""
     return settle(PrometheusSource(addresses.prometheus), {}, expected_totals, SETTLE_SECONDS, lambda: None)

@@ -1,4 +1,4 @@
-"""Fixtures of tests that run the Collector and Prometheus; the conftest files of these tests import them."""
+"""Fixtures of tests with a real Collector and Prometheus, imported by their conftest files."""
 
 from collections.abc import Generator, Iterator
 
@@ -9,7 +9,7 @@ from trust_ops.stack import Addresses, PrometheusClient, Stack
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Collector and Prometheus, up, in a folder of their own. A test that stops one starts it again."""
+    """A running Collector and Prometheus in a temporary folder. A test that stops one restarts it."""
     with Stack(tmp_path_factory.mktemp("stack"), on_progress=print) as running:
         running.up()
         yield running
@@ -30,7 +30,7 @@ def prometheus(addresses: Addresses) -> Iterator[PrometheusClient]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """A failed test shows the components' logs."""
+    """Adds the components' logs to the report of a failed test."""
     report = yield
     stack = getattr(item, "funcargs", {}).get("stack")
     if report.failed and isinstance(stack, Stack):

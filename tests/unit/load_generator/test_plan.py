@@ -1,4 +1,4 @@
-"""The plan of a simulation."""
+"""The plan of a start_load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulations of a service that runs, and what its own database says about them."""
+"""Load on a running service, compared with the contents of its database."""
 
 from __future__ import annotations
 
@@ -42,28 +42,28 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrustService]:
 
 
 @pytest.fixture(scope="module")
-def simulated(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadReport, sqlite3.Connection]:
-    folder = tmp_path_factory.mktemp("simulated")
+def traffic(tmp_path_factory: pytest.TempPathFactory) -> tuple[LoadReport, sqlite3.Connection]:
+    folder = tmp_path_factory.mktemp("traffic")
     with _service(folder) as service:
         report = asyncio.run(generate_load(_config(service)))
     return report, sqlite3.connect(folder / "trust.db")
 
 
-Simulated = tuple[LoadReport, sqlite3.Connection]
+Traffic = tuple[LoadReport, sqlite3.Connection]
 
 
 def _sum(report: LoadReport, *parts: str) -> float:
     return sum(value for selector, value in report.expected_totals.items() if all(part in selector for part in parts))
 
 
-def test_every_operation_is_answered_as_expected(simulated: Simulated) -> None:
-    report, _ = simulated
+def test_every_operation_is_answered_as_expected(traffic: Traffic) -> None:
+    report, _ = traffic
     assert (report.operations, report.skipped) == (200, 0)
     assert (report.unanswered, report.unexpected, report.uncertain) == (0, {}, [])
 
 
-def test_audit_events_are_the_rows_of_the_audit_log(simulated: Simulated) -> None:
-    report, database = simulated
+def test_audit_events_are_the_rows_of_the_audit_log(traffic: Traffic) -> None:
+    report, database = traffic
     rows = database.execute("SELECT action, success, count(*) FROM audit_events GROUP BY 1, 2").fetchall()
     outcome = {0: "failure", 1: "success"}
     expected = {
@@ -74,8 +74,8 @@ def test_audit_events_are_the_rows_of_the_audit_log(simulated: Simulated) -> Non
     assert len(expected) >= 9
 
 
-def test_certificates_are_the_rows_that_were_issued_and_revoked(simulated: Simulated) -> None:
-    report, database = simulated
+def test_certificates_are_the_rows_that_were_issued_and_revoked(traffic: Traffic) -> None:
+    report, database = traffic
     operations = "trust_certificate_operation_duration_seconds_count"
     for kind, issued in database.execute("SELECT certificate_type, count(*) FROM certificates GROUP BY 1"):
         of_kind = (operations, f'trust_certificate_type="{kind}"', 'trust_outcome="success"')
@@ -84,8 +84,8 @@ def test_certificates_are_the_rows_that_were_issued_and_revoked(simulated: Simul
     assert _sum(report, operations, '"revocation"', 'trust_outcome="success"') == revoked > 0
 
 
-def test_money_is_what_the_documents_cost(simulated: Simulated) -> None:
-    report, database = simulated
+def test_money_is_what_the_documents_cost(traffic: Traffic) -> None:
+    report, database = traffic
     rows = database.execute(
         "SELECT currency, country, client, sum(price), sum(fee), sum(cost) FROM documents"
         " WHERE digest IS NOT NULL GROUP BY 1, 2, 3"
@@ -98,8 +98,8 @@ def test_money_is_what_the_documents_cost(simulated: Simulated) -> None:
     assert {k: v for k, v in report.expected_totals.items() if "_amount_total" in k} == expected
 
 
-def test_documents_are_the_rows_that_were_kept(simulated: Simulated) -> None:
-    report, database = simulated
+def test_documents_are_the_rows_that_were_kept(traffic: Traffic) -> None:
+    report, database = traffic
     for outcome, condition in (("success", "digest IS NOT NULL"), ("failure", "digest IS NULL")):
         query = f"SELECT document_type, country, count(*) FROM documents WHERE {condition} GROUP BY 1, 2"
         for document_type, country, number in database.execute(query):
@@ -107,21 +107,21 @@ def test_documents_are_the_rows_that_were_kept(simulated: Simulated) -> None:
             assert _sum(report, "trust_document_processing_duration_seconds_count", *labels) == number
 
 
-def test_all_four_kinds_of_call_are_in_the_totals(simulated: Simulated) -> None:
-    report, _ = simulated
+def test_all_four_kinds_of_call_are_in_the_totals(traffic: Traffic) -> None:
+    report, _ = traffic
     for method in ("Validate", "Sign", "ValidateBatch", "ListCertificates", "ValidateStream"):
         assert _sum(report, "rpc_server_call_duration_seconds_count", f'TrustService/{method}"', '"OK"') > 0
 
 
 def test_what_a_stopped_service_did_not_answer_is_told_as_uncertain(tmp_path: Path) -> None:
-    async def simulate(service: TrustService) -> LoadReport:
-        simulation = asyncio.create_task(generate_load(_config(service, duration_seconds=8)))
+    async def run(service: TrustService) -> LoadReport:
+        load = asyncio.create_task(generate_load(_config(service, duration_seconds=8)))
         await asyncio.sleep(6)
         await asyncio.to_thread(service.stop)
-        return await simulation
+        return await load
 
     with _service(tmp_path) as service:
-        report = asyncio.run(simulate(service))
+        report = asyncio.run(run(service))
     assert report.unanswered > 0
     assert report.uncertain
     assert set(report.uncertain) <= set(report.expected_totals)
