@@ -1,4 +1,4 @@
-"""The project's alerts as Alertmanager sees them, its configuration as it is rendered, and the real amtool."""
+"""The project's alerts with their labels in Alertmanager, the rendered configuration, and the real amtool."""
 
 import functools
 import os
@@ -44,9 +44,9 @@ ENVIRONMENT = {
     "RUNBOOK_URL": "https://runbooks.trust.test",
     "ALERTMANAGER_URL": "https://alertmanager.trust.test",
 }
-"""Every variable that leads somewhere, so that no two channels are the same by chance."""
+"""A different value for every channel."""
 
-# Values of the labels of the rule files that are templates.
+# Values for label templates in the rule files.
 _SERVICE = "payments"
 _VALUES = {
     "service_name": _SERVICE,
@@ -65,7 +65,7 @@ def rendered() -> Rendered:
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert of the rule files. `labels` are all that it can have; its name is that under which it arrives."""
+    """An alert of the rule files, with all labels that it can have, and its name in Alertmanager."""
 
     rule: Rule
     labels: Mapping[str, str]
@@ -76,7 +76,7 @@ class Alert:
 
 
 def alerts() -> Iterator[Alert]:
-    """Every alert, and every critical one as it escalates to each level."""
+    """All alerts, and the escalations of critical ones to each level."""
     for rule in ALERTS:
         if "escalation_level" in rule.labels:
             yield from (_escalated(alert, rule) for alert in map(_alert, ALERTS) if _is_critical(alert))
@@ -96,7 +96,7 @@ def _is_critical(alert: Alert) -> bool:
 
 
 def _escalated(alert: Alert, level: Rule) -> Alert:
-    """As it leaves Prometheus after `alert_relabel_configs`."""
+    """The escalation after `alert_relabel_configs`."""
     return Alert(level, {**alert.labels, "escalation_level": level.labels["escalation_level"]})
 
 
@@ -117,12 +117,12 @@ def _matches(matcher: str, labels: Mapping[str, str]) -> bool:
 def routes(
     route: Mapping[str, Any] | None = None, inherited: Mapping[str, Any] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Every route that notifies, with the waits and intervals that it inherits."""
+    """All notifying routes, with inherited waits and intervals."""
     route = rendered().configuration["route"] if route is None else route
     timing = {name: route[name] for name in ("group_wait", "group_interval", "repeat_interval") if name in route}
     own = {**(inherited or {}), **timing}
     inner = route.get("routes", ())
-    # The root takes what no other does, so it notifies too.
+    # The root route handles all alerts without another route, so it notifies too.
     if not inner or inherited is None:
         yield {**route, **own}
     for one in inner:
@@ -134,7 +134,7 @@ def receivers() -> dict[str, dict[str, Any]]:
 
 
 def channels(receiver: str) -> list[str]:
-    """What a receiver notifies, as `kind:address`."""
+    """The channels of a receiver, as `kind:address`."""
     found = []
     for kind, address in (
         ("slack", "api_url_file"),

@@ -1,4 +1,4 @@
-"""What people read names files, commands, settings, series, panels, alerts and functions: those that do not exist."""
+"""Finds references to missing files, commands, settings, series, panels, alerts and functions in texts."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _SOURCES = ("trust_otel", "trust_ops", "collector", "monitoring", "examples", "t
 _FOLDERS = (*_SOURCES, "docs", "tests", ".github", ".ci")
 _NOT_OURS = {"node_modules", "__pycache__", "dist", ".git", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 WRITTEN_ELSEWHERE = {
-    # The operator of Prometheus writes them, beside its configuration.
+    # Written by the operator, beside Prometheus' configuration.
     "targets/collector*.json",
     "targets/trust-service*.json",
 }
-# How Prometheus' documentation writes the names of recorded series.
+# The naming scheme in Prometheus' documentation.
 NO_SERIES = {"level:metric:operations"}
-# What a runbook fires on purpose.
+# A test alert in a runbook.
 NO_RULES = {"TrustTest"}
-# What the worked example of CONTRIBUTING.md adds.
+# Added by the example in CONTRIBUTING.md.
 ADDED_BY_EXAMPLE = re.compile("TrustDocumentRejections|TRUST_DOCUMENT_REJECTIONS|record_document_rejection")
 _SHOWN = {"content", "description", "displayName", "label", "noValue", "text", "title", "tooltip", "url"}
 _PANEL_LIST = re.compile(r"Panels?: ([^()]+ \([\w-]+\)(?:, [^()]+ \([\w-]+\))*)")
@@ -50,12 +50,12 @@ _FILE_ENDINGS = "py|ya?ml|md|json|toml|env|ini|tmpl|svg|png|proto|mmdb|go|mjs|ts
 
 @dataclass(frozen=True)
 class Text:
-    """Something that people read.
+    """A text for readers.
 
     Attributes:
-        name: For people.
-        content: All of it.
-        path: The file that it stands in, where it is one.
+        name: Name in test output.
+        content: The complete text.
+        path: Its file, if any.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Text:
 
     @property
     def is_markdown(self) -> bool:
-        """Whether code stands between backticks and in blocks."""
+        """Whether the text is Markdown."""
         return self.name.endswith(".md")
 
     def code(self) -> list[str]:
-        """Code spans, and the lines of blocks of code with continued ones joined."""
+        """Code spans, and the lines of code blocks with continued lines joined."""
         blocks = re.findall(r"^ *```\w*\n(.*?)^ *```$", self.content, re.MULTILINE | re.DOTALL)
         prose = re.sub(r"^ *```\w*\n.*?^ *```$", "", self.content, flags=re.MULTILINE | re.DOTALL)
         lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
@@ -77,7 +77,7 @@ class Text:
 
 @functools.cache
 def texts() -> tuple[Text, ...]:
-    """All that people read."""
+    """All texts for readers."""
     return (*_pages(), *_configuration(), *_dashboards(), *_help(main, ("trust-otel",)))
 
 
@@ -111,7 +111,7 @@ def _dashboards() -> Iterator[Text]:
 
 
 def _shown(value: Any) -> Iterator[str]:
-    """The texts of a dashboard that Grafana shows."""
+    """The displayed texts of a dashboard."""
     if isinstance(value, dict):
         for key, inner in value.items():
             if key in _SHOWN and isinstance(inner, str):
@@ -131,7 +131,7 @@ def _help(command: click.Command, names: tuple[str, ...]) -> Iterator[Text]:
 
 @functools.cache
 def files() -> frozenset[str]:
-    """The paths of the project's files and folders, from its root."""
+    """Paths of the project's files and folders, relative to its root."""
     found = set()
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in _NOT_OURS and not name.startswith(".venv")]
@@ -142,7 +142,7 @@ def files() -> frozenset[str]:
 
 @functools.cache
 def _ignored() -> frozenset[str]:
-    """What programs write and the repository does not hold."""
+    """Paths in .gitignore."""
     return frozenset(
         (ignores.parent.relative_to(ROOT) / name).as_posix().removeprefix("./")
         for ignores in (ROOT / ".gitignore", ROOT / "tools" / "preview" / ".gitignore")
@@ -161,14 +161,14 @@ def _is_file(name: str) -> bool:
 
 @functools.cache
 def _ends() -> frozenset[str]:
-    """Each path, and each end of it that begins with a whole name."""
+    """All paths, and all their suffixes of whole names."""
     return frozenset(
         "/".join(parts[start:]) for file in files() for parts in (file.split("/"),) for start in range(len(parts))
     )
 
 
 def unknown_links(text: Text) -> Iterator[str]:
-    """Links to files or headings that are not there."""
+    """Links to missing files or headings."""
     for link in re.findall(r"\]\(([^)\s]+)\)", text.content) if text.is_markdown else ():
         address, _, anchor = link.partition("#")
         if "://" in link or link.startswith("mailto:"):
@@ -179,7 +179,7 @@ def unknown_links(text: Text) -> Iterator[str]:
 
 
 def unknown_paths(text: Text) -> Iterator[str]:
-    """Paths that begin with a folder of the project, or end as files do in code, and are not there."""
+    """Missing paths: those that begin with a folder of the project, or that are files in code."""
     for path in re.findall(rf"(?<![\w/.:$<>~-])(?:{'|'.join(map(re.escape, _FOLDERS))})/[\w./*-]*", text.content):
         if not _is_file(path.rstrip(".")):
             yield path
@@ -191,13 +191,13 @@ def unknown_paths(text: Text) -> Iterator[str]:
 
 
 def unknown_commands(text: Text) -> Iterator[str]:
-    """Calls of `trust-otel` with a command or an option that it does not have."""
+    """Calls of `trust-otel` with an unknown command or option."""
     for line in _command_lines(text):
         yield from problems_of_command(line)
 
 
 def problems_of_command(line: str) -> Iterator[str]:
-    """What is wrong with a call of trust-otel in a line of shell, if there is one."""
+    """Problems of a call of trust-otel in a shell line."""
     called = re.search(r"(?<![\w'\"-])trust-otel (?=[a-z])(.*)", re.sub(r"<[^<>]+>", "PLACEHOLDER", line))
     if called is None:
         return
@@ -215,7 +215,7 @@ def problems_of_command(line: str) -> Iterator[str]:
 
 
 def unknown_targets(text: Text) -> Iterator[str]:
-    """Calls of `make` with a target or a variable that the Makefile does not have."""
+    """Calls of `make` with an unknown target or variable."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([\w./-]+):", makefile, re.MULTILINE))
     for line in _command_lines(text):
@@ -227,7 +227,7 @@ def unknown_targets(text: Text) -> Iterator[str]:
 
 
 def unknown_modules(text: Text) -> Iterator[str]:
-    """Modules after `python -m` that cannot be run."""
+    """Modules after `python -m` that do not exist."""
     for module in re.findall(r"python3? -m ([\w.]+)", text.content):
         if importlib.util.find_spec(module.rstrip(".")) is None:
             yield module
@@ -239,7 +239,7 @@ def _command_lines(text: Text) -> list[str]:
 
 @functools.cache
 def known_settings() -> frozenset[str]:
-    """The variables that the project's programs or OpenTelemetry read."""
+    """Variables that the project's programs or OpenTelemetry read."""
     upstream = Path(opentelemetry.environment_variables.__file__).parents[1]
     programs = [file for folder in _SOURCES for file in (ROOT / folder).rglob("*.py")]
     programs += [*(ROOT / "collector").glob("*.yaml"), *upstream.rglob("*environment_variables*.py")]
@@ -260,7 +260,7 @@ def _variables_of(command: click.Command) -> Iterator[str]:
 
 
 def unknown_settings(text: Text) -> Iterator[str]:
-    """Variables of trust-otel or OpenTelemetry that nothing reads."""
+    """Unknown variables of trust-otel or OpenTelemetry."""
     for name in re.findall(r"(?<![\w$])(?:TRUST|OTEL)_[A-Z0-9_]+\b(?!\*)", text.content):
         if name.rstrip("_") not in known_settings() and not name.endswith("_"):
             yield name
@@ -280,7 +280,7 @@ def known_names() -> frozenset[str]:
 
 
 def unknown_series(text: Text) -> Iterator[str]:
-    """Metrics and attributes in code that nothing emits."""
+    """Unknown metrics and attributes in code."""
     spans = [re.sub(r"[{\[].*", "", span) for span in re.findall(r"`([^`\s]+)`", text.content)]
     like_series = re.compile(rf"(?:{_PREFIXES})_[a-z0-9_]+|\w+:\w+:\w+|trust(?:\.[a-z0-9_]+)+")
     names = {"trust_otel", "trust_ops", "trust_service", *dir(TrustServiceMetrics)}
@@ -315,7 +315,7 @@ def unknown_panels(text: Text) -> Iterator[str]:
 
 
 def unknown_functions(text: Text) -> Iterator[str]:
-    """Calls of the API, and names like those of its calls, that it does not have."""
+    """Unknown API calls, and names like API calls."""
     api = typing.get_type_hints(trust_otel.get_metrics)["return"]
     called = re.findall(r"\bmetrics\.([a-z_]\w*)\(?(?![\w.*/])", "\n".join(_command_lines(text)))
     alike = re.findall(r"(?<![\w./`-])`?((?:record|session)_[a-z_]+)\b(?![.*/])", text.content)
@@ -337,7 +337,7 @@ def _classes() -> frozenset[str]:
 
 
 def unknown_alerts(text: Text) -> Iterator[str]:
-    """Names like those of the alerts that no rule has."""
+    """Unknown names in the form of alert names."""
     known = {alert.name for alert in ALERTS} | _classes() | NO_RULES
     for name, pattern in re.findall(r"\b(Trust[A-Z][A-Za-z]+)\b(\.[+*])?", text.content):
         if not any(one.startswith(name) for one in known) if pattern else name not in known:
@@ -345,10 +345,7 @@ def unknown_alerts(text: Text) -> Iterator[str]:
 
 
 def requirement_codes(text: Text) -> Iterator[str]:
-    """Numbers of requirements or panels, which mean nothing to a reader.
-
-    The comments in a rule file are for people who change it.
-    """
+    """Codes of requirements or panels, which readers do not know. Comments in rule files may use them."""
     left_out = "```.*?```|`[^`]*`" if text.is_markdown else r"^ *#[^\n]*" if text.path in FILES else r"\Z"
     shown = re.sub(left_out, "", text.content, flags=re.DOTALL | re.MULTILINE)
     yield from re.findall(r"(?<![\w./-])[ABDKMORSX]\d{1,2}(?![\w-])", shown)

@@ -27,6 +27,6 @@ def promtool(name: str = "promtool") -> Path:
 
 
 def identifier(rule: Rule) -> str:
-    """A name for a test's parameter, which does not change when lines move."""
+    """A stable name of a rule for test parameters."""
     which = rule.labels.get("severity") or rule.labels.get("escalation_level") or rule.labels.get("slo")
     return rule.name if which is None or "{{" in which else f"{rule.name}-{which}"

@@ -1,4 +1,4 @@
-"""The pages of monitoring/runbooks as data, and what they say in prose of a rule's numbers."""
+"""The pages of monitoring/runbooks as data, and the numbers of rules in their texts."""
 
 import itertools
 import re
@@ -25,11 +25,11 @@ class Page:
     """A page of Markdown.
 
     Attributes:
-        path: Where it is.
-        text: All of it.
-        title: Its heading.
-        says: What stands between its heading and its first section.
-        sections: Text by heading of the second level, in their order.
+        path: Its file.
+        text: The complete text.
+        title: Its title.
+        says: The text between the title and the first section.
+        sections: Texts by heading of the second level, in order.
     """
 
     path: Path
@@ -39,20 +39,20 @@ class Page:
     sections: dict[str, str]
 
     def queries(self) -> list[str]:
-        """The blocks of PromQL."""
+        """The PromQL blocks."""
         return self._blocks("promql")
 
     def commands(self) -> list[str]:
-        """The lines of the blocks of shell commands, continued ones joined."""
+        """The lines of shell blocks, with continued lines joined."""
         joined = "\n".join(self._blocks("sh")).replace("\\\n", " ")
         return [line.strip() for line in joined.splitlines() if line.strip()]
 
     def code_spans(self) -> list[str]:
-        """What stands between backticks in the prose."""
+        """The code spans outside of blocks."""
         return re.findall(r"`([^`]+)`", self.prose())
 
     def prose(self) -> str:
-        """The text without blocks of code."""
+        """The text without code blocks."""
         return _FENCE.sub("", self.text)
 
     def links(self) -> list[str]:
@@ -60,7 +60,7 @@ class Page:
         return re.findall(r"\[[^\]]*\]\(([^)]+)\)", self.prose())
 
     def anchors(self) -> set[str]:
-        """The names by which links reach its headings."""
+        """The anchors of its headings."""
         headings = re.findall(r"^#+ (.+)$", self.prose(), re.MULTILINE)
         return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -73,9 +73,9 @@ class Page:
 
 
 def read_page(path: Path) -> Page:
-    """The page of a file."""
+    """Read a page."""
     text = path.read_text(encoding="utf-8")
-    # What looks like a heading within a block of code is none.
+    # Lines like headings within code blocks are not headings.
     lines = _FENCE.sub(lambda block: re.sub("^#", "\\#", block[0], flags=re.MULTILINE), text).splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith("## ")] + [len(lines)]
     return Page(
@@ -91,12 +91,12 @@ def read_page(path: Path) -> Page:
 
 
 def runbooks() -> list[Page]:
-    """All pages of alerts."""
+    """All alert pages."""
     return [read_page(path) for path in sorted(FOLDER.glob("*.md")) if path != INDEX]
 
 
 def unsaid_durations(text: str, rule: Rule) -> list[str]:
-    """Of the rule's `for` and windows, those that the text does not name."""
+    """The rule's `for` and ranges that are missing in the text."""
     wait = (
         [tuple(f"{word} {way}" for word in ("for", "For") for way in _spoken_durations(rule.wait))] if rule.wait else []
     )
@@ -105,18 +105,18 @@ def unsaid_durations(text: str, rule: Rule) -> list[str]:
 
 
 def unsaid_keeping(text: str, rule: Rule) -> list[str]:
-    """The rule's `keep_firing_for`, if the text does not name it."""
+    """The rule's `keep_firing_for`, if it is missing in the text."""
     return _unsaid(text, [_spoken_durations(rule.keep_firing)] if rule.keep_firing else [])
 
 
 def unsaid_numbers(text: str, rule: Rule) -> list[str]:
-    """Of the numbers in the rule's expression, those that the text does not name; 0 and 1 go without saying."""
+    """The numbers of the rule's expression that are missing in the text, without 0 and 1."""
     numbers = {number for number in _numbers(rule.expression()) if number not in _OBVIOUS}
     return _unsaid(text, map(_spoken_numbers, numbers))
 
 
 def numbers_to_change(rule: Rule, recordings: Mapping[str, Series]) -> set[str]:
-    """The numbers and durations that stand in the rule and in what is recorded for it, as they are written there."""
+    """The numbers and durations in the rule and its recording rules, as written there."""
     expressions = [rule.expression()]
     for expression in expressions:
         read = (part.name for part in walk(expression) if isinstance(part, Selector))
@@ -169,12 +169,12 @@ def _windows(expression: Expression) -> Iterator[float]:
 
 
 def _numbers(expression: Expression) -> Iterator[float]:
-    """Numbers, those that are computed of others as their result."""
+    """The numbers; constant subexpressions count as their result."""
     value = constant(expression)
     if value is not None:
         yield value
         return
-    # In `a - b` a part may be constant where the whole is not.
+    # A part of `a - b` may be constant.
     inner = (expression.left, expression.right) if isinstance(expression, Binary) else parts(expression)
     for part in inner:
         yield from _numbers(part)

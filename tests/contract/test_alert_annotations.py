@@ -1,4 +1,4 @@
-"""Where an alert sends people, and which requirement it meets."""
+"""The links of an alert, and the requirement that it meets."""
 
 import re
 
@@ -14,9 +14,9 @@ _DASHBOARD = re.compile(
     r"\?viewPanel=(?P<panel>[1-9][0-9]?)"
 )
 _PANELS = {"operational": 9, "security": 10, "business": 10, "monitoring": 9}
-"""How many panels the requirements number: O1 to O9, S1 to S10, B1 to B10; those of the pipeline are ours."""
+"""Number of panels in the requirements: O1 to O9, S1 to S10, B1 to B10; and of our meta-monitoring dashboard."""
 _FURTHER_PANELS = {("monitoring", 24)}
-"""What was folded: the numbered panel of cardinality does not show it."""
+"""The panel of overflows, which is not among the numbered ones."""
 
 _REQUIREMENTS = {
     "A1": {"TrustServiceDown", "TrustServiceInstanceDown"},
@@ -52,13 +52,13 @@ _REQUIREMENTS = {
 
 @pytest.mark.parametrize("alert", ALERTS, ids=identifier)
 def test_the_runbook_is_that_of_the_alert(alert: Rule) -> None:
-    # An escalation is about another alert, and sends people to that one's page.
+    # An escalation links to the page of the escalated alert.
     page = "{{ $labels.escalated_alertname }}" if alert.name == _ESCALATION else alert.name
     assert alert.annotations["runbook_url"] == f"{_RUNBOOKS}/{page}"
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=identifier)
-def test_the_dashboard_is_one_of_ours_and_has_the_panel(alert: Rule) -> None:
+def test_the_dashboard_and_its_panel_exist(alert: Rule) -> None:
     address = _DASHBOARD.fullmatch(alert.annotations["dashboard_url"])
     assert address is not None
     dashboard, panel = address["dashboard"], int(address["panel"])
@@ -66,7 +66,7 @@ def test_the_dashboard_is_one_of_ours_and_has_the_panel(alert: Rule) -> None:
 
 
 @pytest.mark.parametrize(("requirement", "names"), _REQUIREMENTS.items(), ids=_REQUIREMENTS)
-def test_every_required_alert_is_there(requirement: str, names: set[str]) -> None:
+def test_every_required_alert_exists(requirement: str, names: set[str]) -> None:
     assert names <= {alert.name for alert in ALERTS}
 
 
@@ -80,7 +80,7 @@ _TEAMS = {
     **dict.fromkeys(["A16", "A17", "A18"], "business"),
     "A19": "compliance",
 }
-"""The team that the requirements name; the platform team has the rest."""
+"""The team in the requirements; by default the platform team."""
 
 
 @pytest.mark.parametrize("requirement", _CRITICAL_SYSTEM)

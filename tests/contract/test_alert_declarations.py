@@ -1,4 +1,4 @@
-"""What is made of the declarations of alerts is fresh, and a declaration that contradicts itself is refused."""
+"""The files generated from the alert declarations are up to date, and inconsistent declarations are errors."""
 
 import pytest
 
@@ -22,21 +22,21 @@ def declared(expression: str, **more: Threshold) -> Alert:
     )
 
 
-def test_the_rule_file_is_fresh() -> None:
+def test_the_rule_file_is_up_to_date() -> None:
     assert rule_file() == RULES.read_text(encoding="utf-8")
 
 
-def test_the_list_of_alerts_in_the_runbooks_is_fresh() -> None:
+def test_the_list_of_alerts_in_the_runbooks_is_up_to_date() -> None:
     page = INDEX.read_text(encoding="utf-8")
     assert with_index(page) == page
 
 
-def test_a_page_without_the_marks_is_refused() -> None:
+def test_a_page_without_the_marks_is_an_error() -> None:
     with pytest.raises(ValueError, match="marks around the table"):
         with_index("# Runbooks\n")
 
 
-def test_the_rule_file_says_what_is_declared() -> None:
+def test_the_rule_file_has_the_declared_values() -> None:
     assert [(rule.name, rule.source.strip(), rule.labels, rule.annotations) for rule in READ] == [
         (alert.name, alert.promql, alert.labels, alert.annotations) for alert in ALERTS
     ]
@@ -50,7 +50,7 @@ def test_every_alert_has_a_reason(alert: Alert) -> None:
     assert len(alert.reason.split()) > 2
 
 
-def test_a_threshold_stands_in_the_expression_and_in_the_description() -> None:
+def test_a_threshold_is_in_the_expression_and_the_description() -> None:
     alert = declared("errors > $threshold and count >= $minimum", threshold=ratio(0.05), minimum=number(3))
     assert alert.promql == "errors > 0.05 and count >= 3"
     assert alert.annotations["description"] == "above 5 %"
@@ -60,7 +60,7 @@ def test_a_threshold_stands_in_the_expression_and_in_the_description() -> None:
     ("expression", "numbers"),
     [("up == 0", {"threshold": number(1)}), ("up == $threshold", {}), ("a > $threshold", {"minimum": number(1)})],
 )
-def test_a_number_that_is_missing_or_not_used_is_refused(expression: str, numbers: dict[str, Threshold]) -> None:
+def test_a_missing_or_unused_number_is_an_error(expression: str, numbers: dict[str, Threshold]) -> None:
     with pytest.raises(ValueError, match="TrustExample has values for"):
         declared(expression, **numbers)
 
@@ -86,7 +86,7 @@ def test_a_threshold_is_read_as_a_value() -> None:
     assert minimum("TrustServiceHighErrorRate") == 3
 
 
-def test_the_severity_chooses_between_alerts_of_one_name() -> None:
+def test_the_severity_distinguishes_alerts_with_one_name() -> None:
     assert threshold("TrustCertificateExpiring", "critical") == 7 * 86400
     assert threshold("TrustCertificateExpiring", "warning") == 30 * 86400
 

@@ -1,4 +1,4 @@
-"""Which receivers each alert of the rule files reaches, and how soon and how often they are notified."""
+"""The receivers of each alert in the rule files, with group waits and repeat intervals."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ EXPECTED = {
     ("business", "warning"): BUSINESS,
     ("compliance", "warning"): COMPLIANCE,
 }
-"""Receivers by the team and severity that an alert declares. No other label may change them."""
+"""Receivers by team and severity of an alert. No other label may change them."""
 
 WATCHDOG = "TrustWatchdog"
 
@@ -59,9 +59,9 @@ IMMEDIATE = {
     "escalation-manager",
     "escalation-executives",
 }
-"""Receivers that are notified at once; all others after 30 s."""
+"""Receivers that are notified immediately; all others after 30 s."""
 
-# Alerts of rules that a site adds.
+# Alerts of additional rules of a site.
 OTHER_RULES = [
     ({"severity": "critical"}, PLATFORM_CRITICAL),
     ({"severity": "critical", "team": "platform"}, PLATFORM_CRITICAL),
@@ -154,7 +154,7 @@ def test_only_critical_alerts_page(alert: Alert) -> None:
     kinds = {channel.partition(":")[0] for receiver in expected(alert) for channel in channels(receiver)}
     critical = alert.labels["severity"] == "critical"
     if alert.labels.get("escalation_level") == "team-lead":
-        # The on-call engineer has been paged; this level is informed.
+        # The on-call engineer was paged already; this level is only informed.
         assert kinds == {"slack", "email"}
     else:
         assert ("pagerduty" in kinds) is critical
@@ -189,9 +189,9 @@ def test_each_receiver_has_its_repeat_interval_and_group_wait(route: dict[str, s
 def test_a_repeat_is_not_delayed_by_the_group_interval(route: dict[str, str]) -> None:
     repeat, interval = milliseconds(route["repeat_interval"]), milliseconds(route["group_interval"])
     assert repeat % interval == 0
-    # Alertmanager repeats up to one interval late.
+    # Alertmanager repeats up to one group interval late.
     assert interval <= repeat / 5
-    # A mail has as long as the interval to be delivered.
+    # The delivery of a mail may take as long as the group interval.
     assert interval >= 30_000 or not route["receiver"].endswith("-email")
     assert repeat < milliseconds("120h")
 

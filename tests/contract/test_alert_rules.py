@@ -1,4 +1,4 @@
-"""The unit tests of the alerts pass on the Prometheus that the stack runs and on the oldest one that is supported."""
+"""The unit tests of the alerts pass with the stack's Prometheus and with the oldest supported version."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The dashboards against Grafana's own types: what it would silently ignore is an error here."""
+"""The dashboards conform to Grafana's TypeScript types. Grafana would silently ignore mistakes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tools.preview.server import DASHBOARDS
 Json = dict[str, Any]
 Change = Callable[[Json], None]
 
-# A developer's machine may lack Node.js; continuous integration may not, and fails where it does.
+# Tests are skipped without Node.js, except in CI, where they fail.
 pytestmark = pytest.mark.skipif(
     any(shutil.which(command) is None for command in ("node", "npm")) and "CI" not in os.environ,
     reason="Node.js or npm is not on this machine",
@@ -32,14 +32,14 @@ def _packages() -> None:
 
 
 def _check(*files: Path) -> str:
-    """What is wrong with the dashboards."""
+    """Errors in the dashboards."""
     command = ["npm", "run", "--silent", "check", "--", *map(str, files)]
     done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode == 0) == (done.stderr == ""), done
     return done.stderr
 
 
-def test_every_dashboard_is_as_grafana_wants_it() -> None:
+def test_every_dashboard_conforms_to_grafanas_types() -> None:
     files = sorted(DASHBOARDS.glob("*.json"))
     assert files
     assert _check(*files) == ""
@@ -136,7 +136,7 @@ def test_a_right_dashboard_passes(tmp_path: Path) -> None:
 
 
 def test_each_mistake_is_found(tmp_path: Path) -> None:
-    """All in one run, for the types are read once."""
+    """All in one run, because loading the types is slow."""
     for name, (change, _) in WRONG.items():
         dashboard = copy.deepcopy(RIGHT)
         change(dashboard)
@@ -147,6 +147,6 @@ def test_each_mistake_is_found(tmp_path: Path) -> None:
 
 
 def _mentioned(said: str, name: str, word: str) -> bool:
-    """Whether a paragraph about the file has the word."""
+    """Whether a paragraph about the file contains the word."""
     paragraphs = said.replace("\n  ", " ").splitlines()
     return any(each.startswith(f"{name}.json: ") and word in each for each in paragraphs)

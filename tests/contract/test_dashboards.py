@@ -1,4 +1,4 @@
-"""Every dashboard against the checks, its sources, and what alerts link to."""
+"""The checks of all dashboards, their sources, and the links of alerts to them."""
 
 import functools
 import importlib
@@ -30,18 +30,18 @@ def dashboards() -> dict[str, Dashboard]:
 
 @functools.cache
 def units() -> frozenset[str]:
-    """The ids of Grafana's units, which its own library writes down as types."""
+    """The ids of Grafana's units, from its library."""
     try:
         models = importlib.import_module("grafana_foundation_sdk.models.units")
     except ImportError:
-        # It needs Python 3.11; without it, the check knows no units.
+        # The library needs Python 3.11; without it, units are not checked.
         return frozenset()
     return frozenset(value for each in models.__annotations__.values() for value in get_args(each))
 
 
 @functools.cache
 def sources() -> frozenset[str]:
-    """The names of the provisioned data sources."""
+    """Names of the provisioned data sources."""
     files = [MONITORING / "provisioning" / name for name in ("datasources/trust-service.yml", "optional/traces.yml")]
     return frozenset(each["name"] for file in files for each in yaml.safe_load(file.read_text())["datasources"])
 
@@ -53,7 +53,7 @@ def findings(uid: str) -> list[Finding]:
     return check_dashboard(dashboards()[uid], context)
 
 
-def test_there_are_the_four_dashboards_and_no_others() -> None:
+def test_there_are_exactly_four_dashboards() -> None:
     assert sorted(dashboards()) == sorted(REQUIRED_PANELS)
 
 
@@ -64,14 +64,14 @@ def test_the_checks_find_nothing(uid: str, check: str) -> None:
     assert [finding.message for finding in findings(uid) if finding.check == check] == []
 
 
-def test_each_alert_leads_to_a_panel() -> None:
+def test_each_alert_links_to_a_panel() -> None:
     assert check_alert_links(ALERTS, panel_numbers(dashboards().values())) == []
 
 
 @pytest.mark.parametrize(
     "rule", [rule for rule in RULES if any(silence.check == "unused" for silence in rule.silences)], ids=identifier
 )
-def test_what_is_recorded_for_a_dashboard_is_read_by_it(rule: Rule) -> None:
+def test_series_recorded_for_a_dashboard_are_read_by_it(rule: Rule) -> None:
     (reason,) = (silence.reason for silence in rule.silences if silence.check == "unused")
     named = re.findall(r"operational|security|business|monitoring", reason)
     assert named, f"{reason!r} names no dashboard"
@@ -85,12 +85,12 @@ def series_read_by(uid: str) -> frozenset[str]:
     return frozenset(part.name for query in queries for part in walk(query) if isinstance(part, Selector))
 
 
-def test_the_files_are_what_their_sources_make() -> None:
+def test_the_files_are_up_to_date() -> None:
     pytest.importorskip("grafana_foundation_sdk", reason="needs Python 3.11")
     from monitoring.dashboards.files import render
 
     written = {file.name: file.read_text(encoding="utf-8") for file in FOLDER.glob("*.json")}
     made = render()
-    # Names first: the difference of two whole dashboards is nothing to read.
+    # Names only, because the difference of two dashboards is too long.
     assert sorted(written) == sorted(made)
     assert [name for name, text in made.items() if written[name] != text] == [], "run `make generate`"

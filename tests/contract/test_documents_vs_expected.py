@@ -1,4 +1,4 @@
-"""What the panel "Documents vs. expected" shows for services of different ages."""
+"""The panel "Documents vs. expected" for services of different ages."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _PER_STEP = 30
 
 
 def _shows(minutes: int, samples: list[dict[str, object]], folder: Path) -> bool:
-    """Whether the panel shows these samples after so many minutes of a steady document rate."""
+    """Whether the panel shows these samples after so many minutes of a constant document rate."""
     (target,) = documents_vs_expected().build().targets or []
     query = as_sent(target.expr, seconds=3600, step_seconds=_STEP_SECONDS)  # type: ignore[attr-defined]
     series = f'trust_document_processing_duration_seconds_count{{{_LABELS}, service_instance_id="1"}}'

@@ -1,4 +1,4 @@
-"""What the recording rules expect of revenue, from courses whose future is known."""
+"""The recording rules' forecasts of revenue, for series with a known future."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +19,13 @@ _TOLERANCE = 0.01
 
 
 def _season(hour: int) -> float:
-    """Twice as much by day as by night, and a tenth at the end of the week."""
+    """Twice as much by day as at night, and a tenth at weekends."""
     by_day = 2.0 if 8 <= hour % _DAY < 20 else 1.0
     return by_day * (0.1 if hour % _WEEK >= 5 * _DAY else 1.0)
 
 
 def _growing(hour: int) -> float:
-    """4 % of the first week more in each week."""
+    """Weekly growth by 4 % of the first week."""
     return _season(hour) * (10 + 0.4 * hour / _WEEK)
 
 
@@ -64,7 +64,7 @@ def _hourly(course: Callable[[int], float], hours: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("now", [2 * _WEEK + 10, 2 * _WEEK + 5 * _DAY, 3 * _WEEK - 3])
-def test_a_season_that_grows_evenly_goes_on(now: int, tmp_path: Path) -> None:
+def test_seasonal_growth_continues(now: int, tmp_path: Path) -> None:
     expected = {
         "rate30m_expected": _growing(now),
         "rate1d_expected": _mean(_growing, now, _DAY),
@@ -73,24 +73,24 @@ def test_a_season_that_grows_evenly_goes_on(now: int, tmp_path: Path) -> None:
     assert _comes_true(tmp_path, _hourly(_growing, now), "1h", f"{now}h", expected)
 
 
-def test_a_second_week_that_has_just_begun_is_compared_with_the_same_days_only(tmp_path: Path) -> None:
+def test_the_start_of_the_second_week_is_compared_with_the_same_days(tmp_path: Path) -> None:
     now = _WEEK + _DAY
     expected = {"ratio1w": 1.0, "rate1d_expected": _mean(_season, now, _DAY)}
     assert _comes_true(tmp_path, _hourly(_season, now), "1h", f"{now}h", expected)
 
 
-def test_before_there_is_a_week_the_last_day_goes_on(tmp_path: Path) -> None:
+def test_in_the_first_week_the_last_day_is_repeated(tmp_path: Path) -> None:
     now = 3 * _DAY
     mean = _mean(_season, now - _DAY, _DAY)
     expected = dict.fromkeys(("rate30m_expected", "rate1d_expected", "rate1w_expected"), mean)
     assert _comes_true(tmp_path, _hourly(_season, now), "1h", f"{now}h", expected)
 
 
-def test_a_service_that_is_ten_minutes_old_is_expected_to_go_on_as_it_began(tmp_path: Path) -> None:
+def test_after_ten_minutes_the_current_rate_is_expected(tmp_path: Path) -> None:
     earned = f'trust_revenue_amount_total{{{_LABELS}, service_instance_id="a"}}'
     expected = dict.fromkeys(("rate30m_expected", "rate1d_expected", "rate1w_expected"), 2.0)
     assert _comes_true(tmp_path, {earned: "0+30x40"}, "15s", "10m", expected)
 
 
-def test_a_forecast_that_does_not_come_true_is_noticed(tmp_path: Path) -> None:
+def test_a_wrong_forecast_is_detected(tmp_path: Path) -> None:
     assert not _comes_true(tmp_path, _hourly(_season, 3 * _DAY), "1h", "3d", {"rate1d_expected": 7.0})

@@ -1,4 +1,4 @@
-"""Which alert silences which: every pair, and that none is silenced by what it has nothing to do with."""
+"""Which alerts inhibit each other: all pairs, and no unrelated ones."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ RULES: list[dict[str, Any]] = rendered().configuration["inhibit_rules"]
 OWN_CRITICAL = "critical-inhibits-its-warning"
 DEAD_COLLECTOR = "collector-down-inhibits-pushing-services"
 
-# Tells one alert from another, but not one problem from another.
+# Labels that distinguish alerts, but not problems.
 NO_IDENTITY = {"severity", "team", "category", "escalation_level"}
 
 HTTP = {"TrustServiceHighErrorRate", "TrustServiceHighLatency"}
@@ -22,7 +22,7 @@ SLO = {"TrustAvailabilityBudgetBurn", "TrustLatencyBudgetBurn", "TrustValidation
 OPERATIONS = {"TrustCertificateValidationFailures", "TrustSigningFailures"}
 BUSINESS = {"TrustSlaViolation", "TrustProcessingVolumeUnusual", "TrustRevenueDrop"}
 OF_ITSELF = {"TrustCardinalityOverflow", "TrustCertificateInventoryStale", "TrustSourceUnreadable"}
-# Their service is called "monitoring", so they never are of the service that is down.
+# Their service is "monitoring", so they never have the service that is down.
 PIPELINE = {
     *("TrustMonitoringTargetDown", "TrustCollectorCannotDeliver", "TrustCollectorQueueFilling"),
     "TrustCollectorQueueDamaged",
@@ -60,7 +60,7 @@ def targets(rule: Mapping[str, Any]) -> list[Alert]:
 
 
 def can_be_equal(rule: Mapping[str, Any], source: Alert, target: Alert) -> bool:
-    """Whether the two can be about the same thing: what is fixed in both is the same."""
+    """Whether the two can have equal labels: labels with fixed values in both are equal."""
     return all(
         source.labels.get(name, "") == target.labels.get(name, "")
         for name in ("alertname", "service")
@@ -79,13 +79,13 @@ def named(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SILENCED)
-def test_a_cause_silences_exactly_its_symptoms(name: str) -> None:
+def test_a_cause_inhibits_exactly_its_symptoms(name: str) -> None:
     causes, symptoms = SILENCED[name]
     assert {alert.name for alert in sources(named(name))} == causes
     assert {alert.name for alert in targets(named(name))} == symptoms
 
 
-def test_an_ill_node_silences_what_names_the_node() -> None:
+def test_an_unhealthy_node_inhibits_alerts_with_its_node() -> None:
     rule = named("unhealthy-node-inhibits-its-workloads")
     assert {alert.name for alert in sources(rule)} == {"TrustKubernetesNodeUnhealthy"}
     assert {alert.name for alert in targets(rule)} == {
@@ -93,30 +93,30 @@ def test_an_ill_node_silences_what_names_the_node() -> None:
         for alert in ALL
         if alert.name in ("TrustContainerRestartLoop", "TrustNetworkProblems") and "node" in alert.labels
     }
-    # A label that is absent on both sides counts as equal, so the rule must demand it.
+    # A label that is absent on both sides counts as equal, so the rule must require it.
     assert not matches(rule["target_matchers"], {"alertname": "TrustNetworkProblems", "instance": "a"})
 
 
 @pytest.mark.parametrize("alert", ALL, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
-def test_a_dead_collector_silences_nothing_that_prometheus_scrapes_itself(alert: Alert) -> None:
+def test_a_dead_collector_inhibits_no_alert_of_scraped_services(alert: Alert) -> None:
     rule = named(DEAD_COLLECTOR)
     assert not matches(rule["target_matchers"], {**alert.labels, "delivery": "scrape"})
 
 
-def test_every_rule_is_looked_at_here() -> None:
+def test_every_rule_is_tested() -> None:
     assert {rule["name"] for rule in RULES} == {*SILENCED, OWN_CRITICAL, "unhealthy-node-inhibits-its-workloads"}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["name"])
 def test_a_label_that_must_be_equal_is_on_both_sides_or_on_none(rule: dict[str, Any]) -> None:
     found = list(pairs(rule))
-    assert found, "the rule can never act"
+    assert found, "the rule never applies"
     for source, target in found:
         for label in rule.get("equal", ()):
             assert (label in source.labels) is (label in target.labels), f"{label}: {source.name}, {target.name}"
 
 
-def test_a_critical_silences_its_warning_about_the_same_thing_only() -> None:
+def test_a_critical_alert_inhibits_only_its_own_warning() -> None:
     rule = named(OWN_CRITICAL)
     both = {source.name for source, _ in pairs(rule)}
     assert both == {"TrustSuspiciousActivity", "TrustCertificateExpiring", *SLO}
@@ -125,18 +125,18 @@ def test_a_critical_silences_its_warning_about_the_same_thing_only() -> None:
             assert set(alert.labels) - NO_IDENTITY <= set(rule["equal"]), alert.name
 
 
-def test_every_label_that_tells_problems_apart_is_among_the_equal_ones() -> None:
+def test_every_label_that_distinguishes_problems_must_be_equal() -> None:
     missing = {label for alert in ALL for label in alert.labels} - NO_IDENTITY - set(named(OWN_CRITICAL)["equal"])
     assert missing == set()
 
 
 @pytest.mark.parametrize("alert", ALL, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
-def test_nothing_silences_security_and_audit_but_their_own_critical(alert: Alert) -> None:
+def test_security_and_audit_alerts_are_inhibited_only_by_their_own_critical(alert: Alert) -> None:
     if alert.labels["category"] in ("security", "audit"):
         assert {rule["name"] for rule in RULES if alert in targets(rule)} <= {OWN_CRITICAL}
 
 
-def test_an_escalation_is_silenced_with_its_alert() -> None:
+def test_an_escalation_is_inhibited_with_its_alert() -> None:
     plain = {(alert.name, alert.labels["severity"]): alert for alert in ALL if "escalation_level" not in alert.labels}
     escalations = [alert for alert in ALL if "escalation_level" in alert.labels]
     assert escalations
@@ -147,7 +147,7 @@ def test_an_escalation_is_silenced_with_its_alert() -> None:
             assert "escalation_level" not in rule.get("equal", ())
 
 
-def test_no_two_alerts_can_silence_each_other() -> None:
+def test_no_two_alerts_inhibit_each_other() -> None:
     silences = {
         (source.name, target.name) for rule in RULES for source, target in pairs(rule) if source.name != target.name
     }

@@ -1,4 +1,4 @@
-"""What people see of an alert in Slack, PagerDuty and mail, as the real template engine makes it."""
+"""The texts of notifications in Slack, PagerDuty and mail, rendered by the real template engine."""
 
 import json
 import re
@@ -63,7 +63,7 @@ def group(*found: Mapping[str, Any], receiver: str = "security-critical") -> dic
 
 @pytest.fixture(scope="module")
 def show(tmp_path_factory: pytest.TempPathFactory) -> Show:
-    """Renders every text of the three channels for a group of alerts."""
+    """Renders all texts of the three channels for a group of alerts."""
     folder = tmp_path_factory.mktemp("rendered")
     write(rendered(), folder)
     texts = dict(_texts("slack", receivers()["default"]["slack_configs"][0]))
@@ -87,12 +87,12 @@ def _render(folder: Path, data: Path, kind: str, text: str) -> str:
         *(f"--template.type={kind}", f"--template.text={text}"),
     )
     assert answer.returncode == 0, answer.stderr
-    # amtool adds no new line of its own.
+    # amtool adds no trailing newline.
     return answer.stdout
 
 
 def _texts(name: str, node: Any) -> Values:
-    """Every template of a configuration by its path."""
+    """All templates of a configuration by path."""
     if isinstance(node, str):
         return {name: node} if "{{" in node else {}
     if isinstance(node, Mapping):
@@ -108,7 +108,7 @@ def is_address(text: str) -> bool:
 
 
 def silenced(link: str) -> dict[str, str]:
-    """The labels that a link silences, as Alertmanager's page reads them."""
+    """The labels in a silence link, as parsed by Alertmanager's UI."""
     parts = urlsplit(link)
     assert parts.netloc == "alertmanager.trust.test"
     path, _, query = parts.fragment.partition("?")
@@ -150,7 +150,7 @@ def identifier(alert: Alert) -> str:
 
 @pytest.mark.parametrize("resolved", [False, True], ids=["firing", "resolved"])
 @pytest.mark.parametrize("alert", [*PLAIN, *ESCALATED], ids=identifier)
-def test_every_alert_is_shown_well(alert: Alert, resolved: bool, show: Show) -> None:
+def test_every_alert_is_rendered_without_errors(alert: Alert, resolved: bool, show: Show) -> None:
     shown = show(group(alert_data(alert.labels, resolved=resolved)))
     empty = {"pagerduty.details.firing"} if resolved else {"pagerduty.details.resolved"}
     assert {name for name, text in shown.items() if not text.strip()} == empty
@@ -185,7 +185,7 @@ def test_the_dashboard_shows_from_half_an_hour_before_until_now_or_the_end(show:
 
 
 @pytest.mark.parametrize(("level", "minutes"), [("team-lead", 15), ("manager", 30), ("executives", 60)])
-def test_an_escalation_tells_its_level_and_since_when_its_alert_goes_on(level: str, minutes: int, show: Show) -> None:
+def test_an_escalation_has_its_level_and_the_start_of_its_alert(level: str, minutes: int, show: Show) -> None:
     labels = {**PLAIN[0].labels, "escalation_level": level}
     shown = show(group(alert_data(labels)))
     assert f"after {minutes} minutes" in shown["slack.footer"]
@@ -197,11 +197,11 @@ def test_an_escalation_tells_its_level_and_since_when_its_alert_goes_on(level: s
 
 
 @pytest.mark.parametrize("alert", ESCALATED, ids=identifier)
-def test_the_times_that_are_told_are_those_of_the_rules(alert: Alert, show: Show) -> None:
+def test_the_times_of_escalations_are_those_of_the_rules(alert: Alert, show: Show) -> None:
     assert f"after {alert.rule.wait / 60:.0f} minutes" in show(group(alert_data(alert.labels)))["slack.footer"]
 
 
-def test_the_link_that_acknowledges_holds_all_labels_but_the_level(show: Show) -> None:
+def test_the_acknowledge_link_has_all_labels_except_the_level(show: Show) -> None:
     labels = {**ESCALATED[0].labels, "client_address": HOSTILE}
     shown = show(group(alert_data(labels)))
     expected = {name: value for name, value in labels.items() if name != "escalation_level"}
@@ -215,7 +215,7 @@ def test_the_link_that_acknowledges_holds_all_labels_but_the_level(show: Show) -
         assert silenced(link) == expected
 
 
-def test_a_group_is_acknowledged_by_what_its_alerts_have_in_common(show: Show) -> None:
+def test_a_group_is_acknowledged_by_its_common_labels(show: Show) -> None:
     labels = dict(PLAIN[0].labels)
     shown = show(group(alert_data({**labels, "instance": "a"}), alert_data({**labels, "instance": "b"})))
     assert silenced(shown["slack.actions.2.url"]) == labels
@@ -249,20 +249,20 @@ def test_a_hostile_label_stays_text(show: Show) -> None:
     }
     assert all(is_address(link) and "evil.test" not in urlsplit(link).netloc for link in page.links)
     assert "<script>alert(1)</script> {{ .x }} *bold*" in page.text
-    # No line of its own, which could pass for one of ours.
+    # No separate line, which could look like one of ours.
     lines = [line for line in shown["email.text"].splitlines() if line.startswith("Acknowledge")]
     assert len(lines) == 1
     assert "\n" not in shown["slack.title"] + shown["email.headers.Subject"]
 
 
-def test_slack_marks_nothing_up_in_the_text() -> None:
+def test_slack_does_not_parse_markup_in_texts() -> None:
     for receiver in receivers().values():
         for config in receiver.get("slack_configs", ()):
             assert config["mrkdwn_in"] == ["pretext"]
             assert not {"pretext", "link_names"} & set(config)
 
 
-def test_firing_and_resolved_stand_apart(show: Show) -> None:
+def test_firing_and_resolved_alerts_are_separated(show: Show) -> None:
     labels = PLAIN[0].labels
     firing = [alert_data({**labels, "instance": "a"}, text="goes on")]
     ended = [alert_data({**labels, "instance": "b"}, resolved=True, text="is over")]
@@ -278,7 +278,7 @@ def test_firing_and_resolved_stand_apart(show: Show) -> None:
 @pytest.mark.parametrize(
     ("name", "most"), [("slack.text", 8), ("email.text", 20), ("email.html", 20), ("pagerduty.details.firing", 20)]
 )
-def test_a_long_group_is_cut_and_says_so(name: str, most: int, show: Show) -> None:
+def test_a_long_group_is_truncated_with_a_note(name: str, most: int, show: Show) -> None:
     many = [alert_data({**PLAIN[0].labels, "instance": str(number)}, text=f"number-{number};") for number in range(25)]
     text = show(group(*many))[name]
     assert text.count("Summary number-") == most
@@ -296,7 +296,7 @@ def test_a_long_group_is_cut_and_says_so(name: str, most: int, show: Show) -> No
         ("elsewhere", "Ada <b>{{ .x }}</b>"),
     ],
 )
-def test_who_is_on_call_is_told(team: str, expected: str, show: Show) -> None:
+def test_notifications_name_who_is_on_call(team: str, expected: str, show: Show) -> None:
     shown = show(group(alert_data({**PLAIN[0].labels, "team": team})))
     assert f"On call:     {expected}\n" in shown["email.text"]
     assert shown["pagerduty.details.on_call"] == expected
@@ -306,7 +306,7 @@ def test_who_is_on_call_is_told(team: str, expected: str, show: Show) -> None:
     assert (expected in page.links) is expected.startswith("https")
 
 
-def test_an_alert_of_others_has_links_all_the_same(show: Show) -> None:
+def test_alerts_of_other_rules_have_links_too(show: Show) -> None:
     foreign = {**alert_data({"alertname": "SomebodysAlert"}), "annotations": {}}
     shown = show(group(foreign))
     assert all(is_address(shown[name]) for name in LINKS)

@@ -1,4 +1,4 @@
-"""Whatever a service or its clients pass: no datum of a person reaches a series, a span or a log line of ours."""
+"""No personal data from a service or its clients is in series, spans or log lines of trust-otel."""
 
 import gzip
 import inspect
@@ -64,7 +64,7 @@ TRACES = (
     "persons",
     "iban",
 )
-"""Parts of the data, of which none may be found, in small letters. Six digits in a row would be found by chance."""
+"""Parts of the data in lower case, none of which may be found. Six digits could be found by chance."""
 
 HARMLESS = "harmless"
 
@@ -74,12 +74,12 @@ def traces_in(text: str) -> list[str]:
 
 
 def output(recording: Any) -> str:
-    """Everything that leaves the process: the text of the endpoint, and the bytes of OTLP."""
+    """All exported data: the endpoint's text, and the bytes of OTLP."""
     return scraped(recording) + encode_metrics(recording.collect()).SerializeToString().decode("latin-1")
 
 
 class Asked(Request):
-    """A request whose every part is the datum."""
+    """A request with the datum in every part."""
 
     def __init__(self, datum: str) -> None:
         self._datum = datum
@@ -119,7 +119,7 @@ _BY_TYPE: dict[str, Callable[[str], Any]] = {
 }
 
 _TOLD: Mapping[tuple[str, str], object] = {
-    # What it is told of a file stands in the log; only trust-otel tells it, and each teller has tests of its own.
+    # These arguments are logged, but only trust-otel passes them, which other tests cover.
     ("record_source", "problem"): None,
 }
 
@@ -135,12 +135,12 @@ def _value(method: str, parameter: inspect.Parameter, datum: str) -> Any:
             annotation = annotation.strip(quoted)
     annotation = annotation.replace('"', "").removesuffix(" | None")
     if annotation not in _BY_TYPE:
-        pytest.fail(f"say in _BY_TYPE how data of persons get into {method}({parameter.name}: {parameter.annotation})")
+        pytest.fail(f"_BY_TYPE has no personal data for {method}({parameter.name}: {parameter.annotation})")
     return _BY_TYPE[annotation](datum)
 
 
 def push(recorder: Recorder, method: str, datum: str) -> None:
-    """Call a method, and do with what it returns what its caller may do, with the datum in every place."""
+    """Call a method and use its result, with the datum in all arguments."""
     call = method_of(recorder, method)
     positional, named = [], {}
     for parameter in inspect.signature(call).parameters.values():
@@ -174,9 +174,9 @@ def _use(returned: Any, datum: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_method_lets_a_datum_of_a_person_out(recording: Any, caplog: pytest.LogCaptureFixture, method: str) -> None:
+def test_no_method_exports_personal_data(recording: Any, caplog: pytest.LogCaptureFixture, method: str) -> None:
     caplog.set_level("DEBUG")
-    # As often as an address must fail to be shown, and more.
+    # More often than the threshold of an address.
     for datum in PERSONAL.values():
         for _ in range(6):
             push(recording.recorder, method, datum)
@@ -184,11 +184,11 @@ def test_no_method_lets_a_datum_of_a_person_out(recording: Any, caplog: pytest.L
     assert traces_in(caplog.text) == []
 
 
-def test_data_given_to_one_method_come_out_of_no_other(recording: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """As of the callbacks and requests that some keep until others need them."""
+def test_data_passed_to_one_method_is_not_exported_by_another(recording: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """For example, stored callbacks and requests."""
     caplog.set_level("DEBUG")
     for datum in PERSONAL.values():
-        # The SLA file rejects such a name.
+        # The SLA file does not allow such a name.
         for method in set(METHODS) - {"set_slas"}:
             push(recording.recorder, method, datum)
     recording.metrics.record_auth_attempt(method="password", success=False, client_address="203.0.113.7")
@@ -196,8 +196,8 @@ def test_data_given_to_one_method_come_out_of_no_other(recording: Any, caplog: p
     assert traces_in(caplog.text) == []
 
 
-def test_what_is_no_datum_of_a_person_comes_out_where_it_went_in(record: Callable[..., Any]) -> None:
-    """The proof that the tests above push something: it takes the same ways, and is found."""
+def test_harmless_data_is_exported(record: Callable[..., Any]) -> None:
+    """The counterpart of the tests above: harmless data in the same places is found."""
     shown = set()
     for method in METHODS:
         recording = record()
@@ -237,7 +237,7 @@ def test_what_is_no_datum_of_a_person_comes_out_where_it_went_in(record: Callabl
 
 
 @pytest.mark.parametrize("name", [setting.name for setting in settings.SETTINGS if setting.own])
-def test_complaint_about_a_setting_names_no_password(name: str) -> None:
+def test_error_about_a_setting_contains_no_password(name: str) -> None:
     (setting,) = [each for each in settings.SETTINGS if each.name == name]
     for value in ("https://erika:geheimnis@h:99999", "x=ftp://erika:geheimnis@h", "postgresql://erika:geheimnis@h"):
         for problem in settings.check({name: value}, [setting]):
@@ -245,7 +245,7 @@ def test_complaint_about_a_setting_names_no_password(name: str) -> None:
 
 
 class Receiver:
-    """Takes what is exported over OTLP/HTTP, as a Collector would."""
+    """Receives OTLP/HTTP exports."""
 
     def __init__(self) -> None:
         self.bodies: dict[str, list[bytes]] = {"/v1/traces": [], "/v1/metrics": []}
@@ -262,7 +262,7 @@ class Receiver:
                 self.end_headers()
 
             def log_message(self, *args: Any) -> None:
-                """Say nothing."""
+                """Do not log requests."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever)
@@ -275,7 +275,7 @@ class Receiver:
         self._server.server_close()
 
     def text(self, path: str) -> str:
-        """All bytes that came."""
+        """All received bytes."""
         return b"".join(self.bodies[path]).decode("latin-1")
 
     def spans(self) -> list[Span]:
@@ -404,10 +404,8 @@ logging.disable(logging.NOTSET)
 """
 
 
-def test_service_under_the_launcher_exports_no_datum_of_a_person(
-    launched: Callable[..., Any], receiver: Receiver
-) -> None:
-    """HTTP, gRPC and SQL with their instrumentations, OpenTelemetry's own for the spans."""
+def test_service_under_the_launcher_exports_no_personal_data(launched: Callable[..., Any], receiver: Receiver) -> None:
+    """HTTP, gRPC and SQL with their instrumentations; spans are OpenTelemetry's."""
     port = free_port()
     ended = launched(
         SERVICE.format(personal=list(PERSONAL.values()), port=port),
@@ -420,10 +418,10 @@ def test_service_under_the_launcher_exports_no_datum_of_a_person(
     spans = receiver.spans()
     names = {span.name for span in spans}
     values = {(each.key, each.value.string_value) for span in spans for each in span.attributes}
-    # What it is about is there ...
+    # The expected spans and metrics exist ...
     assert {"GET /documents/{document_id:path}", "/trust.v1.Documents/Show"} <= names
     assert {("http.route", "/fails/{name}"), ("url.path", "/nowhere/_other")} <= values
-    # Spans of the database come from a package that this line of the SDK may not have.
+    # The package for database spans may not support this version of the SDK.
     assert ("SELECT" in {name.split()[0] for name in names}) == _SPANS_OF_SQLALCHEMY
     events = {
         (each.key, each.value.string_value) for span in spans for event in span.events for each in event.attributes
@@ -433,7 +431,7 @@ def test_service_under_the_launcher_exports_no_datum_of_a_person(
         receiver.metrics()
     )
     assert 'http_route="/fails/{name}"' in ended.stdout
-    # ... and nobody's data.
+    # ... without personal data.
     assert traces_in(receiver.text("/v1/traces")) == []
     assert traces_in(receiver.text("/v1/metrics")) == []
     assert traces_in(ended.stdout) == []

@@ -1,4 +1,4 @@
-"""What of the resource is a label, on each path to Prometheus."""
+"""Resource attributes that are labels, on each path to Prometheus."""
 
 import re
 from pathlib import Path
@@ -10,12 +10,12 @@ from trust_otel.semconv.resource import PROMOTED
 _ROOT = Path(__file__).parents[2]
 
 
-def test_prometheus_promotes_what_the_endpoint_shows() -> None:
+def test_prometheus_promotes_the_endpoints_attributes() -> None:
     configuration = yaml.safe_load((_ROOT / "monitoring" / "prometheus" / "prometheus.yml").read_text())
     assert tuple(configuration["otlp"]["promote_resource_attributes"]) == PROMOTED
 
 
-def test_collector_promotes_what_the_endpoint_shows() -> None:
+def test_collector_promotes_the_endpoints_attributes() -> None:
     configuration = yaml.safe_load((_ROOT / "collector" / "local.yaml").read_text())
     statements = configuration["processors"]["transform/promote_resource_attributes"]["metric_statements"]
     copy = re.compile(r'set\(datapoint\.attributes\["(.+)"\], resource\.attributes\["(.+)"\]\)')

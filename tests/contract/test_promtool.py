@@ -1,4 +1,4 @@
-"""What promtool says of rules that were changed on purpose."""
+"""Mutation tests of rules with the real promtool."""
 
 from pathlib import Path
 
@@ -57,18 +57,18 @@ def _rules() -> tuple[Rule, ...]:
     return rules_in(_RULES, "rules.yml")
 
 
-def test_changes_that_the_unit_tests_do_not_notice_are_told(promtool: Path, tmp_path: Path) -> None:
+def test_changes_that_the_unit_tests_do_not_detect_are_found(promtool: Path, tmp_path: Path) -> None:
     file = tmp_path / "Loaded.yml"
     file.write_text(_TESTS)
     alert = next(rule for rule in _rules() if rule.name == "Loaded")
     assert [mutant.change for mutant in survivors(alert, _rules(), [file], promtool)] == [
-        # No load has another kind, and nobody looks just after the end.
+        # There is no other kind, and no expectation right after the end.
         'service:load:max{kind="one"}  ->  service:load:max',
         "without keep_firing_for",
     ]
 
 
-def test_recording_rules_are_noticed_by_the_alerts_that_read_them(promtool: Path, tmp_path: Path) -> None:
+def test_changes_of_recording_rules_are_detected_by_alerts(promtool: Path, tmp_path: Path) -> None:
     file = tmp_path / "Loaded.yml"
     file.write_text(_TESTS)
     expression = """'max by (service) (load{service=~"a|b", zone=""})'"""
@@ -80,7 +80,7 @@ def test_recording_rules_are_noticed_by_the_alerts_that_read_them(promtool: Path
     ]
 
 
-def test_groups_whose_order_is_left_to_chance_are_told(tmp_path: Path) -> None:
+def test_groups_without_evaluation_order_are_found(tmp_path: Path) -> None:
     file = tmp_path / "Loaded.yml"
     file.write_text(_TESTS)
     assert groups_in_any_order(file, _rules()) == set()
@@ -90,14 +90,14 @@ def test_groups_whose_order_is_left_to_chance_are_told(tmp_path: Path) -> None:
     assert groups_in_any_order(file, _rules()) == {"recording", "alerts"}
 
 
-def test_tests_that_fail_on_the_unchanged_rules_prove_nothing(promtool: Path, tmp_path: Path) -> None:
+def test_tests_that_fail_on_the_unchanged_rules_are_an_error(promtool: Path, tmp_path: Path) -> None:
     file = tmp_path / "Loaded.yml"
     file.write_text(_TESTS.replace("eval_time: 50s", "eval_time: 1m10s"))
     with pytest.raises(FailingTestsError, match="fails on the unchanged rules"):
         survivors(_rules()[2], _rules(), [file], promtool)
 
 
-def test_tests_that_cannot_run_are_no_failure_of_a_mutant(promtool: Path, tmp_path: Path) -> None:
+def test_tests_that_cannot_run_are_an_error(promtool: Path, tmp_path: Path) -> None:
     file = tmp_path / "a.yml"
     file.write_text(_TESTS.replace("values: 5x20 4x20", "values: nonsense"))
     write_rules(_rules(), tmp_path / "rules.yml")

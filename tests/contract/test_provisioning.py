@@ -1,4 +1,4 @@
-"""What Grafana is provisioned with fits together, holds no secret, and allows no default password."""
+"""Grafana's provisioning is consistent, contains no secret, and allows no default password."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ PROVIDER_KEYS = {
     "updateIntervalSeconds",
     "options",
 }
-# Folder, and whose dashboard is in it.
+# Folders and their dashboards.
 AUDIENCES = {
     "trust-operations": "operational",
     "trust-security": "security",
     "trust-business": "business",
     "trust-monitoring": "monitoring",
 }
-# Sources that are part of Grafana itself.
+# Grafana's built-in data sources.
 BUILT_IN = {"grafana", "-- Grafana --"}
 SECRET = re.compile(r"pass(word|wd)|secret|token|api_?key|credential", re.IGNORECASE)
 
@@ -63,7 +63,7 @@ def read(path: Path) -> Any:
 
 
 def walk(content: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value with the key that it has."""
+    """All values with their keys."""
     yield key, content
     if isinstance(content, dict):
         for inner_key, value in content.items():
@@ -93,7 +93,7 @@ def sources() -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", [SOURCES, TRACES], ids=lambda path: path.name)
-def test_data_sources_have_the_keys_that_grafana_knows(path: Path) -> None:
+def test_data_sources_have_only_known_keys(path: Path) -> None:
     content = read(path)
     assert set(content) == {"apiVersion", "prune", "datasources"}
     assert content["apiVersion"] == 1
@@ -113,7 +113,7 @@ def test_a_step_is_the_export_interval_of_the_services() -> None:
     assert interval == f"{int(DEFAULTS['OTEL_METRIC_EXPORT_INTERVAL']) // 1000}s"
 
 
-def test_sources_lead_to_sources_that_exist() -> None:
+def test_sources_refer_to_existing_sources() -> None:
     known = sources()
     named = [
         value for key, value in walk([source["jsonData"] for source in known.values()]) if key.lower().endswith("uid")
@@ -123,23 +123,23 @@ def test_sources_lead_to_sources_that_exist() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(DASHBOARDS.glob("*.json")), ids=lambda path: path.stem)
-def test_dashboards_use_sources_that_exist(path: Path) -> None:
+def test_dashboards_use_existing_sources(path: Path) -> None:
     named = [content for key, content in walk(json.loads(path.read_text())) if key == "datasource"]
-    # The option of a list of alerts is a name, and no uid.
+    # The option of an alert list is a name, not a uid.
     names = {source["name"] for source in sources().values()}
     used = {content["uid"] for content in named if isinstance(content, dict)}
     assert used <= {*sources(), *BUILT_IN, "${datasource}"}
     assert {content for content in named if not isinstance(content, dict)} <= names
 
 
-def test_addresses_come_from_variables_that_have_a_default() -> None:
+def test_urls_come_from_variables_with_defaults() -> None:
     used = {source["url"].removeprefix("$") for source in read(SOURCES)["datasources"]}
     used |= set(re.findall(r"\$__env\{(\w+)\}", (FOLDER / "grafana.ini").read_text()))
     assert used == set(environment())
     assert [source["url"] for source in read(TRACES)["datasources"]] == ["$TRACES_URL"]
 
 
-def test_each_audience_has_a_folder_that_takes_only_its_own_dashboard() -> None:
+def test_each_audience_has_a_folder_with_only_its_dashboard() -> None:
     content = read(PROVIDERS)
     assert set(content) == {"apiVersion", "providers"}
     assert [provider["folderUid"] for provider in content["providers"]] == list(AUDIENCES)
@@ -158,27 +158,27 @@ def test_the_dashboard_of_each_audience_exists(audience: str) -> None:
     assert json.loads(path.read_text())["uid"] == path.stem
 
 
-def test_access_is_decided_for_exactly_the_folders_that_there_are() -> None:
+def test_access_is_defined_for_exactly_the_existing_folders() -> None:
     decided = {place.uid: place.title for place in places("folder")}
     assert decided == {provider["folderUid"]: provider["folder"] for provider in read(PROVIDERS)["providers"]}
 
 
-def test_access_is_decided_for_exactly_the_dashboards_that_there_are() -> None:
+def test_access_is_defined_for_exactly_the_existing_dashboards() -> None:
     assert [place.uid for place in places("dashboard")] == [f"trust-service-{each}" for each in AUDIENCES.values()]
 
 
-def test_a_new_folder_is_seen_by_nobody() -> None:
+def test_a_new_folder_is_visible_to_nobody() -> None:
     resources = settings()["rbac"]["resources_with_managed_permissions_on_creation"]
     assert "folder" not in resources
 
 
-def test_addresses_of_attackers_are_for_security_and_compliance_only() -> None:
+def test_only_security_and_compliance_see_client_addresses() -> None:
     security = next(place for place in places("folder") if place.uid == "trust-security")
     assert set(security.teams) == {"security", "compliance"}
     assert not security.service_accounts
 
 
-def test_no_secret_is_anywhere() -> None:
+def test_no_file_contains_a_secret() -> None:
     for path in sorted(FOLDER.rglob("*.yml")):
         for key, value in walk(read(path)):
             assert not SECRET.search(key) or isinstance(value, dict), f"{path}: {key}"
@@ -227,8 +227,8 @@ def test_the_settings_are_hardened(section: str, key: str, value: str) -> None:
     assert settings()[section][key] == value
 
 
-def test_a_token_that_never_expires_is_refused() -> None:
-    # The limit in days does not apply to a token without an expiry date.
+def test_tokens_without_expiry_are_rejected() -> None:
+    # The limit in days does not apply to tokens without expiry date.
     assert settings()["auth"]["api_key_max_seconds_to_live"] == str(int(LONGEST.total_seconds()))
 
 
@@ -240,20 +240,20 @@ def test_a_browser_loads_from_grafana_only() -> None:
     assert {"script-src", "style-src", "img-src", "font-src", "connect-src", "media-src"} <= set(directives)
 
 
-def test_a_map_without_a_base_map_of_its_own_shows_outlines_that_grafana_serves() -> None:
+def test_the_default_base_map_is_served_by_grafana() -> None:
     layer = json.loads(settings()["geomap"]["default_baselayer_config"].strip("`"))
     assert (layer["type"], layer["config"]["src"]) == ("geojson", "public/maps/countries.geojson")
 
 
-def test_no_setting_has_an_address_on_the_internet() -> None:
+def test_no_setting_has_an_internet_url() -> None:
     parser = settings()
     values = [value for section in parser.sections() for value in parser[section].values()]
     values += [str(value) for path in FOLDER.rglob("*.yml") for _, value in walk(read(path)) if isinstance(value, str)]
     values += environment().values()
     hosts = {host for value in values for host in re.findall(r"https?://([^/:]+)", value)}
-    # Services of the same network, and Grafana itself.
+    # Services in the same network, and Grafana.
     assert hosts <= {"prometheus", "alertmanager", "$__env{GRAFANA_DOMAIN}"}
 
 
-def test_grafana_and_the_command_agree_on_the_longest_life_of_a_token() -> None:
+def test_grafana_and_the_command_have_the_same_maximum_token_lifetime() -> None:
     assert settings()["service_accounts"]["token_expiration_day_limit"] == str(LONGEST.days)

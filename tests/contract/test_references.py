@@ -1,4 +1,4 @@
-"""Whatever a text names exists: files, commands, settings, series, panels, alerts and functions."""
+"""References in texts exist: files, commands, settings, series, panels, alerts and functions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _findings(text: Text) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("text", texts(), ids=lambda text: text.name)
-def test_what_is_named_exists(text: Text) -> None:
+def test_references_exist(text: Text) -> None:
     assert _findings(text) == {}
 
 
@@ -78,7 +78,7 @@ def test_every_kind_of_text_is_read() -> None:
         (requirement_codes, "Panels: O1 health."),
     ],
 )
-def test_a_reference_that_leads_nowhere_is_found(check: Check, content: str) -> None:
+def test_a_missing_reference_is_found(check: Check, content: str) -> None:
     assert list(check(Text("page.md", content)))
 
 
@@ -99,5 +99,5 @@ def test_a_reference_that_leads_nowhere_is_found(check: Check, content: str) -> 
         "levels L1 to L4, object storage in `S3`, SHA256",
     ],
 )
-def test_a_reference_that_leads_somewhere_is_not(content: str) -> None:
+def test_an_existing_reference_is_not_a_finding(content: str) -> None:
     assert _findings(Text("page.md", content)) == {}

@@ -1,4 +1,4 @@
-"""The registry is in the definition language of OpenTelemetry Weaver."""
+"""The registry conforms to OpenTelemetry Weaver's schema."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_the_manifest_is_of_this_version() -> None:
         (("metrics",), []),
     ],
 )
-def test_fault_is_found(place: tuple[str | int, ...], value: Any) -> None:
+def test_invalid_value_is_found(place: tuple[str | int, ...], value: Any) -> None:
     document: Any = deepcopy(_example())
     assert _faults(document) == []
     target = document

@@ -1,4 +1,4 @@
-"""The unit tests of the alerts: each alert has them, and they notice every change of the rules."""
+"""Every alert has unit tests, and they detect every change of the rules."""
 
 import pytest
 
@@ -48,15 +48,15 @@ _UNNOTICED = {
     )
     for change in changes
 }
-"""Changes that the unit tests need not notice: the rule's identifier and the change, with the reason."""
+"""Changes that the unit tests need not detect: the rule's identifier and the change, with the reason."""
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=identifier)
-def test_every_alert_is_seen_before_at_and_after_its_fault(alert: Rule) -> None:
+def test_every_alert_is_tested_before_during_and_after_its_fault(alert: Rule) -> None:
     assert missing_coverage(alert, read_test_groups(unit_tests(alert))) is None
 
 
-def test_there_are_no_unit_tests_of_what_is_no_alert() -> None:
+def test_there_are_only_unit_tests_of_alerts() -> None:
     assert {file.stem for file in UNIT_TESTS.glob("*.yml")} <= {alert.name for alert in ALERTS}
 
 
@@ -66,8 +66,8 @@ def test_the_unit_tests_do_not_depend_on_chance(alert: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", TESTED, ids=identifier)
-def test_the_unit_tests_notice_every_change_of_an_alert_and_of_what_it_reads(rule: Rule) -> None:
+def test_the_unit_tests_detect_every_change_of_an_alert_and_its_recording_rules(rule: Rule) -> None:
     unnoticed = set(unnoticed_changes(rule))
     excused = {change for name, change in _UNNOTICED if name == identifier(rule)}
-    assert unnoticed <= excused, "not noticed:\n" + "\n".join(sorted(unnoticed - excused))
-    assert excused <= unnoticed, "excused without need:\n" + "\n".join(sorted(excused - unnoticed))
+    assert unnoticed <= excused, "not detected:\n" + "\n".join(sorted(unnoticed - excused))
+    assert excused <= unnoticed, "unused exceptions:\n" + "\n".join(sorted(excused - unnoticed))

@@ -1,4 +1,4 @@
-"""Every rule against the vocabulary, and every rule file against the oldest and the newest promtool."""
+"""The checks of all rules, and the rule files with the oldest and newest promtool."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def test_promtool_finds_nothing(version: str) -> None:
     assert complaints(promtool(version), FILES) == ""
 
 
-def test_promtool_sees_what_is_wrong(tmp_path: Path) -> None:
+def test_promtool_finds_mistakes(tmp_path: Path) -> None:
     broken = tmp_path / "rules.yml"
     broken.write_text("groups: [{name: a, rules: [{record: a, expr: b}, {record: a, expr: b}]}]")
     assert "duplicate" in complaints(promtool(), [broken])
@@ -54,7 +54,7 @@ def test_labels_are_inferred_as_promtool_finds_them(alert: Rule) -> None:
     assert seen
     for labels in seen:
         assert labels.keys() <= inferred.keys()
-        # The unit tests leave the name out: it is always the rule's.
+        # The unit tests omit the name, which is always the rule's.
         assert {name for name, label in inferred.items() if label.always} <= labels.keys() | {"alertname"}
         for name, value in labels.items():
             assert inferred[name].values is None or value in (inferred[name].values or ())

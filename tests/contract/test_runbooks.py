@@ -1,4 +1,4 @@
-"""Every alert has a runbook that is true: its numbers are the rule's, its queries, commands and links are good."""
+"""Every alert has a runbook with the rule's numbers, and with valid queries, commands and links."""
 
 import functools
 import json
@@ -33,7 +33,7 @@ from tools.checks.rules import Rule, rules_in
 from trust_ops.cli import main
 from trust_otel.settings import SETTINGS
 
-# An escalation is about another alert, and sends people to that one's page.
+# An escalation links to the page of the escalated alert.
 WITH_PAGE = [alert for alert in ALERTS if "escalation_level" not in alert.labels]
 PAGES = {page.path.stem: page for page in runbooks()}
 EVERYTHING = [*PAGES.values(), read_page(INDEX)]
@@ -57,12 +57,12 @@ each_page = pytest.mark.parametrize("page", PAGES.values(), ids=named)
 every_page = pytest.mark.parametrize("page", EVERYTHING, ids=named)
 
 
-def test_each_alert_has_a_page_and_no_page_is_left_over() -> None:
+def test_each_alert_has_a_page_and_each_page_an_alert() -> None:
     assert sorted(PAGES) == sorted({alert.name for alert in WITH_PAGE})
 
 
 @each_page
-def test_sections_stand_in_order_and_say_something(page: Page) -> None:
+def test_sections_are_in_order_and_not_empty(page: Page) -> None:
     assert page.title == page.path.stem
     assert page.says
     assert "\n" not in page.says
@@ -120,7 +120,7 @@ def test_tuning_names_the_rule_and_its_unit_test(page: Page) -> None:
 
 
 @each_page
-def test_tuning_names_numbers_that_stand_in_the_rules(page: Page) -> None:
+def test_tuning_names_numbers_of_the_rules(page: Page) -> None:
     there = set().union(*(numbers_to_change(rule, vocabulary().series) for rule in rules_of(page)))
     spans = re.findall(r"`(\d[\d.]*|\d+[smhd])`", page.sections["False alarms and tuning"])
     assert [span for span in spans if span not in there and not (is_number(span) and f"{float(span):g}" in there)] == []
@@ -131,7 +131,7 @@ def is_number(span: str) -> bool:
 
 
 @every_page
-def test_queries_read_what_is_there(page: Page) -> None:
+def test_queries_read_existing_series(page: Page) -> None:
     findings = {
         query: found
         for query in page.queries()
@@ -141,7 +141,7 @@ def test_queries_read_what_is_there(page: Page) -> None:
 
 
 def filled(query: str) -> str:
-    """The query with a value in place of each placeholder whose label has only certain values."""
+    """The query with values for placeholders of labels with a fixed set of values."""
     for selector in (part for part in walk(parse(query)) if isinstance(part, Selector)):
         known = vocabulary()[selector.name].labels
         for matcher in selector.matchers:
@@ -161,7 +161,7 @@ def test_series_named_in_the_prose_are_declared(page: Page) -> None:
 
 
 @every_page
-def test_links_lead_somewhere(page: Page) -> None:
+def test_link_targets_exist(page: Page) -> None:
     assert [link for link in page.links() if not leads_somewhere(page, link)] == []
 
 
@@ -174,19 +174,19 @@ def leads_somewhere(page: Page, link: str) -> bool:
 
 
 @every_page
-def test_named_files_are_there(page: Page) -> None:
+def test_named_files_exist(page: Page) -> None:
     named_files = re.findall(r"(?<![\w/.])(?:monitoring|collector|tests|docs)/[\w./-]+\.\w+", page.text)
     assert [name for name in named_files if not (ROOT / name).is_file() and name != "monitoring/.env"] == []
 
 
 @every_page
-def test_commands_are_those_of_the_command_line(page: Page) -> None:
+def test_trust_otel_commands_exist(page: Page) -> None:
     assert [problem for line in [*page.commands(), *page.code_spans()] for problem in problems_of_command(line)] == []
 
 
 @every_page
 @pytest.mark.parametrize("tool", ["amtool", "promtool"])
-def test_commands_of_the_tools_are_theirs(page: Page, tool: str) -> None:
+def test_commands_of_other_tools_exist(page: Page, tool: str) -> None:
     called = [call for line in [*page.commands(), *page.code_spans()] if (call := call_of(tool, line)) is not None]
     assert [
         problem for subcommands, options in called for problem in problems_of_tool(tool, subcommands, options)
@@ -194,7 +194,7 @@ def test_commands_of_the_tools_are_theirs(page: Page, tool: str) -> None:
 
 
 def call_of(tool: str, line: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
-    """The subcommands and long options of a call in a line of shell."""
+    """The subcommands and long options of a call in a shell line."""
     found = re.search(rf"(?<![\w'\"-]){tool} (.+)", PLACEHOLDER.sub("PLACEHOLDER", line))
     if found is None:
         return None
@@ -209,7 +209,7 @@ def problems_of_tool(tool: str, subcommands: tuple[str, ...], options: tuple[str
     if text is None:
         yield f"{tool} has no {' '.join(subcommands)}"
         return
-    # Left and right of an option stand other words of the help, or `=` and its default.
+    # An option is followed by other words, or by `=` and its default.
     yield from (
         f"{tool} {' '.join(subcommands)} has no {one}" for one in options if not re.search(rf"{one}(?![\w.-])", text)
     )
@@ -219,7 +219,7 @@ def problems_of_tool(tool: str, subcommands: tuple[str, ...], options: tuple[str
 def help_of(tool: str, subcommands: tuple[str, ...]) -> str | None:
     result = subprocess.run([binary(tool), *subcommands, "--help"], capture_output=True, text=True, timeout=30)
     text = result.stdout + result.stderr
-    # An unknown word is taken for an argument of the command before it.
+    # An unknown word is treated as an argument of the command before it.
     return text if re.search(rf"usage: {tool}\S* {' '.join(subcommands)} ", text) else None
 
 
@@ -267,25 +267,25 @@ SAID: Mapping[str, tuple[str, Rule]] = {
 
 
 @pytest.mark.parametrize(("text", "alert"), SAID.values(), ids=SAID)
-def test_a_number_that_is_named_is_found(text: str, alert: Rule) -> None:
+def test_a_number_in_the_text_is_found(text: str, alert: Rule) -> None:
     assert unsaid_numbers(text, alert) == []
 
 
 @pytest.mark.parametrize("text", ["above 50 %", "above 0.055", "above 15 %", "above 5 things", "0.5 %"])
-def test_another_number_is_not_taken_for_the_rule_s(text: str) -> None:
+def test_another_number_is_not_mistaken_for_the_rules(text: str) -> None:
     assert unsaid_numbers(text, rule("a > 0.05")) == ["0.05 or 5 %"]
 
 
-def test_a_duration_is_not_taken_for_a_number() -> None:
+def test_a_duration_is_not_mistaken_for_a_number() -> None:
     assert unsaid_numbers("for 3 minutes", rule("a >= 3")) == ["3"]
 
 
-def test_durations_that_are_named_are_found() -> None:
+def test_durations_in_the_text_are_found() -> None:
     alert = rule("rate(a[2m]) > b:c:rate1h and d offset 1d > 0", **{"for": "15s"})
     assert unsaid_durations("for 15 s, over 2 minutes, an hour, and `1d` ago", alert) == []
 
 
-def test_durations_that_are_not_named_are_told() -> None:
+def test_missing_durations_are_findings() -> None:
     alert = rule("rate(a[2m]) > 0", **{"for": "15s", "keep_firing_for": "5m"})
     unsaid = unsaid_durations("for 115 s, over 15 s, 12 minutes, 2 min", alert)
     assert sorted(unsaid) == ["2 minutes or 2m", "for 15 s or for 15s or For 15 s or For 15s"]
@@ -302,7 +302,7 @@ def test_durations_that_are_not_named_are_told() -> None:
         ("grep 'trust-otel' log", 0),
     ],
 )
-def test_calls_of_the_command_line_are_judged(line: str, wrong: int) -> None:
+def test_calls_of_trust_otel_are_checked(line: str, wrong: int) -> None:
     assert len(list(problems_of_command(line))) == wrong
 
 
@@ -315,13 +315,13 @@ def test_calls_of_the_command_line_are_judged(line: str, wrong: int) -> None:
         ("promtool", "promtool check rules monitoring/prometheus/trust-service-alerts.yml", 0),
     ],
 )
-def test_calls_of_the_tools_are_judged(tool: str, line: str, wrong: int) -> None:
+def test_calls_of_other_tools_are_checked(tool: str, line: str, wrong: int) -> None:
     call = call_of(tool, line)
     assert call is not None
     assert len(list(problems_of_tool(tool, *call))) == wrong
 
 
-def test_links_and_anchors_that_are_not_there_are_told(tmp_path: Path) -> None:
+def test_missing_link_targets_and_anchors_are_findings(tmp_path: Path) -> None:
     page = PAGES["TrustServiceDown"]
     assert leads_somewhere(page, "TrustServiceDown.md#diagnosis")
     assert not leads_somewhere(page, "TrustServiceDown.md#remedy")

@@ -1,8 +1,7 @@
-"""Which changes of a rule its unit tests do not notice, kept in `verdicts.json`.
+"""Changes of rules that the unit tests do not detect, cached in `verdicts.json`.
 
-To find them takes minutes, because promtool runs the unit tests once for each change. A kept verdict holds as long as
-nothing that decides it has changed; without one, it is found anew. `python -m tests.contract.verdicts` updates the
-file.
+Finding them takes minutes, because promtool runs the unit tests for each change. The key of an entry is a hash of its
+inputs, so it is computed again after a change. `python -m tests.contract.verdicts` updates the file.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ def unit_tests(alert: Rule) -> Path:
 
 
 def unnoticed_changes(rule: Rule) -> list[str]:
-    """The changes of one of `TESTED` that the unit tests do not notice."""
+    """The changes of one of `TESTED` that the unit tests do not detect."""
     kept = _kept().get(_key(rule))
     return _find(rule) if kept is None else kept
 
@@ -56,7 +55,7 @@ def _kept() -> dict[str, list[str]]:
 
 
 def main() -> None:
-    """Find the verdicts that are missing, and drop those that no longer hold."""
+    """Compute missing entries, and remove outdated ones."""
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
         found = track(pool.map(unnoticed_changes, TESTED), total=len(TESTED), description="rules")
         verdicts = {_key(rule): changes for rule, changes in zip(TESTED, found, strict=True)}
