@@ -67,7 +67,7 @@ bench: .venv/ready ## Compare the cost per request with other instrumentations
 evidence: .venv/ready ## Measure attack detection, lookups, panel queries and shutdown times (1 hour)
 	@$(RUN)/python -m benchmarks.lookups
 	@$(RUN)/python -m benchmarks.detectors
-	@$(RUN)/python -m benchmarks.offenders
+	@$(RUN)/python -m benchmarks.heavy_hitters
 	@$(RUN)/python -m benchmarks.dashboards
 	@$(RUN)/python -m benchmarks.servers
 

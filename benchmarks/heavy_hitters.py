@@ -1,4 +1,4 @@
-"""`python -m benchmarks.offenders`: attackers that the alerts find, and the cost of counting failures per address.
+"""`python -m benchmarks.heavy_hitters`: attackers that the alerts find, and the cost of counting failures per address.
 
 A seeded simulation. Within an hour, 10 million addresses fail: a share of k^-2.5 of them k times or more, at most 50
 times. In addition there are attackers with several rates, whose intervals vary by up to half. A load balancer
@@ -456,9 +456,9 @@ def show(text: str) -> None:
     sys.stdout.flush()
 
 
-def offenders(threshold: int, capacity: int = 1000, cells: int = 2**19) -> Callable[[Clock], Design]:
+def heavy_hitters(threshold: int, capacity: int = 1000, buckets: int = 2**19) -> Callable[[Clock], Design]:
     """Ours."""
-    return lambda clock: HeavyHitters(threshold=threshold, capacity=capacity, buckets=cells, clock=clock)
+    return lambda clock: HeavyHitters(threshold=threshold, capacity=capacity, buckets=buckets, clock=clock)
 
 
 ONE_PROCESS: Final = (
@@ -468,11 +468,11 @@ ONE_PROCESS: Final = (
     Case("Space-Saving of 10,000, threshold 25", partial(SpaceSaving, 25, 10_000), 1),
     Case("the same, halved each 10 min", partial(SpaceSaving, 25, 10_000, halve=600), 1),
     Case("count-min 2 x 2^21, threshold 25", partial(CountMin, 25, 2000), 1),
-    Case("Offenders, 2^16 cells, threshold 25", offenders(25, 2000, 2**16), 1),
-    Case("Offenders, 2^18 cells, threshold 25", offenders(25, 2000, 2**18), 1),
-    Case("Offenders, threshold 25", offenders(25, 2000), 1),
-    Case("Offenders, threshold 10", offenders(10, 2000), 1),
-    Case("Offenders, threshold 5", offenders(5, 2000), 1),
+    Case("HeavyHitters, 2^16 buckets, threshold 25", heavy_hitters(25, 2000, 2**16), 1),
+    Case("HeavyHitters, 2^18 buckets, threshold 25", heavy_hitters(25, 2000, 2**18), 1),
+    Case("HeavyHitters, threshold 25", heavy_hitters(25, 2000), 1),
+    Case("HeavyHitters, threshold 10", heavy_hitters(10, 2000), 1),
+    Case("HeavyHitters, threshold 5", heavy_hitters(5, 2000), 1),
 )
 REPLICAS: Final = (
     Case("no bound, attackers only", Exact, only_attackers=True),
@@ -480,14 +480,14 @@ REPLICAS: Final = (
     Case("Space-Saving of 10,000, threshold 3", partial(SpaceSaving, 3, 10_000)),
     Case("the same, halved each 10 min", partial(SpaceSaving, 3, 10_000, halve=600)),
     Case("count-min 2 x 2^21, threshold 3", partial(CountMin, 3, 2000)),
-    Case("Offenders, threshold 1", offenders(1, 2000)),
-    Case("Offenders, threshold 2", offenders(2, 2000)),
-    Case("Offenders, threshold 3", offenders(3, 2000)),
-    Case("Offenders, threshold 3, capacity 1,000", offenders(3)),
-    Case("Offenders, threshold 5", offenders(5, 2000)),
-    Case("Offenders, threshold 10", offenders(10, 2000)),
-    Case("routed by source: Offenders, threshold 25", offenders(25), by_source=True),
-    Case("routed by source: Offenders, threshold 5", offenders(5), by_source=True),
+    Case("HeavyHitters, threshold 1", heavy_hitters(1, 2000)),
+    Case("HeavyHitters, threshold 2", heavy_hitters(2, 2000)),
+    Case("HeavyHitters, threshold 3", heavy_hitters(3, 2000)),
+    Case("HeavyHitters, threshold 3, capacity 1,000", heavy_hitters(3)),
+    Case("HeavyHitters, threshold 5", heavy_hitters(5, 2000)),
+    Case("HeavyHitters, threshold 10", heavy_hitters(10, 2000)),
+    Case("routed by source: HeavyHitters, threshold 25", heavy_hitters(25), by_source=True),
+    Case("routed by source: HeavyHitters, threshold 5", heavy_hitters(5), by_source=True),
 )
 
 COSTS: Final[dict[str, Callable[[Clock], Design]]] = {
@@ -495,15 +495,15 @@ COSTS: Final[dict[str, Callable[[Clock], Design]]] = {
     "least recent of 1,000": partial(LeastRecent, 5, 1000),
     "Space-Saving of 10,000": partial(SpaceSaving, 5, 10_000),
     "count-min 2 x 2^21": partial(CountMin, 5, 1000),
-    "Offenders": offenders(5),
-    "Offenders, capacity 2,000": offenders(5, 2000),
+    "HeavyHitters": heavy_hitters(5),
+    "HeavyHitters, capacity 2,000": heavy_hitters(5, 2000),
 }
 
 
 def measure(name: str, addresses: int) -> list[str]:
     """Cost of a flood of so many addresses, measured in a separate process: a row of the table."""
     row = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "benchmarks.offenders", "--cost", name, "--addresses", str(addresses)],
+        [sys.executable, "-m", "benchmarks.heavy_hitters", "--cost", name, "--addresses", str(addresses)],
         check=True,
         capture_output=True,
         text=True,
@@ -518,7 +518,7 @@ def cost(name: str, addresses: int) -> None:
     _timed(Exact(lambda: 0.0), next(_chunks(addresses)))
     before = _resident()
     design = COSTS[name](lambda: 0.0)
-    # Offenders first, so that the memory is that of a full table.
+    # HeavyHitters first, so that the memory is that of a full table.
     for _ in range(5):
         _timed(design, worst)
     # The lower quartile is less affected by other load than the median.
@@ -581,7 +581,7 @@ def _resident() -> float:
 
 def main() -> None:
     """Print all tables."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.offenders")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.heavy_hitters")
     parser.add_argument("--quick", action="store_true", help="a twentieth of the addresses, and a shorter attack")
     parser.add_argument("--cost", help=argparse.SUPPRESS)
     parser.add_argument("--addresses", type=int, help=argparse.SUPPRESS)
