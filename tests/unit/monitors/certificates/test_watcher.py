@@ -150,7 +150,7 @@ class TestParallelRunner:
 
     def test_more_tasks_than_threads(self) -> None:
         tasks = {str(number): lambda number=number: number for number in range(100)}
-        assert ParallelRunner().run(tasks, 10) == {str(number): number for number in range(100)}  # type: ignore[comparison-overlap]
+        assert ParallelRunner().run(tasks, 10) == {str(number): number for number in range(100)}
 
     def test_requests_are_not_instrumented(self) -> None:
         assert ParallelRunner().run({"a": is_instrumentation_enabled}, 5) == {"a": False}

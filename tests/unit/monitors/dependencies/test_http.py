@@ -205,7 +205,7 @@ def test_trusted_certificate(serve: Serve, authority: Authority) -> None:
 
 @pytest.mark.parametrize("name", [LOOPBACK, ELSEWHERE])
 def test_untrusted_certificate_and_wrong_name(
-    serve: Serve, authority: Authority, name: object, monkeypatch: pytest.MonkeyPatch
+    serve: Serve, authority: Authority, name: GeneralName, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = serve(say(b"HTTP/1.1 200 OK\r\n\r\n"), tls=authority.context(name))
     if name is LOOPBACK:
