@@ -30,7 +30,7 @@ _CERTIFICATE, _KEY = Authority().issue("db.test", days=20)
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[int, Path]]:
     """A temporary cluster with TLS, and its folder. PostgreSQL does not run as root."""
-    user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    user: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     directory = Path(mkdtemp(prefix="trust-otel-postgresql-"))
     (directory / "server.crt").write_bytes(pem(_CERTIFICATE))
     (directory / "server.key").write_bytes(key_pem(_KEY))

@@ -144,7 +144,7 @@ def test_prometheus_sends_to_both_alertmanagers_of_a_cluster(stack: Stack, prome
         return "AlwaysFiring" in alerts(url)
 
     for url in urls:
-        eventually(lambda url=url: "AlwaysFiring" in alerts(url), True)
+        eventually(partial(fires, url), True)
     # They send no notification during the start delay of one minute.
     failed = "sum(alertmanager_notification_requests_failed_total) > bool 0"
     eventually(lambda: prometheus.value(failed), 1.0, seconds=120)

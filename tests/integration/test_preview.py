@@ -130,7 +130,7 @@ def test_a_number_without_data_has_the_colour_of_the_first_threshold_as_in_grafa
 
 def _is_green(browser: Browser) -> bool:
     """Whether an element has Grafana's green as background."""
-    backgrounds = browser.evaluate(
+    backgrounds = browser.page.evaluate(
         "[...document.querySelectorAll('section *')].map((each) => getComputedStyle(each).background)"
     )
     colours = [tuple(map(int, found)) for each in backgrounds for found in _RGB.findall(each)]

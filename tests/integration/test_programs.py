@@ -444,7 +444,7 @@ def pairs(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[Program], Pair]]:
     """A run without and a run with trust-otel of each selected program, started before its test."""
-    chosen = [
+    chosen: list[Any] = [
         item.callspec.params["program"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")

@@ -23,7 +23,7 @@ Pair = tuple[Run, Run]
 @pytest.fixture(scope="module")
 def pairs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Cell], Pair]]:
     """A run without and a run with trust-otel of each selected cell, started before its test."""
-    chosen = [
+    chosen: list[Any] = [
         item.callspec.params["cell"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")

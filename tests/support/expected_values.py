@@ -121,8 +121,8 @@ RECENT: Mapping[str, Hourly | Share] = {
         ExpectedTotal(metrics.TRUST_CERTIFICATE_OPERATION_DURATION, _OPERATION, _NOT_SIGNING),
     ),
     "business 5C": Share(
-        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _AGREEMENT, _FAILED),
-        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _AGREEMENT),
+        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _SLA, _FAILED),
+        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _SLA),
         rest=True,
     ),
 }

@@ -33,7 +33,7 @@ def run_load(service: TrustService, seconds: float, *, rate: float = 30, seed: i
 
 def start_load(
     service: TrustService, seconds: float, *, rate: float = 30, seed: int = 1, scenario: str | None = None
-) -> asyncio.Future[LoadReport]:
+) -> Coroutine[Any, Any, LoadReport]:
     """The same as a coroutine."""
     config = LoadConfig(
         url=service.url,

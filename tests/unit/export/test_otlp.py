@@ -103,7 +103,7 @@ def grpc_endpoint(response: Callable[[grpc.ServicerContext], Any]) -> Iterator[s
     with ThreadPoolExecutor() as threads:
         server = grpc.server(threads)
         for name in _SERVICES.values():
-            method = grpc.unary_unary_rpc_method_handler(
+            method: Any = grpc.unary_unary_rpc_method_handler(
                 lambda _request, context: response(context),
                 response_serializer=lambda message: message.SerializeToString(),
             )

@@ -304,7 +304,8 @@ class TestNames:
             server.start()
             try:
                 with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                    call = channel.unary_unary("/test.Echo/Call").future(b"x")
+                    method: Any = channel.unary_unary("/test.Echo/Call")
+                    call = method.future(b"x")
                     work.await_started(1)
                     assert state(instrumented, "grpc-server")[:2] == (1, 2)
                     work.go_on.set()

@@ -336,7 +336,9 @@ def test_task_that_outlives_the_call_has_no_client_address(watched: Any, serve: 
 
 
 def test_listed_client_counts_once_per_call_and_feed(watched: Any, serve: Any, method: str) -> None:
-    recorder_of(watched.metrics).security.use_feeds({"127.0.0.1": ("blocklist", "tor")}.get)
+    recorder_of(watched.metrics).security.use_feeds(
+        lambda address: ("blocklist", "tor") if address == "127.0.0.1" else ()
+    )
     recorder_of(watched.metrics).security.use_countries(lambda address: "DE")
     with serve(lambda: watched.metrics.record_threat_match("tor")).running(watched) as port:
         call(port, method)
