@@ -104,7 +104,7 @@ class Stack:
         return state.addresses
 
     def down(self) -> None:
-        """Stop every component of the directory, whoever started it."""
+        """Stop every component of the directory, including those started by another process."""
         self._stop(list(COMPONENTS.values()))
         self._dismiss_supervisor()
 

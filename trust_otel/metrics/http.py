@@ -121,7 +121,7 @@ class HttpRequest:
         Args:
             route: Template of the matched route; `None` when none matched.
             status_code: Status of the response; `None` when there was none.
-            error_type: Class of the exception; from status 500 on the status stands in for it.
+            error_type: Class of the exception; for status 500 and above, the status is used if there is none.
             request_size: Bytes of the request's body, when known.
             response_size: Bytes of the response's body, when known.
         """

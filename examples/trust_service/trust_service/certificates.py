@@ -85,7 +85,7 @@ async def find(database: Database, serial_number: str) -> Certificate | None:
 
 
 def _read(request: str) -> x509.CertificateSigningRequest | None:
-    """The request, if whoever made it holds the key."""
+    """The request, if it is signed with its own key (proof of possession)."""
     try:
         wanted = x509.load_pem_x509_csr(request.encode())
         return wanted if wanted.is_signature_valid else None

@@ -22,9 +22,9 @@ metrics = get_metrics()
 
 _IDLE_CONNECTIONS = 5
 _MORE_CONNECTIONS = 10
-# Who waits longer is better off with an error.
+# A request that waits longer should fail instead.
 _WAIT_SECONDS = 2
-# Whoever asked for the fault has it in the audit log first.
+# The request for the fault is in the audit log before it takes effect.
 _GRACE_SECONDS = 0.2
 
 

@@ -35,7 +35,7 @@ def test_kinds_come_as_often_as_their_weights_say() -> None:
     assert abs(kinds.count("document.submit") / len(kinds) - share) < 0.02
 
 
-def test_a_calm_plan_has_nothing_that_an_alert_may_rightly_follow() -> None:
+def test_a_calm_plan_causes_no_alert() -> None:
     calm = calm_operations(ALL_OPERATIONS)
     assert {"login", "document.submit", "rpc.stream"} <= set(calm)
     assert {"scan", "login.burst", "certificate.validate.forged", "signature.sign.weak"}.isdisjoint(calm)

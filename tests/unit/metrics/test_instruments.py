@@ -178,7 +178,7 @@ def test_two_objects_on_one_provider_add_up(recording: Any) -> None:
 
 
 class TestObservedPools:
-    """What a callback says is judged like anything else."""
+    """Observations of callbacks are validated like other measurements."""
 
     def test_what_two_say_of_one_pool_is_summed(self, recording: Any) -> None:
         for used in (1, 2):

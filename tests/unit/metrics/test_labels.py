@@ -255,7 +255,7 @@ class TestPrivateValues:
 
     def test_known_value_is_not_judged_again(self, http: Labels, monkeypatch: pytest.MonkeyPatch) -> None:
         http.clean({"http.route": "/a", "http.response.status_code": 200})
-        monkeypatch.setattr(labels_module, "looks_private", lambda text, **_: pytest.fail("judged again"))
+        monkeypatch.setattr(labels_module, "looks_private", lambda text, **_: pytest.fail("checked again"))
         http.clean({"http.route": "/a", "http.response.status_code": 404})
 
 
