@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -21,8 +22,8 @@ from examples.demo.service import ServiceError, TrustService
 from examples.demo.sources import EndpointSource, PrometheusSource, Source
 from examples.demo.traffic import Traffic
 from testbed.load_generator import LoadGeneratorError
-from testbed.load_generator.command import Duration
 from tools.preview import BuildFailed, Preview
+from trust_ops.durations import Duration
 from trust_ops.private_files import private_folder
 from trust_ops.stack import BinaryUnavailable, Inputs, Stack, StackError
 from trust_ops.stack.binaries import find
@@ -47,18 +48,18 @@ class Destination:
 
 
 @click.command()
-@click.option("--for", "seconds", type=Duration(), help="Duration, such as 60s; by default until Ctrl-C.")
+@click.option("--for", "duration", type=Duration(), help="Duration, such as 60s; by default until Ctrl-C.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON report.")
 @click.option("--rate", type=click.FloatRange(1, 500), default=20, show_default=True, help="Operations per second.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same operations.")
-def demo(seconds: float | None, report: Path | None, rate: float, seed: int) -> None:
+def demo(duration: timedelta | None, report: Path | None, rate: float, seed: int) -> None:
     """Run the example service with traffic, and show its metrics as Prometheus has them."""
     console = Console()
     shutil.rmtree(_FOLDER, ignore_errors=True)
     private_folder(_FOLDER)
     try:
         with _destination(console) as destination:
-            seen = _run(console, destination, seconds, rate, seed)
+            seen = _run(console, destination, None if duration is None else duration.total_seconds(), rate, seed)
     except (StackError, ServiceError, LoadGeneratorError) as error:
         raise click.ClickException(str(error)) from error
     if report:

@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -17,7 +18,7 @@ from testbed.drill.runner import run
 from testbed.drill.schedule import ROUNDS
 from testbed.drill.table import as_json, draw, summary, table
 from testbed.drill.trial import Trial
-from testbed.load_generator.command import Duration
+from trust_ops.durations import Duration
 from trust_ops.private_files import private_folder
 from trust_ops.stack import StackError
 from trust_ops.stack.commands import signals_as_interrupt
@@ -47,7 +48,7 @@ _WIDTH = 160
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write a JSON report.")
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Write the table as SVG.")
 def drill(
-    factor: float, quiet: float, faults: bool, only: tuple[str, ...], report: Path | None, picture: Path | None
+    factor: float, quiet: timedelta, faults: bool, only: tuple[str, ...], report: Path | None, picture: Path | None
 ) -> None:
     """Check every alert: its fault makes it fire, the right receivers are notified, and it resolves.
 
@@ -66,7 +67,7 @@ def drill(
     private_folder(_FOLDER)
     try:
         with signals_as_interrupt(), environment(_FOLDER, factor, progress) as running:
-            seen = run(running, rounds, quiet, progress)
+            seen = run(running, rounds, quiet.total_seconds(), progress)
     except (StackError, ServiceError) as error:
         raise click.ClickException(str(error)) from error
     console.print(table(seen))

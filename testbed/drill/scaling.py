@@ -11,7 +11,7 @@ import yaml
 
 from tools.checks.mutations import readers
 from tools.checks.rules import Rule, read_rules
-from trust_ops.alertmanager_config.scaling import milliseconds
+from trust_ops.durations import parse_duration
 from trust_ops.stack.files import prometheus_files
 
 _DURATION = r"(\d+)(ms|[smhdw])"
@@ -54,7 +54,7 @@ def scaled_duration(duration: str, factor: float) -> str:
 
 def scaled_seconds(duration: str, factor: float) -> float:
     """The same in seconds. Raises ValueError if it is not a duration."""
-    return max(1, round(milliseconds(duration) / factor)) / 1000
+    return max(1, round(parse_duration(duration).total_seconds() * 1000 / factor)) / 1000
 
 
 def scaled_expression(expression: str, factor: float) -> str:

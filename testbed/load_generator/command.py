@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import timedelta
 from importlib import import_module
 
 import click
@@ -20,22 +20,8 @@ from rich.table import Table
 from testbed.load_generator.errors import LoadGeneratorError
 from testbed.load_generator.run import LoadConfig, LoadReport, Progress, generate_load
 from testbed.load_generator.scenarios import SCENARIOS
+from trust_ops.durations import Duration
 from trust_otel.text import visible_text
-
-_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-class Duration(click.ParamType[float]):
-    """Seconds, written as 60, 60s, 5m or 1h."""
-
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))
-        if match is None:
-            self.fail(f"{value!r} is not a duration such as 60, 60s or 5m", param, ctx)
-        return float(match[1]) * _SECONDS[match[2]]
-
 
 _SCENARIOS_HELP = "\b\nScenarios:\n" + "\n".join(
     f"  {scenario.name:<15} {scenario.help}" for scenario in SCENARIOS.values()
@@ -59,7 +45,7 @@ _SCENARIOS_HELP = "\b\nScenarios:\n" + "\n".join(
     show_default=True,
     help="Operations per second.",
 )
-@click.option("--duration", type=Duration(), default="60s", show_default=True, help="Duration: 60, 60s, 5m, 1h.")
+@click.option("--duration", type=Duration(), default="60s", show_default=True, help="Duration, such as 60s, 5m or 1h.")
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="Random seed; the same seed gives the same operations."
 )
@@ -80,7 +66,7 @@ def main(
     grpc_target: str | None,
     admin_token: str,
     rate: float,
-    duration: float,
+    duration: timedelta,
     seed: int,
     concurrency: int,
     scenario: str | None,
@@ -99,7 +85,7 @@ def main(
         admin_token=admin_token,
         grpc_target=_available_target(grpc_target, errors),
         rate=rate,
-        duration_seconds=duration,
+        duration_seconds=duration.total_seconds(),
         seed=seed,
         concurrency=concurrency,
         scenario=scenario,

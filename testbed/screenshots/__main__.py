@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -16,11 +17,11 @@ from rich.console import Console
 
 from examples.demo.program import ServiceError
 from testbed.load_generator import LoadGeneratorError
-from testbed.load_generator.command import Duration
 from testbed.screenshots.environment import SCENARIOS, Environment, environment
 from testbed.screenshots.palette import reduce_colours
 from tools.preview import BuildFailed, Preview
 from tools.preview.browser import DESKTOP, PHONE, Browser, dashboard_url
+from trust_ops.durations import Duration
 from trust_ops.private_files import private_folder
 from trust_ops.stack import StackError
 from trust_ops.stack.commands import signals_as_interrupt
@@ -46,7 +47,7 @@ _BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
 @click.command()
 @click.option(
     "--for",
-    "seconds",
+    "duration",
     type=Duration(),
     default="6m",
     show_default=True,
@@ -59,7 +60,7 @@ _BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
     show_default=True,
     help="Output directory.",
 )
-def pictures(seconds: float, folder: Path) -> None:
+def pictures(duration: timedelta, folder: Path) -> None:
     """Take screenshots of the four dashboards, light and dark, on desktop and phone, and of three outages.
 
     Real services, databases, Collector, Prometheus and Alertmanager run on this machine meanwhile. Fails if a panel is
@@ -76,7 +77,7 @@ def pictures(seconds: float, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with signals_as_interrupt(), environment(_FOLDER, progress, calm=True) as running:
-            flaws = _take_all(running, seconds, folder, progress)
+            flaws = _take_all(running, duration.total_seconds(), folder, progress)
     except (StackError, ServiceError, LoadGeneratorError, BuildFailed, PlaywrightError) as error:
         raise click.ClickException(str(error)) from error
     for flaw in flaws:

@@ -1,5 +1,6 @@
 """The receivers of each alert in the rule files, with group waits and repeat intervals."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.contract.alertmanager import Alert, alerts, amtool, channels, receivers, rendered, routes
 from trust_ops.alertmanager_config import write
 from trust_ops.alertmanager_config.files import CONFIGURATION
-from trust_ops.alertmanager_config.scaling import milliseconds
+from trust_ops.durations import parse_duration
 
 SECURITY_CRITICAL = {"incidents", "security-critical", "security-critical-email"}
 SECURITY_WARNING = {"incidents", "security-warning", "security-warning-email"}
@@ -187,13 +188,13 @@ def test_each_receiver_has_its_repeat_interval_and_group_wait(route: dict[str, s
 
 @pytest.mark.parametrize("route", list(routes()), ids=lambda route: route["receiver"])
 def test_a_repeat_is_not_delayed_by_the_group_interval(route: dict[str, str]) -> None:
-    repeat, interval = milliseconds(route["repeat_interval"]), milliseconds(route["group_interval"])
-    assert repeat % interval == 0
+    repeat, interval = parse_duration(route["repeat_interval"]), parse_duration(route["group_interval"])
+    assert not repeat % interval
     # Alertmanager repeats up to one group interval late.
     assert interval <= repeat / 5
     # The delivery of a mail may take as long as the group interval.
-    assert interval >= 30_000 or not route["receiver"].endswith("-email")
-    assert repeat < milliseconds("120h")
+    assert interval >= timedelta(seconds=30) or not route["receiver"].endswith("-email")
+    assert repeat < timedelta(hours=120)
 
 
 def test_only_business_is_ever_muted_and_with_all_its_channels() -> None:

@@ -22,7 +22,7 @@ import yaml
 from testbed.drill.receivers import Receivers
 from trust_ops.alertmanager_config import render, scaled, write
 from trust_ops.alertmanager_config.files import CONFIGURATION, SECRETS
-from trust_ops.alertmanager_config.scaling import milliseconds
+from trust_ops.durations import parse_duration
 from trust_ops.stack.binaries import find
 from trust_ops.stack.files import project_file
 from trust_ops.stack.ports import LOOPBACK, free_ports
@@ -249,7 +249,7 @@ class Prometheus(Process):
 
 def _prometheus_configuration(faults: FaultMetrics, to: Sequence[Alertmanager], factor: float) -> dict[str, Any]:
     project = yaml.safe_load(project_file("monitoring/prometheus/prometheus.yml").read_text())
-    evaluated = f"{milliseconds(project['global']['evaluation_interval']) / factor:.0f}ms"
+    evaluated = _shortened(project["global"]["evaluation_interval"], factor)
     return {
         # On a busy machine a scrape takes longer, independent of the factor.
         "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": evaluated},
@@ -269,8 +269,12 @@ def _rule_groups() -> list[dict[str, Any]]:
 
 
 def _accelerated(group: dict[str, Any], factor: float) -> dict[str, Any]:
-    rules = [{**rule, "for": f"{milliseconds(rule['for']) / factor:.0f}ms"} for rule in group["rules"]]
+    rules = [{**rule, "for": _shortened(rule["for"], factor)} for rule in group["rules"]]
     return {"name": group["name"], "rules": rules}
+
+
+def _shortened(duration: str, factor: float) -> str:
+    return f"{parse_duration(duration).total_seconds() * 1000 / factor:.0f}ms"
 
 
 def _fires_on_its_fault(alert: Labels) -> dict[str, Any]:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
+from trust_ops.durations import parse_duration
+
 _DURATIONS = frozenset({"group_wait", "group_interval", "repeat_interval"})
-_UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_PART = re.compile(r"(\d+)(ms|[smhdw])")
-
-
-def milliseconds(duration: str) -> int:
-    """A duration of Alertmanager, such as `1h55m`, in milliseconds. Raises ValueError."""
-    if not re.fullmatch(r"(?:\d+(?:ms|[smhdw]))+", duration):
-        raise ValueError(f"{duration!r} is not a duration such as 30s or 1h55m")
-    return sum(int(number) * _UNITS_MS[unit] for number, unit in _PART.findall(duration))
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def scaled(configuration: Mapping[str, Any], factor: float) -> dict[str, Any]:
@@ -38,5 +32,5 @@ def _scaled(node: Any, factor: float) -> Any:
 
 def _divided(duration: str, factor: float) -> str:
     # Alertmanager rejects an interval of 0.
-    whole = milliseconds(duration)
-    return f"{max(1, round(whole / factor)) if whole else 0}ms"
+    whole = parse_duration(duration)
+    return f"{max(1, round(whole / _MILLISECOND / factor)) if whole else 0}ms"

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from trust_ops import variables
+from trust_ops.durations import Duration
 from trust_ops.grafana.access import apply_access
 from trust_ops.grafana.access_file import read_access
 from trust_ops.grafana.client import Grafana
@@ -21,7 +22,6 @@ from trust_ops.grafana.errors import GrafanaError
 from trust_ops.grafana.review import Review
 from trust_ops.grafana.review import review as review_of
 from trust_ops.grafana.tokens import LONGEST, SHORTEST, write_token
-from trust_ops.incidents.times import parse_duration
 from trust_ops.stack.files import access_file
 from trust_otel.text import visible_text
 
@@ -41,16 +41,11 @@ def _connection(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-class Lifetime(click.ParamType[timedelta]):
+class Lifetime(Duration):
     """The lifetime of a token."""
 
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        try:
-            lifetime = parse_duration(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
+    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        lifetime = super().convert(value, param, ctx)
         if not SHORTEST <= lifetime <= LONGEST:
             self.fail(f"{value!r} is not between 1m and {LONGEST.days}d; tokens must expire", param, ctx)
         return lifetime

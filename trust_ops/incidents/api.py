@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from trust_ops.durations import parse_duration
 from trust_ops.incidents import incident, records
 from trust_ops.incidents.acknowledgement import Acknowledgements
 from trust_ops.incidents.alertmanager import AlertmanagerError
@@ -25,7 +26,7 @@ from trust_ops.incidents.database import DatabaseUnavailableError
 from trust_ops.incidents.health import Health
 from trust_ops.incidents.payload import PayloadError, parse, storable
 from trust_ops.incidents.store import AlreadyResolvedError, NoSuchIncidentError, Store
-from trust_ops.incidents.times import format_time, parse_duration, parse_time
+from trust_ops.incidents.times import format_time, parse_time
 from trust_ops.incidents.tokens import TokenFile
 
 _logger = logging.getLogger(__name__)

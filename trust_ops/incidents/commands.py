@@ -15,12 +15,13 @@ import click
 from rich.console import Console
 
 from trust_ops import variables
+from trust_ops.durations import Duration
 from trust_ops.incidents import incident, review_page, review_period
 from trust_ops.incidents.client import Client, ClientError
 from trust_ops.incidents.console import print_incident, print_incidents, print_review
 from trust_ops.incidents.review import review as review_of
 from trust_ops.incidents.rules import RulesError, own_rules, rules_of
-from trust_ops.incidents.times import format_time, parse_duration, utc_now
+from trust_ops.incidents.times import format_time, utc_now
 from trust_ops.incidents.tokens import TokenFileError, read_tokens
 
 DEFAULT_PORT = 9099
@@ -31,18 +32,6 @@ _url = variables.option(variables.INCIDENTS_URL, "--url")
 _token_file = variables.option(variables.INCIDENTS_OPERATOR_TOKEN_FILE, "--token-file", type=_FILE, required=True)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _by = click.option("--by", "person", default=getuser, show_default="your login name", help="Name to record.")
-
-
-class DurationType(click.ParamType[timedelta]):
-    """A duration such as 30m, 2h or 400d."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 class ListenAddress(click.ParamType[tuple[str, int]]):
@@ -88,7 +77,7 @@ def incidents() -> None:
 @variables.option(variables.INCIDENTS_ALERTMANAGER, "--alertmanager", "alertmanagers", multiple=True)
 @click.option(
     "--keep",
-    type=DurationType(),
+    type=Duration(),
     default="400d",
     show_default=True,
     help="Retention of resolved incidents.",

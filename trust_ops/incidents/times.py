@@ -1,4 +1,4 @@
-"""Formats and parses times and durations. All times are UTC."""
+"""Formats times and durations, and parses times. All times are UTC."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import re
 from datetime import datetime, timedelta, timezone
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)")
-_DURATION = re.compile(r"(\d{1,6})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def utc_now() -> datetime:
@@ -33,14 +31,6 @@ def parse_time(text: str) -> datetime:
 def format_time(moment: datetime) -> str:
     """Format as RFC 3339, with microseconds if there are any."""
     return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-
-
-def parse_duration(text: str) -> timedelta:
-    """Parse a duration such as 30m, 2h or 1d. Raises ValueError."""
-    match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise ValueError(f"{text[:60]!r} is not a duration such as 30m, 2h or 1d")
-    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
 def format_duration(duration: timedelta) -> str:
