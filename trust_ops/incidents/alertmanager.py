@@ -6,12 +6,14 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+from pydantic import Field, TypeAdapter
 
-from trust_ops.incidents.payload import Alert, storable
-from trust_ops.incidents.times import format_time, parse_time
+from trust_ops.incidents.payload import Alert
+from trust_ops.incidents.times import format_time
+from trust_ops.incidents.validation import Text, Time
 from trust_otel.log_safe import url_origin
 from trust_otel.urls import parse_url
 
@@ -39,10 +41,10 @@ class Silence:
     """
 
     id: str
-    created_by: str
-    comment: str
-    starts_at: datetime
-    ends_at: datetime
+    created_by: Annotated[Text, Field(validation_alias="createdBy")]
+    comment: Text
+    starts_at: Annotated[Time, Field(validation_alias="startsAt")]
+    ends_at: Annotated[Time, Field(validation_alias="endsAt")]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class ActiveAlert:
     silences: tuple[Silence, ...] = ()
     inhibited: bool = False
 
+
+_ALERT, _SILENCE = TypeAdapter(Alert), TypeAdapter(Silence)
 
 ActiveAlerts = Mapping[str, ActiveAlert]
 """The active alerts by fingerprint."""
@@ -177,37 +181,19 @@ def _view_of(client: httpx.Client) -> list[ActiveAlert]:
 
 def _silences(content: Sequence[Mapping[str, Any]]) -> dict[str, Silence]:
     return {
-        silence["id"]: Silence(
-            silence["id"],
-            storable(silence["createdBy"]),
-            storable(silence["comment"]),
-            parse_time(silence["startsAt"]),
-            parse_time(silence["endsAt"]),
-        )
+        silence["id"]: _SILENCE.validate_python(silence)
         for silence in content
         if silence["status"]["state"] == "active"
     }
 
 
 def _seen(content: Mapping[str, Any], silences: Mapping[str, Silence]) -> ActiveAlert:
-    alert = Alert(
-        fingerprint=content["fingerprint"],
-        firing=True,
-        labels=_texts(content["labels"]),
-        annotations=_texts(content["annotations"]),
-        starts_at=parse_time(content["startsAt"]),
-        generator_url=storable(content.get("generatorURL", "")),
-    )
     status = content["status"]
     return ActiveAlert(
-        alert,
+        _ALERT.validate_python({**content, "status": "firing"}),
         tuple(silences[name] for name in status["silencedBy"] if name in silences),
         bool(status["inhibitedBy"]),
     )
-
-
-def _texts(content: Mapping[str, str]) -> dict[str, str]:
-    return {storable(name): storable(value) for name, value in content.items()}
 
 
 def _both(one: ActiveAlert | None, other: ActiveAlert) -> ActiveAlert:

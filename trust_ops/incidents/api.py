@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import anyio
 import anyio.to_thread
-from starlette.applications import Starlette
+from fastapi import APIRouter, FastAPI, Query, Request, Response, params
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator, Field, Strict, StringConstraints, TypeAdapter
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from trust_ops.durations import parse_duration
-from trust_ops.incidents import incident, records
 from trust_ops.incidents.acknowledgement import Acknowledgements
 from trust_ops.incidents.alertmanager import AlertmanagerError
 from trust_ops.incidents.connections import authorized
 from trust_ops.incidents.database import DatabaseUnavailableError
 from trust_ops.incidents.health import Health
-from trust_ops.incidents.payload import PayloadError, parse, storable
+from trust_ops.incidents.payload import parse
 from trust_ops.incidents.store import AlreadyResolvedError, NoSuchIncidentError, Store
-from trust_ops.incidents.times import format_time, parse_time
 from trust_ops.incidents.tokens import TokenFile
+from trust_ops.incidents.validation import STORABLE, InvalidError, Time, from_json, parsed_by, problem
 
 _logger = logging.getLogger(__name__)
 
@@ -48,12 +47,42 @@ MAX_DELIVERY_BYTES = 16 * 1024 * 1024
 
 _MAX_REQUEST_BYTES = 64 * 1024
 _MAX_TEXT_LENGTH = 10_000
-_MAX_NAME_LENGTH = 100
 # Below the 10 s after which Alertmanager retries without logging a reason.
 _BODY_SECONDS = 8
 _WORK_SECONDS = 8
 _MAX_SILENCE = timedelta(days=7)
-_MAX_LISTED = 1000
+_READ = ["GET", "HEAD"]
+
+# Databases accept no larger id.
+_Number = Annotated[int, AfterValidator(lambda number: min(number, 2**31 - 1))]
+
+
+def _silence_duration(text: str) -> timedelta:
+    duration = parse_duration(text)
+    if not timedelta(minutes=1) <= duration <= _MAX_SILENCE:
+        raise ValueError(f"{text} is not between 1m and {_MAX_SILENCE.days}d")
+    return duration
+
+
+_Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), STORABLE]
+
+
+@dataclass(frozen=True)
+class _Acknowledgement:
+    by: _Name
+    comment: Annotated[str, StringConstraints(strip_whitespace=True, max_length=_MAX_TEXT_LENGTH), STORABLE] = ""
+    duration: Annotated[timedelta, Strict(), parsed_by(_silence_duration), Field(validation_alias="for")] = timedelta(
+        hours=2
+    )
+
+
+@dataclass(frozen=True)
+class _Note:
+    by: _Name
+    text: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=_MAX_TEXT_LENGTH), STORABLE]
+
+
+_ACKNOWLEDGEMENT, _NOTE = TypeAdapter(_Acknowledgement), TypeAdapter(_Note)
 
 
 class App:
@@ -82,30 +111,36 @@ class App:
         self._operate = operate
         self._health = Health(store.check)
 
-    def asgi(self) -> Starlette:
+    def asgi(self) -> FastAPI:
         """The ASGI application."""
-        return Starlette(
-            routes=[
-                Route("/healthz", self._healthz),
-                Route("/webhook", self._webhook, methods=["POST"]),
-                Route("/incidents", self._list),
-                Route("/incidents/{number:int}", self._show),
-                Route("/incidents/{number:int}/acknowledge", self._acknowledge, methods=["POST"]),
-                Route("/incidents/{number:int}/notes", self._note, methods=["POST"]),
-                Route("/records", self._records),
-            ],
-            exception_handlers=_HANDLERS,
+        # No description of the API: it would be readable without a token.
+        app = FastAPI(openapi_url=None, default_response_class=_Json, exception_handlers=_HANDLERS)
+        app.add_api_route("/healthz", self._healthz, methods=_READ)
+        app.add_api_route(
+            "/webhook", self._webhook, methods=["POST"], dependencies=[_requires(self._deliver, reject=self._operate)]
         )
+        operators = APIRouter(dependencies=[_requires(self._operate, reject=self._deliver)])
+        operators.add_api_route("/incidents", self._list, methods=_READ)
+        operators.add_api_route("/incidents/{number:int}", self._show, methods=_READ)
+        operators.add_api_route("/incidents/{number:int}/acknowledge", self._acknowledge, methods=["POST"])
+        operators.add_api_route("/incidents/{number:int}/notes", self._note, methods=["POST"], status_code=201)
+        operators.add_api_route("/records", self._records, methods=_READ)
+        app.include_router(operators)
+        return app
 
-    async def _healthz(self, request: Request) -> Response:
+    async def _healthz(self) -> Response:
         problem = await self._health.problem()
         if problem is not None:
             return _Json({"error": problem, "database": "down"}, status_code=503)
         return _Json({"database": "up", "alertmanager": self._alertmanager()})
 
-    async def _webhook(self, request: Request) -> Response:
-        _require_token(request, self._deliver, reject=self._operate)
-        notification = await _in_thread(parse, await _body(request, MAX_DELIVERY_BYTES))
+    async def _webhook(self, request: Request) -> dict[str, int]:
+        body = await _body(request, MAX_DELIVERY_BYTES)
+        try:
+            notification = await _in_thread(parse, body)
+        except InvalidError as error:
+            _logger.error("trust-otel: notification rejected: %s", error)
+            raise
         outcome = await _in_thread(self._store.deliver, notification)
         if notification.truncated > 0:
             _logger.warning(
@@ -114,64 +149,57 @@ class App:
                 notification.truncated,
             )
         _logger.info("trust-otel: notification from receiver %s: %s", notification.receiver, dict(outcome))
-        return _Json(dict(outcome))
+        return outcome
 
-    async def _list(self, request: Request) -> Response:
-        _require_token(request, self._operate, reject=self._deliver)
-        limit = _integer(request.query_params.get("limit", "100"), "limit", _MAX_LISTED)
-        only_open = request.query_params.get("open", "false") == "true"
+    async def _list(
+        self,
+        only_open: Annotated[bool, Query(alias="open")] = False,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> dict[str, Any]:
         found, more = await _in_thread(partial(self._store.incidents, only_open=only_open, limit=limit))
-        return _Json({"incidents": [incident.to_json(one) for one in found], "more": more})
+        return {"incidents": found, "more": more}
 
-    async def _show(self, request: Request) -> Response:
-        _require_token(request, self._operate, reject=self._deliver)
-        found, timeline = await _in_thread(self._store.incident, _incident_integer(request))
-        return _Json({**incident.to_json(found), "timeline": [incident.to_json(event) for event in timeline]})
+    async def _show(self, number: _Number) -> dict[str, Any]:
+        found, timeline = await _in_thread(self._store.incident, number)
+        return {**asdict(found), "timeline": timeline}
 
-    async def _acknowledge(self, request: Request) -> Response:
-        _require_token(request, self._operate, reject=self._deliver)
-        content = await _json_object(request)
-        person = _text_field(content, "by", _MAX_NAME_LENGTH)
-        comment = _text_field(content, "comment", _MAX_TEXT_LENGTH, default="")
-        duration = _duration(_text_field(content, "for", _MAX_NAME_LENGTH, default="2h"))
-        until = await _in_thread(
-            self._acknowledgements.acknowledge, _incident_integer(request), person, comment, duration
-        )
-        return _Json({"silenced_until": None if until is None else format_time(until)})
+    async def _acknowledge(self, number: _Number, request: Request) -> dict[str, Any]:
+        asked = from_json(_ACKNOWLEDGEMENT, await _body(request, _MAX_REQUEST_BYTES))
+        until = await _in_thread(self._acknowledgements.acknowledge, number, asked.by, asked.comment, asked.duration)
+        return {"silenced_until": until}
 
-    async def _note(self, request: Request) -> Response:
-        _require_token(request, self._operate, reject=self._deliver)
-        content = await _json_object(request)
-        person, text = _text_field(content, "by", _MAX_NAME_LENGTH), _text_field(content, "text", _MAX_TEXT_LENGTH)
-        await _in_thread(self._store.note, _incident_integer(request), person, text)
-        return _Json({}, status_code=201)
+    async def _note(self, number: _Number, request: Request) -> dict[str, Any]:
+        note = from_json(_NOTE, await _body(request, _MAX_REQUEST_BYTES))
+        await _in_thread(self._store.note, number, note.by, note.text)
+        return {}
 
-    async def _records(self, request: Request) -> Response:
-        _require_token(request, self._operate, reject=self._deliver)
-        start, end = (_time_parameter(request, name) for name in ("from", "until"))
-        found = await _in_thread(self._store.records, start, end)
-        return _Json({"records": [records.to_json(record) for record in found]})
+    async def _records(self, start: Annotated[Time, Query(alias="from")], until: Time) -> dict[str, Any]:
+        return {"records": await _in_thread(self._store.records, start, until)}
 
 
-def _require_token(request: Request, tokens: TokenFile, *, reject: TokenFile) -> None:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
-        raise HTTPException(401, "a bearer token is required", {"WWW-Authenticate": "Bearer"})
-    allowed, known = tokens.contains(token), reject.contains(token)
-    if not allowed:
-        if known:
+def _requires(tokens: TokenFile, *, reject: TokenFile) -> params.Depends:
+    async def check(request: Request) -> None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise HTTPException(401, "a bearer token is required", {"WWW-Authenticate": "Bearer"})
+        allowed, known = tokens.contains(token), reject.contains(token)
+        if not allowed and known:
             raise HTTPException(
                 403,
                 "this token is not for this endpoint: use the deliver token for /webhook, an operator token elsewhere",
             )
-        raise HTTPException(401, "the bearer token is unknown", {"WWW-Authenticate": "Bearer"})
-    if not authorized(request.scope):
-        # Alertmanager retries.
-        raise HTTPException(503, "too many concurrent requests, try again", {"Retry-After": "1"})
+        if not allowed:
+            raise HTTPException(401, "the bearer token is unknown", {"WWW-Authenticate": "Bearer"})
+        if not authorized(request.scope):
+            # Alertmanager retries.
+            raise HTTPException(503, "too many concurrent requests, try again", {"Retry-After": "1"})
+
+    return params.Depends(check)
 
 
 async def _body(request: Request, max_bytes: int) -> bytes:
+    # Not a parameter of the endpoint: FastAPI would read it without a limit, and before it asks for the token.
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
@@ -193,73 +221,27 @@ def _too_large(max_bytes: int) -> HTTPException:
     return HTTPException(413, f"the body is larger than {max_bytes} bytes", {"Connection": "close"})
 
 
-async def _json_object(request: Request) -> Mapping[str, Any]:
-    try:
-        content = json.loads(await _body(request, _MAX_REQUEST_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "the body is not JSON") from error
-    if not isinstance(content, dict):
-        raise HTTPException(400, "the body is not a JSON object")
-    return content
-
-
-def _text_field(content: Mapping[str, Any], name: str, max_length: int, default: str | None = None) -> str:
-    value = content.get(name, default)
-    if not isinstance(value, str) or (default is None and not value.strip()) or len(value) > max_length:
-        raise HTTPException(400, f"{name}: must be a string of at most {max_length} characters")
-    return storable(value.strip())
-
-
-def _duration(text: str) -> timedelta:
-    try:
-        duration = parse_duration(text)
-    except ValueError as error:
-        raise HTTPException(400, f"for: {error}") from error
-    if not timedelta(minutes=1) <= duration <= _MAX_SILENCE:
-        raise HTTPException(400, f"for: {text} is not between 1m and {_MAX_SILENCE.days}d")
-    return duration
-
-
-def _time_parameter(request: Request, name: str) -> datetime:
-    try:
-        return parse_time(request.query_params.get(name, ""))
-    except ValueError as error:
-        raise HTTPException(400, f"{name}: {error}") from error
-
-
-def _integer(text: str, name: str, maximum: int) -> int:
-    if not text.isdecimal() or not 0 < len(text) < 10 or not 1 <= int(text) <= maximum:
-        raise HTTPException(400, f"{name}: must be a number from 1 to {maximum}")
-    return int(text)
-
-
-def _incident_integer(request: Request) -> int:
-    number: int = request.path_params["number"]
-    # Databases accept no larger id.
-    return min(number, 2**31 - 1)
-
-
 async def _in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """Call a blocking function. If it hangs it is abandoned, and the client is asked to retry."""
     with anyio.fail_after(_WORK_SECONDS):
         return await anyio.to_thread.run_sync(partial(function, *arguments), abandon_on_cancel=True)
 
 
-def _error_response(status: int) -> Callable[[Request, Exception], Awaitable[Response]]:
+def _error_response(status: int) -> Callable[[Request, Exception], Coroutine[Any, Any, Response]]:
     async def answer(_: Request, error: Exception) -> Response:
         return _Json({"error": str(error)}, status_code=status)
 
     return answer
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker
+async def _http_error(_: Request, error: HTTPException) -> Response:
     return _Json({"error": error.detail}, status_code=error.status_code, headers=error.headers)
 
 
-async def _invalid_payload(_: Request, error: Exception) -> Response:
-    _logger.error("trust-otel: notification rejected: %s", error)
-    return _Json({"error": str(error)}, status_code=400)
+async def _invalid_parameter(_: Request, error: RequestValidationError) -> Response:
+    # Without the first part of the location, such as "query".
+    errors = [{**each, "loc": each["loc"][1:]} for each in error.errors()]
+    return _Json({"error": problem(errors)}, status_code=400)
 
 
 async def _database_unavailable(request: Request, error: Exception) -> Response:
@@ -272,9 +254,10 @@ async def _timed_out(request: Request, _: Exception) -> Response:
     return _Json({"error": f"no result within {_WORK_SECONDS} s, try again"}, status_code=503)
 
 
-_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+_HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     HTTPException: _http_error,
-    PayloadError: _invalid_payload,
+    RequestValidationError: _invalid_parameter,
+    InvalidError: _error_response(400),
     DatabaseUnavailableError: _database_unavailable,
     TimeoutError: _timed_out,
     NoSuchIncidentError: _error_response(404),

@@ -9,14 +9,16 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+from pydantic import TypeAdapter
 
-from trust_ops.incidents import incident, records
 from trust_ops.incidents.incident import Event, Incident
 from trust_ops.incidents.records import Record
 from trust_ops.incidents.times import format_time, parse_time
 from trust_otel.log_safe import url_origin
 
 _SECONDS = 30.0
+_INCIDENT, _INCIDENTS = TypeAdapter(Incident), TypeAdapter(list[Incident])
+_TIMELINE, _RECORDS = TypeAdapter(list[Event]), TypeAdapter(list[Record])
 
 
 class ClientError(RuntimeError):
@@ -56,12 +58,12 @@ class Client:
         """Incidents, and how many more there are. Every method raises ClientError."""
         parameters = {"open": str(only_open).lower(), "limit": str(limit)}
         answer = self._ask("GET", "/incidents", params=parameters)
-        return [incident.incident_from_json(content) for content in answer["incidents"]], answer["more"]
+        return _INCIDENTS.validate_python(answer["incidents"]), answer["more"]
 
     def incident(self, number: int) -> tuple[Incident, list[Event]]:
         """An incident and its timeline."""
         answer = self._ask("GET", f"/incidents/{number}")
-        return incident.incident_from_json(answer), [incident.event_from_json(event) for event in answer["timeline"]]
+        return _INCIDENT.validate_python(answer), _TIMELINE.validate_python(answer["timeline"])
 
     def acknowledge(self, number: int, person: str, comment: str, duration: str) -> datetime | None:
         """Acknowledge an incident; returns the end of the silence, `None` when the alert is not silenced."""
@@ -76,7 +78,7 @@ class Client:
     def records(self, start: datetime, end: datetime) -> list[Record]:
         """The incidents that were open at any time between `start` and `end`, for a review."""
         answer = self._ask("GET", "/records", params={"from": format_time(start), "until": format_time(end)})
-        return [records.from_json(content) for content in answer["records"]]
+        return _RECORDS.validate_python(answer["records"])
 
     def _ask(self, method: str, path: str, **more: Any) -> Mapping[str, Any]:
         try:

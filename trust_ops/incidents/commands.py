@@ -6,17 +6,18 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from getpass import getuser
 from pathlib import Path
 from typing import Any
 
 import click
+from pydantic_core import to_jsonable_python
 from rich.console import Console
 
 from trust_ops import variables
 from trust_ops.durations import Duration
-from trust_ops.incidents import incident, review_page, review_period
+from trust_ops.incidents import review_page, review_period
 from trust_ops.incidents.client import Client, ClientError
 from trust_ops.incidents.console import print_incident, print_incidents, print_review
 from trust_ops.incidents.review import review as review_of
@@ -118,7 +119,7 @@ def list_incidents(url: str, token_file: Path, only_open: bool, limit: int, as_j
     with _client(url, token_file) as client:
         found, more = client.incidents(only_open=only_open, limit=limit)
     if as_json:
-        click.echo(json.dumps({"incidents": [incident.to_json(one) for one in found], "more": more}, indent=2))
+        _print_json({"incidents": found, "more": more})
     else:
         print_incidents(Console(), found, more, utc_now())
 
@@ -133,8 +134,7 @@ def show(number: int, url: str, token_file: Path, as_json: bool) -> None:
     with _client(url, token_file) as client:
         found, timeline = client.incident(number)
     if as_json:
-        events = [incident.to_json(event) for event in timeline]
-        click.echo(json.dumps({**incident.to_json(found), "timeline": events}, indent=2))
+        _print_json({**asdict(found), "timeline": timeline})
     else:
         print_incident(Console(), found, timeline, utc_now())
 
@@ -189,7 +189,7 @@ def review(
         records = client.records(review_period.before(period, this).start, this.end)
     result = review_of(records, period, this, _rules(prometheus), now)
     if form == "json":
-        click.echo(json.dumps(asdict(result), indent=2, default=_plain))
+        _print_json(result)
     elif form == "markdown":
         click.echo(review_page.markdown(result), nl=False)
     else:
@@ -205,12 +205,9 @@ def _rules(prometheus: str | None) -> frozenset[str] | None:
         raise click.ClickException(str(error)) from error
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, datetime):
-        return format_time(value)
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    raise TypeError(f"{value!r} cannot be encoded as JSON")
+def _print_json(value: object) -> None:
+    # In ASCII: control and bidirectional characters are escaped.
+    click.echo(json.dumps(to_jsonable_python(value, timedelta_mode="float"), indent=2))
 
 
 @contextmanager

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from trust_ops.incidents.times import format_time, parse_time
 
 SEVERITIES = ("critical", "warning", "info")
 """Most severe first."""
@@ -72,27 +69,3 @@ class Event:
     kind: str
     person: str | None
     text: str
-
-
-def to_json(thing: Incident | Event) -> dict[str, Any]:
-    """The attributes as JSON, with times as in RFC 3339."""
-    values = {field.name: getattr(thing, field.name) for field in fields(thing)}
-    return {name: format_time(value) if isinstance(value, datetime) else value for name, value in values.items()}
-
-
-def incident_from_json(content: Mapping[str, Any]) -> Incident:
-    """The incident that `to_json` wrote."""
-    return Incident(**_attributes(Incident, content))
-
-
-def event_from_json(content: Mapping[str, Any]) -> Event:
-    """The event that `to_json` wrote."""
-    return Event(**_attributes(Event, content))
-
-
-def _attributes(kind: type[Incident] | type[Event], content: Mapping[str, Any]) -> dict[str, Any]:
-    attributes = {field.name: content[field.name] for field in fields(kind)}
-    for field in fields(kind):
-        if "datetime" in str(field.type) and attributes[field.name] is not None:
-            attributes[field.name] = parse_time(attributes[field.name])
-    return attributes

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-from trust_ops.incidents.times import format_time, parse_time
-
-_TIMES = ("starts_at", "acknowledged_at", "resolved_at")
 
 
 @dataclass(frozen=True)
@@ -47,16 +41,3 @@ class Record:
     runbook_url: str = ""
     dashboard_url: str = ""
     notes: tuple[Note, ...] = ()
-
-
-def to_json(record: Record) -> dict[str, Any]:
-    """The attributes as JSON, with times as in RFC 3339."""
-    values = asdict(record)
-    return {**values, **{name: format_time(values[name]) for name in _TIMES if values[name] is not None}}
-
-
-def from_json(content: Mapping[str, Any]) -> Record:
-    """The record that `to_json` wrote."""
-    times = {name: parse_time(content[name]) for name in _TIMES if content[name] is not None}
-    notes = tuple(Note(**note) for note in content["notes"])
-    return Record(**{**content, **times, "notes": notes})

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.unit.incidents.notifications import NIGHT, alert, payload
-from trust_ops.incidents.payload import PayloadError, parse
+from trust_ops.incidents.payload import parse
+from trust_ops.incidents.validation import InvalidError
 
 
 def changed(**changes: Any) -> bytes:
@@ -44,34 +45,39 @@ def test_fields_that_are_not_used_may_be_anything_or_missing() -> None:
         (b"\xff\xfe", "the body is not JSON"),
         (b"[" * 100_000, "the body is not JSON"),
         (b'{"version": "4", "alerts": [' + b"9" * 5000 + b"]}", "the body is not JSON"),
-        (b"[]", "the body: a list is not an object"),
-        (b'{"version": "3", "alerts": []}', 'version: "3" is not "4"'),
-        (b'{"version": 4, "alerts": []}', 'version: 4 is not "4"'),
-        (b"{}", 'version: null is not "4"'),
-        (b'{"version": "4"}', "alerts: null is not a list"),
-        (b'{"version": "4", "alerts": {}}', "alerts: an object is not a list"),
-        (b'{"version": "4", "alerts": [null]}', "alerts[0]: null is not an object"),
-        (payload(truncatedAlerts="many"), 'truncatedAlerts: "many" is not a number'),
-        (payload(receiver=["a"]), "receiver: a list is not a string"),  # type: ignore[arg-type]
-        (payload(alert(), {**alert(), "status": "burning"}), 'alerts[1].status: "burning" is neither'),
-        (changed(status=None), "alerts[0].status: null is neither firing nor resolved"),
-        (changed(fingerprint=""), "alerts[0].fingerprint: must have 1 to 64 characters"),
-        (changed(fingerprint="f" * 65), "alerts[0].fingerprint: must have 1 to 64 characters"),
-        (changed(fingerprint=7), "alerts[0].fingerprint: 7 is not a string"),
-        (changed(labels={}), "alerts[0].labels: must not be empty"),
-        (changed(labels={"a": 1}), "alerts[0].labels: an object is not an object of strings"),
-        (changed(labels="a"), 'alerts[0].labels: "a" is not an object of strings'),
-        (changed(annotations=[]), "alerts[0].annotations: a list is not an object of strings"),
-        (changed(startsAt=""), "alerts[0].startsAt: missing"),
+        (b"[]", "the body: must be a JSON object (got a list)"),
+        (b'{"version": "3", "alerts": []}', "version: Input should be '4' (got \"3\")"),
+        (b'{"version": 4, "alerts": []}', "version: Input should be '4' (got 4)"),
+        (b"{}", "version: missing"),
+        (b'{"version": "4"}', "alerts: missing"),
+        (b'{"version": "4", "alerts": {}}', "alerts: Input should be a valid list (got an object)"),
+        (b'{"version": "4", "alerts": [null]}', "alerts[0]: must be a JSON object (got null)"),
+        (payload(truncatedAlerts="many"), 'truncatedAlerts: Input should be a valid integer (got "many")'),
+        (payload(receiver=["a"]), "receiver: Input should be a valid string (got a list)"),  # type: ignore[arg-type]
+        (
+            payload(alert(), {**alert(), "status": 7}),
+            "alerts[1].status: Input should be 'firing' or 'resolved' (got 7)",
+        ),
+        (changed(status="burning"), "alerts[0].status: Input should be 'firing' or 'resolved' (got \"burning\")"),
+        (changed(status=None), "alerts[0].status: Input should be 'firing' or 'resolved' (got null)"),
+        (changed(fingerprint=""), "alerts[0].fingerprint: String should have at least 1 character"),
+        (changed(fingerprint="f" * 65), "alerts[0].fingerprint: String should have at most 64 characters"),
+        (changed(fingerprint=7), "alerts[0].fingerprint: Input should be a valid string (got 7)"),
+        (changed(labels={}), "alerts[0].labels: Value should have at least 1 item"),
+        (changed(labels={"a": 1}), "alerts[0].labels.a: Input should be a valid string (got 1)"),
+        (changed(labels="a"), 'alerts[0].labels: Input should be a valid dictionary (got "a")'),
+        (changed(labels={"n" * 999: 1}), "alerts[0].labels.nnn"),
+        (changed(annotations=[]), "alerts[0].annotations: Input should be a valid dictionary (got a list)"),
+        (changed(startsAt=""), "alerts[0].startsAt: '' is not a time such as"),
         (changed(startsAt="0001-01-01T00:00:00Z"), "alerts[0].startsAt: missing"),
         (changed(startsAt="yesterday"), "alerts[0].startsAt: 'yesterday' is not a time such as"),
         (changed(startsAt="2026-02-30T00:00:00Z"), "alerts[0].startsAt: '2026-02-30T00:00:00Z' is not a valid time"),
-        (changed(startsAt=1764039600), "alerts[0].startsAt: 1764039600 is not a string"),
+        (changed(startsAt=1764039600), "alerts[0].startsAt: Input should be a valid datetime (got 1764039600)"),
         (changed(status="resolved", endsAt="x" * 999), "alerts[0].endsAt: '" + "x" * 60 + "' is not a time"),
     ],
 )
 def test_errors_name_the_field(body: bytes, said: str) -> None:
-    with pytest.raises(PayloadError) as refused:
+    with pytest.raises(InvalidError) as refused:
         parse(body)
     assert str(refused.value).startswith(said)
     assert len(str(refused.value)) < 200
