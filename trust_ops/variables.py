@@ -49,7 +49,7 @@ INCIDENTS_LISTEN: Final = Setting(
 INCIDENTS_ALERTMANAGER: Final = Setting(
     "TRUST_OTEL_INCIDENTS_ALERTMANAGER",
     None,
-    "URL of Alertmanager; for a cluster, the URLs of all members, separated by blanks.",
+    "URL of Alertmanager; for a cluster, the URLs of all members, separated by spaces.",
     str,
     secret=True,
 )
@@ -67,7 +67,7 @@ GRAFANA_ADMIN_PASSWORD_FILE: Final = Setting(
 GRAFANA_CA_FILE: Final = Setting(
     "GRAFANA_CA_FILE",
     None,
-    "PEM file of the authorities that Grafana's certificate may come from; the system's by default.",
+    "PEM file of the certificate authorities to trust for Grafana; by default those of the system.",
     str,
     secret=True,
 )

@@ -295,7 +295,7 @@ def test_a_component_that_dies_ends_the_command_with_its_log(tmp_path: Path) -> 
         Stack(tmp_path).kill("collector")
         assert command.wait(30) == 1
         assert command.stderr is not None
-        assert "Error: collector has ended. Its log," in command.stderr.read()
+        assert "Error: collector has exited. Its log," in command.stderr.read()
     eventually(lambda: processes_of(tmp_path), [])
 
 

@@ -126,19 +126,19 @@ def _cannot_be_public(host: str) -> bool:
 
 def _refuse_example(host: str) -> None:
     if _EXAMPLE.search(host.rstrip(".")):
-        raise BadValueError("it is an address out of an example; write your own")
+        raise BadValueError("it is an example address; use your own")
 
 
 def _key(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]{32}", text):
-        raise BadValueError("write the integration key of the PagerDuty service: 32 letters and digits")
+        raise BadValueError("use the integration key of the PagerDuty service: 32 letters and digits")
     if len(set(text)) == 1:
-        raise BadValueError("it is a key out of an example; write your own")
+        raise BadValueError("it is an example key; use your own")
     return text
 
 
 def _secret(text: str) -> str:
-    # Alertmanager drops blanks at the ends of the file.
+    # Alertmanager removes spaces at the start and end of the file.
     return _printable(text)
 
 

@@ -89,7 +89,7 @@ def _of_account(account: ServiceAccount, tokens: list[Token], wanted: Access) ->
 def _in_words(account: ServiceAccount, tokens: list[Token]) -> str:
     state = ", disabled" if account.disabled else ""
     lives = [
-        f"{token.name} {f'until {token.expiration}' if token.expiration else 'for ever'}"
+        f"{token.name} {f'until {token.expiration}' if token.expiration else 'without expiry'}"
         for token in tokens
         if not token.expired
     ]

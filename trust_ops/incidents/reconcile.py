@@ -96,7 +96,7 @@ def _unrecorded(connection: Connection, active: ActiveAlerts, asked_at: datetime
         )
         for row in connection.execute(known):
             alert = active[row.fingerprint].alert
-            # Members of a cluster learn of a resolution within seconds of each other.
+            # Members of a cluster receive a resolution within seconds of each other.
             still_firing = alert.starts_at == row.last and row.changed_at < asked_at - _SETTLED
             if alert.starts_at > row.last or still_firing:
                 yield alert

@@ -131,9 +131,9 @@ def _status_object(
 def _watch(local: Stack) -> None:
     while True:
         for name in local.crashed():
-            raise ComponentError(local.failure(name, "has ended"))
+            raise ComponentError(local.failure(name, "has exited"))
         if not any(component.running for component in local.status()):
-            _progress("the stack was stopped from elsewhere")
+            _progress("the stack was stopped by another process")
             return
         time.sleep(1)
 

@@ -19,6 +19,6 @@ class Inputs:
     redis: str | None = None
     """URL of the Redis server that `redis-exporter` reads."""
     collector_sends_to: str | None = None
-    """Where the Collector sends metrics, as `Addresses.prometheus`; by default straight to Prometheus."""
+    """Where the Collector sends metrics, as `Addresses.prometheus`; by default directly to Prometheus."""
     collector_queue_size: int | None = None
     """How many data points the Collector's queue holds; by default as in collector/local.yaml."""

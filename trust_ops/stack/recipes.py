@@ -1,7 +1,7 @@
 """The executables of the stack: pinned versions, and the Go builds or Debian packages that they come from.
 
-A recipe is data. Its steps run in an empty folder that holds copies of its files and folders, and leave the
-executable in `bin/`.
+The steps of a recipe run in a temporary directory with copies of its files and folders, and put the executable into
+`bin/`.
 """
 
 import hashlib
@@ -212,7 +212,7 @@ def _oldest_promtool() -> Binary:
 def _debian(package: str, version: str, executable: str) -> Recipe:
     """The executable of a Debian package, downloaded and unpacked without root and without installing it.
 
-    The machine's own package lists may be empty or old: fresh ones are read into the folder of the build.
+    The machine's own package lists may be empty or outdated, so current ones are downloaded into the build directory.
     """
     apt_get = (
         "apt-get",
@@ -225,7 +225,7 @@ def _debian(package: str, version: str, executable: str) -> Recipe:
         *("-o", "APT::Sandbox::User="),
     )
     steps = (
-        Step("reading Debian's package lists", (*apt_get, "update")),
+        Step("downloading Debian's package lists", (*apt_get, "update")),
         Step(f"downloading {package}", (*apt_get, "download", f"{package}={version}*")),
         Step("unpacking", ("sh", "-c", "dpkg-deb --extract ./*.deb unpacked && mv unpacked/usr/bin bin")),
     )

@@ -86,7 +86,7 @@ class Stack:
         self._dismiss_supervisor()
 
     def up(self) -> Addresses:
-        """StartContext what does not run yet, wait until all is healthy, and return the addresses.
+        """Start what is not running, wait until everything is healthy, and return the addresses.
 
         Missing executables are built first, which takes minutes once. A directory keeps its
         addresses as long as their ports are free. Raises BinaryUnavailable, or ComponentError with
@@ -135,10 +135,10 @@ class Stack:
         return None if state is None else state.addresses
 
     def start(self, name: str) -> None:
-        """StartContext one component again, at its old address, and wait until it is healthy.
+        """Start one component again, at the same address, and wait until it is healthy.
 
-        Does nothing when it runs. Raises ComponentError when the folder has no stack yet, or as
-        `up()`.
+        Does nothing when it is running. Raises ComponentError when the directory has no stack yet, or
+        as `up()`.
         """
         component = self._component(name)
         component.check(self._inputs)
@@ -155,26 +155,26 @@ class Stack:
         targets.write(self.directory, name, endpoints)
 
     def kill(self, name: str, signal_number: int = signal.SIGKILL) -> None:
-        """Send a signal to one component; if it ends processes, wait for the end (at most 30 s).
+        """Send a signal to one component; if the signal ends processes, wait until it has exited (at most 30 s).
 
-        Raises ComponentError when the component does not run, or has not ended in time.
+        Raises ComponentError when the component is not running, or has not exited in time.
         """
         component = self._component(name)
         state = self._existing_state()
         process = state.processes.get(name)
         if process is None or not self._running(state, component):
-            raise ComponentError(f"{name} does not run in {self.directory}")
+            raise ComponentError(f"{name} is not running in {self.directory}")
         processes.send(process, signal_number)
         if signal_number in _ENDING and not processes.wait(process, 30):
-            raise ComponentError(f"{name} (process {process.pid}) has not ended 30 s after signal {signal_number}")
+            raise ComponentError(f"{name} (process {process.pid}) has not exited 30 s after signal {signal_number}")
         self._reap(name)
 
     def stop(self, name: str) -> None:
-        """Stop one component in an orderly way; its address stays its own."""
+        """Stop one component gracefully; its address stays reserved."""
         self._stop([self._component(name)])
 
     def restart(self, name: str) -> None:
-        """Stop one component in an orderly way and start it again at the same address."""
+        """Stop one component gracefully and start it again at the same address."""
         self.stop(name)
         self.start(name)
 
@@ -272,7 +272,7 @@ class Stack:
         deadline = time.monotonic() + component.start_seconds
         while not component.healthy(state.addresses):
             if not self._running(state, component):
-                raise ComponentError(self.failure(component.name, "ended while starting"))
+                raise ComponentError(self.failure(component.name, "exited while starting"))
             if time.monotonic() > deadline:
                 raise ComponentError(
                     self.failure(component.name, f"is not healthy after {component.start_seconds:.0f} s")

@@ -108,7 +108,7 @@ def load(path: Path) -> State | None:
     """The state in the file; None when there is none, or when it is of another version."""
     try:
         if changeable_by_others(path):
-            # Not trusted: this user would signal the process ids in it.
+            # Not trusted: `down` would signal the process ids in it.
             return None
         content = json.loads(path.read_text())
         addresses = Addresses(**content["addresses"])

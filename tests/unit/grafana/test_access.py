@@ -289,7 +289,7 @@ def test_a_review_lists_differences_from_the_file(grafana: FakeGrafana, run: Run
         "folder Business: the file says that everyone with role Viewer may no longer view",
         "service account forgotten (role Admin) is not in the file",
         "service account forgotten: token old never expires",
-        "forgotten: role Admin, tokens: old for ever",
+        "forgotten: role Admin, tokens: old without expiry",
     ):
         assert finding in result.output, result.output
     assert "ended" not in result.output

@@ -83,7 +83,7 @@ def test_one_component_killed_and_started_keeps_its_address(tmp_path: Path, fake
         stack.kill("collector")
         assert stack.crashed() == ["collector"]
         assert pids(stack) == {**before, "collector": None}
-        with pytest.raises(ComponentError, match="collector does not run"):
+        with pytest.raises(ComponentError, match="collector is not running"):
             stack.kill("collector")
         stack.start("collector")
         assert stack.crashed() == []
@@ -102,7 +102,7 @@ def test_a_component_that_exits_on_start_is_reported_with_its_log(
     with stack, pytest.raises(ComponentError) as caught:
         stack.up()
     assert str(caught.value) == (
-        f"collector ended while starting. Its log, {tmp_path}/run/logs/collector.log, ends with:\n"
+        f"collector exited while starting. Its log, {tmp_path}/run/logs/collector.log, ends with:\n"
         "    bad configuration: line 3\n"
     )
     assert [component.running for component in stack.status()] == [False, False]
