@@ -1,4 +1,4 @@
-"""The incidents receiver as a process, notified by real Alertmanagers with the project's configuration."""
+"""The incident receiver as a process, with real Alertmanagers that have the project's configuration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ OPERATE = "token-of-the-people-on-call"
 # Alertmanager's group_interval for incidents becomes 2 s.
 FACTOR = 30.0
 
-# The real program with shortened intervals.
+# The real program, with waits of seconds instead of minutes.
 PROGRAM = """
 from datetime import timedelta
 from trust_ops.cli import main
@@ -43,7 +43,7 @@ reconcile.ABSENT_FOR = timedelta(seconds=3)
 main()
 """
 
-# The configuration requires a value for every channel; only the incidents receiver is notified.
+# Every required channel needs a value; only the receiver is notified.
 VARIABLES = {
     **dict.fromkeys(("SMTP_HOST", "PAGERDUTY_SECURITY_KEY", "PAGERDUTY_PLATFORM_KEY"), "off"),
     "PAGERDUTY_ESCALATION_KEY": secrets.token_hex(16),
@@ -60,7 +60,7 @@ DOWN = {
     "service": "issuer",
     "category": "availability",
 }
-# Of another service, because TrustServiceDown would inhibit it.
+# Of another service: the service that is down would inhibit it.
 SLOW = {
     **DOWN,
     "alertname": "TrustDatabaseSlowQueries",
@@ -96,7 +96,7 @@ class Process:
         self._process.wait(10)
 
     def stop(self) -> None:
-        """Stop it, if it runs."""
+        """Stop it if it is running."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
@@ -113,7 +113,7 @@ def status(url: str) -> int | None:
 
 
 class Alertmanager(Process):
-    """An Alertmanager that notifies only this receiver."""
+    """An Alertmanager that notifies only the incident receiver."""
 
     def __init__(self, folder: Path, receiver: str) -> None:
         (port,) = free_ports(1)
@@ -134,7 +134,7 @@ class Alertmanager(Process):
         super().__init__(command, f"{self.url}/-/ready", folder / "log")
 
     def tell(self, *alerts: dict[str, str], starts_at: datetime, ends_at: datetime | None = None) -> None:
-        """Send firing alerts, or resolved ones with `ends_at`."""
+        """Send firing alerts, or resolved ones with their end."""
         end = ends_at or datetime.now(timezone.utc) + timedelta(hours=1)
         body = [
             {
@@ -153,7 +153,7 @@ class Alertmanager(Process):
         return found
 
     def silenced(self) -> list[tuple[str, str]]:
-        """Service and level of every silenced alert."""
+        """Service and level of each silenced alert."""
         return sorted(
             (alert["labels"]["service"], alert["labels"].get("escalation_level", ""))
             for alert in self.get("alerts")
@@ -162,7 +162,7 @@ class Alertmanager(Process):
 
 
 class Receiver(Process):
-    """`trust-otel incidents serve`, and the commands that use its API."""
+    """`trust-otel incidents serve`, and the commands that use it."""
 
     def __init__(self, folder: Path, database: str) -> None:
         (port,) = free_ports(1)
@@ -184,11 +184,11 @@ class Receiver(Process):
         super().__init__(command, f"{self.url}/healthz", folder / "receiver.log", self._environment)
 
     def uses(self, *alertmanagers: str) -> None:
-        """Set the Alertmanagers to use after the next start."""
+        """Set the Alertmanagers for silences, from the next start on."""
         self._environment["TRUST_OTEL_INCIDENTS_ALERTMANAGER"] = " ".join(alertmanagers)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a `trust-otel` command with the operator's token."""
+        """Run a command of `trust-otel` as an operator."""
         program = str(Path(sys.executable).with_name("trust-otel"))
         return subprocess.run(
             [program, *arguments], env=self._environment, capture_output=True, text=True, check=False, timeout=60
@@ -217,7 +217,7 @@ Start = Callable[..., tuple[Receiver, Alertmanager]]
 
 @pytest.fixture
 def started(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
-    """Starts a receiver with its Alertmanager; stops both afterwards and prints their logs."""
+    """Start a receiver with its Alertmanager; afterwards both are stopped and their logs printed."""
     processes: list[Process] = []
     with ExitStack() as running:
 
@@ -266,18 +266,18 @@ def test_an_acknowledgement_creates_a_silence_that_ends_with_the_alert(started: 
     assert f"Incident {number} acknowledged, silenced until" in done.stdout
     (silence,) = alertmanager.get("silences")
     assert (silence["createdBy"], silence["comment"]) == ("ann", f"incident {number}: restarting")
-    # This alert and its escalation, but not that of the other service.
+    # This alert and its escalation, but not the alert of the other service.
     assert alertmanager.silenced() == [("issuer", ""), ("issuer", "team-lead")]
     listed = receiver.command("incidents", "list", "--open").stdout
     assert "ann for 59 min" in listed or "ann for 1 h" in listed
 
-    # Alertmanager sends no resolution for silenced alerts.
+    # Alertmanager sends no resolution for a silenced alert.
     alertmanager.tell(DOWN, escalated, starts_at=began, ends_at=now())
     eventually(lambda: len(receiver.open()), 1)
     assert receiver.timeline(number)[0:2] == [("opened", None), ("acknowledged", "ann")]
     assert receiver.timeline(number)[-1] == ("resolved", None)
     eventually(lambda: alertmanager.get("silences")[0]["status"]["state"], "expired")
-    # So the next alert is notified.
+    # So the next one notifies again.
     alertmanager.tell(DOWN, starts_at=now())
     eventually(lambda: len(receiver.open()), 2)
     assert receiver.timeline(max(one["id"] for one in receiver.incidents())) == [("opened", None)]
@@ -354,7 +354,7 @@ def test_two_alertmanagers_that_send_the_same_alert_make_one_incident(started: S
             alertmanager.tell(DOWN, starts_at=began)
         eventually(lambda: delivered(receiver), 2)
         assert len(receiver.incidents()) == 1
-        # One of them is sufficient for an acknowledgement.
+        # One of the two is enough for an acknowledgement.
         first.kill()
         done = receiver.command("incidents", "ack", "1", "--by", "ann")
         assert (done.returncode, done.stderr) == (0, "")
@@ -373,7 +373,7 @@ def test_correcting_a_wrong_token_loses_no_alert(started: Start) -> None:
     alertmanager.tell(DOWN, starts_at=now())
     eventually(lambda: "unexpected status code 401" in alertmanager.log.read_text(), True)
     assert receiver.open() == []
-    # Both are valid for a while, as when a token is replaced.
+    # Both are valid for a while, as during rotation.
     receiver.deliver_tokens.write_text(f"token-that-alertmanager-lacks\n{DELIVER}\n")
     eventually(receiver.open, ["TrustServiceDown"])
 
@@ -403,7 +403,7 @@ def test_a_postgresql_outage(started: Start) -> None:
         done = receiver.command("incidents", "ack", "1", "--by", "ann")
         assert (done.returncode, done.stderr) == (1, "Error: the database is unavailable, try again\n")
         assert alertmanager.get("silences") == []
-        # Also if the receiver starts during the outage.
+        # Also when the receiver starts during the outage.
         receiver.kill()
         receiver.start()
         assert status(f"{receiver.url}/healthz") == 503

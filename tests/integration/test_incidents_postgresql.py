@@ -1,4 +1,4 @@
-"""Notifications and polls of Alertmanager have the same effect in PostgreSQL as in SQLite: the same tests there."""
+"""The unit tests of notifications, polling and acknowledgements, run on PostgreSQL."""
 
 from __future__ import annotations
 

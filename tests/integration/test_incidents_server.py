@@ -1,4 +1,4 @@
-"""The incidents receiver on real sockets: incomplete requests, and a database that is not writable."""
+"""The incident receiver on real sockets: clients that never complete a request, and a database that is not writable."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def receiver(folder: Path) -> Iterator[Receiver]:
 
 @contextmanager
 def attack(url: httpx.URL, sent: bytes, count: int = 400, source: str = ATTACKER) -> Iterator[list[socket.socket]]:
-    """Open connections that have sent this data."""
+    """Connections that have sent these bytes and stay open."""
     with ExitStack() as opened:
         connections = []
         for _ in range(count):
@@ -67,7 +67,7 @@ def attack(url: httpx.URL, sent: bytes, count: int = 400, source: str = ATTACKER
 
 
 def answered(receiver: Receiver, source: str) -> list[int]:
-    """The status of a notification, a query and a probe, each on a new connection."""
+    """The statuses for a notification, a query and a health check, each over its own connection."""
     found = []
     for method, path, token in (("POST", "webhook", DELIVER), ("GET", "incidents", OPERATE), ("GET", "healthz", "")):
         with httpx.Client(transport=httpx.HTTPTransport(local_address=source), timeout=30) as client:
@@ -83,12 +83,12 @@ def test_incomplete_requests_do_not_block_other_clients(receiver: Receiver, sent
         assert answered(receiver, OTHERS) == [200, 200, 200]
         # Alertmanager may be behind the same proxy, or on the same node.
         assert answered(receiver, ATTACKER) == [200, 200, 200]
-        # A connection that sends single bytes is also closed.
+        # The connection of a client that continues byte by byte is closed too.
         eventually(lambda: still_open(connections), 0, 60)
 
 
 def still_open(connections: list[socket.socket]) -> int:
-    """Number of connections that the server has not closed; each sends one more byte."""
+    """Number of connections that the server has not closed; sends one more byte over each."""
     left = 0
     for connection in connections:
         try:
@@ -145,7 +145,7 @@ def connect_until(stop: threading.Event, url: httpx.URL) -> None:
 
 
 def test_concurrent_notifications_are_all_recorded(receiver: Receiver) -> None:
-    """Alertmanager sends each group separately: hundreds at once in the first seconds of an outage."""
+    """Alertmanager sends one notification per group: hundreds at once in the first seconds of an outage."""
     body = payload(alert())
     request = HEAD + f"Authorization: Bearer {DELIVER}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
     with attack(httpx.URL(receiver.url), request, 200, OTHERS) as connections:
@@ -202,7 +202,7 @@ def test_a_database_that_another_program_has_locked_is_unhealthy(receiver: Recei
 
 
 def test_probes_do_not_multiply_writes(receiver: Receiver, folder: Path) -> None:
-    """The probe needs no token."""
+    """The health check needs no token."""
     watching = sqlite3.connect(folder / "data" / "incidents.db")
     seen = set()
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""`trust-otel doctor` looks at everything that the settings name, and shows no secret."""
+"""`trust-otel doctor` checks everything that the settings refer to, and shows no secret."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _certificate() -> bytes:
 
 @pytest.fixture
 def good(tmp_path: Path, server: str) -> dict[str, str]:
-    """Every setting that names a source, each good."""
+    """Every setting that refers to a source, with a valid value."""
     (tmp_path / "ca.pem").write_bytes(_certificate())
     (tmp_path / "feed.txt").write_text("203.0.113.0/24\n198.51.100.7\n")
     (tmp_path / "key").write_bytes(bytes(range(32)))

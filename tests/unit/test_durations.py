@@ -1,4 +1,4 @@
-"""How durations are parsed."""
+"""Parsing of durations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders and files of one user, whatever the umask is."""
+"""Directories and files that only one user can access, whatever the umask."""
 
 from __future__ import annotations
 

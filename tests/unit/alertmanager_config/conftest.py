@@ -1,4 +1,4 @@
-"""An environment with every required variable, and what is read from it."""
+"""An environment with every required variable, and the files rendered from it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,13 +31,13 @@ REQUIRED = {
 
 @pytest.fixture
 def required() -> dict[str, str]:
-    """The 16 variables of the requirements, and nothing else."""
+    """Only the 16 variables of the requirements."""
     return dict(REQUIRED)
 
 
 @pytest.fixture
 def rendered() -> Callable[..., Rendered]:
-    """Renders the required variables with some changed; `None` takes one away."""
+    """Render the required variables with changes; `None` removes one."""
 
     def make(**changes: str | None) -> Rendered:
         environment = {name: value for name, value in {**REQUIRED, **changes}.items() if value is not None}

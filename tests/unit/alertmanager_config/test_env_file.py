@@ -1,4 +1,4 @@
-"""The file of variables is read as kubectl reads it."""
+"""The file of variables is parsed as kubectl parses it."""
 
 import pytest
 

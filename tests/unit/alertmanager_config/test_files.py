@@ -1,4 +1,4 @@
-"""What is written, for whose eyes, and that it is written once."""
+"""The written files, their modes, and atomic replacement."""
 
 import stat
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def test_configuration_files_refer_to_files_beside_them(rendered: Render, tmp_pa
     written = write(rendered(), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {CONFIGURATION, *NOTIFICATIONS, *RULES, "secrets"}
     assert set(written) == {path for path in tmp_path.rglob("*") if path.is_file()}
-    # Who waits for it to change finds all else in place.
+    # A program that watches it for changes finds the other files already written.
     assert written[-1] == tmp_path / CONFIGURATION
 
 

@@ -1,4 +1,4 @@
-"""A copy in which time runs faster."""
+"""A configuration with shortened intervals."""
 
 from collections.abc import Callable
 from copy import deepcopy

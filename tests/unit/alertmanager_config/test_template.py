@@ -1,4 +1,4 @@
-"""Variables arrive where they belong, nothing else changes, and what is left out leaves no trace."""
+"""Variables are inserted in their places, nothing else changes, and omitted values leave nothing behind."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the variables may hold, and what is said about those that do not."""
+"""Valid values of the variables, and the errors for invalid ones."""
 
 import pytest
 
@@ -92,7 +92,7 @@ def test_an_invalid_value_is_shown_unless_it_may_be_a_secret(
     "value", ["smtp://u:hunter2@h:587", "hunter2 ", "https://u:hunter2@h:x/", "https://h/?key=hunter2&x", "u:hunter2@h"]
 )
 def test_errors_do_not_contain_secrets(required: dict[str, str], variable: Variable, value: str) -> None:
-    # One that is missing, so that there is an error in any case.
+    # One variable is missing, so that there is always an error.
     found = problems({**required, "SECURITY_EMAIL": "", "SMTP_FROM": "", variable.name: value})
     assert "hunter2" not in str(found)
 
@@ -139,7 +139,7 @@ def test_optional_variables_have_fallbacks(required: dict[str, str]) -> None:
     assert values.text["MANAGER_EMAIL"] == "senior@trust.test"
     assert values.text["BUSINESS_TIMEZONE"] == "UTC"
     assert values.text["INCIDENT_WEBHOOK_URL"] is None
-    # The Secret in the cluster has no key of the variable that is not set.
+    # The Secret in the cluster has no key for a variable that is not set.
     assert values.source["SLACK_WEBHOOK_ESCALATION"] == "SLACK_WEBHOOK_DEFAULT"
     assert "SLACK_WEBHOOK_ESCALATION" not in values.secrets()
 

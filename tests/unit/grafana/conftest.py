@@ -1,4 +1,4 @@
-"""A Grafana that listens, and the commands against it."""
+"""A running fake Grafana, and the commands to run with it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def token_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(url: str, token_file: Path) -> Run:
-    """Runs `trust-otel grafana ...` as an administrator, unless the environment that is given says otherwise."""
+    """Run `trust-otel grafana ...` as an administrator, unless another environment is given."""
 
     def call(*arguments: str, **environment: str | None) -> Result:
         known = {"GRAFANA_URL": url, "GRAFANA_TOKEN_FILE": str(token_file)}

@@ -1,4 +1,4 @@
-"""A Grafana of one organisation, as far as its HTTP API is used: it listens, keeps state, and takes no other format."""
+"""A fake Grafana with one organisation: an HTTP server with state, which rejects requests in any other format."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DASHBOARDS = {
     "trust-service-business": "trust-business",
     "trust-service-monitoring": "trust-monitoring",
 }
-# What a folder has that Grafana made at its start.
+# Permissions of a folder that Grafana provisioned.
 FRESH = ({"role": "Viewer", "permission": 1}, {"role": "Editor", "permission": 2})
 
 Answer = tuple[int, Any]
@@ -42,7 +42,7 @@ def _fresh_folders() -> dict[str, list[dict[str, Any]]]:
 
 @dataclass
 class FakeGrafana:
-    """State, and what was asked.
+    """Its state, and the requests it received.
 
     Attributes:
         folders: Items of permission of each folder, by uid.
@@ -79,7 +79,7 @@ class FakeGrafana:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def content(self) -> dict[str, Any]:
-        """What matters of the state, without numbers."""
+        """The state without ids."""
         names = {("teamId", number): name for number, name in self.teams.items()}
         names |= {("userId", number): account["name"] for number, account in self.accounts.items()}
         return {
@@ -100,7 +100,7 @@ class FakeGrafana:
         return {**self.folders, **{uid: items for uid, (_, items) in self.dashboards.items()}}
 
     def answer(self, method: str, target: str, body: Any) -> Answer:
-        """The answer to an authenticated request."""
+        """The response to an authenticated request."""
         parts = urlsplit(target)
         query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
         refusal = self.refuse(method, parts.path)
@@ -118,7 +118,7 @@ class FakeGrafana:
 
 
 def _page(found: list[Any], key: str, query: dict[str, str]) -> Answer:
-    # Smaller pages than asked for, as a server may give.
+    # Smaller pages than requested, as a server may return.
     size, page = min(int(query["perpage"]), 3), int(query["page"])
     assert set(query) == {"perpage", "page"}
     shown = found[(page - 1) * size : page * size]
@@ -147,7 +147,7 @@ def _create_team(grafana: FakeGrafana, _: re.Match[str], body: Any) -> Answer:
 
 def _members(grafana: FakeGrafana, match: re.Match[str], _: Any) -> Answer:
     number = int(match[1])
-    # Of an unknown team, too.
+    # Also for an unknown team.
     return 200, [
         {"orgId": 1, "teamId": number, "userId": 2, "email": "", "login": login, "avatarUrl": ""}
         for login in grafana.members.get(number, [])
@@ -209,13 +209,13 @@ def _token_refusal(grafana: FakeGrafana, seconds: int) -> Answer | None:
         if seconds > grafana.token_max_seconds:
             return 400, {"message": "Number of seconds before expiration is greater than the global limit"}
     if seconds > grafana.token_day_limit * 86400:
-        # A bare string in JSON, and no object.
+        # A JSON string instead of an object.
         return 400, json.dumps("The expiration date input exceeds the limit for service account access tokens")
     return None
 
 
 def token(number: int, name: str, expiration: str | None, *, expired: bool = False) -> dict[str, Any]:
-    """A token as Grafana lists it."""
+    """A token, as in Grafana's list of tokens."""
     return {
         "id": number,
         "name": name,
@@ -244,7 +244,7 @@ def _permissions(grafana: FakeGrafana, match: re.Match[str], _: Any) -> Answer:
 def _dashboard_permissions(grafana: FakeGrafana, match: re.Match[str], _: Any) -> Answer:
     if match[1] not in grafana.dashboards:
         return 404, {"message": "Dashboard not found"}
-    # Those of its folder are not listed.
+    # Permissions of its folder are not listed.
     return 200, _listed(grafana.dashboards[match[1]][1], match[1])
 
 
@@ -286,14 +286,14 @@ def _set_dashboard_permissions(grafana: FakeGrafana, match: re.Match[str], body:
 
 
 def _items(grafana: FakeGrafana, body: Any) -> list[dict[str, Any]] | None:
-    """The permissions as they are kept; None where one is for a team or user that is unknown."""
-    known: dict[str, Container[Any]] = {"teamId": grafana.teams, "userId": grafana.accounts}
+    """The permissions as stored; None if one is for an unknown team or user."""
+    known = {"teamId": grafana.teams, "userId": grafana.accounts}
     kept = []
     for item in body["items"]:
         kinds = [kind for kind in ("teamId", "userId", "role") if kind in item]
         if any(item[kind] not in known.get(kind, (item[kind],)) for kind in kinds):
             return None
-        # An unknown level is accepted, and grants nothing.
+        # An unknown level is accepted and grants nothing.
         if item["permission"] in (1, 2, 4):
             kept.append({key: item[key] for key in (*kinds, "permission")})
     return kept
@@ -318,7 +318,7 @@ _ROUTES: list[tuple[str, str, Callable[[FakeGrafana, re.Match[str], Any], Answer
 
 @contextmanager
 def listening(grafana: FakeGrafana, encryption: ssl.SSLContext | None = None) -> Iterator[str]:
-    """Its address, while it listens."""
+    """Its URL, while it is running."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(grafana))
     if encryption:
         server.socket = encryption.wrap_socket(server.socket, server_side=True)

@@ -1,4 +1,4 @@
-"""Grafana becomes as the file says, whatever it was before and wherever it was interrupted."""
+"""Grafana matches the file after `access`, whatever its state before and wherever a run was interrupted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens are written for their owner alone, shown nowhere, and end."""
+"""Tokens are readable only by their owner, never shown, and expire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An Alertmanager that answers as it is told, for what the real one, in tests/integration, cannot be brought to do."""
+"""A fake Alertmanager, for responses that the real one in tests/integration cannot be made to give."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from trust_ops.incidents.times import format_time
 
 @dataclass
 class Answers:
-    """What it has, and what it was asked.
+    """Its responses, and the requests it received.
 
     Attributes:
         alerts: Answer to GET /alerts.
         silences: Answer to GET /silences.
         status: Status of every answer.
-        away: Whether nobody is there.
-        asked: Method and path of every request, in order.
-        posted: Silences that were asked for.
+        away: Whether it is unreachable.
+        asked: Method and path of each request, in order.
+        posted: Bodies of the requests for silences.
     """
 
     alerts: Any = field(default_factory=list)
@@ -47,7 +47,7 @@ class Answers:
 
 
 def api_alert(fingerprint: str = "a1", *silenced_by: str, starts_at: str = format_time(NIGHT)) -> dict[str, Any]:
-    """An alert as GET /api/v2/alerts writes it."""
+    """An alert as in the response to GET /api/v2/alerts."""
     return {
         "fingerprint": fingerprint,
         "labels": {"alertname": "TrustServiceDown"},
@@ -62,7 +62,7 @@ def api_alert(fingerprint: str = "a1", *silenced_by: str, starts_at: str = forma
 
 
 def api_silence(name: str = "s1", state: str = "active") -> dict[str, Any]:
-    """A silence as GET /api/v2/silences writes it."""
+    """A silence as in the response to GET /api/v2/silences."""
     return {
         "id": name,
         "createdBy": "ann",

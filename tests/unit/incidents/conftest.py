@@ -32,5 +32,5 @@ def store(database: Database, clock: Clock) -> Store:
 
 @pytest.fixture
 def deliver(store: Store) -> Callable[..., dict[str, int]]:
-    """Delivers alerts, and says what has become of them."""
+    """Deliver alerts; returns the number of alerts by outcome."""
     return lambda *alerts, **more: dict(store.deliver(parse(payload(*alerts, **more))))

@@ -1,4 +1,4 @@
-"""Notifications as Alertmanager writes them, and a clock that stands still until it is moved."""
+"""Alertmanager's notifications, and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ZERO = "0001-01-01T00:00:00Z"
 
 
 class Clock:
-    """What time it is."""
+    """A clock that the test moves."""
 
     def __init__(self) -> None:
         self.now = NIGHT
@@ -36,7 +36,7 @@ def alert(
     annotations: dict[str, str] | None = None,
     **labels: str,
 ) -> dict[str, Any]:
-    """An alert of a notification; resolved if it has an end."""
+    """An alert of a notification; resolved if `ends_at` is given."""
     return {
         "status": "firing" if ends_at is None else "resolved",
         "labels": {
@@ -56,7 +56,7 @@ def alert(
 
 
 def payload(*alerts: dict[str, Any], receiver: str = "incidents", **more: Any) -> bytes:
-    """A notification, as Alertmanager 0.31 writes it."""
+    """The body of a notification, as Alertmanager 0.31 sends it."""
     return json.dumps(
         {
             "receiver": receiver,
@@ -75,5 +75,5 @@ def payload(*alerts: dict[str, Any], receiver: str = "incidents", **more: Any) -
 
 
 def timeline(store: Store, number: int = 1) -> list[tuple[str, str | None]]:
-    """Kind and person of every event."""
+    """Kind and person of each event of an incident."""
     return [(event.kind, event.person) for event in store.incident(number)[1]]

@@ -1,4 +1,4 @@
-"""Acknowledging: a silence and a record, or neither."""
+"""Acknowledging creates a silence and a record, or neither."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_the_silence_expires_with_the_incident_so_that_the_next_one_notifies(
     clock.forward(minutes=1)
     acknowledgements.acknowledge(1, "ann", "", 4 * HOUR)
     for _ in range(2):
-        # Alertmanager says nothing of the end of what is silenced: the alert is only not there any more.
+        # Alertmanager sends no resolution for a silenced alert; the alert is only missing from its API.
         clock.forward(minutes=5)
         poller.poll()
     assert store.incident(1)[0].resolved_at == NIGHT + timedelta(minutes=6)

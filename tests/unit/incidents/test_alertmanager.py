@@ -1,4 +1,4 @@
-"""The client of Alertmanager's API: failures, clusters, and what it makes of the answers."""
+"""The client of Alertmanager's API: failures, clusters, and parsing of responses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_silence_has_every_label_of_the_alert() -> None:
 
 
 def test_active_alerts_come_with_their_silences() -> None:
-    # Between the two questions s2 has ended.
+    # s2 expired between the two requests.
     one = Answers([api_alert("a1", "s1", "s2", "gone"), api_alert("b2")], [api_silence(), api_silence("s2", "expired")])
     view = cluster({"one": one}).active_alerts()
     assert [silence.id for silence in view["a1"].silences] == ["s1"]

@@ -1,4 +1,4 @@
-"""The HTTP interface: who may do what, and which status says what."""
+"""The HTTP API: authorization, status codes and errors."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ async def test_an_incomplete_body_is_retried(client: httpx.AsyncClient, monkeypa
 async def called(
     client: httpx.AsyncClient, receive: Callable[[], Awaitable[dict[str, Any]]], *headers: tuple[bytes, bytes]
 ) -> int:
-    """The status of the answer when the application is called as a server calls it: httpx would read the body first."""
+    """The status of the response when the application is called like a server does; httpx would read the body first."""
     transport: Any = client._transport
     sent: list[dict[str, Any]] = []
 
@@ -359,7 +359,7 @@ async def test_unknown_paths_and_methods_are_json_errors(client: httpx.AsyncClie
 
 @pytest.mark.parametrize("path", ["/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"])
 async def test_the_api_has_no_pages_about_itself(client: httpx.AsyncClient, path: str) -> None:
-    """They would need no token."""
+    """They would be readable without a token."""
     assert (await client.get(path)).status_code == 404
 
 
@@ -409,5 +409,5 @@ async def test_a_silence_shows_all_that_is_in_it(client: httpx.AsyncClient, stor
         r"a\u202enn",
         r"incident 1: mine\x1b[2J",
     )
-    # The record is what was written.
+    # The incident keeps the original text.
     assert store.incident(1)[0].acknowledged_by == "a\u202enn"

@@ -1,4 +1,4 @@
-"""The commands, against a receiver that listens."""
+"""The commands, with a running receiver."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def answers() -> Answers:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The commands have no other clock than the machine's."""
+    """The commands use the machine's clock."""
     clock = Clock()
     clock.now = utc_now().replace(microsecond=0)
     return clock
@@ -46,7 +46,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def run(store: Store, answers: Answers, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    """Runs a command of `trust-otel` as an operator."""
+    """Run a command of `trust-otel` as an operator."""
     (tmp_path / "token").write_text(TOKEN)
     tokens = TokenFile(tmp_path / "token")
     acknowledgements = Acknowledgements(store, Alertmanager(["http://one"], httpx.MockTransport(answers)), clock)
@@ -73,7 +73,7 @@ def run(store: Store, answers: Answers, clock: Clock, tmp_path: Path, monkeypatc
 
 @pytest.fixture
 def started(store: Store, clock: Clock) -> None:
-    """Three incidents: a new critical one, an older warning, and one that is over."""
+    """Three incidents: a new critical one, an older warning, and a resolved one."""
     minutes = [clock.forward(minutes=-ago) for ago in (3, 40, 200)]
     clock.now = utc_now().replace(microsecond=0)
     store.deliver(

@@ -12,7 +12,7 @@ from trust_ops.incidents.connections import Connections
 
 
 class Transport:
-    """A connection from an address; closing it is noted."""
+    """A connection from an address; records that it was closed."""
 
     def __init__(self, host: str, port: int) -> None:
         self.peer = (host, port, 0, 0) if ":" in host else (host, port)

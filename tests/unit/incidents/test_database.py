@@ -1,4 +1,4 @@
-"""The database: safe use of SQLite, versions, retention, and coming back."""
+"""The database: SQLite's transactions, schema versions, retention and reconnection."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_an_invalid_url_is_rejected_without_its_password(url: str, said: str) ->
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg2"])
 def test_the_password_of_a_database_is_not_shown(scheme: str) -> None:
     database = Database(f"{scheme}://user:secret-word@host/name")
-    # One driver, whatever the URL says.
+    # The same driver for every form of the URL.
     assert str(database) == "postgresql at host"
     database.close()
 
@@ -117,7 +117,7 @@ def test_waiting_too_long_for_another_writer_fails_and_succeeds_later(
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(DatabaseUnavailableError, match="database is locked"):
         store.deliver(parse(payload(alert(fingerprint="b2"))))
-    # Who reads does not wait.
+    # Readers do not wait.
     assert store.incident(1)[0].id == 1
     other.execute("ROLLBACK")
     other.close()

@@ -1,4 +1,4 @@
-"""The log of the receiver: a line for each record, whatever is in it."""
+"""The receiver's log has one line for each record, whatever its text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What deliveries of Alertmanager change, also when they come twice, late, or not at all."""
+"""Notifications are recorded correctly when they arrive twice, late, out of order or not at all."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_an_alert_that_fires_again_is_a_new_incident_and_resolves_the_old_one(
     assert deliver(alert(starts_at=again)) == {"opened": 1}
     assert open_ids(store) == [2]
     assert store.incident(1)[0].resolved_at == again
-    # The delivery about the old one was on its way, and however long.
+    # The notification about the old one was delayed, for however long.
     assert deliver(alert()) == {"late": 1}
     clock.forward(minutes=10)
     assert deliver(alert()) == {"late": 1}
@@ -188,7 +188,7 @@ def test_incidents_survive_a_restart(tmp_path: Path, clock: Clock) -> None:
     url = f"sqlite:///{tmp_path / 'kept.db'}"
     first = Database(url)
     Store(first, clock).deliver(parse(payload(alert())))
-    # No close: the process was killed.
+    # Not closed, as when the process is killed.
     second = Database(url)
     assert Store(second, clock).deliver(parse(payload(alert()))) == {"notified": 1}
     first.close()

@@ -1,4 +1,4 @@
-"""Which notifications are read, and what is said about the others."""
+"""Which notifications are valid, and the errors of the others."""
 
 from __future__ import annotations
 

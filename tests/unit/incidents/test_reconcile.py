@@ -1,4 +1,4 @@
-"""What a look at Alertmanager changes."""
+"""Incidents after polling Alertmanager."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MINUTE = timedelta(minutes=1)
 def seen(
     *silences: Silence, starts_at: datetime = NIGHT, fingerprint: str = "a1", inhibited: bool = False
 ) -> ActiveAlerts:
-    """What Alertmanager says while it has that alert."""
+    """Alertmanager's active alerts, with only this one."""
     (found,) = parse(payload(alert(starts_at=starts_at, fingerprint=fingerprint))).alerts
     return {fingerprint: ActiveAlert(found, silences, inhibited)}
 
@@ -144,7 +144,7 @@ def test_an_alert_that_fires_again_under_a_silence_is_a_new_acknowledged_inciden
     store.reconcile(seen(held, starts_at=again), clock.forward(seconds=15))
     assert store.incident(1)[0].resolved_at == again
     assert store.incident(2)[0].acknowledged_by == "ann"
-    # The silence goes on with the alert: it is not ended yet.
+    # The alert and its silence are still active.
     assert store.silences_to_expire() == []
     store.reconcile({}, clock.forward(seconds=15))
     store.reconcile({}, clock.forward(minutes=5))

@@ -1,4 +1,4 @@
-"""The numbers of a review."""
+"""The statistics of a review."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def record(
     name: str = "TrustServiceDown",
     **more: Any,
 ) -> Record:
-    """An incident that began then, and was acknowledged and resolved so many minutes later."""
+    """An incident with this start, acknowledged and resolved this many minutes later."""
     values = {"severity": "critical", "team": "platform", "service": "issuer", "category": "availability"}
     return Record(
         **{

@@ -1,4 +1,4 @@
-"""What each kind of review looks at, and how it reads."""
+"""The sections of each kind of review, and their text."""
 
 from __future__ import annotations
 

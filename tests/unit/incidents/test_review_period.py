@@ -1,4 +1,4 @@
-"""The week, the month, the quarter."""
+"""Weeks, months and quarters."""
 
 from __future__ import annotations
 

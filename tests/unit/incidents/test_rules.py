@@ -1,4 +1,4 @@
-"""Which alerts could fire."""
+"""The names of the alerts that can fire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How times are parsed, and times and durations formatted."""
+"""Parsing of times, and formatting of times and durations."""
 
 from __future__ import annotations
 

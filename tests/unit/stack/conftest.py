@@ -1,4 +1,4 @@
-"""A component that takes no building: it answers 200 on the port that it is told, as the real ones do."""
+"""A fake component that needs no build: it responds with 200 on the configured port, as the real ones do."""
 
 import stat
 import sys

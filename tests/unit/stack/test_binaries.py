@@ -13,7 +13,7 @@ from trust_ops.stack.errors import BinaryUnavailable, BuildError
 from trust_ops.stack.recipes import APT, Binary, Recipe, Step, binaries
 from trust_otel.settings import unknown_names
 
-# Writes a line per build, and an executable where a recipe's last step has to leave it.
+# Writes a line per build, and an executable where a recipe's last step must put it.
 _GO = """\
     #!/bin/sh
     echo built >> "{builds}"
@@ -144,7 +144,7 @@ def test_built_executables_are_not_writable_by_others(
 ) -> None:
     builds = with_go(tmp_path)
     cache = tmp_path / "cache" / "trust-otel"
-    # As an earlier release left it.
+    # As an earlier release created it.
     (cache / "bin").mkdir(parents=True)
     (cache / "bin").chmod(0o777)
     before = os.umask(umask)

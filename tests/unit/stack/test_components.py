@@ -1,4 +1,4 @@
-"""The optional components: what they are started with, and what Prometheus is told about them."""
+"""The optional components: their command lines and their Prometheus targets."""
 
 import json
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""The stack with components that take no building."""
+"""The stack, with fake components."""
 
 import os
 import shutil
@@ -65,7 +65,7 @@ def test_a_state_without_running_processes_is_replaced(tmp_path: Path, fake_bina
     with Stack(tmp_path, environ=fake_binaries) as stack:
         stack.up()
         state = records(tmp_path)
-    # This process has the pid of the stale record, but it has started at another time.
+    # This process has the pid of the stale record, but another start time.
     stale = replace(next(iter(state.processes.values())), pid=os.getpid())
     save(tmp_path / "stack.json", State(state.addresses, {"collector": stale, "prometheus": stale}))
     lines: list[str] = []
@@ -184,7 +184,7 @@ def test_the_files_of_a_stack_are_private(tmp_path: Path, fake_binaries: dict[st
             assert {stat.S_IMODE(each.stat().st_mode) for each in (folder.parent, folder)} == {0o700}
             for name in ("stack.json", "stack.lock", "logs/collector.log"):
                 assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600, name
-            # Made by an earlier release.
+            # Created by an earlier release.
             folder.chmod(0o777)
             stack.up()
             assert stat.S_IMODE(folder.stat().st_mode) == 0o700
