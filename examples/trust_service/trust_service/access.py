@@ -1,4 +1,4 @@
-"""Who may do what."""
+"""Permissions by role."""
 
 from __future__ import annotations
 

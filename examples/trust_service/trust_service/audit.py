@@ -1,4 +1,4 @@
-"""The audit log: a row for every privileged operation, in the same transaction as what it did."""
+"""The audit log: a row for every privileged operation, in the transaction of the operation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ metrics = get_metrics()
 
 @asynccontextmanager
 async def audited(database: Database, actor: str, action: str, *, success: bool = True) -> AsyncIterator[AsyncSession]:
-    """A transaction that is kept together with its row in the audit log, or not at all."""
+    """A transaction that includes its row in the audit log."""
     async with metrics.privileged_operation(action):
         async with database.begin() as transaction:
             yield transaction

@@ -1,4 +1,4 @@
-"""A certificate authority that lives as long as the process: a root, and below it the one that issues."""
+"""A certificate authority in memory: a root and an issuing CA."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _STATUS_LIFETIME = timedelta(hours=1)
 
 
 class RevocationUnknownError(RuntimeError):
-    """Whether a certificate is revoked cannot be said."""
+    """The revocation status of a certificate is unknown."""
 
 
 class Authority:
-    """Issues certificates, and says which of them it has revoked.
+    """Issues and revokes certificates.
 
     Attributes:
-        reachable: Whether others can ask it.
-        knows_revoked: Whether it has its own record at hand.
-        list_lifetime: How long a revocation list holds.
+        reachable: Whether its endpoints respond.
+        knows_revoked: Whether its revocation records are available.
+        list_lifetime: Validity of a revocation list.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class Authority:
         return certificate
 
     def renew(self, old: x509.Certificate, certificate_type: CertificateType) -> x509.Certificate:
-        """Certify the same key and subject again, for as long as before."""
+        """Issue a new certificate for the same key and subject, with the same validity."""
         validity = old.not_valid_after_utc - old.not_valid_before_utc
         return self.issue(old.subject, old.public_key(), certificate_type, validity)
 
@@ -92,7 +92,7 @@ class Authority:
         """Whether the certificate is revoked.
 
         Raises:
-            RevocationUnknownError: The record is not at hand.
+            RevocationUnknownError: The revocation records are not available.
         """
         if not self.knows_revoked:
             raise RevocationUnknownError
@@ -114,10 +114,10 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.DER)
 
     def status_response(self, request: bytes) -> bytes:
-        """The answer to an OCSP request (RFC 6960), both in DER.
+        """The response to an OCSP request (RFC 6960), both in DER.
 
         Raises:
-            ValueError: This is no request about one certificate.
+            ValueError: Not a request for one certificate.
         """
         asked = ocsp.load_der_ocsp_request(request)
         for issuer, key in self._issuers:
@@ -154,7 +154,7 @@ class Authority:
 
 
 def _key_hash(issuer: x509.Certificate, algorithm: hashes.HashAlgorithm) -> bytes:
-    """What an OCSP request calls its issuer by (RFC 6960, 4.1.1)."""
+    """The issuer's key hash in an OCSP request (RFC 6960, 4.1.1)."""
     information = issuer.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
     digest = hashes.Hash(algorithm)
     digest.update(information)

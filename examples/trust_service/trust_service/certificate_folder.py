@@ -1,4 +1,4 @@
-"""The service's own certificates as files, where who watches them finds them."""
+"""Writes the service's own certificates to files, for monitoring."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .signatures import Signer
 
 
 def publish(folder: Path, authority: Authority, signer: Signer) -> None:
-    """Write the certificates; a reader sees the old file or the new one, never half of one."""
+    """Write the certificates atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     certificates = {
         "root-ca": pem(authority.root),

@@ -1,4 +1,4 @@
-"""The life of a certificate: issued, renewed, revoked."""
+"""Issuance, renewal and revocation of certificates."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def issue(
     certificate_type: CertificateType,
     validity: timedelta,
 ) -> Certificate | Literal["malformed", "certificate_lifetime"]:
-    """Certify the key of a request (PKCS#10 in PEM)."""
+    """Issue a certificate for a request (PKCS#10 in PEM)."""
     async with metrics.certificate_operation("issuance", certificate_type=certificate_type) as op:
         wanted = _read(request)
         if wanted is None:

@@ -1,4 +1,4 @@
-"""Passwords and tokens, kept only as hashes."""
+"""Hashing of passwords and tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hmac
 import os
 import secrets
 
-# Cheap, so that one core carries a load test. A service in earnest takes 2**15 or more.
+# Cheap, so that one core can run a load test. A production service needs 2**15 or more.
 _COST = 2**10
 
 
@@ -26,7 +26,7 @@ def new_token() -> str:
 
 
 def hash_token(token: str) -> str:
-    """A plain hash is enough: tokens are random, so there is nothing to guess from."""
+    """A plain hash is sufficient, because tokens are random."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The database: SQLite in a folder of its own, or whatever the URL names."""
+"""The database: SQLite in a temporary folder, or the database of the URL."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ metrics = get_metrics()
 
 _IDLE_CONNECTIONS = 5
 _MORE_CONNECTIONS = 10
-# A request that waits longer should fail instead.
+# Requests that wait longer fail.
 _WAIT_SECONDS = 2
-# The request for the fault is in the audit log before it takes effect.
+# The request that starts the fault must write its audit record first.
 _GRACE_SECONDS = 0.2
 
 
@@ -46,18 +46,18 @@ class Database:
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 
     def begin(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """A transaction: kept when the block ends, undone when it raises."""
+        """A transaction: committed at the end of the block, rolled back on an exception."""
         return self._sessions.begin()
 
     async def hold_every_connection(self, seconds: float) -> None:
-        """Leave nobody else a connection for so long."""
+        """Hold all connections of the pool."""
         async with AsyncExitStack() as held:
             for _ in range(_IDLE_CONNECTIONS + _MORE_CONNECTIONS):
                 await held.enter_async_context(self._engine.connect())
             await asyncio.sleep(seconds)
 
     async def refuse_connections(self, seconds: float) -> None:
-        """Let nobody connect for so long, as if no server were there."""
+        """Refuse all connections, as if there were no server."""
         await asyncio.sleep(_GRACE_SECONDS)
         self._refuses = True
         try:
@@ -74,7 +74,7 @@ class Database:
         async with self._engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
         async with self.begin() as transaction:
-            # The authority lives as long as the process: what an earlier one issued is worth nothing.
+            # The authority is in memory, so certificates of earlier processes are invalid.
             await transaction.execute(delete(Certificate))
 
     async def close(self) -> None:
@@ -94,7 +94,7 @@ class Database:
 
 
 def _share_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    """Let readers go on while one writes, and writers wait for each other."""
+    """Enable concurrent reads during a write; writers wait for each other."""
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")

@@ -1,4 +1,4 @@
-"""What it takes to process a document, and what it costs."""
+"""Processing of documents, and their prices."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ SLA = "document_processing"
 SLA_OBJECTIVE = 0.99
 _SLA_SECONDS = 0.5
 
-# Stands for the countries whose registry does not answer today.
+# Countries whose register does not respond.
 _SILENT_REGISTRIES = frozenset({"IS"})
 
 
 class RegistryUnavailableError(Exception):
-    """The register of the issuing country does not answer."""
+    """The register of the issuing country does not respond."""
 
 
 class Registers:
@@ -77,7 +77,7 @@ async def process(
     currency: Currency,
     content: str,
 ) -> Processed:
-    """Read a document, compare it with the register of its country, keep it and charge for it."""
+    """Read a document, compare it with the register of its country, store it and charge for it."""
     began = time.perf_counter()
     met = False
     try:
@@ -99,7 +99,7 @@ async def process(
 
 
 def _digest(content: str) -> str | None:
-    """Fingerprint of the content, or None when it cannot be read."""
+    """Hash of the content; None if it cannot be read."""
     try:
         decoded = base64.b64decode(content, validate=True)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What may go wrong on purpose, so that dashboards and alerts can be seen at work. Every fault ends by itself."""
+"""Injected faults, to try dashboards and alerts. Every fault ends by itself."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ Fault = Literal[
     "streams-broken",
 ]
 
-# Longer than what the service promises for a document.
+# Longer than the SLA of a document.
 _SLOW_REGISTERS = 0.8
-# Longer than any alert allows.
+# Longer than the threshold of any alert.
 _SLOW_ANSWERS = 3.0
 
 
 class BrokenError(RuntimeError):
-    """What a fault makes the service do instead of its work."""
+    """An injected error."""
 
 
 @dataclass
 class Conduct:
-    """How the service treats those who ask it for something.
+    """Injected delays and errors.
 
     Attributes:
-        answer_seconds: How long it lets people wait.
-        answers_broken: Whether it fails them.
-        call_seconds: How long it lets machines wait.
-        calls_broken: Whether it fails them in calls without streams.
-        streams_broken: Whether it fails them in streams.
+        answer_seconds: Delay of HTTP requests.
+        answers_broken: Whether HTTP requests fail.
+        call_seconds: Delay of gRPC calls.
+        calls_broken: Whether unary gRPC calls fail.
+        streams_broken: Whether gRPC streams fail.
     """
 
     answer_seconds: float = 0
@@ -58,18 +58,18 @@ class Conduct:
     streams_broken: bool = False
 
     async def answer(self) -> None:
-        """Befalls a request.
+        """Delay or fail an HTTP request.
 
         Raises:
-            BrokenError: Answers are broken.
+            BrokenError: HTTP requests fail.
         """
         await _befall(self.answer_seconds, self.answers_broken)
 
     async def call(self, *, stream: bool) -> None:
-        """Befalls a call of a machine.
+        """Delay or fail a gRPC call.
 
         Raises:
-            BrokenError: Such calls are broken.
+            BrokenError: Such calls fail.
         """
         await _befall(self.call_seconds, self.streams_broken if stream else self.calls_broken)
 
@@ -82,7 +82,7 @@ async def _befall(seconds: float, broken: bool) -> None:
 
 
 class Faults:
-    """Begins and ends faults; one that goes on is prolonged when it is begun again."""
+    """Starts and ends faults. Starting an active fault extends it."""
 
     def __init__(
         self, conduct: Conduct, database: Database, registers: Registers, authority: Authority, signer: Signer
@@ -109,7 +109,7 @@ class Faults:
         self._under_way[fault] = asyncio.create_task(happening(seconds))
 
     async def lift(self, fault: Fault) -> None:
-        """End a fault early; does nothing when it does not go on."""
+        """End a fault early, if it is active."""
         task = self._under_way.pop(fault, None)
         if task is not None:
             task.cancel()

@@ -1,4 +1,4 @@
-"""Logging in with a password and, where the account has one, a second factor."""
+"""Login with a password and, if the account has one, a second factor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .tables import Account
 
 metrics = get_metrics()
 
-# Compared with where there is no account, so that the answer takes as long as for one that exists.
+# Compared for unknown accounts, so that the response takes as long as for existing ones.
 _NOBODY = hash_password(new_token())
 
 
@@ -29,8 +29,8 @@ async def check_password(database: Database, name: str, password: str) -> Accoun
 
 
 def check_code(sessions: Sessions, session: Session, code: str) -> bool:
-    """Confirm the session if the code is right; end it if not, so that each password allows one guess."""
-    # A step earlier or later is fine too, because clocks differ.
+    """Confirm the session if the code is correct; otherwise end it, so that each password check allows one attempt."""
+    # One step earlier or later is accepted, because of clock skew.
     success = pyotp.TOTP(session.account.totp_secret or "").verify(code, valid_window=1)
     metrics.record_mfa_challenge(method="totp", success=success, account=session.account.name)
     if success:

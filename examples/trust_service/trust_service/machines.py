@@ -1,5 +1,5 @@
-"""The interface for machines: gRPC, in the same process and on the same loop."""
-# ruff: noqa: N802 (the names of the methods come from trust.proto)
+"""The gRPC interface, in the same process and event loop."""
+# ruff: noqa: N802 (method names of trust.proto)
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .validation import validate
 
 metrics = get_metrics()
 
-# In quotes, because only its stubs make the class generic.
+# In quotes, because the class is generic only in its stubs.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _Name = TypeVar("_Name", bound=str)
@@ -119,7 +119,7 @@ class TrustServicer(rpc.TrustServiceServicer):
         return messages.ValidateResponse(valid=problem is None, reason=problem or "")
 
     async def _authorise(self, context: Context, resource: Resource, action: str | None = None) -> Machine:
-        """The caller, if it has the right; a refused `action` goes to the audit log."""
+        """The caller, if it has permission; a denied `action` is recorded in the audit log."""
         machine = await self._authenticate(context)
         if machine is None:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, "token missing or unknown")
@@ -143,7 +143,7 @@ class TrustServicer(rpc.TrustServiceServicer):
 
 @asynccontextmanager
 async def serve_machines(service: Service) -> AsyncIterator[None]:
-    # Without reuse of the port a second process fails, instead of taking half of the calls.
+    # Without port reuse, a second process fails instead of receiving half of the calls.
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     rpc.add_TrustServiceServicer_to_server(TrustServicer(service), server)
     add_HealthServicer_to_server(health.HealthServicer(), server)
@@ -160,9 +160,9 @@ async def serve_machines(service: Service) -> AsyncIterator[None]:
 
 
 async def _watch(address: str) -> None:
-    """Ask the interface whether it is well, over the network as its callers do."""
+    """Continuously call the health service over the network."""
     async with grpc.aio.insecure_channel(address) as channel:
-        # Its type stubs leave out what the stub gets at run time.
+        # The type stubs lack methods that exist at run time.
         interface: Any = HealthStub(channel)
         while True:
             began = time.perf_counter()

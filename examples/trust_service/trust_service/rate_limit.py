@@ -11,7 +11,7 @@ metrics = get_metrics()
 
 
 class RateLimit:
-    """Lets `burst` requests of an address through at once, and `per_second` of them in the long run."""
+    """Allows bursts of `burst` requests per address, and `per_second` requests on average."""
 
     def __init__(self, name: str, *, burst: int, per_second: float, addresses: int = 10_000) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""The parts of the service, opened and closed together."""
+"""The components of the service, and their lifecycle."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Service:
     blocked_addresses: set[str]
 
     def publish_certificates(self) -> None:
-        """Write the service's own certificates to their folder, if it has one."""
+        """Write the service's own certificates to their folder, if one is set."""
         if self.settings.certificate_folder is not None:
             publish(self.settings.certificate_folder, self.authority, self.signer)
 

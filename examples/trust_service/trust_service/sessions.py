@@ -1,4 +1,4 @@
-"""Who is logged in. Kept in memory: sessions end with the process, as the authority does."""
+"""Sessions of users, in memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SECOND_FACTOR_SECONDS = 120
 
 @dataclass
 class Session:
-    """A login; of no use until it is confirmed, which takes a second factor where the account has one."""
+    """A session. If the account has a second factor, it is valid only after confirmation."""
 
     account: Account
     expires_at: float
@@ -31,7 +31,7 @@ class Sessions:
         self._by_token: dict[str, Session] = {}
 
     def open(self, account: Account) -> str:
-        """The token of a session that waits for its second factor, if the account has one."""
+        """Create a session, to be confirmed if the account has a second factor; returns its token."""
         token = new_token()
         session = Session(account, time.time() + _SECOND_FACTOR_SECONDS)
         self._by_token[hash_token(token)] = session
@@ -40,7 +40,7 @@ class Sessions:
         return token
 
     def find(self, token: str) -> Session | None:
-        """The session of a token, also when it has ended; None when there is none, or its time is over."""
+        """The session of a token, including ended sessions; None if unknown or expired."""
         session = self._by_token.get(hash_token(token))
         return session if session is not None and session.expires_at > time.time() else None
 

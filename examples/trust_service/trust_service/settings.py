@@ -1,4 +1,4 @@
-"""What the environment decides."""
+"""Settings from the environment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Settings:
     """Settings of the service.
 
     Attributes:
-        database_url: SQLAlchemy URL with an async driver; None keeps a SQLite file for the life of the process.
-        grpc_address: Where the interface for machines listens.
-        certificate_folder: Where the service writes its own certificates; None keeps them in memory.
-        admin_token: What opens the administration; None keeps it shut.
+        database_url: SQLAlchemy URL with an async driver; None for a temporary SQLite file.
+        grpc_address: Address on which gRPC listens.
+        certificate_folder: Folder for the service's own certificates; None to keep them in memory.
+        admin_token: Token of the admin API; None to disable it.
     """
 
     database_url: str | None

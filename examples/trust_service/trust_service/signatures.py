@@ -1,4 +1,4 @@
-"""Signing documents, and checking what was signed."""
+"""Signing of documents, and verification of signatures."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ metrics = get_metrics()
 Algorithm = Literal["sha256", "sha384", "sha1"]
 SignatureProblem = Problem | Literal["bad_signature"]
 
-# ETSI TS 119 312 has no place for SHA-1 any more.
+# ETSI TS 119 312 no longer includes SHA-1.
 _ALLOWED: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
 
 
 class KeyUnavailableError(RuntimeError):
-    """The module that holds the key gives no session."""
+    """The key's module has no free session."""
 
 
 _VALIDITY = timedelta(days=365)
@@ -35,7 +35,7 @@ _SESSIONS = 2
 
 
 class Signer:
-    """Signs documents with a key and a certificate of its own."""
+    """Signs documents with its own key and certificate."""
 
     certificate: x509.Certificate
     pem: str
@@ -44,19 +44,19 @@ class Signer:
         self.usable = True
         self._authority = authority
         self._key = new_key()
-        # As many as a hardware module would have sessions.
+        # The number of sessions of a hardware module.
         self._threads = ThreadPoolExecutor(_SESSIONS, thread_name_prefix="signing")
         self.certify()
 
     def certify(self, validity: timedelta = _VALIDITY) -> None:
-        """Get a certificate, or a new one, for the key."""
+        """Issue or renew the certificate of the key."""
         self.certificate = self._authority.issue(
             common_name("Trust Service Demo Signer"), self._key.public_key(), "document_signer", validity
         )
         self.pem = pem(self.certificate)
 
     async def sign(self, content: bytes, algorithm: Algorithm) -> bytes | None:
-        """The signature, or None where the signature policy forbids the algorithm."""
+        """The signature; None if the signature policy forbids the algorithm."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._sign, content, algorithm)
 
     def close(self) -> None:
@@ -76,7 +76,7 @@ class Signer:
     def verify(
         self, content: bytes, signature: bytes, certificate: str, algorithm: Algorithm
     ) -> SignatureProblem | None:
-        """What is wrong with a signature or with the certificate that it was made with."""
+        """The problem of a signature or of its certificate, if any."""
         with metrics.certificate_operation("validation", certificate_type="document_signer") as op:
             problem = find_problem(self._authority, certificate, "document_signer") or _problem_of_signature(
                 content, signature, certificate, algorithm

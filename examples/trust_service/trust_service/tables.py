@@ -1,4 +1,4 @@
-"""What the service remembers. Times are Unix seconds, money is in hundredths, secrets are hashed."""
+"""Database tables. Times are in Unix seconds, money is in hundredths, secrets are hashed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Document(Base):
 
 
 class AuditEvent(Base):
-    """Who did what; also what was refused."""
+    """An operation with its actor, including denied ones."""
 
     __tablename__ = "audit_events"
 

@@ -1,4 +1,4 @@
-"""Is a certificate good, and if not, why not?"""
+"""Validation of certificates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Problem = Literal["malformed", "untrusted", "forged", "expired", "revoked", "wro
 
 
 def validate(authority: Authority, certificate: str, certificate_type: CertificateType) -> Problem | None:
-    """Validate a certificate in PEM for the purpose that its type stands for."""
+    """Validate a certificate (PEM) for the purpose of its type."""
     with metrics.certificate_operation("validation", certificate_type=certificate_type) as op:
         problem = find_problem(authority, certificate, certificate_type)
         if problem is not None:
@@ -37,7 +37,7 @@ def find_problem(authority: Authority, certificate: str, certificate_type: Certi
             or _problem_of_purpose(leaf, certificate_type)
         )
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension):
-        # Not only from loading: names and extensions are parsed as late as they are asked for.
+        # Also raised after loading, because names and extensions are parsed lazily.
         return "malformed"
 
 

@@ -79,21 +79,21 @@ class TrustServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ValidateBatch(self, request_iterator, context):
-        """Validates many certificates and answers once.
+        """Validates many certificates with one response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCertificates(self, request, context):
-        """Sends the certificates that were issued last.
+        """Returns the most recently issued certificates.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ValidateStream(self, request_iterator, context):
-        """Answers every certificate as it comes.
+        """Responds to each certificate separately.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

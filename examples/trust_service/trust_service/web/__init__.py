@@ -1,1 +1,1 @@
-"""The interface for people."""
+"""The HTTP interface."""

@@ -1,4 +1,4 @@
-"""Administration, an application of its own so that it can be mounted elsewhere, or nowhere."""
+"""The admin API: a separate application, so that it can be mounted elsewhere or left out."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ async def renew_signer(wanted: SignerOrder, service: CurrentService) -> None:
 
 @admin.post("/faults/{fault}", status_code=202)
 async def begin_fault(fault: Fault, wanted: FaultOrder, service: CurrentService) -> None:
-    """Let something go wrong for a while, to see it in dashboards and alerts."""
+    """Inject a fault, to see it in dashboards and alerts."""
     async with audited(service.database, _ACTOR, "fault.begin"):
         await service.faults.begin(fault, wanted.seconds)
 
 
 @admin.delete("/faults/{fault}", status_code=204)
 async def lift_fault(fault: Fault, service: CurrentService) -> None:
-    """Put right what was let go wrong, before it ends by itself."""
+    """End a fault early."""
     async with audited(service.database, _ACTOR, "fault.lift"):
         await service.faults.lift(fault)

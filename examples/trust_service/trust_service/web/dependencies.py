@@ -1,4 +1,4 @@
-"""What the endpoints ask for: the service, the caller, the right to do something."""
+"""Dependencies of the endpoints: service, session and permissions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..tables import Account
 metrics = get_metrics()
 
 
-# Coroutines, because FastAPI sends every plain function to a thread.
+# Coroutines, because FastAPI runs plain functions in a thread.
 
 
 async def _service(request: Request) -> Service:
@@ -28,7 +28,7 @@ async def _service(request: Request) -> Service:
 
 
 async def _client_address(request: Request) -> str:
-    # The server has put the address here that a trusted proxy told it.
+    # The server sets it from the headers of a trusted proxy.
     return request.client.host if request.client is not None else ""
 
 
@@ -45,7 +45,7 @@ async def _session(service: CurrentService, bearer: Bearer) -> Session:
         return session
     metrics.record_auth_attempt(method="token", success=False)
     if session is not None and session.confirmed:
-        # Its owner has logged out, so somebody else has kept the token.
+        # The user has logged out, so someone else uses the token.
         metrics.record_security_incident("session_replay", severity="warning")
     raise HTTPException(401, "no such session")
 
@@ -54,7 +54,7 @@ CurrentSession = Annotated[Session, Depends(_session)]
 
 
 def allowed_to(resource: Resource, action: str | None = None) -> Callable[..., Awaitable[Account]]:
-    """The account of the caller, if its role has the right; a refused `action` goes to the audit log."""
+    """The caller's account, if its role has permission; a denied `action` is recorded in the audit log."""
 
     async def account_with_right(service: CurrentService, session: CurrentSession) -> Account:
         account = session.account
@@ -68,5 +68,5 @@ def allowed_to(resource: Resource, action: str | None = None) -> Callable[..., A
 
 
 async def behave(service: CurrentService) -> None:
-    """Befalls every request of people: nothing, unless a fault goes on."""
+    """Applies active faults to an HTTP request."""
     await service.conduct.answer()

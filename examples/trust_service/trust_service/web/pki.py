@@ -1,4 +1,4 @@
-"""What everybody may ask of an authority: which of its certificates are revoked."""
+"""Public endpoints of the authority: revocation list and OCSP."""
 
 from __future__ import annotations
 
