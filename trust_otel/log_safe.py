@@ -27,6 +27,6 @@ def url_origin(url: str) -> str:
         host, port = None, None
     # An @ after the host belongs to an unquoted password, and what looks like the host is a part of it.
     if not host or "@" in url.partition("//")[2].partition(parts.netloc)[2]:
-        return "(not shown: may contain a secret)"
+        return "(not shown: not a valid URL, or it may contain a secret)"
     shown = f"[{host}]" if ":" in host else host
     return f"{parts.scheme}://{shown}" + (f":{port}" if port else "")

@@ -287,7 +287,7 @@ def _set_dashboard_permissions(grafana: FakeGrafana, match: re.Match[str], body:
 
 def _items(grafana: FakeGrafana, body: Any) -> list[dict[str, Any]] | None:
     """The permissions as stored; None if one is for an unknown team or user."""
-    known = {"teamId": grafana.teams, "userId": grafana.accounts}
+    known: dict[str, Container[Any]] = {"teamId": grafana.teams, "userId": grafana.accounts}
     kept = []
     for item in body["items"]:
         kinds = [kind for kind in ("teamId", "userId", "role") if kind in item]
