@@ -121,9 +121,9 @@ class App:
         )
         operators = APIRouter(dependencies=[_requires(self._operate, reject=self._deliver)])
         operators.add_api_route("/incidents", self._list, methods=_READ)
-        operators.add_api_route("/incidents/{number:int}", self._show, methods=_READ)
-        operators.add_api_route("/incidents/{number:int}/acknowledge", self._acknowledge, methods=["POST"])
-        operators.add_api_route("/incidents/{number:int}/notes", self._note, methods=["POST"], status_code=201)
+        operators.add_api_route("/incidents/{number}", self._show, methods=_READ)
+        operators.add_api_route("/incidents/{number}/acknowledge", self._acknowledge, methods=["POST"])
+        operators.add_api_route("/incidents/{number}/notes", self._note, methods=["POST"], status_code=201)
         operators.add_api_route("/records", self._records, methods=_READ)
         app.include_router(operators)
         return app

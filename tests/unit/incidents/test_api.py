@@ -338,7 +338,8 @@ async def test_notes_are_kept(client: httpx.AsyncClient, store: Store) -> None:
     ("path", "status"),
     [
         ("/", 404),
-        ("/incidents/one", 404),
+        ("/incidents/one", 400),
+        (f"/incidents/{5000 * '9'}", 400),
         ("/incidents/99999999999999999999", 404),
         ("/incidents?limit=0", 400),
         ("/incidents?limit=1001", 400),
