@@ -1,11 +1,11 @@
-"""A small dashboard that no check finds anything in, and what it refers to, for the tests of the checks."""
+"""A small dashboard that passes every check, and the alerts, panels and series that it refers to."""
 
 import copy
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.unit.checks.known import VOCABULARY
+from tests.unit.checks.sample_vocabulary import VOCABULARY
 from tools.checks.grafana import Dashboard, dashboard_in
 from tools.checks.label_inference import Labels
 from tools.checks.panels import DashboardContext
@@ -16,8 +16,10 @@ UID = "trust-service-monitoring"
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _SERVICE = 'deployment_environment_name=~"$environment", service_name=~"$service"'
 FILTERS = f'{_SERVICE}, service_instance_id=~"$instance"'
-_KEPT = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "environment", "service", "instance"))
-KEEPING = f"${{__url_time_range}}&{_KEPT}"
+_VARIABLE_PARAMETERS = "&".join(
+    f"${{{name}:queryparam}}" for name in ("datasource", "environment", "service", "instance")
+)
+KEPT_PARAMETERS = f"${{__url_time_range}}&{_VARIABLE_PARAMETERS}"
 _GREEN = {"color": "green", "value": None}
 
 _ALERT = """
@@ -34,7 +36,7 @@ _ALERT_LABELS: Labels = {
     "alertstate": Label(values=frozenset({"firing", "pending"})),
 }
 
-AROUND = DashboardContext(
+CONTEXT = DashboardContext(
     vocabulary=VOCABULARY.with_series(
         [
             Series("ALERTS", "gauge", _ALERT_LABELS, 10, Bounds(1, 1, zero=False)),
@@ -79,16 +81,16 @@ def _override(name: str, **properties: Any) -> dict[str, Any]:
     return {"matcher": {"id": "byName", "options": name}, "properties": values}
 
 
-def _lines() -> dict[str, Any]:
+def _time_series_panel() -> dict[str, Any]:
     rate = f"sum by (method) (rate(requests_total{{{FILTERS}}}[$__rate_interval]))"
     panel = _panel(1, "timeseries", _target("A", rate, "{{method}} requests", ranged=True))
     panel["fieldConfig"]["defaults"]["thresholds"]["steps"].append({"color": "red", "value": 100})
     panel["fieldConfig"]["overrides"] = [_override("GET requests", unit="reqps")]
-    panel["links"] = [{"url": "${runbooks}/TrustSessionsMany"}, {"url": f"/d/{UID}?viewPanel=2&{KEEPING}"}]
+    panel["links"] = [{"url": "${runbooks}/TrustSessionsMany"}, {"url": f"/d/{UID}?viewPanel=2&{KEPT_PARAMETERS}"}]
     return panel
 
 
-def _table() -> dict[str, Any]:
+def _table_panel() -> dict[str, Any]:
     requests = f"sum by (method) (increase(requests_total{{{FILTERS}}}[$__range]))"
     share = f'sum by (method) (rate(requests_total{{{FILTERS}, code=~"5.."}}[5m])) / ({requests} > 0)'
     panel = _panel(2, "table", _target("A", requests, table=True), _target("B", share, table=True))
@@ -99,7 +101,7 @@ def _table() -> dict[str, Any]:
     ]
     panel["options"] = {"sortBy": [{"displayName": "Requests", "desc": True}]}
     words = [{"type": "value", "options": {"GET": {"text": "read"}, "POST": {"text": "written"}}}]
-    link = [{"url": f"/d/{UID}?viewPanel=3&{KEEPING}&method=${{__data.fields.Method}}"}]
+    link = [{"url": f"/d/{UID}?viewPanel=3&{KEPT_PARAMETERS}&method=${{__data.fields.Method}}"}]
     panel["fieldConfig"]["overrides"] = [
         _override("Method", mappings=words, links=link),
         _override("Failed", unit="percentunit"),
@@ -107,7 +109,7 @@ def _table() -> dict[str, Any]:
     return panel
 
 
-def _map() -> dict[str, Any]:
+def _geomap_panel() -> dict[str, Any]:
     panel = _panel(3, "geomap", _target("A", f"sum by (country) (visitors{{{FILTERS}}})", table=True))
     style = {"color": {"field": "Value"}, "opacity": 0.5}
     countries = {"type": "geojson", "config": {"src": "public/maps/countries.geojson"}}
@@ -116,7 +118,7 @@ def _map() -> dict[str, Any]:
     return panel
 
 
-def _states() -> dict[str, Any]:
+def _state_timeline_panel() -> dict[str, Any]:
     query = f"min by (target) (healthy{{{FILTERS}}})"
     panel = _panel(4, "state-timeline", _target("A", query, "{{target}}", ranged=True))
     words = {"1": {"text": "up", "color": "green"}, "0": {"text": "down", "color": "red"}}
@@ -129,14 +131,14 @@ def _states() -> dict[str, Any]:
     return panel
 
 
-def _number(number: int) -> dict[str, Any]:
+def _stat_panel(number: int) -> dict[str, Any]:
     panel = _panel(number, "stat", _target("A", f"sum(sessions{{{FILTERS}}})", "sessions"))
     missing = {"match": "null+nan", "result": {"text": "Not measured", "color": "#808080"}}
     panel["fieldConfig"]["defaults"]["mappings"] = [{"type": "special", "options": missing}]
     return panel
 
 
-def _alerts() -> dict[str, Any]:
+def _alert_list_panel() -> dict[str, Any]:
     return _panel(20, "alertlist", options={"alertName": "Trust", "stateFilter": {"firing": True}})
 
 
@@ -162,7 +164,7 @@ def _annotation(name: str, source: str, title: str) -> dict[str, Any]:
     return {"name": name, "enable": True, "datasource": _SOURCE, "expr": source, "titleFormat": title}
 
 
-_BOARD: Mapping[str, Any] = {
+_DASHBOARD: Mapping[str, Any] = {
     "uid": UID,
     "title": "Monitoring",
     "description": "Of the tests.",
@@ -181,24 +183,24 @@ _BOARD: Mapping[str, Any] = {
     },
     "panels": [
         {"id": 100, "type": "row", "title": "All", "gridPos": {"x": 0, "y": 0, "w": 24, "h": 1}, "panels": []},
-        _lines(),
-        _table(),
-        _map(),
-        _states(),
-        *(_number(n) for n in (5, 6)),
+        _time_series_panel(),
+        _table_panel(),
+        _geomap_panel(),
+        _state_timeline_panel(),
+        *(_stat_panel(n) for n in (5, 6)),
         _panel(7, "text"),
-        {**_alerts(), "gridPos": {"x": 0, "y": 5, "w": 12, "h": 1}},
+        {**_alert_list_panel(), "gridPos": {"x": 0, "y": 5, "w": 12, "h": 1}},
     ],
 }
 
 
-def board(changes: Mapping[str, Any] | None = None) -> Dashboard:
-    """The dashboard with other values at some places, as `panels.1.title`; the row is panel 0. None removes."""
-    found = copy.deepcopy(dict(_BOARD))
+def build_dashboard(changes: Mapping[str, Any] | None = None) -> Dashboard:
+    """The dashboard with the values at these paths, such as `panels.1.title`, replaced; None removes a key."""
+    found = copy.deepcopy(dict(_DASHBOARD))
     for path, value in (changes or {}).items():
-        *way, last = path.split(".")
+        *parents, last = path.split(".")
         place: Any = found
-        for step in way:
+        for step in parents:
             place = place[int(step) if isinstance(place, list) else step]
         if isinstance(place, list):
             place[int(last)] = value

@@ -1,4 +1,4 @@
-"""Which unit tests prove an alert."""
+"""Coverage of alerts by the unit tests of the rules."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ _DISK = {"severity": "critical", "service": "x"}
 _OTHER = {"severity": "critical", "service": "y"}
 
 
-def _unproven(tmp_path: Path, *groups: dict[str, list[dict[str, str]]], interval: str = "10s") -> str | None:
+def _missing_coverage(tmp_path: Path, *groups: dict[str, list[dict[str, str]]], interval: str = "10s") -> str | None:
     tests = [
         {
             "name": "a",
@@ -39,16 +39,16 @@ def _unproven(tmp_path: Path, *groups: dict[str, list[dict[str, str]]], interval
     return missing_coverage(_CRITICAL, read_test_groups(file))
 
 
-def test_silent_firing_silent_is_a_proof(tmp_path: Path) -> None:
-    assert _unproven(tmp_path, {"4m": [], "5m": [_DISK], "20m": []}) is None
+def test_an_alert_that_fires_and_resolves_is_covered(tmp_path: Path) -> None:
+    assert _missing_coverage(tmp_path, {"4m": [], "5m": [_DISK], "20m": []}) is None
 
 
-def test_it_holds_for_one_alert_while_another_goes_on(tmp_path: Path) -> None:
-    assert _unproven(tmp_path, {"4m": [_OTHER], "5m": [_DISK, _OTHER], "20m": [_OTHER]}) is None
+def test_an_alert_is_covered_while_another_series_keeps_firing(tmp_path: Path) -> None:
+    assert _missing_coverage(tmp_path, {"4m": [_OTHER], "5m": [_DISK, _OTHER], "20m": [_OTHER]}) is None
 
 
 @pytest.mark.parametrize(
-    ("groups", "said"),
+    ("groups", "message"),
     [
         ([{"4m": []}], "no test expects it"),
         ([{"5m": [{"severity": "warning"}]}], "no test expects it"),
@@ -58,15 +58,17 @@ def test_it_holds_for_one_alert_while_another_goes_on(tmp_path: Path) -> None:
         ([{"4m": [], "5m": [_DISK]}, {"5m": [_DISK], "20m": []}], "expects that it stops firing"),
     ],
 )
-def test_what_is_lacking_is_told(tmp_path: Path, groups: list[dict[str, list[dict[str, str]]]], said: str) -> None:
-    assert said in (_unproven(tmp_path, *groups) or "")
+def test_missing_coverage_is_reported(
+    tmp_path: Path, groups: list[dict[str, list[dict[str, str]]]], message: str
+) -> None:
+    assert message in (_missing_coverage(tmp_path, *groups) or "")
 
 
-def test_a_longer_evaluation_interval_takes_the_place_of_the_minute(tmp_path: Path) -> None:
-    assert _unproven(tmp_path, {"0m": [], "5m": [_DISK], "20m": []}, interval="5m") is None
+def test_a_longer_evaluation_interval_replaces_the_minute(tmp_path: Path) -> None:
+    assert _missing_coverage(tmp_path, {"0m": [], "5m": [_DISK], "20m": []}, interval="5m") is None
 
 
-def test_an_alert_that_always_fires_is_only_expected(tmp_path: Path) -> None:
+def test_an_alert_that_always_fires_only_has_to_fire(tmp_path: Path) -> None:
     file = tmp_path / "a.yml"
     case = {"eval_time": "0s", "alertname": "TrustWatchdog", "exp_alerts": [{"exp_labels": {"severity": "info"}}]}
     file.write_text(yaml.safe_dump({"tests": [{"name": "a", "alert_rule_test": [case]}]}))

@@ -1,4 +1,4 @@
-"""Each check of an alert: what it finds, and what it lets pass."""
+"""Each check of an alert, with alerts that fail it and alerts that pass."""
 
 import copy
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.checks.known import VOCABULARY
+from tests.unit.checks.sample_vocabulary import VOCABULARY
 from tools.checks.alerts import ALERT_CHECKS
 from tools.checks.queries import Finding
 from tools.checks.rulebook import check_rules
 from tools.checks.rules import rules_in, with_rules
 
 _SERVICE = "deployment_environment_name, service_namespace, service_name"
-_GOOD: dict[str, Any] = {
+_VALID_RULE: dict[str, Any] = {
     "alert": "TooManyErrors",
     "expr": f'sum by ({_SERVICE}) (rate(requests_total{{code="500"}}[5m])) > 1',
     "for": "2m",
@@ -35,7 +35,7 @@ _HOST = {"labels": {"service": "host"}, "annotations": {"summary": "x.", "descri
 
 
 def _findings(changes: dict[str, Any]) -> list[Finding]:
-    rule = copy.deepcopy(_GOOD)
+    rule = copy.deepcopy(_VALID_RULE)
     for key, value in changes.items():
         rule[key] = {**rule[key], **value} if isinstance(value, dict) else value
     for key in ("labels", "annotations"):
@@ -46,7 +46,7 @@ def _findings(changes: dict[str, Any]) -> list[Finding]:
     return findings
 
 
-_BAD: list[tuple[str, dict[str, Any], str]] = [
+_INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("condition", {"expr": f"sum by ({_SERVICE}) (rate(requests_total[5m]))"}, "fires whenever there is data"),
     ("condition", {"expr": f"sum by ({_SERVICE}) (rate(requests_total[5m])) > bool 1"}, "fires whenever"),
     ("condition", {"expr": "healthy > 0.5 or sessions"}, "fires whenever"),
@@ -98,7 +98,7 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("distinct", {"expr": "used_bytes > 5", "labels": {"disk": "any", "service": "host"}}, "result's label disk"),
 ]
 
-_PASS: list[dict[str, Any]] = [
+_VALID: list[dict[str, Any]] = [
     {},
     {
         "alert": "TrustWatchdog",
@@ -144,45 +144,45 @@ _PASS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("check", "changes", "said"), _BAD)
-def test_bad_alerts_are_found(check: str, changes: dict[str, Any], said: str) -> None:
+@pytest.mark.parametrize(("check", "changes", "message"), _INVALID)
+def test_an_invalid_alert_is_reported(check: str, changes: dict[str, Any], message: str) -> None:
     found = _findings(changes)
-    assert any(said in finding.message for finding in found if finding.check == check), found
+    assert any(message in finding.message for finding in found if finding.check == check), found
 
 
-@pytest.mark.parametrize("changes", _PASS)
-def test_good_alerts_pass(changes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("changes", _VALID)
+def test_a_valid_alert_passes(changes: dict[str, Any]) -> None:
     assert _findings(changes) == []
 
 
-def test_every_check_has_a_bad_alert() -> None:
-    assert {check for check, _, _ in _BAD} == set(ALERT_CHECKS)
+def test_every_check_has_an_invalid_alert() -> None:
+    assert {check for check, _, _ in _INVALID} == set(ALERT_CHECKS)
 
 
-def _of_escalation(expression: str) -> list[Finding]:
+def _escalation_findings(expression: str) -> list[Finding]:
     annotations = {"summary": "x.", "description": "{{ $labels.service }}."}
     escalation = {
         "alert": "Escalation",
         "expr": expression,
         "for": "15m",
         "labels": {"escalation_level": "manager"},
-        "annotations": {**_GOOD["annotations"], **annotations},
+        "annotations": {**_VALID_RULE["annotations"], **annotations},
     }
-    content = yaml.safe_dump({"groups": [{"name": "a", "rules": [_GOOD, escalation]}]})
+    content = yaml.safe_dump({"groups": [{"name": "a", "rules": [_VALID_RULE, escalation]}]})
     rules = rules_in(content, "a.yml")
     first, findings = check_rules(rules, with_rules(VOCABULARY, rules)).values()
     assert first == []
     return findings
 
 
-def test_an_alert_about_alerts_keeps_the_name_of_its_source() -> None:
+def test_an_alert_on_alerts_keeps_the_name_of_the_source_alert() -> None:
     alerts = 'max without (alertstate) (ALERTS{alertstate="firing", escalation_level=""})'
-    (finding,) = _of_escalation(alerts)
+    (finding,) = _escalation_findings(alerts)
     assert "the result's label alertname is overwritten with 'Escalation'" in finding.message
-    assert _of_escalation(f'label_replace({alerts}, "escalated_alertname", "$1", "alertname", "(.+)")') == []
+    assert _escalation_findings(f'label_replace({alerts}, "escalated_alertname", "$1", "alertname", "(.+)")') == []
 
 
-def test_an_alert_about_alerts_does_not_count_itself() -> None:
+def test_an_alert_on_alerts_does_not_match_itself() -> None:
     alerts = 'max without (alertstate) (ALERTS{alertstate="firing"})'
-    (finding,) = _of_escalation(f'label_replace({alerts}, "escalated_alertname", "$1", "alertname", "(.+)")')
+    (finding,) = _escalation_findings(f'label_replace({alerts}, "escalated_alertname", "$1", "alertname", "(.+)")')
     assert "the result's label escalation_level is overwritten" in finding.message

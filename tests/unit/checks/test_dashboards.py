@@ -1,4 +1,4 @@
-"""Each check of a dashboard: what it finds in one that is right but for one thing."""
+"""Each check of a dashboard, with a valid dashboard in which one thing is changed."""
 
 import re
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.checks.dashboard_builders import AROUND, FILTERS, KEEPING, UID, board
+from tests.unit.checks.dashboard_builders import CONTEXT, FILTERS, KEPT_PARAMETERS, UID, build_dashboard
 from tools.checks.dashboards import CHECKS, check_alert_links, check_dashboard, panel_numbers
 from tools.checks.grafana import DashboardFileError, dashboard_in
 
@@ -23,8 +23,8 @@ _EVENTS = f"sum(increase(requests_total{{{FILTERS}}}[5m]))"
 _RECORDED = 'service_name=~"$service"'
 _NULL = "panels.5.fieldConfig.defaults.mappings.0.options"
 _SUM = f"sum(sessions{{{FILTERS}}})"
-_RANGED = "panels.1.targets.0.expr"
-_AT_ONCE = "panels.5.targets.0.expr"
+_RANGE_QUERY = "panels.1.targets.0.expr"
+_INSTANT_QUERY = "panels.5.targets.0.expr"
 _COLUMN = "panels.2.fieldConfig.overrides.0"
 _ORGANIZE = "panels.2.transformations.1.options"
 _LINK = "panels.1.links.1.url"
@@ -37,7 +37,7 @@ _THRESHOLDS_BY_OVERRIDE = {
 }
 _COLOURED = {"id": "thresholds", "value": {"mode": "absolute", "steps": [_RED, _at("green", 1)]}}
 
-_BAD: list[tuple[str, dict[str, Any], str]] = [
+_INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("template-datasource", {"templating.list.0.name": "source"}, "the variables are source"),
     ("template-datasource", {"templating.list.0.query": "loki"}, "type prometheus"),
     ("template-datasource", {"templating.list.4.options": []}, "not an interval variable with options"),
@@ -99,19 +99,23 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("threshold", {f"panels.1.{_STEPS}": [_GREEN, _at("red", 50), _at("yellow", 100)]}, "better after"),
     ("threshold-alert", {f"panels.1.{_STEPS}": [_GREEN, _at("red", 101)]}, "no threshold of 101"),
     ("runbook", {"panels.1.links": []}, "TrustSessionsMany links to this panel"),
-    ("link", {_LINK: f"/d/{UID}?viewPanel=8&{KEEPING}"}, "has no panel 8"),
-    ("link", {_LINK: f"/d/{UID}?viewPanel=one&{KEEPING}"}, "is not a panel number"),
-    ("link", {_LINK: f"/d/other?viewPanel=1&{KEEPING}"}, "unknown dashboard other"),
+    ("link", {_LINK: f"/d/{UID}?viewPanel=8&{KEPT_PARAMETERS}"}, "has no panel 8"),
+    ("link", {_LINK: f"/d/{UID}?viewPanel=one&{KEPT_PARAMETERS}"}, "is not a panel number"),
+    ("link", {_LINK: f"/d/other?viewPanel=1&{KEPT_PARAMETERS}"}, "unknown dashboard other"),
     ("link", {_LINK: f"/d/{UID}?viewPanel=2"}, "does not keep ${__url_time_range}"),
-    ("link", {_LINK: f"/d/{UID}?viewPanel=2&{KEEPING}&var-a=${{region}}"}, "no variable region"),
+    ("link", {_LINK: f"/d/{UID}?viewPanel=2&{KEPT_PARAMETERS}&var-a=${{region}}"}, "no variable region"),
     ("link", {_LINK: "https://example.org/"}, "neither a panel"),
     ("link", {_LINK: "${runbooks}/TrustSessionsFew"}, "unknown runbook"),
     (
         "link",
-        {f"{_COLUMN}.properties.1.value.0.url": f"/d/{UID}?{KEEPING}&a=${{__data.fields.Verb}}"},
+        {f"{_COLUMN}.properties.1.value.0.url": f"/d/{UID}?{KEPT_PARAMETERS}&a=${{__data.fields.Verb}}"},
         "unknown column",
     ),
-    ("link", {f"{_COLUMN}.properties.1.value.0.url": f"/d/{UID}?{KEEPING}&a=${{__field.labels.verb}}"}, "label verb"),
+    (
+        "link",
+        {f"{_COLUMN}.properties.1.value.0.url": f"/d/{UID}?{KEPT_PARAMETERS}&a=${{__field.labels.verb}}"},
+        "label verb",
+    ),
     ("state-colour", {f"{_STATES}.color": {"mode": "thresholds"}}, "the mappings are ignored"),
     ("state-colour", {f"{_STATES}.color": {"mode": "thresholds"}}, "single threshold"),
     ("state-colour", {f"{_STATES}.mappings.0.options.0": {"text": "down"}}, "the state 0 has no colour"),
@@ -142,9 +146,9 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("offline", {"panels.7.type": "news"}, "a panel of type news"),
     ("offline", {"panels.7.options": {"content": "<img src='//example.org/a.png'>"}}, "content loads"),
     ("offline", {"panels.1.description": "How many ![there](http://example.org/a.png)"}, "description loads"),
-    ("target-promql", {_AT_ONCE: f"sum(session{{{FILTERS}}})"}, "series: unknown metric"),
-    ("target-promql", {_AT_ONCE: '{job="a"} |= "error"'}, "syntax: not PromQL"),
-    ("target-promql", {_RANGED: f"sum(rate(requests_total{{{FILTERS}}}[$__window]))"}, "syntax: not PromQL"),
+    ("target-promql", {_INSTANT_QUERY: f"sum(session{{{FILTERS}}})"}, "series: unknown metric"),
+    ("target-promql", {_INSTANT_QUERY: '{job="a"} |= "error"'}, "syntax: not PromQL"),
+    ("target-promql", {_RANGE_QUERY: f"sum(rate(requests_total{{{FILTERS}}}[$__window]))"}, "syntax: not PromQL"),
     ("target-promql", {"panels.2.targets.1.refId": "A"}, "duplicate refId"),
     ("target-resolution", {"panels.1.targets.0.instant": True}, "exactly one"),
     ("target-resolution", {"panels.1.targets.0.interval": "15s"}, "must be $interval"),
@@ -154,17 +158,25 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
         "not an instant query",
     ),
     ("target-resolution", {"panels.2.targets.0.format": None}, "must be table"),
-    ("target-rate-interval", {_RANGED: f"sum(rate(requests_total{{{FILTERS}}}[5m]))"}, "$__rate_interval"),
+    ("target-rate-interval", {_RANGE_QUERY: f"sum(rate(requests_total{{{FILTERS}}}[5m]))"}, "$__rate_interval"),
     (
         "target-rate-interval",
-        {_RANGED: f"sum(increase(requests_total{{{FILTERS}}}[$__range]))"},
+        {_RANGE_QUERY: f"sum(increase(requests_total{{{FILTERS}}}[$__range]))"},
         "before the displayed time range",
     ),
-    ("target-service", {_AT_ONCE: 'sum(sessions{service_name=~"$service"})'}, "lacks deployment_environment_name"),
-    ("target-service", {_AT_ONCE: "sum(service:requests:rate5m)"}, 'lacks service_name=~"$service"'),
-    ("target-instance", {_AT_ONCE: 'sum(sessions{service_instance_id="$instance"})'}, "lacks service_instance_id"),
-    ("target-counter-agg", {_AT_ONCE: f"sum(requests_total{{{FILTERS}}})"}, "a counter without"),
-    ("target-topk", {_RANGED: f"topk(3, sum by (target) (healthy{{{FILTERS}}}))"}, "topk() in a range query"),
+    (
+        "target-service",
+        {_INSTANT_QUERY: 'sum(sessions{service_name=~"$service"})'},
+        "lacks deployment_environment_name",
+    ),
+    ("target-service", {_INSTANT_QUERY: "sum(service:requests:rate5m)"}, 'lacks service_name=~"$service"'),
+    (
+        "target-instance",
+        {_INSTANT_QUERY: 'sum(sessions{service_instance_id="$instance"})'},
+        "lacks service_instance_id",
+    ),
+    ("target-counter-agg", {_INSTANT_QUERY: f"sum(requests_total{{{FILTERS}}})"}, "a counter without"),
+    ("target-topk", {_RANGE_QUERY: f"topk(3, sum by (target) (healthy{{{FILTERS}}}))"}, "topk() in a range query"),
     ("legend", {"panels.1.targets.0.legendFormat": "{{method}} {{code}}"}, "uses code"),
     ("legend", {"panels.1.targets.0.legendFormat": "requests"}, "differ in method"),
     ("legend", {"panels.5.targets.0.legendFormat": ""}, "without a legend"),
@@ -198,41 +210,41 @@ _BAD: list[tuple[str, dict[str, Any], str]] = [
     ("nothing-good", {f"{_NULL}.match": "empty"}, "without data it is green"),
     ("nothing-good", {f"{_NULL}.result.color": "dark-green"}, "without data it is dark-green"),
     ("nothing-good", {"panels.6.fieldConfig.defaults.mappings": [], "panels.6.type": "bargauge"}, "is green"),
-    ("filler", {_AT_ONCE: f"{_EVENTS} or vector(0)"}, "vector(0"),
-    ("filler", {_AT_ONCE: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * 0"}, "if it is not measured"),
-    ("filler", {_AT_ONCE: f"{_EVENTS} or 0 * sum(sessions{{{FILTERS}}})"}, "if it is not measured"),
-    ("filler", {_AT_ONCE: f"{_EVENTS} or group(sessions{{{FILTERS}}})"}, "if it is not measured"),
-    ("filler", {_AT_ONCE: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * 0 + 365"}, "if it is not measured"),
-    ("filler", {_AT_ONCE: f"1 - ({_EVENTS} or sum(sessions{{{FILTERS}}}) * 0)"}, "if it is not measured"),
+    ("filler", {_INSTANT_QUERY: f"{_EVENTS} or vector(0)"}, "vector(0"),
+    ("filler", {_INSTANT_QUERY: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * 0"}, "if it is not measured"),
+    ("filler", {_INSTANT_QUERY: f"{_EVENTS} or 0 * sum(sessions{{{FILTERS}}})"}, "if it is not measured"),
+    ("filler", {_INSTANT_QUERY: f"{_EVENTS} or group(sessions{{{FILTERS}}})"}, "if it is not measured"),
+    ("filler", {_INSTANT_QUERY: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * 0 + 365"}, "if it is not measured"),
+    ("filler", {_INSTANT_QUERY: f"1 - ({_EVENTS} or sum(sessions{{{FILTERS}}}) * 0)"}, "if it is not measured"),
     ("share", {"panels.2.fieldConfig.overrides.1.properties.0.value": "short"}, "not percentunit"),
 ]
 
-_GOOD: list[dict[str, Any]] = [
+_VALID: list[dict[str, Any]] = [
     {},
     {"timezone": "utc"},
     {"panels.1.fieldConfig.defaults.unit": "suffix: signatures"},
-    # Too few and too many are bad, and the middle is good.
+    # Values that are too low or too high are bad.
     {f"panels.1.{_STEPS}": [_RED, _at("yellow", 5), _at("green", 10), _at("red", 100)]},
     {f"panels.1.{_STEPS}": [_RED, _at("dark-green", 100)]},
-    # The limit is in the query; or divided there, as the thresholds are.
-    {f"panels.1.{_STEPS}": [_GREEN, _at("red", 1)], _RANGED: f"count(sessions{{{FILTERS}}} > 100)"}
+    # The query compares with the alert's threshold, or divides the value and the threshold by the same number.
+    {f"panels.1.{_STEPS}": [_GREEN, _at("red", 1)], _RANGE_QUERY: f"count(sessions{{{FILTERS}}} > 100)"}
     | {"panels.1.fieldConfig.overrides": [], "panels.1.targets.0.legendFormat": "many"},
-    {f"panels.1.{_STEPS}": [_GREEN, _at("red", 10)], _RANGED: f"sum(sessions{{{FILTERS}}}) / 10"}
+    {f"panels.1.{_STEPS}": [_GREEN, _at("red", 10)], _RANGE_QUERY: f"sum(sessions{{{FILTERS}}}) / 10"}
     | {"panels.1.fieldConfig.overrides": [], "panels.1.targets.0.legendFormat": "tens"},
-    # What has no number is said to have none, and an exporter that is up has counted nothing yet.
-    {_AT_ONCE: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * NaN"},
-    {_AT_ONCE: f"{_EVENTS} or sum(healthy{{{FILTERS}}})"},
-    {_AT_ONCE: f"sum(service:requests:rate5m{{{_RECORDED}}}) or sum(requests_total{{{FILTERS}}}) * 0"},
+    # NaN stands for no value; an exporter that is up may have counted nothing yet.
+    {_INSTANT_QUERY: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * NaN"},
+    {_INSTANT_QUERY: f"{_EVENTS} or sum(healthy{{{FILTERS}}})"},
+    {_INSTANT_QUERY: f"sum(service:requests:rate5m{{{_RECORDED}}}) or sum(requests_total{{{FILTERS}}}) * 0"},
     {"panels.5.fieldConfig.defaults.thresholds.steps": [_RED, _at("green", 1)], f"{_NULL}.match": "nan"},
-    # A counter times 0 fills in what has not been counted.
-    {_AT_ONCE: f"sum(increase(requests_total{{{FILTERS}}}[5m])) or sum(requests_total{{{FILTERS}}}) * 0"},
-    {_AT_ONCE: f"sum(increase(requests_total{{{FILTERS}}}[$__range])) / $__range_s"},
-    {_AT_ONCE: f'sum(label_replace(sessions{{{FILTERS}}}, "a", "$1", "service_name", "(.*)"))'},
-    {_AT_ONCE: "count(ALERTS)"},
-    # Of rare events, a long window; what two kinds of events have to do with each other is no share.
-    {_RANGED: f"sum by (method) (rate(requests_total{{{FILTERS}}}[30m]))"},
-    {_AT_ONCE: f"sum(sessions{{{FILTERS}}}) / (sum(visitors{{{FILTERS}}}) > 0)"},
-    {_AT_ONCE: f"max(topk(3, sessions{{{FILTERS}}}))"},
+    # A counter times 0 is the value before the first event.
+    {_INSTANT_QUERY: f"sum(increase(requests_total{{{FILTERS}}}[5m])) or sum(requests_total{{{FILTERS}}}) * 0"},
+    {_INSTANT_QUERY: f"sum(increase(requests_total{{{FILTERS}}}[$__range])) / $__range_s"},
+    {_INSTANT_QUERY: f'sum(label_replace(sessions{{{FILTERS}}}, "a", "$1", "service_name", "(.*)"))'},
+    {_INSTANT_QUERY: "count(ALERTS)"},
+    # Rare events need a long window; a ratio of two kinds of events is not a share.
+    {_RANGE_QUERY: f"sum by (method) (rate(requests_total{{{FILTERS}}}[30m]))"},
+    {_INSTANT_QUERY: f"sum(sessions{{{FILTERS}}}) / (sum(visitors{{{FILTERS}}}) > 0)"},
+    {_INSTANT_QUERY: f"max(topk(3, sessions{{{FILTERS}}}))"},
     {f"{_COLUMN}.properties.1.value.0.url": "${runbooks}/${__value.raw}"},
     {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byFrameRefID", "options": "A"}},
     {"panels.1.fieldConfig.overrides.0.matcher": {"id": "byRegexp", "options": "/requests$/"}},
@@ -249,37 +261,39 @@ _GOOD: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("check", "changes", "message"), _BAD)
-def test_what_is_wrong_is_found(check: str, changes: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("check", "changes", "message"), _INVALID)
+def test_an_invalid_dashboard_is_reported(check: str, changes: dict[str, Any], message: str) -> None:
     assert any(
-        message in finding.message for finding in check_dashboard(board(changes), AROUND) if finding.check == check
+        message in finding.message
+        for finding in check_dashboard(build_dashboard(changes), CONTEXT)
+        if finding.check == check
     )
 
 
-@pytest.mark.parametrize("changes", _GOOD)
-def test_what_is_right_passes(changes: dict[str, Any]) -> None:
-    assert [str(finding) for finding in check_dashboard(board(changes), AROUND)] == []
+@pytest.mark.parametrize("changes", _VALID)
+def test_a_valid_dashboard_passes(changes: dict[str, Any]) -> None:
+    assert [str(finding) for finding in check_dashboard(build_dashboard(changes), CONTEXT)] == []
 
 
 def test_every_check_has_an_example() -> None:
-    assert {check for check, _, _ in _BAD} == set(CHECKS)
+    assert {check for check, _, _ in _INVALID} == set(CHECKS)
 
 
-def test_panels_of_rows_are_judged_too() -> None:
+def test_panels_inside_rows_are_checked() -> None:
     inner = {"id": 21, "type": "stat", "title": "Hidden", "gridPos": {"x": 0, "y": 9, "w": 4, "h": 4}}
-    found = check_dashboard(board({"panels.0.panels": [inner]}), AROUND)
+    found = check_dashboard(build_dashboard({"panels.0.panels": [inner]}), CONTEXT)
     assert "panel-no-targets" in {finding.check for finding in found if "panel 21" in finding.message}
 
 
-def test_an_alert_leads_to_a_panel_and_not_to_a_row() -> None:
-    numbers = panel_numbers([board()])
-    assert check_alert_links(AROUND.alerts, numbers) == []
-    moved = panel_numbers([board({"panels.1.type": "row"})])
-    assert ["has no panel 1" in finding.message for finding in check_alert_links(AROUND.alerts, moved)] == [True]
+def test_an_alert_must_link_to_a_panel_and_not_a_row() -> None:
+    numbers = panel_numbers([build_dashboard()])
+    assert check_alert_links(CONTEXT.alerts, numbers) == []
+    moved = panel_numbers([build_dashboard({"panels.1.type": "row"})])
+    assert ["has no panel 1" in finding.message for finding in check_alert_links(CONTEXT.alerts, moved)] == [True]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"uid": "a", "panels": [{"id": 1}]}'])
-def test_what_is_no_dashboard_is_said_with_its_name(content: str) -> None:
+def test_invalid_dashboard_error_names_the_file(content: str) -> None:
     with pytest.raises(DashboardFileError, match=r"some\.json"):
         dashboard_in(content, "some.json")
 

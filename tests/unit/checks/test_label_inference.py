@@ -1,8 +1,8 @@
-"""Which labels a result has."""
+"""Inferred labels of query results."""
 
 import pytest
 
-from tests.unit.checks.known import VOCABULARY
+from tests.unit.checks.sample_vocabulary import VOCABULARY
 from tools.checks.label_inference import identity, kind_of, labels_of, vector_labels
 from tools.checks.promql import PromqlError, parse
 from tools.checks.vocabulary import Label, UnknownSeriesError
@@ -54,7 +54,7 @@ def test_labels_of_results(source: str, expected: set[str]) -> None:
 
 
 @pytest.mark.parametrize("source", ["1", "time()", "scalar(info)", "1 + 2", "pi()"])
-def test_numbers_have_no_labels(source: str) -> None:
+def test_scalars_have_no_labels(source: str) -> None:
     assert labels_of(parse(source), VOCABULARY) is None
 
 
@@ -77,12 +77,12 @@ def test_numbers_have_no_labels(source: str) -> None:
         ('absent(up{job="a"})', "job", Label(values=frozenset({"a"}))),
     ],
 )
-def test_what_is_known_of_a_label(source: str, label: str, expected: Label) -> None:
+def test_presence_and_values_of_a_label(source: str, label: str, expected: Label) -> None:
     assert vector_labels(parse(source), VOCABULARY)[label] == expected
 
 
 @pytest.mark.parametrize("source", ["info(up)", "histogram_avg(info)", "sum(nothing)"])
-def test_the_unknown_is_no_guess(source: str) -> None:
+def test_unsupported_functions_and_unknown_series_are_errors(source: str) -> None:
     with pytest.raises((PromqlError, UnknownSeriesError)):
         labels_of(parse(source), VOCABULARY)
 
@@ -105,19 +105,19 @@ def test_the_unknown_is_no_guess(source: str) -> None:
         ("used_bytes", "gauge"),
     ],
 )
-def test_what_still_counts(source: str, expected: str) -> None:
+def test_kind_of_a_result(source: str, expected: str) -> None:
     assert kind_of(parse(source), VOCABULARY) == expected
 
 
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        # The instance settles the service, its namespace and the environment.
+        # The instance determines the service, its namespace and the environment.
         ("sessions", {"service_instance_id"}),
         ("sum by (service_name, service_namespace) (sessions)", {"service_name", "service_namespace"}),
         ('used_bytes{disk="a"}', {"instance"}),
     ],
 )
-def test_what_tells_two_series_apart(source: str, expected: set[str]) -> None:
+def test_labels_that_identify_a_series(source: str, expected: set[str]) -> None:
     labels = vector_labels(parse(source), VOCABULARY)
     assert identity(labels, VOCABULARY) == expected

@@ -1,10 +1,10 @@
-"""Which changes of an alert its unit tests must notice."""
+"""Mutations of rules that their unit tests must detect."""
 
 from tools.checks.mutations import mutants
 from tools.checks.rules import rules_in
 
 
-def test_every_kind_of_change() -> None:
+def test_every_kind_of_mutation() -> None:
     (alert,) = rules_in(
         """
         groups:
@@ -46,7 +46,7 @@ def test_every_kind_of_change() -> None:
     ]
 
 
-def test_windows_are_changed() -> None:
+def test_ranges_and_offsets_are_mutated() -> None:
     (record,) = rules_in("groups: [{name: a, rules: [{record: a, expr: 'rate(a[2m] offset 1d)'}]}]", "a.yml")
     assert [mutant.change for mutant in mutants(record)] == [
         "a[2m] offset 1d  ->  a[4m] offset 1d",
@@ -55,7 +55,7 @@ def test_windows_are_changed() -> None:
     ]
 
 
-def test_what_no_alert_can_tell_is_not_changed() -> None:
+def test_mutations_that_no_test_can_detect_are_left_out() -> None:
     (record,) = rules_in(
         """
         groups:

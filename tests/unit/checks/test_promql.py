@@ -1,4 +1,4 @@
-"""Expressions: what is parsed is written the same, and what the checks do not know is refused."""
+"""PromQL is parsed and formatted; unsupported expressions are errors."""
 
 import pytest
 
@@ -46,22 +46,22 @@ from tools.checks.promql import (
         "Inf",
     ],
 )
-def test_an_expression_is_written_as_it_was_parsed(source: str) -> None:
+def test_a_formatted_expression_parses_to_the_same_expression(source: str) -> None:
     assert parse(text(parse(source))) == parse(source)
     assert text(parse(text(parse(source)))) == text(parse(source))
 
 
-def test_parentheses_stand_where_they_are_needed() -> None:
+def test_only_necessary_parentheses_are_written() -> None:
     assert text(parse("(((a)) + (b)) * (2)")) == "(a + b) * 2"
     assert text(parse("sum((a))")) == "sum(a)"
 
 
-def test_comments_and_line_breaks_do_not_matter() -> None:
+def test_comments_and_line_breaks_are_ignored() -> None:
     assert parse("a # the first\n  > 1") == parse("a > 1")
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         ("sum(", "not PromQL"),
         ("a[5m", "not PromQL"),
@@ -73,21 +73,21 @@ def test_comments_and_line_breaks_do_not_matter() -> None:
         ("a + fill(0) b", "fill"),
     ],
 )
-def test_what_the_checks_cannot_judge_is_refused(source: str, said: str) -> None:
-    with pytest.raises(PromqlError, match=said):
+def test_unsupported_expressions_are_errors(source: str, message: str) -> None:
+    with pytest.raises(PromqlError, match=message):
         parse(source)
 
 
-def test_a_name_in_braces_is_a_name() -> None:
+def test_a_metric_name_in_braces_is_accepted() -> None:
     assert parse('{__name__="a", x="1"}') == parse('a{x="1"}')
 
 
 @pytest.mark.parametrize(("duration", "expected"), [("5m", 300), ("1h30m", 5400), ("0s", 0), ("1w", 604800)])
-def test_durations(duration: str, expected: float) -> None:
+def test_durations_are_converted_to_seconds(duration: str, expected: float) -> None:
     assert seconds(duration) == expected
 
 
-def test_a_bad_duration_is_named() -> None:
+def test_invalid_duration_error_names_the_duration() -> None:
     with pytest.raises(PromqlError, match="'5 apples'"):
         seconds("5 apples")
 
@@ -96,17 +96,17 @@ def test_a_bad_duration_is_named() -> None:
     ("source", "expected"),
     [("14.4 * 0.001", 0.0144), ("1 - -2", 3), ("7 * 86400", 604800), ("1 / 4", 0.25), ("a", None), ("2 * a", None)],
 )
-def test_constants(source: str, expected: float | None) -> None:
+def test_constant_expressions_are_evaluated(source: str, expected: float | None) -> None:
     assert constant(parse(source)) == (None if expected is None else pytest.approx(expected))
 
 
-def test_all_parts_are_walked() -> None:
+def test_walk_visits_every_part() -> None:
     found = [part.name for part in walk(parse("rate(a[5m]) / on (x) max(b > c)")) if isinstance(part, Selector)]
     assert found == ["a", "b", "c"]
     assert parts(parse("quantile(0.9, a)")) == (Selector("a"), Number(0.9))
 
 
-def test_each_part_is_changed_once() -> None:
+def test_each_variant_changes_one_part() -> None:
     doubled = variants(
         parse("a > 2 and max_over_time(b[5m]) > 3"),
         lambda part: [Number(part.value * 2)] if isinstance(part, Number) else [],
@@ -117,6 +117,6 @@ def test_each_part_is_changed_once() -> None:
     ]
 
 
-def test_a_change_can_replace_the_whole_and_is_told() -> None:
+def test_a_variant_of_the_whole_expression_contains_the_change() -> None:
     (variant,) = variants(parse("a > 1"), lambda part: [part.left] if isinstance(part, Binary) else [])
     assert tuple(map(text, variant)) == ("a", "a > 1", "a")

@@ -1,11 +1,11 @@
-"""Each check of a query: what it finds, and what it lets pass."""
+"""Each check of a query, with queries that fail it and queries that pass."""
 
 import pytest
 
-from tests.unit.checks.known import VOCABULARY
+from tests.unit.checks.sample_vocabulary import VOCABULARY
 from tools.checks.queries import QUERY_CHECKS, check_query
 
-_BAD = [
+_INVALID = [
     ("syntax", "sum(", "not PromQL"),
     ("syntax", "info(info)", "do not support the function info"),
     ("series", "request_total", "similar: requests_total"),
@@ -59,13 +59,13 @@ _BAD = [
     ("regex", 'requests_total{service_name=~".*"}', 'service_name!=""'),
 ]
 
-_GOOD = [
+_VALID = [
     'rate(requests_total{method="GET", code=~"5..", service_name=~"a.*"}[1m])',
     'requests_total{code=~"5..|"} and on (service_instance_id) sessions',
     "sum without (code) (rate(requests_total[5m]))",
     'used_bytes / size_bytes > 0.9 or used_bytes{disk="a"} > 5',
     "used_bytes * on (instance) group_left () max by (instance) (info)",
-    # The instance settles its service.
+    # The instance determines the service.
     "sessions / on (service_instance_id) sum by (service_instance_id) (healthy)",
     "sum by (service_name) (sessions) / on (service_name) service:requests:rate5m",
     "irate(requests_total[1m]) > 0 unless on (service_instance_id) sessions",
@@ -89,21 +89,21 @@ _GOOD = [
 ]
 
 
-@pytest.mark.parametrize(("check", "source", "said"), _BAD)
-def test_bad_queries_are_found(check: str, source: str, said: str) -> None:
+@pytest.mark.parametrize(("check", "source", "message"), _INVALID)
+def test_an_invalid_query_is_reported(check: str, source: str, message: str) -> None:
     findings = [finding for finding in check_query(source, VOCABULARY) if finding.check == check]
-    assert any(said in finding.message for finding in findings), check_query(source, VOCABULARY)
+    assert any(message in finding.message for finding in findings), check_query(source, VOCABULARY)
 
 
-@pytest.mark.parametrize("source", _GOOD)
-def test_good_queries_pass(source: str) -> None:
+@pytest.mark.parametrize("source", _VALID)
+def test_a_valid_query_passes(source: str) -> None:
     assert check_query(source, VOCABULARY) == []
 
 
-def test_every_check_has_a_bad_query() -> None:
-    assert {check for check, _, _ in _BAD} == {"syntax", *QUERY_CHECKS}
+def test_every_check_has_an_invalid_query() -> None:
+    assert {check for check, _, _ in _INVALID} == {"syntax", *QUERY_CHECKS}
 
 
-def test_what_is_not_understood_has_one_finding() -> None:
+def test_an_unknown_metric_is_the_only_finding() -> None:
     (finding,) = check_query("rate(nothing[1s]) > 1 / info(up)", VOCABULARY)
     assert str(finding) == "series: unknown metric or recording rule nothing"

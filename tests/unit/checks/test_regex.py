@@ -1,4 +1,4 @@
-"""Regular expressions of matchers."""
+"""Regular expressions in label matchers."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from tools.checks.regex import alternatives, is_plain, matches
         (r"\(|b", [r"\(", "b"]),
     ],
 )
-def test_alternatives_of_the_outermost_level(pattern: str, expected: list[str]) -> None:
+def test_top_level_alternatives(pattern: str, expected: list[str]) -> None:
     assert alternatives(pattern) == expected
 
 
@@ -28,7 +28,7 @@ def test_matches_are_anchored_at_both_ends() -> None:
     assert not matches("a|bc", "abc")
 
 
-def test_plain_texts() -> None:
+def test_patterns_without_metacharacters_are_plain() -> None:
     assert is_plain("otel-collector")
     assert not is_plain("5..")
     assert not is_plain(r"a\d")

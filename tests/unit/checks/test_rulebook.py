@@ -1,11 +1,11 @@
-"""Checks of recording rules and of all rules together, and the comments that silence them."""
+"""Checks of recording rules and of whole rule files, and the comments that silence a check."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from tests.unit.checks.known import VOCABULARY
+from tests.unit.checks.sample_vocabulary import VOCABULARY
 from tools.checks.queries import Finding
 from tools.checks.recordings import RECORDING_CHECKS, SET_CHECKS
 from tools.checks.rulebook import CHECKS, check_rules
@@ -29,7 +29,7 @@ def _record(name: str, expression: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "expression", "said"),
+    ("name", "expression", "message"),
     [
         ("requests", f"sum by ({_LABELS}) (rate(requests_total[5m]))", "level:metric:operations"),
         ("service:requests", f"sum by ({_LABELS}) (rate(requests_total[5m]))", "level:metric:operations"),
@@ -43,12 +43,12 @@ def _record(name: str, expression: str) -> str:
         ("service:requests:rate1m", f"sum by ({_LABELS}) (rate(requests_total[5m]))", "has no range of 1m"),
     ],
 )
-def test_names_say_what_is_recorded(name: str, expression: str, said: str) -> None:
+def test_a_wrong_recording_rule_name_is_reported(name: str, expression: str, message: str) -> None:
     found = [finding for finding in _findings(_file(_record(name, expression))) if finding.check == "name"]
-    assert any(said in finding.message for finding in found), found
+    assert any(message in finding.message for finding in found), found
 
 
-def test_a_good_recording_rule_passes() -> None:
+def test_a_valid_recording_rule_passes() -> None:
     content = _file(
         _record("service_instance:requests:rate5m", "sum without (code, method) (rate(requests_total[5m]))"),
         _record("service:requests:rate5m", f"sum by ({_LABELS}) (service_instance:requests:rate5m)"),
@@ -56,7 +56,7 @@ def test_a_good_recording_rule_passes() -> None:
     assert _findings(content, frozenset({"service:requests:rate5m"})) == []
 
 
-def test_what_nobody_reads_is_found() -> None:
+def test_an_unused_recording_rule_is_reported() -> None:
     content = _file(_record("service:requests:rate5m", f"sum by ({_LABELS}) (rate(requests_total[5m]))"))
     assert [finding.check for finding in _findings(content)] == ["unused"]
     assert _findings(content, frozenset({"service:requests:rate5m"})) == []
@@ -72,26 +72,26 @@ def test_what_nobody_reads_is_found() -> None:
         ('requests_total{code="500"}', 'requests_total{code=~"5.."}', True),
     ],
 )
-def test_rules_of_one_name_give_different_labels(first: str, second: str, same: bool) -> None:
+def test_rules_that_record_the_same_series_are_reported(first: str, second: str, same: bool) -> None:
     found = _findings(_file(_record("a:a:a", first), _record("a:a:a", second)))
     assert ("duplicate" in {finding.check for finding in found}) == same
 
 
-def test_labels_of_the_rules_keep_them_apart() -> None:
+def test_alerts_with_different_labels_are_not_duplicates() -> None:
     rule = "{{alert: A, expr: sessions > 1, labels: {{severity: {}}}}}"
-    apart = _findings(_file(rule.format("critical"), rule.format("warning")))
-    together = _findings(_file(rule.format("critical"), rule.format("critical")))
-    assert "duplicate" not in {finding.check for finding in apart}
-    assert "duplicate" in {finding.check for finding in together}
+    different = _findings(_file(rule.format("critical"), rule.format("warning")))
+    identical = _findings(_file(rule.format("critical"), rule.format("critical")))
+    assert "duplicate" not in {finding.check for finding in different}
+    assert "duplicate" in {finding.check for finding in identical}
 
 
 @pytest.mark.parametrize(("interval", "slow"), [("2m", False), ("3m", True)])
-def test_a_group_that_runs_too_seldom_is_found(interval: str, slow: bool) -> None:
+def test_a_long_evaluation_interval_is_reported(interval: str, slow: bool) -> None:
     found = _findings(_file(_record("a:a:a", "sum(sessions)"), head=f"    interval: {interval}"))
     assert ("interval" in {finding.check for finding in found}) == slow
 
 
-def test_groups_have_names_of_their_own() -> None:
+def test_a_duplicate_group_name_is_reported() -> None:
     one = rules_in(_file(_record("a:a:a", "sum(sessions)")), "one.yml")
     two = rules_in(_file(_record("b:b:b", "sum(sessions)")), "two.yml")
     found = check_rules([*one, *two], VOCABULARY)
@@ -109,28 +109,28 @@ def test_a_comment_with_a_reason_silences_one_check_of_one_rule() -> None:
 
 
 @pytest.mark.parametrize(
-    ("comment", "said"),
+    ("comment", "message"),
     [
         ("check:name", "needs a reason"),
         ("check:nam because", "unknown check nam"),
         ("check:rate because", "finds nothing here"),
     ],
 )
-def test_a_comment_that_silences_nothing_is_found(comment: str, said: str) -> None:
+def test_an_invalid_silence_comment_is_reported(comment: str, message: str) -> None:
     found = _findings(_file(f"record: a\n        expr: sum(sessions)  # {comment}"))
-    assert any(said in finding.message for finding in found if finding.check == "silence"), found
+    assert any(message in finding.message for finding in found if finding.check == "silence"), found
 
 
-def test_a_rule_that_cannot_be_understood_has_that_finding_only() -> None:
+def test_an_unknown_metric_is_the_only_finding_of_a_rule() -> None:
     found = _findings(_file("{alert: A, expr: nothing > 1}"))
     assert [finding.check for finding in found] == ["series"]
 
 
-def test_every_check_has_a_name_of_its_own() -> None:
+def test_check_names_are_unique() -> None:
     assert len(set(CHECKS)) == len(CHECKS)
     assert set(RECORDING_CHECKS) | set(SET_CHECKS) <= set(CHECKS)
 
 
-def test_the_documentation_has_every_check() -> None:
+def test_every_check_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "rule-checks.md").read_text()
     assert re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE) == list(CHECKS)

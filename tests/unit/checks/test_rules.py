@@ -1,8 +1,8 @@
-"""Rule files: what is read of them, and what they add to the vocabulary."""
+"""Parsing of rule files, and the series that they add to the vocabulary."""
 
 import pytest
 
-from tests.unit.checks.known import VOCABULARY
+from tests.unit.checks.sample_vocabulary import VOCABULARY
 from tools.checks.label_inference import vector_labels
 from tools.checks.promql import parse
 from tools.checks.rules import RuleFileError, Silence, rules_in, with_rules
@@ -35,7 +35,7 @@ groups:
 """
 
 
-def test_all_that_a_rule_says_is_read() -> None:
+def test_all_fields_of_a_rule_are_parsed() -> None:
     record, alert, _ = rules_in(_FILE, "a.yml")
     assert (record.name, record.is_alert, record.line, record.group) == ("service:errors:rate5m", False, 9, "first")
     assert (record.interval, record.wait, record.keep_firing) == (30, 0, 0)
@@ -44,7 +44,7 @@ def test_all_that_a_rule_says_is_read() -> None:
     assert str(alert) == "TooMany (critical), a.yml:14"
 
 
-def test_a_comment_silences_the_rule_that_it_stands_in_or_above() -> None:
+def test_a_comment_silences_the_rule_that_contains_or_follows_it() -> None:
     record, alert, last = rules_in(_FILE, "a.yml")
     assert record.silences == (Silence("name", "historical", 8), Silence("unused", "read by a person", 11))
     assert alert.silences == ()
@@ -62,12 +62,12 @@ def test_a_comment_silences_the_rule_that_it_stands_in_or_above() -> None:
         "groups: [{name: a, rules: [{alert: a, expr: b, for: 5 apples}]}]",
     ],
 )
-def test_what_is_no_rule_file_is_refused(content: str) -> None:
+def test_invalid_rule_file_error_names_the_file(content: str) -> None:
     with pytest.raises(RuleFileError, match=r"a\.yml"):
         rules_in(content, "a.yml")
 
 
-def test_recorded_series_have_the_labels_of_expression_and_rule() -> None:
+def test_a_recorded_series_has_the_labels_of_its_expression_and_rule() -> None:
     known = with_rules(VOCABULARY, rules_in(_FILE, "a.yml"))
     assert known["service:errors:rate5m"].labels == {
         "service_name": Label(),
@@ -77,7 +77,7 @@ def test_recorded_series_have_the_labels_of_expression_and_rule() -> None:
     assert known["service:errors:rate5m"].bounds == Bounds(low=0)
 
 
-def test_rules_may_read_what_later_rules_record() -> None:
+def test_a_rule_can_read_series_that_later_rules_record() -> None:
     rules = rules_in(
         """
         groups:
@@ -94,7 +94,7 @@ def test_rules_may_read_what_later_rules_record() -> None:
     assert labels["method"] == Label(always=False, values=frozenset({"GET", "POST"}))
 
 
-def test_rules_that_read_each_other_or_nothing_known_record_nothing() -> None:
+def test_circular_unknown_and_invalid_rules_record_nothing() -> None:
     rules = rules_in(
         """
         groups:
@@ -112,7 +112,7 @@ def test_rules_that_read_each_other_or_nothing_known_record_nothing() -> None:
     assert set(known.series) - set(VOCABULARY.series) == {"e:e:e"}
 
 
-def test_alerts_are_series_with_the_labels_of_all_alerts() -> None:
+def test_the_alerts_series_has_the_labels_of_all_alerts() -> None:
     rules = rules_in(
         _FILE
         + """
@@ -130,7 +130,7 @@ def test_alerts_are_series_with_the_labels_of_all_alerts() -> None:
     assert known["ALERTS"].bounds == Bounds(1, 1, zero=False)
 
 
-def test_a_share_of_several_recordings_is_one_when_each_of_them_is() -> None:
+def test_a_ratio_of_recordings_is_bounded_if_each_pair_of_rules_is() -> None:
     content = """
     groups:
       - name: a
@@ -144,7 +144,7 @@ def test_a_share_of_several_recordings_is_one_when_each_of_them_is() -> None:
           - record: ratio:a:ratio
             expr: sum_over_time(errors:a:rate5m[1h]) / (sum_over_time(events:a:rate5m[1h]) > 0)
     """
-    apart = with_rules(VOCABULARY, rules_in(content, "a.yml"))
-    assert apart["ratio:a:ratio"].bounds == Bounds(low=0)
-    together = with_rules(VOCABULARY, rules_in(content.replace("SLO", "latency"), "a.yml"))
-    assert together["ratio:a:ratio"].bounds == Bounds(0, 1)
+    unrelated = with_rules(VOCABULARY, rules_in(content, "a.yml"))
+    assert unrelated["ratio:a:ratio"].bounds == Bounds(low=0)
+    related = with_rules(VOCABULARY, rules_in(content.replace("SLO", "latency"), "a.yml"))
+    assert related["ratio:a:ratio"].bounds == Bounds(0, 1)

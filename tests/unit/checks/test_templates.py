@@ -1,4 +1,4 @@
-"""What templates of alerts read."""
+"""Labels, formats and queries in alert templates."""
 
 import pytest
 
@@ -15,7 +15,7 @@ from tools.checks.templates import Template
         ('{{ or $labels.a "none" }}', {"a"}),
     ],
 )
-def test_labels(content: str, labels: set[str]) -> None:
+def test_labels_used_by_a_template(content: str, labels: set[str]) -> None:
     assert Template(content).labels == labels
 
 
@@ -36,7 +36,7 @@ def test_formats_of_the_value(content: str, formats: list[tuple[str, ...]]) -> N
     assert Template(content).formats_of_value == formats
 
 
-def test_queries() -> None:
+def test_queries_of_a_template() -> None:
     template = Template('{{ with query "up{job=\\"a\\"} > 0" }}{{ . | first | value }}{{ end }}{{ query `b` }}')
     assert template.queries == ['up{job="a"} > 0', "b"]
     assert not template.unknown
@@ -50,5 +50,5 @@ def test_queries() -> None:
         ('{{ printf "up{x=%q}" $labels.x | query }}', ["a composed query"]),
     ],
 )
-def test_what_cannot_be_checked_is_named(content: str, unknown: list[str]) -> None:
+def test_unsupported_template_expressions_are_listed(content: str, unknown: list[str]) -> None:
     assert Template(content).unknown == unknown

@@ -1,4 +1,4 @@
-"""What is declared: the registry and the exporters' metrics, as they arrive in Prometheus."""
+"""The series of the registry and the exporters, as Prometheus stores them."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def test_a_histogram_has_three_series() -> None:
         known["http_server_request_duration_seconds"]
 
 
-def test_pushed_series_have_the_labels_of_the_resource() -> None:
+def test_pushed_series_have_resource_attributes_as_labels() -> None:
     series = declared()["trust_dependency_up"]
     assert series.labels["service_name"] == Label()
     assert series.labels["service_instance_id"] == Label()
@@ -39,7 +39,7 @@ def test_labels_have_the_values_of_the_registry() -> None:
     assert known["trust_revenue_amount_total"].labels["trust_currency"].values is None
 
 
-def test_intervals_are_those_of_the_scrape_jobs(tmp_path: Path) -> None:
+def test_intervals_come_from_the_scrape_jobs(tmp_path: Path) -> None:
     configuration = tmp_path / "prometheus.yml"
     configuration.write_text(
         """
@@ -53,11 +53,11 @@ def test_intervals_are_those_of_the_scrape_jobs(tmp_path: Path) -> None:
     assert known.evaluation_interval == 30
     assert known["node_memory_MemTotal_bytes"].interval == 60
     assert known["redis_up"].interval == 20
-    # Every job has it, so that the slowest counts.
+    # Every job has it, so the longest interval applies.
     assert known["up"].interval == 60
     assert known["up"].labels["job"].values == frozenset({"node", "redis"})
 
 
 @pytest.mark.parametrize(("bound", "expected"), [(0.5, ("0.5",)), (2, ("2", "2.0")), (1e8, ("1e+08", "100000000.0"))])
-def test_bounds_are_written_in_two_ways(bound: float, expected: tuple[str, ...]) -> None:
+def test_bucket_bounds_have_two_spellings(bound: float, expected: tuple[str, ...]) -> None:
     assert spellings_of(bound) == expected

@@ -1,4 +1,4 @@
-"""A small vocabulary for the tests of the checks."""
+"""A small vocabulary of series for the tests of the checks."""
 
 import math
 from collections.abc import Mapping
