@@ -1,4 +1,4 @@
-"""The replayed Kubernetes: pages as kube-state-metrics and a kubelet write them, and what can be made to happen."""
+"""The simulated Kubernetes: metrics as kube-state-metrics and a kubelet export them, and injected faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trust_ops.stack import Target
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-class Time:
+class Clock:
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
 
@@ -26,16 +26,16 @@ class Time:
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
-def cluster(time: Time) -> Cluster:
-    return Cluster(time)
+def cluster(clock: Clock) -> Cluster:
+    return Cluster(clock)
 
 
-def read(text: str) -> Series:
+def parsed(text: str) -> Series:
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -48,11 +48,11 @@ def matching(series: Series, name: str, **labels: str) -> list[float]:
 
 
 def state(cluster: Cluster) -> Series:
-    return read(page(state_page.families(cluster)))
+    return parsed(page(state_page.families(cluster)))
 
 
 def kubelet(cluster: Cluster) -> Series:
-    return read(page(kubelet_page.families(cluster, cluster.nodes[0])))
+    return parsed(page(kubelet_page.families(cluster, cluster.nodes[0])))
 
 
 # kube-state-metrics, docs/metrics/cluster/node-metrics.md and docs/metrics/workload/pod-metrics.md.
@@ -77,7 +77,7 @@ _KUBELET_LABELS = {
 }
 
 
-def test_series_have_the_labels_of_the_real_ones(cluster: Cluster) -> None:
+def test_series_have_the_labels_of_the_real_exporters(cluster: Cluster) -> None:
     cluster.pods[0].start_crash_loop(every=60)
     for expected, series in ((_STATE_LABELS, state(cluster)), (_KUBELET_LABELS, kubelet(cluster))):
         found: dict[str, set[str]] = {}
@@ -86,7 +86,7 @@ def test_series_have_the_labels_of_the_real_ones(cluster: Cluster) -> None:
         assert {name: found[name] for name in expected} == expected
 
 
-def test_a_condition_has_one_status(cluster: Cluster) -> None:
+def test_a_condition_has_exactly_one_status(cluster: Cluster) -> None:
     node = cluster.nodes[0]
     node.set_condition("Ready", "unknown")
     node.set_condition("NetworkUnavailable", "true")
@@ -99,22 +99,22 @@ def test_a_condition_has_one_status(cluster: Cluster) -> None:
     assert matching(shown, "kube_node_status_condition", node="worker-2", condition="Ready", status="true") == [1]
 
 
-def test_a_condition_that_nodes_do_not_have_is_refused(cluster: Cluster) -> None:
+def test_an_unknown_node_condition_is_rejected(cluster: Cluster) -> None:
     with pytest.raises(ValueError, match="a node has no condition Redy=true"):
         cluster.nodes[0].set_condition("Redy", "true")
 
 
-def test_a_cordoned_node_is_shown(cluster: Cluster) -> None:
+def test_a_cordoned_node_is_unschedulable(cluster: Cluster) -> None:
     cluster.nodes[1].unschedulable = True
     shown = state(cluster)
     assert matching(shown, "kube_node_spec_unschedulable", node="worker-1") == [0]
     assert matching(shown, "kube_node_spec_unschedulable", node="worker-2") == [1]
 
 
-def test_a_pod_crashes_until_it_recovers_and_what_was_counted_stays(cluster: Cluster, time: Time) -> None:
+def test_a_recovered_pod_stops_restarting_and_keeps_its_restart_count(cluster: Cluster, clock: Clock) -> None:
     pod = cluster.pods[0]
 
-    def seen() -> tuple[list[float], list[float], list[float]]:
+    def pod_series() -> tuple[list[float], list[float], list[float]]:
         shown = state(cluster)
         return (
             matching(shown, "kube_pod_container_status_restarts_total", pod=pod.name),
@@ -122,24 +122,24 @@ def test_a_pod_crashes_until_it_recovers_and_what_was_counted_stays(cluster: Clu
             matching(shown, "kube_pod_container_status_running", pod=pod.name),
         )
 
-    assert seen() == ([0], [], [1])
+    assert pod_series() == ([0], [], [1])
     pod.start_crash_loop(every=10)
-    assert seen() == ([0], [1], [0])
-    time.now += 11
-    assert seen() == ([1], [], [1])
-    time.now += 5
-    assert seen() == ([1], [1], [0])
-    time.now += 35
+    assert pod_series() == ([0], [1], [0])
+    clock.now += 11
+    assert pod_series() == ([1], [], [1])
+    clock.now += 5
+    assert pod_series() == ([1], [1], [0])
+    clock.now += 35
     pod.recover()
-    time.now += 100
-    assert seen() == ([5], [], [1])
+    clock.now += 100
+    assert pod_series() == ([5], [], [1])
     pod.start_crash_loop(every=10)
-    time.now += 10
-    assert seen() == ([6], [], [1])
+    clock.now += 10
+    assert pod_series() == ([6], [], [1])
     assert matching(state(cluster), "kube_pod_container_status_restarts_total", pod=cluster.pods[1].name) == [0]
 
 
-def test_memory_is_that_of_the_container_and_not_of_the_series_beside_it(cluster: Cluster) -> None:
+def test_memory_is_set_on_the_container_series_only(cluster: Cluster) -> None:
     pod = cluster.pods[0]
     pod.working_set_bytes = 500 * 2**20
     shown = kubelet(cluster)
@@ -151,35 +151,35 @@ def test_memory_is_that_of_the_container_and_not_of_the_series_beside_it(cluster
     assert limit == [512 * 2**20]
 
 
-def test_a_failing_network_counts_errors_and_nothing_goes_back(cluster: Cluster, time: Time) -> None:
+def test_a_failing_network_counts_errors_and_counters_never_decrease(cluster: Cluster, clock: Clock) -> None:
     pod = cluster.pods[0]
 
     def counted(what: str) -> float:
         (value,) = matching(kubelet(cluster), f"container_network_receive_{what}_total", pod=pod.name)
         return value
 
-    time.now += 10
+    clock.now += 10
     assert (counted("packets"), counted("errors")) == (4000, 0)
     pod.received.fail(0.05)
-    time.now += 10
+    clock.now += 10
     assert (counted("packets"), counted("errors")) == (8000, 200)
     pod.received.fail(0)
-    time.now += 10
+    clock.now += 10
     assert (counted("packets"), counted("errors")) == (12000, 200)
 
 
-def test_a_kubelet_shows_its_own_pods_with_the_time_of_measurement(cluster: Cluster, time: Time) -> None:
+def test_a_kubelet_exports_its_own_pods_with_timestamps(cluster: Cluster, clock: Clock) -> None:
     text = page(kubelet_page.families(cluster, cluster.nodes[1]))
     assert cluster.pods[1].name in text
     assert cluster.pods[0].name not in text
     for line in text.splitlines():
         if line.startswith("container_"):
-            assert line.endswith(f" {int(time.now * 1000)}")
+            assert line.endswith(f" {int(clock.now * 1000)}")
 
 
 def test_label_values_are_escaped() -> None:
     family = Family("a", "gauge", "Help.", [Sample({"x": 'quote " backslash \\ newline \n'}, 1)])
-    assert list(read(page([family]))) == [("a", frozenset({("x", 'quote " backslash \\ newline \n')}))]
+    assert list(parsed(page([family]))) == [("a", frozenset({("x", 'quote " backslash \\ newline \n')}))]
 
 
 @pytest.fixture
@@ -188,14 +188,14 @@ def served() -> Iterator[Kubernetes]:
         yield kubernetes
 
 
-def test_every_target_is_served_and_a_change_is_seen_at_once(served: Kubernetes) -> None:
+def test_every_target_serves_the_current_state(served: Kubernetes) -> None:
     def get(target: Target) -> Series:
         answer = httpx.get(
             f"http://{target.address}{target.labels.get('__metrics_path__', '/metrics')}", trust_env=False
         )
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-        return read(answer.text)
+        return parsed(answer.text)
 
     (target,) = served.state_metrics()
     assert matching(get(target), "kube_node_status_condition", node="worker-1", condition="Ready", status="true") == [1]

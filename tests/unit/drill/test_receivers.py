@@ -1,4 +1,4 @@
-"""The stand-ins for Slack, PagerDuty, mail and webhooks take what the real ones take, and find what is wrong."""
+"""The stand-ins for Slack, PagerDuty, mail and webhooks accept what the real ones accept, and report mistakes."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ MESSAGE: dict[str, Any] = {
 }
 
 
-class Seen:
-    """What the receivers have got since the test began."""
+class Received:
+    """What the receivers have received since the test began."""
 
     def __init__(self, running: Receivers) -> None:
         self.running = running
@@ -112,8 +112,8 @@ def running() -> Iterator[Receivers]:
 
 
 @pytest.fixture
-def receivers(running: Receivers) -> Iterator[Seen]:
-    yield Seen(running)
+def receivers(running: Receivers) -> Iterator[Received]:
+    yield Received(running)
     for channel in running.channels:
         running.restore(channel)
 
@@ -147,19 +147,19 @@ def payload(**values: object) -> dict[str, Any]:
     return changed(EVENT, lambda made: made["payload"].update(values))
 
 
-def test_every_variable_of_the_notifications_leads_here(variables: dict[str, str]) -> None:
+def test_every_notification_variable_points_to_the_receivers(variables: dict[str, str]) -> None:
     assert set(variables) == {variable.name for variable in VARIABLES}
     rendered = render(variables, "/secrets")
     channels = [name for receiver in rendered.configuration["receivers"] for name in receiver if name != "name"]
     assert set(channels) == {"slack_configs", "pagerduty_configs", "email_configs", "webhook_configs"}
 
 
-def channels(receivers: Seen) -> list[str]:
+def channels(receivers: Received) -> list[str]:
     return [delivery.channel for delivery in receivers.deliveries]
 
 
-def test_every_webhook_of_slack_is_a_channel_of_its_own(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_each_slack_webhook_is_a_separate_channel(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     names = ("DEFAULT", "SECURITY", "PLATFORM", "BUSINESS", "ESCALATION")
     answers = [post(variables[f"SLACK_WEBHOOK_{name}"], json=SLACK) for name in names]
@@ -173,12 +173,12 @@ def test_every_webhook_of_slack_is_a_channel_of_its_own(
     assert receivers.problems == []
 
 
-def test_an_alert_has_the_labels_that_its_acknowledging_link_shows(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_alert_labels_are_read_from_the_acknowledge_link(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     post(variables["SLACK_WEBHOOK_SECURITY"], json=SLACK)
     post(variables["PAGERDUTY_URL"], json=event(routing_key=variables["PAGERDUTY_SECURITY_KEY"]))
-    post_mail(variables, mail(variables))
+    send_mail(variables, mail(variables))
     post(variables["INCIDENT_WEBHOOK_URL"], json=MESSAGE, headers=bearer(variables))
     assert [delivery.alerts[0].labels for delivery in receivers.deliveries] == [LABELS] * 4
     assert receivers.problems == []
@@ -196,8 +196,8 @@ def test_an_alert_has_the_labels_that_its_acknowledging_link_shows(
         ({"json": {"attachments": SLACK["attachments"] * 101}}, 400, "too_many_attachments"),
     ],
 )
-def test_slack_refuses_what_it_cannot_read(
-    receivers: Seen,
+def test_slack_rejects_an_invalid_payload(
+    receivers: Received,
     variables: dict[str, str],
     post: Callable[..., httpx.Response],
     request_: dict[str, Any],
@@ -210,8 +210,8 @@ def test_slack_refuses_what_it_cannot_read(
     assert receivers.deliveries == []
 
 
-def test_slack_does_not_know_a_webhook_that_it_did_not_give(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_slack_rejects_an_unknown_webhook(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     answered = post(variables["SLACK_WEBHOOK_SECURITY"] + "x", json=SLACK)
     assert (answered.status_code, answered.text) == (404, "no_service")
@@ -240,8 +240,8 @@ def test_slack_does_not_know_a_webhook_that_it_did_not_give(
         (attachment(text="It is down."), "shows no alert"),
     ],
 )
-def test_what_slack_would_show_badly_is_a_problem(
-    receivers: Seen,
+def test_a_formatting_mistake_in_a_slack_message_is_reported(
+    receivers: Received,
     variables: dict[str, str],
     post: Callable[..., httpx.Response],
     message: dict[str, Any],
@@ -254,8 +254,8 @@ def test_what_slack_would_show_badly_is_a_problem(
     assert any(problem in text for text in found)
 
 
-def test_every_key_of_pagerduty_is_a_channel_of_its_own(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_each_pagerduty_routing_key_is_a_separate_channel(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     names = ("SECURITY", "PLATFORM", "ESCALATION")
     for name in names:
@@ -287,8 +287,8 @@ def test_every_key_of_pagerduty_is_a_channel_of_its_own(
         (payload(custom_details={"firing": "x" * 600_000}), "larger than 524288 bytes"),
     ],
 )
-def test_pagerduty_refuses_an_invalid_event(
-    receivers: Seen,
+def test_pagerduty_rejects_an_invalid_event(
+    receivers: Received,
     variables: dict[str, str],
     post: Callable[..., httpx.Response],
     change: dict[str, Any],
@@ -303,16 +303,16 @@ def test_pagerduty_refuses_an_invalid_event(
     assert receivers.deliveries == []
 
 
-def test_pagerduty_refuses_what_is_no_json(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_pagerduty_rejects_invalid_json(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     answers = [post(variables["PAGERDUTY_URL"], content=content) for content in (b"{", b"[]")]
     assert [answer.status_code for answer in answers] == [400, 400]
     assert len(receivers.problems) == 2
 
 
-def test_pagerduty_resolves_what_was_triggered_and_nothing_else(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_a_pagerduty_resolve_without_a_trigger_is_reported(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     key = variables["PAGERDUTY_SECURITY_KEY"]
     details = {"firing": "", "resolved": f"It was down.\nSilence: {LINK}"}
@@ -341,8 +341,8 @@ def test_pagerduty_resolves_what_was_triggered_and_nothing_else(
         (payload(custom_details={"firing": "It is down."}), "shows no alert"),
     ],
 )
-def test_what_pagerduty_takes_although_nobody_meant_it_is_a_problem(
-    receivers: Seen,
+def test_a_mistake_in_an_accepted_pagerduty_event_is_reported(
+    receivers: Received,
     variables: dict[str, str],
     post: Callable[..., httpx.Response],
     change: dict[str, Any],
@@ -357,8 +357,8 @@ def bearer(variables: dict[str, str]) -> dict[str, str]:
     return {"authorization": f"Bearer {variables['INCIDENT_WEBHOOK_TOKEN']}"}
 
 
-def test_the_two_webhooks_are_told_apart_and_only_one_has_a_token(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_only_the_incident_webhook_requires_a_token(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     incident, deadman = variables["INCIDENT_WEBHOOK_URL"], variables["DEADMAN_WEBHOOK_URL"]
     assert post(incident, json=MESSAGE, headers=bearer(variables)).status_code == 200
@@ -392,8 +392,8 @@ def alert(**values: object) -> dict[str, Any]:
         (alert(status="open"), "an alert's status is 'open'"),
     ],
 )
-def test_a_webhook_refuses_what_is_not_of_version_4(
-    receivers: Seen,
+def test_a_webhook_rejects_a_message_that_is_not_valid_version_4(
+    receivers: Received,
     variables: dict[str, str],
     post: Callable[..., httpx.Response],
     message: dict[str, Any],
@@ -413,8 +413,8 @@ def test_a_webhook_refuses_what_is_not_of_version_4(
         (alert(annotations={"summary": "<no value> is down"}), "template error"),
     ],
 )
-def test_a_well_formed_message_can_be_wrong(
-    receivers: Seen,
+def test_a_mistake_in_a_well_formed_message_is_reported(
+    receivers: Received,
     variables: dict[str, str],
     post: Callable[..., httpx.Response],
     message: dict[str, Any],
@@ -425,8 +425,8 @@ def test_a_well_formed_message_can_be_wrong(
     assert problem in receivers.problems[0]
 
 
-def test_a_request_to_where_nobody_is_does_not_go_unseen(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_a_request_to_an_unknown_address_is_reported(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     assert post(variables["DEADMAN_WEBHOOK_URL"] + "x", json=MESSAGE).status_code == 404
     assert len(receivers.problems) == 1
@@ -458,22 +458,22 @@ def session(variables: dict[str, str], *, tls: bool = True, login: bool = True) 
         yield client
 
 
-def post_mail(variables: dict[str, str], message: EmailMessage) -> None:
+def send_mail(variables: dict[str, str], message: EmailMessage) -> None:
     with session(variables) as client:
         client.send_message(message)
 
 
-def test_a_mail_comes_to_every_mailbox_that_it_is_for(receivers: Seen, variables: dict[str, str]) -> None:
+def test_a_mail_is_delivered_to_every_recipient(receivers: Received, variables: dict[str, str]) -> None:
     message = mail(variables)
     message.replace_header("To", f"{variables['TEAM_LEAD_EMAIL']}, {variables['ESCALATION_EMAIL']}")
-    post_mail(variables, message)
+    send_mail(variables, message)
     assert channels(receivers) == ["email:team-lead@trust.test", "email:escalation@trust.test"]
     assert receivers.problems == []
 
 
 @pytest.mark.parametrize("mechanism", ["auth_plain", "auth_login"])
-def test_both_ways_to_log_in_work_and_want_the_right_password(
-    receivers: Seen, variables: dict[str, str], mechanism: str
+def test_both_login_mechanisms_require_the_right_password(
+    receivers: Received, variables: dict[str, str], mechanism: str
 ) -> None:
     with session(variables, login=False) as client:
         client.ehlo()
@@ -487,16 +487,16 @@ def test_both_ways_to_log_in_work_and_want_the_right_password(
     assert receivers.problems[0].startswith("email: wrong user or password")
 
 
-def test_the_login_asks_as_mail_servers_do(variables: dict[str, str]) -> None:
+def test_the_login_prompts_are_those_of_real_mail_servers(variables: dict[str, str]) -> None:
     with session(variables, login=False) as client:
         client.ehlo()
-        # "Username:" and "Password:", which is all that Alertmanager understands.
+        # "Username:" and "Password:", the only prompts that Alertmanager understands.
         assert client.docmd("AUTH", "LOGIN") == (334, b"VXNlcm5hbWU6")
         assert client.docmd("dXNlcg==") == (334, b"UGFzc3dvcmQ6")
         assert client.docmd("Z3Vlc3M=")[0] == 535
 
 
-def test_no_mail_is_taken_without_tls_and_login(receivers: Seen, variables: dict[str, str]) -> None:
+def test_mail_is_rejected_without_tls_and_login(receivers: Received, variables: dict[str, str]) -> None:
     with session(variables, tls=False, login=False) as client:
         client.ehlo()
         assert not client.has_extn("auth")
@@ -507,7 +507,7 @@ def test_no_mail_is_taken_without_tls_and_login(receivers: Seen, variables: dict
     assert receivers.deliveries == []
 
 
-def test_a_stranger_neither_sends_nor_gets_mail(receivers: Seen, variables: dict[str, str]) -> None:
+def test_an_unknown_sender_or_recipient_is_rejected(receivers: Received, variables: dict[str, str]) -> None:
     with session(variables) as client:
         assert client.mail("stranger@trust.test")[0] == 553
         assert client.mail(variables["SMTP_FROM"])[0] == 250
@@ -554,8 +554,8 @@ def part(number: int, content: str, kind: str) -> Callable[[EmailMessage], objec
         (replaced("Content-Type", 'multipart/mixed; boundary="x"'), "is multipart/mixed, not multipart/alternative"),
     ],
 )
-def test_a_mail_that_some_program_would_show_badly_is_a_problem(
-    receivers: Seen, variables: dict[str, str], change: Callable[[EmailMessage], object], problem: str
+def test_a_formatting_mistake_in_a_mail_is_reported(
+    receivers: Received, variables: dict[str, str], change: Callable[[EmailMessage], object], problem: str
 ) -> None:
     message = mail(variables)
     change(message)
@@ -574,8 +574,8 @@ def test_a_mail_that_some_program_would_show_badly_is_a_problem(
         (b"It is down.", b"It is down." * 100, "a line of more than 998 characters"),
     ],
 )
-def test_a_mail_in_a_strange_encoding_is_a_problem(
-    receivers: Seen, variables: dict[str, str], original: bytes, broken: bytes, problem: str
+def test_an_encoding_error_in_a_mail_is_reported(
+    receivers: Received, variables: dict[str, str], original: bytes, broken: bytes, problem: str
 ) -> None:
     content = mail(variables).as_bytes(policy=SMTP).replace(original, broken)
     with session(variables) as client:
@@ -584,7 +584,7 @@ def test_a_mail_in_a_strange_encoding_is_a_problem(
 
 
 def deliver_to(channel: str, variables: dict[str, str], post: Callable[..., httpx.Response]) -> int:
-    """Send a good notification; the status that the receiver answers."""
+    """Send a valid notification and return the status code of the response."""
     kind, _, name = channel.partition(":")
     if kind == "slack":
         return post(variables[f"SLACK_WEBHOOK_{name.upper()}"], json=SLACK).status_code
@@ -594,7 +594,7 @@ def deliver_to(channel: str, variables: dict[str, str], post: Callable[..., http
     if kind == "webhook":
         return post(variables["INCIDENT_WEBHOOK_URL"], json=MESSAGE, headers=bearer(variables)).status_code
     try:
-        post_mail(variables, mail(variables))
+        send_mail(variables, mail(variables))
     except smtplib.SMTPRecipientsRefused as error:
         return error.recipients[name][0]
     return 250
@@ -609,8 +609,8 @@ CHANNELS = [
 
 
 @pytest.mark.parametrize(("channel", "failing", "working"), CHANNELS)
-def test_what_a_failing_receiver_refused_counts_once_when_it_comes_again(
-    receivers: Seen,
+def test_a_retried_notification_is_delivered_once(
+    receivers: Received,
     variables: dict[str, str],
     post: Callable[..., httpx.Response],
     channel: str,
@@ -628,8 +628,8 @@ def test_what_a_failing_receiver_refused_counts_once_when_it_comes_again(
 
 
 @pytest.mark.parametrize(("channel", "working"), [(channel, working) for channel, _, working in CHANNELS])
-def test_a_hanging_receiver_answers_who_still_waits_when_it_is_back(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response], channel: str, working: int
+def test_a_hanging_receiver_answers_the_open_request_when_restored(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response], channel: str, working: int
 ) -> None:
     receivers.running.hang(channel)
     answers: list[int] = []
@@ -644,7 +644,7 @@ def test_a_hanging_receiver_answers_who_still_waits_when_it_is_back(
     assert channels(receivers) == [channel]
 
 
-def test_a_request_that_nobody_waits_for_any_more_does_not_count(receivers: Seen, variables: dict[str, str]) -> None:
+def test_a_request_whose_client_timed_out_is_not_delivered(receivers: Received, variables: dict[str, str]) -> None:
     receivers.running.hang("slack:platform")
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(variables["SLACK_WEBHOOK_PLATFORM"], json=SLACK, timeout=0.2, trust_env=False)
@@ -654,7 +654,7 @@ def test_a_request_that_nobody_waits_for_any_more_does_not_count(receivers: Seen
     assert receivers.deliveries == []
 
 
-def test_a_mail_that_nobody_waits_for_any_more_does_not_count(receivers: Seen, variables: dict[str, str]) -> None:
+def test_a_mail_whose_client_timed_out_is_not_delivered(receivers: Received, variables: dict[str, str]) -> None:
     receivers.running.hang("email:security@trust.test")
     with session(variables) as client:
         assert client.sock is not None
@@ -670,16 +670,16 @@ def test_a_mail_that_nobody_waits_for_any_more_does_not_count(receivers: Seen, v
     assert receivers.deliveries == []
 
 
-def test_who_comes_too_often_is_told_when_to_come_again(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_a_rate_limited_sender_gets_retry_after(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     receivers.running.fail("slack:platform", 429, retry_after=30)
     answer = post(variables["SLACK_WEBHOOK_PLATFORM"], json=SLACK)
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
 
 
-def test_trouble_in_one_channel_leaves_the_others_alone(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_a_failing_channel_does_not_affect_the_others(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     receivers.running.hang("slack:platform")
     receivers.running.fail("email:security@trust.test", 451)
@@ -688,12 +688,12 @@ def test_trouble_in_one_channel_leaves_the_others_alone(
     assert channels(receivers) == ["slack:security", "pagerduty:security", "webhook:incident"]
 
 
-def test_trouble_for_a_channel_that_is_not_there_is_refused(receivers: Seen) -> None:
+def test_failing_an_unknown_channel_is_an_error(receivers: Received) -> None:
     with pytest.raises(ValueError, match="there is no channel 'slack:nowhere'"):
         receivers.running.fail("slack:nowhere")
 
 
-def test_two_sets_of_receivers_do_not_disturb_each_other_and_leave_nothing_behind(
+def test_two_sets_of_receivers_are_independent_and_stop_completely(
     post: Callable[..., httpx.Response],
 ) -> None:
     before = threading.active_count()
@@ -707,8 +707,8 @@ def test_two_sets_of_receivers_do_not_disturb_each_other_and_leave_nothing_behin
         socket.create_connection((host, int(port)))
 
 
-def test_a_delivery_carries_both_clocks(
-    receivers: Seen, variables: dict[str, str], post: Callable[..., httpx.Response]
+def test_a_delivery_has_wall_clock_and_monotonic_times(
+    receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
     before = (time.time(), time.monotonic())
     deliver_to("slack:platform", variables, post)

@@ -1,4 +1,4 @@
-"""When the rounds of a drill begin and end."""
+"""The order in which the rounds of a drill start and end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from testbed.drill.trial import Expected, Trial
 
 
 class Receivers:
-    """Receivers that nobody asks."""
+    """Receivers without deliveries."""
 
     deliveries: tuple[Any, ...] = ()
     problems: tuple[str, ...] = ()
@@ -25,7 +25,7 @@ class Receivers:
 def _trial(name: str, order: list[str], *, resolves_late: bool = False) -> Trial:
     @contextmanager
     def inject(_environment: object) -> Iterator[None]:
-        order.append(f"{name} begins")
+        order.append(f"{name} starts")
         yield
         order.append(f"{name} ends")
 
@@ -52,13 +52,13 @@ def _resolved(*names: str) -> dict[str, Event]:
     return events
 
 
-def test_a_round_waits_for_what_the_round_before_must_resolve(monkeypatch: Any) -> None:
+def test_a_round_waits_until_the_alerts_of_the_previous_round_resolve(monkeypatch: Any) -> None:
     order: list[str] = []
     _run([[_trial("A", order)], [_trial("B", order)]], _resolved("A", "B"), order, monkeypatch)
-    assert order == ["A begins", "A ends", "TrustA resolves", "B begins", "B ends", "TrustB resolves"]
+    assert order == ["A starts", "A ends", "TrustA resolves", "B starts", "B ends", "TrustB resolves"]
 
 
-def test_a_round_does_not_wait_for_what_resolves_late(monkeypatch: Any) -> None:
+def test_a_round_does_not_wait_for_alerts_that_resolve_late(monkeypatch: Any) -> None:
     order: list[str] = []
     resolved = _resolved("B")
     late = resolved.setdefault("TrustA", Event())
@@ -74,7 +74,7 @@ def test_a_round_does_not_wait_for_what_resolves_late(monkeypatch: Any) -> None:
     assert order.index("B ends") < order.index("TrustA resolves")
 
 
-def test_the_same_alert_is_not_tried_again_before_it_has_resolved(monkeypatch: Any) -> None:
+def test_an_alert_is_not_triggered_again_before_it_has_resolved(monkeypatch: Any) -> None:
     order: list[str] = []
     _run([[_trial("A", order, resolves_late=True)], [_trial("A", order)]], _resolved("A"), order, monkeypatch)
-    assert order[:3] == ["A begins", "A ends", "TrustA resolves"]
+    assert order[:3] == ["A starts", "A ends", "TrustA resolves"]

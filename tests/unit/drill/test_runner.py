@@ -1,4 +1,4 @@
-"""What a drill makes of what the receivers were told."""
+"""How a drill evaluates what the receivers got."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _delivery(channel: str, name: str, severity: str, service: str = "a", status
     return Delivery(channel, status, (alert,), b"")
 
 
-def test_who_is_told_of_an_alert_that_is_not_theirs_is_wrong() -> None:
+def test_a_receiver_that_should_not_get_the_alert_is_wrong() -> None:
     deliveries = [
         _delivery("slack:business", "TrustRevenueDrop", "warning"),
         _delivery("pagerduty:platform", "TrustRevenueDrop", "warning"),
@@ -26,7 +26,7 @@ def test_who_is_told_of_an_alert_that_is_not_theirs_is_wrong() -> None:
     assert wrong_receivers(_WARNING, deliveries) == {"pagerduty:platform"}
 
 
-def test_alerts_of_other_services_and_severities_are_not_its_business() -> None:
+def test_alerts_of_other_services_and_severities_are_ignored() -> None:
     deliveries = [
         _delivery("pagerduty:platform", "TrustRevenueDrop", "warning", service="b"),
         _delivery("pagerduty:platform", "TrustRevenueDrop", "critical"),
@@ -34,14 +34,14 @@ def test_alerts_of_other_services_and_severities_are_not_its_business() -> None:
     assert wrong_receivers(_WARNING, deliveries) == frozenset()
 
 
-def test_only_a_critical_alert_may_reach_the_levels_of_escalation() -> None:
-    told = [_delivery("email:executive@trust.test", "TrustServiceDown", "critical")]
-    assert wrong_receivers(_CRITICAL, told) == frozenset()
-    told = [_delivery("email:executive@trust.test", "TrustRevenueDrop", "warning")]
-    assert wrong_receivers(_WARNING, told) == {"email:executive@trust.test"}
+def test_only_a_critical_alert_may_reach_escalation_receivers() -> None:
+    deliveries = [_delivery("email:executive@trust.test", "TrustServiceDown", "critical")]
+    assert wrong_receivers(_CRITICAL, deliveries) == frozenset()
+    deliveries = [_delivery("email:executive@trust.test", "TrustRevenueDrop", "warning")]
+    assert wrong_receivers(_WARNING, deliveries) == {"email:executive@trust.test"}
 
 
-def test_one_receiver_that_is_missing_spoils_the_report() -> None:
+def test_a_missing_receiver_fails_the_report() -> None:
     good = Result("a fault", _CRITICAL, 1.0, frozenset(), 2.0)
     report = Report(30, 90, results=[good])
     assert report.good
@@ -50,7 +50,7 @@ def test_one_receiver_that_is_missing_spoils_the_report() -> None:
     assert summary(report).startswith("1 of 2 alerts")
 
 
-def test_noise_and_malformed_notifications_spoil_the_report() -> None:
+def test_noise_and_malformed_notifications_fail_the_report() -> None:
     assert not Report(30, noise=["TrustServiceDown"]).good
     assert not Report(30, problems=["slack:platform: no JSON"]).good
 

@@ -1,4 +1,4 @@
-"""Prometheus' configuration and rules in which time runs faster."""
+"""The Prometheus configuration and rules with scaled durations."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from trust_ops.stack.recipes import binaries
 
 
 @pytest.mark.parametrize(("duration", "scaled"), [("5m", "10000ms"), ("10s", "333ms"), ("1d", "2880000ms")])
-def test_a_duration_is_divided(duration: str, scaled: str) -> None:
+def test_a_duration_is_divided_by_the_factor(duration: str, scaled: str) -> None:
     assert scaled_duration(duration, 30) == scaled
 
 
-def test_no_duration_becomes_nothing() -> None:
+def test_a_scaled_duration_is_at_least_a_millisecond() -> None:
     assert scaled_seconds("1ms", 60) == 0.001
 
 
-def test_what_is_no_duration_is_named() -> None:
+def test_invalid_duration_error_names_the_duration() -> None:
     with pytest.raises(ValueError, match="'soon'"):
         scaled_seconds("soon", 2)
 
 
-def test_ranges_and_offsets_are_divided_and_names_and_numbers_are_not() -> None:
+def test_only_ranges_and_offsets_of_an_expression_are_scaled() -> None:
     expression = 'max_over_time(service:x:rate5m[1h:1m]) > 5 and rate(x{le="5"}[5m] offset 1w) > 2 * 86400'
-    faster = 'max_over_time(service:x:rate5m[360000ms:6000ms]) > 5 and rate(x{le="5"}[30000ms] offset 60480000ms)'
-    assert scaled_expression(expression, 10) == f"{faster} > 2 * 86400"
+    expected = 'max_over_time(service:x:rate5m[360000ms:6000ms]) > 5 and rate(x{le="5"}[30000ms] offset 60480000ms)'
+    assert scaled_expression(expression, 10) == f"{expected} > 2 * 86400"
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +49,18 @@ def test_prometheus_accepts_the_scaled_files(folder: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_every_wait_of_the_rules_is_divided(folder: Path) -> None:
-    own = Path(__file__).parents[3] / "monitoring" / "prometheus" / "trust-service-alerts.yml"
-    before, after = (yaml.safe_load(file.read_text())["groups"] for file in (own, folder / own.name))
-    for usual, faster in zip(before, after, strict=True):
-        for slow, fast in zip(usual["rules"], faster["rules"], strict=True):
+def test_for_and_keep_firing_for_are_scaled(folder: Path) -> None:
+    source = Path(__file__).parents[3] / "monitoring" / "prometheus" / "trust-service-alerts.yml"
+    before, after = (yaml.safe_load(file.read_text())["groups"] for file in (source, folder / source.name))
+    for original_group, scaled_group in zip(before, after, strict=True):
+        for original, scaled in zip(original_group["rules"], scaled_group["rules"], strict=True):
             for field in ("for", "keep_firing_for"):
-                assert (field in slow) == (field in fast)
-                if field in slow:
-                    assert fast[field] == scaled_duration(slow[field], 30)
+                assert (field in original) == (field in scaled)
+                if field in original:
+                    assert scaled[field] == scaled_duration(original[field], 30)
 
 
-def test_rules_that_only_dashboards_read_are_left_out(folder: Path) -> None:
+def test_recording_rules_read_only_by_dashboards_are_left_out(folder: Path) -> None:
     recorded = yaml.safe_load((folder / "trust-service-recording.yml").read_text())["groups"]
     names = {group["name"] for group in recorded}
     assert "trust-service.recording.kpi" not in names

@@ -1,4 +1,4 @@
-"""The line that can be cut."""
+"""The TCP proxy that can interrupt connections."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from testbed.drill.tcp_proxy import TcpProxy
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("content-length", "100000")
@@ -20,29 +20,29 @@ class _Answers(BaseHTTPRequestHandler):
         self.wfile.write(b"x" * 100_000)
 
     def log_message(self, *_: object) -> None:
-        """No line per request."""
+        """Do not log requests."""
 
 
 @pytest.fixture
 def proxy() -> Iterator[TcpProxy]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Answers)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        with TcpProxy() as line:
-            line.set_target(server.server_port)
-            yield line
+        with TcpProxy() as running:
+            running.set_target(server.server_port)
+            yield running
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def test_it_passes_on_what_is_sent_both_ways(proxy: TcpProxy) -> None:
+def test_data_is_forwarded_in_both_directions(proxy: TcpProxy) -> None:
     assert len(httpx.get(proxy.url, trust_env=False).content) == 100_000
 
 
-def test_while_it_is_cut_nothing_passes_and_then_all_does(proxy: TcpProxy) -> None:
+def test_connections_fail_while_the_proxy_is_cut(proxy: TcpProxy) -> None:
     with httpx.Client(trust_env=False) as kept_alive:
         kept_alive.get(proxy.url)
         proxy.cut()
@@ -54,6 +54,6 @@ def test_while_it_is_cut_nothing_passes_and_then_all_does(proxy: TcpProxy) -> No
         assert kept_alive.get(proxy.url).status_code == 200
 
 
-def test_where_nobody_listens_the_connection_ends() -> None:
-    with TcpProxy() as line, pytest.raises(httpx.TransportError):
-        httpx.get(line.url, trust_env=False)
+def test_a_connection_without_a_listening_target_is_closed() -> None:
+    with TcpProxy() as running, pytest.raises(httpx.TransportError):
+        httpx.get(running.url, trust_env=False)

@@ -1,4 +1,4 @@
-"""The drill's rounds hold a trial of every alert."""
+"""The drill's schedule has a trial for every alert."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def test_every_alert_has_a_trial_at_each_severity_and_no_trial_is_left_over() -> None:
+def test_the_trials_cover_exactly_the_declared_alerts_and_severities() -> None:
     declared = {
         (rule["alert"], rule["labels"]["severity"])
         for rule in _rules()
@@ -30,12 +30,12 @@ def test_every_alert_has_a_trial_at_each_severity_and_no_trial_is_left_over() ->
     assert {(expected.alert, expected.severity) for expected in _EXPECTED} == declared
 
 
-def test_every_level_of_escalation_has_one() -> None:
+def test_every_escalation_level_has_a_trial() -> None:
     levels = {rule["labels"]["escalation_level"] for rule in _rules() if rule["alert"] == "TrustEscalation"}
     assert {expected.level for expected in _EXPECTED if expected.level} == levels
 
 
-def test_the_team_of_each_trial_is_the_alerts() -> None:
+def test_each_trial_expects_the_team_of_its_alert() -> None:
     teams = {
         (rule["alert"], rule["labels"]["severity"]): rule["labels"]["team"]
         for rule in _rules()
@@ -44,12 +44,12 @@ def test_the_team_of_each_trial_is_the_alerts() -> None:
     assert all(teams[expected.alert, expected.severity] == expected.team for expected in _EXPECTED)
 
 
-def test_every_receiver_that_is_expected_exists() -> None:
+def test_every_expected_receiver_exists() -> None:
     channels = Receivers().channels
     assert all(expected.channels <= channels for expected in _EXPECTED)
     assert channels >= ESCALATION_CHANNELS
 
 
-def test_no_fault_stands_twice() -> None:
+def test_each_fault_is_scheduled_once() -> None:
     faults = Counter(trial.fault for trials in ROUNDS for trial in trials)
     assert [fault for fault, times in faults.items() if times > 1] == []
