@@ -1,4 +1,4 @@
-"""The stand-ins for Slack, PagerDuty, mail and webhooks accept what the real ones accept, and report mistakes."""
+"""The fake Slack, PagerDuty, mail server and webhooks accept what the real ones accept, and report mistakes."""
 
 from __future__ import annotations
 
