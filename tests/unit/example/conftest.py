@@ -1,4 +1,4 @@
-"""The service as a process of its own, and an administrator who creates accounts."""
+"""The example service in its own process, and fixtures that create accounts and log in."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PASSWORD = "correct horse battery staple"
 
 
 @dataclass
-class Person:
+class Account:
     name: str
     totp_secret: str | None
 
@@ -32,22 +32,22 @@ def client(service: TrustService) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def create(service: TrustService, client: httpx.Client) -> Callable[..., Person]:
-    def create(name: str, role: str = "operator", *, totp: bool = False) -> Person:
+def create(service: TrustService, client: httpx.Client) -> Callable[..., Account]:
+    def create(name: str, role: str = "operator", *, totp: bool = False) -> Account:
         created = client.put(
             f"/admin/accounts/{name}",
             headers={"authorization": f"Bearer {service.admin_token}"},
             json={"password": PASSWORD, "role": role, "country": "DE", "client": "acme", "totp": totp},
         )
         assert created.status_code == 201
-        return Person(name, created.json()["totp_secret"])
+        return Account(name, created.json()["totp_secret"])
 
     return create
 
 
 @pytest.fixture
 def log_in(client: httpx.Client) -> Callable[..., httpx.Response]:
-    """Log in from an address of one's own."""
+    """Log in from a client address."""
 
     def log_in(name: str, password: str = PASSWORD, *, address: str) -> httpx.Response:
         return client.post("/login", json={"name": name, "password": password}, headers={"x-forwarded-for": address})

@@ -1,4 +1,4 @@
-"""What the authority issues and refuses, checked with `cryptography` and nothing of the service."""
+"""The authority's certificates and validation results, verified with `cryptography` alone."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def authority() -> Authority:
     return Authority()
 
 
-def test_a_fresh_certificate_is_good_and_chains_to_the_root(authority: Authority) -> None:
+def test_a_new_certificate_is_valid_and_chains_to_the_root(authority: Authority) -> None:
     certificate = _issued(authority)
     _check_signature(certificate, authority.issuing)
     _check_signature(authority.issuing, authority.root)
@@ -49,7 +49,7 @@ def test_a_fresh_certificate_is_good_and_chains_to_the_root(authority: Authority
     assert find_problem(authority, pem(certificate), "tls_server") is None
 
 
-def test_an_expired_certificate_is_refused(authority: Authority) -> None:
+def test_an_expired_certificate_is_rejected(authority: Authority) -> None:
     certificate = _issued(authority, timedelta(seconds=1))
     assert find_problem(authority, pem(certificate), "tls_server") is None
     time.sleep(2)
@@ -57,7 +57,7 @@ def test_an_expired_certificate_is_refused(authority: Authority) -> None:
     assert find_problem(authority, pem(certificate), "tls_server") == "expired"
 
 
-def test_a_revoked_certificate_is_refused_and_on_the_signed_revocation_list(authority: Authority) -> None:
+def test_a_revoked_certificate_is_rejected_and_on_the_signed_revocation_list(authority: Authority) -> None:
     revoked, good = _issued(authority), _issued(authority)
     authority.revoke(revoked.serial_number)
     published = x509.load_der_x509_crl(authority.revocation_list())
@@ -70,14 +70,14 @@ def test_a_revoked_certificate_is_refused_and_on_the_signed_revocation_list(auth
     assert find_problem(authority, pem(good), "tls_server") is None
 
 
-def test_a_certificate_with_one_turned_bit_is_refused(authority: Authority) -> None:
+def test_a_certificate_with_a_flipped_bit_is_rejected(authority: Authority) -> None:
     tampered = forged(pem(_issued(authority)))
     with pytest.raises(InvalidSignature):
         _check_signature(x509.load_pem_x509_certificate(tampered.encode()), authority.issuing)
     assert find_problem(authority, tampered, "tls_server") == "forged"
 
 
-def test_no_byte_of_what_was_signed_can_be_changed_unnoticed(authority: Authority) -> None:
+def test_a_change_of_any_signed_byte_is_detected(authority: Authority) -> None:
     certificate = _issued(authority)
     der, signed = certificate.public_bytes(Encoding.DER), certificate.tbs_certificate_bytes
     start = der.index(signed)
@@ -96,21 +96,23 @@ def test_no_byte_of_what_was_signed_can_be_changed_unnoticed(authority: Authorit
         ("\x00\ud7ff", "malformed"),
     ],
 )
-def test_what_the_authority_has_not_issued_is_refused(authority: Authority, certificate: str, problem: str) -> None:
+def test_untrusted_and_malformed_certificates_are_rejected(
+    authority: Authority, certificate: str, problem: str
+) -> None:
     assert find_problem(authority, certificate, "tls_server") == problem
 
 
-def test_a_certificate_of_another_run_is_forged(authority: Authority) -> None:
+def test_a_certificate_of_another_run_is_reported_as_forged(authority: Authority) -> None:
     assert find_problem(authority, pem(_issued(Authority())), "tls_server") == "forged"
 
 
-def test_a_certificate_is_good_for_its_own_purpose_only(authority: Authority) -> None:
+def test_a_certificate_is_valid_for_its_own_type_only(authority: Authority) -> None:
     client = pem(_issued(authority, certificate_type="tls_client"))
     assert find_problem(authority, client, "tls_client") is None
     assert find_problem(authority, client, "tls_server") == "wrong_type"
 
 
-def test_an_authority_is_no_leaf(authority: Authority) -> None:
+def test_a_ca_certificate_is_not_accepted_as_a_leaf(authority: Authority) -> None:
     assert find_problem(authority, pem(authority.issuing), "tls_server") == "untrusted"
 
 
@@ -122,7 +124,7 @@ def test_a_renewed_certificate_has_the_same_key_and_a_new_serial_number(authorit
     assert find_problem(authority, pem(renewed), "tls_server") is None
 
 
-async def test_a_signature_holds_for_what_was_signed_and_for_nothing_else(authority: Authority) -> None:
+async def test_a_signature_is_valid_for_the_signed_content_only(authority: Authority) -> None:
     signer = Signer(authority)
     signature = await signer.sign(b"a contract", "sha256")
     assert signature is not None
@@ -132,36 +134,36 @@ async def test_a_signature_holds_for_what_was_signed_and_for_nothing_else(author
     assert signer.verify(b"a contract", signature, UNTRUSTED_CERTIFICATE, "sha256") == "untrusted"
 
 
-async def test_nothing_is_signed_with_sha1(authority: Authority) -> None:
+async def test_signing_with_sha1_is_rejected(authority: Authority) -> None:
     signer = Signer(authority)
     assert await signer.sign(b"a contract", "sha1") is None
     signer.close()
 
 
-def _ask(authority: Authority, certificate: x509.Certificate, issuer: x509.Certificate) -> ocsp.OCSPResponse:
+def _ocsp_response(authority: Authority, certificate: x509.Certificate, issuer: x509.Certificate) -> ocsp.OCSPResponse:
     request = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA1()).build()
     return ocsp.load_der_ocsp_response(authority.status_response(request.public_bytes(Encoding.DER)))
 
 
-def test_the_ocsp_responder_knows_good_revoked_and_unknown_certificates(authority: Authority) -> None:
+def test_the_ocsp_responder_returns_good_revoked_or_unknown(authority: Authority) -> None:
     certificate = _issued(authority)
-    assert _ask(authority, certificate, authority.issuing).certificate_status == ocsp.OCSPCertStatus.GOOD
-    assert _ask(authority, authority.issuing, authority.root).certificate_status == ocsp.OCSPCertStatus.GOOD
+    assert _ocsp_response(authority, certificate, authority.issuing).certificate_status == ocsp.OCSPCertStatus.GOOD
+    assert _ocsp_response(authority, authority.issuing, authority.root).certificate_status == ocsp.OCSPCertStatus.GOOD
     authority.revoke(certificate.serial_number)
-    assert _ask(authority, certificate, authority.issuing).certificate_status == ocsp.OCSPCertStatus.REVOKED
-    stranger = _issued(Authority())
-    assert _ask(authority, stranger, authority.issuing).certificate_status == ocsp.OCSPCertStatus.UNKNOWN
+    assert _ocsp_response(authority, certificate, authority.issuing).certificate_status == ocsp.OCSPCertStatus.REVOKED
+    unknown = _issued(Authority())
+    assert _ocsp_response(authority, unknown, authority.issuing).certificate_status == ocsp.OCSPCertStatus.UNKNOWN
 
 
-def test_the_ocsp_responder_does_not_speak_for_others(authority: Authority) -> None:
+def test_the_ocsp_responder_rejects_other_issuers_and_invalid_requests(authority: Authority) -> None:
     other = Authority()
-    answer = _ask(authority, _issued(other), other.issuing)
+    answer = _ocsp_response(authority, _issued(other), other.issuing)
     assert answer.response_status == ocsp.OCSPResponseStatus.UNAUTHORIZED
-    with pytest.raises(ValueError):  # noqa: PT011 - cryptography words it
+    with pytest.raises(ValueError):  # noqa: PT011 - cryptography chooses the message
         authority.status_response(b"no request")
 
 
-def test_published_certificates_are_whole_files_of_the_current_ones(authority: Authority, tmp_path: Path) -> None:
+def test_published_files_contain_the_current_certificates(authority: Authority, tmp_path: Path) -> None:
     signer = Signer(authority)
     publish(tmp_path / "certificates", authority, signer)
     signer.certify(timedelta(days=1))

@@ -1,4 +1,4 @@
-"""The database of countries belongs to the simulation's addresses."""
+"""The country database matches the addresses of the load generator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from testbed.load_generator.population import ADDRESSES, LISTED_ADDRESS, NETWORK
 _DATABASE = Path(__file__).parents[3] / "examples" / "trust_service" / "countries.mmdb"
 
 
-def test_the_database_is_fresh() -> None:
+def test_the_database_is_up_to_date() -> None:
     with maxminddb.open_database(_DATABASE) as database:
         assert {str(network): record["country"]["iso_code"] for network, record in database} == NETWORKS
         for address in (*ADDRESSES, LISTED_ADDRESS):

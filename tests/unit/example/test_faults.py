@@ -1,4 +1,4 @@
-"""What the service lets go wrong when it is told to, and that it puts it right again."""
+"""The faults that can be started in the service, and how they end."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ def administer(service: TrustService, client: httpx.Client) -> Administer:
 
 
 @pytest.fixture
-def suffer(administer: Administer) -> Iterator[Callable[[str], None]]:
-    """Begin a fault, and lift it at the end of the test."""
-    begun: list[str] = []
+def start_fault(administer: Administer) -> Iterator[Callable[[str], None]]:
+    """Start a fault, and stop it at the end of the test."""
+    started: list[str] = []
 
-    def begin(fault: str) -> None:
+    def start(fault: str) -> None:
         administer("POST", f"/faults/{fault}", {"seconds": 60})
-        begun.append(fault)
+        started.append(fault)
 
-    yield begin
-    for fault in begun:
+    yield start
+    for fault in started:
         administer("DELETE", f"/faults/{fault}")
 
 
 @pytest.fixture
-def machine(service: TrustService, administer: Administer) -> Iterator[Callable[[], grpc.StatusCode]]:
-    """The status of a call that validates a certificate."""
+def validate(service: TrustService, administer: Administer) -> Iterator[Callable[[], grpc.StatusCode]]:
+    """Call Validate over gRPC and return the status code."""
     token = administer("PUT", "/machines/gate", {"role": "verifier", "country": "DE"}).json()["token"]
     with grpc.insecure_channel(service.grpc_target) as channel:
 
@@ -65,56 +65,60 @@ def machine(service: TrustService, administer: Administer) -> Iterator[Callable[
         yield call
 
 
-# Not kept alive: the server closes what it has answered with an error.
-_ALONE = {"connection": "close"}
+# The server closes a connection after an error response, so it must not be reused.
+_CLOSE = {"connection": "close"}
 
 
-def test_every_fault_can_begin_and_be_lifted(administer: Administer) -> None:
+def test_every_fault_can_be_started_and_stopped(administer: Administer) -> None:
     for fault in get_args(Fault):
         administer("POST", f"/faults/{fault}", {"seconds": 60})
         administer("DELETE", f"/faults/{fault}")
         administer("DELETE", f"/faults/{fault}")
 
 
-def test_broken_answers_fail_people_and_spare_the_health_check(
-    client: httpx.Client, suffer: Callable[[str], None]
+def test_broken_answers_fail_requests_but_not_the_health_check(
+    client: httpx.Client, start_fault: Callable[[str], None]
 ) -> None:
-    suffer("answers-broken")
-    assert client.get("/documents/prices", headers=_ALONE).status_code == 500
+    start_fault("answers-broken")
+    assert client.get("/documents/prices", headers=_CLOSE).status_code == 500
     assert client.get("/healthz").status_code == 200
 
 
-def test_a_fault_ends_by_itself(client: httpx.Client, administer: Administer) -> None:
+def test_a_fault_expires(client: httpx.Client, administer: Administer) -> None:
     administer("POST", "/faults/answers-broken", {"seconds": 0.2})
-    assert client.get("/documents/prices", headers=_ALONE).status_code == 500
+    assert client.get("/documents/prices", headers=_CLOSE).status_code == 500
     time.sleep(0.4)
-    assert client.get("/documents/prices", headers=_ALONE).status_code == 200
+    assert client.get("/documents/prices", headers=_CLOSE).status_code == 200
 
 
-def test_a_fault_that_is_begun_again_goes_on_for_longer_and_leaves_nothing_behind(
-    client: httpx.Client, administer: Administer
-) -> None:
+def test_a_fault_started_twice_is_extended_and_stopped_once(client: httpx.Client, administer: Administer) -> None:
     administer("POST", "/faults/answers-broken", {"seconds": 0.2})
     administer("POST", "/faults/answers-broken", {"seconds": 60})
     time.sleep(0.4)
-    assert client.get("/documents/prices", headers=_ALONE).status_code == 500
+    assert client.get("/documents/prices", headers=_CLOSE).status_code == 500
     administer("DELETE", "/faults/answers-broken")
-    assert client.get("/documents/prices", headers=_ALONE).status_code == 200
+    assert client.get("/documents/prices", headers=_CLOSE).status_code == 200
 
 
-def test_broken_calls_fail_machines(machine: Callable[[], grpc.StatusCode], suffer: Callable[[str], None]) -> None:
-    assert machine() is grpc.StatusCode.OK
-    suffer("calls-broken")
-    assert machine() is grpc.StatusCode.UNKNOWN
+def test_broken_calls_fail_grpc_requests(
+    validate: Callable[[], grpc.StatusCode], start_fault: Callable[[str], None]
+) -> None:
+    assert validate() is grpc.StatusCode.OK
+    start_fault("calls-broken")
+    assert validate() is grpc.StatusCode.UNKNOWN
 
 
-def test_an_unreachable_authority_gives_no_revocation_list(client: httpx.Client, suffer: Callable[[str], None]) -> None:
-    suffer("pki-unreachable")
+def test_an_unreachable_authority_serves_no_revocation_list(
+    client: httpx.Client, start_fault: Callable[[str], None]
+) -> None:
+    start_fault("pki-unreachable")
     assert client.get("/pki/issuing-ca.crl").status_code == 503
 
 
-def test_a_stale_revocation_list_is_past_its_promise(client: httpx.Client, suffer: Callable[[str], None]) -> None:
-    suffer("revocation-list-stale")
+def test_a_stale_revocation_list_is_past_its_next_update(
+    client: httpx.Client, start_fault: Callable[[str], None]
+) -> None:
+    start_fault("revocation-list-stale")
     revocations = x509.load_der_x509_crl(client.get("/pki/issuing-ca.crl").content)
     assert revocations.next_update_utc is not None
     assert revocations.next_update_utc < datetime.now(timezone.utc)

@@ -1,4 +1,4 @@
-"""Logging in, over HTTP, to a service that runs."""
+"""Logging in to a running service over HTTP."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ import pytest
 
 from examples.demo.service import TrustService
 from testbed.load_generator import totp
-from tests.unit.example.conftest import Person, bearer
+from tests.unit.example.conftest import Account, bearer
 
-Create = Callable[..., Person]
+Create = Callable[..., Account]
 LogIn = Callable[..., httpx.Response]
 
 
-def test_the_right_password_opens_a_session_and_logging_out_ends_it(
-    client: httpx.Client, create: Create, log_in: LogIn
-) -> None:
+def test_a_session_lasts_from_login_to_logout(client: httpx.Client, create: Create, log_in: LogIn) -> None:
     create("anna")
     token = bearer(log_in("anna", address="192.0.2.1"))
     assert client.get("/me", headers=token).json()["name"] == "anna"
@@ -27,7 +25,7 @@ def test_the_right_password_opens_a_session_and_logging_out_ends_it(
 
 
 @pytest.mark.parametrize(("name", "password"), [("bert", "wrong"), ("nobody", "wrong"), ("bert", "")])
-def test_a_wrong_password_and_an_unknown_name_look_the_same(
+def test_a_wrong_password_and_an_unknown_name_get_the_same_response(
     create: Create, log_in: LogIn, name: str, password: str
 ) -> None:
     create("bert")
@@ -35,9 +33,7 @@ def test_a_wrong_password_and_an_unknown_name_look_the_same(
     assert (refused.status_code, refused.json()) == (401, {"detail": "wrong name or password"})
 
 
-def test_with_a_second_factor_the_password_alone_opens_nothing(
-    client: httpx.Client, create: Create, log_in: LogIn
-) -> None:
+def test_with_totp_the_password_alone_gives_no_access(client: httpx.Client, create: Create, log_in: LogIn) -> None:
     secret = create("carl", totp=True).totp_secret
     assert secret is not None
     started = log_in("carl", address="192.0.2.3")
@@ -48,9 +44,7 @@ def test_with_a_second_factor_the_password_alone_opens_nothing(
     assert client.get("/me", headers=bearer(started)).status_code == 200
 
 
-def test_a_wrong_code_costs_the_session_so_that_codes_cannot_be_tried(
-    client: httpx.Client, create: Create, log_in: LogIn
-) -> None:
+def test_a_wrong_totp_code_ends_the_session(client: httpx.Client, create: Create, log_in: LogIn) -> None:
     secret = create("dora", totp=True).totp_secret
     assert secret is not None
     token = bearer(log_in("dora", address="192.0.2.4"))
@@ -60,7 +54,7 @@ def test_a_wrong_code_costs_the_session_so_that_codes_cannot_be_tried(
     assert client.get("/me", headers=token).status_code == 401
 
 
-def test_an_impatient_address_is_held_back_and_the_others_are_not(create: Create, log_in: LogIn) -> None:
+def test_logins_are_rate_limited_per_address(create: Create, log_in: LogIn) -> None:
     create("emil")
     statuses = [log_in("emil", "wrong", address="203.0.113.7").status_code for _ in range(15)]
     assert statuses[:10] == [401] * 10
@@ -68,7 +62,7 @@ def test_an_impatient_address_is_held_back_and_the_others_are_not(create: Create
     assert log_in("emil", address="203.0.113.8").status_code == 200
 
 
-def test_a_blocked_address_is_turned_away(
+def test_a_blocked_address_is_rejected(
     service: TrustService, client: httpx.Client, create: Create, log_in: LogIn
 ) -> None:
     create("frida")
@@ -89,7 +83,7 @@ def test_a_blocked_address_is_turned_away(
         ("operator", "/audit", 403),
     ],
 )
-def test_each_role_sees_its_own_part(
+def test_each_role_can_access_its_own_paths_only(
     client: httpx.Client, create: Create, log_in: LogIn, role: str, path: str, status: int
 ) -> None:
     create(f"some-{role}", role)
@@ -98,12 +92,12 @@ def test_each_role_sees_its_own_part(
 
 
 @pytest.mark.parametrize("token", [None, "Bearer", "Bearer wrong", "Basic wrong"])
-def test_the_administration_opens_to_its_token_only(client: httpx.Client, token: str | None) -> None:
+def test_the_admin_api_requires_its_token(client: httpx.Client, token: str | None) -> None:
     headers = {} if token is None else {"authorization": token}
     assert client.put("/admin/blocklist/192.0.2.9", headers=headers).status_code == 401
 
 
-def test_without_a_token_in_the_settings_the_administration_is_shut(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_admin_api_is_disabled_without_a_configured_token(tmp_path_factory: pytest.TempPathFactory) -> None:
     closed = {"OTEL_METRICS_EXPORTER": "none", "TRUST_SERVICE_ADMIN_TOKEN": ""}
     with TrustService(tmp_path_factory.mktemp("closed"), closed) as service:
         answer = httpx.put(

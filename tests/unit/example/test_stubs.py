@@ -1,4 +1,4 @@
-"""The generated code belongs to trust.proto."""
+"""The generated code is up to date with trust.proto."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", ["trust_pb2.py", "trust_pb2.pyi", "trust_pb2_grpc.py"])
-def test_the_stubs_of_the_service_are_fresh(generated: Path, name: str) -> None:
+def test_the_stubs_of_the_service_are_up_to_date(generated: Path, name: str) -> None:
     assert (_EXAMPLE / _RPC / name).read_text() == (generated / name).read_text()
 
 
 @pytest.mark.parametrize("name", ["trust_pb2.py", "trust_pb2.pyi"])
-def test_the_copy_of_the_load_generator_is_the_same(name: str) -> None:
+def test_the_load_generator_has_an_identical_copy_of_the_stubs(name: str) -> None:
     copy = _ROOT / "testbed" / "load_generator" / name
     assert copy.read_text() == (_EXAMPLE / _RPC / name).read_text()
 
 
-def test_the_service_knows_nothing_of_opentelemetry() -> None:
+def test_the_service_does_not_mention_opentelemetry() -> None:
     sources = (_EXAMPLE / "trust_service").rglob("*.py")
     assert [path.name for path in sources if "opentelemetry" in path.read_text().lower()] == []

@@ -1,4 +1,4 @@
-"""The stand-in for a Vault answers as Vault's own interface does."""
+"""The fake Vault responds like the Vault API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_a_sealed_vault_answers_503_until_it_is_unsealed(vault: httpx.Asyn
     assert sealed.json()["sealed"] is True
 
 
-async def test_who_has_not_the_token_seals_and_unseals_nothing(vault: httpx.AsyncClient) -> None:
+async def test_sealing_and_unsealing_require_the_token(vault: httpx.AsyncClient) -> None:
     assert (await vault.put("/v1/sys/seal", headers={"x-vault-token": "guess"})).status_code == 403
     assert (await vault.put("/v1/sys/seal")).status_code == 403
     await vault.put("/v1/sys/seal", headers={"x-vault-token": "the-token"})
