@@ -1,4 +1,4 @@
-"""What is told when the preview cannot be built."""
+"""Building the preview, and the errors when it cannot be built."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _programs(folder: Path, **scripts: str) -> str:
 
 
 @pytest.mark.parametrize(("programs", "missing"), [({}, "node"), ({"node": "echo v20.1.0"}, "npm")])
-def test_without_node_it_says_what_to_install(
+def test_missing_node_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, programs: dict[str, str], missing: str
 ) -> None:
     monkeypatch.setenv("PATH", _programs(tmp_path, **programs))
@@ -31,22 +31,22 @@ def test_without_node_it_says_what_to_install(
         building.built(print)
 
 
-def test_an_old_node_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_old_node_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", _programs(tmp_path, node="echo v18.20.4", npm="exit 0"))
     with pytest.raises(BuildFailed, match=r"v18\.20\.4.*needs 20"):
         building.built(print)
 
 
-def test_what_npm_says_is_passed_on_with_what_helps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_npm_error_is_shown_with_a_suggested_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     npm = "echo 'npm error code ENOTFOUND' >&2; exit 1"
     monkeypatch.setenv("PATH", _programs(tmp_path, node="echo v20.1.0", npm=npm))
-    said: list[str] = []
+    progress: list[str] = []
     with pytest.raises(BuildFailed, match=r"(?s)npm ci.*ENOTFOUND.*registry"):
-        building.built(said.append)
-    assert "Downloading" in said[0]
+        building.built(progress.append)
+    assert "Downloading" in progress[0]
 
 
-def test_nothing_is_built_twice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_up_to_date_build_is_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (tmp_path / "nothing").write_text(building._digest())
     assert building.built(print) == building.DIST

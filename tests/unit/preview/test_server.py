@@ -1,4 +1,4 @@
-"""Who may ask the preview: its own page and programs on this machine, and no other website."""
+"""The preview accepts requests from its own page and from local programs, but not from other websites."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Prometheus(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *arguments: object) -> None:
-        """Say nothing."""
+        """Do not log requests."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     thread = threading.Thread(target=prometheus.serve_forever)
     thread.start()
     with pytest.MonkeyPatch.context() as patch:
-        # Building the page takes a minute and the internet.
+        # Building the page takes a minute and needs the internet.
         patch.setattr(server, "built", lambda _: dist)
         with Preview(f"http://127.0.0.1:{prometheus.server_port}", dashboards=Path(dist)) as preview:
             yield preview.url
@@ -49,8 +49,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     prometheus.server_close()
 
 
-def asked(url: str, path: str, *headers: tuple[str, str], method: str = "GET") -> http.client.HTTPResponse:
-    """The answer to a request with exactly these headers; `PORT` stands for the port."""
+def send_request(url: str, path: str, *headers: tuple[str, str], method: str = "GET") -> http.client.HTTPResponse:
+    """The response to a request with exactly these headers; `PORT` is replaced by the port."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
     connection.putrequest(method, path, skip_host=True)
@@ -71,8 +71,8 @@ PATHS = ["/", "/d/some", "/dashboards.json", QUERY]
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("host", ["127.0.0.1:PORT", "localhost:PORT", "LOCALHOST:PORT", "[::1]:PORT", "localhost:8080"])
-def test_the_names_of_this_machine_are_answered(url: str, path: str, host: str) -> None:
-    assert asked(url, path, ("Host", host)).status == 200
+def test_requests_to_local_host_names_are_accepted(url: str, path: str, host: str) -> None:
+    assert send_request(url, path, ("Host", host)).status == 200
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -90,27 +90,27 @@ def test_the_names_of_this_machine_are_answered(url: str, path: str, host: str) 
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_any_other_name_is_refused(url: str, path: str, hosts: list[str], method: str) -> None:
-    assert asked(url, path, *(("Host", host) for host in hosts), method=method).status == 421
+def test_requests_to_other_host_names_are_rejected(url: str, path: str, hosts: list[str], method: str) -> None:
+    assert send_request(url, path, *(("Host", host) for host in hosts), method=method).status == 421
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1", "https://127.0.0.1:PORT"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_a_page_of_another_origin_is_refused(url: str, origin: str, method: str) -> None:
-    assert asked(url, QUERY, OWN, ("Origin", origin), method=method).status == 403
-    assert asked(url, QUERY, OWN, ("Sec-Fetch-Site", "cross-site"), method=method).status == 403
-    assert asked(url, QUERY, OWN, ("Sec-Fetch-Site", "same-site"), method=method).status == 403
+def test_cross_origin_requests_are_rejected(url: str, origin: str, method: str) -> None:
+    assert send_request(url, QUERY, OWN, ("Origin", origin), method=method).status == 403
+    assert send_request(url, QUERY, OWN, ("Sec-Fetch-Site", "cross-site"), method=method).status == 403
+    assert send_request(url, QUERY, OWN, ("Sec-Fetch-Site", "same-site"), method=method).status == 403
 
 
-def test_its_own_page_and_a_link_to_it_are_answered(url: str) -> None:
+def test_same_origin_requests_and_links_are_accepted(url: str) -> None:
     own = (OWN, ("Origin", "http://127.0.0.1:PORT"), ("Sec-Fetch-Site", "same-origin"))
-    assert asked(url, QUERY, *own, method="POST").status == 200
+    assert send_request(url, QUERY, *own, method="POST").status == 200
     link = (OWN, ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"))
-    answer = asked(url, "/d/some", *link)
+    answer = send_request(url, "/d/some", *link)
     assert (answer.status, answer.headers["X-Frame-Options"]) == (200, "DENY")
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
 @pytest.mark.parametrize("length", ["-5", "many", "1000001", "\u00b2"])
-def test_a_body_without_a_usable_length_is_not_waited_for(url: str, length: str) -> None:
-    assert asked(url, QUERY, OWN, ("Content-Length", length), method="POST").status == 413
+def test_a_body_with_an_invalid_length_is_rejected(url: str, length: str) -> None:
+    assert send_request(url, QUERY, OWN, ("Content-Length", length), method="POST").status == 413
