@@ -12,7 +12,7 @@ _SIZE = (64, 32)
 _MAX_DEVIATION = 7
 
 
-def test_many_colours_are_replaced_by_similar_ones(tmp_path: Path) -> None:
+def test_more_than_256_colours_are_replaced_by_similar_ones(tmp_path: Path) -> None:
     original = Image.new("RGB", _SIZE)
     original.putdata([(16 * (x // 4), 4 * y, 128) for y in range(_SIZE[1]) for x in range(_SIZE[0])])
     reduced = _reduced(original, tmp_path)
