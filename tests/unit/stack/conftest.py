@@ -1,4 +1,4 @@
-"""A fake component that needs no build: it responds with 200 on the configured port, as the real ones do."""
+"""A fake component that needs no build and answers 200 on its configured port, as the real ones do."""
 
 import stat
 import sys
@@ -40,6 +40,6 @@ def script(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def fake_binaries(tmp_path: Path) -> dict[str, str]:
-    """An environment in which every component is the fake one."""
+    """An environment that replaces every component with the fake one."""
     fake = str(script(tmp_path / "fake", _FAKE))
     return {binary.variable: fake for binary in binaries().values()}

@@ -13,7 +13,7 @@ from trust_ops.stack.errors import BinaryUnavailable, BuildError
 from trust_ops.stack.recipes import APT, Binary, Recipe, Step, binaries
 from trust_otel.settings import unknown_names
 
-# Writes a line per build, and an executable where a recipe's last step must put it.
+# Writes one line per build, and an executable to the path that recipes must write to.
 _GO = """\
     #!/bin/sh
     echo built >> "{builds}"
@@ -101,13 +101,13 @@ def test_the_two_promtools_are_distinguished(tmp_path: Path, environ: dict[str, 
 
 
 @pytest.mark.parametrize(
-    "said",
+    "output",
     ["thing, version 3.12.0 (branch: x)", "version v3.12.0", 'msg="Redis Metrics Exporter 3.12.0-2+b4  build date'],
 )
 def test_versions_are_parsed_from_all_components(
-    tmp_path: Path, thing: Binary, environ: dict[str, str], said: str
+    tmp_path: Path, thing: Binary, environ: dict[str, str], output: str
 ) -> None:
-    installed = script(tmp_path / "path" / "thing", f"#!/bin/sh\necho '{said}'\n")
+    installed = script(tmp_path / "path" / "thing", f"#!/bin/sh\necho '{output}'\n")
     assert find(thing, environ, silent) == installed
 
 
@@ -154,7 +154,7 @@ def test_built_executables_are_not_writable_by_others(
         os.umask(before)
     found = [cache, *cache.rglob("*")]
     assert [each for each in found if stat.S_IMODE(each.stat().st_mode) & 0o022] == []
-    # One that others could change is built again.
+    # An executable that other users can write to is built again.
     built.chmod(0o777)
     assert find(thing, environ, silent) == built
     assert stat.S_IMODE(built.stat().st_mode) & 0o022 == 0
@@ -200,7 +200,7 @@ def test_without_go_the_error_names_the_component_and_fixes(tmp_path: Path, thin
     )
 
 
-def test_without_apt_the_error_says_where_the_package_is(tmp_path: Path, thing: Binary) -> None:
+def test_without_apt_the_error_names_the_debian_release(tmp_path: Path, thing: Binary) -> None:
     nothing = {"PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     with pytest.raises(BinaryUnavailable) as caught:
         find(replace(thing, recipe=replace(thing.recipe, tool=APT)), nothing, silent)
@@ -231,7 +231,9 @@ def test_a_package_is_downloaded_and_unpacked(tmp_path: Path, environ: dict[str,
     made = find(binaries()["redis_exporter"], environ, lines.append)
     assert made.exists()
     update, download = (tmp_path / "said").read_text().splitlines()
-    assert all("Dir::State=./apt" in said for said in (update, download)), "the machine's own lists stay as they are"
+    assert all("Dir::State=./apt" in command for command in (update, download)), (
+        "the system's package lists are not changed"
+    )
     assert download.endswith("download prometheus-redis-exporter=1.45.0*")
     assert lines[-1].startswith("redis_exporter 1.45.0: fetched in ")
 
@@ -269,7 +271,7 @@ def test_a_changed_file_in_a_directory_changes_the_fingerprint(
     assert second.read_text() == "two"
 
 
-def test_every_binary_has_a_variable_of_its_own() -> None:
+def test_each_binary_has_its_own_variable() -> None:
     assert {binary.variable for binary in binaries().values()} == {
         "TRUST_OTEL_COLLECTOR_BINARY",
         "TRUST_OTEL_PROMETHEUS_BINARY",

@@ -10,7 +10,7 @@ from trust_ops.stack.recipes import binaries
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("TRUST_OTEL_STACK_DIRECTORY", raising=False)
 

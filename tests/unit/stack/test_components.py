@@ -1,4 +1,4 @@
-"""The optional components: their command lines and their Prometheus targets."""
+"""The optional components: their command lines and their scrape targets."""
 
 import json
 from itertools import pairwise
@@ -42,7 +42,7 @@ def targets(directory: Path) -> dict[str, list[dict[str, object]]]:
     return {file.stem: json.loads(file.read_text()) for file in (directory / "prometheus" / "targets").glob("*.json")}
 
 
-def test_every_component_has_a_binary_and_an_address_of_its_own() -> None:
+def test_every_component_has_a_binary_and_its_own_address() -> None:
     addresses = Addresses.on_free_ports()
     assert {component.binary for component in COMPONENTS.values()} < set(binaries())
     assert len({component.address(addresses) for component in COMPONENTS.values()}) == len(COMPONENTS)
@@ -66,7 +66,7 @@ def test_a_component_listens_on_loopback_and_is_scraped(tmp_path: Path, name: st
     assert targets(tmp_path) == {file: [{"targets": [f"127.0.0.1:{port}"], "labels": {}}]}
 
 
-def test_an_alertmanager_alone_has_no_cluster(tmp_path: Path) -> None:
+def test_a_single_alertmanager_has_no_cluster(tmp_path: Path) -> None:
     assert "--cluster.listen-address=" in launch(start(tmp_path, "alertmanager"), "alertmanager").command
 
 
@@ -112,7 +112,7 @@ def test_a_component_without_its_input_is_rejected(
         Stack(tmp_path, environ=fake_binaries).start(name)
 
 
-def test_the_collector_sends_straight_to_prometheus_unless_told_otherwise(tmp_path: Path) -> None:
+def test_the_collector_sends_to_prometheus_by_default(tmp_path: Path) -> None:
     started = start(tmp_path, "collector")
     environment = launch(started, "collector").environment
     assert environment["TRUST_OTEL_STACK_PROMETHEUS_URL"] == started.addresses.prometheus
@@ -123,7 +123,7 @@ def test_the_collector_sends_straight_to_prometheus_unless_told_otherwise(tmp_pa
     assert environment["TRUST_OTEL_STACK_COLLECTOR_QUEUE_SIZE"] == "20"
 
 
-def test_prometheus_has_the_projects_configuration_and_rules_or_those_of_a_folder(tmp_path: Path) -> None:
+def test_prometheus_uses_the_projects_configuration_or_that_of_a_folder(tmp_path: Path) -> None:
     launch(start(tmp_path / "own", "prometheus"), "prometheus")
     copied = (tmp_path / "own" / "prometheus").glob("*.yml")
     assert {file.name: file.read_bytes() for file in copied} == {
@@ -138,7 +138,7 @@ def test_prometheus_has_the_projects_configuration_and_rules_or_those_of_a_folde
     assert {file.name for file in copied} == {"prometheus.yml", "more.yml"}
 
 
-def test_all_components_start_and_what_was_scraped_before_is_forgotten(
+def test_all_components_start_and_earlier_scrape_targets_are_removed(
     tmp_path: Path, fake_binaries: dict[str, str]
 ) -> None:
     everything = Stack(tmp_path, components=tuple(COMPONENTS), inputs=INPUTS, environ=fake_binaries)

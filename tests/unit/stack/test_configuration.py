@@ -15,7 +15,7 @@ def read(path: Path) -> Any:
     return yaml.safe_load(path.read_text())
 
 
-def test_the_manifest_is_of_the_pinned_version() -> None:
+def test_the_manifest_has_the_pinned_version() -> None:
     manifest, version = read(files.collector_manifest()), binaries()["collector"].version
     assert manifest["dist"]["version"] == version
     assert manifest["dist"]["name"] == "otelcol-trust"
@@ -23,7 +23,7 @@ def test_the_manifest_is_of_the_pinned_version() -> None:
         assert {module["gomod"].split(" ")[1] for module in manifest[kind]} == {f"v{version}"}
 
 
-def test_prometheus_module_is_of_the_pinned_version() -> None:
+def test_the_prometheus_module_has_the_pinned_version() -> None:
     go_mod = files.go_module("prometheus")[0].read_text()
     # Prometheus 3.12.0 is the Go module version 0.312.0.
     major, minor, patch = binaries()["prometheus"].version.split(".")
@@ -42,7 +42,7 @@ def test_both_paths_promote_the_same_resource_attributes() -> None:
     assert copied == read(files.prometheus_config())["otlp"]["promote_resource_attributes"]
 
 
-def test_nothing_in_the_collector_may_lose_data() -> None:
+def test_the_collector_is_configured_to_lose_no_data() -> None:
     config = read(files.collector_config())
     assert not any(name.startswith("batch") for name in config["processors"])
     for pipeline in config["service"]["pipelines"].values():
@@ -52,13 +52,13 @@ def test_nothing_in_the_collector_may_lose_data() -> None:
     assert exporter["retry_on_failure"]["max_elapsed_time"] == "0s"
 
 
-def test_every_rule_file_that_prometheus_names_is_beside_its_configuration() -> None:
+def test_every_configured_rule_file_is_in_the_configuration_folder() -> None:
     config, *rules = files.prometheus_files()
     assert read(config)["rule_files"] == [file.name for file in rules]
     assert {file.parent for file in rules} == {config.parent}
 
 
-def test_every_job_has_its_own_targets_and_alertmanagers_are_both_scraped_and_notified() -> None:
+def test_each_job_has_its_own_targets_and_alertmanagers_are_notified() -> None:
     config = read(files.prometheus_config())
     jobs = {job["job_name"]: job["file_sd_configs"][0]["files"] for job in config["scrape_configs"]}
     assert jobs == {
@@ -77,13 +77,13 @@ def test_every_job_has_its_own_targets_and_alertmanagers_are_both_scraped_and_no
     assert alertmanagers["file_sd_configs"][0]["files"] == jobs["alertmanager"]
 
 
-def test_what_others_say_about_places_is_not_overwritten() -> None:
+def test_labels_are_honored_for_jobs_that_export_other_targets() -> None:
     config = read(files.prometheus_config())
     honored = {job["job_name"] for job in config["scrape_configs"] if job.get("honor_labels")}
     assert honored == {"trust-service", "kube-state-metrics", "kubelet"}
 
 
-def test_the_queue_of_the_collector_can_be_made_smaller() -> None:
+def test_the_queue_size_of_the_collector_is_configurable() -> None:
     queue = read(files.collector_config())["exporters"]["otlp_http/prometheus"]["sending_queue"]
     assert queue["queue_size"] == "${env:TRUST_OTEL_STACK_COLLECTOR_QUEUE_SIZE:-1000000}"
 
@@ -95,7 +95,7 @@ def test_everything_listens_on_loopback_only() -> None:
     assert "localhost" not in text
 
 
-def test_in_an_installed_package_the_files_are_beside_the_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_package_uses_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     packaged = tmp_path / "collector" / "local.yaml"
     packaged.parent.mkdir()
     packaged.touch()
@@ -103,6 +103,6 @@ def test_in_an_installed_package_the_files_are_beside_the_code(tmp_path: Path, m
     assert files.collector_config() == packaged
 
 
-def test_a_missing_file_is_named_with_the_searched_paths() -> None:
+def test_missing_file_error_lists_the_searched_paths() -> None:
     with pytest.raises(FileNotFoundError, match=r"collector/no.yaml is missing: searched .*files/collector/no.yaml"):
         files.project_file("collector/no.yaml")

@@ -3,7 +3,7 @@ import socket
 from trust_ops.stack.ports import LOOPBACK, all_free, free_ports
 
 
-def test_ports_differ_and_are_outside_the_range_of_outgoing_connections() -> None:
+def test_ports_differ_and_are_outside_the_ephemeral_range() -> None:
     ports = free_ports(20)
     assert len(set(ports)) == 20
     assert all(20000 <= port < 30000 for port in ports)

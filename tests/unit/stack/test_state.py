@@ -51,7 +51,7 @@ def test_an_address_in_use_is_not_free() -> None:
             assert not addresses.free()
 
 
-def test_a_url_without_port_is_refused() -> None:
+def test_a_url_without_a_port_is_rejected() -> None:
     with pytest.raises(ValueError, match="has no port"):
         port_of("http://127.0.0.1")
 

@@ -53,7 +53,7 @@ def client() -> Iterator[PrometheusClient]:
         thread.join()
 
 
-def test_samples(client: PrometheusClient) -> None:
+def test_query_returns_samples(client: PrometheusClient) -> None:
     assert client.query("one") == [Sample({"__name__": "a"}, 3.0, 1.5)]
     assert client.query("scalar") == [Sample({}, 7.0, 2.0)]
     assert client.query("none") == []
@@ -62,7 +62,7 @@ def test_samples(client: PrometheusClient) -> None:
     assert second == Sample({"x": "2"}, math.inf, 1.0)
 
 
-def test_one_value(client: PrometheusClient) -> None:
+def test_value_returns_one_number_or_none(client: PrometheusClient) -> None:
     assert client.value("one") == 3
     assert client.value("scalar") == 7
     assert client.value("none") is None
@@ -70,7 +70,7 @@ def test_one_value(client: PrometheusClient) -> None:
         client.value("two")
 
 
-def test_series(client: PrometheusClient) -> None:
+def test_series_returns_label_sets(client: PrometheusClient) -> None:
     assert client.series("up") == [{"__name__": "up", "job": "x"}]
 
 
@@ -81,6 +81,6 @@ def test_errors_name_the_expression(client: PrometheusClient) -> None:
         client.query("range")
 
 
-def test_an_unreachable_prometheus_is_named() -> None:
+def test_unreachable_server_error_names_the_url() -> None:
     with pytest.raises(QueryError, match=r"no response to up from http://127.0.0.1:1"):
         PrometheusClient("http://127.0.0.1:1").query("up")

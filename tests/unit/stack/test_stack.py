@@ -1,4 +1,4 @@
-"""The stack, with fake components."""
+"""The stack with fake components."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def pids(stack: Stack) -> dict[str, int | None]:
     return {component.name: component.pid for component in stack.status()}
 
 
-def test_up_twice_starts_nothing_twice(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
+def test_a_second_up_reuses_the_running_stack(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
     with Stack(tmp_path / "run", environ=fake_binaries) as stack:
         addresses = stack.up()
         before = pids(stack)
@@ -38,10 +38,12 @@ def test_up_twice_starts_nothing_twice(tmp_path: Path, fake_binaries: dict[str, 
             assert second.up() == addresses
             assert pids(second) == before
             assert not second.started_anything()
-        assert pids(stack) == before, "who only found it running leaves it running"
+        assert pids(stack) == before, "a stack that was already running is left running"
 
 
-def test_leaving_stops_everything_and_keeps_the_addresses(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
+def test_leaving_the_context_stops_everything_and_keeps_the_addresses(
+    tmp_path: Path, fake_binaries: dict[str, str]
+) -> None:
     with Stack(tmp_path, environ=fake_binaries) as stack:
         first = stack.up()
         processes = records(tmp_path).processes
@@ -76,7 +78,7 @@ def test_a_state_without_running_processes_is_replaced(tmp_path: Path, fake_bina
     assert lines[0] == "the previous stack of this directory exited without being stopped; starting a new one"
 
 
-def test_one_component_killed_and_started_keeps_its_address(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
+def test_a_killed_and_restarted_component_keeps_its_address(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
     with Stack(tmp_path, environ=fake_binaries) as stack:
         addresses = stack.up()
         before = pids(stack)
@@ -108,7 +110,7 @@ def test_a_component_that_exits_on_start_is_reported_with_its_log(
     assert [component.running for component in stack.status()] == [False, False]
 
 
-def test_logs_are_the_last_lines(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
+def test_logs_returns_the_last_lines(tmp_path: Path, fake_binaries: dict[str, str]) -> None:
     with Stack(tmp_path, environ=fake_binaries) as stack:
         assert stack.logs("collector") == ""
         port = port_of(stack.up().collector_health)
@@ -117,7 +119,7 @@ def test_logs_are_the_last_lines(tmp_path: Path, fake_binaries: dict[str, str]) 
         assert stack.logs("collector", lines=1) == f"listening on {port}\n"
 
 
-def test_unknown_components_are_refused(tmp_path: Path) -> None:
+def test_unknown_components_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"unknown components \['grafana'\]"):
         Stack(tmp_path, components=("grafana",))
     with pytest.raises(ComponentError, match="there is no component 'grafana'"):
@@ -192,7 +194,7 @@ def test_the_files_of_a_stack_are_private(tmp_path: Path, fake_binaries: dict[st
         os.umask(before)
 
 
-def test_components_make_private_files(tmp_path: Path) -> None:
+def test_files_created_by_components_are_private(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         processes.start(
