@@ -10,7 +10,7 @@ from tools.checks.vocabulary import Bounds, Label
 
 _FILE = """
 groups:
-  # check:interval of the first rule, says the comment above its group
+  # check:interval a comment above a group does not apply to its first rule
   - name: first
     interval: 30s
     rules:

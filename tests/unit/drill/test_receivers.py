@@ -130,9 +130,9 @@ def post() -> Iterator[Callable[..., httpx.Response]]:
 
 
 def changed(original: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    made = copy.deepcopy(original)
-    change(made)
-    return made
+    copied = copy.deepcopy(original)
+    change(copied)
+    return copied
 
 
 def attachment(**values: object) -> dict[str, Any]:
@@ -140,11 +140,11 @@ def attachment(**values: object) -> dict[str, Any]:
 
 
 def event(**values: object) -> dict[str, Any]:
-    return changed(EVENT, lambda made: made.update(values))
+    return changed(EVENT, lambda copied: copied.update(values))
 
 
 def payload(**values: object) -> dict[str, Any]:
-    return changed(EVENT, lambda made: made["payload"].update(values))
+    return changed(EVENT, lambda copied: copied["payload"].update(values))
 
 
 def test_every_notification_variable_points_to_the_receivers(variables: dict[str, str]) -> None:
@@ -204,8 +204,8 @@ def test_slack_rejects_an_invalid_payload(
     status: int,
     answer: str,
 ) -> None:
-    answered = post(variables["SLACK_WEBHOOK_SECURITY"], **request_)
-    assert (answered.status_code, answered.text) == (status, answer)
+    response = post(variables["SLACK_WEBHOOK_SECURITY"], **request_)
+    assert (response.status_code, response.text) == (status, answer)
     assert receivers.problems == [f"slack:security: {answer}"]
     assert receivers.deliveries == []
 
@@ -213,8 +213,8 @@ def test_slack_rejects_an_invalid_payload(
 def test_slack_rejects_an_unknown_webhook(
     receivers: Received, variables: dict[str, str], post: Callable[..., httpx.Response]
 ) -> None:
-    answered = post(variables["SLACK_WEBHOOK_SECURITY"] + "x", json=SLACK)
-    assert (answered.status_code, answered.text) == (404, "no_service")
+    response = post(variables["SLACK_WEBHOOK_SECURITY"] + "x", json=SLACK)
+    assert (response.status_code, response.text) == (404, "no_service")
     assert receivers.problems == ["slack: an unknown webhook"]
 
 
@@ -319,7 +319,7 @@ def test_a_pagerduty_resolve_without_a_trigger_is_reported(
     post(variables["PAGERDUTY_URL"], json=event(routing_key=key, dedup_key="ab42"))
     resolved = changed(
         event(routing_key=key, dedup_key="ab42", event_action="resolve"),
-        lambda made: made["payload"].update(custom_details=details),
+        lambda copied: copied["payload"].update(custom_details=details),
     )
     post(variables["PAGERDUTY_URL"], json=resolved)
     assert [delivery.status for delivery in receivers.deliveries] == ["firing", "resolved"]
@@ -374,7 +374,7 @@ def test_only_the_incident_webhook_requires_a_token(
 
 
 def alert(**values: object) -> dict[str, Any]:
-    return changed(MESSAGE, lambda made: made["alerts"][0].update(values))
+    return changed(MESSAGE, lambda copied: copied["alerts"][0].update(values))
 
 
 @pytest.mark.parametrize(
@@ -434,17 +434,17 @@ def test_a_request_to_an_unknown_address_is_reported(
 
 
 def mail(variables: dict[str, str], to: str = "SECURITY_EMAIL") -> EmailMessage:
-    made = EmailMessage()
-    made["From"] = variables["SMTP_FROM"]
-    made["To"] = variables[to]
-    made["Subject"] = "[CRITICAL] the service is down: \u00fcberall"
-    made["Date"] = format_datetime(datetime.now(timezone.utc))
-    made["Message-ID"] = make_msgid(domain="trust.test")
-    made.set_content(f"It is down.\n  Acknowledge: {LINK}\n", cte="quoted-printable")
-    made.add_alternative(
+    message = EmailMessage()
+    message["From"] = variables["SMTP_FROM"]
+    message["To"] = variables[to]
+    message["Subject"] = "[CRITICAL] the service is down: \u00fcberall"
+    message["Date"] = format_datetime(datetime.now(timezone.utc))
+    message["Message-ID"] = make_msgid(domain="trust.test")
+    message.set_content(f"It is down.\n  Acknowledge: {LINK}\n", cte="quoted-printable")
+    message.add_alternative(
         f'<html><body>It is down. <a href="{LINK}">Acknowledge</a></body></html>', "html", cte="quoted-printable"
     )
-    return made
+    return message
 
 
 @contextmanager

@@ -19,7 +19,7 @@ def test_more_than_256_colours_are_replaced_by_similar_ones(tmp_path: Path) -> N
     assert max(ImageChops.difference(reduced, original).tobytes()) <= _MAX_DEVIATION
 
 
-def test_256_colours_stay_exact(tmp_path: Path) -> None:
+def test_256_colours_are_preserved(tmp_path: Path) -> None:
     original = Image.new("RGB", _SIZE)
     original.putdata([(x % 8, y % 32, 23) for y in range(_SIZE[1]) for x in range(_SIZE[0])])
     reduced = _reduced(original, tmp_path)

@@ -213,24 +213,24 @@ def test_without_apt_the_error_names_the_debian_release(tmp_path: Path, thing: B
 
 
 def test_a_package_is_downloaded_and_unpacked(tmp_path: Path, environ: dict[str, str]) -> None:
-    # Stand in for the two programs of Debian; the real ones are used by `trust-otel stack build`.
+    # Fakes of two Debian programs; the real ones are used by `trust-otel stack build`.
     script(
         tmp_path / "path" / "apt-get",
         """\
         #!/bin/sh
-        echo "$@" >> "{said}"
+        echo "$@" >> "{arguments}"
         for last; do :; done
         case "$last" in update) mkdir apt ;; *) ls -d apt && touch it.deb ;; esac
-        """.replace("{said}", str(tmp_path / "said")),
+        """.replace("{arguments}", str(tmp_path / "arguments")),
     )
     script(
         tmp_path / "path" / "dpkg-deb",
         "#!/bin/sh\nmkdir -p $3/usr/bin && cp $2 $3/usr/bin/prometheus-redis-exporter\n",
     )
     lines: list[str] = []
-    made = find(binaries()["redis_exporter"], environ, lines.append)
-    assert made.exists()
-    update, download = (tmp_path / "said").read_text().splitlines()
+    downloaded = find(binaries()["redis_exporter"], environ, lines.append)
+    assert downloaded.exists()
+    update, download = (tmp_path / "arguments").read_text().splitlines()
     assert all("Dir::State=./apt" in command for command in (update, download)), (
         "the system's package lists are not changed"
     )
@@ -262,11 +262,11 @@ def test_a_changed_file_in_a_directory_changes_the_fingerprint(
     folder.mkdir()
     (folder / "extension.go").write_text("one")
     script(tmp_path / "path" / "go", "#!/bin/sh\nmkdir bin && cp extension/extension.go bin/thing\n")
-    made = replace(thing, recipe=replace(thing.recipe, folders=(folder,)))
-    first = find(made, environ, silent)
+    altered = replace(thing, recipe=replace(thing.recipe, folders=(folder,)))
+    first = find(altered, environ, silent)
     assert first.read_text() == "one"
     (folder / "extension.go").write_text("two")
-    second = find(made, environ, silent)
+    second = find(altered, environ, silent)
     assert second != first
     assert second.read_text() == "two"
 
