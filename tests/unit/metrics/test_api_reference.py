@@ -1,4 +1,4 @@
-"""The API reference: an example of each public method, each of which works as it is written."""
+"""The API reference has a working example of each public method."""
 
 import re
 from pathlib import Path
@@ -14,12 +14,12 @@ _EXAMPLES = dict(re.findall(r"^### `(\w+)`\n.*?^```python\n(.*?)^```\n", _PAGE, 
 _PUBLIC = {name for name in vars(TrustServiceMetrics) if not name.startswith("_")}
 
 
-def test_every_public_method_has_an_example_and_nothing_else_has() -> None:
+def test_examples_cover_exactly_the_public_methods() -> None:
     assert set(_EXAMPLES) == _PUBLIC
 
 
 @pytest.mark.parametrize("name", sorted(_EXAMPLES))
-def test_example_calls_its_method_and_nothing_is_dropped(
+def test_example_runs_without_dropped_measurements_or_log_records(
     recording: Any, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     assert f"metrics.{name}(" in _EXAMPLES[name]
@@ -29,17 +29,17 @@ def test_example_calls_its_method_and_nothing_is_dropped(
 
 
 @pytest.mark.parametrize("name", sorted(_PUBLIC))
-def test_method_is_documented_on_the_class_and_on_the_object(recording: Any, name: str) -> None:
+def test_class_and_instance_have_the_same_docstring(recording: Any, name: str) -> None:
     method = getattr(TrustServiceMetrics, name)
     assert method.__doc__
     assert getattr(recording.metrics, name).__doc__ == method.__doc__
 
 
-def test_method_is_bound_once(recording: Any) -> None:
+def test_bound_method_is_cached(recording: Any) -> None:
     assert recording.metrics.record_audit_event is recording.metrics.record_audit_event
 
 
-def test_a_subclass_can_add_to_a_method(recording: Any) -> None:
+def test_subclass_can_override_a_method_and_call_super(recording: Any) -> None:
     class Prefixed(TrustServiceMetrics):
         def record_audit_event(self, action: str, *, success: bool = True) -> None:
             super().record_audit_event(f"ca.{action}", success=success)
@@ -48,7 +48,7 @@ def test_a_subclass_can_add_to_a_method(recording: Any) -> None:
     assert recording.labels("trust.audit.events") == [{"trust.audit.action": "ca.issue", "trust.outcome": "success"}]
 
 
-def test_a_services_test_can_replace_the_object_with_a_mock_of_the_same_methods() -> None:
+def test_autospec_mock_has_the_methods_and_checks_their_signatures() -> None:
     mock = create_autospec(TrustServiceMetrics, instance=True)
     mock.record_audit_event("read", success=True)
     mock.record_audit_event.assert_called_once_with("read", success=True)

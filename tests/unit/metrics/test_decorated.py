@@ -1,4 +1,4 @@
-"""Decorated functions look, bind, fail, copy and pickle like the functions that they measure."""
+"""Decorated functions behave like the originals in introspection, binding, errors, copying and pickling."""
 
 import asyncio
 import copy
@@ -75,7 +75,7 @@ class Importable:
 
 @every_decorator
 @every_function
-def test_inspection_gives_the_same(recording: Any, name: str, function: Any) -> None:
+def test_introspection_matches_the_original(recording: Any, name: str, function: Any) -> None:
     measured = DECORATORS[name](recording.metrics)(function)
 
     for test in (
@@ -99,10 +99,10 @@ def test_inspection_gives_the_same(recording: Any, name: str, function: Any) -> 
 @every_decorator
 @every_function
 @pytest.mark.parametrize(
-    ("args", "kwargs"), [((), {}), ((1, 2, 3, 4), {"first": 1}), ((1,), {"first": 2}), ((1,), {"unheard_of": 1})]
+    ("args", "kwargs"), [((), {}), ((1, 2, 3, 4), {"first": 1}), ((1,), {"first": 2}), ((1,), {"unknown": 1})]
 )
 @pytest.mark.parametrize("form", ["function", "partial"])
-def test_wrong_arguments_fail_when_the_function_is_called(
+def test_wrong_arguments_raise_the_same_error_at_call_time(
     recording: Any, name: str, function: Any, args: Any, kwargs: Any, form: str
 ) -> None:
     if form == "partial":
@@ -115,7 +115,7 @@ def test_wrong_arguments_fail_when_the_function_is_called(
 
 
 @every_decorator
-async def test_generators_pass_on_what_is_sent_and_thrown_into_them(recording: Any, name: str) -> None:
+async def test_generators_forward_send_and_throw(recording: Any, name: str) -> None:
     measured = DECORATORS[name](recording.metrics)
     error = LookupError("thrown")
 
@@ -134,7 +134,7 @@ async def test_generators_pass_on_what_is_sent_and_thrown_into_them(recording: A
 
 
 @every_decorator
-async def test_the_context_is_left_as_it_was(recording: Any, name: str) -> None:
+async def test_context_variables_are_restored(recording: Any, name: str) -> None:
     measured = DECORATORS[name](recording.metrics)
     before = dict(copy_context())
 
@@ -148,7 +148,7 @@ async def test_the_context_is_left_as_it_was(recording: Any, name: str) -> None:
 
 
 @every_decorator
-async def test_errors_are_the_same_object_with_the_same_cause(recording: Any, name: str) -> None:
+async def test_exceptions_keep_their_identity_and_cause(recording: Any, name: str) -> None:
     error, cause = ValueError("refused"), LookupError("cause")
 
     def refuse() -> None:
@@ -168,7 +168,7 @@ async def test_errors_are_the_same_object_with_the_same_cause(recording: Any, na
 
 
 @every_decorator
-def test_a_coroutine_that_nobody_awaits_is_reported_once_and_by_its_name(recording: Any, name: str) -> None:
+def test_unawaited_coroutine_warns_once_with_its_name(recording: Any, name: str) -> None:
     measured = DECORATORS[name](recording.metrics)(coroutine)
 
     with warnings.catch_warnings(record=True) as caught:
@@ -181,7 +181,7 @@ def test_a_coroutine_that_nobody_awaits_is_reported_once_and_by_its_name(recordi
 
 
 @every_decorator
-def test_methods_of_every_kind_bind(recording: Any, name: str) -> None:
+def test_instance_static_and_class_methods_bind(recording: Any, name: str) -> None:
     decorate = DECORATORS[name](recording.metrics)
 
     class Service:
@@ -217,7 +217,7 @@ def test_methods_of_every_kind_bind(recording: Any, name: str) -> None:
 
 
 @every_decorator
-async def test_objects_that_can_be_called_are_measured(recording: Any, name: str) -> None:
+async def test_callable_objects_can_be_decorated(recording: Any, name: str) -> None:
     decorate = DECORATORS[name](recording.metrics)
 
     class Plain:
@@ -238,13 +238,13 @@ async def test_objects_that_can_be_called_are_measured(recording: Any, name: str
 
 
 @pytest.mark.parametrize("function", [importable, Importable.static], ids=["function", "static method"])
-def test_importable_functions_copy_and_pickle(function: Any) -> None:
+def test_importable_functions_can_be_copied_and_pickled(function: Any) -> None:
     assert copy.copy(function) is copy.deepcopy(function) is function
     assert pickle.loads(pickle.dumps(function)) == function
     assert pickle.loads(pickle.dumps(function))(5) == 5
 
 
-def test_a_streaming_handler_is_measured_until_its_end(recording: Any) -> None:
+def test_streaming_handler_is_active_until_the_stream_ends(recording: Any) -> None:
     @recording.metrics.http_request_metrics(route="/lines", method="GET")
     def lines() -> Iterator[str]:
         yield "a"
@@ -259,20 +259,20 @@ def test_a_streaming_handler_is_measured_until_its_end(recording: Any) -> None:
     assert recording.value("http.server.request.duration", {"http.response.status_code": 200}) == 2
 
 
-def test_a_handler_is_told_its_method_by_a_named_argument(recording: Any) -> None:
-    class Given:
+def test_http_method_is_read_from_a_request_keyword_argument(recording: Any) -> None:
+    class FakeRequest:
         method = "PUT"
 
     @recording.metrics.http_request_metrics(route="/documents")
-    def handle(request: Given) -> None:
+    def handle(request: FakeRequest) -> None:
         pass
 
-    handle(request=Given())
+    handle(request=FakeRequest())
     assert recording.value("http.server.request.duration", {"http.request.method": "PUT"}) == 1
 
 
 def _outcome(function: Any, args: Any, kwargs: Any) -> tuple[str, str]:
-    """What a call gives at once, without being awaited or iterated."""
+    """Immediate result of a call, without awaiting or iterating it: ("returned", type) or ("failed", message)."""
     try:
         result = function(*args, **kwargs)
     except TypeError as error:

@@ -26,12 +26,12 @@ class Guarded:
         return {(point.attributes or {})["reason"]: point.value for point in points if point.value}
 
 
-def test_result_and_documentation_are_kept() -> None:
+def test_result_and_docstring_are_preserved() -> None:
     assert Guarded().divide(6, divisor=3) == 2
     assert Guarded.divide.__doc__ == "Divide two numbers."
 
 
-def test_failure_is_counted_and_logged_once_with_its_place(caplog: pytest.LogCaptureFixture) -> None:
+def test_failure_is_counted_and_its_location_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     guarded = Guarded()
     assert [guarded.divide(6, 0) for _ in range(3)] == [None] * 3
     assert guarded.dropped() == {"internal_error": 3}
@@ -40,13 +40,13 @@ def test_failure_is_counted_and_logged_once_with_its_place(caplog: pytest.LogCap
     assert "divide failed: ZeroDivisionError at " in record.getMessage()
 
 
-def test_wrong_arguments_are_logged_with_the_right_ones(caplog: pytest.LogCaptureFixture) -> None:
+def test_wrong_arguments_are_logged_with_the_expected_parameters(caplog: pytest.LogCaptureFixture) -> None:
     guarded = Guarded()
     assert guarded.divide(6, by=3) is None  # type: ignore[call-arg]
     assert guarded.dropped() == {"internal_error": 1}
     assert "divide was called with the wrong arguments; it takes dividend, divisor" in caplog.text
 
 
-def test_exceptions_that_end_the_program_pass() -> None:
+def test_keyboard_interrupt_is_not_caught() -> None:
     with pytest.raises(KeyboardInterrupt):
         Guarded().interrupt()

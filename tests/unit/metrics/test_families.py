@@ -1,4 +1,4 @@
-"""Each family of metrics: what a call records, and that every declared metric can appear."""
+"""Metric families: what each call records, and that every declared metric can be exported."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
@@ -16,7 +16,7 @@ DAY = 24 * 3600.0
 NOW = 2_000_000_000.0
 
 
-def _everything(metrics: Any) -> None:
+def _record_every_metric(metrics: Any) -> None:
     recorder_of(metrics).http.http_request(method="GET").finish(
         route="/", status_code=200, request_size=1, response_size=1
     )
@@ -60,24 +60,24 @@ def _everything(metrics: Any) -> None:
     recorder_of(metrics).executors.observe_executors(lambda: [ExecutorState("anyio", 1, 40, 0)])
 
 
-def test_every_metric_of_the_vocabulary_appears(recording: Any) -> None:
-    _everything(recording.metrics)
-    of_system_metrics = {name for name in ALL if name.startswith(("process.", "cpython."))}
-    assert recording.names() == set(ALL) - of_system_metrics
+def test_every_registered_metric_is_exported(recording: Any) -> None:
+    _record_every_metric(recording.metrics)
+    recorded_by_system_metrics = {name for name in ALL if name.startswith(("process.", "cpython."))}
+    assert recording.names() == set(ALL) - recorded_by_system_metrics
     assert recording.dropped() == {}
     assert recording.overflowed() == {}
 
 
-def test_every_series_has_what_its_metric_requires_and_nothing_undeclared(recording: Any) -> None:
-    _everything(recording.metrics)
+def test_series_have_all_required_and_only_declared_attributes(recording: Any) -> None:
+    _record_every_metric(recording.metrics)
     for name in recording.names():
         for labels in recording.labels(name):
             assert ALL[name].required <= set(labels), name
             assert set(labels) <= {attribute.name for attribute in ALL[name].attributes}, name
 
 
-def test_units_descriptions_and_buckets_are_those_of_the_vocabulary(recording: Any) -> None:
-    _everything(recording.metrics)
+def test_units_descriptions_and_buckets_match_the_registry(recording: Any) -> None:
+    _record_every_metric(recording.metrics)
     for metric in recording._metrics():
         declared = ALL[metric.name]
         assert (metric.unit, metric.description) == (declared.unit, declared.brief)
@@ -106,7 +106,7 @@ class TestCertificates:
             (-1, "expired"),
         ],
     )
-    def test_status_at_the_boundaries(self, recording: Any, remaining: float, status: str) -> None:
+    def test_status_at_the_expiry_thresholds(self, recording: Any, remaining: float, status: str) -> None:
         recording.metrics.set_certificate("ca", not_after=NOW + remaining)
         assert self._status(recording) == {status: 1}
 
@@ -123,14 +123,14 @@ class TestCertificates:
             (-6, 1, "valid"),
         ],
     )
-    def test_a_short_life_is_expiring_in_its_last_third(
+    def test_short_lived_certificate_is_expiring_in_the_last_third_of_its_lifetime(
         self, recording: Any, lifetime: float, remaining: float, status: str
     ) -> None:
         end = NOW + remaining * DAY
         recording.metrics.set_certificate("ca", not_after=end, not_before=end - lifetime * DAY)
         assert self._status(recording) == {status: 1}
 
-    def test_begin_is_shown_beside_the_end_and_goes_with_it(self, recording: Any) -> None:
+    def test_not_before_is_exported_until_the_certificate_is_revoked(self, recording: Any) -> None:
         labels = {"trust.certificate.name": "ca", "trust.certificate.type": "ca"}
         recording.metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY, certificate_type="ca")
         recording.metrics.set_certificate("unknown", not_after=NOW)
@@ -139,14 +139,14 @@ class TestCertificates:
         recording.metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY, revoked=True)
         assert recording.series("trust.certificate.not_before") == []
 
-    @pytest.mark.parametrize("moment", [float("nan"), "2033-05-18", b"", 10**400])
-    def test_begin_that_is_none_leaves_what_is_known(self, recording: Any, moment: Any) -> None:
+    @pytest.mark.parametrize("timestamp", [float("nan"), "2033-05-18", b"", 10**400])
+    def test_invalid_not_before_is_dropped_and_previous_validity_kept(self, recording: Any, timestamp: Any) -> None:
         recording.metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY)
-        recording.metrics.set_certificate("ca", not_after=NOW + 1, not_before=moment)
+        recording.metrics.set_certificate("ca", not_after=NOW + 1, not_before=timestamp)
         assert recording.value("trust.certificate.not_after") == NOW
         assert recording.dropped() == {"invalid_value": 1}
 
-    def test_revocation_list_is_shown_until_it_is_removed(self, recording: Any) -> None:
+    def test_crl_next_update_is_exported_until_the_crl_is_removed(self, recording: Any) -> None:
         recording.recorder.certificates.set_crl("a", next_update=NOW)
         recording.recorder.certificates.set_crl("b", next_update=datetime.fromtimestamp(NOW - DAY, timezone.utc))
         recording.recorder.certificates.set_crl("a", next_update=NOW + DAY)
@@ -157,11 +157,11 @@ class TestCertificates:
         }
         recording.recorder.certificates.set_crl("a", next_update="tomorrow")
         recording.recorder.certificates.remove_crl("a")
-        recording.recorder.certificates.remove_crl("never-there")
+        recording.recorder.certificates.remove_crl("unknown")
         assert recording.labels("trust.certificate.crl.next_update") == [{"trust.certificate.crl.name": "b"}]
         assert recording.dropped() == {"invalid_value": 1}
 
-    def test_answers_of_an_ocsp_responder_are_there_at_0_once_it_is_declared(self, recording: Any) -> None:
+    def test_declared_ocsp_responder_starts_every_status_at_zero(self, recording: Any) -> None:
         recording.recorder.certificates.declare_ocsp_responder("x")
         recording.recorder.certificates.record_ocsp_response("x", status="revoked")
         series = recording.series("trust.certificate.ocsp.responses")
@@ -172,7 +172,7 @@ class TestCertificates:
             "error": 0,
         }
 
-    def test_every_status_is_there_from_the_start_at_0(self, recording: Any) -> None:
+    def test_inventory_starts_every_status_at_zero(self, recording: Any) -> None:
         series = recording.series("trust.certificate.inventory")
         assert {labels["trust.certificate.status"]: point.value for labels, point in series} == {
             "valid": 0,
@@ -181,12 +181,12 @@ class TestCertificates:
             "revoked": 0,
         }
 
-    def test_revoked_is_revoked_whatever_its_end_and_its_end_is_nobodys_concern(self, recording: Any) -> None:
+    def test_expired_revoked_certificate_is_revoked_and_has_no_expiry_series(self, recording: Any) -> None:
         recording.metrics.set_certificate("ca", not_after=NOW - 1, revoked=True)
         assert self._status(recording) == {"revoked": 1}
         assert recording.series("trust.certificate.not_after") == []
 
-    def test_renewal_replaces_the_series(self, recording: Any) -> None:
+    def test_renewed_certificate_replaces_the_previous_series(self, recording: Any) -> None:
         recording.metrics.set_certificate("ca", not_after=NOW + DAY, certificate_type="old")
         recording.collect()
         recording.metrics.set_certificate("ca", not_after=NOW + 365 * DAY, certificate_type="new")
@@ -195,18 +195,18 @@ class TestCertificates:
         assert point.value == NOW + 365 * DAY
         assert self._status(recording) == {"valid": 1}
 
-    def test_series_of_a_removed_certificate_ends(self, recording: Any) -> None:
+    def test_removed_certificate_has_no_series(self, recording: Any) -> None:
         recording.metrics.set_certificate("a", not_after=NOW + DAY)
         recording.metrics.set_certificate("b" * 10_000, not_after=NOW + DAY)
         assert len(recording.series("trust.certificate.not_after")) == 2
         recording.metrics.remove_certificate("a")
         recording.metrics.remove_certificate("b" * 10_000)
-        recording.metrics.remove_certificate("never there")
+        recording.metrics.remove_certificate("unknown")
         assert recording.series("trust.certificate.not_after") == []
         assert self._status(recording) == {}
 
     @pytest.mark.parametrize(
-        "moment",
+        "timestamp",
         [
             datetime.fromtimestamp(NOW, timezone.utc),
             datetime.fromtimestamp(NOW, timezone.utc).replace(tzinfo=None),
@@ -216,19 +216,19 @@ class TestCertificates:
             Decimal(int(NOW)),
         ],
     )
-    def test_every_form_of_a_moment_means_the_same(self, recording: Any, moment: Any) -> None:
-        recording.metrics.set_certificate("ca", not_after=moment)
+    def test_not_after_accepts_datetimes_and_unix_timestamps(self, recording: Any, timestamp: Any) -> None:
+        recording.metrics.set_certificate("ca", not_after=timestamp)
         assert recording.value("trust.certificate.not_after") == NOW
 
-    @pytest.mark.parametrize("moment", [float("nan"), float("inf"), "2030-01-01", None, True, 10**400, datetime.min])
-    def test_what_is_no_moment_is_dropped_and_the_earlier_end_stays(self, recording: Any, moment: Any) -> None:
+    @pytest.mark.parametrize("timestamp", [float("nan"), float("inf"), "2030-01-01", None, True, 10**400, datetime.min])
+    def test_invalid_timestamp_is_dropped_and_previous_expiry_kept(self, recording: Any, timestamp: Any) -> None:
         recording.metrics.set_certificate("ca", not_after=NOW)
-        recording.metrics.set_certificate("ca", not_after=moment)
-        if moment is not datetime.min:
+        recording.metrics.set_certificate("ca", not_after=timestamp)
+        if timestamp is not datetime.min:
             assert recording.dropped() == {"invalid_value": 1}
             assert recording.value("trust.certificate.not_after") == NOW
 
-    def test_certificates_past_the_limit_show_the_earliest_end_of_all(self, recording: Any) -> None:
+    def test_certificates_over_the_limit_share_a_series_with_the_earliest_expiry(self, recording: Any) -> None:
         for number in range(600):
             recording.metrics.set_certificate(f"c{number}", not_after=NOW + 10_000 - number)
         assert len(recording.series("trust.certificate.not_after")) == 501
@@ -238,7 +238,7 @@ class TestCertificates:
 
 
 class TestSecurity:
-    def test_attempts_by_method_outcome_and_country(self, recording: Any) -> None:
+    def test_auth_attempts_have_method_outcome_and_country(self, recording: Any) -> None:
         recording.metrics.record_auth_attempt(method="password", success=True, country="DE")
         recording.metrics.record_auth_attempt(method="password", success=False)
         assert recording.labels("trust.auth.attempts") == [
@@ -246,7 +246,7 @@ class TestSecurity:
             {"trust.auth.method": "password", "trust.outcome": "failure"},
         ]
 
-    def test_address_appears_from_the_threshold_on_with_all_its_failures(self, record: Callable[..., Any]) -> None:
+    def test_client_address_is_exported_with_all_failures_from_the_threshold(self, record: Callable[..., Any]) -> None:
         recording = record(offender_threshold=3)
         seen = []
         for _ in range(4):
@@ -255,13 +255,13 @@ class TestSecurity:
         assert seen == [0, 0, 3, 4]
         assert recording.labels("trust.security.auth.failures") == [{"client.address": "192.0.2.7"}]
 
-    def test_success_counts_against_nobody(self, record: Callable[..., Any]) -> None:
+    def test_successful_login_is_not_counted_as_failure(self, record: Callable[..., Any]) -> None:
         recording = record(offender_threshold=1)
         recording.metrics.record_auth_attempt(method="password", success=True, client_address="192.0.2.7")
         assert recording.series("trust.security.auth.failures") == []
 
     @pytest.mark.parametrize("address", ["unknown", "", "192.0.2.300", "mary@example.org", 7, b"\xc0\x00\x02\x07"])
-    def test_what_is_no_address_is_counted_as_a_loss_and_the_attempt_still_counts(
+    def test_invalid_client_address_is_dropped_but_the_attempt_is_counted(
         self, record: Callable[..., Any], address: Any
     ) -> None:
         recording = record(offender_threshold=1)
@@ -270,14 +270,14 @@ class TestSecurity:
         assert recording.series("trust.security.auth.failures") == []
         assert recording.dropped() == {"unknown_value": 1}
 
-    def test_offenders_past_the_capacity_are_counted_as_overflow(self, record: Callable[..., Any]) -> None:
+    def test_offenders_over_capacity_are_counted_as_overflow(self, record: Callable[..., Any]) -> None:
         recording = record(offender_threshold=1, offender_capacity=10)
         for number in range(15):
             recording.metrics.record_auth_attempt(method="password", success=False, client_address=f"192.0.2.{number}")
         assert len(recording.series("trust.security.auth.failures")) == 10
         assert recording.overflowed() == {"trust.security.auth.failures": 5}
 
-    def test_every_other_kind_of_event(self, recording: Any) -> None:
+    def test_failure_outcomes_of_mfa_authorization_audit_and_compliance(self, recording: Any) -> None:
         metrics = recording.metrics
         metrics.record_mfa_challenge(method="totp", success=False)
         metrics.record_authorization(granted=False, resource_type="document")
@@ -288,23 +288,23 @@ class TestSecurity:
         assert recording.labels("trust.audit.events")[0]["trust.outcome"] == "failure"
         assert recording.labels("trust.compliance.checks")[0]["trust.outcome"] == "failure"
 
-    def test_severity_that_no_alert_knows_is_other(self, recording: Any) -> None:
+    def test_unknown_severity_is_recorded_as_other(self, recording: Any) -> None:
         recording.metrics.record_security_incident("x", severity="fatal")
         assert recording.labels("trust.security.incidents")[0]["trust.severity"] == "_other"
 
 
 class TestBusiness:
-    def test_usage_pattern_of_the_requirements(self, recording: Any) -> None:
+    def test_record_business_metric_usage_example(self, recording: Any) -> None:
         metrics, amount = recording.metrics, 12.5
         metrics.record_business_metric("revenue", amount, {"currency": "USD"})
         ((labels, point),) = recording.series("trust.revenue.amount")
         assert (labels, point.value) == ({"trust.currency": "USD"}, 12.5)
 
-    async def test_the_same_in_a_coroutine(self, recording: Any) -> None:
+    async def test_record_business_metric_works_in_a_coroutine(self, recording: Any) -> None:
         recording.metrics.record_business_metric("revenue", 1, {"currency": "USD"})
         assert recording.value("trust.revenue.amount") == 1
 
-    def test_short_and_full_names_serve_alike(self, record: Callable[..., Any]) -> None:
+    def test_short_and_full_attribute_names_are_equivalent(self, record: Callable[..., Any]) -> None:
         recording = record(client_names=frozenset({"acme"}))
         short = {"currency": "EUR", "country": "DE", "client": "acme"}
         full = {"trust.currency": "EUR", "geo.country.iso_code": "DE", "trust.client.name": "acme"}
@@ -314,39 +314,39 @@ class TestBusiness:
         assert (labels, point.value) == (full, 2)
 
     @pytest.mark.parametrize("attributes", ["currency=EUR", ["currency"], 7, object(), b"x"])
-    def test_attributes_that_are_no_mapping_are_counted_as_a_loss(self, recording: Any, attributes: Any) -> None:
+    def test_attributes_that_are_not_a_mapping_are_dropped(self, recording: Any, attributes: Any) -> None:
         recording.metrics.record_business_metric("fee", 1, attributes)
         assert recording.dropped() == {"attribute_type": 1}
 
     @pytest.mark.parametrize("name", ["profit", "", None, 7, ("revenue",), "Revenue"])
-    def test_unknown_metric_is_counted_as_a_loss(self, recording: Any, name: Any) -> None:
+    def test_unknown_business_metric_is_dropped(self, recording: Any, name: Any) -> None:
         recording.metrics.record_business_metric(name, 1)
         assert recording.dropped() == {"unknown_metric": 1}
 
     @pytest.mark.parametrize("score", [1, 3, 5])
-    def test_score_from_1_to_5_is_satisfaction(self, recording: Any, score: int) -> None:
+    def test_satisfaction_score_from_1_to_5_is_recorded(self, recording: Any, score: int) -> None:
         recording.metrics.record_business_metric("customer_satisfaction", score)
         ((_, point),) = recording.series("trust.customer.satisfaction")
         assert point.sum == score
 
     @pytest.mark.parametrize("score", [0, 0.5, 6, 100])
-    def test_score_beyond_the_scale_is_dropped(self, recording: Any, score: float) -> None:
+    def test_out_of_range_satisfaction_score_is_dropped(self, recording: Any, score: float) -> None:
         recording.metrics.record_business_metric("customer_satisfaction", score)
         assert recording.series("trust.customer.satisfaction") == []
         assert recording.dropped() == {"invalid_value": 1}
 
-    @pytest.mark.parametrize("share", [0, 0.5, 1, Decimal("0.999")])
-    def test_objective_is_a_share(self, recording: Any, share: Any) -> None:
-        recording.metrics.set_sla_objective("a", share)
-        assert recording.value("trust.sla.objective") == float(share)
+    @pytest.mark.parametrize("objective", [0, 0.5, 1, Decimal("0.999")])
+    def test_sla_objective_from_0_to_1_is_recorded(self, recording: Any, objective: Any) -> None:
+        recording.metrics.set_sla_objective("a", objective)
+        assert recording.value("trust.sla.objective") == float(objective)
 
-    @pytest.mark.parametrize("share", [-0.1, 1.1, 99.9, float("nan"), None, "0.9", True, Decimal("99.9")])
-    def test_objective_that_is_no_share_is_dropped(self, recording: Any, share: Any) -> None:
-        recording.metrics.set_sla_objective("a", share)
+    @pytest.mark.parametrize("objective", [-0.1, 1.1, 99.9, float("nan"), None, "0.9", True, Decimal("99.9")])
+    def test_invalid_sla_objective_is_dropped(self, recording: Any, objective: Any) -> None:
+        recording.metrics.set_sla_objective("a", objective)
         assert recording.series("trust.sla.objective") == []
         assert recording.dropped() == {"invalid_value": 1}
 
-    def test_objective_can_change(self, recording: Any) -> None:
+    def test_sla_objective_can_be_changed(self, recording: Any) -> None:
         recording.metrics.set_sla_objective("a", 0.9)
         recording.metrics.set_sla_objective("a", 0.99)
         assert [point.value for _, point in recording.series("trust.sla.objective")] == [0.99]
@@ -356,36 +356,38 @@ class TestDatabase:
     LABELS: ClassVar = {"system": "sqlite", "namespace": "trust", "operation": "SELECT"}
 
     @pytest.mark.parametrize(("duration", "slow"), [(0.499, 0), (0.5, 1), (10, 1)])
-    def test_slow_is_what_takes_as_long_as_the_setting_says(self, recording: Any, duration: float, slow: int) -> None:
+    def test_operations_from_the_slow_threshold_are_counted_as_slow(
+        self, recording: Any, duration: float, slow: int
+    ) -> None:
         recording.recorder.database.record_database_operation(duration=duration, **self.LABELS)
         ((_, point),) = recording.series("trust.db.client.slow_operations")
         assert point.value == slow
 
-    def test_operation_that_failed_is_counted_with_its_class(self, recording: Any) -> None:
+    def test_failed_operation_has_the_exception_class_as_error_type(self, recording: Any) -> None:
         recording.recorder.database.record_database_operation(duration=0.1, error_type="IntegrityError", **self.LABELS)
         assert recording.labels("db.client.operation.duration")[0]["error.type"] == "IntegrityError"
 
     @pytest.mark.parametrize("duration", [None, "fast", float("nan"), -1, float("inf")])
-    def test_duration_that_is_none_is_dropped_and_counts_as_nothing(self, recording: Any, duration: Any) -> None:
+    def test_operation_with_invalid_duration_is_dropped(self, recording: Any, duration: Any) -> None:
         recording.recorder.database.record_database_operation(duration=duration, **self.LABELS)
         assert recording.series("db.client.operation.duration") == []
         assert recording.value("trust.db.client.slow_operations") == 0
         assert sum(recording.dropped().values()) == 1
 
-    def test_statements_that_differ_stay_in_bounded_memory(self, record: Callable[..., Any]) -> None:
+    def test_cache_of_operation_labels_is_bounded(self, record: Callable[..., Any]) -> None:
         recording = record(label_sets=20)
         for number in range(1000):
             recording.recorder.database.record_database_operation(system="sqlite", operation=f"X{number}", duration=0.1)
         assert len(recording.recorder.database._db_declared) <= 20
 
-    def test_timeouts_of_a_declared_pool_are_there_at_0(self, recording: Any) -> None:
+    def test_declared_pool_starts_timeouts_at_zero(self, recording: Any) -> None:
         recording.recorder.database.declare_connection_pool("p", system="sqlite")
         ((labels, point),) = recording.series("db.client.connection.timeouts")
         assert (labels, point.value) == ({"db.client.connection.pool.name": "p"}, 0)
 
 
 class TestDependencies:
-    def test_up_and_down(self, recording: Any) -> None:
+    def test_dependency_up_and_check_duration(self, recording: Any) -> None:
         recording.metrics.record_dependency("vault", dependency_type="vault", up=True, duration=0.01)
         assert recording.value("trust.dependency.up") == 1
         recording.metrics.record_dependency("vault", dependency_type="vault", up=False)
@@ -393,14 +395,14 @@ class TestDependencies:
         assert recording.value("trust.dependency.check.duration") == 1
 
     @pytest.mark.parametrize("name", ["vault", "a\nb", "x" * 1000])
-    def test_series_of_a_removed_dependency_ends(self, recording: Any, name: str) -> None:
+    def test_removed_dependency_has_no_series(self, recording: Any, name: str) -> None:
         recording.metrics.record_dependency(name, dependency_type="vault", up=True)
         recording.metrics.record_dependency("other", dependency_type="pki", up=True)
         recording.recorder.dependencies.remove_dependency(name)
-        recording.recorder.dependencies.remove_dependency("never there")
+        recording.recorder.dependencies.remove_dependency("unknown")
         assert [labels["trust.dependency.name"] for labels in recording.labels("trust.dependency.up")] == ["other"]
 
-    def test_dependencies_that_come_and_go_never_use_up_the_limit(self, recording: Any) -> None:
+    def test_removed_dependencies_free_their_place_in_the_limit(self, recording: Any) -> None:
         for number in range(300):
             recording.metrics.record_dependency(f"d{number}", dependency_type="http", up=True)
             recording.recorder.dependencies.remove_dependency(f"d{number}")
@@ -409,7 +411,7 @@ class TestDependencies:
 
 
 class TestRpc:
-    def test_call_with_its_messages(self, recording: Any) -> None:
+    def test_call_records_duration_messages_and_active_calls(self, recording: Any) -> None:
         call = recording.recorder.rpc.rpc_call("server", method="a.B/C", rpc_type="bidi_stream")
         assert recording.value("trust.rpc.server.active_calls") == 1
         for _ in range(3):
@@ -430,11 +432,11 @@ class TestRpc:
         ]
 
     @pytest.mark.parametrize(
-        ("status", "error", "shown"),
+        ("status", "error", "error_type"),
         [("NOT_FOUND", None, "NOT_FOUND"), ("UNKNOWN", "ValueError", "ValueError"), ("OK", "X", "X")],
     )
-    def test_error_is_the_class_or_else_the_status(
-        self, recording: Any, status: str, error: str | None, shown: str
+    def test_error_type_is_the_exception_class_or_the_status_code(
+        self, recording: Any, status: str, error: str | None, error_type: str
     ) -> None:
         recording.recorder.rpc.rpc_call("client", method="a.B/C", rpc_type="unary").finish(status, error)
-        assert recording.labels("rpc.client.call.duration")[0]["error.type"] == shown
+        assert recording.labels("rpc.client.call.duration")[0]["error.type"] == error_type

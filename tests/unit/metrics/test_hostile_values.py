@@ -1,4 +1,4 @@
-"""Nothing that a service passes makes a method raise, breaks a scrape, or breaks an export."""
+"""No argument makes a method raise, or breaks a scrape or an OTLP export."""
 
 import inspect
 import itertools
@@ -19,21 +19,21 @@ from trust_otel.metrics.executor import ExecutorState
 from trust_otel.metrics.recorder import Recorder
 
 
-class Refuses:
-    """Raises at whatever is asked of it."""
+class RaisesOnEveryAccess:
+    """Raises on every operation and attribute access."""
 
-    def _refuse(self, *_: object) -> Any:
+    def _raise(self, *_: object) -> Any:
         raise LookupError("hostile")
 
-    __bool__ = __eq__ = __hash__ = __str__ = __float__ = __int__ = __len__ = __iter__ = __lt__ = __ge__ = _refuse
-    __repr__ = _refuse
+    __bool__ = __eq__ = __hash__ = __str__ = __float__ = __int__ = __len__ = __iter__ = __lt__ = __ge__ = _raise
+    __repr__ = _raise
 
     def __getattr__(self, name: str) -> Any:
         raise LookupError("hostile")
 
 
-class OddMapping(Mapping[Any, Any]):
-    """A mapping whose items cannot be had."""
+class RaisingMapping(Mapping[Any, Any]):
+    """A mapping that raises on iteration and look-up."""
 
     def __getitem__(self, key: object) -> Any:
         raise RuntimeError("hostile")
@@ -45,8 +45,8 @@ class OddMapping(Mapping[Any, Any]):
         return 1
 
 
-class Text(str):
-    """A text that is not what it seems."""
+class InconsistentString(str):
+    """A string with a different, huge `str()` that raises when hashed."""
 
     def __str__(self) -> str:
         return "x\n" * 1_000_000
@@ -55,12 +55,14 @@ class Text(str):
         raise ValueError("hostile")
 
 
-class Number(float):
+class RaisingFloat(float):
+    """A float that raises when converted."""
+
     def __float__(self) -> float:
         raise ZeroDivisionError("hostile")
 
 
-_MEGABYTES = "ä\n\x00\ud800" * 2_500_000
+_TEN_MILLION_CHARACTERS = "ä\n\x00\ud800" * 2_500_000
 
 HOSTILE: list[Any] = [
     None,
@@ -103,7 +105,7 @@ HOSTILE: list[Any] = [
     "\udcff\udcfe",
     "\u2028",
     "🎉" * 1000,
-    _MEGABYTES,
+    _TEN_MILLION_CHARACTERS,
     "9" * 100_000,
     b"\xff\xfe",
     bytearray(b"x"),
@@ -116,14 +118,14 @@ HOSTILE: list[Any] = [
     {"currency": "EUR"},
     {1: 2},
     {None: None},
-    {"currency": _MEGABYTES, _MEGABYTES: "x"},
+    {"currency": _TEN_MILLION_CHARACTERS, _TEN_MILLION_CHARACTERS: "x"},
     {"trust.currency": ["EUR"], "country": object()},
-    {"currency": Refuses()},
-    OddMapping(),
-    Refuses(),
-    Refuses,
-    Text("text"),
-    Number(1.0),
+    {"currency": RaisesOnEveryAccess()},
+    RaisingMapping(),
+    RaisesOnEveryAccess(),
+    RaisesOnEveryAccess,
+    InconsistentString("text"),
+    RaisingFloat(1.0),
     object(),
     ValueError("x"),
     ValueError,
@@ -139,18 +141,18 @@ HOSTILE: list[Any] = [
 ]
 
 
-def _finishing(started: Any, choose: Callable[[], Any]) -> None:
-    """Do with what a method returned what its caller may do, with hostile values too."""
+def _use(returned: Any, choose: Callable[[], Any]) -> None:
+    """Use the object that a method returned as a caller may, with hostile values."""
     for name in ("message_received", "message_sent"):
-        if hasattr(started, name):
-            getattr(started, name)()
-    if hasattr(started, "fail"):
-        with started:
-            started.fail(choose())
-    if hasattr(started, "finish"):
-        parameters = inspect.signature(started.finish).parameters
+        if hasattr(returned, name):
+            getattr(returned, name)()
+    if hasattr(returned, "fail"):
+        with returned:
+            returned.fail(choose())
+    if hasattr(returned, "finish"):
+        parameters = inspect.signature(returned.finish).parameters
         arguments = {name: choose() for name in parameters}
-        started.finish(**arguments)
+        returned.finish(**arguments)
 
 
 _CALLBACKS = ("observe_connection_pools", "observe_executors")
@@ -166,24 +168,24 @@ def _call(recorder: Recorder, method: str, choose: Callable[[], Any]) -> None:
             named[parameter.name] = choose()
         else:
             positional.append(choose())
-    started = call(*positional, **named)
-    if started is not None:
-        _finishing(started, choose)
+    returned = call(*positional, **named)
+    if returned is not None:
+        _use(returned, choose)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_single_hostile_value_raises(recording: Any, method: str) -> None:
+def test_method_does_not_raise_on_hostile_arguments(recording: Any, method: str) -> None:
     for value in HOSTILE:
         _call(recording.recorder, method, itertools.repeat(value).__next__)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_mixture_of_hostile_values_raises_or_breaks_what_is_sent(
+def test_random_hostile_calls_do_not_raise_or_break_scrape_or_export(
     recording: Any, parsed: Callable[[str], Mapping[Any, float]], seed: int
 ) -> None:
-    dice = random.Random(seed)
+    rng = random.Random(seed)
     for _ in range(3000):
-        _call(recording.recorder, dice.choice(METHODS), lambda: dice.choice(HOSTILE))
+        _call(recording.recorder, rng.choice(METHODS), lambda: rng.choice(HOSTILE))
     samples = parsed(scraped(recording))
     assert len(samples) > 100
     assert encode_metrics(recording.collect()).SerializeToString()
@@ -191,7 +193,7 @@ def test_no_mixture_of_hostile_values_raises_or_breaks_what_is_sent(
 
 
 @pytest.mark.parametrize("name", _CALLBACKS)
-def test_no_callback_raises_into_the_collection(
+def test_hostile_observations_do_not_break_collection(
     recording: Any, caplog: pytest.LogCaptureFixture, parsed: Callable[[str], Mapping[Any, float]], name: str
 ) -> None:
     state = {"observe_connection_pools": PoolState, "observe_executors": ExecutorState}[name]
@@ -205,7 +207,7 @@ def test_no_callback_raises_into_the_collection(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-async def test_no_answer_of_a_decorated_handler_raises(recording: Any) -> None:
+async def test_decorated_handler_returns_hostile_values_unchanged(recording: Any) -> None:
     for value in HOSTILE:
         handler = recording.metrics.http_request_metrics(route=value, method=value)(lambda argument: argument)
         assert handler(value) is value
@@ -218,20 +220,22 @@ async def test_no_answer_of_a_decorated_handler_raises(recording: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "status", [None, "500", 10**400, float("nan"), True, Refuses()], ids=lambda status: type(status).__name__
+    "status",
+    [None, "500", 10**400, float("nan"), True, RaisesOnEveryAccess()],
+    ids=lambda status: type(status).__name__,
 )
-def test_odd_status_of_an_exception_passes_it_on_unchanged(recording: Any, status: Any) -> None:
-    class OddError(Exception):
+def test_exception_with_invalid_status_code_is_reraised_and_counted_as_500(recording: Any, status: Any) -> None:
+    class InvalidStatusError(Exception):
         status_code = status
 
-    fault = OddError()
+    error = InvalidStatusError()
 
     @recording.metrics.http_request_metrics()
     def handler() -> None:
-        raise fault
+        raise error
 
-    with pytest.raises(OddError) as raised:
+    with pytest.raises(InvalidStatusError) as raised:
         handler()
-    assert raised.value is fault
+    assert raised.value is error
     assert recording.value("http.server.request.duration", {"http.response.status_code": 500}) == 1
     assert recording.value("http.server.active_requests") == 0

@@ -1,4 +1,4 @@
-"""`http_request_metrics`: handlers that no instrumentation sees."""
+"""`http_request_metrics`: handlers without automatic instrumentation."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ DURATION = "http.server.request.duration"
 ACTIVE = "http.server.active_requests"
 
 
-def test_usage_pattern_of_the_requirements(recording: Any) -> None:
+def test_decorator_usage_example(recording: Any) -> None:
     metrics = recording.metrics
 
     @metrics.http_request_metrics()
@@ -36,7 +36,7 @@ def test_usage_pattern_of_the_requirements(recording: Any) -> None:
     assert recording.value(ACTIVE) == 0
 
 
-async def test_the_same_in_a_coroutine(recording: Any) -> None:
+async def test_coroutine_handler_is_measured_until_it_returns(recording: Any) -> None:
     metrics = recording.metrics
 
     @metrics.http_request_metrics(route="/documents/{id}", method="POST")
@@ -63,33 +63,33 @@ async def test_the_same_in_a_coroutine(recording: Any) -> None:
         ({"status": 500}, 200),
     ],
 )
-def test_status_is_that_of_the_answer_when_it_has_one(recording: Any, answer: object, status: int) -> None:
+def test_status_code_is_read_from_the_response_and_defaults_to_200(recording: Any, answer: object, status: int) -> None:
     assert recording.metrics.http_request_metrics()(lambda: answer)() is answer
     assert recording.labels(DURATION)[0]["http.response.status_code"] == status
 
 
-def test_answer_of_500_is_an_error_of_that_name(recording: Any) -> None:
+def test_server_error_response_has_its_status_code_as_error_type(recording: Any) -> None:
     recording.metrics.http_request_metrics()(lambda: SimpleNamespace(status_code=503))()
     assert recording.labels(DURATION)[0]["error.type"] == "503"
 
 
-def test_exception_passes_unchanged_and_is_counted_with_its_class(recording: Any) -> None:
-    fault = ValueError("x")
+def test_exception_is_reraised_and_counted_with_its_class(recording: Any) -> None:
+    error = ValueError("x")
 
     @recording.metrics.http_request_metrics()
     def handler() -> None:
-        raise fault
+        raise error
 
     with pytest.raises(ValueError, match="x") as raised:
         handler()
-    assert raised.value is fault
+    assert raised.value is error
     (labels,) = recording.labels(DURATION)
     assert (labels["error.type"], labels["http.response.status_code"]) == ("ValueError", 500)
     assert recording.value(ACTIVE) == 0
     assert current_request() is None
 
 
-async def test_cancellation_passes_and_ends_the_request(recording: Any) -> None:
+async def test_cancelled_request_is_recorded_and_no_longer_active(recording: Any) -> None:
     @recording.metrics.http_request_metrics()
     async def handler() -> None:
         await asyncio.sleep(60)
@@ -103,7 +103,7 @@ async def test_cancellation_passes_and_ends_the_request(recording: Any) -> None:
     assert recording.value(ACTIVE) == 0
 
 
-def test_exception_that_carries_a_client_error_is_no_error_of_the_server(recording: Any) -> None:
+def test_exception_with_client_error_status_has_no_error_type(recording: Any) -> None:
     class NotFoundError(Exception):
         status_code = 404
 
@@ -118,7 +118,7 @@ def test_exception_that_carries_a_client_error_is_no_error_of_the_server(recordi
     assert "error.type" not in labels
 
 
-def test_decorator_within_a_decorator_counts_once(recording: Any) -> None:
+def test_nested_decorators_count_one_request(recording: Any) -> None:
     inner = recording.metrics.http_request_metrics(route="inner")(lambda: "answer")
     outer = recording.metrics.http_request_metrics(route="outer")(lambda: inner())
     outer()
@@ -127,7 +127,7 @@ def test_decorator_within_a_decorator_counts_once(recording: Any) -> None:
     assert recording.value(DURATION) == 2
 
 
-async def test_requests_that_overlap_are_counted_each(recording: Any) -> None:
+async def test_concurrent_requests_are_counted_separately(recording: Any) -> None:
     @recording.metrics.http_request_metrics()
     async def handler() -> None:
         await asyncio.sleep(0.01)
@@ -137,7 +137,7 @@ async def test_requests_that_overlap_are_counted_each(recording: Any) -> None:
     assert recording.value(ACTIVE) == 0
 
 
-def test_threads_are_counted_each(recording: Any) -> None:
+def test_requests_in_threads_are_counted_separately(recording: Any) -> None:
     handler = recording.metrics.http_request_metrics()(lambda: None)
     threads = [threading.Thread(target=handler) for _ in range(20)]
     for thread in threads:
@@ -147,8 +147,8 @@ def test_threads_are_counted_each(recording: Any) -> None:
     assert recording.value(DURATION) == 20
 
 
-def test_property_of_an_answer_that_raises_is_left_alone(recording: Any) -> None:
-    """As a lazy column of a row without its session."""
+def test_raising_property_of_a_response_is_ignored(recording: Any) -> None:
+    """For example a lazy-loaded column of a detached SQLAlchemy object."""
 
     class Row:
         @property
@@ -164,13 +164,13 @@ def test_property_of_an_answer_that_raises_is_left_alone(recording: Any) -> None
 
 
 @pytest.mark.parametrize("method", ["get", "PROPFIND", "", "GET\n", "X" * 100_000])
-def test_method_that_is_not_known_is_other_and_no_loss(recording: Any, method: str) -> None:
+def test_unknown_http_method_is_recorded_as_other_and_not_counted_as_dropped(recording: Any, method: str) -> None:
     recording.recorder.http.http_request(method=method).finish(status_code=200)
     assert recording.labels(DURATION)[0]["http.request.method"] == "_OTHER"
     assert recording.dropped() == {}
 
 
-def test_sizes_are_recorded_when_they_are_known(recording: Any) -> None:
+def test_body_sizes_are_recorded_if_known(recording: Any) -> None:
     recording.recorder.http.http_request(method="PUT", scheme="https", protocol_version="2").finish(
         route="/r", status_code=200, request_size=1000, response_size=0
     )

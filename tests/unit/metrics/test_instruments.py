@@ -1,4 +1,4 @@
-"""Amounts: which are recorded, and what becomes of the others."""
+"""Recorded values: valid and invalid amounts, concurrency, observed values, and what is counted and logged."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ from trust_otel.metrics.executor import ExecutorState
 @pytest.mark.parametrize(
     "amount", [0, 1, 2.5, Decimal("2.5"), Fraction(5, 2), 2**53 - 1, 2**60, 1e308, 5e-324, 10**300]
 )
-def test_every_finite_amount_is_recorded(recording: Any, amount: Any) -> None:
+def test_finite_amount_is_recorded(recording: Any, amount: Any) -> None:
     recording.metrics.record_business_metric("revenue", amount, {"currency": "EUR"})
     assert recording.value("trust.revenue.amount", {"trust.currency": "EUR"}) == float(amount)
     assert recording.dropped() == {}
@@ -50,7 +50,7 @@ def test_every_finite_amount_is_recorded(recording: Any, amount: Any) -> None:
         pytest.param(Fraction(10**400), id="Fraction"),
     ],
 )
-def test_what_is_no_finite_number_is_dropped_and_counted(recording: Any, amount: Any) -> None:
+def test_amount_that_is_not_a_finite_number_is_dropped(recording: Any, amount: Any) -> None:
     recording.metrics.record_business_metric("revenue", amount, {"currency": "EUR"})
     assert recording.series("trust.revenue.amount") == []
     assert recording.dropped() == {"invalid_value": 1}
@@ -58,27 +58,27 @@ def test_what_is_no_finite_number_is_dropped_and_counted(recording: Any, amount:
 
 @pytest.mark.parametrize("amount", [-1, -0.001, Decimal("-1"), -(2**60)])
 @pytest.mark.parametrize("name", ["revenue", "fee", "cost", "customer_satisfaction"])
-def test_negative_amount_is_dropped_and_counted(recording: Any, name: str, amount: Any) -> None:
+def test_negative_amount_is_dropped(recording: Any, name: str, amount: Any) -> None:
     recording.metrics.record_business_metric(name, amount)
     assert recording.dropped() in ({"negative_value": 1}, {"invalid_value": 1})
     assert recording.value(f"trust.{name}.amount") == 0
 
 
-def test_amounts_of_either_sign_move_an_up_down_counter(recording: Any) -> None:
+def test_up_down_counter_increases_and_decreases(recording: Any) -> None:
     recording.metrics.session_started()
     recording.metrics.session_started()
     recording.metrics.session_ended()
     assert recording.value("trust.session.active") == 1
 
 
-def test_sum_never_leaves_what_the_protocol_can_carry(recording: Any) -> None:
+def test_large_sum_can_be_encoded_as_otlp(recording: Any) -> None:
     for _ in range(2000):
         recording.metrics.record_business_metric("revenue", 2**53 - 1)
     assert recording.value("trust.revenue.amount") == pytest.approx(2000 * 2**53)
     assert encode_metrics(recording.collect()).SerializeToString()
 
 
-def test_sum_never_becomes_infinite(recording: Any) -> None:
+def test_amount_that_would_make_the_sum_infinite_is_dropped(recording: Any) -> None:
     for _ in range(3):
         recording.metrics.record_business_metric("fee", 1e308)
     recording.metrics.record_business_metric("fee", 1)
@@ -86,13 +86,13 @@ def test_sum_never_becomes_infinite(recording: Any) -> None:
     assert recording.dropped() == {"invalid_value": 2}
 
 
-def test_whole_numbers_stay_exact_beside_fractions(recording: Any) -> None:
+def test_sum_of_integers_is_exact(recording: Any) -> None:
     for _ in range(1000):
         recording.metrics.record_business_metric("revenue", 1, {"currency": "EUR"})
     assert recording.value("trust.revenue.amount") == 1000
 
 
-def test_eight_threads_lose_nothing(recording: Any) -> None:
+def test_concurrent_recording_loses_no_measurements(recording: Any) -> None:
     def work(thread: int) -> None:
         for number in range(10_000):
             recording.metrics.record_authorization(granted=number % 2 == 0, resource_type=f"type-{thread % 2}")
@@ -111,7 +111,7 @@ def test_eight_threads_lose_nothing(recording: Any) -> None:
     assert recording.value("trust.dependency.check.duration") == 8_000
 
 
-def test_collection_amid_recording_never_goes_back(recording: Any) -> None:
+def test_counter_never_decreases_between_collections_during_recording(recording: Any) -> None:
     done = threading.Event()
 
     def work() -> None:
@@ -128,7 +128,7 @@ def test_collection_amid_recording_never_goes_back(recording: Any) -> None:
     assert seen == sorted(seen)
 
 
-def test_get_metrics_gives_the_same_object_to_every_thread() -> None:
+def test_get_metrics_returns_the_same_object_in_every_thread() -> None:
     seen: set[int] = set()
     threads = [threading.Thread(target=lambda: seen.add(id(get_metrics()))) for _ in range(8)]
     for thread in threads:
@@ -138,8 +138,8 @@ def test_get_metrics_gives_the_same_object_to_every_thread() -> None:
     assert len(seen) == 1
 
 
-def test_metrics_made_before_the_provider_reach_it() -> None:
-    """A module that calls `get_metrics()` at import time, before anything is set up."""
+def test_metrics_created_before_the_provider_are_exported() -> None:
+    """For example in a module that calls `get_metrics()` at import time, before the SDK is set up."""
     from opentelemetry.metrics._internal import _ProxyMeterProvider
 
     proxy = _ProxyMeterProvider()
@@ -160,8 +160,8 @@ def test_metrics_made_before_the_provider_reach_it() -> None:
     provider.shutdown()
 
 
-def test_two_objects_on_one_provider_add_up(recording: Any) -> None:
-    """As when a service makes a `TrustServiceMetrics` of its own beside the one of the instrumentation."""
+def test_two_objects_on_one_provider_share_their_series(recording: Any) -> None:
+    """For example the `TrustServiceMetrics` of a service beside that of the instrumentation."""
     other = TrustServiceMetrics(recording.provider)
     for metrics in (recording.metrics, other):
         metrics.session_started()
@@ -180,7 +180,7 @@ def test_two_objects_on_one_provider_add_up(recording: Any) -> None:
 class TestObservedPools:
     """Observations of callbacks are validated like other measurements."""
 
-    def test_what_two_say_of_one_pool_is_summed(self, recording: Any) -> None:
+    def test_observations_of_the_same_pool_are_summed(self, recording: Any) -> None:
         for used in (1, 2):
             recording.recorder.database.observe_connection_pools(
                 lambda used=used: [PoolState("p", idle=0, used=used, pending_requests=0, max=10)]
@@ -194,7 +194,7 @@ class TestObservedPools:
         assert recording.series("db.client.connection.idle.max") == []
         assert recording.value("db.client.connection.pending_requests") == 0
 
-    def test_pool_that_is_gone_leaves_no_series(self, recording: Any) -> None:
+    def test_removed_pool_has_no_series(self, recording: Any) -> None:
         pools = [PoolState("p", 1, 1, 0, 5, 5)]
         recording.recorder.database.observe_connection_pools(lambda: pools)
         assert recording.labels("db.client.connection.max") == [{"db.client.connection.pool.name": "p"}]
@@ -202,7 +202,7 @@ class TestObservedPools:
         assert recording.labels("db.client.connection.max") == []
         assert recording.labels("db.client.connection.count") == []
 
-    def test_pools_that_come_and_go_never_use_up_the_limit(self, recording: Any) -> None:
+    def test_removed_pools_free_their_place_in_the_limit(self, recording: Any) -> None:
         pools: list[PoolState] = []
         recording.recorder.database.observe_connection_pools(lambda: pools)
         for number in range(200):
@@ -211,10 +211,12 @@ class TestObservedPools:
         assert recording.labels("db.client.connection.max") == [{"db.client.connection.pool.name": "pool-199"}]
         assert recording.overflowed() == {}
 
-    @pytest.mark.parametrize("fault", [RuntimeError("gone"), ZeroDivisionError()])
-    def test_callback_that_fails_is_counted_and_the_others_still_count(self, recording: Any, fault: Exception) -> None:
+    @pytest.mark.parametrize("error", [RuntimeError("gone"), ZeroDivisionError()])
+    def test_failing_callback_is_counted_and_other_callbacks_are_observed(
+        self, recording: Any, error: Exception
+    ) -> None:
         def failing() -> list[PoolState]:
-            raise fault
+            raise error
 
         recording.recorder.database.observe_connection_pools(failing)
         recording.recorder.database.observe_connection_pools(lambda: [PoolState("p", 1, 1, 0)])
@@ -223,7 +225,7 @@ class TestObservedPools:
         assert recording.dropped()["internal_error"] > 0
 
     @pytest.mark.parametrize("amount", [float("nan"), float("inf"), None, "1", 10**400], ids=str)
-    def test_number_that_is_none_leaves_the_other_rows_alone(self, recording: Any, amount: Any) -> None:
+    def test_invalid_observation_is_dropped_and_other_observations_are_kept(self, recording: Any, amount: Any) -> None:
         recording.recorder.executors.observe_executors(
             lambda: [ExecutorState("bad", amount, amount, amount), ExecutorState("good", 1, 2, 3)]
         )
@@ -233,7 +235,7 @@ class TestObservedPools:
 
 
 def _fail() -> Any:
-    raise LookupError("the pools cannot be read")
+    raise LookupError("cannot read the executors")
 
 
 _REASONS: Mapping[str, Callable[[TrustServiceMetrics], object]] = {
@@ -254,27 +256,27 @@ _REASONS: Mapping[str, Callable[[TrustServiceMetrics], object]] = {
 
 
 @pytest.mark.parametrize("reason", _REASONS)
-def test_every_reason_of_a_loss_can_happen(recording: Any, reason: str) -> None:
+def test_measurement_is_dropped_with_its_reason(recording: Any, reason: str) -> None:
     _REASONS[reason](recording.metrics)
     recording.collect()
     assert list(recording.dropped()) == [reason]
 
 
-def test_every_declared_reason_is_there_from_the_start_at_0(recording: Any) -> None:
+def test_every_drop_reason_starts_at_zero(recording: Any) -> None:
     points = recording.series("trust.otel.dropped")
     assert {labels["reason"]: point.value for labels, point in points} == dict.fromkeys(_REASONS, 0)
 
 
-def test_overflow_of_every_recorded_metric_is_there_from_the_start_at_0(recording: Any) -> None:
+def test_overflow_of_every_metric_starts_at_zero(recording: Any) -> None:
     shown = {labels["metric"] for labels in recording.labels("trust.otel.overflow")}
     assert {"http.server.request.duration", "trust.auth.attempts", "trust.security.auth.failures"} <= shown
     assert recording.overflowed() == {}
 
 
-class TestMistakes:
-    """A mistake in a call is logged once, with the name and the remedy, and never with what a person supplied."""
+class TestInvalidCalls:
+    """Invalid calls are logged once, with the name and the fix, and without user-supplied values."""
 
-    def test_unknown_name_is_logged_once_with_the_known_ones(
+    def test_unknown_metric_is_logged_once_with_the_known_names(
         self, recording: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         for _ in range(3):
@@ -323,7 +325,7 @@ class TestMistakes:
             ),
         ],
     )
-    def test_log_names_what_is_wrong_and_the_remedy(
+    def test_log_message_names_the_problem_and_the_fix(
         self,
         recording: Any,
         caplog: pytest.LogCaptureFixture,
@@ -336,7 +338,7 @@ class TestMistakes:
         assert [word for word in words if word not in line] == []
         assert "erika" not in line
 
-    def test_name_that_could_be_personal_data_is_not_logged(
+    def test_possible_personal_data_in_a_metric_name_is_not_logged(
         self, recording: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
         recording.metrics.record_business_metric("erika.mustermann@example.org", 1)
@@ -344,24 +346,24 @@ class TestMistakes:
         (line,) = [record.getMessage() for record in caplog.records]
         assert "unknown business metric (not shown" in line
 
-    def test_there_is_an_end_to_what_is_logged(self, recording: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def test_number_of_logged_names_is_limited(self, recording: Any, caplog: pytest.LogCaptureFixture) -> None:
         for number in range(300):
             recording.metrics.record_business_metric(f"m{number}", 1)
         assert len(caplog.records) == 100
         assert recording.dropped() == {"unknown_metric": 300}
 
-    def test_handler_of_the_log_may_wait_for_another_thread_that_records(self, recording: Any) -> None:
+    def test_log_handler_can_wait_for_a_thread_that_records(self, recording: Any) -> None:
         done = []
 
-        class Recording(logging.Handler):
+        class RecordingHandler(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
                 metrics = recording.metrics
-                thread = threading.Thread(target=lambda: done.append(metrics.record_rate_limited("from_the_log")))
+                thread = threading.Thread(target=lambda: done.append(metrics.record_rate_limited("from_log_handler")))
                 thread.start()
                 thread.join(10)
                 assert not thread.is_alive()
 
-        handler = Recording()
+        handler = RecordingHandler()
         logger = logging.getLogger("trust_otel")
         logger.addHandler(handler)
         try:

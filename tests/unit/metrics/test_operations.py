@@ -1,4 +1,4 @@
-"""Operations: measured as a block or as a decorated function, sync and async, and never in the way."""
+"""Operations measured by a context manager or a decorator, sync and async."""
 
 import asyncio
 import threading
@@ -18,15 +18,15 @@ def _outcomes(recording: Any) -> list[dict[str, Any]]:
     return [{name: labels[name] for name in names if name in labels} for labels in recording.labels(DURATION)]
 
 
-class TestBlock:
-    def test_usage_pattern_of_the_requirements(self, recording: Any) -> None:
+class TestContextManager:
+    def test_usage_example(self, recording: Any) -> None:
         metrics = recording.metrics
         with metrics.certificate_operation("validation"):
             assert recording.value(ACTIVE, {"trust.certificate.operation": "validation"}) == 1
         assert recording.value(ACTIVE) == 0
         assert recording.labels(DURATION) == [{"trust.certificate.operation": "validation", "trust.outcome": "success"}]
 
-    async def test_the_same_in_a_coroutine(self, recording: Any) -> None:
+    async def test_sync_and_async_blocks_in_a_coroutine(self, recording: Any) -> None:
         metrics = recording.metrics
         with metrics.certificate_operation("signing"):
             await asyncio.sleep(0)
@@ -35,27 +35,27 @@ class TestBlock:
         assert recording.value(DURATION, {"trust.outcome": "success"}) == 1
         assert recording.value(DURATION, {"trust.outcome": "failure", "error.type": "expired"}) == 1
 
-    def test_type_of_the_certificate_is_kept(self, recording: Any) -> None:
+    def test_certificate_type_is_recorded(self, recording: Any) -> None:
         with recording.metrics.certificate_operation("validation", certificate_type="DSC"):
             pass
         assert recording.labels(DURATION)[0]["trust.certificate.type"] == "DSC"
 
-    def test_duration_is_that_of_the_block(self, recording: Any) -> None:
+    def test_duration_of_the_block_is_recorded(self, recording: Any) -> None:
         with recording.metrics.certificate_operation("issuance"):
             threading.Event().wait(0.05)
         (_, point) = recording.series(DURATION)[0]
         assert 0.05 <= point.sum < 0.5
 
-    def test_exception_passes_unchanged_and_is_counted_with_its_class(self, recording: Any) -> None:
-        fault = ValueError("broken chain")
+    def test_exception_is_reraised_and_counted_with_its_class(self, recording: Any) -> None:
+        error = ValueError("broken chain")
         operation = recording.metrics.certificate_operation("signing")
         with pytest.raises(ValueError, match="broken chain") as raised, operation:
-            raise fault
-        assert raised.value is fault
+            raise error
+        assert raised.value is error
         assert _outcomes(recording) == [{"trust.outcome": "error", "error.type": "ValueError"}]
         assert recording.value(ACTIVE) == 0
 
-    def test_exception_of_a_library_is_counted_with_its_module(self, recording: Any) -> None:
+    def test_error_type_of_a_library_exception_has_the_module(self, recording: Any) -> None:
         from cryptography.exceptions import InvalidSignature
 
         with pytest.raises(InvalidSignature), recording.metrics.certificate_operation("validation"):
@@ -63,33 +63,31 @@ class TestBlock:
         assert _outcomes(recording)[0]["error.type"] == "cryptography.exceptions.InvalidSignature"
 
     @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-    def test_what_is_no_error_but_ends_the_block_is_counted_too(
-        self, recording: Any, kind: type[BaseException]
-    ) -> None:
+    def test_base_exception_is_counted_as_error(self, recording: Any, kind: type[BaseException]) -> None:
         with pytest.raises(kind), recording.metrics.certificate_operation("validation"):
             raise kind
         assert _outcomes(recording) == [{"trust.outcome": "error", "error.type": kind.__name__}]
         assert recording.value(ACTIVE) == 0
 
-    def test_failure_that_is_told_is_no_error(self, recording: Any) -> None:
+    def test_reported_failure_has_outcome_failure(self, recording: Any) -> None:
         with recording.metrics.certificate_operation("validation") as operation:
             operation.fail("expired")
         assert _outcomes(recording) == [{"trust.outcome": "failure", "error.type": "expired"}]
 
-    def test_failure_that_is_told_and_then_raised_stays_a_failure(self, recording: Any) -> None:
-        """As when the handler answers with an `HTTPException` after `fail`."""
+    def test_exception_after_reported_failure_has_outcome_failure(self, recording: Any) -> None:
+        """For example when a handler raises `HTTPException` after `fail`."""
         with pytest.raises(LookupError), recording.metrics.certificate_operation("validation") as operation:  # noqa: PT012
             operation.fail("revoked")
             raise LookupError
         assert _outcomes(recording) == [{"trust.outcome": "failure", "error.type": "revoked"}]
 
     @pytest.mark.parametrize("reason", [None, ""])
-    def test_failure_without_a_reason_is_a_failure(self, recording: Any, reason: Any) -> None:
+    def test_failure_without_reason_has_outcome_failure(self, recording: Any, reason: Any) -> None:
         with recording.metrics.certificate_operation("validation") as operation:
             operation.fail(reason)
         assert [outcome["trust.outcome"] for outcome in _outcomes(recording)] == ["failure"]
 
-    def test_operation_that_is_used_again_forgets_its_failure(self, recording: Any) -> None:
+    def test_reused_operation_does_not_keep_the_previous_failure(self, recording: Any) -> None:
         operation = recording.metrics.certificate_operation("validation")
         with operation:
             operation.fail("expired")
@@ -98,14 +96,14 @@ class TestBlock:
         assert recording.value(DURATION, {"trust.outcome": "failure"}) == 1
         assert recording.value(DURATION, {"trust.outcome": "success"}) == 1
 
-    def test_blocks_within_blocks(self, recording: Any) -> None:
+    def test_nested_blocks_are_measured_separately(self, recording: Any) -> None:
         with recording.metrics.certificate_operation("renewal"):
             with recording.metrics.certificate_operation("issuance"):
                 assert recording.value(ACTIVE) == 2
             assert recording.value(ACTIVE) == 1
         assert recording.value(DURATION) == 2
 
-    def test_unknown_operation_is_other(self, recording: Any) -> None:
+    def test_unknown_operation_is_recorded_as_other(self, recording: Any) -> None:
         with recording.metrics.certificate_operation("teleportation"):
             pass
         assert recording.labels(DURATION)[0]["trust.certificate.operation"] == "_other"
@@ -113,7 +111,7 @@ class TestBlock:
 
 
 class TestDecorator:
-    def test_function(self, recording: Any) -> None:
+    def test_function_is_measured(self, recording: Any) -> None:
         @recording.metrics.certificate_operation("validation")
         def validate(chain: str, *, strict: bool = False) -> tuple[str, bool]:
             """Validate a chain."""
@@ -123,7 +121,7 @@ class TestDecorator:
         assert (validate.__name__, validate.__doc__) == ("validate", "Validate a chain.")
         assert recording.value(DURATION, {"trust.outcome": "success"}) == 1
 
-    async def test_coroutine(self, recording: Any) -> None:
+    async def test_coroutine_is_measured(self, recording: Any) -> None:
         @recording.metrics.document_processing("passport", country="DE")
         async def process(document: bytes) -> bytes:
             await asyncio.sleep(0.02)
@@ -140,7 +138,7 @@ class TestDecorator:
         }
         assert point.sum >= 0.02
 
-    async def test_coroutines_that_overlap_are_measured_each(self, recording: Any) -> None:
+    async def test_concurrent_coroutines_are_measured_separately(self, recording: Any) -> None:
         @recording.metrics.certificate_operation("issuance")
         async def issue(seconds: float) -> None:
             await asyncio.sleep(seconds)
@@ -154,12 +152,12 @@ class TestDecorator:
         total = sum(point.sum for _, point in recording.series(DURATION))
         assert 0.08 <= total < 0.3
 
-    def test_threads_that_overlap_are_measured_each(self, recording: Any) -> None:
-        together = threading.Barrier(4)
+    def test_concurrent_threads_are_measured_separately(self, recording: Any) -> None:
+        barrier = threading.Barrier(4)
 
         @recording.metrics.certificate_operation("signing")
         def sign(fails: bool) -> None:
-            together.wait()
+            barrier.wait()
             if fails:
                 raise OSError
 
@@ -176,7 +174,7 @@ class TestDecorator:
         assert recording.value(DURATION, {"trust.outcome": "error"}) == 2
         assert recording.value(ACTIVE) == 0
 
-    def test_recursion(self, recording: Any) -> None:
+    def test_recursive_calls_are_measured_separately(self, recording: Any) -> None:
         @recording.metrics.certificate_operation("validation")
         def depth(level: int) -> int:
             return 0 if level == 0 else 1 + depth(level - 1)
@@ -184,7 +182,7 @@ class TestDecorator:
         assert depth(3) == 3
         assert recording.value(DURATION) == 4
 
-    async def test_coroutine_that_is_cancelled(self, recording: Any) -> None:
+    async def test_cancelled_coroutine_is_counted_as_error(self, recording: Any) -> None:
         @recording.metrics.certificate_operation("renewal")
         async def renew() -> None:
             await asyncio.sleep(60)
@@ -199,18 +197,18 @@ class TestDecorator:
         assert _outcomes(recording)[0]["error.type"].endswith("CancelledError")
         assert recording.value(ACTIVE) == 0
 
-    def test_exception_passes_unchanged(self, recording: Any) -> None:
-        fault = KeyError("x")
+    def test_exception_is_reraised(self, recording: Any) -> None:
+        error = KeyError("x")
 
         @recording.metrics.certificate_operation("revocation")
         def revoke() -> None:
-            raise fault
+            raise error
 
         with pytest.raises(KeyError) as raised:
             revoke()
-        assert raised.value is fault
+        assert raised.value is error
 
-    def test_method_keeps_its_object(self, recording: Any) -> None:
+    def test_decorated_method_is_bound_to_its_instance(self, recording: Any) -> None:
         class Authority:
             name = "ca"
 
@@ -220,7 +218,7 @@ class TestDecorator:
 
         assert Authority().issue() == "ca"
 
-    async def test_callable_object_that_is_a_coroutine(self, recording: Any) -> None:
+    async def test_object_with_async_call_is_measured(self, recording: Any) -> None:
         class Validator:
             async def __call__(self) -> str:
                 await asyncio.sleep(0.02)
@@ -231,7 +229,7 @@ class TestDecorator:
         ((_, point),) = recording.series(DURATION)
         assert point.sum >= 0.02
 
-    async def test_partial_of_a_coroutine(self, recording: Any) -> None:
+    async def test_partial_of_a_coroutine_function_is_measured(self, recording: Any) -> None:
         async def validate(chain: str) -> str:
             await asyncio.sleep(0.02)
             return chain
@@ -252,7 +250,7 @@ class TestDecorator:
             list(validate())
         assert _outcomes(recording) == [{"trust.outcome": "error", "error.type": "ValueError"}]
 
-    def test_generator_is_driven_as_if_it_were_not_measured(self, recording: Any) -> None:
+    def test_generator_supports_send_throw_and_return_value(self, recording: Any) -> None:
         seen: list[object] = []
 
         @recording.metrics.certificate_operation("validation")
@@ -264,16 +262,16 @@ class TestDecorator:
             seen.append((yield "third"))
             return "result"
 
-        fault = LookupError()
+        error = LookupError()
         generator = echo()
-        assert [next(generator), generator.send("sent"), generator.throw(fault)] == ["first", "second", "third"]
+        assert [next(generator), generator.send("sent"), generator.throw(error)] == ["first", "second", "third"]
         with pytest.raises(StopIteration) as stopped:
             next(generator)
         assert stopped.value.value == "result"
-        assert seen == ["sent", fault, None]
+        assert seen == ["sent", error, None]
         assert _outcomes(recording) == [{"trust.outcome": "success"}]
 
-    def test_generator_that_is_closed_cleans_up(self, recording: Any) -> None:
+    def test_closed_generator_runs_its_finally_block(self, recording: Any) -> None:
         closed: list[bool] = []
 
         @recording.metrics.certificate_operation("validation")
@@ -289,7 +287,7 @@ class TestDecorator:
         assert closed == [True]
         assert _outcomes(recording) == [{"trust.outcome": "error", "error.type": "GeneratorExit"}]
 
-    def test_fault_of_a_generator_that_is_closed_reaches_who_closes_it(self, recording: Any) -> None:
+    def test_exception_during_generator_close_is_reraised(self, recording: Any) -> None:
         @recording.metrics.certificate_operation("validation")
         def validate() -> Iterator[int]:
             try:
@@ -303,7 +301,7 @@ class TestDecorator:
             generator.close()
         assert _outcomes(recording) == [{"trust.outcome": "error", "error.type": "OSError"}]
 
-    async def test_asynchronous_generator_is_measured_until_it_ends(self, recording: Any) -> None:
+    async def test_async_generator_is_measured_until_it_ends(self, recording: Any) -> None:
         @recording.metrics.certificate_operation("validation")
         async def validate() -> AsyncIterator[int]:
             yield 1

@@ -1,4 +1,4 @@
-"""Service level agreements: what a file may say, and how events are evaluated."""
+"""Service level agreements: the SLA file and the evaluation of events."""
 
 import os
 import threading
@@ -74,12 +74,12 @@ class TestFile:
         ],
         ids=["quoted", "dotted"],
     )
-    def test_labels_may_stand_without_quotes_and_values_in_a_list(self, read: Read, where: str) -> None:
+    def test_quoted_and_dotted_labels_with_a_list_of_values(self, read: Read, where: str) -> None:
         (sla,) = read(AVAILABLE.replace('{ "http.response.status_code" = "5*" }', where))
         assert sla.failed == {"http.response.status_code": ("500", "503")}
 
     @pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + AVAILABLE.encode(), AVAILABLE.replace("\n", "\r\n")])
-    def test_byte_order_mark_and_line_ends_of_windows_are_no_obstacle(self, read: Read, content: str | bytes) -> None:
+    def test_byte_order_mark_and_windows_line_endings_are_accepted(self, read: Read, content: str | bytes) -> None:
         assert [sla.name for sla in read(content)] == ["available"]
 
     @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ class TestFile:
             ("treshold = 1", ["'treshold'", "perhaps 'threshold'"]),
         ],
     )
-    def test_bad_entry_is_named_with_its_remedy(self, read: Read, line: str, words: list[str]) -> None:
+    def test_invalid_entry_is_reported_with_a_suggested_fix(self, read: Read, line: str, words: list[str]) -> None:
         key = line.split(" = ")[0]
         kept = [each for each in VALIDATION.strip().splitlines() if not each.startswith(key)]
         with pytest.raises(ValueError, match="validation_fast") as raised:
@@ -123,12 +123,12 @@ class TestFile:
             assert word in str(raised.value)
 
     @pytest.mark.parametrize("key", ["metric", "objective"])
-    def test_what_is_missing_is_named(self, read: Read, key: str) -> None:
+    def test_missing_key_is_reported(self, read: Read, key: str) -> None:
         content = "\n".join(line for line in VALIDATION.splitlines() if not line.startswith(key))
         with pytest.raises(ValueError, match=f"{key} = nothing"):
             read(content)
 
-    def test_sla_that_every_event_meets_is_rejected(self, read: Read) -> None:
+    def test_sla_without_threshold_or_failed_is_rejected(self, read: Read) -> None:
         with pytest.raises(ValueError, match="set threshold or failed"):
             read('[sla.a]\nmetric = "http.server.request.duration"\nobjective = 0.9')
 
@@ -156,16 +156,16 @@ class TestFile:
         ],
         ids=range(18),
     )
-    def test_bad_file_is_refused(self, read: Read, content: str | bytes, words: str) -> None:
+    def test_invalid_file_is_rejected(self, read: Read, content: str | bytes, words: str) -> None:
         with pytest.raises(ValueError, match=words):
             read(content)
 
-    def test_many_problems_fit_into_one_line(self, read: Read) -> None:
+    def test_error_message_lists_the_first_problems_and_their_number(self, read: Read) -> None:
         with pytest.raises(ValueError, match="and 35 more") as raised:
             read("".join(f"[sla.a{number}]\nx = '{'y' * 1000}'\n" for number in range(10)))
         assert len(str(raised.value)) < 2000
 
-    def test_file_that_is_none_is_refused(self, tmp_path: Path) -> None:
+    def test_missing_or_special_file_is_rejected(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         for path, words in (
             (tmp_path / "missing.toml", "No such file"),
@@ -177,8 +177,8 @@ class TestFile:
                 read_slas(path)
 
 
-class TestJudging:
-    def test_event_up_to_the_threshold_meets_it(self, recording: Any, read: Read) -> None:
+class TestEvaluation:
+    def test_event_up_to_the_threshold_meets_the_sla(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(VALIDATION.replace("failed", "#")))
         for seconds in (0, 0.5, 0.50001, 30):
             recording.recorder.certificates._certificate_duration(
@@ -194,27 +194,27 @@ class TestJudging:
         recording.metrics.document_processing("passport").__enter__().__exit__(None, None, None)
         assert evaluated(recording, "validation_fast") == (2, 0)
 
-    def test_failed_event_is_not_met_however_fast(self, recording: Any, read: Read) -> None:
+    def test_fast_event_with_error_outcome_does_not_meet_the_sla(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(VALIDATION))
         with pytest.raises(OSError, match="gone"), recording.metrics.certificate_operation("validation"):
             raise OSError("gone")
         with recording.metrics.certificate_operation("validation") as operation:
-            operation.fail("expired")  # an answer, and in time
+            operation.fail("expired")  # outcome failure, not error: meets the SLA
         assert evaluated(recording, "validation_fast") == (1, 1)
 
-    def test_availability_needs_no_threshold(self, recording: Any, read: Read) -> None:
+    def test_availability_sla_without_threshold(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(AVAILABLE))
         for status in (200, 404, 500, 503, None):
             recording.recorder.http.http_request(method="GET").finish(route="/", status_code=status)
         assert evaluated(recording, "available") == (3, 2)
 
-    def test_absent_label_is_not_selected(self, recording: Any, read: Read) -> None:
+    def test_event_without_the_selected_label_is_not_evaluated(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(AVAILABLE + 'where = { "http.route" = "/*" }'))
         recording.recorder.http.http_request(method="GET").finish(status_code=500)
         recording.recorder.http.http_request(method="GET").finish(route="/a", status_code=500)
         assert evaluated(recording, "available") == (0, 1)
 
-    def test_labels_are_evaluated_as_the_series_has_them(self, record: Callable[..., Any], read: Read) -> None:
+    def test_where_matches_the_cleaned_label_values(self, record: Callable[..., Any], read: Read) -> None:
         recording = record(document_types=frozenset({"passport"}))
         content = VALIDATION.replace("trust.certificate.operation.duration", "trust.document.processing.duration")
         recording.recorder.business.set_slas(
@@ -225,20 +225,22 @@ class TestJudging:
                 pass
         assert evaluated(recording, "validation_fast") == (2, 0)
 
-    def test_both_outcomes_and_the_objective_are_there_from_the_start(self, recording: Any, read: Read) -> None:
+    def test_declared_sla_starts_both_outcomes_at_zero_and_exports_its_objective(
+        self, recording: Any, read: Read
+    ) -> None:
         recording.recorder.business.set_slas(read(VALIDATION + AVAILABLE))
         assert len(recording.series("trust.sla.events")) == 4
         assert recording.value("trust.sla.events") == 0
         assert recording.value("trust.sla.objective", {"trust.sla.name": "available"}) == 0.999
 
-    def test_several_slas_evaluate_one_event(self, recording: Any, read: Read) -> None:
+    def test_event_is_evaluated_by_every_matching_sla(self, recording: Any, read: Read) -> None:
         strict = VALIDATION.replace("validation_fast", "all_fast").replace("where", "#").replace("0.5", "0.1")
         recording.recorder.business.set_slas(read(VALIDATION + strict))
         recording.recorder.certificates._certificate_duration(0.3, {"trust.certificate.operation": "validation"})
         assert evaluated(recording, "validation_fast") == (1, 0)
         assert evaluated(recording, "all_fast") == (0, 1)
 
-    def test_changed_sla_applies_at_once_for_known_labels(self, recording: Any, read: Read) -> None:
+    def test_changed_sla_applies_immediately_to_known_labels(self, recording: Any, read: Read) -> None:
         labels = {"trust.certificate.operation": "validation"}
         recording.recorder.business.set_slas(read(VALIDATION))
         recording.recorder.certificates._certificate_duration(0.3, labels)
@@ -255,13 +257,13 @@ class TestJudging:
         assert evaluated(recording, "validation_fast") == (0, 0)
         assert recording.labels("trust.sla.objective") == [{"trust.sla.name": "available"}]
 
-    def test_amount_that_is_not_recorded_is_not_evaluated(self, recording: Any, read: Read) -> None:
+    def test_dropped_measurement_is_not_evaluated(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(VALIDATION))
         for amount in (float("nan"), -1, "fast"):
             recording.recorder.certificates._certificate_duration(amount, {"trust.certificate.operation": "validation"})
         assert evaluated(recording, "validation_fast") == (0, 0)
 
-    def test_threads_lose_no_event(self, recording: Any, read: Read) -> None:
+    def test_concurrent_events_and_reloads_lose_no_events(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(VALIDATION))
 
         def work() -> None:
@@ -281,9 +283,9 @@ class TestJudging:
 
 
 class TestSameNameInFileAndService:
-    """The file wins, so that no event counts twice."""
+    """The file takes precedence, so that no event is counted twice."""
 
-    def test_event_of_the_service_is_left_out_and_the_log_says_so_once(
+    def test_event_recorded_by_the_service_is_ignored_and_logged_once(
         self, recording: Any, read: Read, caplog: pytest.LogCaptureFixture
     ) -> None:
         recording.recorder.business.set_slas(read(VALIDATION))
@@ -293,9 +295,9 @@ class TestSameNameInFileAndService:
             metrics.set_sla_objective("validation_fast", 0.1)
         assert evaluated(recording, "validation_fast") == (0, 0)
         assert recording.value("trust.sla.objective") == 0.99
-        assert caplog.text.count("TRUST_OTEL_SLA_FILE declares the SLA 'validation_fast'") == 2  # one of each object
+        assert caplog.text.count("TRUST_OTEL_SLA_FILE declares the SLA 'validation_fast'") == 2  # once per object
 
-    def test_other_names_stay_the_services_own(self, recording: Any, read: Read) -> None:
+    def test_service_can_record_events_for_slas_not_in_the_file(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(VALIDATION))
         recording.metrics.set_sla_objective("own", 0.5)
         recording.metrics.record_sla_event("own", met=True)

@@ -1,4 +1,4 @@
-"""A source that cannot be read is visible: as a series, as a count, and once in the log."""
+"""An unreadable source is exported, counted and logged once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import pytest
 _CERTIFICATES = {"trust.otel.source.kind": "certificates", "trust.otel.source.name": "tls"}
 
 
-def test_a_source_that_is_read_is_up_since_now(recording: Any) -> None:
+def test_read_source_is_up_with_the_current_time_as_last_read(recording: Any) -> None:
     recording.recorder.sources.record_source("tls", kind="certificates")
     assert recording.value("trust.otel.source.up", _CERTIFICATES) == 1
     assert recording.value("trust.otel.source.last_read", _CERTIFICATES) == pytest.approx(time.time(), abs=5)
     assert recording.dropped() == {}
 
 
-def test_every_failed_reading_counts_and_the_log_says_so_once(recording: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_failed_read_is_counted_and_logged_once_until_recovery(
+    recording: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     recording.recorder.sources.record_source("tls", kind="certificates")
     last_read = recording.value("trust.otel.source.last_read", _CERTIFICATES)
     with caplog.at_level(logging.INFO):
@@ -35,13 +37,13 @@ def test_every_failed_reading_counts_and_the_log_says_so_once(recording: Any, ca
     ]
 
 
-def test_another_problem_is_said_as_well(recording: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_different_problem_is_logged_again(recording: Any, caplog: pytest.LogCaptureFixture) -> None:
     for problem in ("no such file", "permission denied"):
         recording.recorder.sources.record_source("tls", kind="certificates", problem=problem)
     assert len(caplog.records) == 2
 
 
-def test_a_removed_source_has_no_series(recording: Any) -> None:
+def test_removed_source_has_no_series(recording: Any) -> None:
     recording.recorder.sources.record_source("tls", kind="certificates")
     recording.recorder.sources.record_source("tls", kind="sla")
     recording.recorder.sources.remove_source("tls", kind="certificates")
