@@ -1,4 +1,4 @@
-"""How totals become selectors."""
+"""Expected totals and their PromQL selectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DOCUMENTS = (
 )
 
 
-def _everything() -> ExpectedTotals:
+def _expected_totals() -> ExpectedTotals:
     expected = ExpectedTotals()
     expected.http("POST", "/documents", 201)
     expected.rpc("trust.v1.TrustService/Sign", "OK", received=1, sent=1)
@@ -32,15 +32,15 @@ def _everything() -> ExpectedTotals:
     return expected
 
 
-def test_every_name_and_label_is_in_the_vocabulary() -> None:
+def test_selectors_use_registered_metrics_and_labels() -> None:
     known = {metric.prometheus_name: {a.label for a in metric.attributes} for metric in metrics.ALL.values()}
-    for selector in _everything().totals():
+    for selector in _expected_totals().totals():
         match = re.fullmatch(r"sum\((\w+?)(?:_count|_sum)?(?:\{(.+)\})?\)", selector)
         assert match is not None, selector
         assert set(re.findall(r'(\w+)="', match[2] or "")) <= known[match[1]], selector
 
 
-def test_amounts_add_up() -> None:
+def test_amounts_with_equal_labels_are_summed() -> None:
     expected = ExpectedTotals()
     for _ in range(3):
         expected.money(revenue=12.5, fee=0.25, cost=3.75, currency="USD", country="DE", client="acme")
@@ -50,12 +50,12 @@ def test_amounts_add_up() -> None:
     assert expected.totals()[selector] == 37.5
 
 
-def test_sessions_are_told_even_when_nobody_logs_in() -> None:
+def test_active_sessions_are_zero_without_logins() -> None:
     assert ExpectedTotals().totals() == {"sum(trust_session_active)": 0}
 
 
-def test_an_unanswered_request_makes_uncertain_what_it_may_have_changed_and_nothing_else() -> None:
-    expected = _everything()
+def test_only_series_with_matching_labels_are_marked_uncertain() -> None:
+    expected = _expected_totals()
     assert expected.uncertain() == []
     expected.mark_uncertain(metrics.HTTP_SERVER_REQUEST_DURATION, http_request_method="GET", http_route="/documents")
     assert expected.uncertain() == []

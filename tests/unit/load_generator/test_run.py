@@ -1,4 +1,4 @@
-"""Load on a running service, compared with the contents of its database."""
+"""Load on a running service: expected totals compared with the database of the service."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def _sum(report: LoadReport, *parts: str) -> float:
     return sum(value for selector, value in report.expected_totals.items() if all(part in selector for part in parts))
 
 
-def test_every_operation_is_answered_as_expected(traffic: Traffic) -> None:
+def test_every_operation_gets_the_expected_response(traffic: Traffic) -> None:
     report, _ = traffic
     assert (report.operations, report.skipped) == (200, 0)
     assert (report.unanswered, report.unexpected, report.uncertain) == (0, {}, [])
 
 
-def test_audit_events_are_the_rows_of_the_audit_log(traffic: Traffic) -> None:
+def test_expected_audit_events_match_the_audit_log(traffic: Traffic) -> None:
     report, database = traffic
     rows = database.execute("SELECT action, success, count(*) FROM audit_events GROUP BY 1, 2").fetchall()
     outcome = {0: "failure", 1: "success"}
@@ -74,7 +74,7 @@ def test_audit_events_are_the_rows_of_the_audit_log(traffic: Traffic) -> None:
     assert len(expected) >= 9
 
 
-def test_certificates_are_the_rows_that_were_issued_and_revoked(traffic: Traffic) -> None:
+def test_expected_certificate_operations_match_issued_and_revoked_certificates(traffic: Traffic) -> None:
     report, database = traffic
     operations = "trust_certificate_operation_duration_seconds_count"
     for kind, issued in database.execute("SELECT certificate_type, count(*) FROM certificates GROUP BY 1"):
@@ -84,7 +84,7 @@ def test_certificates_are_the_rows_that_were_issued_and_revoked(traffic: Traffic
     assert _sum(report, operations, '"revocation"', 'trust_outcome="success"') == revoked > 0
 
 
-def test_money_is_what_the_documents_cost(traffic: Traffic) -> None:
+def test_expected_amounts_match_the_documents(traffic: Traffic) -> None:
     report, database = traffic
     rows = database.execute(
         "SELECT currency, country, client, sum(price), sum(fee), sum(cost) FROM documents"
@@ -98,7 +98,7 @@ def test_money_is_what_the_documents_cost(traffic: Traffic) -> None:
     assert {k: v for k, v in report.expected_totals.items() if "_amount_total" in k} == expected
 
 
-def test_documents_are_the_rows_that_were_kept(traffic: Traffic) -> None:
+def test_expected_document_outcomes_match_the_documents(traffic: Traffic) -> None:
     report, database = traffic
     for outcome, condition in (("success", "digest IS NOT NULL"), ("failure", "digest IS NULL")):
         query = f"SELECT document_type, country, count(*) FROM documents WHERE {condition} GROUP BY 1, 2"
@@ -107,13 +107,13 @@ def test_documents_are_the_rows_that_were_kept(traffic: Traffic) -> None:
             assert _sum(report, "trust_document_processing_duration_seconds_count", *labels) == number
 
 
-def test_all_four_kinds_of_call_are_in_the_totals(traffic: Traffic) -> None:
+def test_all_grpc_methods_and_call_types_are_in_the_totals(traffic: Traffic) -> None:
     report, _ = traffic
     for method in ("Validate", "Sign", "ValidateBatch", "ListCertificates", "ValidateStream"):
         assert _sum(report, "rpc_server_call_duration_seconds_count", f'TrustService/{method}"', '"OK"') > 0
 
 
-def test_what_a_stopped_service_did_not_answer_is_told_as_uncertain(tmp_path: Path) -> None:
+def test_totals_of_unanswered_requests_are_reported_as_uncertain(tmp_path: Path) -> None:
     async def run(service: TrustService) -> LoadReport:
         load = asyncio.create_task(generate_load(_config(service, duration_seconds=8)))
         await asyncio.sleep(6)
@@ -127,18 +127,18 @@ def test_what_a_stopped_service_did_not_answer_is_told_as_uncertain(tmp_path: Pa
     assert set(report.uncertain) <= set(report.expected_totals)
 
 
-def test_a_service_that_is_not_there_is_named() -> None:
+def test_unreachable_service_is_reported_with_the_failed_request() -> None:
     config = LoadConfig(url="http://127.0.0.1:9", admin_token="token")
     with pytest.raises(LoadGeneratorError, match="PUT /admin/accounts"):
         asyncio.run(generate_load(config))
 
 
-def test_a_wrong_admin_token_is_named(service: TrustService) -> None:
+def test_wrong_admin_token_is_reported(service: TrustService) -> None:
     with pytest.raises(LoadGeneratorError, match="401"):
         asyncio.run(generate_load(_config(service, admin_token="wrong")))
 
 
-def test_a_second_simulation_of_the_same_service_is_as_exact(service: TrustService) -> None:
+def test_repeated_runs_on_one_service_get_expected_responses(service: TrustService) -> None:
     for _ in range(2):
         report = asyncio.run(generate_load(_config(service, duration_seconds=2)))
         assert (report.unanswered, report.unexpected) == (0, {})
@@ -155,7 +155,7 @@ def _command(service: TrustService, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_ctrl_c_ends_the_command_with_the_totals_so_far(service: TrustService) -> None:
+def test_ctrl_c_stops_the_command_and_prints_the_totals_so_far(service: TrustService) -> None:
     process = _command(service, "--duration", "10m")
     try:
         with pytest.raises(subprocess.TimeoutExpired):
@@ -170,7 +170,7 @@ def test_ctrl_c_ends_the_command_with_the_totals_so_far(service: TrustService) -
     assert report["expected_totals"]
 
 
-def test_without_a_grpc_target_the_command_says_so_and_leaves_grpc_out(service: TrustService) -> None:
+def test_grpc_is_disabled_with_a_message_without_grpc_target(service: TrustService) -> None:
     output, errors = _command(service, "--duration", "2s").communicate(timeout=60)
     assert "gRPC is disabled" in errors
     report = json.loads(output)
@@ -178,7 +178,7 @@ def test_without_a_grpc_target_the_command_says_so_and_leaves_grpc_out(service: 
     assert not [selector for selector in report["expected_totals"] if "rpc" in selector]
 
 
-def test_without_a_usable_grpcio_the_command_says_so_and_goes_on(
+def test_grpc_is_disabled_with_a_message_if_grpcio_cannot_be_imported(
     service: TrustService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "grpc.py").write_text("raise RuntimeError('too old')\n")
@@ -190,7 +190,7 @@ def test_without_a_usable_grpcio_the_command_says_so_and_goes_on(
     assert json.loads(output)["operations"] == 40
 
 
-def test_hostile_requests_are_as_many_as_asked_for_and_repeatable(service: TrustService) -> None:
+def test_fuzzed_requests_have_the_given_number_and_are_repeatable(service: TrustService) -> None:
     first = asyncio.run(send_fuzzed_requests(service.url, 200, seed=5))
     assert first.total() == 200
     assert first == asyncio.run(send_fuzzed_requests(service.url, 200, seed=5))

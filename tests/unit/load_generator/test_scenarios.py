@@ -1,4 +1,4 @@
-"""Scenarios from the command line: what needs what, and what stays right although something goes wrong."""
+"""Scenarios: command line options, requirements and clean-up."""
 
 from __future__ import annotations
 
@@ -35,40 +35,40 @@ def _vault_status(service: TrustService) -> int:
     return httpx.get(f"{service.vault_url}/v1/sys/health", trust_env=False).status_code
 
 
-def test_the_help_describes_every_scenario() -> None:
+def test_help_describes_every_scenario() -> None:
     shown = " ".join(CliRunner().invoke(main, ["--help"]).output.split())
     assert [name for name, scenario in SCENARIOS.items() if f"{name} {scenario.help}" not in shown] == []
 
 
-def test_an_unknown_scenario_is_refused_with_the_known_ones() -> None:
-    refused = CliRunner().invoke(main, ["--admin-token", "x", "--scenario", "earthquake"])
-    assert refused.exit_code == 2
-    assert "vault-sealed" in refused.output
+def test_unknown_scenario_is_rejected_with_the_known_names() -> None:
+    result = CliRunner().invoke(main, ["--admin-token", "x", "--scenario", "earthquake"])
+    assert result.exit_code == 2
+    assert "vault-sealed" in result.output
 
 
-def test_the_vault_is_unsealed_when_the_scenario_is_over(service: TrustService) -> None:
+def test_vault_is_unsealed_after_the_scenario(service: TrustService) -> None:
     report = _run(service, "vault-sealed")
     assert (report.unanswered, report.unexpected) == (0, {})
     assert _vault_status(service) == 200
 
 
-def test_without_a_vault_nothing_can_be_sealed(service: TrustService) -> None:
+def test_vault_sealed_scenario_requires_a_vault_url(service: TrustService) -> None:
     with pytest.raises(LoadGeneratorError, match="--vault-url"):
         _run(service, "vault-sealed", vault_url=None)
 
 
-def test_a_wrong_vault_token_says_so(service: TrustService) -> None:
+def test_wrong_vault_token_is_reported_and_vault_stays_unsealed(service: TrustService) -> None:
     with pytest.raises(LoadGeneratorError, match="403"):
         _run(service, "vault-sealed", vault_token="guess")
     assert _vault_status(service) == 200
 
 
-def test_traffic_goes_on_while_audit_records_are_lost(service: TrustService) -> None:
+def test_operations_succeed_during_the_audit_gap_scenario(service: TrustService) -> None:
     report = _run(service, "audit-gap")
     assert (report.operations, report.unanswered, report.unexpected) == (15, 0, {})
 
 
-def test_the_signers_certificate_is_good_again_after_it_ran_out(service: TrustService, tmp_path: Path) -> None:
+def test_signer_certificate_is_renewed_after_the_expiry_scenario(service: TrustService, tmp_path: Path) -> None:
     from cryptography import x509
 
     _run(service, "expiry")
