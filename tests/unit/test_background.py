@@ -1,4 +1,4 @@
-"""Periodic tasks repeat, never overlap, and end at `stop`."""
+"""Periodic tasks: repetition, errors, stopping and forked child processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _NAME = "trust-otel-test"
 
 
 @pytest.fixture(autouse=True)
-def no_thread_is_left() -> Iterator[None]:
+def _no_thread_leaks() -> Iterator[None]:
     yield
     assert [thread for thread in threading.enumerate() if thread.name == _NAME] == []
 
 
 class Runs:
-    """Counts runs; tests can wait for them."""
+    """A task that counts its runs and can be waited for."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -48,7 +48,7 @@ def test_runs_immediately_and_repeats_until_stopped() -> None:
     assert runs.number == ended_at
 
 
-def test_starting_twice_starts_once() -> None:
+def test_second_start_has_no_effect() -> None:
     runs = Runs()
     periodic = Periodic(_NAME, 60, runs)
     periodic.start()
@@ -58,25 +58,25 @@ def test_starting_twice_starts_once() -> None:
     periodic.stop()
 
 
-def test_slow_run_delays_the_next_one() -> None:
-    most, now, lock = 0, 0, threading.Lock()
+def test_runs_do_not_overlap() -> None:
+    max_active, active, lock = 0, 0, threading.Lock()
     runs = Runs()
 
     def slow() -> None:
-        nonlocal most, now
+        nonlocal max_active, active
         with lock:
-            now += 1
-            most = max(most, now)
+            active += 1
+            max_active = max(max_active, active)
         threading.Event().wait(0.03)
         with lock:
-            now -= 1
+            active -= 1
         runs()
 
     periodic = Periodic(_NAME, 0.001, slow)
     periodic.start()
     runs.wait(3)
     periodic.stop()
-    assert most == 1
+    assert max_active == 1
 
 
 def test_failing_task_is_retried_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -84,7 +84,7 @@ def test_failing_task_is_retried_and_logged_once(caplog: pytest.LogCaptureFixtur
 
     def fail() -> None:
         runs()
-        raise RuntimeError("no such luck")
+        raise RuntimeError("failed")
 
     periodic = Periodic(_NAME, 0.001, fail)
     with caplog.at_level(logging.ERROR):
@@ -94,7 +94,7 @@ def test_failing_task_is_retried_and_logged_once(caplog: pytest.LogCaptureFixtur
     assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
-def test_stop_interrupts_the_pause() -> None:
+def test_stop_does_not_wait_for_the_next_run() -> None:
     runs = Runs()
     periodic = Periodic(_NAME, 3600, runs)
     periodic.start()
@@ -105,41 +105,41 @@ def test_stop_interrupts_the_pause() -> None:
 def test_task_can_stop_itself() -> None:
     done = threading.Event()
 
-    def stop_and_tell() -> None:
+    def stop_from_task() -> None:
         periodic.stop()
         done.set()
 
-    periodic = Periodic(_NAME, 0.001, stop_and_tell)
+    periodic = Periodic(_NAME, 0.001, stop_from_task)
     periodic.start()
     assert done.wait(10)
     while any(thread.name == _NAME for thread in threading.enumerate()):
         pass
 
 
-def test_child_process_has_its_own_thread() -> None:
+def test_task_runs_in_a_forked_child_process() -> None:
     runs = Runs()
     periodic = Periodic(_NAME, 0.01, runs)
     periodic.start()
     runs.wait(1)
-    reading, writing = os.pipe()
+    read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
             before = runs.number
             runs.wait(before + 2)
-            os.write(writing, b"runs")
+            os.write(write_end, b"runs")
             status = 0
         finally:
             os._exit(status)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as told:
-        assert told.read() == b"runs"
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as output:
+        assert output.read() == b"runs"
     assert os.waitpid(child, 0)[1] == 0
     periodic.stop()
 
 
-def test_stopped_task_stays_stopped_in_a_child_process() -> None:
+def test_stopped_task_does_not_run_in_a_forked_child_process() -> None:
     runs = Runs()
     periodic = Periodic(_NAME, 0.01, runs)
     periodic.start()

@@ -1,4 +1,4 @@
-"""`trust-otel doctor` checks everything that the settings refer to, and shows no secret."""
+"""`trust-otel doctor` checks every configured source and prints no secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from trust_ops.cli import main
 from trust_ops.doctor import Finding, examine
 from trust_otel import settings
 
-_ENDS = datetime(2091, 5, 1, tzinfo=timezone.utc)
+_NOT_AFTER = datetime(2091, 5, 1, tzinfo=timezone.utc)
 
 
 class _Healthy(BaseHTTPRequestHandler):
@@ -51,13 +51,13 @@ def server() -> Iterator[str]:
 def _certificate() -> bytes:
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(_ENDS - timedelta(days=90)).not_valid_after(_ENDS)
+    builder = builder.serial_number(1).not_valid_before(_NOT_AFTER - timedelta(days=90)).not_valid_after(_NOT_AFTER)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 @pytest.fixture
-def good(tmp_path: Path, server: str) -> dict[str, str]:
-    """Every setting that refers to a source, with a valid value."""
+def valid_settings(tmp_path: Path, server: str) -> dict[str, str]:
+    """Settings for one valid source of every kind."""
     (tmp_path / "ca.pem").write_bytes(_certificate())
     (tmp_path / "feed.txt").write_text("203.0.113.0/24\n198.51.100.7\n")
     (tmp_path / "key").write_bytes(bytes(range(32)))
@@ -84,24 +84,24 @@ def _by_subject(environment: dict[str, str]) -> dict[str, Finding]:
     return {finding.subject: finding for finding in examine(environment)}
 
 
-def test_what_is_good_is_found_good_and_described(good: dict[str, str]) -> None:
-    found = _by_subject(good)
+def test_valid_sources_have_no_problem_and_are_described(valid_settings: dict[str, str]) -> None:
+    found = _by_subject(valid_settings)
     assert {subject: finding.problem for subject, finding in found.items() if finding.problem} == {}
     assert found["certificates"].detail == "1 certificates, the first expires 2091-05-01"
     assert found["reputation"].detail == "2 networks"
     assert found["dependency"].detail.startswith("http, ")
 
 
-def test_every_source_that_is_bad_is_found_bad(good: dict[str, str]) -> None:
-    for name, value in good.items():
+def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, str]) -> None:
+    for name, value in valid_settings.items():
         path = Path(value.partition("=")[2] or value)
         if name.startswith("TRUST_OTEL_") and name != "TRUST_OTEL_DEPENDENCIES" and path.is_absolute():
             path.chmod(0o600)
-            path.write_bytes(b"<html>no such thing</html>\n" * 3 if path.name != "key" else b"short")
-    good["TRUST_OTEL_DEPENDENCIES"] = "db=postgresql://me:secret@127.0.0.1:1/x"
-    good["TRUST_OTEL_DETECTORS"] = "everything"
-    good["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://me:secret@127.0.0.1:1/?key=secret"
-    found = list(examine(good))
+            path.write_bytes(b"<html>not found</html>\n" * 3 if path.name != "key" else b"short")
+    valid_settings["TRUST_OTEL_DEPENDENCIES"] = "db=postgresql://me:secret@127.0.0.1:1/x"
+    valid_settings["TRUST_OTEL_DETECTORS"] = "everything"
+    valid_settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://me:secret@127.0.0.1:1/?key=secret"
+    found = list(examine(valid_settings))
     assert {finding.subject for finding in found if finding.problem} == {
         "setting",
         "endpoint",
@@ -115,7 +115,7 @@ def test_every_source_that_is_bad_is_found_bad(good: dict[str, str]) -> None:
     assert "secret" not in repr(found)
 
 
-def test_nothing_is_looked_at_that_no_setting_names() -> None:
+def test_sources_without_settings_are_not_checked() -> None:
     assert {finding.subject for finding in examine({"OTEL_METRICS_EXPORTER": "none"})} == {
         "setting",
         "distro",
@@ -127,14 +127,14 @@ def _run(environment: dict[str, str], *arguments: str) -> Result:
     return CliRunner(env={**unset, **environment}).invoke(main, ["doctor", *arguments])
 
 
-def test_the_exit_status_says_whether_anything_is_wrong(good: dict[str, str]) -> None:
-    assert _run(good).exit_code == 0
-    wrong = _run({**good, "TRUST_OTEL_SLA_FILE": "/nowhere/sla.toml"})
-    assert wrong.exit_code == 1
-    assert "BAD sla" in wrong.output
+def test_exit_status_is_1_if_there_is_a_problem(valid_settings: dict[str, str]) -> None:
+    assert _run(valid_settings).exit_code == 0
+    failed = _run({**valid_settings, "TRUST_OTEL_SLA_FILE": "/nowhere/sla.toml"})
+    assert failed.exit_code == 1
+    assert "BAD sla" in failed.output
 
 
-def test_json_has_every_finding(good: dict[str, str]) -> None:
-    found = json.loads(_run(good, "--json").output)
+def test_json_output_contains_every_finding(valid_settings: dict[str, str]) -> None:
+    found = json.loads(_run(valid_settings, "--json").output)
     assert {finding["subject"] for finding in found} >= {"certificates", "dependency", "geoip", "reputation", "sla"}
     assert all(set(finding) == {"subject", "name", "problem", "detail"} for finding in found)

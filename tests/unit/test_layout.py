@@ -1,4 +1,4 @@
-"""The service package does not import the packages of operators, tests and developers."""
+"""The service package does not import packages for operators, tests or development."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OTHERS = {"trust_ops", "testbed", "tools", "monitoring", "examples", "benchmark
 
 
 def _imported(file: Path) -> set[str]:
-    """The top-level packages that a file imports, also within functions."""
+    """Top-level packages imported by a file, including imports in functions."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -25,13 +25,13 @@ def _imported(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("package", "unknown"),
+    ("package", "forbidden"),
     [("trust_otel", _OTHERS), ("trust_ops", _OTHERS - {"trust_ops"})],
 )
-def test_wheel_imports_only_what_it_contains(package: str, unknown: set[str]) -> None:
+def test_wheel_does_not_import_packages_outside_of_it(package: str, forbidden: set[str]) -> None:
     files = sorted((_ROOT / package).rglob("*.py"))
     assert files
-    assert {str(file): names for file in files if (names := _imported(file) & unknown)} == {}
+    assert {str(file): names for file in files if (names := _imported(file) & forbidden)} == {}
 
 
 def test_service_package_does_not_import_the_command_line() -> None:

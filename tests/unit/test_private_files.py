@@ -1,4 +1,4 @@
-"""Directories and files that only one user can access, whatever the umask."""
+"""Private folders and files, independent of the umask."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
     os.umask(before)
 
 
-def test_a_folder_and_the_parents_that_are_missing_are_private(tmp_path: Path) -> None:
+def test_created_folder_and_parents_are_private(tmp_path: Path) -> None:
     private_folder(tmp_path / "a" / "b")
     assert (mode(tmp_path / "a"), mode(tmp_path / "a" / "b")) == (0o700, 0o700)
 
 
-def test_a_wider_folder_is_restricted_and_its_parent_left_alone(tmp_path: Path) -> None:
+def test_existing_folder_is_restricted_and_its_parent_is_unchanged(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)
     for each in (folder.parent, folder):
@@ -46,37 +46,37 @@ def test_a_wider_folder_is_restricted_and_its_parent_left_alone(tmp_path: Path) 
     assert mode(folder) == 0o500
 
 
-def test_a_folder_that_others_may_read_is_not_theirs_to_write(tmp_path: Path) -> None:
+def test_folder_with_mode_755_is_not_writable_by_others(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a").chmod(0o777)
     private_folder(tmp_path / "a", 0o755)
     assert mode(tmp_path / "a") == 0o755
 
 
-def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folder_of_another_user_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(ForeignFolderError, match="belongs to another user"):
         private_folder(tmp_path)
 
 
-def test_a_file_is_private_and_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+def test_file_is_private_and_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     with open(tmp_path / "file", "w", opener=open_private) as file:
         file.write("x")
     assert mode(tmp_path / "file") & 0o077 == 0
-    victim = tmp_path / "victim"
-    victim.write_text("precious")
-    (tmp_path / "link").symlink_to(victim)
+    target = tmp_path / "target"
+    target.write_text("original")
+    (tmp_path / "link").symlink_to(target)
     with pytest.raises(OSError, match="symbolic link"):
         open_private(tmp_path / "link", os.O_WRONLY | os.O_TRUNC)
-    assert victim.read_text() == "precious"
+    assert target.read_text() == "original"
 
 
-def test_who_may_read_and_change_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readable_and_changeable_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "file"
     file.write_text("x")
     seen = []
-    for rights in (0o600, 0o644, 0o646):
-        file.chmod(rights)
+    for permissions in (0o600, 0o644, 0o646):
+        file.chmod(permissions)
         seen.append((readable_by_others(file), changeable_by_others(file)))
     assert seen == [(False, False), (True, False), (True, True)]
     if os.getuid() != 0:

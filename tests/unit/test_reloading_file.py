@@ -1,4 +1,4 @@
-"""ReloadingFile: what counts as a change, and which value is kept after a failed read."""
+"""ReloadingFile: detection of changes, and the value after a failed read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def path(tmp_path: Path) -> Path:
 
 
 class Reader:
-    """Reads a text, counts the reads, and refuses the text `bad`."""
+    """Reads a text, counts the reads and rejects the text `bad`."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -42,7 +42,7 @@ def file(path: Path, read: Reader) -> ReloadingFile[str]:
 
 
 class TestChanges:
-    def test_initial_value_until_the_first_read(self, file: ReloadingFile[str], read: Reader) -> None:
+    def test_value_is_initial_until_the_first_read(self, file: ReloadingFile[str], read: Reader) -> None:
         assert (file.value, read.reads) == ("initial", 0)
         assert file.read_if_changed()
         assert (file.value, read.reads) == ("one", 1)
@@ -56,18 +56,22 @@ class TestChanges:
         assert file.read_if_changed(force=True)
         assert read.reads == 2
 
-    def test_different_size(self, file: ReloadingFile[str], path: Path) -> None:
+    def test_file_with_different_size_is_read(self, file: ReloadingFile[str], path: Path) -> None:
         file.read_if_changed()
         path.write_text("three")
         assert file.read_if_changed()
         assert file.value == "three"
 
-    def test_same_size_with_different_modification_time(self, file: ReloadingFile[str], path: Path) -> None:
+    def test_file_with_same_size_and_different_modification_time_is_read(
+        self, file: ReloadingFile[str], path: Path
+    ) -> None:
         file.read_if_changed()
         os.utime(path, ns=(0, 1))
         assert file.read_if_changed()
 
-    def test_replaced_file_with_same_size_and_modification_time(self, file: ReloadingFile[str], path: Path) -> None:
+    def test_replaced_file_with_same_size_and_modification_time_is_read(
+        self, file: ReloadingFile[str], path: Path
+    ) -> None:
         file.read_if_changed()
         other = path.with_name("other")
         other.write_text("two")
@@ -77,7 +81,7 @@ class TestChanges:
         assert file.read_if_changed()
         assert file.value == "two"
 
-    def test_swapped_symbolic_link_of_a_kubernetes_mount(self, tmp_path: Path, read: Reader) -> None:
+    def test_kubernetes_volume_update_by_symbolic_link_is_read(self, tmp_path: Path, read: Reader) -> None:
         for version in ("one", "two"):
             (tmp_path / version).mkdir()
             (tmp_path / version / "value.txt").write_text(version)
@@ -112,19 +116,19 @@ class TestFailures:
             file.read_if_changed()
         assert file.value == "initial"
 
-    def test_missing_file_keeps_the_last_value_and_is_read_when_it_is_back(
+    def test_missing_file_keeps_the_last_value_and_is_read_when_restored(
         self, file: ReloadingFile[str], path: Path
     ) -> None:
         file.read_if_changed()
-        away = path.rename(path.with_name("away"))
+        moved = path.rename(path.with_name("moved"))
         for _ in range(2):
             with pytest.raises(ValueError, match=r"cannot be read \(No such file or directory\); check the path"):
                 file.read_if_changed()
         assert file.value == "one"
-        away.rename(path)
+        moved.rename(path)
         assert file.read_if_changed()
 
-    def test_denied_read_is_retried_without_a_change(self, path: Path) -> None:
+    def test_read_without_permission_is_retried_for_an_unchanged_file(self, path: Path) -> None:
         denied = True
 
         def read(path: Path) -> str:
@@ -138,7 +142,7 @@ class TestFailures:
         denied = False
         assert file.read_if_changed()
 
-    def test_incomplete_file_is_retried_without_a_change(self, path: Path) -> None:
+    def test_incomplete_file_is_retried_if_unchanged(self, path: Path) -> None:
         complete = False
 
         def read(path: Path) -> str:
@@ -154,8 +158,8 @@ class TestFailures:
         assert file.read_if_changed()
         assert file.value == "one"
 
-    def test_interrupted_read_is_repeated(self, path: Path) -> None:
-        """As in a child process that was forked while another thread was reading."""
+    def test_interrupted_read_is_retried(self, path: Path) -> None:
+        """For example in a child process forked while another thread was reading."""
         interrupted = True
 
         def read(path: Path) -> str:
@@ -171,13 +175,13 @@ class TestFailures:
 
 
 class TestOpenFile:
-    def test_up_to_the_limit(self, path: Path) -> None:
+    def test_file_over_the_size_limit_is_rejected(self, path: Path) -> None:
         with open_file(path, 3) as file:
             assert file.read() == b"one"
         with pytest.raises(ValueError, match="has 3 bytes; at most 2 are allowed"), open_file(path, 2):
             pass
 
-    def test_only_regular_files(self, tmp_path: Path) -> None:
+    def test_only_regular_files_are_opened(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         for path in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
             with pytest.raises(ValueError, match="not a regular file"), open_file(path, 3):
