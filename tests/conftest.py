@@ -1,4 +1,4 @@
-"""What many tests share: a recording of one's own, and programs started by the launcher."""
+"""Shared fixtures: recorded metrics, and programs started by `opentelemetry-instrument`."""
 
 import os
 import signal
@@ -27,21 +27,21 @@ _DEFAULTS = Settings.from_environment({})
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """What a test logs may hold lone surrogates, which pytest-xdist cannot send."""
+    """Replace lone surrogates in captured output, which pytest-xdist cannot send."""
     report = yield
     report.sections = [(name, valid_text(content)) for name, content in report.sections]
     return report
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _programs_end_at_ctrl_c() -> None:
-    """Programs inherit it if SIGINT is ignored, as in a job that a shell runs in the background."""
+def _subprocesses_handle_ctrl_c() -> None:
+    """Restore SIGINT if it is ignored, as in a background job of a shell: subprocesses inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Recording:
-    """`TrustServiceMetrics` on a provider of its own, and what was recorded."""
+    """`TrustServiceMetrics` with its own provider, and access to the recorded series."""
 
     def __init__(self, **limits: Any) -> None:
         self._reader = InMemoryMetricReader()
@@ -60,11 +60,11 @@ class Recording:
         return data
 
     def names(self) -> set[str]:
-        """Every metric that has a series now."""
+        """Names of all metrics with at least one series."""
         return {metric.name for metric in self._metrics()}
 
     def series(self, name: str, labels: Mapping[str, object] | None = None) -> list[tuple[dict[str, Any], Any]]:
-        """The labels and the point of each series of a metric that has these labels."""
+        """Labels and data point of each series of a metric; only series with the given labels."""
         wanted = (labels or {}).items()
         return [
             (dict(point.attributes), point)
@@ -75,21 +75,21 @@ class Recording:
         ]
 
     def labels(self, name: str) -> list[dict[str, Any]]:
-        """The labels of each series of a metric."""
+        """Labels of each series of a metric."""
         return [labels for labels, _ in self.series(name)]
 
     def value(self, name: str, labels: Mapping[str, object] | None = None) -> float:
-        """The sum of the values (for histograms: of the counts) of the series with these labels."""
+        """Sum of the values (for histograms: of the counts) of the series with the given labels."""
         return sum(
             point.count if hasattr(point, "bucket_counts") else point.value for _, point in self.series(name, labels)
         )
 
     def dropped(self) -> dict[str, float]:
-        """What `trust.otel.dropped` says, without the reasons that are at 0."""
+        """Values of `trust.otel.dropped` by reason, except zeros."""
         return {labels["reason"]: point.value for labels, point in self.series("trust.otel.dropped") if point.value}
 
     def overflowed(self) -> dict[str, float]:
-        """What `trust.otel.overflow` says, without the metrics that are at 0."""
+        """Values of `trust.otel.overflow` by metric, except zeros."""
         return {labels["metric"]: point.value for labels, point in self.series("trust.otel.overflow") if point.value}
 
     def _metrics(self) -> Iterator[Any]:
@@ -107,7 +107,7 @@ def recording() -> Iterator[Recording]:
 
 @pytest.fixture
 def record() -> Iterator[Callable[..., Recording]]:
-    """Makes a recording with limits that differ from the defaults."""
+    """Creates a recording with the given limits in place of the defaults."""
     made: list[Recording] = []
 
     def make(**limits: Any) -> Recording:
@@ -120,12 +120,12 @@ def record() -> Iterator[Callable[..., Recording]]:
 
 
 def parsed(exposition: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Every sample of an exposition by its name and labels; a sample that stands twice fails."""
+    """Samples of a Prometheus exposition by name and labels; asserts that there are no duplicates."""
     samples: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
     for family in text_string_to_metric_families(exposition):
         for sample in family.samples:
             key = (sample.name, tuple(sorted(sample.labels.items())))
-            assert key not in samples, f"twice: {key}"
+            assert key not in samples, f"duplicate sample: {key}"
             samples[key] = sample.value
     return samples
 
@@ -135,14 +135,14 @@ def parsed_fixture() -> Callable[[str], dict[tuple[str, tuple[tuple[str, str], .
     return parsed
 
 
-_BARE = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
+_INHERITED_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 
 
 @pytest.fixture
 def launcher() -> tuple[list[str], dict[str, str]]:
-    """The command line before a program's, and an environment without any setting."""
+    """Command prefix that starts a program with `opentelemetry-instrument`, and a minimal environment for it."""
     command = [str(Path(sys.executable).with_name("opentelemetry-instrument")), sys.executable]
-    environment = {name: os.environ[name] for name in _BARE if name in os.environ}
+    environment = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
     return command, {**environment, "OTEL_SERVICE_NAME": "test", "OTEL_PYTHON_DISTRO": "trust_distro"}
 
 
@@ -150,7 +150,7 @@ def launcher() -> tuple[list[str], dict[str, str]]:
 def launched(
     launcher: tuple[list[str], dict[str, str]], tmp_path: Path
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a program under `opentelemetry-instrument` and waits for its end."""
+    """Runs a program under `opentelemetry-instrument` and returns its result."""
 
     def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
         command, environment = launcher

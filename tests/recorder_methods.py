@@ -1,4 +1,4 @@
-"""The methods of the recorder's families, by name: those of `TrustServiceMetrics`, and those for instrumentations."""
+"""Methods of the recorder's metric families by name: the public ones and those for instrumentations."""
 
 import inspect
 from collections.abc import Callable
@@ -16,6 +16,6 @@ NAMES = frozenset(
 
 
 def method_of(recorder: Recorder, name: str) -> Callable[..., Any]:
-    """The method of this name; no two families have the same."""
+    """Return the method with this name; names are unique across families."""
     (method,) = [getattr(family, name) for family in recorder.families() if hasattr(family, name)]
     return method
