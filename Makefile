@@ -7,7 +7,7 @@ RUN := .venv/bin
 # The second environment, with the newer of the two supported versions of the SDK and of SQLAlchemy.
 NEXT := .venv-next
 # Tests that depend on the version of the SDK or SQLAlchemy.
-NEXT_TESTS := $(addprefix tests/unit/,configurator distro example export incidents instrumentation metrics monitors) \
+NEXT_TESTS := $(addprefix tests/unit/,configurator distro example export incidents instrumentation metrics monitors privacy) \
 	tests/contract/test_privacy.py tests/contract/test_promoted_attributes.py
 
 # The environment of the release tools.
