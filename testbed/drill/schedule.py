@@ -154,11 +154,6 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             (Expected("TrustServiceInstanceDown", "warning", labels=_of(GATEWAY)),),
         ),
         Trial(
-            "a program takes 88 % of the host's memory",
-            faults.memory_pressure,
-            (Expected("TrustHostMemoryHigh", "critical", labels={"service": "host"}),),
-        ),
-        Trial(
             "80 document types are recorded",
             faults.too_many_document_types,
             (Expected("TrustCardinalityOverflow", "warning", labels=_of(GATEWAY)),),
@@ -346,6 +341,14 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             "the Collector's queue file is damaged",
             faults.damaged_queue,
             (Expected("TrustCollectorQueueDamaged", "warning", labels={"service": "monitoring"}),),
+        ),
+    ),
+    # By itself: on a virtual machine, the first use of so much memory stalls all programs, sometimes for minutes.
+    (
+        Trial(
+            "a program takes 88 % of the host's memory",
+            faults.memory_pressure,
+            (Expected("TrustHostMemoryHigh", "critical", labels={"service": "host"}),),
         ),
     ),
 )

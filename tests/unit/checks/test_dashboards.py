@@ -231,7 +231,7 @@ _VALID: list[dict[str, Any]] = [
     | {"panels.1.fieldConfig.overrides": [], "panels.1.targets.0.legendFormat": "many"},
     {f"panels.1.{_STEPS}": [_GREEN, _at("red", 10)], _RANGE_QUERY: f"sum(sessions{{{FILTERS}}}) / 10"}
     | {"panels.1.fieldConfig.overrides": [], "panels.1.targets.0.legendFormat": "tens"},
-    # NaN stands for no value; an exporter that is up may have counted nothing yet.
+    # NaN means no value; an exporter that is up may have counted nothing yet.
     {_INSTANT_QUERY: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * NaN"},
     {_INSTANT_QUERY: f"{_EVENTS} or sum(healthy{{{FILTERS}}})"},
     {_INSTANT_QUERY: f"sum(service:requests:rate5m{{{_RECORDED}}}) or sum(requests_total{{{FILTERS}}}) * 0"},
