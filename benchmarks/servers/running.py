@@ -165,8 +165,16 @@ class _Server:
 
 
 _VARIABLE = re.compile(r"\b\d[\d.:,+-]*|0x[0-9a-f]+")
-# Our own probes, and granian's message about a client that disconnects before the application has finished.
-_NOT_COMPARED = ("/process-id", "ASGI transport error")
+_NOT_COMPARED = (
+    # Our own probes.
+    "/process-id",
+    # granian: a client disconnected before the application had finished.
+    "ASGI transport error",
+    # gunicorn, uvicorn: the signal arrived before the server had finished with the last client.
+    "connections to finish",
+    "Waiting for connections to close",
+    "Waiting for background tasks",
+)
 _TRACEBACK = re.compile(r"Traceback \(most recent call last\)|^Exception\b|\bException in\b", re.MULTILINE)
 
 
