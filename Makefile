@@ -8,6 +8,7 @@ RUN := .venv/bin
 NEXT := .venv-next
 # Tests that depend on the version of the SDK or SQLAlchemy.
 NEXT_TESTS := $(addprefix tests/unit/,configurator distro example export incidents instrumentation metrics monitors privacy) \
+	$(addprefix tests/integration/,configurator distro example export instrumentation monitors) \
 	tests/contract/test_privacy.py tests/contract/test_promoted_attributes.py
 
 # The environment of the release tools.
@@ -20,10 +21,10 @@ PARALLEL := -n 2 --dist worksteal
 ALONE := tests/integration/test_alertmanager_live.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test check generate pictures bench evidence stack release clean
+.PHONY: help demo drill test test-unit check generate pictures bench evidence stack release clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready ## Run the example service with traffic, Collector and Prometheus, and show the totals live
 	@$(RUN)/python -m examples.demo $(if $(FOR),--for $(FOR)) $(if $(REPORT),--report $(REPORT))
@@ -41,6 +42,9 @@ test: check ## Run all checks and tests
 	@echo "Repeating tests with the newer versions of the SDK and SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
 	@$(NEXT)/bin/pytest $(PARALLEL) $(NEXT_TESTS)
+
+test-unit: .venv/ready ## Run the unit tests, which start no program (2 minutes)
+	@$(RUN)/pytest $(PARALLEL) tests/unit
 
 check: .venv/ready ## Check format, lint and types
 	@echo "Checking format, lint and types ..."

@@ -187,7 +187,7 @@ class FaultMetrics:
 
         self._server = ThreadingHTTPServer((LOOPBACK, 0), Page)
         self.address = f"{LOOPBACK}:{self._server.server_port}"
-        self._thread = Thread(target=self._server.serve_forever, name="faults", daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,), name="faults", daemon=True)
 
     def __enter__(self) -> FaultMetrics:
         self._thread.start()

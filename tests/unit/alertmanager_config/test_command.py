@@ -49,22 +49,6 @@ def test_variables_can_come_from_the_environment(tmp_path: Path, required: dict[
     assert configuration["global"]["smtp_auth_password_file"] == "/etc/secrets/SMTP_PASSWORD"
 
 
-def test_amtool_checks_what_was_written(tmp_path: Path, required: dict[str, str]) -> None:
-    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--check")
-    assert result.exit_code == 0, result.output
-    assert result.stdout.endswith("amtool accepts the configuration\n")
-
-
-def test_errors_of_amtool_are_shown(tmp_path: Path, required: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    false = tmp_path / "amtool"
-    false.write_text("#!/bin/sh\necho it is wrong\nexit 1\n")
-    false.chmod(0o755)
-    monkeypatch.setenv("TRUST_OTEL_AMTOOL_BINARY", str(false))
-    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--check")
-    assert result.exit_code == 1
-    assert "Error: amtool rejects the configuration:\nit is wrong\n" in result.stderr
-
-
 def test_all_problems_are_reported_and_nothing_is_written(tmp_path: Path, required: dict[str, str]) -> None:
     bad = {
         **required,

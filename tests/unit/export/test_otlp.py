@@ -9,13 +9,10 @@ import json
 import logging
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -31,6 +28,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.metrics.export import MetricsData
 
+from tests.support.otlp_endpoint import Response, endpoint
 from trust_ops.doctor import examine
 from trust_ops.stack.ports import free_ports
 from trust_otel import settings
@@ -48,53 +46,6 @@ _SERVICES = {
     "traces": "opentelemetry.proto.collector.trace.v1.TraceService",
     "logs": "opentelemetry.proto.collector.logs.v1.LogsService",
 }
-
-
-@dataclass
-class Response:
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-@dataclass
-class Endpoint:
-    """An HTTP server that sends its responses in order, and then repeats the last one."""
-
-    url: str
-    responses: list[Response]
-    requests: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
-
-
-@contextmanager
-def endpoint(*responses: Response, context: ssl.SSLContext | None = None) -> Iterator[Endpoint]:
-    made = Endpoint("", list(responses))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            made.requests.append((self.command, self.path, dict(self.headers)))
-            response = made.responses.pop(0) if len(made.responses) > 1 else made.responses[0]
-            self.send_response(response.status)
-            for name, value in {"Content-Length": str(len(response.body)), **response.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(response.body)
-
-        do_GET = do_POST  # noqa: N815 - a name of the base class
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        if context is not None:
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        made.url = f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield made
-        server.shutdown()
-        thread.join()
 
 
 @contextmanager
@@ -309,40 +260,6 @@ def test_exporter_of_the_service_is_unchanged(monkeypatch: pytest.MonkeyPatch) -
         assert not _exported("metrics", server.url, "otlp_proto_http", monkeypatch)
         assert exporter_of_the_service.export(MetricsData([])).name == "SUCCESS"
         exporter_of_the_service.shutdown()
-
-
-_FILE = """
-file_format: "1.0"
-meter_provider:
-  readers: [{periodic: {exporter: {otlp_http: {endpoint: "ADDRESS/v1/metrics"}}}}]
-tracer_provider:
-  processors: [{batch: {exporter: {otlp_http: {endpoint: "ADDRESS/v1/traces"}}}}]
-logger_provider:
-  processors: [{batch: {exporter: {otlp_http: {endpoint: "ADDRESS/v1/logs"}}}}]
-"""
-_PROGRAM = """
-from opentelemetry import metrics, trace
-from opentelemetry._logs import LogRecord, get_logger
-metrics.get_meter("m").create_counter("c").add(1)
-trace.get_tracer("t").start_span("s").end()
-get_logger("l").emit(LogRecord(body="b"))
-"""
-
-
-@pytest.mark.parametrize("file", [False, True])
-def test_every_signal_is_checked_in_a_service(launched: Callable[..., Any], tmp_path: Path, file: bool) -> None:
-    with endpoint(Response(302, {"Location": "https://login.test/"})) as server:
-        chosen = {"OTEL_EXPORTER_OTLP_ENDPOINT": server.url} | {
-            f"OTEL_{signal.upper()}_EXPORTER": "otlp" for signal in SIGNALS
-        }
-        if file:
-            (tmp_path / "otel.yaml").write_text(_FILE.replace("ADDRESS", server.url))
-            chosen = {"OTEL_CONFIG_FILE": str(tmp_path / "otel.yaml")}
-        done = launched(_PROGRAM, **chosen)
-    assert done.returncode == 0
-    for kind in ("metrics", "spans", "logs"):
-        assert done.stderr.count(f"Failed to export {kind} batch") == 1, done.stderr
-    assert done.stderr.count("a redirect to login.test") == 3
 
 
 # What `trust-otel doctor` says of an endpoint.

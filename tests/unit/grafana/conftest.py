@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.unit.grafana.fake_grafana import TOKEN, FakeGrafana, listening
+from tests.support.fake_grafana import TOKEN, FakeGrafana, listening
 from trust_ops.cli import main
 
 Run = Callable[..., Result]

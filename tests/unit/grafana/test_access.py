@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import ssl
-import subprocess
-import sys
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,26 +15,18 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests.support.fake_grafana import (
+    ACCESS_FILE,
+    AS_THE_FILE_SAYS,
+    FRESH,
+    OF_A_VIEWER,
+    PASSWORD,
+    WRITES,
+    FakeGrafana,
+    listening,
+    token,
+)
 from tests.unit.grafana.conftest import Run
-from tests.unit.grafana.fake_grafana import FRESH, OF_A_VIEWER, PASSWORD, FakeGrafana, listening, token
-
-FILE = Path(__file__).parents[3] / "monitoring/provisioning/access.yml"
-AS_THE_FILE_SAYS = {
-    "teams": ["business", "compliance", "platform", "security"],
-    "accounts": [("annotations-writer", "None"), ("dashboards-reader", "Viewer")],
-    "places": {
-        "trust-operations": [("dashboards-reader", 1), ("platform", 2), ("security", 1)],
-        "trust-security": [("compliance", 1), ("security", 2)],
-        "trust-business": [("business", 2), ("compliance", 1), ("dashboards-reader", 1)],
-        "trust-monitoring": [("platform", 2)],
-        "trust-service-operational": [("annotations-writer", 2)],
-        "trust-service-security": [],
-        "trust-service-business": [],
-        "trust-service-monitoring": [],
-    },
-}
-# Four teams, two service accounts, four folders, one dashboard.
-WRITES = 11
 
 
 def test_the_file_is_applied_once(grafana: FakeGrafana, run: Run) -> None:
@@ -81,25 +70,6 @@ def test_other_teams_and_folders_are_not_changed(grafana: FakeGrafana, run: Run)
     assert len(grafana.teams) == 11
     assert grafana.accounts[8]["role"] == "Admin"
     assert grafana.folders["other"] == list(FRESH)
-
-
-@pytest.mark.parametrize("stall_after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("write", [1, 5, 7, WRITES])
-def test_killed_at_a_write_the_next_run_completes_it(token_file: Path, write: int, stall_after: bool) -> None:
-    grafana = FakeGrafana(stall_at=write, stall_after=stall_after)
-    with listening(grafana) as url:
-        environment = {**os.environ, "GRAFANA_URL": url, "GRAFANA_TOKEN_FILE": str(token_file)}
-        command = [sys.executable, "-m", "trust_ops.cli", "grafana", "access", "--file", str(FILE)]
-        killed = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        try:
-            assert grafana.reached.wait(30)
-        finally:
-            killed.kill()
-            output, _ = killed.communicate()
-        assert grafana.content() != AS_THE_FILE_SAYS or (write == WRITES and stall_after), output
-        again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
-        assert again.returncode == 0, again.stderr
-        assert grafana.content() == AS_THE_FILE_SAYS
 
 
 def test_a_permission_on_one_dashboard_does_not_evade_the_file(grafana: FakeGrafana, run: Run) -> None:
@@ -251,7 +221,7 @@ def test_credentials_are_needed_and_name_their_setting(run: Run, token_file: Pat
 def test_an_invalid_file_changes_nothing(
     grafana: FakeGrafana, run: Run, tmp_path: Path, change: tuple[str, str], reason: str
 ) -> None:
-    text = FILE.read_text()
+    text = ACCESS_FILE.read_text()
     assert change[0] in text
     path = tmp_path / "access.yml"
     path.write_text(text.replace(*change, 1))

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.fake_grafana import TOKEN, FakeGrafana, token
 from tests.unit.grafana.conftest import Run
-from tests.unit.grafana.fake_grafana import TOKEN, FakeGrafana, token
 from trust_ops.grafana.client import Grafana
 from trust_ops.grafana.errors import GrafanaError
 

@@ -3,10 +3,7 @@
 import copy
 import gc
 import inspect
-import json
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -14,21 +11,15 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
-import grpc
-import grpc.aio
 import pytest
 import wrapt
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import pkcs7
-from cryptography.x509 import ocsp, verification
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from sqlalchemy import create_engine
-from sqlalchemy.engine import Engine, Transaction
 from starlette.applications import Starlette
 from starlette.routing import Mount, Route
 
+from tests.support.replaced_callables import REPLACED, replacement_name
 from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
 from trust_otel.instrumentation.executors import ExecutorInstrumentor
 from trust_otel.instrumentation.grpc import GrpcInstrumentor
@@ -44,47 +35,10 @@ INSTRUMENTORS: tuple[type[BaseInstrumentor], ...] = (
 )
 
 
-def _modules(function: Any) -> tuple[Any, Any]:
-    """The public module of a function of `grpc.aio`, and the module that defines it."""
-    return grpc.aio, sys.modules[function.__module__]
-
-
-REPLACED: list[tuple[Any, str]] = [
-    (Starlette, "__call__"),
-    (Route, "handle"),
-    (Mount, "handle"),
-    *([(APIRoute, "handle")] if "handle" in vars(APIRoute) else []),
-    *([(FastAPI, "setup")] if "telemetry" in inspect.signature(FastAPI.__init__).parameters else []),
-    (grpc, "server"),
-    (grpc, "insecure_channel"),
-    (grpc, "secure_channel"),
-    *((module, "server") for module in _modules(grpc.aio.server)),
-    *((module, "insecure_channel") for module in _modules(grpc.aio.insecure_channel)),
-    *((module, "secure_channel") for module in _modules(grpc.aio.secure_channel)),
-    (Engine, "raw_connection"),
-    (Transaction, "commit"),
-    (ThreadPoolExecutor, "__init__"),
-    (ThreadPoolExecutor, "submit"),
-    (ThreadPoolExecutor, "shutdown"),
-    (x509.CertificateBuilder, "sign"),
-    (x509.CertificateSigningRequestBuilder, "sign"),
-    (x509.CertificateRevocationListBuilder, "sign"),
-    (x509.Certificate, "verify_directly_issued_by"),
-    (ocsp.OCSPResponseBuilder, "sign"),
-    (verification.ServerVerifier, "verify"),
-    (verification.ClientVerifier, "verify"),
-    (pkcs7.PKCS7SignatureBuilder, "sign"),
-]
-
-
-def _named(owner: Any, name: str) -> str:
-    return f"{owner.__module__}.{owner.__qualname__}.{name}" if inspect.isclass(owner) else f"{owner.__name__}.{name}"
-
-
 ORIGINALS = {(owner, name): vars(owner)[name] for owner, name in REPLACED}
 
 every_replacement = pytest.mark.parametrize(
-    ("owner", "name"), REPLACED, ids=[_named(owner, name) for owner, name in REPLACED]
+    ("owner", "name"), REPLACED, ids=[replacement_name(owner, name) for owner, name in REPLACED]
 )
 
 
@@ -96,48 +50,6 @@ def instrumented(recording: Any) -> Iterator[Any]:
     yield recording
     for instrumentor in INSTRUMENTORS:
         instrumentor().uninstrument()
-
-
-# Compares all callables of the libraries before and after instrumentation as by `opentelemetry-instrument`.
-_CHANGES = """
-import inspect, json, sys
-import anyio, asyncio, cryptography.hazmat.primitives.serialization.pkcs7, cryptography.x509.ocsp
-import cryptography.x509.verification, fastapi, grpc, grpc.aio, sqlalchemy, sqlalchemy.ext.asyncio, sqlalchemy.orm
-import starlette.testclient, concurrent.futures.thread, concurrent.futures.process, threading
-LIBRARIES = {"anyio", "asyncio", "concurrent", "cryptography", "fastapi", "grpc", "sqlalchemy", "starlette"}
-
-def defined():
-    found = {}
-    for path, module in list(sys.modules.items()):
-        if path.partition(".")[0] in LIBRARIES:
-            for name, value in list(vars(module).items()):
-                if callable(value):
-                    found[f"{path}.{name}"] = value
-                if inspect.isclass(value) and value.__module__.partition(".")[0] in LIBRARIES:
-                    for attribute, method in list(vars(value).items()):
-                        if callable(method) or isinstance(method, (property, staticmethod, classmethod)):
-                            found[f"{value.__module__}.{value.__qualname__}.{attribute}"] = method
-    return found
-
-before = defined()
-from opentelemetry.instrumentation.auto_instrumentation import initialize
-initialize()
-after = defined()
-print(json.dumps([name for name, value in before.items() if after[name] is not value]))
-"""
-
-
-def test_all_replacements_are_listed() -> None:
-    program = subprocess.run(
-        [sys.executable, "-c", _CHANGES],
-        env={"OTEL_METRICS_EXPORTER": "none", "OTEL_PYTHON_DISTRO": "trust_distro"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-
-    assert program.returncode == 0, program.stderr
-    assert set(json.loads(program.stdout)) == {_named(owner, name) for owner, name in REPLACED}, program.stderr
 
 
 @every_replacement

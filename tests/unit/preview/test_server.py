@@ -37,7 +37,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     dist = tmp_path_factory.mktemp("dist")
     (dist / "index.html").write_text("the page")
     prometheus = HTTPServer(("127.0.0.1", 0), Prometheus)
-    thread = threading.Thread(target=prometheus.serve_forever)
+    thread = threading.Thread(target=prometheus.serve_forever, args=(0.01,))
     thread.start()
     with pytest.MonkeyPatch.context() as patch:
         # Building the page takes a minute and needs the internet.

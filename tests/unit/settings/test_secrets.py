@@ -6,9 +6,7 @@ import json
 import logging
 import random
 import string
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,7 +15,6 @@ from trust_ops import settings_table
 from trust_ops.doctor import examine
 from trust_ops.incidents.alertmanager import Alertmanager, AlertmanagerUrlError
 from trust_ops.incidents.database import Database, DatabaseUrlError
-from trust_ops.stack.ports import free_ports
 from trust_otel import distro, settings
 from trust_otel.log_safe import url_origin
 
@@ -145,66 +142,3 @@ def test_urls_of_the_incident_receiver_are_shown_without_secrets() -> None:
         except Exception as error:
             shown += type(error).__name__
         assert _MARK not in shown, value
-
-
-_PROGRAM = """
-import logging, time
-logging.basicConfig(level=logging.DEBUG)
-from opentelemetry import metrics
-from urllib.request import urlopen
-metrics.get_meter("m").create_counter("c").add(1)
-metrics.get_meter_provider().force_flush(3000)
-time.sleep(5)
-print(urlopen("http://127.0.0.1:PORT/metrics").read().decode())
-"""
-_MIXTURES = (
-    {
-        "TRUST_OTEL_DEPENDENCIES": "db=postgresql://u:HuNtEr2@127.0.0.1:1/x,api=http://127.0.0.1:1/?api_key=HuNtEr2,"
-        "cache=redis://:HuNtEr2@127.0.0.1:1/0,peer=grpc://u:HuNtEr2@127.0.0.1:1",
-        "TRUST_OTEL_CERTIFICATES": "https://u:HuNtEr2@127.0.0.1:1/?sig=HuNtEr2,crl+http://127.0.0.1:1/x.crl?sig=HuNtEr2",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://u:HuNtEr2@127.0.0.1:1/?sig=HuNtEr2&x=",
-        "OTEL_EXPORTER_OTLP_HEADERS": "authorization Bearer HuNtEr2,x=y",
-        "OTEL_RESOURCE_ATTRIBUTES": "a=b,password HuNtEr2",
-    },
-    {
-        "TRUST_OTEL_DEPENDENCIES": "db=host=127.0.0.1 password=HuNtEr2",
-        "TRUST_OTEL_CERTIFICATES": "tls+postgres:u:HuNtEr2@127.0.0.1",
-        "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc",
-        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://u:HuNtEr2@127.0.0.1:1",
-        "OTEL_EXPORTER_OTLP_HEADERS": "authorization=a%0aHuNtEr2",
-        "OTEL_EXPORTER_OTLP_METRICS_HEADERS": "HuNtEr2",
-        "OTEL_EXPORTER_OTLP_CLIENT_KEY": "-----BEGIN PRIVATE KEY----- HuNtEr2",
-        "TRUST_OTEL_GEOIP_DATABASE": "https://download.test/?license_key=HuNtEr2",
-    },
-)
-
-
-@pytest.mark.parametrize("variables", _MIXTURES)
-def test_service_shows_no_secret_in_its_log_or_series(
-    launched: Callable[..., subprocess.CompletedProcess[str]], variables: dict[str, str]
-) -> None:
-    (port,) = free_ports(1)
-    done = launched(
-        _PROGRAM.replace("PORT", str(port)),
-        OTEL_METRICS_EXPORTER="otlp,prometheus",
-        OTEL_TRACES_EXPORTER="otlp",
-        OTEL_LOGS_EXPORTER="otlp",
-        OTEL_EXPORTER_PROMETHEUS_PORT=str(port),
-        OTEL_EXPORTER_OTLP_TIMEOUT="1",
-        **variables,
-    )
-    assert done.returncode == 0, done.stderr.replace(_MARK, "...")
-    assert "trust_otel_dropped" in done.stdout
-    assert _MARK not in done.stdout
-    assert _MARK not in done.stderr
-
-
-def test_error_of_a_configuration_file_shows_no_value_of_the_environment(
-    launched: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    file = tmp_path / "otel.yaml"
-    file.write_text('file_format: "1.0"\nmeter_provider:\n  readers: ${SECRET}\n')
-    done = launched("print('started')", OTEL_CONFIG_FILE=str(file), SECRET="HuNtEr2")
-    assert (done.returncode, done.stdout) == (0, "started\n")
-    assert "meter_provider -> readers does not match the schema" in done.stderr
-    assert _MARK not in done.stderr

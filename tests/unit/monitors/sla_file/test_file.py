@@ -139,16 +139,3 @@ def test_service_starts_with_an_invalid_file(
     process(recording)
     assert recording.value("trust.sla.events") == 0
     assert "SLA 'fast'" in caplog.text
-
-
-def test_launched_service_evaluates_the_slas_of_the_file(launched: Callable[..., Any], path: Path) -> None:
-    program = """
-import time
-from trust_otel import get_metrics
-with get_metrics().document_processing("passport"):
-    pass
-"""
-    ended = launched(program, TRUST_OTEL_SLA_FILE=str(path), OTEL_METRICS_EXPORTER="console")
-    assert ended.returncode == 0, ended.stderr
-    assert '"trust.sla.events"' in ended.stdout
-    assert '"trust.sla.name": "fast"' in ended.stdout

@@ -10,7 +10,7 @@ import pytest
 
 from examples.demo.service import TrustService
 from testbed.load_generator import totp
-from tests.unit.example.conftest import Account, bearer
+from tests.integration.example.conftest import Account, bearer
 
 Create = Callable[..., Account]
 LogIn = Callable[..., httpx.Response]

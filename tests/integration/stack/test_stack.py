@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.stack.conftest import script
+from tests.integration.stack.conftest import script
 from trust_ops.stack import ComponentError, Stack, processes
 from trust_ops.stack.processes import running
 from trust_ops.stack.state import State, load, port_of, save

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.stack.conftest import script
+from tests.integration.stack.conftest import script
 from trust_ops.stack.binaries import compatible, find
 from trust_ops.stack.building import cache_folder, cached
 from trust_ops.stack.errors import BinaryUnavailable, BuildError

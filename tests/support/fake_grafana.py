@@ -12,8 +12,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+ACCESS_FILE = Path(__file__).parents[2] / "monitoring" / "provisioning" / "access.yml"
+AS_THE_FILE_SAYS = {
+    "teams": ["business", "compliance", "platform", "security"],
+    "accounts": [("annotations-writer", "None"), ("dashboards-reader", "Viewer")],
+    "places": {
+        "trust-operations": [("dashboards-reader", 1), ("platform", 2), ("security", 1)],
+        "trust-security": [("compliance", 1), ("security", 2)],
+        "trust-business": [("business", 2), ("compliance", 1), ("dashboards-reader", 1)],
+        "trust-monitoring": [("platform", 2)],
+        "trust-service-operational": [("annotations-writer", 2)],
+        "trust-service-security": [],
+        "trust-service-business": [],
+        "trust-service-monitoring": [],
+    },
+}
+# Four teams, two service accounts, four folders, one dashboard.
+WRITES = 11
 
 TOKEN = "glsa_of-an-administrator_1"
 PASSWORD = "correct horse, battery staple"
@@ -322,7 +341,7 @@ def listening(grafana: FakeGrafana, encryption: ssl.SSLContext | None = None) ->
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(grafana))
     if encryption:
         server.socket = encryption.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield f"http{'s' if encryption else ''}://127.0.0.1:{server.server_port}"

@@ -1,0 +1,43 @@
+"""`trust-otel render --check` with the real amtool."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from trust_ops.alertmanager_config.variables import BY_NAME
+from trust_ops.cli import main
+
+
+def env_file(folder: Path, environment: dict[str, str]) -> Path:
+    path = folder / "env"
+    path.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
+    return path
+
+
+def run(*arguments: str | Path, **options: Any) -> Result:
+    return CliRunner().invoke(main, ["render", *map(str, arguments)], **options)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in BY_NAME:
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_amtool_checks_what_was_written(tmp_path: Path, required: dict[str, str]) -> None:
+    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--check")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.endswith("amtool accepts the configuration\n")
+
+
+def test_errors_of_amtool_are_shown(tmp_path: Path, required: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    false = tmp_path / "amtool"
+    false.write_text("#!/bin/sh\necho it is wrong\nexit 1\n")
+    false.chmod(0o755)
+    monkeypatch.setenv("TRUST_OTEL_AMTOOL_BINARY", str(false))
+    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--check")
+    assert result.exit_code == 1
+    assert "Error: amtool rejects the configuration:\nit is wrong\n" in result.stderr

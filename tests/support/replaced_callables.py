@@ -1,0 +1,56 @@
+"""The callables of other libraries that the instrumentors replace."""
+
+import inspect
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import grpc.aio
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs7
+from cryptography.x509 import ocsp, verification
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from sqlalchemy.engine import Engine, Transaction
+from starlette.applications import Starlette
+from starlette.routing import Mount, Route
+
+
+def _modules(function: Any) -> tuple[Any, Any]:
+    """The public module of a function of `grpc.aio`, and the module that defines it."""
+    return grpc.aio, sys.modules[function.__module__]
+
+
+REPLACED: list[tuple[Any, str]] = [
+    (Starlette, "__call__"),
+    (Route, "handle"),
+    (Mount, "handle"),
+    *([(APIRoute, "handle")] if "handle" in vars(APIRoute) else []),
+    *([(FastAPI, "setup")] if "telemetry" in inspect.signature(FastAPI.__init__).parameters else []),
+    (grpc, "server"),
+    (grpc, "insecure_channel"),
+    (grpc, "secure_channel"),
+    *((module, "server") for module in _modules(grpc.aio.server)),
+    *((module, "insecure_channel") for module in _modules(grpc.aio.insecure_channel)),
+    *((module, "secure_channel") for module in _modules(grpc.aio.secure_channel)),
+    (Engine, "raw_connection"),
+    (Transaction, "commit"),
+    (ThreadPoolExecutor, "__init__"),
+    (ThreadPoolExecutor, "submit"),
+    (ThreadPoolExecutor, "shutdown"),
+    (x509.CertificateBuilder, "sign"),
+    (x509.CertificateSigningRequestBuilder, "sign"),
+    (x509.CertificateRevocationListBuilder, "sign"),
+    (x509.Certificate, "verify_directly_issued_by"),
+    (ocsp.OCSPResponseBuilder, "sign"),
+    (verification.ServerVerifier, "verify"),
+    (verification.ClientVerifier, "verify"),
+    (pkcs7.PKCS7SignatureBuilder, "sign"),
+]
+"""Owner and name of each."""
+
+
+def replacement_name(owner: Any, name: str) -> str:
+    """The dotted path of a replaced callable."""
+    return f"{owner.__module__}.{owner.__qualname__}.{name}" if inspect.isclass(owner) else f"{owner.__name__}.{name}"
