@@ -1,5 +1,6 @@
 """Shared fixtures: recorded metrics, and programs started by `opentelemetry-instrument`."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -23,6 +24,12 @@ from trust_otel.settings import Settings
 from trust_otel.text import valid_text
 
 _DEFAULTS = Settings.from_environment({})
+
+
+def pytest_collection_finish() -> None:
+    """Leave the collected tests out of garbage collections, which many tests trigger."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

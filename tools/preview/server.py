@@ -74,7 +74,7 @@ class Preview:
         self._server.prometheus_url = self._prometheus_url
         self._server.client = self._client
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, name="preview", daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name="preview", daemon=True)
         self._thread.start()
         return self
 
