@@ -21,6 +21,7 @@ from trust_otel.semconv import metrics
 
 # The service's rate limit allows a burst of ten.
 _BURST = 15
+_REPEATED_LOGINS = 12
 
 _LOGIN_METRICS = (
     metrics.TRUST_AUTH_ATTEMPTS,
@@ -129,6 +130,16 @@ async def _stay_logged_in(state: State, operation: Operation) -> None:
     await log_in(state, account, account.person.address(operation.pick))
 
 
+async def _log_in_too_often(state: State, operation: Operation) -> None:
+    """Few requests over the rate limit, too few for an alert."""
+    account = _account_with(state, operation, totp=False)
+    address = account.person.address(operation.pick)
+    for _ in range(_REPEATED_LOGINS):
+        token = await log_in(state, account, address)
+        if token is not None:
+            await _log_out(state, token, address)
+
+
 async def _submit_wrong_totp_code(state: State, operation: Operation) -> None:
     account = _account_with(state, operation, totp=True)
     token = await submit_password(state, account, account.password, account.person.address(operation.pick))
@@ -208,6 +219,7 @@ OPERATION_TYPES = {
     "login": OperationType(4, _log_in_and_out),
     "login.totp": OperationType(2, _log_in_and_out_with_totp),
     "login.stay": OperationType(0.5, _stay_logged_in),
+    "login.too_often": OperationType(0.2, _log_in_too_often),
     "login.wrong_code": OperationType(0.5, _submit_wrong_totp_code),
     "login.wrong_password": OperationType(2, _submit_wrong_password),
     "login.unknown_name": OperationType(0.5, _try_unknown_name),
