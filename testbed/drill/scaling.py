@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tools.checks.mutations import readers
+from tools.checks.rule_dependencies import readers
 from tools.checks.rules import Rule, read_rules
 from trust_ops.durations import parse_duration
 from trust_ops.stack.files import prometheus_files

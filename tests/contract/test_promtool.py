@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.contract.rule_files import promtool as find_promtool
-from tools.checks.mutations import FailingTestsError, groups_in_any_order, readers, survivors
+from tools.checks.mutations import FailingTestsError, survivors
 from tools.checks.promtool import PromtoolError, complaints, passes, write_rules
+from tools.checks.rule_dependencies import groups_in_any_order, readers
 from tools.checks.rules import Rule, read_rules, rules_in
 
 _RULES = """

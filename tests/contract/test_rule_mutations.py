@@ -5,7 +5,7 @@ import pytest
 from tests.contract.rule_files import ALERTS, RULES, UNIT_TESTS, identifier
 from tests.contract.verdicts import TESTED, unit_tests, unnoticed_changes
 from tools.checks.alert_test_coverage import missing_coverage, read_test_groups
-from tools.checks.mutations import groups_in_any_order
+from tools.checks.rule_dependencies import groups_in_any_order
 from tools.checks.rules import Rule
 
 _INSTANCES = "service_delivery:trust_otel_instances:count"

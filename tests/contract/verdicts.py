@@ -13,7 +13,8 @@ from pathlib import Path
 from rich.progress import track
 
 from tests.contract.rule_files import RULES, UNIT_TESTS, identifier, promtool
-from tools.checks.mutations import fingerprint, readers, survivors
+from tools.checks.mutations import fingerprint, survivors
+from tools.checks.rule_dependencies import readers
 from tools.checks.rules import Rule
 
 _FILE = Path(__file__).with_name("verdicts.json")

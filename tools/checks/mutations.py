@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-import shutil
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-
-import yaml
 
 from tools.checks.alert_test_coverage import read_test_groups
 from tools.checks.alerts import SEVERITIES
@@ -28,18 +23,18 @@ from tools.checks.promql import (
     Selector,
     Subquery,
     constant,
-    parse,
     text,
     variants,
     walk,
 )
-from tools.checks.promtool import passes, version, write_rules
+from tools.checks.promtool import passes, version
+from tools.checks.rule_dependencies import needed_rules, with_only
 from tools.checks.rules import Rule
 
 _INVERTED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "!=", "!=": "=="}
 _PROCESSES = 2
 # The modules that create and test mutants.
-_CODE = ("alert_test_coverage.py", "mutations.py", "promql.py", "promtool.py", "rules.py")
+_CODE = ("alert_test_coverage.py", "mutations.py", "promql.py", "promtool.py", "rule_dependencies.py", "rules.py")
 
 
 class FailingTestsError(RuntimeError):
@@ -127,7 +122,7 @@ def survivors(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], pro
         PromtoolError: promtool could not read a mutant or the tests.
         FailingTestsError: The tests fail on the unchanged rules.
     """
-    needed = {file: _needed(file, rules) for file in test_files}
+    needed = {file: needed_rules(file, rules) for file in test_files}
     for file, every in needed.items():
         if not _passes_unchanged(file, tuple(every), promtool):
             raise FailingTestsError(f"{file.name} fails on the unchanged rules")
@@ -139,7 +134,7 @@ def survivors(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], pro
 
     def survives(mutant: Mutant) -> bool:
         for group, file in groups:
-            with _test_folder([mutant.rule if each == rule else each for each in needed[file]], file) as copy:
+            with with_only([mutant.rule if each == rule else each for each in needed[file]], file) as copy:
                 if not passes(promtool, copy, group.name):
                     return False
         return True
@@ -157,7 +152,7 @@ def fingerprint(rule: Rule, rules: Sequence[Rule], test_files: Sequence[Path], p
         rule.source,
     ]
     for file in test_files:
-        parts += [file.read_text(encoding="utf-8"), *map(_content, _needed(file, rules))]
+        parts += [file.read_text(encoding="utf-8"), *map(_content, needed_rules(file, rules))]
     return sha256(json.dumps([*parts, *_content(rule)]).encode()).hexdigest()
 
 
@@ -180,59 +175,5 @@ def _content(rule: Rule) -> tuple[object, ...]:
 
 @functools.cache
 def _passes_unchanged(test_file: Path, rules: tuple[Rule, ...], promtool: Path) -> bool:
-    with _test_folder(rules, test_file) as copy:
+    with with_only(rules, test_file) as copy:
         return passes(promtool, copy)
-
-
-def groups_in_any_order(test_file: Path, rules: Sequence[Rule]) -> set[str]:
-    """The rule groups with an undefined evaluation order: those not in `group_eval_order`."""
-    groups = {rule.group for rule in _needed(test_file, rules)}
-    given = yaml.safe_load(test_file.read_text(encoding="utf-8")).get("group_eval_order", ())
-    return groups - set(given) if len(groups) > 1 else set()
-
-
-def readers(record: Rule, rules: Sequence[Rule]) -> list[Rule]:
-    """The alerts that read a recording rule, directly or through others."""
-    return [alert for alert in rules if alert.is_alert and record.name in _read([alert.expression()], rules)]
-
-
-def _needed(test_file: Path, rules: Sequence[Rule]) -> list[Rule]:
-    """The rules that the test file tests, and the recording rules that they read."""
-    groups = read_test_groups(test_file)
-    names = {each.alert for group in groups for each in group.expectations}
-    queries = [parse(query) for group in groups for query in group.queries]
-
-    def read_by(alerts: set[str]) -> set[str]:
-        expressions = [rule.expression() for rule in rules if rule.is_alert and rule.name in alerts]
-        return _read([*expressions, *queries], rules)
-
-    read = read_by(names)
-    if "ALERTS" in read:
-        names = {rule.name for rule in rules if rule.is_alert}
-        read = read_by(names)
-    return [rule for rule in rules if rule.name in (names if rule.is_alert else read)]
-
-
-def _read(expressions: Iterable[Expression], rules: Sequence[Rule]) -> set[str]:
-    """The names that the expressions read, also through recording rules."""
-    found: set[str] = set()
-    waiting = list(expressions)
-    while waiting:
-        new = {part.name for part in walk(waiting.pop()) if isinstance(part, Selector)} - found
-        found |= new
-        waiting += [rule.expression() for rule in rules if not rule.is_alert and rule.name in new]
-    return found
-
-
-@contextmanager
-def _test_folder(rules: Sequence[Rule], test_file: Path) -> Iterator[Path]:
-    """A copy of the test file in a folder where its `rule_files` contain these rules."""
-    with tempfile.TemporaryDirectory(prefix="trust-otel-mutant-") as name:
-        # Two levels, because test files refer to `../rules.yml`.
-        folder = Path(name, "rules", "tests")
-        folder.mkdir(parents=True)
-        copy = Path(shutil.copy(test_file, folder))
-        for rule_file in yaml.safe_load(test_file.read_text(encoding="utf-8"))["rule_files"]:
-            path = folder / rule_file
-            write_rules([rule for rule in rules if rule.file == path.name], path)
-        yield copy

@@ -55,6 +55,12 @@ def version(promtool: Path) -> str:
     return found[1]
 
 
+def unit_test_failures(promtool: Path, test_file: Path) -> str:
+    """Findings of `promtool test rules`; empty if the unit tests pass."""
+    done = _run(promtool, "test", "rules", str(test_file))
+    return done.stdout + done.stderr if done.returncode else ""
+
+
 def complaints(promtool: Path, rule_files: Iterable[Path]) -> str:
     """Findings of `promtool check rules` with all lints."""
     done = _run(promtool, "check", "rules", "--lint=all", "--lint-fatal", *map(str, rule_files))
