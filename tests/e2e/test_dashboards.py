@@ -97,6 +97,7 @@ _EXPECTED_ZERO = {
 """Queries that return only zeros in normal operation, with the reason."""
 
 _SOMETIMES_ZERO = {
+    "operational 1D": "few requests fail, and the window is two minutes",
     "operational 4A": "connections are used for milliseconds",
     "operational 5D": "calls take milliseconds",
     "operational 28C": "the standby is usually up to date",
