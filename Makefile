@@ -14,11 +14,12 @@ NEXT_TESTS := $(addprefix tests/unit/,configurator distro example export inciden
 # The environment of the release tools.
 RELEASE := .venv-release
 
-# Tests that do not start the stack run in two processes.
+# Two processes. Tests of one file share what they start, so they stay in one process.
 PARALLEL := -n 2 --dist worksteal
+BY_FILE := -n 2 --dist loadfile
 
-# Measures notification times, so no other test may run at the same time.
-ALONE := tests/integration/test_alertmanager_live.py
+# Measure notification times, so no other test may run at the same time.
+ALONE := tests/integration/test_alertmanager_live.py tests/e2e/test_drill.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo drill test test-unit check generate pictures bench evidence stack release clean
@@ -37,8 +38,8 @@ test: check ## Run all checks and tests
 	@# Tests skip components that cannot be installed here (Debian packages on other systems).
 	-@$(RUN)/trust-otel stack build
 	@$(RUN)/pytest $(PARALLEL) tests/unit tests/contract
-	@$(RUN)/pytest -n 2 --dist loadfile tests/integration --ignore $(ALONE)
-	@$(RUN)/pytest $(ALONE) tests/e2e
+	@$(RUN)/pytest $(BY_FILE) tests/integration tests/e2e $(addprefix --ignore ,$(ALONE))
+	@$(RUN)/pytest $(ALONE)
 	@echo "Repeating tests with the newer versions of the SDK and SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
 	@$(NEXT)/bin/pytest $(PARALLEL) $(NEXT_TESTS)
