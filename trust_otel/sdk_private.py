@@ -24,7 +24,16 @@ from opentelemetry.propagators.textmap import (
     default_getter,
     default_setter,
 )
-from opentelemetry.sdk.metrics.view import View
+from opentelemetry.sdk.metrics import (
+    AlwaysOffExemplarFilter,
+    AlwaysOnExemplarFilter,
+    ExemplarFilter,
+    Histogram,
+    MeterProvider,
+    TraceBasedExemplarFilter,
+)
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
+from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
@@ -33,6 +42,8 @@ from trust_otel.log_safe import error_location
 from trust_otel.resource import unique_in_process
 
 _logger = logging.getLogger(__name__)
+
+_EXEMPLAR_FILTERS = (AlwaysOffExemplarFilter, AlwaysOnExemplarFilter, TraceBasedExemplarFilter)
 
 _RETRY_EVENTS = {"_shutdown_event", "_shutdown_in_progress"}
 """Events on which the OTLP exporters (HTTP and gRPC) wait between two attempts."""
@@ -71,6 +82,63 @@ class ExactView(View):
 
     def _match(self, instrument: Any) -> bool:
         return bool(instrument.name == self._exact_name)
+
+
+Complete = Callable[[MetricReader, MetricsData | None, Resource], MetricsData | None]
+"""Returns what a reader gets instead of what the SDK collected for it."""
+
+
+def complete_collections(provider: MeterProvider, complete: Complete) -> None:
+    """Add metrics that the SDK does not record to what the readers of a provider collect."""
+    consumer: Any = provider._measurement_consumer
+    collect_of_sdk = consumer.collect
+
+    def collect(reader: MetricReader, timeout_millis: float = 10_000) -> MetricsData | None:
+        collected: MetricsData | None = collect_of_sdk(reader, timeout_millis=timeout_millis)
+        return complete(reader, collected, provider._sdk_config.resource)
+
+    # For readers that are added later.
+    consumer.collect = collect
+    for reader in consumer._reader_storages:
+        reader._set_collect_callback(collect)
+
+
+def exemplar_filter_of(provider: MeterProvider) -> ExemplarFilter:
+    """Which measurements become exemplars."""
+    return provider._sdk_config.exemplar_filter
+
+
+def aggregates_as_declared(provider: MeterProvider, instrument: Any) -> bool:
+    """Whether all readers collect this histogram cumulatively, with the buckets and attributes that it declares.
+
+    That is so unless the program configured a view for it, another temporality, aggregation or exemplar filter.
+    """
+    real = getattr(instrument, "_real_instrument", instrument)
+    try:
+        return isinstance(real, Histogram) and real._is_enabled() and _collected_as_declared(provider, real)
+    except AttributeError:  # an unknown version of the SDK
+        return False
+
+
+def _collected_as_declared(provider: Any, histogram: Any) -> bool:
+    matching = [view for view in provider._sdk_config.views if view._match(histogram)]
+    if any(not isinstance(view, ExactView) for view in matching):
+        return False
+    if type(exemplar_filter_of(provider)) not in _EXEMPLAR_FILTERS:
+        return False
+    kind = type(histogram)
+    return all(
+        storage._instrument_class_temporality[kind] is AggregationTemporality.CUMULATIVE
+        and (matching or _has_default_buckets(storage._instrument_class_aggregation[kind]))
+        for storage in provider._measurement_consumer._reader_storages.values()
+    )
+
+
+def _has_default_buckets(aggregation: Any) -> bool:
+    """Whether a reader leaves the buckets of a histogram to its instrument."""
+    if isinstance(aggregation, ExplicitBucketHistogramAggregation):
+        return aggregation._boundaries is None and aggregation._record_min_max
+    return isinstance(aggregation, DefaultAggregation)
 
 
 def count_from_zero_in_children() -> None:

@@ -20,6 +20,8 @@ from trust_otel.patches import Patches
 from trust_otel.recording.fail_open import fail_open
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from anyio import CapacityLimiter
 
 _UNNAMED: Final = "default"
@@ -216,20 +218,36 @@ class WorkerThreads:
     """AnyIO's worker threads, summed over the event loops that served requests."""
 
     def __init__(self) -> None:
+        from asyncio import get_running_loop
+
         from anyio.to_thread import current_default_thread_limiter
 
+        self._running_loop = get_running_loop
         self._current_limiter = current_default_thread_limiter
         self._limiters: WeakSet[CapacityLimiter] = WeakSet()
+        self._last_loop: Callable[[], AbstractEventLoop | None] = lambda: None
 
     def track_current_loop(self) -> None:
         """Track the worker threads of the running event loop."""
         # Without an event loop that AnyIO supports, there are no worker threads.
         with suppress(Exception):
-            self._limiters.add(self._current_limiter())
+            # Looking up the limiter takes as long as recording three histograms.
+            loop = self._loop()
+            if loop is None or loop is not self._last_loop():
+                self._limiters.add(self._current_limiter())
+                self._last_loop = (lambda: None) if loop is None else ref(loop)
+
+    def _loop(self) -> AbstractEventLoop | None:
+        """The running loop of asyncio; `None` with another library."""
+        try:
+            return self._running_loop()
+        except RuntimeError:
+            return None
 
     def forget(self) -> None:
         """Stop tracking all of them."""
         self._limiters.clear()
+        self._last_loop = lambda: None
 
     def states(self) -> Iterable[ExecutorState]:
         """The state of the worker threads now."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from trust_otel.metrics.family import Family, outcome
 from trust_otel.metrics.operation import Operation
 from trust_otel.recording.fail_open import fail_open
-from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, SlaEvaluator, finite
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, finite
 from trust_otel.recording.labels import Labels
 from trust_otel.recording.self_metrics import shown_name
+from trust_otel.recording.series import SlaEvaluator
 from trust_otel.semconv.metrics import (
     TRUST_COST_AMOUNT,
     TRUST_CUSTOMER_SATISFACTION,

@@ -9,16 +9,18 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from math import isfinite
+from math import inf, isfinite
 from numbers import Real
 from operator import add
 from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter
+from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter
 
+from trust_otel.recording.histogram_collection import HistogramCollection
 from trust_otel.recording.labels import NO_LABELS, Labels, LabelSets, LabelValue
 from trust_otel.recording.self_metrics import DroppedMeasurements, Heartbeat
+from trust_otel.recording.series import HistogramSeries, Sampler, SlaEvaluator, histogram_series
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_OVERFLOW
 from trust_otel.settings import Limits
@@ -69,49 +71,73 @@ class BoundedCounter:
             cell.value = 0
 
 
-SlaEvaluator = Callable[[Labels], Callable[[float], None] | None]
-"""Returns the function that records amounts with these labels; `None` when the SLA does not cover them."""
-
-
 class BoundedHistogram:
-    """A histogram; the SDK sorts the amounts into buckets."""
+    """A histogram. Its series are here; `record_in_sdk` leaves them to the SDK.
 
-    __slots__ = ("_dropped", "_evaluators", "_labels", "_metric", "_record")
+    Args:
+        metric: What it measures.
+        instrument: The instrument of the SDK, or its proxy while there is no SDK.
+        series: The bounded series.
+        dropped: Counts what cannot be recorded.
+    """
+
+    __slots__ = ("_dropped", "_evaluators", "_sample", "_sdk_record", "_series", "instrument", "metric")
 
     def __init__(
-        self,
-        metric: str,
-        record: Callable[[float, Labels], None],
-        labels: LabelSets[_Series],
-        dropped: DroppedMeasurements,
+        self, metric: Metric, instrument: Histogram, series: LabelSets[HistogramSeries], dropped: DroppedMeasurements
     ) -> None:
-        self._metric = metric
-        self._record = record
-        self._labels = labels
+        self.metric = metric
+        self.instrument = instrument
+        self._series = series
         self._dropped = dropped
         self._evaluators: tuple[SlaEvaluator, ...] = ()
+        self._sample: Sampler | None = None
+        self._sdk_record: Callable[[float, Labels], None] | None = None
 
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Record an amount, in the metric's unit."""
         try:
-            number = _accepted(amount, self._metric, self._dropped)
-            if number is not None:
-                series = self._labels.cell(attributes)
-                self._record(number, series.labels)
-                if self._evaluators:
-                    self._evaluate(number, series)
+            number: float | None = amount
+            # Not `_accepted` for what nearly all are: it takes as long as the rest.
+            if type(amount) is not float or not 0 <= amount < inf:
+                number = _accepted(amount, self.metric.name, self._dropped)
+            if number is None:
+                return
+            series = self._series.cell(attributes)
+            if self._sdk_record is not None:
+                self._sdk_record(number, series.labels)
+            else:
+                series.record(number)
+                if self._sample is not None:
+                    self._sample(series, number)
+            if self._evaluators:
+                self._evaluate(number, series)
         except Exception:
             self._dropped.count("internal_error")
 
+    def record_in_sdk(self) -> None:
+        """Record with the instrument of the SDK from now on."""
+        self._sdk_record = self.instrument.record
+
+    def sample_with(self, sample: Sampler | None) -> None:
+        """Keep exemplars with this function, or none."""
+        self._sample = sample
+
+    def series(self) -> list[HistogramSeries]:
+        """The series that are recorded here."""
+        return [] if self._sdk_record is not None else self._series.cells()
+
     def restart_in_child(self) -> None:
-        """Go on in a forked process; the buckets are the SDK's."""
-        self._labels.restart_in_child()
+        """Count from 0 in a forked process: the parent exports what was recorded before."""
+        self._series.restart_in_child()
+        for series in self._series.cells():
+            series.restart()
 
     def evaluate_by(self, evaluators: tuple[SlaEvaluator, ...]) -> None:
         """Pass each amount to these from now on, and to no others."""
         self._evaluators = evaluators
 
-    def _evaluate(self, number: float, series: _Series) -> None:
+    def _evaluate(self, number: float, series: HistogramSeries) -> None:
         evaluators = self._evaluators
         known, concerned = series.evaluators
         if known is not evaluators:
@@ -167,16 +193,6 @@ class _Cell:
         self.value: float = 0
 
 
-class _Series:
-    """A label set of a histogram, and the SLAs that cover it."""
-
-    __slots__ = ("evaluators", "labels")
-
-    def __init__(self, labels: Labels) -> None:
-        self.labels = labels
-        self.evaluators: tuple[tuple[SlaEvaluator, ...], tuple[Callable[[float], None], ...]] = ((), ())
-
-
 class Instruments:
     """Makes each instrument of the vocabulary once.
 
@@ -195,7 +211,8 @@ class Instruments:
         self.sla_names: frozenset[str] = frozenset()
         """Names of the SLAs that are evaluated as measurements are recorded."""
         self.dropped = DroppedMeasurements()
-        self._create_observable(TRUST_OTEL_DROPPED, self.dropped.observe_dropped)
+        self._collection = HistogramCollection(provider, self.dropped)
+        self._create_observable(TRUST_OTEL_DROPPED, self._observe_dropped)
         self._create_observable(TRUST_OTEL_OVERFLOW, self.dropped.observe_overflow)
         self._create_observable(TRUST_OTEL_INSTANCE_UP, Heartbeat().observe)
 
@@ -210,14 +227,19 @@ class Instruments:
     def histogram(self, metric: Metric) -> BoundedHistogram:
         """Sorts amounts of 0 or more into the buckets of the vocabulary."""
 
+        def new_series(labels: Labels) -> HistogramSeries:
+            self._collection.attach()
+            return histogram_series(labels, metric.buckets)
+
         def make() -> BoundedHistogram:
             self.dropped.watch(metric.name)
             instrument = self._meter.create_histogram(
                 metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
             )
             histogram = BoundedHistogram(
-                metric.name, instrument.record, LabelSets(metric, self.limits, self.dropped, _Series), self.dropped
+                metric, instrument, LabelSets(metric, self.limits, self.dropped, new_series), self.dropped
             )
+            self._collection.add(histogram)
             histogram.evaluate_by(self._evaluators.get(metric.name, ()))
             return histogram
 
@@ -263,6 +285,7 @@ class Instruments:
         """Count from 0 in a forked process."""
         self._lock = threading.RLock()
         self.dropped.restart_in_child()
+        self._collection.restart_in_child()
         for made in self._made.values():
             made.restart_in_child()
 
@@ -288,6 +311,11 @@ class Instruments:
         counter = BoundedCounter(metric.name, self._cells(metric), self.dropped, may_fall=may_fall)
         self._create_observable(metric, counter.observations)
         return counter
+
+    def _observe_dropped(self, options: CallbackOptions) -> Iterable[Observation]:
+        # A provider that was set late: its next collection has the histograms.
+        self._collection.attach()
+        return self.dropped.observe_dropped(options)
 
     def _cells(self, metric: Metric) -> LabelSets[_Cell]:
         return LabelSets(metric, self.limits, self.dropped, _Cell)

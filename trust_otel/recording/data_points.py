@@ -1,0 +1,109 @@
+"""Converts histogram series to the data points of the SDK, and chooses exemplars as the SDK does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import time_ns
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.metrics import (
+    AlwaysOnExemplarFilter,
+    Exemplar,
+    ExemplarFilter,
+    TraceBasedExemplarFilter,
+)
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    ResourceMetrics,
+    ScopeMetrics,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import get_current_span, get_tracer_provider
+
+from trust_otel.recording.series import HistogramSeries, Sample, Sampler
+from trust_otel.version import SCHEMA_URL, __version__
+
+if TYPE_CHECKING:
+    from trust_otel.semconv.definitions import Metric as DeclaredMetric
+
+_SCOPE = InstrumentationScope("trust_otel", __version__, SCHEMA_URL)
+
+
+def histogram_of(
+    declared: DeclaredMetric, series: Iterable[HistogramSeries], time_unix_nano: int, since_unix_nano: int
+) -> Metric | None:
+    """The metric with a data point for each series that has counted something; `None` without one.
+
+    Args:
+        declared: The metric.
+        series: Its series.
+        time_unix_nano: Time of this collection.
+        since_unix_nano: Time of the reader's previous collection: it has the exemplars until then.
+    """
+    points = [_point(each, time_unix_nano, since_unix_nano) for each in series if each.high >= 0]
+    if not points:
+        return None
+    data = Histogram(data_points=points, aggregation_temporality=AggregationTemporality.CUMULATIVE)
+    return Metric(name=declared.name, description=declared.brief, unit=declared.unit, data=data)
+
+
+def _point(series: HistogramSeries, time_unix_nano: int, since_unix_nano: int) -> HistogramDataPoint:
+    counts = tuple(series.counts)
+    return HistogramDataPoint(
+        attributes=dict(series.labels),
+        start_time_unix_nano=series.start_time_unix_nano,
+        time_unix_nano=time_unix_nano,
+        count=sum(counts),
+        sum=series.sum,
+        bucket_counts=counts,
+        explicit_bounds=series.bounds,
+        min=series.low,
+        max=series.high,
+        exemplars=_exemplars(series, since_unix_nano) if series.samples else [],
+    )
+
+
+def _exemplars(series: HistogramSeries, since_unix_nano: int) -> list[Exemplar]:
+    return [
+        Exemplar({}, sample.amount, sample.time_unix_nano, sample.span_id, sample.trace_id)
+        for _, sample in sorted(series.samples.items())
+        if sample.time_unix_nano > since_unix_nano
+    ]
+
+
+def merged(data: MetricsData | None, ours: list[Metric], resource: Resource) -> MetricsData:
+    """What the SDK collected, with our metrics in the scope `trust_otel`."""
+    found = data.resource_metrics[0] if data is not None else ResourceMetrics(resource, (), resource.schema_url)
+    scopes = list(found.scope_metrics)
+    index = next((index for index, each in enumerate(scopes) if each.scope == _SCOPE), None)
+    if index is None:
+        scopes.append(ScopeMetrics(_SCOPE, ours, SCHEMA_URL))
+    else:
+        scopes[index] = ScopeMetrics(_SCOPE, [*scopes[index].metrics, *ours], SCHEMA_URL)
+    return MetricsData([ResourceMetrics(found.resource, scopes, found.schema_url)])
+
+
+def sampler_for(exemplar_filter: ExemplarFilter) -> Sampler | None:
+    """The function that keeps exemplars as one of the SDK's filters does; `None` while none can be kept."""
+    if isinstance(exemplar_filter, AlwaysOnExemplarFilter):
+        return _sample_always
+    # The API's own tracer provider, which has no `shutdown`, records no spans.
+    if isinstance(exemplar_filter, TraceBasedExemplarFilter) and hasattr(get_tracer_provider(), "shutdown"):
+        return _sample_in_recorded_spans
+    return None
+
+
+def _sample_in_recorded_spans(series: HistogramSeries, amount: float) -> None:
+    context = get_current_span().get_span_context()
+    if context.trace_flags.sampled:
+        series.keep_sample(Sample(amount, time_ns(), context.trace_id, context.span_id))
+
+
+def _sample_always(series: HistogramSeries, amount: float) -> None:
+    context = get_current_span().get_span_context()
+    series.keep_sample(Sample(amount, time_ns(), context.trace_id or None, context.span_id or None))

@@ -1,0 +1,102 @@
+"""Where measurements are added up: a histogram series is a label set with its bucket counts."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import inf
+from time import time_ns
+
+from trust_otel.recording.labels import Labels
+
+_GIL_ENABLED: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+SlaEvaluator = Callable[[Labels], Callable[[float], None] | None]
+"""Returns the function that records amounts with these labels; `None` when the SLA does not cover them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A single measurement and its span, exported as an exemplar."""
+
+    amount: float
+    time_unix_nano: int
+    trace_id: int | None
+    span_id: int | None
+
+
+class HistogramSeries:
+    """A label set of a histogram, with what was recorded under it.
+
+    Without a lock: CPython with the GIL switches threads only at a call or a backward jump, and none is between the
+    load and the store of `counts[bucket] += 1` or `self.sum += amount`. That is not documented, so `test_series.py`
+    tests it in the running version.
+
+    Attributes:
+        labels: The label set.
+        bounds: Upper bounds of the buckets, inclusive, without infinity.
+        counts: Number of amounts in each bucket; the last one has no bound.
+        sum: Sum of all amounts.
+        low: Lowest amount; infinite without one.
+        high: Highest amount; negative without one.
+        start_time_unix_nano: When counting began.
+        evaluators: The SLAs that cover the label set, and for which SLA file.
+    """
+
+    __slots__ = ("bounds", "counts", "evaluators", "high", "labels", "low", "samples", "start_time_unix_nano", "sum")
+
+    def __init__(self, labels: Labels, bounds: Sequence[float]) -> None:
+        self.labels = labels
+        self.bounds = bounds
+        self.evaluators: tuple[tuple[SlaEvaluator, ...], tuple[Callable[[float], None], ...]] = ((), ())
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from 0."""
+        self.start_time_unix_nano = time_ns()
+        self.counts = [0] * (len(self.bounds) + 1)
+        self.sum: float = 0
+        self.low, self.high = inf, -1.0
+        self.samples: dict[int, Sample] = {}
+
+    def record(self, amount: float) -> None:
+        """Add an amount, 0 or more."""
+        self.counts[bisect_left(self.bounds, amount)] += 1
+        self.sum += amount
+        if amount < self.low:
+            self.low = amount
+        if amount > self.high:
+            self.high = amount
+
+    def keep_sample(self, sample: Sample) -> None:
+        """Keep the last sample of each bucket."""
+        self.samples[bisect_left(self.bounds, sample.amount)] = sample
+
+
+class LockedHistogramSeries(HistogramSeries):
+    """A series for interpreters without the GIL."""
+
+    __slots__ = ("_lock",)
+
+    def restart(self) -> None:
+        """Count from 0."""
+        # Also in a forked process: a thread that only the parent has may hold the lock.
+        self._lock = threading.Lock()
+        super().restart()
+
+    def record(self, amount: float) -> None:
+        """Add an amount, 0 or more."""
+        with self._lock:
+            super().record(amount)
+
+
+def histogram_series(labels: Labels, bounds: Sequence[float]) -> HistogramSeries:
+    """A new series, with a lock if the interpreter needs it."""
+    return HistogramSeries(labels, bounds) if _GIL_ENABLED else LockedHistogramSeries(labels, bounds)
+
+
+Sampler = Callable[[HistogramSeries, float], None]
+"""Decides whether a recorded amount becomes an exemplar, and keeps it."""
