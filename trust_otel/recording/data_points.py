@@ -71,7 +71,7 @@ def _point(series: HistogramSeries, time_unix_nano: int, since_unix_nano: int) -
 def _exemplars(series: HistogramSeries, since_unix_nano: int) -> list[Exemplar]:
     return [
         Exemplar({}, sample.amount, sample.time_unix_nano, sample.span_id, sample.trace_id)
-        for _, sample in sorted(series.samples.items())
+        for _, sample in sorted(series.samples.copy().items())
         if sample.time_unix_nano > since_unix_nano
     ]
 

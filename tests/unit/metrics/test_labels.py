@@ -280,7 +280,7 @@ def test_label_sets_over_the_limit_become_other_and_keep_enum_attributes() -> No
     assert labels.overflowed == 1
 
 
-def test_memory_is_bounded_for_100000_values() -> None:
+def test_memory_is_bounded_for_20000_values() -> None:
     labels = Labels(HTTP_SERVER_REQUEST_DURATION, label_sets=50)
     labels.clean({"http.route": "/"})
     tracemalloc.start()
@@ -295,13 +295,13 @@ def test_memory_is_bounded_for_100000_values() -> None:
                 }
             ).items()
         )
-        for number in range(100_000)
+        for number in range(20_000)
     }
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(seen) <= 52
     assert kept < 500_000
-    assert labels.overflowed > 99_000
+    assert labels.overflowed > 19_000
 
 
 def test_label_set_limit_holds_under_concurrency() -> None:
