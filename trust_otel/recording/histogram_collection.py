@@ -33,8 +33,9 @@ class HistogramCollection:
 
     def __init__(self, provider: MeterProvider | None, dropped: DroppedMeasurements) -> None:
         self._given = provider
-        self._attached: Any = None
+        self._provider: Any = None
         self._connected = False
+        self._attached: Any = None
         self._dropped = dropped
         self._histograms: list[BoundedHistogram] = []
         self._collected_at: WeakKeyDictionary[MetricReader, int] = WeakKeyDictionary()
@@ -55,12 +56,15 @@ class HistogramCollection:
         if provider is self._attached or not hasattr(provider, "shutdown"):
             return
         with self._lock:
-            if provider is self._attached:
+            # Another thread has done it, or this one is doing it and records meanwhile.
+            if provider is self._provider:
                 return
-            self._attached = provider
+            self._provider = provider
             self._connected = _is_sdk(provider) and self._connect(provider)
             for histogram in self._histograms:
                 self._choose_recorder(histogram)
+            # Last: other threads record as soon as they see it.
+            self._attached = provider
 
     def restart_in_child(self) -> None:
         """Renew the lock in a forked process: a thread that only the parent has may hold it."""
@@ -83,8 +87,8 @@ class HistogramCollection:
         from trust_otel.recording.data_points import sampler_for
         from trust_otel.sdk_private import aggregates_as_declared, exemplar_filter_of
 
-        if aggregates_as_declared(self._attached, histogram.instrument):
-            histogram.sample_with(sampler_for(exemplar_filter_of(self._attached)))
+        if aggregates_as_declared(self._provider, histogram.instrument):
+            histogram.sample_with(sampler_for(exemplar_filter_of(self._provider)))
         else:
             histogram.record_in_sdk()
 
@@ -105,7 +109,7 @@ class HistogramCollection:
         now, since = time_ns(), self._collected_at.get(reader, 0)
         self._collected_at[reader] = now
         # Again at each collection: the program may set up spans late.
-        sampler = sampler_for(exemplar_filter_of(self._attached))
+        sampler = sampler_for(exemplar_filter_of(self._provider))
         found = []
         for histogram in tuple(self._histograms):
             histogram.sample_with(sampler)
