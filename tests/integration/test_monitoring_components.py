@@ -144,7 +144,8 @@ def test_prometheus_sends_to_both_alertmanagers_of_a_cluster(stack: Stack, prome
         return "AlwaysFiring" in alerts(url)
 
     for url in urls:
-        eventually(partial(fires, url), True)
+        # Prometheus sends an alert again after a minute, if Alertmanager was not ready at first.
+        eventually(partial(fires, url), True, seconds=90)
     # They send no notification during the start delay of one minute.
     failed = "sum(alertmanager_notification_requests_failed_total) > bool 0"
     eventually(lambda: prometheus.value(failed), 1.0, seconds=120)
