@@ -7,7 +7,7 @@ RUN := .venv/bin
 # The second environment, with the newer of the two supported versions of the SDK and of SQLAlchemy.
 NEXT := .venv-next
 # Tests that depend on the version of the SDK or SQLAlchemy.
-NEXT_TESTS := $(addprefix tests/unit/,configurator distro example export incidents instrumentation metrics monitors privacy) \
+NEXT_TESTS := $(addprefix tests/unit/,configurator distro example export incidents instrumentation metrics monitors privacy recording) \
 	$(addprefix tests/integration/,configurator distro example export instrumentation monitors) \
 	tests/contract/test_privacy.py tests/contract/test_promoted_attributes.py
 
