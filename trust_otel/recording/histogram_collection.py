@@ -52,7 +52,7 @@ class HistogramCollection:
     def attach(self) -> None:
         """Connect to the provider as soon as there is one."""
         provider = self._given or get_meter_provider()
-        # The API's own provider, which has no `shutdown`, stands for one that may still be set.
+        # Without `shutdown` it is the API's proxy: no provider has been set yet.
         if provider is self._attached or not hasattr(provider, "shutdown"):
             return
         with self._lock:
