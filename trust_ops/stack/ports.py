@@ -1,9 +1,14 @@
 """Free TCP ports on loopback."""
 
+import fcntl
+import os
 import random
 import socket
+import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
+from threading import Lock
 
 LOOPBACK = "127.0.0.1"
 
@@ -12,8 +17,46 @@ LOOPBACK = "127.0.0.1"
 _CANDIDATES = range(20000, 30000)
 
 
+class _Claims:
+    """Ports that a process of this user was given and may not have bound yet.
+
+    Without it, two servers that start at the same time can get the same port, and with SO_REUSEPORT share it silently.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._claimed: set[int] = set()
+        self._file: int | None = None
+
+    def claim(self, port: int) -> bool:
+        """Whether the port is now this process's, until it exits."""
+        with self._lock:
+            if port in self._claimed:
+                return False
+            if self._file is None:
+                # Never closed: closing it releases the locks.
+                self._file = os.open(_claims_path(), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            try:
+                # One byte for each port. The kernel releases it when the process exits, however it does.
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+            except OSError:
+                return False
+            self._claimed.add(port)
+            return True
+
+
+def _claims_path() -> Path:
+    return Path(tempfile.gettempdir()) / f"trust-otel-ports-{os.getuid()}"
+
+
+_claims = _Claims()
+
+
 def free_ports(count: int) -> list[int]:
-    """`count` different free ports. Raises OSError when there are fewer."""
+    """`count` different free ports, given to no other caller while this process lives.
+
+    Raises OSError when there are fewer.
+    """
     found: list[int] = []
     with ExitStack() as held:
         for port in random.sample(_CANDIDATES, len(_CANDIDATES)):
@@ -22,7 +65,8 @@ def free_ports(count: int) -> list[int]:
             bound = _bind(port)
             if bound is not None:
                 held.enter_context(bound)
-                found.append(port)
+                if _claims.claim(port):
+                    found.append(port)
     if len(found) == count:
         return found
     raise OSError(f"fewer than {count} free ports on {LOOPBACK} in {_CANDIDATES}")

@@ -9,6 +9,11 @@ def test_ports_differ_and_are_outside_the_ephemeral_range() -> None:
     assert all(20000 <= port < 30000 for port in ports)
 
 
+def test_no_port_is_given_twice() -> None:
+    first = free_ports(200)
+    assert not set(first) & set(free_ports(200))
+
+
 def test_every_port_can_be_listened_on() -> None:
     for port in free_ports(5):
         with socket.create_server((LOOPBACK, port)):
