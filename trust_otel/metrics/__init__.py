@@ -78,6 +78,7 @@ class TrustServiceMetrics:
     # Business
     document_processing = _public(BusinessMetrics.document_processing)
     record_business_metric = _public(BusinessMetrics.record_business_metric)
+    bind_business_metric = _public(BusinessMetrics.bind_business_metric)
     record_sla_event = _public(BusinessMetrics.record_sla_event)
     set_sla_objective = _public(BusinessMetrics.set_sla_objective)
 

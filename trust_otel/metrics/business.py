@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trust_otel.metrics.family import Family, outcome
 from trust_otel.metrics.operation import Operation
 from trust_otel.recording.fail_open import fail_open
-from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, finite
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, Record, finite
 from trust_otel.recording.labels import Labels
 from trust_otel.recording.self_metrics import shown_name
 from trust_otel.recording.series import SlaEvaluator
@@ -52,8 +52,8 @@ class BusinessMetrics(Family):
             "cost": instruments.counter(TRUST_COST_AMOUNT),
             "customer_satisfaction": instruments.histogram(TRUST_CUSTOMER_SATISFACTION),
         }
+        self._bound: dict[tuple[str, tuple[tuple[str, object], ...]], Record] = {}
 
-    @fail_open
     def record_business_metric(self, name: str, value: float, attributes: Mapping[str, object] | None = None) -> None:
         """Record a value of the business.
 
@@ -65,30 +65,58 @@ class BusinessMetrics(Family):
                 conventions work too.
         """
         try:
-            record = self._business_values.get(name)
-            if record is None:
-                self._report_unknown(name)
-                return
-            score = finite(value) if name == "customer_satisfaction" else None
-            if score is not None and not 1 <= score <= 5:
-                self._dropped.report(
-                    "negative_value" if score < 0 else "invalid_value", name, lambda: f"{name} is a score from 1 to 5"
-                )
-                return
-            record(value, {_SHORT_NAMES.get(key, key): part for key, part in (attributes or {}).items()})
-        except (AttributeError, TypeError):  # a name that cannot be looked up, attributes that are no mapping
-            self._dropped.report(
-                "attribute_type",
-                "record_business_metric",
-                lambda: "record_business_metric takes a name, an amount and a mapping of attributes",
-            )
+            record = self._bound[name, tuple(attributes.items()) if attributes else ()]
+        except Exception:  # not bound yet, or an invalid argument
+            record = self.bind_business_metric(name, attributes)
+        record(value)
 
-    def _report_unknown(self, name: object) -> None:
+    def bind_business_metric(self, name: str, attributes: Mapping[str, object] | None = None) -> Record:
+        """A function that records values of one business metric under the same attributes, for a hot loop.
+
+        Args:
+            name: As in `record_business_metric`.
+            attributes: As in `record_business_metric`.
+        """
+        try:
+            instrument = self._business_values.get(name)
+            given = tuple(attributes.items()) if attributes else ()
+            labels = {_SHORT_NAMES.get(key, key): part for key, part in given}
+        except Exception:  # a name that cannot be looked up, attributes that are no mapping
+            return self._report_arguments
+        if instrument is None:
+            return partial(self._report_unknown, name)
+        record = instrument.bind(labels)
+        if name == "customer_satisfaction":
+            record = partial(self._record_score, record)
+        # Only what is recorded unchanged: what clients vary must not fill the memory.
+        if instrument.keeps(labels):
+            self._bound[name, given] = record
+        return record
+
+    def _record_score(self, record: Record, value: float) -> None:
+        score = finite(value)
+        if score is not None and not 1 <= score <= 5:
+            self._dropped.report(
+                "negative_value" if score < 0 else "invalid_value",
+                "customer_satisfaction",
+                lambda: "customer_satisfaction is a score from 1 to 5",
+            )
+        else:
+            record(value)
+
+    def _report_unknown(self, name: object, _value: float) -> None:
         shown = shown_name(name)
         self._dropped.report(
             "unknown_metric",
             shown,
             lambda: f"unknown business metric {shown}; known: {', '.join(self._business_values)}",
+        )
+
+    def _report_arguments(self, _value: float) -> None:
+        self._dropped.report(
+            "attribute_type",
+            "record_business_metric",
+            lambda: "record_business_metric takes a name, an amount and a mapping of attributes",
         )
 
     def document_processing(self, document_type: str, *, country: str | None = None) -> DocumentProcessing:

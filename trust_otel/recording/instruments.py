@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from math import inf, isfinite
+from math import isfinite
 from numbers import Real
 from operator import add
 from typing import Any, Final, TypeVar
@@ -20,7 +20,14 @@ from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Obs
 from trust_otel.recording.histogram_collection import HistogramCollection
 from trust_otel.recording.labels import NO_LABELS, Labels, LabelSets, LabelValue
 from trust_otel.recording.self_metrics import DroppedMeasurements, Heartbeat
-from trust_otel.recording.series import HistogramSeries, Sampler, SlaEvaluator, histogram_series
+from trust_otel.recording.series import (
+    CounterSeries,
+    HistogramSeries,
+    Sampler,
+    SlaEvaluator,
+    counter_series,
+    histogram_series,
+)
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_OVERFLOW
 from trust_otel.settings import Limits
@@ -29,46 +36,86 @@ from trust_otel.version import SCHEMA_URL, __version__
 # Integers that a float holds exactly; a larger one would not fit the protocol's 64 bits for long.
 _EXACT: Final = 2**53
 
+Record = Callable[[float], None]
+"""Records an amount under fixed labels."""
+
 Observations = Callable[[], Iterable[tuple[float, Mapping[str, object]]]]
 
 
 class BoundedCounter:
     """A counter or up-down counter. The SDK reads the sums when it collects."""
 
-    __slots__ = ("_dropped", "_lock", "_may_fall", "_metric", "_sums")
+    __slots__ = ("_dropped", "_least", "_lock", "_metric", "_series")
 
-    def __init__(self, metric: str, sums: LabelSets[_Cell], dropped: DroppedMeasurements, *, may_fall: bool) -> None:
+    def __init__(
+        self, metric: str, series: LabelSets[CounterSeries], dropped: DroppedMeasurements, *, may_fall: bool
+    ) -> None:
         self._metric = metric
-        self._sums = sums
+        self._series = series
         self._dropped = dropped
-        self._may_fall = may_fall
+        self._least = 1 - _EXACT if may_fall else 0
         self._lock = threading.RLock()
 
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Add an amount, in the metric's unit."""
         try:
-            number = _accepted(amount, self._metric, self._dropped, may_fall=self._may_fall)
-            if number is not None:
-                cell = self._sums.cell(attributes)
-                with self._lock:
-                    total = _finite_sum(cell.value, number)
-                    if total is not None:
-                        cell.value = total
-                if total is None:
-                    self._dropped.count("invalid_value")
+            if (type(amount) is int or type(amount) is float) and self._least <= amount < _EXACT:
+                self._series.cell(attributes).add(amount)
+            else:
+                self._add_checked(amount, attributes)
         except Exception:
             self._dropped.count("internal_error")
 
+    def keeps(self, attributes: Mapping[str, object]) -> bool:
+        """Whether there is a series with just these attributes, none of them changed."""
+        return self._series.keeps(attributes)
+
+    def bind(self, attributes: Mapping[str, object] = NO_LABELS) -> Record:
+        """A function that adds an amount under these attributes, and looks them up only once."""
+        given = dict(attributes)
+        least, dropped = self._least, self._dropped
+        add_to_series: Record | None = None
+
+        def add(amount: float) -> None:
+            nonlocal add_to_series
+            try:
+                if add_to_series is None:
+                    self(amount, given)
+                    # Otherwise each amount must be counted as changed, or as past a limit.
+                    if self._series.keeps(given):
+                        add_to_series = self._series.cell(given).add
+                elif (type(amount) is int or type(amount) is float) and least <= amount < _EXACT:
+                    add_to_series(amount)
+                else:
+                    self._add_checked(amount, given)
+            except Exception:
+                dropped.count("internal_error")
+
+        return add
+
     def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Callback of the instrument."""
-        return [Observation(cell.value, cell.labels) for cell in self._sums.cells()]
+        return [Observation(_exported(series.value), series.labels) for series in self._series.cells()]
 
     def restart_in_child(self) -> None:
         """Add up from 0 in a forked process: the parent exports what was added before."""
         self._lock = threading.RLock()
-        self._sums.restart_in_child()
-        for cell in self._sums.cells():
-            cell.value = 0
+        self._series.restart_in_child()
+        for series in self._series.cells():
+            series.restart()
+
+    def _add_checked(self, amount: object, attributes: Mapping[str, object]) -> None:
+        number = _accepted(amount, self._metric, self._dropped, may_fall=self._least < 0)
+        if number is None:
+            return
+        series = self._series.cell(attributes)
+        # For two threads that each add half of the largest float.
+        with self._lock:
+            finite_sum = isfinite(series.value + number)
+            if finite_sum:
+                series.add(number)
+        if not finite_sum:
+            self._dropped.count("invalid_value")
 
 
 class BoundedHistogram:
@@ -99,7 +146,7 @@ class BoundedHistogram:
         try:
             number: float | None = amount
             # Not `_accepted` for what nearly all are: it takes as long as the rest.
-            if type(amount) is not float or not 0 <= amount < inf:
+            if (type(amount) is not float and type(amount) is not int) or not 0 <= amount < _EXACT:
                 number = _accepted(amount, self.metric.name, self._dropped)
             if number is None:
                 return
@@ -114,6 +161,39 @@ class BoundedHistogram:
                 self._evaluate(number, series)
         except Exception:
             self._dropped.count("internal_error")
+
+    def keeps(self, attributes: Mapping[str, object]) -> bool:
+        """Whether there is a series with just these attributes, none of them changed."""
+        return self._series.keeps(attributes)
+
+    def bind(self, attributes: Mapping[str, object] = NO_LABELS) -> Record:
+        """A function that records an amount under these attributes, and looks them up only once."""
+        given = dict(attributes)
+        series: HistogramSeries | None = None
+
+        def record(amount: float) -> None:
+            nonlocal series
+            try:
+                if (
+                    series is not None
+                    and (type(amount) is float or type(amount) is int)
+                    and 0 <= amount < _EXACT
+                    and self._sdk_record is None
+                ):
+                    series.record(amount)
+                    if self._sample is not None:
+                        self._sample(series, amount)
+                    if self._evaluators:
+                        self._evaluate(amount, series)
+                    return
+                self(amount, given)
+                # Otherwise each amount must be counted as changed, or as past a limit.
+                if series is None and self._series.keeps(given):
+                    series = self._series.cell(given)
+            except Exception:
+                self._dropped.count("internal_error")
+
+        return record
 
     def record_in_sdk(self) -> None:
         """Record with the instrument of the SDK from now on."""
@@ -145,6 +225,38 @@ class BoundedHistogram:
             series.evaluators = evaluators, concerned
         for record in concerned:
             record(number)
+
+
+class PositionalLabels:
+    """Records under attributes whose names are always the same, given in their order: faster than a mapping.
+
+    Args:
+        instrument: Where to record.
+        names: Names of the attributes.
+    """
+
+    __slots__ = ("_bound", "_instrument", "_names")
+
+    def __init__(self, instrument: BoundedCounter | BoundedHistogram, *names: str) -> None:
+        self._instrument = instrument
+        self._names = names
+        self._bound: dict[tuple[object, ...], Record] = {}
+
+    def __call__(self, amount: float, *values: object) -> None:
+        """Record an amount under these values of the attributes; `None` for one that is absent."""
+        try:
+            record = self._bound[values]
+        except Exception:  # not bound yet, or an unhashable value
+            record = self._bind(values)
+        record(amount)
+
+    def _bind(self, values: tuple[object, ...]) -> Record:
+        attributes = dict(zip(self._names, values, strict=True))
+        record = self._instrument.bind(attributes)
+        # Only what is recorded unchanged: what clients vary must not fill the memory.
+        if self._instrument.keeps(attributes):
+            self._bound[values] = record
+        return record
 
 
 class BoundedGauge:
@@ -184,7 +296,7 @@ class BoundedGauge:
 
 
 class _Cell:
-    """A value under a label set."""
+    """The value of a gauge under a label set."""
 
     __slots__ = ("labels", "value")
 
@@ -308,7 +420,8 @@ class Instruments:
 
     def _counter(self, metric: Metric, *, may_fall: bool) -> BoundedCounter:
         self.dropped.watch(metric.name)
-        counter = BoundedCounter(metric.name, self._cells(metric), self.dropped, may_fall=may_fall)
+        series = LabelSets(metric, self.limits, self.dropped, counter_series)
+        counter = BoundedCounter(metric.name, series, self.dropped, may_fall=may_fall)
         self._create_observable(metric, counter.observations)
         return counter
 
@@ -380,13 +493,9 @@ def _accepted(amount: object, metric: str, dropped: DroppedMeasurements, *, may_
     return number
 
 
-def _finite_sum(total: float, number: float) -> float | None:
-    """The sum, as a float where whole numbers would leave the protocol's 64 bits, or `None` past the largest float."""
-    total += number
-    if -_EXACT < total < _EXACT:
-        return total
-    total = float(total)
-    return total if isfinite(total) else None
+def _exported(total: float) -> float:
+    """A sum, as a float where a whole number would leave the protocol's 64 bits."""
+    return total if -_EXACT < total < _EXACT else float(total)
 
 
 def finite(amount: object) -> float | None:

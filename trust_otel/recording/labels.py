@@ -84,6 +84,13 @@ class LabelSets(Generic[Cell]):
             cell = None
         return self._admit(raw) if cell is None else cell
 
+    def keeps(self, attributes: Mapping[str, object]) -> bool:
+        """Whether there is a cell with just these attributes, none of them changed."""
+        try:
+            return tuple(attributes.items()) in self._known
+        except Exception:  # an unhashable value, or one that fails to compare
+            return False
+
     def cells(self) -> list[Cell]:
         """Every cell."""
         with self._lock:

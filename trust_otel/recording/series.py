@@ -1,4 +1,4 @@
-"""Where measurements are added up: a histogram series is a label set with its bucket counts."""
+"""Where measurements are added up: a series is a label set with its sum or its bucket counts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,52 @@ class Sample:
     span_id: int | None
 
 
-class HistogramSeries:
-    """A label set of a histogram, with what was recorded under it.
+class CounterSeries:
+    """A label set of a counter or an up-down counter, with the sum of the amounts.
 
     Without a lock: CPython with the GIL switches threads only at a call or a backward jump, and none is between the
-    load and the store of `counts[bucket] += 1` or `self.sum += amount`. That is not documented, so `test_series.py`
-    tests it in the running version.
+    load and the store of `self.value += amount`. That is not documented, so `test_series.py` tests it in the running
+    version.
+
+    Attributes:
+        labels: The label set.
+        value: Sum of all amounts.
+    """
+
+    __slots__ = ("labels", "value")
+
+    def __init__(self, labels: Labels) -> None:
+        self.labels = labels
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from 0."""
+        self.value: float = 0
+
+    def add(self, amount: float) -> None:
+        """Add an int or float, and no instance of a subclass: its `__add__` could switch threads."""
+        self.value += amount
+
+
+class LockedCounterSeries(CounterSeries):
+    """A counter series for interpreters without the GIL."""
+
+    __slots__ = ("_lock",)
+
+    def restart(self) -> None:
+        """Count from 0."""
+        # Also in a forked process: a thread that only the parent has may hold the lock.
+        self._lock = threading.Lock()
+        super().restart()
+
+    def add(self, amount: float) -> None:
+        """Add an int or float."""
+        with self._lock:
+            super().add(amount)
+
+
+class HistogramSeries:
+    """A label set of a histogram, with what was recorded under it. Without a lock, like `CounterSeries`.
 
     Attributes:
         labels: The label set.
@@ -77,7 +117,7 @@ class HistogramSeries:
 
 
 class LockedHistogramSeries(HistogramSeries):
-    """A series for interpreters without the GIL."""
+    """A histogram series for interpreters without the GIL."""
 
     __slots__ = ("_lock",)
 
@@ -91,6 +131,11 @@ class LockedHistogramSeries(HistogramSeries):
         """Add an amount, 0 or more."""
         with self._lock:
             super().record(amount)
+
+
+def counter_series(labels: Labels) -> CounterSeries:
+    """A new series, with a lock if the interpreter needs it."""
+    return CounterSeries(labels) if _GIL_ENABLED else LockedCounterSeries(labels)
 
 
 def histogram_series(labels: Labels, bounds: Sequence[float]) -> HistogramSeries:

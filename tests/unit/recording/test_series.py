@@ -2,11 +2,11 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from trust_otel.recording.series import HistogramSeries, LockedHistogramSeries
+from trust_otel.recording.series import CounterSeries, HistogramSeries, LockedCounterSeries, LockedHistogramSeries
 
 _THREADS, _AMOUNTS = 8, 20_000
 
@@ -29,7 +29,7 @@ def test_bounds_are_inclusive() -> None:
 
 @pytest.mark.usefixtures("frequent_switches")
 @pytest.mark.parametrize("kind", [HistogramSeries, LockedHistogramSeries])
-def test_concurrent_threads_lose_nothing(kind: type[HistogramSeries]) -> None:
+def test_concurrent_threads_lose_nothing_of_a_histogram(kind: type[HistogramSeries]) -> None:
     series = kind({}, (1.0, 2.0))
 
     def record() -> None:
@@ -37,16 +37,42 @@ def test_concurrent_threads_lose_nothing(kind: type[HistogramSeries]) -> None:
             series.record(1)
             series.record(3)
 
-    threads = [threading.Thread(target=record) for _ in range(_THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    _run_in_threads(record)
     total = _THREADS * _AMOUNTS
     assert (series.counts, series.sum) == ([total, 0, total], 4 * total)
 
 
-def test_restart_counts_from_zero() -> None:
+@pytest.mark.usefixtures("frequent_switches")
+@pytest.mark.parametrize("kind", [CounterSeries, LockedCounterSeries])
+@pytest.mark.parametrize("amount", [1, 0.5])
+def test_concurrent_threads_lose_nothing_of_a_counter(kind: type[CounterSeries], amount: float) -> None:
+    series = kind({})
+
+    def add() -> None:
+        for _ in range(_AMOUNTS):
+            series.add(amount)
+
+    _run_in_threads(add)
+    assert series.value == _THREADS * _AMOUNTS * amount
+
+
+def _run_in_threads(target: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=target) for _ in range(_THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_restart_of_a_counter_counts_from_zero() -> None:
+    series = CounterSeries({})
+    series.add(2)
+    series.restart()
+    series.add(1)
+    assert series.value == 1
+
+
+def test_restart_of_a_histogram_counts_from_zero() -> None:
     series = HistogramSeries({}, (1.0,))
     series.record(1)
     before = series.start_time_unix_nano
