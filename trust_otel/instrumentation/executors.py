@@ -229,20 +229,17 @@ class WorkerThreads:
 
     def track_current_loop(self) -> None:
         """Track the worker threads of the running event loop."""
+        try:
+            loop = self._running_loop()
+            # Looking up the limiter takes as long as recording three histograms.
+            if loop is self._last_loop():
+                return
+            self._last_loop = ref(loop)
+        except Exception:  # another library than asyncio, or a loop without weak references
+            self._last_loop = lambda: None
         # Without an event loop that AnyIO supports, there are no worker threads.
         with suppress(Exception):
-            # Looking up the limiter takes as long as recording three histograms.
-            loop = self._loop()
-            if loop is None or loop is not self._last_loop():
-                self._limiters.add(self._current_limiter())
-                self._last_loop = (lambda: None) if loop is None else ref(loop)
-
-    def _loop(self) -> AbstractEventLoop | None:
-        """The running loop of asyncio; `None` with another library."""
-        try:
-            return self._running_loop()
-        except RuntimeError:
-            return None
+            self._limiters.add(self._current_limiter())
 
     def forget(self) -> None:
         """Stop tracking all of them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from inspect import signature
+from time import perf_counter
 from types import ModuleType
 from typing import Any
 
@@ -20,12 +21,11 @@ from wrapt import register_post_import_hook
 from trust_otel import settings
 from trust_otel.instrumentation.executors import WorkerThreads
 from trust_otel.metrics import recorder_of
-from trust_otel.metrics.http import HttpRequest
 from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request, answering, authentication_method, stop_answering
 from trust_otel.patches import Patches
-from trust_otel.recording.fail_open import fail_open
+from trust_otel.recording.fail_open import fail_open, report_failure
 from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.security.client_address import TrustedProxies
 
@@ -63,13 +63,11 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
 
         def measured_application(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
             async def __call__(self: Starlette, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-                exchange = begin(scope)
+                exchange = begin(scope, receive, send)
                 if exchange is None:
                     return await application(self, scope, receive, send)
                 try:
-                    return await application(
-                        self, scope, exchange.counted_receive(receive), exchange.counted_send(send)
-                    )
+                    return await application(self, scope, exchange.receive, exchange.send)
                 except BaseException as error:
                     exchange.fail(error)
                     raise
@@ -109,36 +107,46 @@ class _Exchanges:
         self._workers = workers
         self._proxies = TrustedProxies(settings.current().trusted_proxies)
 
-    @fail_open
-    def begin(self, scope: Scope) -> _Exchange | None:
+    def begin(self, scope: Scope, receive: Receive, send: Send) -> _Exchange | None:
         """Start measuring a request; `None` for a WebSocket, a lifespan event or a mounted application."""
-        if not self._patches.active or scope["type"] != "http" or _EXCHANGE in scope:
+        try:
+            if scope["type"] != "http" or _EXCHANGE in scope or not self._patches.active:
+                return None
+            exchange = _Exchange(self._recorder, self._proxies, scope, receive, send)
+            self._recorder.security.request_began(exchange)
+            exchange.enter()
+            self._workers.track_current_loop()
+        except Exception as error:
+            report_failure(self._dropped, _Exchanges.begin, error, (self, scope, receive, send), {})
             return None
-        exchange = _Exchange(self._recorder, self._proxies, scope)
-        exchange.enter()
-        self._workers.track_current_loop()
         return exchange
 
 
 class _Exchange(Request):
     """A request and its response."""
 
-    def __init__(self, recorder: Recorder, proxies: TrustedProxies, scope: Scope) -> None:
-        self.mounted_at = ""
-        self.route: str | None = None
-        self.path_known = False
+    matched: BaseRoute | None = None
+    mounted_at = ""
+    route: str | None = None
+    path_known = False
+    _status: int | None = None
+    _received = 0
+    _sent = 0
+    _response_headers: Iterable[tuple[bytes, bytes]] = ()
+    _complete = False
+
+    def __init__(self, recorder: Recorder, proxies: TrustedProxies, scope: Scope, receive: Receive, send: Send) -> None:
         self._recorder = recorder
         self._proxies = proxies
         self._scope = scope
-        self._status: int | None = None
-        self._received = 0
-        self._sent = 0
-        self._response_headers: Iterable[tuple[bytes, bytes]] = ()
-        self._complete = False
-        self._request: HttpRequest | None = recorder.http.http_request(
-            method=scope["method"], scheme=scope.get("scheme", "http"), protocol_version=scope.get("http_version")
+        self._receive = receive
+        self._send = send
+        self._kind = kind = recorder.http.request_kind(
+            scope["method"], scope.get("scheme", "http"), scope.get("http_version")
         )
+        kind.started()
         scope[_EXCHANGE] = self
+        self._started = perf_counter()
 
     @property
     def _dropped(self) -> DroppedMeasurements:
@@ -162,7 +170,6 @@ class _Exchange(Request):
 
     def enter(self) -> None:
         """Make this the request of the current context."""
-        self._recorder.security.request_began(self)
         self._token = answering.set(self)
 
     def fail(self, error: BaseException) -> None:
@@ -173,30 +180,28 @@ class _Exchange(Request):
         """End the request after the application returned or raised."""
         stop_answering(self._token)
         scope.pop(_EXCHANGE, None)
-        self._finish(None if self._complete else "incomplete_response")
+        if not self.ended:
+            self._finish(None if self._complete else "incomplete_response")
 
-    def counted_receive(self, receive: Receive) -> Receive:
-        """Wrap `receive` to count bytes."""
+    async def receive(self) -> Message:
+        """Receive a message of the request, and count its bytes."""
+        message = await self._receive()
+        self._count_received(message)
+        return message
 
-        async def counted() -> Message:
-            message = await receive()
-            self._count_received(message)
-            return message
+    async def send(self, message: Message) -> None:
+        """Read the status and count the bytes of a message of the response, and send it.
 
-        return counted
-
-    def counted_send(self, send: Send) -> Send:
-        """Wrap `send` to read the status and count bytes."""
-
-        async def counted(message: Message) -> None:
-            await send(message)
-            self._sent_message(message)
-
-        return counted
+        Before, because the process may be killed as soon as the client has its answer: a counted request may then lack
+        its answer, but no answered request is lost. The duration ends when the last message is handed to the server.
+        """
+        self._count_sent(message)
+        await self._send(message)
 
     @fail_open
     def set_route(self, route: Route, scope: Scope) -> None:
         """Store the matched route."""
+        self.matched = route
         self.route = self.mounted_at + _template(route, scope)
         self.path_known = True
 
@@ -208,48 +213,60 @@ class _Exchange(Request):
         # A 404 of another application may be for a path that exists there.
         self.path_known = not (mount.routes or isinstance(mount.app, StaticFiles))
 
-    @fail_open
     def _count_received(self, message: Message) -> None:
-        self._received += len(message.get("body", b""))
+        try:
+            self._received += len(message.get("body", b""))
+        except Exception as error:
+            report_failure(self._dropped, _Exchange._count_received, error, (self, message), {})
 
-    @fail_open
-    def _sent_message(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.start":
-            self._status = message["status"]
-            self._response_headers = message.get("headers", ())
-        elif kind == "http.response.body":
-            self._sent += len(message.get("body", b""))
-            self._complete = not message.get("more_body", False)
-        elif kind == "http.response.pathsend":
-            self._sent = _declared_length(self._response_headers) or 0
-            self._complete = True
+    def _count_sent(self, message: Message) -> None:
+        try:
+            kind = message["type"]
+            if kind == "http.response.body":
+                self._sent += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    self._completed()
+            elif kind == "http.response.start":
+                self._status = message["status"]
+                self._response_headers = message.get("headers", ())
+            elif kind == "http.response.pathsend":
+                self._sent = _declared_length(self._response_headers) or 0
+                self._completed()
+        except Exception as error:
+            report_failure(self._dropped, _Exchange._count_sent, error, (self, message), {})
+
+    def _completed(self) -> None:
+        self._complete = True
         # Background tasks run after the response and do not count as part of the request. After an error response,
         # the application still raises the exception, which is recorded as `error.type`.
-        if self._complete and self._status is not None and self._status < 500:
+        if self._status is not None and self._status < 500:
             self._finish(None)
 
-    @fail_open
     def _finish(self, failure: str | None) -> None:
-        request, self._request = self._request, None
-        if request is None:
+        if self.ended:
             return
-        request.finish(
-            route=self.route,
-            status_code=self._status,
-            error_type=failure,
-            # The received bytes, not the Content-Length header: a client could send any number in it.
-            request_size=self._received,
-            # For HEAD the server sends headers only.
-            response_size=0 if self._scope["method"] == "HEAD" else self._sent,
-        )
-        if self._status in _SECURITY_STATUSES:
-            self._recorder.security.request_answered(self, self._status, place=self.route)
-            if self._status == 404 and not self.path_known:
-                self._recorder.security.path_not_found(self, self._scope["path"])
+        try:
+            self._record(failure)
+        except Exception as error:
+            report_failure(self._dropped, _Exchange._finish, error, (self, failure), {})
         self.ended = True
         # A task of the service may keep this context; release the request.
         self._scope = {}
+
+    def _record(self, failure: str | None) -> None:
+        status = self._status
+        self._kind.record_valid(
+            perf_counter() - self._started,
+            (self.route, status, failure),
+            # The received bytes, not the Content-Length header: a client could send any number in it.
+            self._received,
+            # For HEAD the server sends headers only.
+            0 if self._scope["method"] == "HEAD" else self._sent,
+        )
+        if status in _SECURITY_STATUSES:
+            self._recorder.security.request_answered(self, status, place=self.route)
+            if status == 404 and not self.path_known:
+                self._recorder.security.path_not_found(self, self._scope["path"])
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:
@@ -266,7 +283,8 @@ def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
 def _storing_route(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def handle(self: Route, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = _exchange(scope)
-        if exchange is not None:
+        # A subclass may have a `handle` of its own that calls this one.
+        if exchange is not None and exchange.matched is not self:
             exchange.set_route(self, scope)
         return await original(self, scope, receive, send)
 

@@ -89,7 +89,7 @@ class BusinessMetrics(Family):
         if name == "customer_satisfaction":
             record = partial(self._record_score, record)
         # Only what is recorded unchanged: what clients vary must not fill the memory.
-        if instrument.keeps(labels):
+        if instrument.kept_series(labels) is not None:
             self._bound[name, given] = record
         return record
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from types import TracebackType
 from typing import Any, TypeVar
@@ -13,7 +13,8 @@ from trust_otel.metrics.family import Family
 from trust_otel.metrics.operation import error_type as type_of_error
 from trust_otel.metrics.request import Request, answering, authentication_method, current_request, stop_answering
 from trust_otel.metrics.security import SecurityMetrics
-from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments
+from trust_otel.recording.instruments import Instruments
+from trust_otel.recording.series import CounterSeries, HistogramSeries
 from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_ACTIVE_REQUESTS,
@@ -33,22 +34,31 @@ class HttpMetrics(Family):
     def __init__(self, instruments: Instruments, security: SecurityMetrics) -> None:
         super().__init__(instruments)
         self.security = security
-        self._http_active = instruments.up_down_counter(HTTP_SERVER_ACTIVE_REQUESTS)
-        self._http_duration = instruments.histogram(HTTP_SERVER_REQUEST_DURATION)
-        self._http_request_size = instruments.histogram(HTTP_SERVER_REQUEST_BODY_SIZE)
-        self._http_response_size = instruments.histogram(HTTP_SERVER_RESPONSE_BODY_SIZE)
+        self.active = instruments.up_down_counter(HTTP_SERVER_ACTIVE_REQUESTS)
+        self.duration = instruments.histogram(HTTP_SERVER_REQUEST_DURATION)
+        self.request_size = instruments.histogram(HTTP_SERVER_REQUEST_BODY_SIZE)
+        self.response_size = instruments.histogram(HTTP_SERVER_RESPONSE_BODY_SIZE)
+        self._kinds: dict[tuple[str, str, str | None], RequestKind] = {}
+
+    def request_kind(self, method: str, scheme: str, protocol_version: str | None) -> RequestKind:
+        """What requests of this method, scheme and protocol version have in common."""
+        try:
+            return self._kinds[method, scheme, protocol_version]
+        except Exception:  # a new kind, or an unhashable value
+            return self._new_kind(method, scheme, protocol_version)
+
+    def _new_kind(self, method: str, scheme: str, protocol_version: str | None) -> RequestKind:
+        known_method = _known_method(method)
+        kind = RequestKind(self, known_method, scheme, protocol_version)
+        # Only what is recorded unchanged, and not without end: what clients vary must not fill the memory.
+        if kind.kept and known_method is method and len(self._kinds) < self._instruments.limits.label_sets:
+            with suppress(Exception):  # a value that fails to compare
+                self._kinds[method, scheme, protocol_version] = kind
+        return kind
 
     def http_request(self, *, method: str, scheme: str = "http", protocol_version: str | None = None) -> HttpRequest:
         """Start measuring a request; the caller must call `finish` on what it gets, once."""
-        return HttpRequest(
-            self._http_active,
-            self._http_duration,
-            self._http_request_size,
-            self._http_response_size,
-            method,
-            scheme,
-            protocol_version,
-        )
+        return HttpRequest(self.request_kind(method, scheme, protocol_version))
 
     def http_request_metrics(
         self, *, route: str | None = None, method: str | None = None
@@ -70,41 +80,86 @@ class HttpMetrics(Family):
         return decorate
 
 
+class RequestKind:
+    """Requests of one method, scheme and protocol version, with their series."""
+
+    __slots__ = ("_active", "_active_labels", "_ended", "_labels", "_metrics")
+
+    def __init__(self, metrics: HttpMetrics, method: object, scheme: str, protocol_version: str | None) -> None:
+        self._metrics = metrics
+        self._active_labels = {"http.request.method": method, "url.scheme": scheme}
+        self._labels = {**self._active_labels, "network.protocol.version": protocol_version}
+        self._active = metrics.active.kept_series(self._active_labels)
+        self._ended: dict[RequestEnd, _EndedSeries] = {}
+
+    @property
+    def kept(self) -> bool:
+        """Whether its labels are recorded unchanged."""
+        return self._active is not None
+
+    def started(self) -> None:
+        """Count a request that begins."""
+        if self._active is None:
+            self._metrics.active(1, self._active_labels)
+        else:
+            self._active.add(1)
+
+    def record_valid(self, seconds: float, end: RequestEnd, request_size: int, response_size: int) -> None:
+        """Record the end of a request whose amounts need no check."""
+        try:
+            duration, received, sent, active = self._ended[end]
+        except Exception:  # not kept yet, or an unhashable value
+            self._keep(end, self.record(seconds, end, request_size, response_size))
+        else:
+            duration.record(seconds)
+            received.record(request_size)
+            sent.record(response_size)
+            active.add(-1)
+
+    def record(
+        self, seconds: float, end: RequestEnd, request_size: int | None, response_size: int | None
+    ) -> dict[str, object]:
+        """Record the end of a request. Returns its labels."""
+        metrics = self._metrics
+        route, status_code, error_type = end
+        if error_type is None and isinstance(status_code, int) and status_code >= 500:
+            error_type = str(status_code)
+        labels = {
+            **self._labels,
+            "http.route": route,
+            "http.response.status_code": status_code,
+            "error.type": error_type,
+        }
+        metrics.duration(seconds, labels)
+        if request_size is not None:
+            metrics.request_size(request_size, labels)
+        if response_size is not None:
+            metrics.response_size(response_size, labels)
+        metrics.active(-1, self._active_labels)
+        return labels
+
+    def _keep(self, end: RequestEnd, labels: dict[str, object]) -> None:
+        metrics = self._metrics
+        duration, received = metrics.duration.kept_series(labels), metrics.request_size.kept_series(labels)
+        sent = metrics.response_size.kept_series(labels)
+        if duration is not None and received is not None and sent is not None and self._active is not None:
+            self._ended[end] = duration, received, sent, self._active
+
+
+RequestEnd = tuple[str | None, int | None, str | None]
+"""Route, status code and error type, as for `HttpRequest.finish`."""
+
+_EndedSeries = tuple[HistogramSeries, HistogramSeries, HistogramSeries, CounterSeries]
+
+
 class HttpRequest:
     """A request between its start and its end."""
 
-    __slots__ = (
-        "_active",
-        "_active_labels",
-        "_duration",
-        "_labels",
-        "_request_size",
-        "_response_size",
-        "_started",
-    )
+    __slots__ = ("_kind", "_started")
 
-    def __init__(
-        self,
-        active: BoundedCounter,
-        duration: BoundedHistogram,
-        request_size: BoundedHistogram,
-        response_size: BoundedHistogram,
-        method: str,
-        scheme: str,
-        protocol_version: str | None,
-    ) -> None:
-        self._active = active
-        self._duration = duration
-        self._request_size = request_size
-        self._response_size = response_size
-        known_method = _known_method(method)
-        self._active_labels = {"http.request.method": known_method, "url.scheme": scheme}
-        self._labels: dict[str, object] = {
-            "http.request.method": known_method,
-            "url.scheme": scheme,
-            "network.protocol.version": protocol_version,
-        }
-        active(1, self._active_labels)
+    def __init__(self, kind: RequestKind) -> None:
+        self._kind = kind
+        kind.started()
         self._started = perf_counter()
 
     def finish(
@@ -126,18 +181,7 @@ class HttpRequest:
             response_size: Bytes of the response's body, when known.
         """
         seconds = perf_counter() - self._started
-        labels = self._labels
-        labels["http.route"] = route
-        labels["http.response.status_code"] = status_code
-        if error_type is None and isinstance(status_code, int) and status_code >= 500:
-            error_type = str(status_code)
-        labels["error.type"] = error_type
-        self._duration(seconds, labels)
-        if request_size is not None:
-            self._request_size(request_size, labels)
-        if response_size is not None:
-            self._response_size(response_size, labels)
-        self._active(-1, self._active_labels)
+        self._kind.record(seconds, (route, status_code, error_type), request_size, response_size)
 
 
 class _HandlerCall(Request):

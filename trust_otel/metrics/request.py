@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from contextvars import ContextVar, Token
 from typing import Final
 
@@ -63,9 +62,11 @@ answering: Final[ContextVar[Request | None]] = ContextVar("trust_otel_request", 
 
 def stop_answering(token: Token[Request | None]) -> None:
     """Make the request before it the one that the context answers."""
-    # A coroutine that nobody awaits any more is closed in another context, in which nothing was set.
-    with suppress(ValueError):
+    try:
         answering.reset(token)
+    except ValueError:
+        # A coroutine that nobody awaits any more is closed in another context, in which nothing was set.
+        return
 
 
 def current_request() -> Request | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
 from numbers import Real
@@ -23,6 +23,7 @@ from trust_otel.recording.self_metrics import DroppedMeasurements, Heartbeat
 from trust_otel.recording.series import (
     CounterSeries,
     HistogramSeries,
+    Listener,
     Sampler,
     SlaEvaluator,
     counter_series,
@@ -66,9 +67,12 @@ class BoundedCounter:
         except Exception:
             self._dropped.count("internal_error")
 
-    def keeps(self, attributes: Mapping[str, object]) -> bool:
-        """Whether there is a series with just these attributes, none of them changed."""
-        return self._series.keeps(attributes)
+    def kept_series(self, attributes: Mapping[str, object]) -> CounterSeries | None:
+        """The series with just these attributes, none of them changed; `None` without an amount under them so far.
+
+        Its `add` takes valid amounts only.
+        """
+        return self._series.kept(attributes)
 
     def bind(self, attributes: Mapping[str, object] = NO_LABELS) -> Record:
         """A function that adds an amount under these attributes, and looks them up only once."""
@@ -82,8 +86,8 @@ class BoundedCounter:
                 if add_to_series is None:
                     self(amount, given)
                     # Otherwise each amount must be counted as changed, or as past a limit.
-                    if self._series.keeps(given):
-                        add_to_series = self._series.cell(given).add
+                    if (series := self._series.kept(given)) is not None:
+                        add_to_series = series.add
                 elif (type(amount) is int or type(amount) is float) and least <= amount < _EXACT:
                     add_to_series(amount)
                 else:
@@ -124,22 +128,40 @@ class BoundedHistogram:
     Args:
         metric: What it measures.
         instrument: The instrument of the SDK, or its proxy while there is no SDK.
-        series: The bounded series.
+        limits: Bounds on labels.
         dropped: Counts what cannot be recorded.
+        created: Called for each new series.
     """
 
-    __slots__ = ("_dropped", "_evaluators", "_sample", "_sdk_record", "_series", "instrument", "metric")
+    __slots__ = (
+        "_created",
+        "_dropped",
+        "_evaluators",
+        "_listener",
+        "_recorded_by_sdk",
+        "_sample",
+        "_series",
+        "instrument",
+        "metric",
+    )
 
     def __init__(
-        self, metric: Metric, instrument: Histogram, series: LabelSets[HistogramSeries], dropped: DroppedMeasurements
+        self,
+        metric: Metric,
+        instrument: Histogram,
+        limits: Limits,
+        dropped: DroppedMeasurements,
+        created: Callable[[], None],
     ) -> None:
         self.metric = metric
         self.instrument = instrument
-        self._series = series
+        self._series = LabelSets(metric, limits, dropped, self._new_series)
         self._dropped = dropped
+        self._created = created
         self._evaluators: tuple[SlaEvaluator, ...] = ()
         self._sample: Sampler | None = None
-        self._sdk_record: Callable[[float, Labels], None] | None = None
+        self._recorded_by_sdk = False
+        self._listener: Listener | None = None
 
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Record an amount, in the metric's unit."""
@@ -148,48 +170,35 @@ class BoundedHistogram:
             # Not `_accepted` for what nearly all are: it takes as long as the rest.
             if (type(amount) is not float and type(amount) is not int) or not 0 <= amount < _EXACT:
                 number = _accepted(amount, self.metric.name, self._dropped)
-            if number is None:
-                return
-            series = self._series.cell(attributes)
-            if self._sdk_record is not None:
-                self._sdk_record(number, series.labels)
-            else:
-                series.record(number)
-                if self._sample is not None:
-                    self._sample(series, number)
-            if self._evaluators:
-                self._evaluate(number, series)
+            if number is not None:
+                self._series.cell(attributes).record(number)
         except Exception:
             self._dropped.count("internal_error")
 
-    def keeps(self, attributes: Mapping[str, object]) -> bool:
-        """Whether there is a series with just these attributes, none of them changed."""
-        return self._series.keeps(attributes)
+    def kept_series(self, attributes: Mapping[str, object]) -> HistogramSeries | None:
+        """The series with just these attributes, none of them changed; `None` without an amount under them so far.
+
+        Its `record` takes valid amounts only, and may raise.
+        """
+        return self._series.kept(attributes)
 
     def bind(self, attributes: Mapping[str, object] = NO_LABELS) -> Record:
         """A function that records an amount under these attributes, and looks them up only once."""
         given = dict(attributes)
-        series: HistogramSeries | None = None
+        record_in_series: Record | None = None
 
         def record(amount: float) -> None:
-            nonlocal series
+            nonlocal record_in_series
             try:
-                if (
-                    series is not None
-                    and (type(amount) is float or type(amount) is int)
-                    and 0 <= amount < _EXACT
-                    and self._sdk_record is None
-                ):
-                    series.record(amount)
-                    if self._sample is not None:
-                        self._sample(series, amount)
-                    if self._evaluators:
-                        self._evaluate(amount, series)
-                    return
-                self(amount, given)
-                # Otherwise each amount must be counted as changed, or as past a limit.
-                if series is None and self._series.keeps(given):
-                    series = self._series.cell(given)
+                if record_in_series is None:
+                    self(amount, given)
+                    # Otherwise each amount must be counted as changed, or as past a limit.
+                    if (series := self._series.kept(given)) is not None:
+                        record_in_series = series.record
+                elif (type(amount) is float or type(amount) is int) and 0 <= amount < _EXACT:
+                    record_in_series(amount)
+                else:
+                    self(amount, given)
             except Exception:
                 self._dropped.count("internal_error")
 
@@ -197,15 +206,23 @@ class BoundedHistogram:
 
     def record_in_sdk(self) -> None:
         """Record with the instrument of the SDK from now on."""
-        self._sdk_record = self.instrument.record
+        self._recorded_by_sdk = True
+        self._listen()
 
     def sample_with(self, sample: Sampler | None) -> None:
         """Keep exemplars with this function, or none."""
-        self._sample = sample
+        if sample is not self._sample:
+            self._sample = sample
+            self._listen()
+
+    def evaluate_by(self, evaluators: tuple[SlaEvaluator, ...]) -> None:
+        """Pass each amount to these from now on, and to no others."""
+        self._evaluators = evaluators
+        self._listen()
 
     def series(self) -> list[HistogramSeries]:
         """The series that are recorded here."""
-        return [] if self._sdk_record is not None else self._series.cells()
+        return [] if self._recorded_by_sdk else self._series.cells()
 
     def restart_in_child(self) -> None:
         """Count from 0 in a forked process: the parent exports what was recorded before."""
@@ -213,18 +230,46 @@ class BoundedHistogram:
         for series in self._series.cells():
             series.restart()
 
-    def evaluate_by(self, evaluators: tuple[SlaEvaluator, ...]) -> None:
-        """Pass each amount to these from now on, and to no others."""
-        self._evaluators = evaluators
+    def _new_series(self, labels: Labels) -> HistogramSeries:
+        self._created()
+        series = histogram_series(labels, self.metric.buckets)
+        series.listener = self._listener
+        return series
 
-    def _evaluate(self, number: float, series: HistogramSeries) -> None:
+    def _listen(self) -> None:
+        """Pass each amount to whoever needs it, and to nobody if it is only counted."""
+        listeners: list[Listener] = [self._evaluate] if self._evaluators else []
+        if self._recorded_by_sdk:
+            listeners.append(self._pass_to_sdk)
+        elif self._sample is not None:
+            listeners.append(self._sample)
+        # First: a series that another thread is creating has the old one, or is among the cells.
+        self._listener = _all(listeners)
+        for series in self._series.cells():
+            series.listener = self._listener
+
+    def _pass_to_sdk(self, series: HistogramSeries, amount: float) -> None:
+        self.instrument.record(amount, series.labels)
+
+    def _evaluate(self, series: HistogramSeries, amount: float) -> None:
         evaluators = self._evaluators
         known, concerned = series.evaluators
         if known is not evaluators:
             concerned = tuple(record for evaluator in evaluators if (record := evaluator(series.labels)) is not None)
             series.evaluators = evaluators, concerned
         for record in concerned:
-            record(number)
+            record(amount)
+
+
+def _all(listeners: Sequence[Listener]) -> Listener | None:
+    if len(listeners) < 2:
+        return listeners[0] if listeners else None
+
+    def listen(series: HistogramSeries, amount: float) -> None:
+        for listener in listeners:
+            listener(series, amount)
+
+    return listen
 
 
 class PositionalLabels:
@@ -254,7 +299,7 @@ class PositionalLabels:
         attributes = dict(zip(self._names, values, strict=True))
         record = self._instrument.bind(attributes)
         # Only what is recorded unchanged: what clients vary must not fill the memory.
-        if self._instrument.keeps(attributes):
+        if self._instrument.kept_series(attributes) is not None:
             self._bound[values] = record
         return record
 
@@ -339,18 +384,12 @@ class Instruments:
     def histogram(self, metric: Metric) -> BoundedHistogram:
         """Sorts amounts of 0 or more into the buckets of the vocabulary."""
 
-        def new_series(labels: Labels) -> HistogramSeries:
-            self._collection.attach()
-            return histogram_series(labels, metric.buckets)
-
         def make() -> BoundedHistogram:
             self.dropped.watch(metric.name)
             instrument = self._meter.create_histogram(
                 metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
             )
-            histogram = BoundedHistogram(
-                metric, instrument, LabelSets(metric, self.limits, self.dropped, new_series), self.dropped
-            )
+            histogram = BoundedHistogram(metric, instrument, self.limits, self.dropped, self._collection.attach)
             self._collection.add(histogram)
             histogram.evaluate_by(self._evaluators.get(metric.name, ()))
             return histogram

@@ -84,12 +84,12 @@ class LabelSets(Generic[Cell]):
             cell = None
         return self._admit(raw) if cell is None else cell
 
-    def keeps(self, attributes: Mapping[str, object]) -> bool:
-        """Whether there is a cell with just these attributes, none of them changed."""
+    def kept(self, attributes: Mapping[str, object]) -> Cell | None:
+        """The cell with just these attributes, none of them changed; `None` if there is none yet."""
         try:
-            return tuple(attributes.items()) in self._known
+            return self._known.get(tuple(attributes.items()))
         except Exception:  # an unhashable value, or one that fails to compare
-            return False
+            return None
 
     def cells(self) -> list[Cell]:
         """Every cell."""

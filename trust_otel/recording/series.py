@@ -62,8 +62,9 @@ class LockedCounterSeries(CounterSeries):
 
     def restart(self) -> None:
         """Count from 0."""
-        # Also in a forked process: a thread that only the parent has may hold the lock.
-        self._lock = threading.Lock()
+        # Renewed also in a forked process: a thread that only the parent has may hold it. Reentrant: a garbage
+        # collection may end an operation, and record it, in the middle of a recording.
+        self._lock = threading.RLock()
         super().restart()
 
     def add(self, amount: float) -> None:
@@ -84,13 +85,26 @@ class HistogramSeries:
         high: Highest amount; negative without one.
         start_time_unix_nano: When counting began.
         evaluators: The SLAs that cover the label set, and for which SLA file.
+        listener: Gets each recorded amount; `None` if nobody needs them.
     """
 
-    __slots__ = ("bounds", "counts", "evaluators", "high", "labels", "low", "samples", "start_time_unix_nano", "sum")
+    __slots__ = (
+        "bounds",
+        "counts",
+        "evaluators",
+        "high",
+        "labels",
+        "listener",
+        "low",
+        "samples",
+        "start_time_unix_nano",
+        "sum",
+    )
 
     def __init__(self, labels: Labels, bounds: Sequence[float]) -> None:
         self.labels = labels
         self.bounds = bounds
+        self.listener: Listener | None = None
         self.evaluators: tuple[tuple[SlaEvaluator, ...], tuple[Callable[[float], None], ...]] = ((), ())
         self.restart()
 
@@ -103,13 +117,15 @@ class HistogramSeries:
         self.samples: dict[int, Sample] = {}
 
     def record(self, amount: float) -> None:
-        """Add an amount, 0 or more."""
+        """Add an int or float of 0 or more, and no instance of a subclass."""
         self.counts[bisect_left(self.bounds, amount)] += 1
         self.sum += amount
         if amount < self.low:
             self.low = amount
         if amount > self.high:
             self.high = amount
+        if self.listener is not None:
+            self.listener(self, amount)
 
     def keep_sample(self, sample: Sample) -> None:
         """Keep the last sample of each bucket."""
@@ -123,8 +139,9 @@ class LockedHistogramSeries(HistogramSeries):
 
     def restart(self) -> None:
         """Count from 0."""
-        # Also in a forked process: a thread that only the parent has may hold the lock.
-        self._lock = threading.Lock()
+        # Renewed also in a forked process: a thread that only the parent has may hold it. Reentrant: a garbage
+        # collection may end an operation, and record it, in the middle of a recording.
+        self._lock = threading.RLock()
         super().restart()
 
     def record(self, amount: float) -> None:
@@ -143,5 +160,8 @@ def histogram_series(labels: Labels, bounds: Sequence[float]) -> HistogramSeries
     return HistogramSeries(labels, bounds) if _GIL_ENABLED else LockedHistogramSeries(labels, bounds)
 
 
-Sampler = Callable[[HistogramSeries, float], None]
+Listener = Callable[[HistogramSeries, float], None]
+"""Called with a series and the amount that was recorded in it."""
+
+Sampler = Listener
 """Decides whether a recorded amount becomes an exemplar, and keeps it."""

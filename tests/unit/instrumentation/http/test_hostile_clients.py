@@ -69,3 +69,11 @@ async def test_series_for_arbitrary_statuses_are_bounded(instrumented: Any, call
         assert (await call(app, status=status)).raised is None
     statuses = {labels["http.response.status_code"] for labels in instrumented.labels("http.server.request.duration")}
     assert statuses == {299, "_other"}
+
+
+async def test_invented_versions_and_methods_do_not_fill_the_memory(instrumented: Any, call: Any) -> None:
+    app = FastAPI()
+    for number in range(3 * instrumented.recorder.instruments.limits.label_sets):
+        await call(app, method=f"M{number}", http_version=f"1.{number}", scheme="http")
+        await call(app, method="GET", http_version=f"1.{number}", scheme="http")
+    assert len(instrumented.recorder.http._kinds) <= instrumented.recorder.instruments.limits.label_sets

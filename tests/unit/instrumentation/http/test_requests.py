@@ -404,6 +404,19 @@ class TestBodies:
         assert labels["http.response.status_code"] == 200
         assert labels["error.type"] in ("incomplete_response", "starlette.requests.ClientDisconnect")
 
+    async def test_request_is_counted_before_the_client_can_have_the_answer(self, instrumented: Any, call: Any) -> None:
+        counted: list[float] = []
+
+        async def send(message: Any) -> None:
+            counted.append(instrumented.value(DURATION))
+
+        async def answer(request: Request) -> PlainTextResponse:
+            return PlainTextResponse("a")
+
+        await call(Starlette(routes=[Route("/", answer)]), send=send)
+        # Start of the response, body.
+        assert counted == [0, 1]
+
     async def test_duration_excludes_background_tasks(self, instrumented: Any, client: Client) -> None:
         app = FastAPI()
         seen: list[float] = []
