@@ -6,7 +6,9 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
+from importlib.util import find_spec
 from os import environ
+from pathlib import Path
 from typing import Any
 
 from opentelemetry._logs import get_logger_provider
@@ -101,8 +103,14 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             _load_logging(entry_point, **kwargs)
         elif entry_point.name not in _SPANS_ONLY:
             super().load_instrumentor(entry_point, **kwargs)
-        elif spans_wanted(environ):
+        elif spans_wanted(environ) and not (entry_point.name == "fastapi" and _fastapi_creates_spans()):
             entry_point.load()().instrument(meter_provider=NoOpMeterProvider(), **kwargs)
+
+
+def _fastapi_creates_spans() -> bool:
+    """Whether FastAPI creates spans itself, without a second search for the route. Does not import FastAPI."""
+    found = find_spec("fastapi")
+    return any(Path(folder, "telemetry").is_dir() for folder in (found and found.submodule_search_locations) or ())
 
 
 class _NoConfigurator:

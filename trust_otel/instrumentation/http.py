@@ -1,13 +1,14 @@
 """Measures the HTTP requests of Starlette and FastAPI applications.
 
 The outermost call of the application is measured, which includes middleware and exception handlers; a mounted
-application does not count a second time. FastAPI's own metrics are disabled: they have the same names.
+application does not count a second time. FastAPI's own metrics are disabled: they have the same names. Its spans stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from inspect import signature
+from os import environ
 from time import perf_counter
 from types import ModuleType
 from typing import Any
@@ -90,7 +91,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         for kind in _fastapi_routes():
             self._patches.replace(kind, "handle", _storing_route)
         for application in _applications_with_own_metrics():
-            self._patches.replace(application, "setup", _without_own_metrics)
+            self._patches.replace(application, "setup", _spans_only)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._workers.forget()
@@ -335,7 +336,7 @@ def _applications_with_own_metrics() -> list[type]:
     return [FastAPI] if "telemetry" in signature(FastAPI.__init__).parameters else []
 
 
-def _without_own_metrics(original: Callable[..., None]) -> Callable[..., None]:
+def _spans_only(original: Callable[..., None]) -> Callable[..., None]:
     """Replaces `FastAPI.setup`, which the constructor calls last.
 
     The constructor has a public parameter for this, but if it were wrapped, FastAPI's warnings would show our line
@@ -347,5 +348,23 @@ def _without_own_metrics(original: Callable[..., None]) -> Callable[..., None]:
         own = getattr(self, "_telemetry", None)
         if isinstance(own, dict):
             own["metrics"] = False
+            if own.get("exclude") is None:
+                own["exclude"] = _excluded_from_spans()
 
     return setup
+
+
+def _excluded_from_spans() -> Callable[[Scope], bool] | None:
+    """Which requests have no span, by the variables of OpenTelemetry's instrumentation of FastAPI; `None` for all."""
+    if not {"OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"} & environ.keys():
+        return None
+    # Imported here: rarely needed.
+    from opentelemetry.util.http import get_excluded_urls
+
+    urls = get_excluded_urls("FASTAPI")
+
+    def excluded(scope: Scope) -> bool:
+        host = _header(scope, b"host") or ":".join(map(str, scope.get("server") or ()))
+        return bool(urls.url_disabled(f"{scope.get('scheme', 'http')}://{host}{scope.get('path', '')}"))
+
+    return excluded

@@ -91,11 +91,19 @@ def test_replaced_instrumentors_do_not_load_without_spans(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("name", _SPANS_ONLY)
 def test_replaced_instrumentors_load_for_spans_without_metrics(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    monkeypatch.setattr(distro, "find_spec", lambda _name: None)  # FastAPI as in versions that create no spans
     entry_point = _EntryPoint(name)
     distro.TrustDistro().load_instrumentor(cast(Any, entry_point), skip_dep_check=True)
     (kwargs,) = entry_point.instrumented
     assert kwargs["skip_dep_check"] is True
     assert type(kwargs["meter_provider"]).__name__ == "NoOpMeterProvider"
+
+
+def test_instrumentor_of_fastapi_does_not_load_if_fastapi_creates_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "otlp")
+    entry_point = _EntryPoint("fastapi")
+    distro.TrustDistro().load_instrumentor(cast(Any, entry_point))
+    assert entry_point.instrumented == []
 
 
 def test_other_instrumentors_load_unchanged() -> None:
