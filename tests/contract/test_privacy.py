@@ -149,7 +149,11 @@ def push(recorder: Recorder, method: str, datum: str) -> None:
             named[parameter.name] = value
         else:
             positional.append(value)
-    _use(call(*positional, **named), datum)
+    returned = call(*positional, **named)
+    if method.startswith("bind_"):
+        returned(1.0)
+    else:
+        _use(returned, datum)
 
 
 def _use(returned: Any, datum: str) -> None:
@@ -205,6 +209,7 @@ def test_harmless_data_is_exported(record: Callable[..., Any]) -> None:
         if HARMLESS in output(recording):
             shown.add(method)
     with_open_labels = {
+        "bind_database_operation",
         "certificate_operation",
         "declare_connection_pool",
         "document_processing",

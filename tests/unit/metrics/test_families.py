@@ -378,7 +378,7 @@ class TestDatabase:
         recording = record(label_sets=20)
         for number in range(1000):
             recording.recorder.database.record_database_operation(system="sqlite", operation=f"X{number}", duration=0.1)
-        assert len(recording.recorder.database._db_declared) <= 20
+        assert len(recording.recorder.database._db_bound) <= 20
 
     def test_declared_pool_starts_timeouts_at_zero(self, recording: Any) -> None:
         recording.recorder.database.declare_connection_pool("p", system="sqlite")
