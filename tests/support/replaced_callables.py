@@ -36,6 +36,8 @@ REPLACED: list[tuple[Any, str]] = [
     *((module, "secure_channel") for module in _modules(grpc.aio.secure_channel)),
     (Engine, "raw_connection"),
     (Transaction, "commit"),
+    (Transaction, "rollback"),
+    (Transaction, "close"),
     (ThreadPoolExecutor, "__init__"),
     (ThreadPoolExecutor, "submit"),
     (ThreadPoolExecutor, "shutdown"),

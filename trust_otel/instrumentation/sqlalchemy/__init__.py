@@ -22,13 +22,13 @@ from trust_otel.patches import Patches
 class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
     """Measures every engine, including those created before.
 
-    It listens to SQLAlchemy's events. Two public methods are patched, because no event marks the start of a request for
-    a connection or a successful COMMIT.
+    Public methods are replaced where each statement or transaction passes; it listens to SQLAlchemy's events only where
+    they are rare, because they cost more.
     """
 
     _listening: list[tuple[Any, str, Callable[..., Any]]]
     _patches: Patches
-    _pools: Pools
+    _measuring: tuple[Statements, Transactions, Pools]
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Supported versions of the library."""
@@ -38,24 +38,19 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
         recorder = recorder_of(kwargs.get("metrics"))
         databases = Databases()
         statements, transactions = Statements(recorder, databases), Transactions(recorder, databases)
-        pools = self._pools = Pools(recorder, databases)
+        pools = Pools(recorder, databases, statements)
         _observe(recorder, pools)
         self._patches = Patches()
         self._patches.replace(Engine, "raw_connection", pools.measured_raw_connection)
         self._patches.replace(Transaction, "commit", transactions.measured_commit)
+        for name in ("rollback", "close"):
+            self._patches.replace(Transaction, name, transactions.measured_rollback)
+        self._measuring = (statements, transactions, pools)
         self._listening = [
-            (Engine, "before_cursor_execute", statements.before),
-            (Engine, "after_cursor_execute", statements.after),
-            (Engine, "handle_error", statements.failed),
-            (Engine, "commit", transactions.committing),
-            (Engine, "commit_twophase", transactions.committing),
-            (Engine, "rollback", transactions.rollback),
-            (Engine, "rollback_twophase", transactions.rollback),
             (Engine, "do_connect", pools.connecting),
             # `first_connect` comes before `connect`, for the first connection of a pool only.
             (Pool, "first_connect", pools.connected),
             (Pool, "connect", pools.connected),
-            (Pool, "checkout", pools.checked_out),
             (Pool, "checkin", pools.checked_in),
         ]
         for target, name, listener in self._listening:
@@ -65,7 +60,8 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
         for target, name, listener in self._listening:
             event.remove(target, name, listener)
         self._patches.restore()
-        self._pools.stop()
+        for measuring in self._measuring:
+            measuring.stop()
         for recorder in _observed:
             _observed[recorder] = None
 

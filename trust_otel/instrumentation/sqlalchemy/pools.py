@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from time import perf_counter
 from typing import Any, Final
@@ -23,21 +24,24 @@ from sqlalchemy.pool import (
 )
 
 from trust_otel.instrumentation.sqlalchemy.names import error_class
-from trust_otel.instrumentation.sqlalchemy.statements import Databases
+from trust_otel.instrumentation.sqlalchemy.statements import Databases, Statements
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.recording.fail_open import fail_open
 
+# The pool of a connection, and since when it is checked out; `None` when it is not.
 _CHECKED_OUT: Final = "trust_otel_checked_out"
+_NEVER: Final = (None, None)
 
 
 class Pools:
-    """Listeners of connection pools, and the live pools of all engines that were asked for a connection."""
+    """Measures the requests for connections, and keeps the live pools of all engines that were asked for one."""
 
-    def __init__(self, recorder: Recorder, databases: Databases) -> None:
+    def __init__(self, recorder: Recorder, databases: Databases, statements: Statements) -> None:
         self._dropped = recorder.instruments.dropped
         self._database = recorder.database
         self._databases = databases
+        self._statements = statements
         self._lock = threading.Lock()
         self._engines: WeakSet[Engine] = WeakSet()
         self._tracked: WeakKeyDictionary[Pool, _TrackedPool] = WeakKeyDictionary()
@@ -52,21 +56,19 @@ class Pools:
 
     def measured_raw_connection(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """The replacement of `Engine.raw_connection`, which every connection of an engine goes through."""
-        pools = self
+        begun, ended = self._begun, self._ended
 
         def raw_connection(self: Engine) -> Any:
-            request = _Request()
-            pools._begin(request, self)
+            request = begun(self)
             token = _current_request.set(request)
             try:
                 connection = original(self)
             except BaseException as error:
-                pools._failed(request, error)
-                raise
-            finally:
                 _current_request.reset(token)
-                pools._end(request)
-            pools._succeeded(request)
+                ended(request, error=error)
+                raise
+            _current_request.reset(token)
+            ended(request, connection=connection)
             return connection
 
         return raw_connection
@@ -82,28 +84,20 @@ class Pools:
     def connected(self, connection: Any, record: ConnectionPoolEntry) -> None:
         """Record an opened connection."""
         request = _current_request.get()
-        if request is None or request.tracked is None or request.connecting_since is None:
+        if request is None or request.connecting_since is None:
             return
         duration = perf_counter() - request.connecting_since
         request.connecting_since = None
         self._database.record_connection_created(request.tracked.name, duration=duration)
 
     @fail_open
-    def checked_out(self, connection: Any, record: ConnectionPoolEntry, proxy: Any) -> None:
-        """Store the time when a connection is checked out of the pool."""
-        request = _current_request.get()
-        if request is not None and request.tracked is not None:
-            request.tracked.add(record)
-            if record.record_info is not None:
-                record.record_info[_CHECKED_OUT] = (request.tracked.name, perf_counter())
-
-    @fail_open
     def checked_in(self, connection: Any, record: ConnectionPoolEntry) -> None:
         """Queue the use time of a connection that is checked in."""
-        checked_out = record.record_info.pop(_CHECKED_OUT, None) if record.record_info else None
-        if checked_out is not None:
-            name, since = checked_out
-            self._use_times.append((name, perf_counter() - since))
+        info: Any = record.record_info
+        tracked, since = info.get(_CHECKED_OUT, _NEVER)
+        if since is not None:
+            info[_CHECKED_OUT] = (tracked, None)
+            self._use_times.append((tracked.name, perf_counter() - since))
 
     def states(self) -> list[PoolState]:
         """The state of the pools now. A disposed pool is included while some of its connections are in use."""
@@ -118,47 +112,54 @@ class Pools:
         ]
 
     @fail_open
-    def _begin(self, request: _Request, engine: Engine) -> None:
-        request.dialect = engine.dialect
-        if not self._stopped:
-            request.tracked = self._track(engine)
-            request.tracked.pending.add(request)
+    def _begun(self, engine: Engine) -> _Request | None:
+        if self._stopped:
+            return None
+        request = _Request(engine, self._track(engine))
+        request.tracked.pending.add(request)
+        return request
 
     @fail_open
-    def _end(self, request: _Request) -> None:
-        if request.tracked is not None:
-            request.tracked.pending.discard(request)
-        self._record_use_times()
-
-    @fail_open
-    def _succeeded(self, request: _Request) -> None:
-        if request.tracked is not None:
-            self._database.record_connection_wait(request.tracked.name, duration=perf_counter() - request.since)
-
-    @fail_open
-    def _failed(self, request: _Request, error: BaseException) -> None:
-        if request.tracked is None or request.dialect is None:
+    def _ended(self, request: _Request | None, *, connection: Any = None, error: BaseException | None = None) -> None:
+        if request is None:
             return
-        if isinstance(error, PoolTimeoutError):
-            self._database.record_connection_timeout(request.tracked.name)
+        tracked, now = request.tracked, perf_counter()
+        tracked.pending.discard(request)
+        self._record_use_times()
+        if error is None:
+            self._statements.measure(request.engine)
+            self._check_out(connection, tracked, now)
+            self._database.record_connection_wait(tracked.name, duration=now - request.since)
+        elif isinstance(error, PoolTimeoutError):
+            self._database.record_connection_timeout(tracked.name)
         elif request.connecting_since is not None:
             self._database.record_connection_created(
-                request.tracked.name,
-                duration=perf_counter() - request.connecting_since,
-                error_type=error_class(error, request.dialect),
+                tracked.name,
+                duration=now - request.connecting_since,
+                error_type=error_class(error, request.engine.dialect),
             )
 
+    def _check_out(self, connection: Any, tracked: _TrackedPool, now: float) -> None:
+        """Store when a connection is checked out, unless the pool gives one to a thread a second time.
+
+        A listener of the pool's `checkout` would cost several times as much. No public attribute tells the same.
+        """
+        record: Any = getattr(connection, "_connection_record", None)
+        if record is not None and getattr(connection, "_counter", 1) == 1:
+            info = record.record_info
+            if info.get(_CHECKED_OUT, _NEVER)[0] is not tracked:
+                tracked.add(record)
+            info[_CHECKED_OUT] = (tracked, now)
+
     def _record_use_times(self) -> None:
-        while True:
-            try:
+        while self._use_times:
+            with suppress(IndexError):  # another thread was faster
                 name, duration = self._use_times.popleft()
-            except IndexError:
-                return
-            self._database.record_connection_use(name, duration=duration)
+                self._database.record_connection_use(name, duration=duration)
 
     def _track(self, engine: Engine) -> _TrackedPool:
         # An engine made by `execution_options` uses the pool of its original, which may outlive it.
-        engine = getattr(engine, "_proxied", engine)
+        engine = vars(engine).get("_proxied", engine)
         pool = engine.pool
         tracked = self._tracked.get(pool)
         if tracked is None:
@@ -204,12 +205,12 @@ class _TrackedPool:
 class _Request:
     """A request for a connection, while it waits."""
 
-    __slots__ = ("connecting_since", "dialect", "since", "tracked")
+    __slots__ = ("connecting_since", "engine", "since", "tracked")
 
-    def __init__(self) -> None:
-        self.dialect: Dialect | None = None
+    def __init__(self, engine: Engine, tracked: _TrackedPool) -> None:
+        self.engine = engine
+        self.tracked = tracked
         self.since = perf_counter()
-        self.tracked: _TrackedPool | None = None
         self.connecting_since: float | None = None
 
 

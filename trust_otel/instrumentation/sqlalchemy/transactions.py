@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextvars import ContextVar
 from typing import Any, Literal
 
-from sqlalchemy.engine import Connection, Transaction
+from sqlalchemy.engine import Connection, RootTransaction, Transaction
 
 from trust_otel.instrumentation.sqlalchemy.statements import Databases
 from trust_otel.metrics.recorder import Recorder
@@ -14,63 +13,64 @@ from trust_otel.recording.fail_open import fail_open
 
 Outcome = Literal["commit", "rollback"]
 
-# Connections with a commit event during the current `Transaction.commit`.
-_committing: ContextVar[list[Connection] | None] = ContextVar("trust_otel_committing", default=None)
-
 
 class Transactions:
-    """Listeners of the end of transactions.
+    """Replacements of the methods of `Transaction` that end one.
 
-    SQLAlchemy's commit event comes before the COMMIT is sent. So a commit is counted when `Transaction.commit` returns;
-    a failed COMMIT counts as a rollback, with or without a rollback event.
+    Not listeners of the events `commit` and `rollback`, which cost several times as much, and come before the database
+    answers; nor the dialect's methods, which the pool also calls where there is no transaction. A failed COMMIT counts
+    as a rollback. So does the end of a transaction whose connection is lost: the database rolls it back.
     """
 
     def __init__(self, recorder: Recorder, databases: Databases) -> None:
         self._dropped = recorder.instruments.dropped
         self._record_transaction = recorder.database.record_database_transaction
         self._databases = databases
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Stop recording, also in a replacement that could not be removed."""
+        self._stopped = True
 
     def measured_commit(self, original: Callable[..., None]) -> Callable[..., None]:
         """The replacement of `Transaction.commit`."""
-        record = self._record
 
         def commit(self: Transaction) -> None:
-            pending: list[Connection] = []
-            token = _committing.set(pending)
-            outcome: Outcome = "rollback"
+            connection = _connection_to_end(self)
             try:
                 original(self)
-                outcome = "commit"
-            finally:
-                _committing.reset(token)
-                for connection in pending:
-                    record(connection, outcome)
+            except BaseException:
+                record(connection, "rollback")
+                raise
+            record(connection, "commit")
 
+        record = self._record
         return commit
 
-    @fail_open
-    def committing(self, conn: Connection, *_two_phase: Any) -> None:
-        """Store a COMMIT that is about to be sent."""
-        pending = _committing.get()
-        if pending is None:
-            self._record(conn, "commit")
-        else:
-            pending.append(conn)
+    def measured_rollback(self, original: Callable[..., None]) -> Callable[..., None]:
+        """The replacement of `Transaction.rollback` and of `Transaction.close`, which rolls back what is not ended."""
+
+        def rollback(self: Transaction) -> None:
+            connection = _connection_to_end(self)
+            try:
+                original(self)
+            finally:
+                record(connection, "rollback")
+
+        record = self._record
+        return rollback
 
     @fail_open
-    def rollback(self, conn: Connection, *_two_phase: Any) -> None:
-        """Record a ROLLBACK, also of a lost connection, for which the database does it."""
-        pending = _committing.get()
-        if pending and conn in pending:
-            pending.remove(conn)
-        self._record(conn, "rollback")
-
-    @fail_open
-    def _record(self, connection: Connection, outcome: Outcome) -> None:
-        if _autocommits(connection):
+    def _record(self, connection: Connection | None, outcome: Outcome) -> None:
+        if connection is None or self._stopped or _autocommits(connection):
             return
         database = self._databases.of(connection.engine)
         self._record_transaction(system=database.system, namespace=database.namespace, outcome=outcome)
+
+
+def _connection_to_end(transaction: Any) -> Connection | None:
+    """The connection whose transaction is about to end; `None` at a savepoint, and where it has ended before."""
+    return transaction.connection if isinstance(transaction, RootTransaction) and transaction.is_active else None
 
 
 def _autocommits(connection: Connection) -> bool:

@@ -201,7 +201,7 @@ def test_failure_of_a_listener_does_not_reach_the_service(
     def broken(**_labels: Any) -> None:
         raise RuntimeError("broken")
 
-    for name in ("record_database_operation", "record_database_transaction", "record_connection_wait"):
+    for name in ("bind_database_operation", "record_database_transaction", "record_connection_wait"):
         monkeypatch.setattr(recorder_of(metrics).database, name, broken)
     instrumentor.uninstrument()
     instrumentor.instrument(metrics=metrics)
