@@ -102,6 +102,45 @@ def test_failed_commit_counts_as_rollback(engine: sa.Engine, recorded: Any, bloc
     assert recorded.transactions() == {"commit": 1, "rollback": 1}
 
 
+def test_transaction_ends_once_however_often_it_is_ended(engine: sa.Engine, recorded: Any) -> None:
+    with engine.connect() as connection:
+        transaction = connection.begin()
+        connection.execute(sa.text("SELECT 1"))
+        transaction.commit()
+        with pytest.raises(sa.exc.InvalidRequestError):
+            transaction.commit()
+        transaction = connection.begin()
+        transaction.close()
+        transaction.close()
+        transaction = connection.begin()
+        transaction.rollback()
+    assert recorded.transactions() == {"commit": 1, "rollback": 2}
+
+
+def test_commit_that_a_listener_refuses_is_a_rollback(engine: sa.Engine, recorded: Any) -> None:
+    @sa.event.listens_for(engine, "commit")
+    def refuse(_connection: Any) -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError), engine.begin() as connection:
+        connection.execute(sa.text("SELECT 1"))
+    assert recorded.transactions() == {"rollback": 1}
+
+
+def test_invalidated_connection_rolls_back(engine: sa.Engine, recorded: Any) -> None:
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT 1"))
+        connection.invalidate()
+        connection.rollback()
+    assert recorded.transactions() == {"rollback": 1}
+
+
+def test_error_without_a_transaction_is_no_rollback(engine: sa.Engine, recorded: Any) -> None:
+    with engine.connect() as connection, pytest.raises(sa.exc.StatementError):
+        connection.execute(sa.text("SELECT :missing"), {"other": 1})
+    assert recorded.transactions() == {}
+
+
 def _run_in_block(engine: sa.Engine, statement: Any) -> None:
     with engine.begin() as connection:
         connection.execute(statement)
