@@ -63,12 +63,12 @@ class Detectors:
             account: Name or id of the account.
             country: ISO 3166-1 alpha-2 code, in upper case.
         """
-        if not self._authentication:
+        # Every rule is about accounts.
+        if account is None or not self._authentication:
             return
         try:
-            hashed = None if account is None else self._hashed(account)
             client = None if address is None else _client(address)
-            attempt = LoginAttempt(success, client, hashed, country)
+            attempt = LoginAttempt(success, client, self._hashed(account), country)
             with self._lock:
                 now = self._clock()
                 found = [(rule.name, rule.authentication(attempt, now)) for rule in self._authentication]

@@ -27,11 +27,11 @@ _BITS: Final = 256
 
 
 class LoginAttempt(NamedTuple):
-    """An authentication attempt; unknown values are `None`."""
+    """An authentication attempt for an account; other unknown values are `None`."""
 
     success: bool
     client: int | None
-    account: int | None
+    account: int
     country: str | None
 
 
@@ -61,7 +61,7 @@ class CredentialStuffing:
         self._clients = SlidingWindow(_DistinctCounter, seconds=self.bucket_seconds)
 
     def authentication(self, attempt: LoginAttempt, now: float) -> str | None:
-        if attempt.client is None or attempt.account is None:
+        if attempt.client is None:
             return None
         failures = self._clients.get(attempt.client, now)
         if attempt.success:
@@ -89,7 +89,7 @@ class PasswordSpraying:
         self._accounts = SlidingWindow(_DistinctCounter, seconds=self.bucket_seconds)
 
     def authentication(self, attempt: LoginAttempt, now: float) -> str | None:
-        if attempt.client is None or attempt.account is None:
+        if attempt.client is None:
             return None
         failures = self._accounts.get(attempt.account, now)
         if attempt.success:
@@ -121,7 +121,7 @@ class ImpossibleTravel:
 
     def authentication(self, attempt: LoginAttempt, now: float) -> str | None:
         country = attempt.country
-        if not attempt.success or attempt.account is None or country is None or country not in known_countries():
+        if not attempt.success or country is None or country not in known_countries():
             return None
         locations = self._accounts.get(attempt.account, now)
         location = locations.by_country.get(country)
