@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.operation import Operation
 from trust_otel.recording.fail_open import fail_open
-from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, finite
+from trust_otel.recording.instruments import Instruments, PositionalLabels, finite
 from trust_otel.semconv.attributes import TRUST_CERTIFICATE_OCSP_STATUS, TRUST_CERTIFICATE_STATUS
 from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
@@ -38,11 +38,23 @@ class CertificateMetrics(Family):
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
-        self._certificate_duration = instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION)
-        self._certificate_active = instruments.up_down_counter(TRUST_CERTIFICATE_OPERATION_ACTIVE)
+        self._certificate_duration = PositionalLabels(
+            instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION),
+            "trust.certificate.operation",
+            "trust.certificate.type",
+            "trust.outcome",
+            "error.type",
+        )
+        self._certificate_active = PositionalLabels(
+            instruments.up_down_counter(TRUST_CERTIFICATE_OPERATION_ACTIVE), "trust.certificate.operation"
+        )
         self._certificates = _Inventory()
         self._next_updates = instruments.gauge(TRUST_CERTIFICATE_CRL_NEXT_UPDATE)
-        self._ocsp_responses = instruments.counter(TRUST_CERTIFICATE_OCSP_RESPONSES)
+        self._ocsp_responses = PositionalLabels(
+            instruments.counter(TRUST_CERTIFICATE_OCSP_RESPONSES),
+            "trust.certificate.ocsp.responder",
+            "trust.certificate.ocsp.status",
+        )
         instruments.observe(TRUST_CERTIFICATE_NOT_AFTER, self._certificates.not_after, combine=min)
         instruments.observe(TRUST_CERTIFICATE_NOT_BEFORE, self._certificates.not_before, combine=min)
         instruments.observe(TRUST_CERTIFICATE_INVENTORY, self._certificates.by_status)
@@ -116,7 +128,7 @@ class CertificateMetrics(Family):
     def declare_ocsp_responder(self, responder: str) -> None:
         """Export the responses of an OCSP responder as 0 from the start, so that an alert sees the first one."""
         for status in TRUST_CERTIFICATE_OCSP_STATUS.members:
-            self._ocsp_responses(0, _ocsp_labels(responder, str(status)))
+            self._ocsp_responses(0, responder, str(status))
 
     @fail_open
     def record_ocsp_response(self, responder: str, *, status: str) -> None:
@@ -126,7 +138,7 @@ class CertificateMetrics(Family):
             responder: Name of the responder.
             status: `good`, `revoked`, `unknown`, or `error` for no valid response.
         """
-        self._ocsp_responses(1, _ocsp_labels(responder, status))
+        self._ocsp_responses(1, responder, status)
 
     def _report_moment(self, method: str, names: str) -> None:
         self._dropped.report(
@@ -145,14 +157,14 @@ class CertificateOperation(Operation):
         certificate_type: Kind of certificate; may be set until the end.
     """
 
+    _running = False
+
     def __init__(
-        self, duration: BoundedHistogram, active: BoundedCounter, operation: str, certificate_type: str | None
+        self, duration: PositionalLabels, active: PositionalLabels, operation: str, certificate_type: str | None
     ) -> None:
-        super().__init__()
         self._duration = duration
         self._active = active
-        self._active_labels = {"trust.certificate.operation": operation}
-        self._running = False
+        self._operation = operation
         self.certificate_type = certificate_type
 
     @classmethod
@@ -165,21 +177,13 @@ class CertificateOperation(Operation):
     def _begin(self) -> None:
         self._running = True
         self._enter_context()
-        self._active(1, self._active_labels)
+        self._active(1, self._operation)
 
     def _end(self, seconds: float, outcome: str, reason: str | None) -> None:
         self._running = False
         self._leave_context()
-        self._active(-1, self._active_labels)
-        self._duration(
-            seconds,
-            {
-                **self._active_labels,
-                "trust.certificate.type": self.certificate_type,
-                "trust.outcome": outcome,
-                "error.type": reason,
-            },
-        )
+        self._active(-1, self._operation)
+        self._duration(seconds, self._operation, self.certificate_type, outcome, reason)
 
     @contextmanager
     def outside(self) -> Iterator[None]:
@@ -194,10 +198,12 @@ class CertificateOperation(Operation):
         self._token = _operations.set(self._entered)
 
     def _leave_context(self) -> None:
-        if self._entered == (self,) and _operations.get() is self._entered:
-            with suppress(ValueError):  # it is a copy of the context in which it began
+        if len(self._entered) == 1 and _operations.get() is self._entered:
+            try:
                 _operations.reset(self._token)
                 return
+            except ValueError:  # it is a copy of the context in which it began
+                pass
         # A generator may end in another context than it began in, and not in order.
         _operations.set(tuple(other for other in _operations.get() if other is not self and other._running))
 
@@ -284,10 +290,6 @@ class _Inventory:
     def _copy(self) -> dict[str, _Certificate]:
         with self._lock:
             return dict(self._certificates)
-
-
-def _ocsp_labels(responder: str, status: str) -> Mapping[str, object]:
-    return {"trust.certificate.ocsp.responder": responder, "trust.certificate.ocsp.status": status}
 
 
 def _unix_time(moment: datetime | float) -> float:

@@ -30,9 +30,8 @@ class Operation(ABC):
     Exceptions pass through unchanged.
     """
 
-    def __init__(self) -> None:
-        self._started = 0.0
-        self._reason: str | None = None
+    _started = 0.0
+    _reason: str | None = None
 
     def fail(self, reason: str) -> None:
         """Mark the operation as refused, such as `expired`; the reason becomes `error.type`."""

@@ -10,7 +10,7 @@ from trust_otel.metrics.family import Family, outcome
 from trust_otel.metrics.operation import Operation
 from trust_otel.metrics.request import Request, current_request
 from trust_otel.recording.fail_open import fail_open
-from trust_otel.recording.instruments import BoundedCounter, Instruments
+from trust_otel.recording.instruments import Instruments, PositionalLabels
 from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.security.client_address import AddressForm, canonical, read_key
 from trust_otel.security.detectors import Detectors
@@ -48,15 +48,31 @@ class SecurityMetrics(Family):
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
         limits = instruments.limits
-        self._auth_attempts = instruments.counter(TRUST_AUTH_ATTEMPTS)
-        self._mfa_challenges = instruments.counter(TRUST_AUTH_MFA_CHALLENGES)
-        self._authz_decisions = instruments.counter(TRUST_AUTHZ_DECISIONS)
-        self._incidents = instruments.counter(TRUST_SECURITY_INCIDENTS)
-        self._rate_limited = instruments.counter(TRUST_SECURITY_RATE_LIMITED)
-        self._threat_matches = instruments.counter(TRUST_SECURITY_THREAT_MATCHES)
-        self._audit_operations = instruments.counter(TRUST_AUDIT_OPERATIONS)
-        self._audit_events = instruments.counter(TRUST_AUDIT_EVENTS)
-        self._compliance_checks = instruments.counter(TRUST_COMPLIANCE_CHECKS)
+        counter = instruments.counter
+        self._auth_attempts = PositionalLabels(
+            counter(TRUST_AUTH_ATTEMPTS), "trust.auth.method", "trust.outcome", "geo.country.iso_code"
+        )
+        self._mfa_challenges = PositionalLabels(
+            counter(TRUST_AUTH_MFA_CHALLENGES), "trust.auth.mfa.method", "trust.outcome"
+        )
+        self._authz_decisions = PositionalLabels(
+            counter(TRUST_AUTHZ_DECISIONS), "trust.authz.decision", "trust.authz.resource.type"
+        )
+        self._incidents = PositionalLabels(
+            counter(TRUST_SECURITY_INCIDENTS), "trust.security.incident.type", "trust.severity"
+        )
+        self._rate_limited = PositionalLabels(counter(TRUST_SECURITY_RATE_LIMITED), "trust.rate_limit.name")
+        self._threat_matches = PositionalLabels(
+            counter(TRUST_SECURITY_THREAT_MATCHES), "trust.threat.feed", "geo.country.iso_code"
+        )
+        self._audit_operations = PositionalLabels(counter(TRUST_AUDIT_OPERATIONS), "trust.audit.action")
+        self._audit_events = PositionalLabels(counter(TRUST_AUDIT_EVENTS), "trust.audit.action", "trust.outcome")
+        self._compliance_checks = PositionalLabels(
+            counter(TRUST_COMPLIANCE_CHECKS),
+            "trust.compliance.framework",
+            "trust.compliance.control",
+            "trust.outcome",
+        )
         self._address_form = self._make_address_form(limits.client_address_form, limits.client_address_key_file)
         self._detectors = Detectors(limits.detectors, self._raise_incident)
         self._countries: _LookUp[str | None] | None = None
@@ -111,7 +127,7 @@ class SecurityMetrics(Family):
         if request is not None:
             request.authentication_told = True
             request.refusal_told = not success
-        self._mfa_challenges(1, {"trust.auth.mfa.method": method, "trust.outcome": outcome(success)})
+        self._mfa_challenges(1, method, outcome(success))
         address = self._address(client_address, request)
         self._detectors.second_factor(success=success, account=account, address=address)
 
@@ -122,12 +138,11 @@ class SecurityMetrics(Family):
         if request is not None:
             request.authorization_told = True
             request.refusal_told = not granted
-        decision = "grant" if granted else "deny"
-        self._authz_decisions(1, {"trust.authz.decision": decision, "trust.authz.resource.type": resource_type})
+        self._authz_decisions(1, "grant" if granted else "deny", resource_type)
 
     def record_security_incident(self, incident_type: str, *, severity: str) -> None:
         """Count suspicious activity, such as `credential_stuffing`; severity is `critical`, `warning` or `info`."""
-        self._incidents(1, {"trust.security.incident.type": incident_type, "trust.severity": severity})
+        self._incidents(1, incident_type, severity)
 
     @fail_open
     def record_rate_limited(self, name: str) -> None:
@@ -135,7 +150,7 @@ class SecurityMetrics(Family):
         request = current_request()
         if request is not None:
             request.rate_limit_told = request.refusal_told = True
-        self._rate_limited(1, {"trust.rate_limit.name": name})
+        self._rate_limited(1, name)
 
     @fail_open
     def record_threat_match(self, feed: str, *, country: str | None = None) -> None:
@@ -148,7 +163,7 @@ class SecurityMetrics(Family):
         """
         request = current_request()
         if request is None:
-            self._threat_matches(1, {"trust.threat.feed": feed, "geo.country.iso_code": country})
+            self._threat_matches(1, feed, country)
             return
         request.refusal_told = True
         self._count_match(request, feed, self._country_of(self._client_of(request)) if country is None else country)
@@ -170,19 +185,12 @@ class SecurityMetrics(Family):
     @fail_open
     def record_audit_event(self, action: str, *, success: bool = True) -> None:
         """Count a record in the audit log, such as `certificate.issue`."""
-        self._audit_events(1, {"trust.audit.action": action, "trust.outcome": outcome(success)})
+        self._audit_events(1, action, outcome(success))
 
     @fail_open
     def record_compliance_check(self, *, framework: str, control: str, passed: bool) -> None:
         """Count a check of a control, such as `signature_policy` of `eidas`."""
-        self._compliance_checks(
-            1,
-            {
-                "trust.compliance.framework": framework,
-                "trust.compliance.control": control,
-                "trust.outcome": outcome(passed),
-            },
-        )
+        self._compliance_checks(1, framework, control, outcome(passed))
 
     def use_countries(self, look_up: Callable[[str], str | None] | None) -> None:
         """Set what gives the country (ISO 3166-1, two letters) of an address in its canonical form."""
@@ -219,13 +227,13 @@ class SecurityMetrics(Family):
         if status in _TOO_MANY:
             if not request.rate_limit_told:
                 name = TRUST_RATE_LIMIT_NAME.other if place is None else place
-                self._rate_limited(1, {"trust.rate_limit.name": name})
+                self._rate_limited(1, name)
         elif request.refusal_told:
             return
         elif status in _UNAUTHENTICATED and not request.authentication_told:
             self._count_unauthenticated(request)
         elif status in _PERMISSION_DENIED and not request.authorization_told:
-            self._authz_decisions(1, {"trust.authz.decision": "deny"})
+            self._authz_decisions(1, "deny", None)
 
     @fail_open
     def path_not_found(self, request: Request, path: str) -> None:
@@ -241,10 +249,7 @@ class SecurityMetrics(Family):
             self._evaluate_attempt(success=False, country=country, address=address, account=None)
 
     def _count_attempt(self, method: str, *, success: bool, country: str | None) -> None:
-        self._auth_attempts(
-            1,
-            {"trust.auth.method": method, "trust.outcome": outcome(success), "geo.country.iso_code": country},
-        )
+        self._auth_attempts(1, method, outcome(success), country)
 
     def _evaluate_attempt(
         self, *, success: bool, country: str | None, address: str | None, account: str | None
@@ -258,7 +263,7 @@ class SecurityMetrics(Family):
     def _count_match(self, request: Request, feed: str, country: str | None) -> None:
         if feed not in request.matched_feeds:
             request.matched_feeds += (feed,)
-            self._threat_matches(1, {"trust.threat.feed": feed, "geo.country.iso_code": country})
+            self._threat_matches(1, feed, country)
 
     def _address(self, given: str | None, request: Request | None) -> str | None:
         """The address that the service gave, in its canonical form, or that of the request's client."""
@@ -302,16 +307,15 @@ class SecurityMetrics(Family):
 class PrivilegedOperation(Operation):
     """A privileged operation; its outcome is in its audit record."""
 
-    def __init__(self, operations: BoundedCounter, events: BoundedCounter, action: str) -> None:
-        super().__init__()
+    def __init__(self, operations: PositionalLabels, events: PositionalLabels, action: str) -> None:
         self._operations = operations
         self._events = events
-        self._action = {"trust.audit.action": action}
+        self._action = action
 
     def _begin(self) -> None:
         # A query finds a gap only between series that are both there.
         for success in (True, False):
-            self._events(0, {**self._action, "trust.outcome": outcome(success)})
+            self._events(0, self._action, outcome(success))
         self._operations(1, self._action)
 
     def _end(self, _seconds: float, _outcome: str, _reason: str | None) -> None:

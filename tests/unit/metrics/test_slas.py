@@ -177,13 +177,16 @@ class TestFile:
                 read_slas(path)
 
 
+def record_validation(recording: Any, seconds: Any) -> None:
+    """Record a validation that took a number of seconds."""
+    recording.recorder.certificates._certificate_duration(seconds, "validation", None, "success", None)
+
+
 class TestEvaluation:
     def test_event_up_to_the_threshold_meets_the_sla(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(VALIDATION.replace("failed", "#")))
         for seconds in (0, 0.5, 0.50001, 30):
-            recording.recorder.certificates._certificate_duration(
-                seconds, {"trust.certificate.operation": "validation"}
-            )
+            record_validation(recording, seconds)
         assert evaluated(recording, "validation_fast") == (2, 2)
 
     def test_only_selected_events_are_evaluated(self, recording: Any, read: Read) -> None:
@@ -236,16 +239,15 @@ class TestEvaluation:
     def test_event_is_evaluated_by_every_matching_sla(self, recording: Any, read: Read) -> None:
         strict = VALIDATION.replace("validation_fast", "all_fast").replace("where", "#").replace("0.5", "0.1")
         recording.recorder.business.set_slas(read(VALIDATION + strict))
-        recording.recorder.certificates._certificate_duration(0.3, {"trust.certificate.operation": "validation"})
+        record_validation(recording, 0.3)
         assert evaluated(recording, "validation_fast") == (1, 0)
         assert evaluated(recording, "all_fast") == (0, 1)
 
     def test_changed_sla_applies_immediately_to_known_labels(self, recording: Any, read: Read) -> None:
-        labels = {"trust.certificate.operation": "validation"}
         recording.recorder.business.set_slas(read(VALIDATION))
-        recording.recorder.certificates._certificate_duration(0.3, labels)
+        record_validation(recording, 0.3)
         recording.recorder.business.set_slas(read(VALIDATION.replace("0.5", "0.2").replace("0.99", "0.9")))
-        recording.recorder.certificates._certificate_duration(0.3, labels)
+        record_validation(recording, 0.3)
         assert evaluated(recording, "validation_fast") == (1, 1)
         assert recording.value("trust.sla.objective") == 0.9
 
@@ -260,7 +262,7 @@ class TestEvaluation:
     def test_dropped_measurement_is_not_evaluated(self, recording: Any, read: Read) -> None:
         recording.recorder.business.set_slas(read(VALIDATION))
         for amount in (float("nan"), -1, "fast"):
-            recording.recorder.certificates._certificate_duration(amount, {"trust.certificate.operation": "validation"})
+            record_validation(recording, amount)
         assert evaluated(recording, "validation_fast") == (0, 0)
 
     def test_concurrent_events_and_reloads_lose_no_events(self, recording: Any, read: Read) -> None:
@@ -268,9 +270,7 @@ class TestEvaluation:
 
         def work() -> None:
             for _ in range(1000):
-                recording.recorder.certificates._certificate_duration(
-                    0.1, {"trust.certificate.operation": "validation"}
-                )
+                record_validation(recording, 0.1)
 
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
