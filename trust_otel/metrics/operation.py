@@ -80,3 +80,9 @@ class Operation(ABC):
     def __call__(self, function: _Function) -> _Function:
         """Decorate a function, a coroutine function or a generator of either kind; calls may overlap."""
         return decorated(function, lambda _args, _kwargs: copy(self))
+
+    def __copy__(self: _Self) -> _Self:
+        # What `copy` does without this takes a quarter of the time of a decorated call.
+        copied: _Self = object.__new__(type(self))
+        vars(copied).update(vars(self))
+        return copied

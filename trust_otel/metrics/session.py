@@ -12,7 +12,7 @@ class SessionMetrics(Family):
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
-        self._sessions = instruments.up_down_counter(TRUST_SESSION_ACTIVE)
+        self._sessions = instruments.up_down_counter(TRUST_SESSION_ACTIVE).bind()
         self._sessions(0)
 
     def session_started(self) -> None:
