@@ -111,6 +111,19 @@ def test_failed_commit_is_a_rollback(engine: Any, reader: InMemoryMetricReader) 
     assert transactions(reader) == {("commit",): 1, ("rollback",): 1}
 
 
+def test_each_batch_of_a_bulk_statement_is_counted(engine: Any, reader: InMemoryMetricReader) -> None:
+    things = sa.Table("things", sa.MetaData(), sa.Column("x", sa.Integer), prefixes=["TEMPORARY"])
+    rows = [{"x": number} for number in range(100)]
+    with engine.connect() as connection:
+        things.create(connection)
+        connection.execute(sa.text("INSERT INTO things VALUES (:x)"), rows)
+        connection.execute(
+            things.insert().returning(things.c.x).execution_options(insertmanyvalues_page_size=40), rows
+        ).all()
+        connection.execute(things.update().where(things.c.x == sa.bindparam("y")), [{"y": 1, "x": 2}, {"y": 2, "x": 3}])
+    assert operations(reader) == {("CREATE", None): 1, ("INSERT", None): 1 + 3, ("UPDATE", None): 1}
+
+
 def test_missing_server_is_a_failed_connection(reader: InMemoryMetricReader) -> None:
     engine = sa.create_engine("postgresql+psycopg://trust@127.0.0.1:1/postgres")
     with pytest.raises(sa.exc.OperationalError):

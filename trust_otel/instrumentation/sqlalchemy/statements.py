@@ -48,7 +48,8 @@ class Statements:
         self._dropped = recorder.instruments.dropped
         self._database = recorder.database
         self._databases = databases
-        self._lock = threading.Lock()
+        # Reentrant: a garbage collection may run a finalizer that connects.
+        self._lock = threading.RLock()
         self._dialects: WeakSet[Dialect] = WeakSet()
         self._stopped = False
 
