@@ -140,9 +140,10 @@ class Pools:
             )
 
     def _check_out(self, connection: Any, tracked: _TrackedPool, now: float) -> None:
-        """Store when a connection is checked out, unless the pool gives one to a thread a second time.
+        """Store when a connection is checked out; not when a pool returns the connection that a thread has already.
 
-        A listener of the pool's `checkout` would cost several times as much. No public attribute tells the same.
+        A listener of the pool's `checkout` event would cost several times as much. There is no public attribute for
+        the entry and the number of checkouts.
         """
         record: Any = getattr(connection, "_connection_record", None)
         if record is not None and getattr(connection, "_counter", 1) == 1:

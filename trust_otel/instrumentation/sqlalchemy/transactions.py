@@ -17,9 +17,11 @@ Outcome = Literal["commit", "rollback"]
 class Transactions:
     """Replacements of the methods of `Transaction` that end one.
 
-    Not listeners of the events `commit` and `rollback`, which cost several times as much, and come before the database
-    answers; nor the dialect's methods, which the pool also calls where there is no transaction. A failed COMMIT counts
-    as a rollback. So does the end of a transaction whose connection is lost: the database rolls it back.
+    Listeners of the events `commit` and `rollback` would cost several times as much, and run before the database
+    responds. The dialect's methods are also called by the pool, where there is no transaction.
+
+    A failed COMMIT counts as a rollback. So does the end of a transaction whose connection is lost: the database rolls
+    it back.
     """
 
     def __init__(self, recorder: Recorder, databases: Databases) -> None:

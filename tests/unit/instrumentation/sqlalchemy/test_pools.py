@@ -167,6 +167,22 @@ def test_wait_and_use_time_of_every_checkout(engine: sa.Engine, recorded: Any) -
     assert recorded.by_pool("timeouts") == {POOL: 0}
 
 
+def test_connection_that_a_thread_gets_twice_is_used_once(url: str, recorded: Any) -> None:
+    engine = sa.create_engine(url, poolclass=SingletonThreadPool)
+    first = engine.connect()
+    time.sleep(0.05)
+    second = engine.connect()
+    assert second.connection.dbapi_connection is first.connection.dbapi_connection
+    second.close()
+    assert recorded.connections() == held(0, 1)
+    first.close()
+    assert recorded.by_pool("wait_time") == {POOL: 2}
+    assert recorded.by_pool("use_time") == {POOL: 1}
+    (point,) = recorded.points("db.client.connection.use_time")
+    assert point.max >= 0.05
+    engine.dispose()
+
+
 def test_raw_connections_are_measured_too(engine: sa.Engine, recorded: Any) -> None:
     connection = engine.raw_connection()
     connection.cursor().execute("SELECT 1")
