@@ -32,7 +32,7 @@ class CounterSeries:
     """A label set of a counter or an up-down counter, with the sum of the amounts.
 
     Without a lock: CPython with the GIL switches threads only at a call or a backward jump, and none is between the
-    load and the store of `self.value += amount`. That is not documented, so `test_series.py` tests it in the running
+    load and the store of `self.value += amount`. That is not documented, so `test_python_versions.py` tests it in each
     version.
 
     Attributes:
