@@ -1,5 +1,7 @@
 """Shared fixtures: recorded metrics, and programs started by `opentelemetry-instrument`."""
 
+# In forked processes, the SDK 1.45.2 waits forever for a lock of this module if a provider existed before its import.
+import concurrent.futures.thread  # noqa: F401
 import gc
 import os
 import signal
