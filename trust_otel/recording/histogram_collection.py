@@ -13,6 +13,7 @@ from opentelemetry.metrics import MeterProvider, get_meter_provider
 
 from trust_otel.log_safe import error_location
 from trust_otel.recording.self_metrics import DroppedMeasurements
+from trust_otel.recording.series_reader import RecordedFamily, RecordedSeries, SeriesReader
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
@@ -96,27 +97,35 @@ class HistogramCollection:
         from trust_otel.recording.data_points import merged
 
         try:
+            self._renew_samplers()
+            if isinstance(reader, SeriesReader):
+                reader.receive_series(RecordedSeries(resource, self._families()), self._dropped)
+                return collected
             found = self._collect(reader)
             return merged(collected, found, resource) if found else collected
         except Exception:
             self._dropped.count("internal_error")
             return collected
 
-    def _collect(self, reader: MetricReader) -> list[Metric]:
-        from trust_otel.recording.data_points import histogram_of, sampler_for
+    def _renew_samplers(self) -> None:
+        # At each collection: the program may set up spans late.
+        from trust_otel.recording.data_points import sampler_for
         from trust_otel.sdk_private import exemplar_filter_of
+
+        sampler = sampler_for(exemplar_filter_of(self._provider))
+        for histogram in tuple(self._histograms):
+            histogram.sample_with(sampler)
+
+    def _families(self) -> list[RecordedFamily]:
+        return [RecordedFamily(histogram.metric, histogram.series()) for histogram in tuple(self._histograms)]
+
+    def _collect(self, reader: MetricReader) -> list[Metric]:
+        from trust_otel.recording.data_points import histogram_of
 
         now, since = time_ns(), self._collected_at.get(reader, 0)
         self._collected_at[reader] = now
-        # Again at each collection: the program may set up spans late.
-        sampler = sampler_for(exemplar_filter_of(self._provider))
-        found = []
-        for histogram in tuple(self._histograms):
-            histogram.sample_with(sampler)
-            metric = histogram_of(histogram.metric, histogram.series(), now, since)
-            if metric is not None:
-                found.append(metric)
-        return found
+        found = (histogram_of(family.metric, family.series, now, since) for family in self._families())
+        return [metric for metric in found if metric is not None]
 
 
 def _is_sdk(provider: object) -> bool:
