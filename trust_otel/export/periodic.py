@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from time import time_ns
 from typing import Any, cast
@@ -21,7 +22,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 _Point = NumberDataPoint | HistogramDataPoint
-_SeriesKey = tuple[str, str, tuple[tuple[str, object], ...]]
+_SeriesKey = tuple[str, str, Hashable]
 
 
 class PeriodicReader(PeriodicExportingMetricReader):
@@ -41,11 +42,15 @@ class PeriodicReader(PeriodicExportingMetricReader):
 
 
 class SeriesStarts:
-    """The start time of each cumulative series."""
+    """The start time of each cumulative series.
 
-    def __init__(self) -> None:
+    Args:
+        since_unix_nano: Start time of the series of the first collection; by default, their own.
+    """
+
+    def __init__(self, since_unix_nano: int | None = None) -> None:
         self._starts: dict[_SeriesKey, int] = {}
-        self._last_collection: int | None = None
+        self._last_collection = since_unix_nano
         self._process = os.getpid()
 
     def apply(self, data: MetricsData) -> MetricsData:
@@ -81,9 +86,18 @@ class SeriesStarts:
         return replace(metric, data=replace(cast(Any, data), data_points=points))
 
     def _point(self, scope: str, name: str, point: _Point, seen: dict[_SeriesKey, int]) -> _Point:
-        key = (scope, name, tuple(sorted((point.attributes or {}).items())))
+        key = (scope, name, _identity(point.attributes or {}))
         start = self._starts.get(key) or self._last_collection or point.start_time_unix_nano
         # Two collections may overlap, as at shutdown.
         start = min(start, point.time_unix_nano)
         seen[key] = start
         return replace(point, start_time_unix_nano=start)
+
+
+def _identity(attributes: Mapping[str, object]) -> Hashable:
+    items = tuple(sorted(attributes.items()))
+    try:
+        hash(items)
+    except TypeError:  # a value is a mapping
+        return repr(items)
+    return items

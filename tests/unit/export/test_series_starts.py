@@ -75,6 +75,24 @@ def test_later_series_starts_at_the_previous_collection(cumulative: Collected) -
     assert points["first"].start_time_unix_nano < before
 
 
+def test_series_of_the_first_collection_starts_when_it_is_told() -> None:
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    provider.get_meter("test").create_counter("c").add(1)
+    data = reader.get_metrics_data()
+    assert data is not None
+    assert _points(SeriesStarts(7).apply(data), "c")[None].start_time_unix_nano == 7
+    provider.shutdown()
+
+
+def test_attribute_that_is_a_mapping_identifies_its_series(cumulative: Collected) -> None:
+    counter = cumulative.meter.create_counter("c")
+    counter.add(1, {"a": "first", "of": {"b": [1]}})
+    start = cumulative.points()["first"].start_time_unix_nano
+    counter.add(1, {"a": "first", "of": {"b": [1]}})
+    assert cumulative.points()["first"].start_time_unix_nano == start
+
+
 def test_start_is_constant_while_the_series_exists(cumulative: Collected) -> None:
     counter = cumulative.meter.create_counter("c")
     counter.add(1, {"a": "first"})
