@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.registry import Collector
 
-from trust_otel.export.prometheus import families
+from trust_otel.export.prometheus.exposition import TEXT
+from trust_otel.export.prometheus.renderer import Renderer
 
 
 def points(reader: InMemoryMetricReader, name: str) -> list[Any]:
@@ -29,10 +28,7 @@ def points(reader: InMemoryMetricReader, name: str) -> list[Any]:
 def scraped(recording: Any) -> str:
     """The text that the endpoint would show of a recording."""
 
-    class One(Collector):
-        def collect(self) -> Any:
-            return families(recording.collect())
+    def failed(metric: str, error: Exception) -> None:
+        raise AssertionError(metric) from error
 
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(One())
-    return generate_latest(registry).decode()
+    return Renderer(TEXT, failed).render([], recording.collect()).decode()

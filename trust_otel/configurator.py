@@ -108,7 +108,7 @@ def make_readers(wanted: Settings) -> list[MetricReader]:
 def _reader(exporter: str, wanted: Settings) -> MetricReader | None:
     try:
         if exporter == "prometheus":
-            return _prometheus_reader(wanted.prometheus_host, wanted.prometheus_port)
+            return _prometheus_reader(wanted)
         made = with_checked_responses(exporter_class("metrics", exporter)())
         return made if isinstance(made, MetricReader) else PeriodicReader(made)
     except Exception as error:
@@ -118,12 +118,13 @@ def _reader(exporter: str, wanted: Settings) -> MetricReader | None:
         return None
 
 
-def _prometheus_reader(host: str, port: int) -> MetricReader | None:
+def _prometheus_reader(wanted: Settings) -> MetricReader | None:
     # Imported here: only this exporter needs an HTTP server.
-    from trust_otel.export.prometheus import PrometheusReader
+    from trust_otel.export.prometheus.reader import PrometheusReader
 
+    host, port = wanted.prometheus_host, wanted.prometheus_port
     try:
-        return PrometheusReader(host, port)
+        return PrometheusReader(host, port, scope_labels=wanted.prometheus_scope_labels)
     except OSError as error:
         _logger.error(
             "trust-otel: the metrics endpoint cannot listen on %s:%s (%s); set OTEL_EXPORTER_PROMETHEUS_HOST and "

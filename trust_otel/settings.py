@@ -384,6 +384,13 @@ class Settings:
         _seconds,
     )
 
+    prometheus_scope_labels: bool = _setting(
+        "TRUST_OTEL_PROMETHEUS_SCOPE_LABELS",
+        "false",
+        "Whether series of the in-process endpoint have the labels `otel_scope_name` and `otel_scope_version`.",
+        _boolean,
+    )
+
     # Variables of OpenTelemetry
     sdk_disabled: bool = _setting("OTEL_SDK_DISABLED", "false", "Disable all telemetry.", _boolean)
     metrics_exporters: tuple[str, ...] = _setting(

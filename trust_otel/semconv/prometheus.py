@@ -66,6 +66,20 @@ def family_name(name: str, unit: str, *, monotonic: bool = False, gauge: bool = 
     return f"_{family}" if family[:1].isdigit() else family
 
 
+def unit_name(unit: str, *, gauge: bool = False) -> str:
+    """Words for a unit at the end of the name of a family, such as `bytes_per_second`; empty for none.
+
+    Args:
+        unit: UCUM unit; an annotation in braces is ignored.
+        gauge: Whether it is a gauge, whose unit `1` is `ratio`.
+    """
+    if gauge and unit == "1":
+        return "ratio"
+    main, _, per = unit.partition("/")
+    per_word = _unit_word(per, _PER_UNITS)
+    return "_".join(word for word in (_unit_word(main, _UNITS), per_word and f"per_{per_word}") if word)
+
+
 def label_name(attribute: str) -> str:
     """Name of the label of an attribute."""
     label = _NOT_IN_LABEL.sub("_", attribute)

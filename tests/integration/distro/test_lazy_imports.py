@@ -92,6 +92,11 @@ def test_only_libraries_that_the_program_uses_are_imported(
             },
         ),
         ({"OTEL_METRICS_EXPORTER": "console"}, set(), set()),
+        (
+            {"OTEL_METRICS_EXPORTER": "prometheus", "OTEL_EXPORTER_PROMETHEUS_PORT": "0"},
+            set(),
+            {"trust_otel.export.prometheus"},
+        ),
         ({"OTEL_METRICS_EXPORTER": "none", "OTEL_SDK_DISABLED": "true"}, set(), set()),
     ],
 )

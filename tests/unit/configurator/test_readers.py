@@ -11,6 +11,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
 from typing import Any
+from urllib.request import urlopen
 
 import grpc
 import pytest
@@ -23,7 +24,7 @@ from opentelemetry.sdk.resources import Resource
 from trust_otel import TrustServiceMetrics, settings
 from trust_otel.configurator import make_readers, make_views
 from trust_otel.export.periodic import PeriodicReader
-from trust_otel.export.prometheus import PrometheusReader
+from trust_otel.export.prometheus.reader import PrometheusReader
 from trust_otel.semconv.metrics import ALL
 
 
@@ -56,6 +57,17 @@ def test_prometheus_serves_an_endpoint() -> None:
     readers = _readers("prometheus")
     assert [type(reader) for reader in readers] == [PrometheusReader]
     _stop(readers)
+
+
+def test_scope_labels_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUST_OTEL_PROMETHEUS_SCOPE_LABELS", "true")
+    (reader,) = _readers("prometheus")
+    assert isinstance(reader, PrometheusReader)
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    provider.get_meter("m").create_counter("c").add(1)
+    with urlopen(f"http://127.0.0.1:{reader.port}/metrics", timeout=5) as answer:
+        assert b'otel_scope_name="m"' in answer.read()
+    provider.shutdown()
 
 
 def test_otlp_exports_over_http_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.resources import Resource
 
 from trust_otel import TrustServiceMetrics, settings
 from trust_otel.configurator import make_views
-from trust_otel.export.prometheus import PrometheusReader
+from trust_otel.export.prometheus.reader import PrometheusReader
 from trust_otel.semconv.metrics import ALL
 
 Parse = Callable[[str], Mapping[Any, float]]

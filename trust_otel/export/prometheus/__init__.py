@@ -1,0 +1,1 @@
+"""The in-process endpoint for scraping, with the same names and labels as the other paths to Prometheus."""

@@ -1,0 +1,83 @@
+"""The reader of the SDK that serves the endpoint."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Set
+from time import time_ns
+from typing import Any
+
+from opentelemetry.sdk.metrics import (
+    Counter,
+    Histogram,
+    ObservableCounter,
+    ObservableGauge,
+    ObservableUpDownCounter,
+    UpDownCounter,
+)
+from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
+
+from trust_otel.export.periodic import SeriesStarts
+from trust_otel.export.prometheus.application import Application
+from trust_otel.export.prometheus.exposition import OPEN_METRICS, TEXT, Format
+from trust_otel.export.prometheus.renderer import Renderer
+from trust_otel.export.prometheus.server import Server
+from trust_otel.log_safe import error_location
+from trust_otel.recording.self_metrics import DroppedMeasurements
+from trust_otel.recording.series_reader import RecordedSeries
+
+_INSTRUMENTS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
+
+
+class PrometheusReader(MetricReader):
+    """Serves `/metrics` in the process.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on; 0 for any free one, which is then in the attribute `port`.
+        scope_labels: Whether each series has the labels `otel_scope_name` and `otel_scope_version`.
+
+    Raises:
+        OSError: The port is in use or the address is not local.
+    """
+
+    def __init__(self, host: str, port: int, *, scope_labels: bool = False) -> None:
+        super().__init__(preferred_temporality=dict.fromkeys(_INSTRUMENTS, AggregationTemporality.CUMULATIVE))
+        self._lock = threading.Lock()
+        self._starts = SeriesStarts(time_ns())
+        self._dropped = DroppedMeasurements()
+        self._recorded: list[RecordedSeries] = []
+        self._collected: MetricsData | None = None
+        self._renderers = {
+            each: Renderer(each, self._report, scope_labels=scope_labels) for each in (TEXT, OPEN_METRICS)
+        }
+        self._server = Server(host, port, Application(self.scrape), lambda: None)
+        self.port = self._server.port
+
+    def scrape(self, format_: Format, names: Set[str]) -> bytes:
+        """Collect the metrics, and return those with these names, or all of them, in UTF-8."""
+        with self._lock:
+            self._recorded, self._collected = [], None
+            self.collect()
+            return self._renderers[format_].render(self._recorded, self._collected, names)
+
+    def receive_series(self, recorded: RecordedSeries, dropped: DroppedMeasurements) -> None:
+        """Take the series of trust-otel."""
+        self._recorded.append(recorded)
+        self._dropped = dropped
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        self._collected = self._starts.apply(metrics_data)
+
+    def _report(self, metric: str, error: Exception) -> None:
+        self._dropped.report(
+            "internal_error", metric, lambda: f"a series of {metric} is not exposed: {error_location(error)}"
+        )
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Do nothing: the endpoint is read, and a collection here would take exemplars from the next scrape."""
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Stop serving."""
+        self._server.stop(timeout_millis / 1000)

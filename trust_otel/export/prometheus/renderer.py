@@ -1,0 +1,242 @@
+"""Renders what a reader collected: series of trust-otel from kept texts, other metrics from the SDK's data points."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from json import dumps
+from typing import Any, Final, cast
+
+from opentelemetry.sdk.metrics import Exemplar
+from opentelemetry.sdk.metrics.export import (
+    Gauge,
+    Histogram,
+    HistogramDataPoint,
+    Metric,
+    MetricsData,
+    NumberDataPoint,
+    Sum,
+)
+from opentelemetry.sdk.resources import Resource
+
+from trust_otel.export.prometheus.exposition import (
+    OPEN_METRICS,
+    Format,
+    HistogramTemplate,
+    exemplar_text,
+    label_text,
+    number_text,
+    sample,
+    time_text,
+)
+from trust_otel.export.prometheus.page import Family, Page, warn_once
+from trust_otel.recording.series import HistogramSeries, Sample
+from trust_otel.recording.series_reader import RecordedFamily, RecordedSeries
+from trust_otel.semconv.prometheus import family_name, label_name, unit_name
+from trust_otel.semconv.resource import PROMOTED
+from trust_otel.text import valid_text
+from trust_otel.version import __version__
+
+_Labels = dict[str, str]
+_Point = NumberDataPoint | HistogramDataPoint
+
+Failed = Callable[[str, Exception], None]
+"""Called with the metric and the error when a series is left out."""
+
+_OWN_SCOPE: Final = ("trust_otel", __version__)
+
+
+class Renderer:
+    """Renders pages in one format. Not for several threads at once.
+
+    Args:
+        format_: The format.
+        failed: Called for each series that is left out because it cannot be rendered.
+        scope_labels: Whether each series has the labels `otel_scope_name` and `otel_scope_version`.
+    """
+
+    def __init__(self, format_: Format, failed: Failed, *, scope_labels: bool = False) -> None:
+        self._format = format_
+        self._failed = failed
+        self._scope_labels = scope_labels
+        self._kept: dict[tuple[str, str], _KeptTexts] = {}
+
+    def render(
+        self, recorded: Sequence[RecordedSeries], collected: MetricsData | None, names: Set[str] = frozenset()
+    ) -> bytes:
+        """The page, in UTF-8.
+
+        Args:
+            recorded: The series of trust-otel.
+            collected: What the SDK collected, with cumulative temporality.
+            names: Only families with these names, or with a sample of these names; all if it is empty.
+        """
+        page = Page(self._format, names)
+        of_sdk = collected.resource_metrics if collected else ()
+        for resource in [*(each.resource for each in recorded), *(each.resource for each in of_sdk)]:
+            self._add_target_info(page, resource)
+        for series in recorded:
+            common = self._common_labels(series.resource, *_OWN_SCOPE)
+            for recorded_family in series.families:
+                self._add_recorded(page, recorded_family, common)
+        for metrics in of_sdk:
+            for scope in metrics.scope_metrics:
+                common = self._common_labels(metrics.resource, scope.scope.name, scope.scope.version)
+                for metric in scope.metrics:
+                    self._add_collected(page, metric, common)
+        return page.content()
+
+    def _add_target_info(self, page: Page, resource: Resource) -> None:
+        family = page.family("target.info", "target_info", "gauge", "Resource of the service.", "")
+        if family is not None:
+            labels = label_text(_labels(resource.attributes))
+            family.add(labels, sample("target_info", labels, "1").encode())
+
+    def _common_labels(self, resource: Resource, scope: str, version: str | None) -> _Labels:
+        labels = _labels({name: resource.attributes.get(name) for name in PROMOTED})
+        if self._scope_labels:
+            labels |= _labels({"otel_scope_name": scope, "otel_scope_version": version})
+        return labels
+
+    def _add_recorded(self, page: Page, recorded: RecordedFamily, common: _Labels) -> None:
+        if not recorded.series:
+            # The SDK may record it, as another type.
+            return
+        metric = recorded.metric
+        name, unit = family_name(metric.name, metric.unit), unit_name(metric.unit)
+        family = page.family(metric.name, name, "histogram", metric.brief, unit)
+        if family is None:
+            return
+        key = (name, label_text(common))
+        if key not in self._kept:
+            template = HistogramTemplate(self._format, name, metric.buckets)
+            self._kept[key] = _KeptTexts(template, common, exemplars=self._format is OPEN_METRICS)
+        family.add_all(self._kept[key].of(recorded.series, lambda error: self._failed(metric.name, error)))
+
+    def _add_collected(self, page: Page, metric: Metric, common: _Labels) -> None:
+        try:
+            family = _family_of(page, metric)
+        except Exception as error:
+            self._failed(metric.name, error)
+            return
+        if family is None:
+            return
+        for point in cast("Iterable[_Point]", metric.data.data_points):
+            try:
+                labels = label_text(common | _free_labels(point.attributes or {}, family.kind))
+                family.add(labels, self._lines(family, labels, point).encode())
+            except Exception as error:
+                self._failed(metric.name, error)
+
+    def _lines(self, family: Family, labels: str, point: _Point) -> str:
+        open_metrics = self._format is OPEN_METRICS
+        if isinstance(point, HistogramDataPoint):
+            exemplars = _by_bucket(point) if open_metrics else {}
+            template = HistogramTemplate(self._format, family.name, point.explicit_bounds)
+            return template.fill(labels, point.bucket_counts, point.sum, point.start_time_unix_nano, exemplars)
+        value = number_text(point.value)
+        if family.kind == "gauge":
+            return sample(family.name, labels, value)
+        if not open_metrics:
+            return sample(f"{family.name}_total", labels, value)
+        for exemplar in point.exemplars[-1:]:
+            value += _exemplar(exemplar)
+        created = sample(f"{family.name}_created", labels, time_text(point.start_time_unix_nano))
+        return sample(f"{family.name}_total", labels, value) + created
+
+
+class _KeptTexts:
+    """The texts of the series of one histogram, kept while the series do not change."""
+
+    def __init__(self, template: HistogramTemplate, common: _Labels, *, exemplars: bool) -> None:
+        self._template = template
+        self._common = common
+        self._exemplars = exemplars
+        self._texts: dict[HistogramSeries, _SeriesText] = {}
+
+    def of(self, series: Iterable[HistogramSeries], failed: Callable[[Exception], None]) -> dict[str, bytes]:
+        """The current lines of each series that has counted something, by its labels."""
+        texts: dict[HistogramSeries, _SeriesText] = {}
+        lines = {}
+        for each in series:
+            if each.high < 0:
+                continue
+            try:
+                text = self._texts.get(each) or _SeriesText(label_text(self._common | _labels(each.labels)))
+                text.update(each, self._template, exemplars=self._exemplars)
+                texts[each] = text
+                lines[text.labels] = text.lines
+            except Exception as error:
+                failed(error)
+        # Without series that are gone.
+        self._texts = texts
+        return lines
+
+
+class _SeriesText:
+    """The text of a series, and what it was made of."""
+
+    __slots__ = ("_counts", "_samples", "_start", "_sum", "labels", "lines")
+
+    def __init__(self, labels: str) -> None:
+        self.labels = labels
+        self.lines = b""
+        self._counts: list[int] = []
+        self._sum: float = 0
+        self._samples: dict[int, Sample] = {}
+        self._start = 0
+
+    def update(self, series: HistogramSeries, template: HistogramTemplate, *, exemplars: bool) -> None:
+        """Make the text again if the series has changed."""
+        total, start, samples = series.sum, series.start_time_unix_nano, self._samples
+        if exemplars and series.samples != samples:
+            samples = series.samples.copy()
+        elif series.counts == self._counts and total == self._sum and start == self._start:
+            return
+        counts = series.counts.copy()
+        shown = {
+            bucket: exemplar_text(each.amount, each.time_unix_nano, each.trace_id, each.span_id)
+            for bucket, each in samples.items()
+        }
+        self.lines = template.fill(self.labels, counts, total, start, shown).encode()
+        self._counts, self._sum, self._start, self._samples = counts, total, start, samples
+
+
+def _family_of(page: Page, metric: Metric) -> Family | None:
+    data, unit = metric.data, metric.unit or ""
+    if isinstance(data, Histogram):
+        kind, name = "histogram", family_name(metric.name, unit)
+    elif isinstance(data, Sum) and data.is_monotonic:
+        kind, name = "counter", family_name(metric.name, unit, monotonic=True).removesuffix("_total")
+    elif isinstance(data, (Sum, Gauge)):
+        kind, name = "gauge", family_name(metric.name, unit, gauge=isinstance(data, Gauge))
+    else:
+        warn_once(f"{metric.name} is not exposed: the endpoint does not support exponential histograms")
+        return None
+    return page.family(
+        metric.name, name, kind, metric.description or "", unit_name(unit, gauge=isinstance(data, Gauge))
+    )
+
+
+def _by_bucket(point: HistogramDataPoint) -> dict[int, str]:
+    return {bisect_left(point.explicit_bounds, each.value): _exemplar(each) for each in point.exemplars}
+
+
+def _exemplar(exemplar: Exemplar) -> str:
+    return exemplar_text(exemplar.value, exemplar.time_unix_nano, exemplar.trace_id, exemplar.span_id)
+
+
+def _labels(attributes: Mapping[str, Any]) -> _Labels:
+    return {label_name(name): _text(value) for name, value in attributes.items() if value is not None}
+
+
+def _free_labels(attributes: Mapping[str, Any], kind: str) -> _Labels:
+    """Without labels that the format itself writes: twice the same name makes the whole page invalid."""
+    labels = _labels(attributes)
+    for name in ("__name__", "le") if kind == "histogram" else ("__name__",):
+        labels.pop(name, None)
+    return labels
+
+
+def _text(value: object) -> str:
+    return valid_text(value if isinstance(value, str) else dumps(value, default=str))
