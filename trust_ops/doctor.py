@@ -23,7 +23,7 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        subject: What was checked: `setting`, `distro`, `endpoint`, `certificates`, `dependency`, `geoip`,
+        subject: What was checked: `setting`, `distro`, `endpoint`, `web config`, `certificates`, `dependency`, `geoip`,
             `reputation`, `sla` or `client address`.
         name: Which one, without credentials.
         problem: What is wrong and how to fix it; `None` when the check passed.
@@ -160,6 +160,15 @@ def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("client address", "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE", _problem_of(lambda: read_key(path)))
 
 
+def _web_config(environment: Mapping[str, str]) -> Iterator[Finding]:
+    path = Settings.from_environment(environment).prometheus_web_config
+    if not path:
+        return
+    from trust_otel.export.prometheus.web_config import SETTING, WebConfig
+
+    yield Finding("web config", SETTING, _problem_of(lambda: WebConfig(path)))
+
+
 _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _settings,
     _conflicts,
@@ -170,6 +179,7 @@ _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _reputation,
     _slas,
     _client_address,
+    _web_config,
 )
 
 

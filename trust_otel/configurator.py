@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from inspect import signature
 from os import environ
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
@@ -33,6 +33,9 @@ from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.settings import Limits, Settings
 from trust_otel.text import valid_text
 from trust_otel.version import __version__
+
+if TYPE_CHECKING:
+    from trust_otel.export.prometheus.web_config import WebConfig
 
 _logger = logging.getLogger(__name__)
 
@@ -124,7 +127,14 @@ def _prometheus_reader(wanted: Settings) -> MetricReader | None:
 
     host, port = wanted.prometheus_host, wanted.prometheus_port
     try:
-        return PrometheusReader(host, port, scope_labels=wanted.prometheus_scope_labels)
+        web_config = _web_config(wanted.prometheus_web_config)
+    except ValueError as error:
+        _logger.error(
+            "trust-otel: the metrics endpoint does not start: TRUST_OTEL_PROMETHEUS_WEB_CONFIG is invalid: %s", error
+        )
+        return None
+    try:
+        return PrometheusReader(host, port, scope_labels=wanted.prometheus_scope_labels, web_config=web_config)
     except OSError as error:
         _logger.error(
             "trust-otel: the metrics endpoint cannot listen on %s:%s (%s); set OTEL_EXPORTER_PROMETHEUS_HOST and "
@@ -134,3 +144,12 @@ def _prometheus_reader(wanted: Settings) -> MetricReader | None:
             error,
         )
         return None
+
+
+def _web_config(path: str | None) -> WebConfig | None:
+    if path is None:
+        return None
+    # Imported here: only needed where it is set.
+    from trust_otel.export.prometheus.web_config import WebConfig
+
+    return WebConfig(path)

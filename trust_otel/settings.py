@@ -384,6 +384,14 @@ class Settings:
         _seconds,
     )
 
+    prometheus_web_config: str | None = _setting(
+        "TRUST_OTEL_PROMETHEUS_WEB_CONFIG",
+        None,
+        "File with TLS and users of the in-process endpoint, in the format of Prometheus' exporter-toolkit; reloaded "
+        "when it or a certificate changes.",
+        path,
+        secret=True,
+    )
     prometheus_scope_labels: bool = _setting(
         "TRUST_OTEL_PROMETHEUS_SCOPE_LABELS",
         "false",

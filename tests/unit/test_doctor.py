@@ -65,6 +65,7 @@ def valid_settings(tmp_path: Path, server: str) -> dict[str, str]:
     (tmp_path / "sla.toml").write_text(
         '[sla.fast]\nmetric = "http.server.request.duration"\nthreshold = 1\nobjective = 0.9\n'
     )
+    (tmp_path / "web.yml").write_text("http_server_config: {http2: false}\n")
     writer = MMDBWriter(database_type="Test-Country")
     writer.insert_network(IPSet(["203.0.113.0/24"]), {"country": {"iso_code": "DE"}})
     writer.to_db_file(str(tmp_path / "countries.mmdb"))
@@ -75,6 +76,7 @@ def valid_settings(tmp_path: Path, server: str) -> dict[str, str]:
         "TRUST_OTEL_GEOIP_DATABASE": str(tmp_path / "countries.mmdb"),
         "TRUST_OTEL_SLA_FILE": str(tmp_path / "sla.toml"),
         "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE": str(tmp_path / "key"),
+        "TRUST_OTEL_PROMETHEUS_WEB_CONFIG": str(tmp_path / "web.yml"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": server,
         "OTEL_PYTHON_DISTRO": "trust_distro",
     }
@@ -111,6 +113,7 @@ def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, 
         "reputation",
         "sla",
         "client address",
+        "web config",
     }
     assert "secret" not in repr(found)
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import StringIO
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -59,15 +60,30 @@ def test_prometheus_serves_an_endpoint() -> None:
     _stop(readers)
 
 
-def test_scope_labels_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scope_labels_and_web_config_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "web.yml").write_text("http_server_config: {headers: {X-Frame-Options: deny}}\n")
     monkeypatch.setenv("TRUST_OTEL_PROMETHEUS_SCOPE_LABELS", "true")
+    monkeypatch.setenv("TRUST_OTEL_PROMETHEUS_WEB_CONFIG", str(tmp_path / "web.yml"))
     (reader,) = _readers("prometheus")
     assert isinstance(reader, PrometheusReader)
     provider = MeterProvider([reader], shutdown_on_exit=False)
     provider.get_meter("m").create_counter("c").add(1)
     with urlopen(f"http://127.0.0.1:{reader.port}/metrics", timeout=5) as answer:
         assert b'otel_scope_name="m"' in answer.read()
+        assert answer.headers["X-Frame-Options"] == "deny"
     provider.shutdown()
+
+
+def test_endpoint_does_not_start_with_an_invalid_web_config(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "hunter2.yml").write_text("basic_auth_users: {me: hunter2}\n")
+    monkeypatch.setenv("TRUST_OTEL_PROMETHEUS_WEB_CONFIG", str(tmp_path / "hunter2.yml"))
+    assert _readers("prometheus") == []
+    (record,) = caplog.records
+    assert "TRUST_OTEL_PROMETHEUS_WEB_CONFIG is invalid: entry 1 of basic_auth_users" in record.getMessage()
+    assert "htpasswd" in record.getMessage()
+    assert "hunter2" not in caplog.text
 
 
 def test_otlp_exports_over_http_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

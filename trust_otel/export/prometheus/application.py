@@ -15,6 +15,8 @@ from trust_otel.log_safe import error_location
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+    from trust_otel.export.prometheus.web_config import WebConfig
+
 _Answer = tuple[str, list[tuple[str, str]], bytes]
 
 Scrape = Callable[[Format, Set[str]], bytes]
@@ -32,19 +34,25 @@ class Application:
 
     Args:
         scrape: Returns the metrics.
+        web_config: Users and headers.
     """
 
-    def __init__(self, scrape: Scrape) -> None:
+    def __init__(self, scrape: Scrape, web_config: WebConfig | None = None) -> None:
         self._scrape = scrape
+        self._web_config = web_config
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
         status, headers, body = self._answer(environ)
         headers.append(("Content-Length", str(len(body))))
+        if self._web_config:
+            headers += self._web_config.headers
         start_response(status, headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def _answer(self, environ: WSGIEnvironment) -> _Answer:
+        if self._web_config and not self._web_config.authorizes(environ.get("HTTP_AUTHORIZATION", "")):
+            return _plain("401 Unauthorized", "Log in.", ("WWW-Authenticate", 'Basic realm="metrics", charset="UTF-8"'))
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return _plain("405 Method Not Allowed", "Use GET or HEAD.", ("Allow", "GET, HEAD"))
         path = environ.get("PATH_INFO", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Set
 from time import time_ns
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk.metrics import (
     Counter,
@@ -26,6 +26,9 @@ from trust_otel.log_safe import error_location
 from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.recording.series_reader import RecordedSeries
 
+if TYPE_CHECKING:
+    from trust_otel.export.prometheus.web_config import WebConfig
+
 _INSTRUMENTS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
 
 
@@ -36,12 +39,15 @@ class PrometheusReader(MetricReader):
         host: Address to listen on.
         port: Port to listen on; 0 for any free one, which is then in the attribute `port`.
         scope_labels: Whether each series has the labels `otel_scope_name` and `otel_scope_version`.
+        web_config: TLS, users and headers; without TLS and for everybody by default.
 
     Raises:
         OSError: The port is in use or the address is not local.
     """
 
-    def __init__(self, host: str, port: int, *, scope_labels: bool = False) -> None:
+    def __init__(
+        self, host: str, port: int, *, scope_labels: bool = False, web_config: WebConfig | None = None
+    ) -> None:
         super().__init__(preferred_temporality=dict.fromkeys(_INSTRUMENTS, AggregationTemporality.CUMULATIVE))
         self._lock = threading.Lock()
         self._starts = SeriesStarts(time_ns())
@@ -51,7 +57,8 @@ class PrometheusReader(MetricReader):
         self._renderers = {
             each: Renderer(each, self._report, scope_labels=scope_labels) for each in (TEXT, OPEN_METRICS)
         }
-        self._server = Server(host, port, Application(self.scrape), lambda: None)
+        application = Application(self.scrape, web_config)
+        self._server = Server(host, port, application, web_config.tls_context if web_config else lambda: None)
         self.port = self._server.port
 
     def scrape(self, format_: Format, names: Set[str]) -> bytes:
