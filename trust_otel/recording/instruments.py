@@ -278,13 +278,17 @@ class PositionalLabels:
     Args:
         instrument: Where to record.
         names: Names of the attributes.
+        fixed: Further attributes, whose values never change.
     """
 
-    __slots__ = ("_bound", "_instrument", "_names")
+    __slots__ = ("_bound", "_fixed", "_instrument", "_names")
 
-    def __init__(self, instrument: BoundedCounter | BoundedHistogram, *names: str) -> None:
+    def __init__(
+        self, instrument: BoundedCounter | BoundedHistogram, *names: str, fixed: Mapping[str, object] = NO_LABELS
+    ) -> None:
         self._instrument = instrument
         self._names = names
+        self._fixed = fixed
         self._bound: dict[tuple[object, ...], Record] = {}
 
     def __call__(self, amount: float, *values: object) -> None:
@@ -296,7 +300,7 @@ class PositionalLabels:
         record(amount)
 
     def _bind(self, values: tuple[object, ...]) -> Record:
-        attributes = dict(zip(self._names, values, strict=True))
+        attributes = {**self._fixed, **dict(zip(self._names, values, strict=True))}
         record = self._instrument.bind(attributes)
         # Only what is recorded unchanged: what clients vary must not fill the memory.
         if self._instrument.kept_series(attributes) is not None:

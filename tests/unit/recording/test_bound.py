@@ -95,6 +95,17 @@ def test_positional_labels_record_like_a_mapping(recording: Any, instruments: In
     assert recording.dropped() == {}
 
 
+def test_fixed_labels_are_recorded_with_the_positional_ones(recording: Any, instruments: Instruments) -> None:
+    positional = PositionalLabels(
+        instruments.counter(TRUST_FEE_AMOUNT), "geo.country.iso_code", fixed={"trust.currency": "EUR"}
+    )
+    for _ in range(3):
+        positional(1, "DE")
+    positional(1, None)
+    assert recording.value("trust.fee.amount", {"trust.currency": "EUR", "geo.country.iso_code": "DE"}) == 3
+    assert {"trust.currency": "EUR"} in recording.labels("trust.fee.amount")
+
+
 class _Unhashable(str):
     __hash__ = None  # type: ignore[assignment]
 
