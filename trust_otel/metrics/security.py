@@ -200,17 +200,11 @@ class SecurityMetrics(Family):
         """Set what gives the names of the reputation feeds that list an address in its canonical form."""
         self._feeds = None if look_up is None else _LookUp(look_up, "reputation", self._dropped)
 
-    @fail_open
     def request_began(self, request: Request) -> None:
         """Count a match for each reputation feed that lists the client; for instrumentations."""
-        if self._feeds is None:
-            return
-        address = self._client_of(request)
-        feeds = None if address is None else self._feeds(address)
-        if feeds:
-            country = self._country_of(address)
-            for feed in feeds:
-                self._count_match(request, feed, country)
+        # A service without feeds does not pay for the guard in each request.
+        if self._feeds is not None:
+            self._match_feeds(request, self._feeds)
 
     @fail_open
     def request_answered(self, request: Request, status: int | str | None, *, place: str | None) -> None:
@@ -259,6 +253,15 @@ class SecurityMetrics(Family):
         if shown is not None and not self._heavy_hitters.add(shown):
             self._instruments.dropped.overflow(TRUST_SECURITY_AUTH_FAILURES.name)
         self._detectors.authentication(success=success, address=address, account=account, country=country)
+
+    @fail_open
+    def _match_feeds(self, request: Request, look_up: _LookUp[tuple[str, ...]]) -> None:
+        address = self._client_of(request)
+        feeds = None if address is None else look_up(address)
+        if feeds:
+            country = self._country_of(address)
+            for feed in feeds:
+                self._count_match(request, feed, country)
 
     def _count_match(self, request: Request, feed: str, country: str | None) -> None:
         if feed not in request.matched_feeds:
