@@ -23,6 +23,7 @@ from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request
+from trust_otel.metrics.rpc import RpcCall, RpcMethod
 from trust_otel.metrics.sla import Sla
 from trust_otel.semconv import attributes
 from trust_otel.semconv.definitions import Attribute
@@ -157,6 +158,10 @@ def push(recorder: Recorder, method: str, datum: str) -> None:
 
 
 def _use(returned: Any, datum: str) -> None:
+    if isinstance(returned, RpcMethod):
+        returned.received(1)
+        returned.sent(1)
+        returned = RpcCall(returned)
     if hasattr(returned, "__enter__"):
         if hasattr(returned, "certificate_type"):
             returned.certificate_type = datum
@@ -233,7 +238,7 @@ def test_harmless_data_is_exported(record: Callable[..., Any]) -> None:
         "record_sla_event",
         "record_source",
         "record_threat_match",
-        "rpc_call",
+        "rpc_method",
         "set_slas",
         "set_certificate",
         "set_sla_objective",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Literal
 
 from trust_otel.metrics.family import Family
-from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, PositionalLabels
+from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.semconv.metrics import (
     RPC_CLIENT_CALL_DURATION,
     RPC_SERVER_CALL_DURATION,
@@ -45,62 +47,74 @@ class RpcMetrics(Family):
             ),
         }
 
-    def rpc_call(self, side: Side, *, method: str, rpc_type: str) -> RpcCall:
-        """Start measuring a gRPC call; the caller must call `finish` on what it gets.
+    def rpc_method(self, side: Side, *, method: str, rpc_type: str) -> RpcMethod:
+        """Bind what is recorded of a gRPC method to its labels; keep the result for all calls of the method.
 
         Args:
-            side: Whether the service answers (`server`) or makes (`client`) the call.
+            side: Whether the service answers (`server`) or makes (`client`) the calls.
             method: Full name without a leading slash, such as `trust.v1.TrustService/Validate`.
             rpc_type: `unary`, `client_stream`, `server_stream` or `bidi_stream`.
         """
         recorders = self._rpc["client" if isinstance(side, str) and side == "client" else "server"]
-        return RpcCall(recorders, side, method, rpc_type)
+        return RpcMethod(recorders, method, rpc_type, self._dropped)
+
+
+class RpcMethod:
+    """What is recorded of a gRPC method. None of its functions raises.
+
+    Attributes:
+        active: Adds to the number of active calls.
+        received: Adds to the number of messages from the other side.
+        sent: Adds to the number of messages to the other side.
+        duration: Records the seconds that a call took, by the name of its status and its `error.type`.
+        dropped: Counts what cannot be recorded.
+    """
+
+    __slots__ = ("active", "dropped", "duration", "received", "sent")
+
+    def __init__(self, recorders: _Recorders, method: str, rpc_type: str, dropped: DroppedMeasurements) -> None:
+        labels = {"rpc.method": method, "trust.rpc.type": rpc_type}
+        self.active = recorders.active.bind(labels)
+        self.received = recorders.messages.bind({**labels, "trust.rpc.message.direction": "received"})
+        self.sent = recorders.messages.bind({**labels, "trust.rpc.message.direction": "sent"})
+        self.duration = PositionalLabels(
+            recorders.duration,
+            "rpc.response.status_code",
+            "error.type",
+            fixed={**labels, "rpc.system.name": "grpc"},
+        )
+        self.dropped = dropped
 
 
 class RpcCall:
-    """A call between its start and its end."""
+    """A call from its creation until the first `finish`; several threads may see it end.
 
-    __slots__ = ("_finished", "_labels", "_received", "_recorders", "_sent", "_started")
+    Attributes:
+        rpc: What is recorded of its method.
+    """
 
-    def __init__(self, recorders: _Recorders, side: Side, method: str, rpc_type: str) -> None:
-        self._recorders = recorders
-        self._labels: dict[str, object] = {"rpc.method": method, "trust.rpc.type": rpc_type}
-        self._received = {**self._labels, "trust.rpc.message.direction": "received"}
-        self._sent = {**self._labels, "trust.rpc.message.direction": "sent"}
-        self._finished = False
-        recorders.active(1, self._labels)
+    def __init__(self, method: RpcMethod) -> None:
+        self.rpc = method
+        self._finished = threading.Lock()
+        method.active(1)
         self._started = perf_counter()
 
-    def message_received(self) -> None:
-        """Count a message from the other side."""
-        self._recorders.messages(1, self._received)
-
-    def message_sent(self) -> None:
-        """Count a message to the other side."""
-        self._recorders.messages(1, self._sent)
-
-    def finish(self, status: str, error_type: str | None = None) -> None:
-        """Record the end; a second call does nothing, because a call may be seen to end in two places.
+    def finish(self, status: str, error_type: str | None = None) -> bool:
+        """Record the end; returns whether it was not recorded before.
 
         Args:
             status: Name of the gRPC status code, such as `OK`.
             error_type: Class of the exception; by default the status, when it is not `OK`.
         """
-        if self._finished:
-            return
-        self._finished = True
+        if not self._finished.acquire(False):
+            return False
         seconds = perf_counter() - self._started
-        self._recorders.active(-1, self._labels)
-        self._recorders.duration(
-            seconds,
-            {
-                **self._labels,
-                "rpc.system.name": "grpc",
-                "rpc.response.status_code": status,
-                "error.type": _failure(status) if error_type is None else error_type,
-            },
-        )
+        self.rpc.active(-1)
+        if error_type is None and status != "OK":
+            error_type = status
+        self.rpc.duration(seconds, status, error_type)
+        return True
 
-
-def _failure(status: str) -> str | None:
-    return None if isinstance(status, str) and status == "OK" else status
+    @property
+    def _dropped(self) -> DroppedMeasurements:
+        return self.rpc.dropped

@@ -10,6 +10,7 @@ import pytest
 from trust_otel.metrics import certificate, recorder_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.metrics.rpc import RpcCall
 from trust_otel.semconv.metrics import ALL
 
 DAY = 24 * 3600.0
@@ -45,10 +46,10 @@ def _record_every_metric(metrics: Any) -> None:
     metrics.record_sla_event("processing", met=True)
     metrics.set_sla_objective("processing", 0.99)
     for side in ("server", "client"):
-        call = recorder_of(metrics).rpc.rpc_call(side, method="a.B/C", rpc_type="unary")
-        call.message_received()
-        call.message_sent()
-        call.finish("OK")
+        method = recorder_of(metrics).rpc.rpc_method(side, method="a.B/C", rpc_type="unary")
+        method.received(1)
+        method.sent(1)
+        RpcCall(method).finish("OK")
     recorder_of(metrics).database.record_database_operation(system="sqlite", operation="SELECT", duration=1.0)
     recorder_of(metrics).database.record_database_transaction(system="sqlite", outcome="commit")
     recorder_of(metrics).database.record_connection_created("p", duration=0.1)
@@ -412,13 +413,14 @@ class TestDependencies:
 
 class TestRpc:
     def test_call_records_duration_messages_and_active_calls(self, recording: Any) -> None:
-        call = recording.recorder.rpc.rpc_call("server", method="a.B/C", rpc_type="bidi_stream")
+        method = recording.recorder.rpc.rpc_method("server", method="a.B/C", rpc_type="bidi_stream")
+        call = RpcCall(method)
         assert recording.value("trust.rpc.server.active_calls") == 1
         for _ in range(3):
-            call.message_received()
-        call.message_sent()
-        call.finish("OK")
-        call.finish("INTERNAL")
+            method.received(1)
+        method.sent(1)
+        assert call.finish("OK")
+        assert not call.finish("INTERNAL")
         assert recording.value("trust.rpc.server.active_calls") == 0
         assert recording.value("trust.rpc.server.messages", {"trust.rpc.message.direction": "received"}) == 3
         assert recording.value("trust.rpc.server.messages", {"trust.rpc.message.direction": "sent"}) == 1
@@ -438,5 +440,5 @@ class TestRpc:
     def test_error_type_is_the_exception_class_or_the_status_code(
         self, recording: Any, status: str, error: str | None, error_type: str
     ) -> None:
-        recording.recorder.rpc.rpc_call("client", method="a.B/C", rpc_type="unary").finish(status, error)
+        RpcCall(recording.recorder.rpc.rpc_method("client", method="a.B/C", rpc_type="unary")).finish(status, error)
         assert recording.labels("rpc.client.call.duration")[0]["error.type"] == error_type

@@ -61,7 +61,7 @@ def _measured_server(
         recorder = recording.recorder
         if recorder is None:
             return original(*args, **kwargs)
-        methods = Methods(recorder.instruments.dropped)
+        methods = Methods(recorder)
         positional, named = list(args), dict(kwargs)
         try:
             handlers = _change(positional, named, 1, "handlers", lambda given: given)

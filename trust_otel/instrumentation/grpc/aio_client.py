@@ -17,7 +17,7 @@ import grpc.aio
 from wrapt import FunctionWrapper
 
 from trust_otel.instrumentation.grpc.calls import Proxy, Recording, RpcType
-from trust_otel.instrumentation.grpc.client_calls import ClientCall, begin
+from trust_otel.instrumentation.grpc.client_calls import CalledMethod, ClientCall
 
 _Convert = Callable[[Any], Any]
 
@@ -61,9 +61,8 @@ class MeasuredAioChannel(Proxy):
             def make_again(serializer: _Convert | None, deserializer: _Convert | None) -> Any:
                 return make(method, serializer, deserializer, *rest, **options)
 
-            return _Callable(
-                callable_, make_again, self._self_recording, method, kind, request_serializer, response_deserializer
-            )
+            called = CalledMethod(self._self_recording, method, kind)
+            return _Callable(callable_, make_again, called, request_serializer, response_deserializer)
 
         def made(_make: Any, _instance: object, args: Any, kwargs: Any) -> _Callable:
             return measured(make(*args, **kwargs), *args, **kwargs)
@@ -78,17 +77,13 @@ class _Callable(Proxy):
         self,
         callable_: Any,
         make: Callable[[_Convert | None, _Convert | None], Any],
-        recording: Recording,
-        method: Any,
-        kind: RpcType,
+        method: CalledMethod,
         serializer: _Convert | None,
         deserializer: _Convert | None,
     ) -> None:
         super().__init__(callable_)
         self._self_make = make
-        self._self_recording = recording
         self._self_method = method
-        self._self_type = kind
         self._self_serializer = serializer
         self._self_deserializer = deserializer
 
@@ -97,7 +92,7 @@ class _Callable(Proxy):
         return signature(self.__wrapped__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = begin(self._self_recording, self._self_method, self._self_type)
+        call = self._self_method.begin()
         if call is None:
             return self.__wrapped__(*args, **kwargs)
         try:
@@ -105,11 +100,11 @@ class _Callable(Proxy):
         except BaseException as error:
             call.failed(error)
             raise
-        _observe(running, call, streaming=self._self_type in ("server_stream", "bidi_stream"))
+        _observe(running, call, streaming=self._self_method.rpc_type in ("server_stream", "bidi_stream"))
         return running
 
     def _self_counting(self, call: ClientCall) -> Any:
-        kind = self._self_type
+        kind = self._self_method.rpc_type
         if kind == "unary":
             return self.__wrapped__
         serializer, deserializer = self._self_serializer, self._self_deserializer

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import grpc.aio
 
+from trust_otel.instrumentation.grpc.behaviors import Behavior
 from trust_otel.instrumentation.grpc.calls import Proxy, Recording, status_name
 from trust_otel.instrumentation.grpc.methods import Methods
-from trust_otel.instrumentation.grpc.server_calls import (
-    MeasuredHandler,
-    Requests,
-    ServedRequest,
-    ServerCall,
-    behavior_name,
-    known_status,
-)
+from trust_otel.instrumentation.grpc.server_calls import ServerCall
 from trust_otel.metrics.request import Request, answering
+from trust_otel.recording.fail_open import fail_open
 
 # Raised in a handler when the client cancelled the call, or when its generator is closed.
 _CANCELLATIONS = (asyncio.CancelledError, GeneratorExit, grpc.aio.InternalError)
@@ -44,15 +37,23 @@ class AioServerInterceptor(grpc.aio.ServerInterceptor):
         task = asyncio.current_task()
         if recorder is None or task is None:
             return await continuation(handler_call_details)
-        request = ServedRequest(self._recording.proxies, handler_call_details)
-        call = _AioCall(recorder, *self._methods.labels(handler_call_details), request)
+        try:
+            call = _AioCall(
+                self._methods.find(handler_call_details),
+                handler_call_details.invocation_metadata or (),
+                self._recording.proxies,
+                recorder.security,
+            )
+        except Exception:
+            recorder.instruments.dropped.count("internal_error")
+            return await continuation(handler_call_details)
         # Each call runs in its own task until its status is sent.
-        answering.set(request)
-        task.add_done_callback(partial(_task_done, call))
+        answering.set(call)
+        task.add_done_callback(call.task_done)
         try:
             handler = await continuation(handler_call_details)
         except _CANCELLATIONS:
-            call.accepted(sends_one=False)
+            call.accepted = True
             raise
         except BaseException as error:
             call.raised("UNKNOWN", error)
@@ -60,102 +61,109 @@ class AioServerInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             call.outcome = ("UNIMPLEMENTED", None)
             return None
-        return MeasuredHandler(handler, call, _measured(handler, call), "UNKNOWN")
-
-
-def _task_done(call: _AioCall, task: asyncio.Task[Any]) -> None:
-    # A handler may suppress the cancellation and return, but no response is sent. Python 3.10 has no `cancelling`.
-    if getattr(task, "cancelling", int)():
-        call.interrupted()
-    call.terminated()
+        return call.measured(handler)
 
 
 class _AioCall(ServerCall):
-    """A call with the status of its context, or the status that a sync handler set."""
+    """A call with the status of its context, or the status that a sync handler set.
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.set_status: Any = None
+    Attributes:
+        status_set: Status that a sync handler set.
+    """
+
+    status_set: Any = None
+
+    # A handler may yield responses or write them to the context. Either way, they are serialized when it does.
+    _counts_serialized = True
+
+    def task_done(self, task: asyncio.Task[Any]) -> None:
+        """Record the end; gRPC runs the call in this task."""
+        # A handler may suppress the cancellation and return, but no response is sent. Python 3.10 has no `cancelling`.
+        if getattr(task, "cancelling", int)():
+            self.outcome = None
+        self.terminated()
+
+    def started(self, context: Any) -> None:
+        try:
+            super().started(context)
+        except Exception:
+            self._dropped.count("internal_error")
+
+    def completed(self) -> None:
+        """Note the status of a handler that ended normally."""
+        try:
+            self.set_status(self._code)
+        except Exception:
+            self._dropped.count("internal_error")
+
+    @fail_open
+    def failed(self, error: BaseException) -> None:
+        """Note the exception of a handler."""
+        code = self._code
+        if isinstance(error, grpc.aio.AbortError) or (isinstance(error, _CANCELLATIONS) and self._status_sent()):
+            self.set_status(code)
+        elif not isinstance(error, _CANCELLATIONS):
+            self.raised("UNKNOWN" if code in (None, grpc.StatusCode.OK, 0) else status_name(code), error)
 
     @property
     def _code(self) -> Any:
-        return self.context.code() if hasattr(self.context, "code") else self.set_status
-
-    def completed(self) -> None:
-        self.outcome = (known_status(self._code), None)
-
-    def failed(self, error: BaseException) -> None:
-        code = self._code
-        if isinstance(error, grpc.aio.AbortError) or (isinstance(error, _CANCELLATIONS) and self._status_sent()):
-            self.outcome = (known_status(code), None)
-        elif not isinstance(error, _CANCELLATIONS):
-            self.raised("UNKNOWN" if code in (None, grpc.StatusCode.OK, 0) else status_name(code), error)
+        return self.context.code() if hasattr(self.context, "code") else self.status_set
 
     def _status_sent(self) -> bool:
         return hasattr(self.context, "done") and bool(self.context.done())
 
-
-def _measured(handler: Any, call: _AioCall) -> Callable[..., Any]:
-    """A function of the same kind as the service's, because the server treats each kind differently."""
-    behavior = getattr(handler, behavior_name(handler))
-    if inspect.isasyncgenfunction(behavior):
-        return _generator(behavior, call, streaming=handler.request_streaming)
-    if inspect.iscoroutinefunction(behavior) or inspect.isawaitable(behavior):
-        return _coroutine(behavior, call, streaming=handler.request_streaming)
-    return _function(behavior, call, handler)
-
-
-def _coroutine(behavior: Callable[..., Awaitable[Any]], call: _AioCall, *, streaming: bool) -> Callable[..., Any]:
-    async def measured(request: Any, context: Any) -> Any:
-        call.started(context)
-        try:
-            response = await behavior(_requests(request, call, streaming), _Context(context, call))
-        except BaseException as error:
-            call.failed(error)
-            raise
-        call.completed()
-        return response
-
-    return measured
+    @staticmethod
+    def _measuring(behavior: Behavior) -> Callable[..., Any]:
+        # A function of the same kind as the service's, because the server treats each kind differently.
+        if behavior.is_async_generator:
+            return _generator
+        if behavior.is_coroutine:
+            return _coroutine
+        return _stream if behavior.response_streaming else _single
 
 
-def _generator(behavior: Callable[..., AsyncIterator[Any]], call: _AioCall, *, streaming: bool) -> Callable[..., Any]:
-    async def measured(request: Any, context: Any) -> AsyncIterator[Any]:
-        call.started(context)
-        try:
-            async for message in behavior(_requests(request, call, streaming), _Context(context, call)):
-                yield message
-                call.sent()  # the server asks for the next message
-        except BaseException as error:
-            call.failed(error)
-            raise
-        call.completed()
-
-    return measured
+async def _coroutine(call: _AioCall, request: Any, context: Any) -> Any:
+    call.started(context)
+    try:
+        response = await call.behavior.function(request, context)
+    except BaseException as error:
+        call.failed(error)
+        raise
+    call.completed()
+    return response
 
 
-def _function(behavior: Callable[..., Any], call: _AioCall, handler: Any) -> Callable[..., Any]:
-    request_streaming, response_streaming = handler.request_streaming, handler.response_streaming
-    call.counts_serialized = response_streaming
+async def _generator(call: _AioCall, request: Any, context: Any) -> AsyncIterator[Any]:
+    call.started(context)
+    try:
+        async for message in call.behavior.function(request, context):
+            yield message
+    except BaseException as error:
+        call.failed(error)
+        raise
+    call.completed()
 
-    def measured(request: Any, context: Any) -> Any:
-        call.started(context)
-        if request_streaming:
-            request = Requests(request, call)
-        else:
-            call.received()
-        try:
-            with _in_request(call.request):
-                response = behavior(request, _SyncContext(context, call))
-        except BaseException as error:
-            call.failed(error)
-            raise
-        if response_streaming:
-            return _Responses(response, call)
-        call.completed()
-        return response
 
-    return measured
+def _single(call: _AioCall, request: Any, context: Any) -> Any:
+    """Measure a sync function that returns one response."""
+    response = _called(call, request, context)
+    call.completed()
+    return response
+
+
+def _stream(call: _AioCall, request: Any, context: Any) -> _Responses:
+    """Measure a sync function that returns an iterable of responses."""
+    return _Responses(_called(call, request, context), call)
+
+
+def _called(call: _AioCall, request: Any, context: Any) -> Any:
+    call.started(context)
+    try:
+        with _in_request(call):
+            return call.behavior.function(request, _SyncContext(context, call))
+    except BaseException as error:
+        call.failed(error)
+        raise
 
 
 @contextmanager
@@ -168,34 +176,8 @@ def _in_request(request: Request) -> Iterator[None]:
         answering.reset(token)
 
 
-def _requests(request: Any, call: _AioCall, streaming: bool) -> Any:
-    if streaming:
-        return _Requests(request, call)
-    call.received()
-    return request
-
-
-class _Requests:
-    """Messages of the client, counted when the handler reads them."""
-
-    def __init__(self, requests: Any, call: _AioCall) -> None:
-        self._requests = requests
-        self._call = call
-
-    def __aiter__(self) -> _Requests:
-        return self
-
-    async def __anext__(self) -> Any:
-        message = await self._requests.__anext__()
-        self._call.received()
-        return message
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._requests, name)
-
-
 class _Responses:
-    """Messages of a sync handler. The server reads one message ahead, so each is counted when it is serialized."""
+    """Messages of a sync handler."""
 
     def __init__(self, responses: Iterable[Any], call: _AioCall) -> None:
         self._responses = responses
@@ -208,7 +190,7 @@ class _Responses:
 
     def __next__(self) -> Any:
         try:
-            with _in_request(self._call.request):
+            with _in_request(self._call):
                 return next(self._iterator)
         except StopIteration:
             self._call.completed()
@@ -216,24 +198,6 @@ class _Responses:
         except BaseException as error:
             self._call.failed(error)
             raise
-
-
-class _Context(Proxy):
-    """The context of a handler, which can read and write messages through it."""
-
-    def __init__(self, context: Any, call: _AioCall) -> None:
-        super().__init__(context)
-        self._self_call = call
-
-    async def read(self) -> Any:
-        message = await self.__wrapped__.read()
-        if message is not grpc.aio.EOF:
-            self._self_call.received()
-        return message
-
-    async def write(self, message: Any) -> None:
-        await self.__wrapped__.write(message)
-        self._self_call.sent()
 
 
 class _SyncContext(Proxy):
@@ -244,9 +208,9 @@ class _SyncContext(Proxy):
         self._self_call = call
 
     def set_code(self, code: Any) -> None:
-        self._self_call.set_status = code
+        self._self_call.status_set = code
         self.__wrapped__.set_code(code)
 
     def abort(self, code: Any, *args: Any, **kwargs: Any) -> None:
-        self._self_call.set_status = code
+        self._self_call.status_set = code
         self.__wrapped__.abort(code, *args, **kwargs)

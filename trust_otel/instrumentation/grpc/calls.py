@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Literal
 
 import grpc
 from wrapt import ObjectProxy
 
 from trust_otel.metrics.recorder import Recorder
-from trust_otel.metrics.rpc import Side
 from trust_otel.security.client_address import TrustedProxies
 
 if TYPE_CHECKING:
@@ -32,23 +30,6 @@ class Recording:
     def stop(self) -> None:
         """Record no further calls."""
         self.recorder = None
-
-
-class Call:
-    """A call from now until the first `end`; several threads may call `end`."""
-
-    def __init__(self, recorder: Recorder, side: Side, method: str, rpc_type: str) -> None:
-        self._ended = threading.Lock()
-        self._recorded = recorder.rpc.rpc_call(side, method=method, rpc_type=rpc_type)
-        self.received = self._recorded.message_received
-        self.sent = self._recorded.message_sent
-
-    def end(self, status: str, error_type: str | None = None) -> bool:
-        """Record the end; returns whether it was not recorded before."""
-        if not self._ended.acquire(blocking=False):
-            return False
-        self._recorded.finish(status, error_type)
-        return True
 
 
 def rpc_type(*, request_streaming: bool, response_streaming: bool) -> RpcType:

@@ -15,7 +15,7 @@ import grpc
 from wrapt import FunctionWrapper
 
 from trust_otel.instrumentation.grpc.calls import Proxy, Recording, RpcType
-from trust_otel.instrumentation.grpc.client_calls import ClientCall, begin
+from trust_otel.instrumentation.grpc.client_calls import CalledMethod, ClientCall
 from trust_otel.patches import imitates
 
 
@@ -45,7 +45,8 @@ class MeasuredChannel(Proxy):
     def _self_measured(self, make: Any, kind: type[_Callable], rpc_type: RpcType) -> Any:
         def made(_make: Any, _instance: object, args: Any, kwargs: Any) -> _Callable:
             callable_ = make(*args, **kwargs)
-            return kind(callable_, self._self_recording, args[0] if args else kwargs["method"], rpc_type)
+            method = args[0] if args else kwargs["method"]
+            return kind(callable_, CalledMethod(self._self_recording, method, rpc_type))
 
         return FunctionWrapper(make, made)
 
@@ -57,28 +58,28 @@ class MeasuredChannel(Proxy):
 class _Callable(Proxy):
     """A multi-callable, which a stub calls."""
 
-    def __init__(self, callable_: Any, recording: Recording, method: Any, rpc_type: RpcType) -> None:
+    def __init__(self, callable_: Any, method: CalledMethod) -> None:
         super().__init__(callable_)
-        self._self_recording = recording
         self._self_method = method
-        self._self_type = rpc_type
-        self._self_request_streaming = rpc_type in ("client_stream", "bidi_stream")
+        self._self_request_streaming = method.rpc_type in ("client_stream", "bidi_stream")
 
     @property
     def __signature__(self) -> Signature:
         return signature(self.__wrapped__)
 
-    def _self_begin(self) -> ClientCall | None:
-        return begin(self._self_recording, self._self_method, self._self_type)
-
-    def _self_make(self, function: Callable[..., Any], call: ClientCall, args: Any, kwargs: Any) -> Any:
+    def _self_started(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Make a call that returns before it ends."""
+        call = self._self_method.begin()
+        if call is None:
+            return function(*args, **kwargs)
         if self._self_request_streaming:
             args, kwargs = _with_counted_requests(call, args, kwargs)
         try:
-            return function(*args, **kwargs)
+            running = function(*args, **kwargs)
         except BaseException as error:
             call.failed(error)
             raise
+        return _observed(running, call)
 
 
 class _OneResponse(_Callable):
@@ -97,27 +98,24 @@ class _OneResponse(_Callable):
             self.__wrapped__.future, lambda function, _, args, kwargs: self._self_started(function, args, kwargs)
         )
 
-    def _self_started(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        call = self._self_begin()
-        if call is None:
-            return function(*args, **kwargs)
-        return _observed(self._self_make(function, call, args, kwargs), call)
-
     def _self_blocking(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        call = self._self_begin()
+        call = self._self_method.begin()
         if call is None:
             return function(*args, **kwargs)
-        response = self._self_make(function, call, args, kwargs)
+        if self._self_request_streaming:
+            args, kwargs = _with_counted_requests(call, args, kwargs)
+        try:
+            response = function(*args, **kwargs)
+        except BaseException as error:
+            call.failed(error)
+            raise
         call.finished(grpc.StatusCode.OK)
         return response
 
 
 class _ManyResponses(_Callable):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        call = self._self_begin()
-        if call is None:
-            return self.__wrapped__(*args, **kwargs)
-        return _observed(self._self_make(self.__wrapped__, call, args, kwargs), call)
+        return self._self_started(self.__wrapped__, args, kwargs)
 
 
 def _observed(running: Any, call: ClientCall) -> Any:
@@ -127,64 +125,44 @@ def _observed(running: Any, call: ClientCall) -> Any:
     return _iterated(running, call)
 
 
-def _observing(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a method of a call from whose result the service may learn that the call ended."""
-    name = original.__name__
-
-    @imitates(original)
-    def method(self: _Running, *args: Any, **kwargs: Any) -> Any:
-        return self._self_observe(getattr(self.__wrapped__, name), *args, **kwargs)
-
-    return method
-
-
 class _Running(Proxy):
     """A running call: a future, an iterator of responses, or both.
 
     gRPC cancels a call whose object is garbage collected, so the callback must not keep a reference to it. The end is
-    therefore also recorded whenever the service observes it, before it can drop its reference.
+    therefore also recorded when the service drops its reference. A call of a channel without a thread of its own
+    does not call back when it is cancelled.
     """
 
     def __init__(self, running: Any, call: ClientCall) -> None:
         super().__init__(running)
         self._self_call = call
+        self._self_received = call.message_received
         reference = ref(running)
-
-        def ended() -> None:
-            alive = reference()
-            call.finished(grpc.StatusCode.CANCELLED if alive is None else alive.code())
-
-        if not running.add_callback(ended):
-            ended()
-
-    result = _observing(grpc.Future.result)
-    exception = _observing(grpc.Future.exception)
-    traceback = _observing(grpc.Future.traceback)
-    code = _observing(grpc.Call.code)
-    details = _observing(grpc.Call.details)
-    trailing_metadata = _observing(grpc.Call.trailing_metadata)
-    cancel = _observing(grpc.RpcContext.cancel)
+        if not running.add_callback(lambda: call.ended(reference())):
+            call.ended(running)
 
     @imitates(grpc.Future.add_done_callback)
     def add_done_callback(self, fn: Callable[[Any], None]) -> None:
         self.__wrapped__.add_done_callback(lambda _running: fn(self))
 
+    @imitates(grpc.RpcContext.cancel)
+    def cancel(self) -> Any:
+        cancelled = self.__wrapped__.cancel()
+        self._self_call.observe(self.__wrapped__)
+        return cancelled
+
     def __iter__(self) -> Iterator[Any]:
         return self
 
     def __next__(self) -> Any:
-        response = self._self_observe(next, self.__wrapped__)
-        self._self_call.message_received()
+        response = next(self.__wrapped__)
+        self._self_received()
         return response
 
     next = __next__
 
-    def _self_observe(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        try:
-            return function(*args, **kwargs)
-        finally:
-            if not self.__wrapped__.is_active():
-                self._self_call.finished(self.__wrapped__.code())
+    def __del__(self) -> None:
+        self._self_call.observe(self.__wrapped__)
 
 
 def _iterated(responses: Iterator[Any], call: ClientCall) -> Iterator[Any]:
@@ -200,23 +178,19 @@ def _iterated(responses: Iterator[Any], call: ClientCall) -> Iterator[Any]:
 
 def _with_counted_requests(call: ClientCall, args: Any, kwargs: Any) -> Any:
     if args:
-        return (_Requests(args[0], call), *args[1:]), kwargs
+        return (_counted(args[0], call), *args[1:]), kwargs
     if "request_iterator" in kwargs:
-        return args, {**kwargs, "request_iterator": _Requests(kwargs["request_iterator"], call)}
+        return args, {**kwargs, "request_iterator": _counted(kwargs["request_iterator"], call)}
     return args, kwargs
 
 
-class _Requests:
+def _counted(requests: Iterator[Any], call: ClientCall) -> Iterator[Any]:
     """Messages of the service, counted when gRPC reads them."""
-
-    def __init__(self, requests: Iterator[Any], call: ClientCall) -> None:
-        self._requests = requests
-        self._call = call
-
-    def __iter__(self) -> _Requests:
-        return self
-
-    def __next__(self) -> Any:
-        message = next(self._requests)
-        self._call.message_written()
-        return message
+    while True:
+        # Not a `for` loop: gRPC does not call `iter` either.
+        try:
+            message = next(requests)
+        except StopIteration:
+            return
+        call.message_written()
+        yield message

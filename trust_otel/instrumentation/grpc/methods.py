@@ -6,16 +6,41 @@ A client can send any method name, and an interceptor may answer before the serv
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
+from trust_otel.instrumentation.grpc.behaviors import Behavior
 from trust_otel.instrumentation.grpc.calls import rpc_type
+from trust_otel.metrics.recorder import Recorder
+from trust_otel.metrics.rpc import RpcMethod
 from trust_otel.patches import imitates
 from trust_otel.recording.fail_open import fail_open
-from trust_otel.recording.self_metrics import DroppedMeasurements
 
-OTHER = "_OTHER"
+_OTHER: Final = "_OTHER"
+
+_MOST_KNOWN: Final = 1000  # for a service handler that accepts whatever name a client sends
+
+
+class ServedMethod:
+    """A method of a server.
+
+    Attributes:
+        name: Full name, such as `trust.v1.TrustService/Validate`; `None` if the server has no such method.
+        rpc: What is recorded of it.
+    """
+
+    __slots__ = ("_behavior", "name", "rpc")
+
+    def __init__(self, name: str | None, rpc: RpcMethod, behavior: Behavior | None) -> None:
+        self.name = name
+        self.rpc = rpc
+        self._behavior = behavior
+
+    def behavior(self, handler: Any) -> Behavior:
+        """What is known of the handler that a call got: an interceptor may have replaced the server's."""
+        behavior = self._behavior
+        return behavior if behavior is not None and behavior.handler is handler else Behavior(handler)
 
 
 class Methods:
@@ -25,29 +50,27 @@ class Methods:
     of other implementations of `grpc.GenericRpcHandler`, such as proxies, are not, because they may accept any name.
     """
 
-    def __init__(self, dropped: DroppedMeasurements) -> None:
-        self._dropped = dropped
+    def __init__(self, recorder: Recorder) -> None:
+        self._rpc = recorder.rpc
+        self._dropped = recorder.instruments.dropped
         self._registered: dict[str, Any] = {}
         self._services: list[grpc.ServiceRpcHandler] = []
+        self._known: dict[str, ServedMethod] = {}
+        self._other = ServedMethod(None, self._rpc.rpc_method("server", method=_OTHER, rpc_type=_OTHER), None)
 
     def add_generic(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         """Add the methods of service handlers."""
         self._services += [handler for handler in handlers if isinstance(handler, grpc.ServiceRpcHandler)]
 
     def add_registered(self, service: str, handlers: Mapping[str, Any]) -> None:
-        """Add methods of a service, by name."""
+        """Add methods of a service, by name. They take precedence over those of service handlers."""
         self._registered.update({f"/{service}/{method}": handler for method, handler in handlers.items()})
+        self._known = {}
 
-    def labels(self, details: grpc.HandlerCallDetails) -> tuple[str, str]:
-        """Values of `rpc.method` and `trust.rpc.type`; `_OTHER` for both if the server has no such method."""
-        try:
-            handler = self._find(details)
-        except Exception:  # the server calls the same handler, and raises the error there
-            handler = None
-        if handler is None:
-            return OTHER, OTHER
-        kind = rpc_type(request_streaming=handler.request_streaming, response_streaming=handler.response_streaming)
-        return details.method.lstrip("/"), kind
+    def find(self, details: grpc.HandlerCallDetails) -> ServedMethod:
+        """The method of a call."""
+        known = self._known.get(details.method)
+        return self._look_up(details) if known is None else known
 
     @fail_open
     def track(self, server: Any) -> None:
@@ -58,7 +81,22 @@ class Methods:
         """
         server.__class__ = _tracked(type(server), self)
 
-    def _find(self, details: grpc.HandlerCallDetails) -> Any:
+    def _look_up(self, details: grpc.HandlerCallDetails) -> ServedMethod:
+        try:
+            handler = self._handler(details)
+            behavior = None if handler is None else Behavior(handler)
+        except Exception:  # the server calls the same handler, and raises the error there
+            behavior = None
+        if behavior is None:
+            return self._other
+        name = details.method.lstrip("/")
+        kind = rpc_type(request_streaming=behavior.request_streaming, response_streaming=behavior.response_streaming)
+        found = ServedMethod(name, self._rpc.rpc_method("server", method=name, rpc_type=kind), behavior)
+        if len(self._known) < _MOST_KNOWN:
+            self._known[details.method] = found
+        return found
+
+    def _handler(self, details: grpc.HandlerCallDetails) -> Any:
         handler = self._registered.get(details.method)
         if handler is not None:
             return handler

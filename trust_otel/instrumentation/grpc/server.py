@@ -7,20 +7,12 @@ from typing import Any
 
 import grpc
 
+from trust_otel.instrumentation.grpc.behaviors import Behavior
 from trust_otel.instrumentation.grpc.calls import Recording, status_name
 from trust_otel.instrumentation.grpc.methods import Methods
-from trust_otel.instrumentation.grpc.server_calls import (
-    MeasuredHandler,
-    Requests,
-    ServedRequest,
-    ServerCall,
-    behavior_name,
-    known_status,
-)
+from trust_otel.instrumentation.grpc.server_calls import ServerCall
 from trust_otel.metrics.request import answering
-
-# Attributes of the service's function that determine how the server calls it.
-_CALLING_CONVENTIONS = ("experimental_non_blocking", "experimental_thread_pool")
+from trust_otel.recording.fail_open import fail_open
 
 
 class ServerInterceptor(grpc.ServerInterceptor):
@@ -37,10 +29,18 @@ class ServerInterceptor(grpc.ServerInterceptor):
         recorder = self._recording.recorder
         if recorder is None:
             return continuation(handler_call_details)
-        request = ServedRequest(self._recording.proxies, handler_call_details)
-        call = _SyncCall(recorder, *self._methods.labels(handler_call_details), request)
+        try:
+            call = _SyncCall(
+                self._methods.find(handler_call_details),
+                handler_call_details.invocation_metadata or (),
+                self._recording.proxies,
+                recorder.security,
+            )
+        except Exception:
+            recorder.instruments.dropped.count("internal_error")
+            return continuation(handler_call_details)
         # Each call runs in its own context until its status is sent.
-        answering.set(request)
+        answering.set(call)
         try:
             handler = continuation(handler_call_details)
         except BaseException as error:
@@ -48,107 +48,126 @@ class ServerInterceptor(grpc.ServerInterceptor):
             call.terminated()
             raise
         if handler is None:
-            call.end("UNIMPLEMENTED")
+            call.finish("UNIMPLEMENTED")
             return None
-        return MeasuredHandler(handler, call, _measured(handler, call), "INTERNAL")
+        return call.measured(handler)
 
 
 class _SyncCall(ServerCall):
     """A call whose end the server reports by a callback, or by `__del__` if it never called the handler."""
 
+    _conversion_failed = "INTERNAL"
+
     def started(self, context: Any) -> None:
-        super().started(context)
-        if not context.add_callback(self.terminated):
-            self.interrupted()
+        try:
+            super().started(context)
+            if not context.add_callback(self.terminated):
+                self.interrupted()
+        except Exception:
+            self._dropped.count("internal_error")
 
     def completed(self) -> None:
-        if self.context.is_active():
-            self.outcome = (known_status(self.context.code()), None)
+        """Note the status of a handler that ended normally."""
+        try:
+            context = self.context
+            # gRPC reports a cancellation at once, unless it still waits for a request. `is_active` takes as long as the
+            # rest of a call.
+            if context is not None and (not self.behavior.request_streaming or context.is_active()):
+                self.set_status(context.code())
+        except Exception:
+            self._dropped.count("internal_error")
 
+    @fail_open
     def failed(self, error: BaseException) -> None:
-        if not self.context.is_active():
+        """Note the exception of a handler."""
+        context = self.context
+        if context is None or not context.is_active():
             return
-        code = self.context.code()
-        status = "UNKNOWN" if code is None else status_name(code)
+        code = context.code()
         # `context.abort` raises an Exception without arguments.
         if code is not None and type(error) is Exception and not error.args:
-            self.outcome = (status, None)
+            self.set_status(code)
         else:
-            self.raised(status, error)
+            self.raised("UNKNOWN" if code is None else status_name(code), error)
+
+    @fail_open
+    def sent(self) -> None:
+        """Count a message that gRPC was given to send."""
+        context = self.context
+        if context is not None and context.is_active():
+            self.rpc.sent(1)
 
     def __del__(self) -> None:
         # Until the handler is called, a call is in no reference cycle. So this runs when the last reference is dropped,
         # never during garbage collection, which may interrupt a recording that holds a lock.
-        if not self._ended.locked():
+        if not self._finished.locked():
             self.terminated()
 
+    @staticmethod
+    def _measuring(behavior: Behavior) -> Callable[..., Any]:
+        if behavior.non_blocking:
+            return _non_blocking
+        return _stream if behavior.response_streaming else _single
 
-def _measured(handler: Any, call: _SyncCall) -> Callable[..., Any]:
-    behavior = getattr(handler, behavior_name(handler))
-    request_streaming, response_streaming = handler.request_streaming, handler.response_streaming
 
-    def measured(request: Any, context: Any, *send: Callable[[Any], None]) -> Any:
-        call.started(context)
-        if request_streaming:
-            request = Requests(request, call)
-        else:
-            call.received()
+def _single(call: _SyncCall, request: Any, context: Any) -> Any:
+    """Measure a function that returns one response."""
+    call.started(context)
+    try:
+        response = call.behavior.function(request, context)
+    except BaseException as error:
+        call.failed(error)
+        raise
+    call.completed()
+    return response
+
+
+def _stream(call: _SyncCall, request: Any, context: Any) -> Iterator[Any]:
+    """Measure a function that returns an iterator of responses."""
+    call.started(context)
+    try:
+        responses = call.behavior.function(request, context)
+    except BaseException as error:
+        call.failed(error)
+        raise
+    return _counted(responses, call)
+
+
+def _counted(responses: Iterator[Any], call: _SyncCall) -> Iterator[Any]:
+    """Each response counts as sent when the server asks for the next one."""
+    sent = call.rpc.sent
+    while True:
+        # Not a `for` loop: gRPC does not call `iter` either.
         try:
-            response = behavior(request, context, *(_counted(each, call) for each in send))
+            message = next(responses)
+        except StopIteration:
+            call.completed()
+            return
         except BaseException as error:
             call.failed(error)
             raise
-        if response_streaming:
-            return response if send else _Responses(response, call)
-        call.completed()
-        return response
-
-    for name in _CALLING_CONVENTIONS:
-        if hasattr(behavior, name):
-            setattr(measured, name, getattr(behavior, name))
-    return measured
-
-
-class _Responses:
-    """Messages of the handler; each counts as sent when the server asks for the next one."""
-
-    def __init__(self, responses: Iterator[Any], call: _SyncCall) -> None:
-        self._responses = responses
-        self._call = call
-        self._pending = False
-
-    def __iter__(self) -> _Responses:
-        return self
-
-    def __next__(self) -> Any:
-        if self._pending:
-            self._pending = False
-            self._call.sent()
-        try:
-            message = next(self._responses)
-        except StopIteration:
-            self._call.completed()
-            raise
-        except BaseException as error:
-            self._call.failed(error)
-            raise
         if message is None:  # gRPC takes it as the end of the stream
-            self._call.completed()
+            call.completed()
+            yield None
         else:
-            self._pending = True
-        return message
+            yield message
+            sent(1)
 
 
-def _counted(send: Callable[[Any], None], call: _SyncCall) -> Callable[[Any], None]:
-    """Wrap the function by which a non-blocking handler sends messages, and `None` at the end."""
+def _non_blocking(call: _SyncCall, request: Any, context: Any, send: Callable[[Any], None]) -> Any:
+    """Measure a function that passes its responses to `send`, and `None` at the end."""
 
     def counted(message: Any) -> None:
         if message is None:
             call.completed()
             send(message)
-            return
-        send(message)
-        if call.context.is_active():
+        else:
+            send(message)
             call.sent()
 
-    return counted
+    call.started(context)
+    try:
+        return call.behavior.function(request, context, counted)
+    except BaseException as error:
+        call.failed(error)
+        raise

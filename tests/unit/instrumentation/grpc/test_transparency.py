@@ -209,7 +209,7 @@ class Details(grpc.HandlerCallDetails):
 async def test_handlers_look_like_the_originals(metrics: Any, behavior: Any, side: str, kind: str) -> None:
     handler = MAKERS[kind](behavior)
     recording = Recording(recorder_of(metrics), TrustedProxies(()))
-    methods = Methods(recorder_of(metrics).instruments.dropped)
+    methods = Methods(recorder_of(metrics))
     if side == "sync":
         measured = ServerInterceptor(recording, methods).intercept_service(lambda _: handler, Details())
     else:
