@@ -16,7 +16,7 @@ from weakref import proxy
 import grpc.aio
 from wrapt import FunctionWrapper
 
-from trust_otel.instrumentation.grpc.calls import Proxy, Recording, RpcType
+from trust_otel.instrumentation.grpc.calls import Proxy, Recording
 from trust_otel.instrumentation.grpc.client_calls import CalledMethod, ClientCall
 
 _Convert = Callable[[Any], Any]
@@ -31,25 +31,25 @@ class MeasuredAioChannel(Proxy):
 
     @property
     def unary_unary(self) -> Any:
-        return self._self_measured(self.__wrapped__.unary_unary, "unary")
+        return self._self_measured(self.__wrapped__.unary_unary, request_streaming=False, response_streaming=False)
 
     @property
     def stream_unary(self) -> Any:
-        return self._self_measured(self.__wrapped__.stream_unary, "client_stream")
+        return self._self_measured(self.__wrapped__.stream_unary, request_streaming=True, response_streaming=False)
 
     @property
     def unary_stream(self) -> Any:
-        return self._self_measured(self.__wrapped__.unary_stream, "server_stream")
+        return self._self_measured(self.__wrapped__.unary_stream, request_streaming=False, response_streaming=True)
 
     @property
     def stream_stream(self) -> Any:
-        return self._self_measured(self.__wrapped__.stream_stream, "bidi_stream")
+        return self._self_measured(self.__wrapped__.stream_stream, request_streaming=True, response_streaming=True)
 
     async def __aenter__(self) -> MeasuredAioChannel:
         await self.__wrapped__.__aenter__()
         return self
 
-    def _self_measured(self, make: Any, kind: RpcType) -> Any:
+    def _self_measured(self, make: Any, *, request_streaming: bool, response_streaming: bool) -> Any:
         def measured(
             callable_: Any,
             method: Any,
@@ -61,7 +61,12 @@ class MeasuredAioChannel(Proxy):
             def make_again(serializer: _Convert | None, deserializer: _Convert | None) -> Any:
                 return make(method, serializer, deserializer, *rest, **options)
 
-            called = CalledMethod(self._self_recording, method, kind)
+            called = CalledMethod(
+                self._self_recording,
+                method,
+                request_streaming=request_streaming,
+                response_streaming=response_streaming,
+            )
             return _Callable(callable_, make_again, called, request_serializer, response_deserializer)
 
         def made(_make: Any, _instance: object, args: Any, kwargs: Any) -> _Callable:
@@ -100,17 +105,17 @@ class _Callable(Proxy):
         except BaseException as error:
             call.failed(error)
             raise
-        _observe(running, call, streaming=self._self_method.rpc_type in ("server_stream", "bidi_stream"))
+        _observe(running, call, streaming=self._self_method.response_streaming)
         return running
 
     def _self_counting(self, call: ClientCall) -> Any:
-        kind = self._self_method.rpc_type
-        if kind == "unary":
+        method = self._self_method
+        if not method.request_streaming and not method.response_streaming:
             return self.__wrapped__
         serializer, deserializer = self._self_serializer, self._self_deserializer
-        if kind != "server_stream":
+        if method.request_streaming:
             serializer = _then(serializer, call.message_written)
-        if kind != "client_stream":
+        if method.response_streaming:
             deserializer = _then(deserializer, call.message_received)
         return self._self_make(serializer, deserializer)
 

@@ -84,8 +84,9 @@ class _AioCall(ServerCall):
         self.terminated()
 
     def started(self, context: Any) -> None:
+        """Note that the handler is called."""
         try:
-            super().started(context)
+            self.began(context)
         except Exception:
             self._dropped.count("internal_error")
 

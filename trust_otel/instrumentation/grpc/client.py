@@ -14,7 +14,7 @@ from weakref import ref
 import grpc
 from wrapt import FunctionWrapper
 
-from trust_otel.instrumentation.grpc.calls import Proxy, Recording, RpcType
+from trust_otel.instrumentation.grpc.calls import Proxy, Recording
 from trust_otel.instrumentation.grpc.client_calls import CalledMethod, ClientCall
 from trust_otel.patches import imitates
 
@@ -28,25 +28,30 @@ class MeasuredChannel(Proxy):
 
     @property
     def unary_unary(self) -> Any:
-        return self._self_measured(self.__wrapped__.unary_unary, _OneResponse, "unary")
+        return self._self_measured(self.__wrapped__.unary_unary, _OneResponse, request_streaming=False)
 
     @property
     def stream_unary(self) -> Any:
-        return self._self_measured(self.__wrapped__.stream_unary, _OneResponse, "client_stream")
+        return self._self_measured(self.__wrapped__.stream_unary, _OneResponse, request_streaming=True)
 
     @property
     def unary_stream(self) -> Any:
-        return self._self_measured(self.__wrapped__.unary_stream, _ManyResponses, "server_stream")
+        return self._self_measured(self.__wrapped__.unary_stream, _ManyResponses, request_streaming=False)
 
     @property
     def stream_stream(self) -> Any:
-        return self._self_measured(self.__wrapped__.stream_stream, _ManyResponses, "bidi_stream")
+        return self._self_measured(self.__wrapped__.stream_stream, _ManyResponses, request_streaming=True)
 
-    def _self_measured(self, make: Any, kind: type[_Callable], rpc_type: RpcType) -> Any:
+    def _self_measured(self, make: Any, kind: type[_Callable], *, request_streaming: bool) -> Any:
         def made(_make: Any, _instance: object, args: Any, kwargs: Any) -> _Callable:
             callable_ = make(*args, **kwargs)
-            method = args[0] if args else kwargs["method"]
-            return kind(callable_, CalledMethod(self._self_recording, method, rpc_type))
+            method = CalledMethod(
+                self._self_recording,
+                args[0] if args else kwargs["method"],
+                request_streaming=request_streaming,
+                response_streaming=kind is _ManyResponses,
+            )
+            return kind(callable_, method)
 
         return FunctionWrapper(make, made)
 
@@ -61,7 +66,6 @@ class _Callable(Proxy):
     def __init__(self, callable_: Any, method: CalledMethod) -> None:
         super().__init__(callable_)
         self._self_method = method
-        self._self_request_streaming = method.rpc_type in ("client_stream", "bidi_stream")
 
     @property
     def __signature__(self) -> Signature:
@@ -69,10 +73,11 @@ class _Callable(Proxy):
 
     def _self_started(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Make a call that returns before it ends."""
-        call = self._self_method.begin()
+        method = self._self_method
+        call = method.begin()
         if call is None:
             return function(*args, **kwargs)
-        if self._self_request_streaming:
+        if method.request_streaming:
             args, kwargs = _with_counted_requests(call, args, kwargs)
         try:
             running = function(*args, **kwargs)
@@ -99,10 +104,11 @@ class _OneResponse(_Callable):
         )
 
     def _self_blocking(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        call = self._self_method.begin()
+        method = self._self_method
+        call = method.begin()
         if call is None:
             return function(*args, **kwargs)
-        if self._self_request_streaming:
+        if method.request_streaming:
             args, kwargs = _with_counted_requests(call, args, kwargs)
         try:
             response = function(*args, **kwargs)
@@ -136,7 +142,8 @@ class _Running(Proxy):
     def __init__(self, running: Any, call: ClientCall) -> None:
         super().__init__(running)
         self._self_call = call
-        self._self_received = call.message_received
+        # In one attribute, because reading one of a proxy takes as long as to count a message.
+        self._self_reading = running, call.unconfirmed, call.confirm, call.rpc.received
         reference = ref(running)
         if not running.add_callback(lambda: call.ended(reference())):
             call.ended(running)
@@ -155,8 +162,11 @@ class _Running(Proxy):
         return self
 
     def __next__(self) -> Any:
-        response = next(self.__wrapped__)
-        self._self_received()
+        running, unconfirmed, confirm, received = self._self_reading
+        response = next(running)
+        if unconfirmed:
+            confirm()
+        received(1)
         return response
 
     next = __next__

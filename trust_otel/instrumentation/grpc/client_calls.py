@@ -8,7 +8,7 @@ import grpc
 from opentelemetry.context import get_current
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-from trust_otel.instrumentation.grpc.calls import Recording, RpcType, status_name
+from trust_otel.instrumentation.grpc.calls import Recording, rpc_type, status_name
 from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.rpc import RpcCall, RpcMethod
@@ -19,23 +19,33 @@ class ClientCall(RpcCall):
     """A call from its start until its status.
 
     A message counts as sent when it is confirmed that a server was reached: by a later message or by the status.
+
+    Attributes:
+        unconfirmed: Has an item while the last message given to gRPC is not confirmed. Several threads may confirm it.
     """
 
-    def __init__(self, rpc: RpcMethod, rpc_type: RpcType) -> None:
-        self._receives_one = rpc_type in ("unary", "client_stream")
-        # The last message given to gRPC, until it is confirmed. A list, since several threads may confirm it.
-        self._unconfirmed = [True] if rpc_type in ("unary", "server_stream") else []
+    def __init__(self, rpc: RpcMethod, *, request_streaming: bool, response_streaming: bool) -> None:
+        self.unconfirmed = [] if request_streaming else [True]
+        self._response_streaming = response_streaming
         super().__init__(rpc)
+
+    def confirm(self) -> None:
+        """Count the last message given to gRPC as sent."""
+        try:
+            self.unconfirmed.pop()
+        except IndexError:
+            return
+        self.rpc.sent(1)
 
     def message_written(self) -> None:
         """Confirm the last message; gRPC read the next one from the service's stream."""
-        self._confirm()
-        self._unconfirmed.append(True)
+        self.confirm()
+        self.unconfirmed.append(True)
 
     def message_received(self) -> None:
         """Count a message from the server, and confirm the last message that was sent."""
-        if self._unconfirmed:
-            self._confirm()
+        if self.unconfirmed:
+            self.confirm()
         self.rpc.received(1)
 
     def finished(self, code: Any) -> None:
@@ -45,8 +55,8 @@ class ClientCall(RpcCall):
             if not self.finish(status):
                 return
             if status != "UNAVAILABLE":
-                self._confirm()
-            if status == "OK" and self._receives_one:
+                self.confirm()
+            if status == "OK" and not self._response_streaming:
                 self.rpc.received(1)
         except Exception:
             self._dropped.count("internal_error")
@@ -71,13 +81,6 @@ class ClientCall(RpcCall):
         else:
             self.finish("UNKNOWN" if isinstance(error, Exception) else "CANCELLED", error_type(error))
 
-    def _confirm(self) -> None:
-        try:
-            self._unconfirmed.pop()
-        except IndexError:
-            return
-        self.rpc.sent(1)
-
 
 class CalledMethod:
     """A method that a channel calls.
@@ -85,15 +88,17 @@ class CalledMethod:
     Args:
         recording: What records the calls.
         method: Full name with a leading slash, as text or bytes.
-        rpc_type: Value of `trust.rpc.type`.
+        request_streaming: Whether a call sends any number of messages.
+        response_streaming: Whether a call receives any number of messages.
     """
 
-    __slots__ = ("_method", "_recording", "_rpc", "rpc_type")
+    __slots__ = ("_method", "_recording", "_rpc", "request_streaming", "response_streaming")
 
-    def __init__(self, recording: Recording, method: Any, rpc_type: RpcType) -> None:
+    def __init__(self, recording: Recording, method: Any, *, request_streaming: bool, response_streaming: bool) -> None:
         self._recording = recording
         self._method = method
-        self.rpc_type = rpc_type
+        self.request_streaming = request_streaming
+        self.response_streaming = response_streaming
         self._rpc: RpcMethod | None = None
 
     def begin(self) -> ClientCall | None:
@@ -106,11 +111,12 @@ class CalledMethod:
             rpc = self._rpc
             if rpc is None:
                 rpc = self._rpc = self._bind(recorder)
-            return ClientCall(rpc, self.rpc_type)
+            return ClientCall(rpc, request_streaming=self.request_streaming, response_streaming=self.response_streaming)
         except Exception:
             recorder.instruments.dropped.count("internal_error")
             return None
 
     def _bind(self, recorder: Recorder) -> RpcMethod:
         name = self._method.decode() if isinstance(self._method, bytes) else str(self._method)
-        return recorder.rpc.rpc_method("client", method=name.lstrip("/"), rpc_type=self.rpc_type)
+        kind = rpc_type(request_streaming=self.request_streaming, response_streaming=self.response_streaming)
+        return recorder.rpc.rpc_method("client", method=name.lstrip("/"), rpc_type=kind)

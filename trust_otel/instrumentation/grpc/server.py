@@ -48,7 +48,7 @@ class ServerInterceptor(grpc.ServerInterceptor):
             call.terminated()
             raise
         if handler is None:
-            call.finish("UNIMPLEMENTED")
+            call.end("UNIMPLEMENTED")
             return None
         return call.measured(handler)
 
@@ -59,8 +59,9 @@ class _SyncCall(ServerCall):
     _conversion_failed = "INTERNAL"
 
     def started(self, context: Any) -> None:
+        """Note that the handler is called."""
         try:
-            super().started(context)
+            self.began(context)
             if not context.add_callback(self.terminated):
                 self.interrupted()
         except Exception:

@@ -82,11 +82,11 @@ class ServerCall(RpcCall, Request):
             return MeasuredHandler(self, behavior, behavior.replaced_by(self._measuring(behavior), self))
         except Exception:
             self._dropped.count("internal_error")
-            self.finish("UNKNOWN")
+            self.end("UNKNOWN")
             return handler
 
-    def started(self, context: Any) -> None:
-        """Store the context of the call; the handler was called."""
+    def began(self, context: Any) -> None:
+        """Store the context of the call, which its handler got."""
         self.context = context
         self._security.request_began(self)
         if not self.behavior.request_streaming:
@@ -111,7 +111,7 @@ class ServerCall(RpcCall, Request):
             if self.context is None:  # a request that cannot be deserialized never reaches the handler
                 self.terminated()
             raise
-        if self.behavior.request_streaming:
+        if self.behavior.request_streaming and message is not None:  # gRPC refuses None
             self.rpc.received(1)
         return message
 
@@ -127,35 +127,36 @@ class ServerCall(RpcCall, Request):
             self.rpc.sent(1)
         return serialized
 
-    def finish(self, status: str, error_type: str | None = None) -> bool:
+    def end(self, status: str, error_type: str | None = None) -> None:
         """Record the end, and the security event if the service refused the call."""
-        if not super().finish(status, error_type):
-            return False
-        if status != "OK" and self.outcome is not None:  # otherwise the server refused it, not the service
+        if not self.finish(status, error_type):
+            return
+        if status == "OK":
+            if not self.behavior.response_streaming:
+                self.rpc.sent(1)
+        elif self.outcome is not None:  # otherwise the server refused it, not the service
             self._security.request_answered(self, status, place=self._method.name)
         self.ended = True
         # Break the reference cycle: the gRPC context refers to the context variables, and so to this object.
         self.context = None
         self._metadata = ()
-        return True
 
     def terminated(self) -> None:
-        """Record the end."""
+        """Record the end as the handler determined it."""
         try:
-            outcome = self.outcome
-            if outcome is None:
+            if self.outcome is None:
                 self.interrupted()
-            elif self.finish(*outcome) and outcome is _OK and not self.behavior.response_streaming:
-                self.rpc.sent(1)
+            else:
+                self.end(*self.outcome)
         except Exception:
             self._dropped.count("internal_error")
 
     def interrupted(self) -> None:
         """Record an end before the handler returned a status."""
         if not self.accepted:
-            self.finish("RESOURCE_EXHAUSTED")
+            self.end("RESOURCE_EXHAUSTED")
         else:
-            self.finish("DEADLINE_EXCEEDED" if self._deadline_passed() else "CANCELLED")
+            self.end("DEADLINE_EXCEEDED" if self._deadline_passed() else "CANCELLED")
 
     @staticmethod
     @abstractmethod
