@@ -108,11 +108,17 @@ class RpcCall:
             return False
         seconds = perf_counter() - self._started
         self.rpc.active(-1)
-        if error_type is None and status == "OK":
+        if error_type is None and isinstance(status, str) and status == "OK":
             self.rpc.succeeded(seconds)
         else:
             self.rpc.ended(seconds, status, status if error_type is None else error_type)
         return True
+
+    def abandon(self) -> None:
+        """Record no end, because an internal error keeps it from being seen."""
+        self.rpc.dropped.count("internal_error")
+        if self._finished.acquire(False):
+            self.rpc.active(-1)
 
     @property
     def _dropped(self) -> DroppedMeasurements:

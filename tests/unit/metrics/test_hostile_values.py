@@ -17,6 +17,7 @@ from tests.recorder_methods import NAMES, method_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.metrics.rpc import RpcCall, RpcMethod
 
 
 class RaisesOnEveryAccess:
@@ -143,9 +144,10 @@ HOSTILE: list[Any] = [
 
 def _use(returned: Any, choose: Callable[[], Any]) -> None:
     """Use the object that a method returned as a caller may, with hostile values."""
-    for name in ("message_received", "message_sent"):
-        if hasattr(returned, name):
-            getattr(returned, name)()
+    if isinstance(returned, RpcMethod):
+        returned.received(choose())
+        returned.sent(choose())
+        returned = RpcCall(returned)
     if hasattr(returned, "fail"):
         with returned:
             returned.fail(choose())

@@ -105,7 +105,10 @@ class _Callable(Proxy):
         except BaseException as error:
             call.failed(error)
             raise
-        _observe(running, call, streaming=self._self_method.response_streaming)
+        try:
+            _observe(running, call, streaming=self._self_method.response_streaming)
+        except Exception:
+            call.abandon()
         return running
 
     def _self_counting(self, call: ClientCall) -> Any:

@@ -125,10 +125,14 @@ class _ManyResponses(_Callable):
 
 
 def _observed(running: Any, call: ClientCall) -> Any:
-    if hasattr(running, "add_callback"):
+    if not hasattr(running, "add_callback"):
+        # An interceptor of this channel returned a generator instead of the call.
+        return _iterated(running, call)
+    try:
         return _Running(running, call)
-    # An interceptor of this channel returned a generator instead of the call.
-    return _iterated(running, call)
+    except Exception:
+        call.abandon()
+        return running
 
 
 class _Running(Proxy):

@@ -69,7 +69,7 @@ class ClientCall(RpcCall):
     @fail_open
     def observe(self, running: Any) -> None:
         """Record the end of a call of `grpc` if it has a status already."""
-        if not running.is_active():
+        if not self._finished.locked() and not running.is_active():
             self.finished(running.code())
 
     @fail_open

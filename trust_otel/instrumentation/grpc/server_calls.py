@@ -81,8 +81,7 @@ class ServerCall(RpcCall, Request):
             behavior = self.behavior = self._method.behavior(handler)
             return MeasuredHandler(self, behavior, behavior.replaced_by(self._measuring(behavior), self))
         except Exception:
-            self._dropped.count("internal_error")
-            self.end("UNKNOWN")
+            self.abandon()
             return handler
 
     def began(self, context: Any) -> None:
