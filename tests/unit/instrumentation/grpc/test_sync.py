@@ -15,6 +15,10 @@ import grpc.experimental
 import pytest
 
 from trust_otel.instrumentation.grpc import GrpcInstrumentor
+from trust_otel.instrumentation.grpc.calls import Recording
+from trust_otel.instrumentation.grpc.client import MeasuredChannel
+from trust_otel.metrics import recorder_of
+from trust_otel.security.client_address import TrustedProxies
 
 SERVICE = "test.v1.Service"
 
@@ -40,6 +44,10 @@ class Service:
 
     def set_code(self, request: bytes, context: Any) -> bytes:
         context.set_code(grpc.StatusCode.NOT_FOUND)
+        return b""
+
+    def set_ok(self, request: bytes, context: Any) -> bytes:
+        context.set_code(grpc.StatusCode.OK)
         return b""
 
     def fail(self, request: bytes, context: Any) -> bytes:
@@ -96,7 +104,7 @@ class Service:
             yield request
 
     def handlers(self) -> dict[str, Any]:
-        unary = ("echo", "abort", "set_code", "fail", "fail_with_code", "wait")
+        unary = ("echo", "abort", "set_code", "set_ok", "fail", "fail_with_code", "wait")
         server_streams = ("count", "count_list", "count_then_fail", "count_then_abort", "count_then_wait")
         return {
             **{name: grpc.unary_unary_rpc_method_handler(getattr(self, name)) for name in unary},
@@ -204,6 +212,16 @@ def test_failed_unary_call_has_its_status(
     both(recorded, f"{SERVICE}/{method}", "unary", status, error)
     assert recorded.messages("server") == {"received": 1}
     assert recorded.messages("client") == {"sent": 1}
+
+
+def test_status_ok_that_the_handler_sets_counts_the_response(
+    instrumentor: GrpcInstrumentor, recorded: Any, settled: Any, service: Service
+) -> None:
+    with running(service) as (_server, client):
+        assert client.unary("set_ok")(b"x") == b""
+        settled(1, 1)
+    both(recorded, f"{SERVICE}/set_ok", "unary", "OK", None)
+    assert recorded.messages("server") == {"received": 1, "sent": 1}
 
 
 def test_request_that_cannot_be_deserialized_is_internal(
@@ -449,6 +467,47 @@ def test_abandoned_stream_is_cancelled(
         gc.collect()
         settled(1 if read else None, 1)
     assert recorded.calls("client") == {(f"{SERVICE}/count_then_wait", "server_stream", "CANCELLED", "CANCELLED"): 1}
+
+
+class _EndedBeforeItsCallback:
+    """A call whose status has arrived, but whose callbacks have not run yet."""
+
+    def __init__(self) -> None:
+        self.callbacks: list[Callable[[], None]] = []
+
+    def add_callback(self, callback: Callable[[], None]) -> bool:
+        self.callbacks.append(callback)
+        return True
+
+    def is_active(self) -> bool:
+        return False
+
+    def code(self) -> grpc.StatusCode:
+        return grpc.StatusCode.OK
+
+    def __next__(self) -> bytes:
+        return b"only"
+
+
+def test_stream_dropped_after_its_status_has_that_status(metrics: Any, recorded: Any) -> None:
+    callbacks: list[list[Callable[[], None]]] = []
+
+    class Channel:
+        def unary_stream(self, method: str) -> Any:
+            def call(request: bytes) -> Any:
+                running = _EndedBeforeItsCallback()
+                callbacks.append(running.callbacks)
+                return running
+
+            return call
+
+    stream = MeasuredChannel(Channel(), Recording(recorder_of(metrics), TrustedProxies(()))).unary_stream("/a/b")(b"")
+    assert next(stream) == b"only"
+    assert recorded.calls("client") == {}
+    del stream
+    callbacks[0][0]()
+    assert recorded.calls("client") == {("a/b", "server_stream", "OK", None): 1}
+    assert recorded.messages("client") == {"received": 1, "sent": 1}
 
 
 def test_abandoned_future_with_a_callback_is_not_cancelled(

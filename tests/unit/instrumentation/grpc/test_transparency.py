@@ -237,3 +237,58 @@ async def test_handlers_look_like_the_originals(metrics: Any, behavior: Any, sid
     changed = measured._replace(request_streaming=False, **{kind: behavior})
     assert (changed.request_streaming, getattr(changed, kind)) == (False, behavior)
     assert isinstance(changed, grpc.RpcMethodHandler)
+
+
+class _Seen:
+    """The types of what a handler gets."""
+
+    def __init__(self) -> None:
+        self.types: list[type] = []
+
+    async def aio(self, requests: Any, context: Any) -> bytes:
+        return self.sync(requests, context)
+
+    def sync(self, requests: Any, context: Any) -> bytes:
+        self.types += [type(requests), type(context)]
+        return b""
+
+
+@pytest.mark.parametrize("kind", ["unary_unary", "stream_unary"])
+async def test_aio_handlers_get_the_objects_of_grpc(instrumentor: GrpcInstrumentor, kind: str) -> None:
+    measured, original = _Seen(), _Seen()
+    await _call_on_aio(kind, measured.aio)
+    instrumentor.uninstrument()
+    await _call_on_aio(kind, original.aio)
+    assert measured.types == original.types
+
+
+async def _call_on_aio(kind: str, function: Any) -> None:
+    handlers = grpc.method_handlers_generic_handler("service", {"method": MAKERS[kind](function)})
+    server = grpc.aio.server(handlers=[handlers])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call: Any = getattr(channel, kind)("/service/method")
+        await call(b"" if kind == "unary_unary" else iter([b""]))
+    await server.stop(None)
+
+
+@pytest.mark.parametrize("kind", ["unary_unary", "stream_unary"])
+def test_sync_handlers_get_the_objects_of_grpc(instrumentor: GrpcInstrumentor, kind: str) -> None:
+    measured, original = _Seen(), _Seen()
+    _call_on_sync(kind, measured.sync)
+    instrumentor.uninstrument()
+    _call_on_sync(kind, original.sync)
+    assert measured.types == original.types
+
+
+def _call_on_sync(kind: str, function: Any) -> None:
+    handlers = grpc.method_handlers_generic_handler("service", {"method": MAKERS[kind](function)})
+    with ThreadPoolExecutor(1) as pool:
+        server = grpc.server(pool, handlers=[handlers])
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call: Any = getattr(channel, kind)("/service/method")
+            call(b"" if kind == "unary_unary" else iter([b""]))
+        server.stop(None).wait()
