@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Literal
 
 from trust_otel.metrics.family import Family
-from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, PositionalLabels
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, PositionalLabels, Record
 from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.semconv.metrics import (
     RPC_CLIENT_CALL_DURATION,
@@ -60,7 +60,7 @@ class RpcMetrics(Family):
 
 
 class RpcMethod:
-    """What is recorded of a gRPC method. None of its functions raises.
+    """What is recorded of a gRPC method. None of its functions raises; counters take 1 or -1, which need no check.
 
     Attributes:
         active: Adds to the number of active calls.
@@ -73,15 +73,31 @@ class RpcMethod:
 
     __slots__ = ("active", "dropped", "ended", "received", "sent", "succeeded")
 
+    active: Record
+    received: Record
+    sent: Record
+
     def __init__(self, recorders: _Recorders, method: str, rpc_type: str, dropped: DroppedMeasurements) -> None:
         labels = {"rpc.method": method, "trust.rpc.type": rpc_type}
-        self.active = recorders.active.bind(labels)
-        self.received = recorders.messages.bind({**labels, "trust.rpc.message.direction": "received"})
-        self.sent = recorders.messages.bind({**labels, "trust.rpc.message.direction": "sent"})
+        self._bind("active", recorders.active, labels)
+        self._bind("received", recorders.messages, {**labels, "trust.rpc.message.direction": "received"})
+        self._bind("sent", recorders.messages, {**labels, "trust.rpc.message.direction": "sent"})
         labels["rpc.system.name"] = "grpc"
         self.succeeded = recorders.duration.bind({**labels, "rpc.response.status_code": "OK"})
         self.ended = PositionalLabels(recorders.duration, "rpc.response.status_code", "error.type", fixed=labels)
         self.dropped = dropped
+
+    def _bind(self, name: str, counter: BoundedCounter, labels: dict[str, str]) -> None:
+        """Add to a counter, and after the first amount directly to its series."""
+        attributes = dict(labels)
+
+        def add(amount: float) -> None:
+            counter(amount, attributes)
+            series = counter.kept_series(attributes)
+            if series is not None:
+                setattr(self, name, series.add)
+
+        setattr(self, name, add)
 
 
 class RpcCall:
@@ -116,7 +132,6 @@ class RpcCall:
 
     def abandon(self) -> None:
         """Record no end, because an internal error keeps it from being seen."""
-        self.rpc.dropped.count("internal_error")
         if self._finished.acquire(False):
             self.rpc.active(-1)
 

@@ -145,8 +145,8 @@ HOSTILE: list[Any] = [
 def _use(returned: Any, choose: Callable[[], Any]) -> None:
     """Use the object that a method returned as a caller may, with hostile values."""
     if isinstance(returned, RpcMethod):
-        returned.received(choose())
-        returned.sent(choose())
+        returned.received(1)
+        returned.sent(1)
         returned = RpcCall(returned)
     if hasattr(returned, "fail"):
         with returned:

@@ -18,6 +18,7 @@ from wrapt import FunctionWrapper
 
 from trust_otel.instrumentation.grpc.calls import Proxy, Recording
 from trust_otel.instrumentation.grpc.client_calls import CalledMethod, ClientCall
+from trust_otel.recording.fail_open import report_failure
 
 _Convert = Callable[[Any], Any]
 
@@ -107,7 +108,8 @@ class _Callable(Proxy):
             raise
         try:
             _observe(running, call, streaming=self._self_method.response_streaming)
-        except Exception:
+        except Exception as error:
+            report_failure(call.rpc.dropped, _Callable.__call__, error, (self, *args), kwargs)
             call.abandon()
         return running
 

@@ -14,7 +14,7 @@ from trust_otel.instrumentation.grpc.calls import Proxy, Recording, status_name
 from trust_otel.instrumentation.grpc.methods import Methods
 from trust_otel.instrumentation.grpc.server_calls import ServerCall
 from trust_otel.metrics.request import Request, answering
-from trust_otel.recording.fail_open import fail_open
+from trust_otel.recording.fail_open import fail_open, report_failure
 
 # Raised in a handler when the client cancelled the call, or when its generator is closed.
 _CANCELLATIONS = (asyncio.CancelledError, GeneratorExit, grpc.aio.InternalError)
@@ -44,8 +44,9 @@ class AioServerInterceptor(grpc.aio.ServerInterceptor):
                 self._recording.proxies,
                 recorder.security,
             )
-        except Exception:
-            recorder.instruments.dropped.count("internal_error")
+        except Exception as error:
+            given = (self, continuation, handler_call_details)
+            report_failure(recorder.instruments.dropped, AioServerInterceptor.intercept_service, error, given, {})
             return await continuation(handler_call_details)
         # Each call runs in its own task until its status is sent.
         answering.set(call)
@@ -87,15 +88,15 @@ class _AioCall(ServerCall):
         """Note that the handler is called."""
         try:
             self.began(context)
-        except Exception:
-            self._dropped.count("internal_error")
+        except Exception as error:
+            report_failure(self._dropped, _AioCall.started, error, (self, context), {})
 
     def completed(self) -> None:
         """Note the status of a handler that ended normally."""
         try:
             self.set_status(self._code)
-        except Exception:
-            self._dropped.count("internal_error")
+        except Exception as error:
+            report_failure(self._dropped, _AioCall.completed, error, (self,), {})
 
     @fail_open
     def failed(self, error: BaseException) -> None:

@@ -17,6 +17,7 @@ from wrapt import FunctionWrapper
 from trust_otel.instrumentation.grpc.calls import Proxy, Recording
 from trust_otel.instrumentation.grpc.client_calls import CalledMethod, ClientCall
 from trust_otel.patches import imitates
+from trust_otel.recording.fail_open import report_failure
 
 
 class MeasuredChannel(Proxy):
@@ -130,7 +131,8 @@ def _observed(running: Any, call: ClientCall) -> Any:
         return _iterated(running, call)
     try:
         return _Running(running, call)
-    except Exception:
+    except Exception as error:
+        report_failure(call.rpc.dropped, _observed, error, (running, call), {})
         call.abandon()
         return running
 

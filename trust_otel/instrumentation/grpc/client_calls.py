@@ -12,7 +12,7 @@ from trust_otel.instrumentation.grpc.calls import Recording, rpc_type, status_na
 from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.rpc import RpcCall, RpcMethod
-from trust_otel.recording.fail_open import fail_open
+from trust_otel.recording.fail_open import fail_open, report_failure
 
 
 class ClientCall(RpcCall):
@@ -58,8 +58,8 @@ class ClientCall(RpcCall):
                 self.confirm()
             if status == "OK" and not self._response_streaming:
                 self.rpc.received(1)
-        except Exception:
-            self._dropped.count("internal_error")
+        except Exception as error:
+            report_failure(self._dropped, ClientCall.finished, error, (self, code), {})
 
     @fail_open
     def ended(self, running: Any) -> None:
@@ -112,8 +112,8 @@ class CalledMethod:
             if rpc is None:
                 rpc = self._rpc = self._bind(recorder)
             return ClientCall(rpc, request_streaming=self.request_streaming, response_streaming=self.response_streaming)
-        except Exception:
-            recorder.instruments.dropped.count("internal_error")
+        except Exception as error:
+            report_failure(recorder.instruments.dropped, CalledMethod.begin, error, (self,), {})
             return None
 
     def _bind(self, recorder: Recorder) -> RpcMethod:

@@ -12,7 +12,7 @@ from trust_otel.instrumentation.grpc.calls import Recording, status_name
 from trust_otel.instrumentation.grpc.methods import Methods
 from trust_otel.instrumentation.grpc.server_calls import ServerCall
 from trust_otel.metrics.request import answering
-from trust_otel.recording.fail_open import fail_open
+from trust_otel.recording.fail_open import fail_open, report_failure
 
 
 class ServerInterceptor(grpc.ServerInterceptor):
@@ -36,8 +36,9 @@ class ServerInterceptor(grpc.ServerInterceptor):
                 self._recording.proxies,
                 recorder.security,
             )
-        except Exception:
-            recorder.instruments.dropped.count("internal_error")
+        except Exception as error:
+            given = (self, continuation, handler_call_details)
+            report_failure(recorder.instruments.dropped, ServerInterceptor.intercept_service, error, given, {})
             return continuation(handler_call_details)
         # Each call runs in its own context until its status is sent.
         answering.set(call)
@@ -64,8 +65,8 @@ class _SyncCall(ServerCall):
             self.began(context)
             if not context.add_callback(self.terminated):
                 self.interrupted()
-        except Exception:
-            self._dropped.count("internal_error")
+        except Exception as error:
+            report_failure(self._dropped, _SyncCall.started, error, (self, context), {})
 
     def completed(self) -> None:
         """Note the status of a handler that ended normally."""
@@ -75,8 +76,8 @@ class _SyncCall(ServerCall):
             # rest of a call.
             if context is not None and (not self.behavior.request_streaming or context.is_active()):
                 self.set_status(context.code())
-        except Exception:
-            self._dropped.count("internal_error")
+        except Exception as error:
+            report_failure(self._dropped, _SyncCall.completed, error, (self,), {})
 
     @fail_open
     def failed(self, error: BaseException) -> None:

@@ -18,7 +18,7 @@ from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.request import Request, authentication_method
 from trust_otel.metrics.rpc import RpcCall
 from trust_otel.metrics.security import SecurityMetrics
-from trust_otel.recording.fail_open import fail_open
+from trust_otel.recording.fail_open import fail_open, report_failure
 from trust_otel.security.client_address import TrustedProxies
 
 _OK: Final = ("OK", None)
@@ -80,7 +80,8 @@ class ServerCall(RpcCall, Request):
         try:
             behavior = self.behavior = self._method.behavior(handler)
             return MeasuredHandler(self, behavior, behavior.replaced_by(self._measuring(behavior), self))
-        except Exception:
+        except Exception as error:
+            report_failure(self._dropped, ServerCall.measured, error, (self, handler), {})
             self.abandon()
             return handler
 
@@ -147,8 +148,8 @@ class ServerCall(RpcCall, Request):
                 self.interrupted()
             else:
                 self.end(*self.outcome)
-        except Exception:
-            self._dropped.count("internal_error")
+        except Exception as error:
+            report_failure(self._dropped, ServerCall.terminated, error, (self,), {})
 
     def interrupted(self) -> None:
         """Record an end before the handler returned a status."""

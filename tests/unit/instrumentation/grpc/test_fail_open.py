@@ -72,7 +72,12 @@ def intercepted(measuring: Recording, methods: Methods, handler: Any, details: A
 @pytest.mark.parametrize("request_", [b"", b"fail"])
 @pytest.mark.parametrize(("kind", "function"), [("unary_unary", answer), ("unary_stream", answers)])
 def test_context_that_fails_does_not_fail_a_sync_handler(
-    recording: Any, measuring: Recording, kind: str, function: Any, request_: bytes
+    recording: Any,
+    measuring: Recording,
+    caplog: pytest.LogCaptureFixture,
+    kind: str,
+    function: Any,
+    request_: bytes,
 ) -> None:
     def call() -> list[bytes]:
         handler = intercepted(measuring, Methods(recording.recorder), MAKERS[kind](function), Details())
@@ -86,6 +91,7 @@ def test_context_that_fails_does_not_fail_a_sync_handler(
         assert call() == [b"answer"]
         assert recording.value("trust.rpc.server.active_calls") == 0
     assert recording.dropped()["internal_error"] >= 2
+    assert "started failed: LookupError at " in caplog.text
 
 
 @pytest.mark.parametrize("request_", [b"", b"fail"])
