@@ -149,7 +149,7 @@ class _Running(Proxy):
         super().__init__(running)
         self._self_call = call
         # In one attribute, because reading one of a proxy takes as long as to count a message.
-        self._self_reading = running, call.unconfirmed, call.confirm, call.rpc.received
+        self._self_reading = running, call.unconfirmed, call.confirm, call.rpc
         reference = ref(running)
         if not running.add_callback(lambda: call.ended(reference())):
             call.ended(running)
@@ -168,11 +168,11 @@ class _Running(Proxy):
         return self
 
     def __next__(self) -> Any:
-        running, unconfirmed, confirm, received = self._self_reading
+        running, unconfirmed, confirm, rpc = self._self_reading
         response = next(running)
         if unconfirmed:
             confirm()
-        received(1)
+        rpc.received(1)
         return response
 
     next = __next__

@@ -72,8 +72,8 @@ class _SyncCall(ServerCall):
         """Note the status of a handler that ended normally."""
         try:
             context = self.context
-            # gRPC reports a cancellation at once, unless it still waits for a request. `is_active` takes as long as the
-            # rest of a call.
+            # A cancellation has ended the call by now, unless gRPC still waits for a request. Only then is `is_active`
+            # worth its lock.
             if context is not None and (not self.behavior.request_streaming or context.is_active()):
                 self.set_status(context.code())
         except Exception as error:
@@ -137,7 +137,7 @@ def _stream(call: _SyncCall, request: Any, context: Any) -> Iterator[Any]:
 
 def _counted(responses: Iterator[Any], call: _SyncCall) -> Iterator[Any]:
     """Each response counts as sent when the server asks for the next one."""
-    sent = call.rpc.sent
+    rpc = call.rpc
     while True:
         # Not a `for` loop: gRPC does not call `iter` either.
         try:
@@ -153,7 +153,7 @@ def _counted(responses: Iterator[Any], call: _SyncCall) -> Iterator[Any]:
             yield None
         else:
             yield message
-            sent(1)
+            rpc.sent(1)
 
 
 def _non_blocking(call: _SyncCall, request: Any, context: Any, send: Callable[[Any], None]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from copy import copy
 from time import perf_counter
@@ -28,7 +28,7 @@ _DEADLINE_SHARE = 0.01
 _DEADLINE_SECONDS = 0.01
 
 
-class ServerCall(RpcCall, Request):
+class ServerCall(RpcCall, Request, ABC):
     """A call, and the request that it answers, from its arrival until the server is done with it.
 
     Attributes:
