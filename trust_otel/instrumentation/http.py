@@ -7,6 +7,7 @@ application does not count a second time. FastAPI's own metrics are disabled: th
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from contextvars import Token
 from inspect import signature
 from os import environ
 from time import perf_counter
@@ -22,6 +23,7 @@ from wrapt import register_post_import_hook
 from trust_otel import settings
 from trust_otel.instrumentation.executors import WorkerThreads
 from trust_otel.metrics import recorder_of
+from trust_otel.metrics.http import RequestKind
 from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request, answering, authentication_method, stop_answering
@@ -78,8 +80,8 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
             return __call__
 
         patches.replace(Starlette, "__call__", measured_application)
-        patches.replace(Route, "handle", _storing_route)
-        patches.replace(Mount, "handle", _storing_mount)
+        patches.replace(Route, "handle", _storing(_Exchange.set_route))
+        patches.replace(Mount, "handle", _storing(_Exchange.set_mount))
         self._fastapi = False
         register_post_import_hook(self.instrument_fastapi, "fastapi")
 
@@ -89,7 +91,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
             return
         self._fastapi = True
         for kind in _fastapi_routes():
-            self._patches.replace(kind, "handle", _storing_route)
+            self._patches.replace(kind, "handle", _storing(_Exchange.set_route))
         for application in _applications_with_own_metrics():
             self._patches.replace(application, "setup", _spans_only)
 
@@ -103,6 +105,8 @@ class _Exchanges:
 
     def __init__(self, recorder: Recorder, patches: Patches, workers: WorkerThreads) -> None:
         self._recorder = recorder
+        self._http = recorder.http
+        self._security = recorder.security
         self._dropped = recorder.instruments.dropped
         self._patches = patches
         self._workers = workers
@@ -113,9 +117,11 @@ class _Exchanges:
         try:
             if scope["type"] != "http" or _EXCHANGE in scope or not self._patches.active:
                 return None
-            exchange = _Exchange(self._recorder, self._proxies, scope, receive, send)
-            self._recorder.security.request_began(exchange)
-            exchange.enter()
+            kind = self._http.request_kind(scope["method"], scope.get("scheme", "http"), scope.get("http_version"))
+            exchange = scope[_EXCHANGE] = _Exchange(self._recorder, self._proxies, kind, scope, receive, send)
+            kind.started()
+            self._security.request_began(exchange)
+            exchange.token = answering.set(exchange)
             self._workers.track_current_loop()
         except Exception as error:
             report_failure(self._dropped, _Exchanges.begin, error, (self, scope, receive, send), {})
@@ -124,29 +130,34 @@ class _Exchanges:
 
 
 class _Exchange(Request):
-    """A request and its response."""
+    """A request and its response. What every request calls has as few frames as possible."""
 
-    matched: BaseRoute | None = None
+    token: Token[Request | None]
     mounted_at = ""
     route: str | None = None
     path_known = False
+    _matched: BaseRoute | None = None
     _status: int | None = None
     _received = 0
     _sent = 0
     _response_headers: Iterable[tuple[bytes, bytes]] = ()
     _complete = False
 
-    def __init__(self, recorder: Recorder, proxies: TrustedProxies, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        proxies: TrustedProxies,
+        kind: RequestKind,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         self._recorder = recorder
         self._proxies = proxies
+        self._kind = kind
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._kind = kind = recorder.http.request_kind(
-            scope["method"], scope.get("scheme", "http"), scope.get("http_version")
-        )
-        kind.started()
-        scope[_EXCHANGE] = self
         self._started = perf_counter()
 
     @property
@@ -169,17 +180,13 @@ class _Exchange(Request):
         tls = (self._scope.get("extensions") or {}).get("tls") or {}
         return "certificate" if tls.get("client_cert_chain") else None
 
-    def enter(self) -> None:
-        """Make this the request of the current context."""
-        self._token = answering.set(self)
-
     def fail(self, error: BaseException) -> None:
         """Record an exception of the application."""
         self._finish(error_type(error))
 
     def leave(self, scope: Scope) -> None:
         """End the request after the application returned or raised."""
-        stop_answering(self._token)
+        stop_answering(self.token)
         scope.pop(_EXCHANGE, None)
         if not self.ended:
             self._finish(None if self._complete else "incomplete_response")
@@ -187,7 +194,10 @@ class _Exchange(Request):
     async def receive(self) -> Message:
         """Receive a message of the request, and count its bytes."""
         message = await self._receive()
-        self._count_received(message)
+        try:
+            self._received += len(message.get("body", b""))
+        except Exception as error:
+            report_failure(self._dropped, _Exchange.receive, error, (self,), {})
         return message
 
     async def send(self, message: Message) -> None:
@@ -196,15 +206,35 @@ class _Exchange(Request):
         Before, because the process may be killed as soon as the client has its answer: a counted request may then lack
         its answer, but no answered request is lost. The duration ends when the last message is handed to the server.
         """
-        self._count_sent(message)
+        try:
+            kind = message["type"]
+            if kind == "http.response.start":
+                self._status = message["status"]
+                self._response_headers = message.get("headers", ())
+            elif kind == "http.response.body":
+                self._sent += len(message.get("body", b""))
+                self._complete = not message.get("more_body", False)
+            elif kind == "http.response.pathsend":
+                self._sent = _declared_length(self._response_headers) or 0
+                self._complete = True
+            # Background tasks run after the response and do not count as part of the request. After an error response,
+            # the application still raises the exception, which is recorded as `error.type`.
+            if self._complete and self._status is not None and self._status < 500:
+                self._finish(None)
+        except Exception as error:
+            report_failure(self._dropped, _Exchange.send, error, (self, message), {})
         await self._send(message)
 
-    @fail_open
     def set_route(self, route: Route, scope: Scope) -> None:
         """Store the matched route."""
-        self.matched = route
-        self.route = self.mounted_at + _template(route, scope)
-        self.path_known = True
+        # The `handle` of a subclass may call that of its base class.
+        if self._matched is not route:
+            try:
+                self._matched = route
+                self.route = self.mounted_at + _template(route, scope)
+                self.path_known = True
+            except Exception as error:
+                report_failure(self._dropped, _Exchange.set_route, error, (self, route, scope), {})
 
     @fail_open
     def set_mount(self, mount: Mount, scope: Scope) -> None:
@@ -214,60 +244,28 @@ class _Exchange(Request):
         # A 404 of another application may be for a path that exists there.
         self.path_known = not (mount.routes or isinstance(mount.app, StaticFiles))
 
-    def _count_received(self, message: Message) -> None:
-        try:
-            self._received += len(message.get("body", b""))
-        except Exception as error:
-            report_failure(self._dropped, _Exchange._count_received, error, (self, message), {})
-
-    def _count_sent(self, message: Message) -> None:
-        try:
-            kind = message["type"]
-            if kind == "http.response.body":
-                self._sent += len(message.get("body", b""))
-                if not message.get("more_body", False):
-                    self._completed()
-            elif kind == "http.response.start":
-                self._status = message["status"]
-                self._response_headers = message.get("headers", ())
-            elif kind == "http.response.pathsend":
-                self._sent = _declared_length(self._response_headers) or 0
-                self._completed()
-        except Exception as error:
-            report_failure(self._dropped, _Exchange._count_sent, error, (self, message), {})
-
-    def _completed(self) -> None:
-        self._complete = True
-        # Background tasks run after the response and do not count as part of the request. After an error response,
-        # the application still raises the exception, which is recorded as `error.type`.
-        if self._status is not None and self._status < 500:
-            self._finish(None)
-
     def _finish(self, failure: str | None) -> None:
         if self.ended:
             return
+        status = self._status
         try:
-            self._record(failure)
+            self._kind.record_valid(
+                perf_counter() - self._started,
+                (self.route, status, failure),
+                # The received bytes, not the Content-Length header: a client could send any number in it.
+                self._received,
+                # For HEAD the server sends headers only.
+                0 if self._scope["method"] == "HEAD" else self._sent,
+            )
+            if status in _SECURITY_STATUSES:
+                self._recorder.security.request_answered(self, status, place=self.route)
+                if status == 404 and not self.path_known:
+                    self._recorder.security.path_not_found(self, self._scope["path"])
         except Exception as error:
             report_failure(self._dropped, _Exchange._finish, error, (self, failure), {})
         self.ended = True
         # A task of the service may keep this context; release the request.
         self._scope = {}
-
-    def _record(self, failure: str | None) -> None:
-        status = self._status
-        self._kind.record_valid(
-            perf_counter() - self._started,
-            (self.route, status, failure),
-            # The received bytes, not the Content-Length header: a client could send any number in it.
-            self._received,
-            # For HEAD the server sends headers only.
-            0 if self._scope["method"] == "HEAD" else self._sent,
-        )
-        if status in _SECURITY_STATUSES:
-            self._recorder.security.request_answered(self, status, place=self.route)
-            if status == 404 and not self.path_known:
-                self._recorder.security.path_not_found(self, self._scope["path"])
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:
@@ -281,33 +279,24 @@ def _declared_length(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
     return None
 
 
-def _storing_route(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    async def handle(self: Route, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _exchange(scope)
-        # A subclass may have a `handle` of its own that calls this one.
-        if exchange is not None and exchange.matched is not self:
-            exchange.set_route(self, scope)
-        return await original(self, scope, receive, send)
+def _storing(
+    store: Callable[[_Exchange, Any, Scope], None],
+) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., Awaitable[None]]]:
+    """Replaces `handle` of a kind of route with one that first stores the route."""
 
-    return handle
+    def wrap(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+        async def handle(self: BaseRoute, scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                exchange = scope.get(_EXCHANGE)
+            except Exception:  # not a mapping: the original raises its own error
+                exchange = None
+            if exchange is not None:
+                store(exchange, self, scope)
+            return await original(self, scope, receive, send)
 
+        return handle
 
-def _storing_mount(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    async def handle(self: Mount, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = _exchange(scope)
-        if exchange is not None:
-            exchange.set_mount(self, scope)
-        return await original(self, scope, receive, send)
-
-    return handle
-
-
-def _exchange(scope: Scope) -> _Exchange | None:
-    try:
-        exchange: _Exchange | None = scope.get(_EXCHANGE)
-    except Exception:  # not a mapping: the original raises its own error
-        return None
-    return exchange
+    return wrap
 
 
 def _template(route: Any, scope: Scope) -> str:

@@ -160,14 +160,14 @@ class BusinessMetrics(Family):
         self._instruments.evaluate_slas({metric: tuple(some) for metric, some in evaluators.items()})
 
     def _evaluator(self, sla: Sla) -> SlaEvaluator:
-        met, failed = _sla_labels(sla.name, met=True), _sla_labels(sla.name, met=False)
-        events = self._sla_events
+        count_met = self._sla_events.bind(_sla_labels(sla.name, met=True))
+        count_failed = self._sla_events.bind(_sla_labels(sla.name, met=False))
         # Exported as 0 from the start: an alert misses a counter that starts at 1.
-        events(0, met)
-        events(0, failed)
+        count_met(0)
+        count_failed(0)
 
         def record(most: float, amount: float) -> None:
-            events(1, met if amount <= most else failed)
+            (count_met if amount <= most else count_failed)(1)
 
         def evaluate(labels: Labels) -> Callable[[float], None] | None:
             most = sla.most(labels)
