@@ -26,7 +26,7 @@ from trust_otel.sdk_private import (
     ExactView,
     configure_from_file,
     configure_spans_and_logs,
-    count_from_zero_in_children,
+    prepare_for_forks,
 )
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
@@ -53,7 +53,7 @@ class TrustConfigurator:
         wanted = settings.current()
         if wanted.sdk_disabled:
             return
-        count_from_zero_in_children()
+        prepare_for_forks()
         rate_limit_export_errors()
         with signals_blocked():
             if environ.get("OTEL_CONFIG_FILE"):

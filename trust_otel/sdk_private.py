@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from os import environ
+from time import monotonic
 from typing import Any, cast
 
 from opentelemetry import _logs, metrics, trace
@@ -37,7 +38,7 @@ from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHis
 from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
-from trust_otel.export.otlp import check_responses_of, checking_responses, components_of
+from trust_otel.export.otlp import check_responses_of, checking_responses, components_of, reconnect
 from trust_otel.log_safe import error_location
 from trust_otel.resource import unique_in_process
 
@@ -141,22 +142,69 @@ def _has_default_buckets(aggregation: Any) -> bool:
     return isinstance(aggregation, DefaultAggregation)
 
 
-def count_from_zero_in_children() -> None:
-    """Reset the SDK's sums and buckets to 0 in forked processes.
+_LONGEST_EXPORT_SECONDS = 1.0
+"""How long a fork waits for a running export."""
 
-    A child process exports under its own `service.instance.id`. Without a reset, it would export the counts that it
-    inherited from its parent a second time.
+_held_exports: list[Any] = []
+
+
+def prepare_for_forks() -> None:
+    """Let a forked process use the SDK as if it had set it up itself.
+
+    A fork waits for running exports, so that the child does not inherit half a request. In the child no lock is held by
+    a thread that only the parent has, no exporter uses the connection of the parent, and everything counts from 0: the
+    child exports under its own `service.instance.id`, and would otherwise export the counts of its parent again.
     """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_reset_counts)
+        os.register_at_fork(before=_hold_exports, after_in_parent=_continue_exports, after_in_child=_restart_in_child)
+
+
+def _hold_exports() -> None:
+    deadline = monotonic() + _LONGEST_EXPORT_SECONDS
+    for component in _all_components():
+        lock = getattr(component, "_export_lock", None)
+        # A hanging Collector must not delay the fork; the child renews the lock.
+        if lock is not None and lock.acquire(timeout=max(0.0, deadline - monotonic())):
+            _held_exports.append(lock)
+
+
+def _continue_exports() -> None:
+    while _held_exports:
+        _held_exports.pop().release()
+
+
+def _restart_in_child() -> None:
+    _held_exports.clear()
+    components = list(_all_components())
+    for component in components:
+        renew_locks(component)
+    _reset_counts()
+    for component in components:
+        try:
+            reconnect(component)
+        except Exception as error:
+            _logger.error("trust-otel: an exporter of a forked process failed: %s", error_location(error))
+
+
+def _all_components() -> Iterator[Any]:
+    for provider in installed_providers().values():
+        yield from components_of(provider)
+
+
+def renew_locks(component: object) -> None:
+    """Release the locks of an object in a forked process: a thread that only the parent has may hold them."""
+    for value in tuple(getattr(component, "__dict__", {}).values()):
+        # Locks, events and conditions have it, for the same purpose in the standard library.
+        if type(value).__module__ in ("_thread", "threading") and not isinstance(value, threading.Thread):
+            renew: Callable[[], None] | None = getattr(value, "_at_fork_reinit", None)
+            if renew is not None:
+                renew()
 
 
 def _reset_counts() -> None:
     consumer: Any = getattr(metrics.get_meter_provider(), "_measurement_consumer", None)
     try:
         for storage in consumer._reader_storages.values() if consumer else ():
-            # New locks: a thread of the parent may hold the old ones.
-            consumer._lock, storage._lock = threading.Lock(), threading.RLock()
             storage._instrument_view_instrument_matches.clear()
     except AttributeError:
         _logger.debug(

@@ -171,9 +171,32 @@ def components_of(provider: object) -> Iterator[Any]:
         seen.add(id(each))
         if isinstance(each, (list, tuple)):
             pending += each
+        elif isinstance(each, dict):
+            pending += each.values()
         elif type(each).__module__.startswith(("opentelemetry.", "trust_otel.")):
             yield each
             pending += getattr(each, "__dict__", {}).values()
+
+
+def reconnect(component: Any) -> None:
+    """Give a part of an OTLP exporter in a forked process connections of its own; leave every other part unchanged.
+
+    On a connection that both processes use, their requests would mix. Forgetting it closes it here, not in the parent.
+    """
+    if type(component).__module__.startswith("opentelemetry.exporter.http.transport."):
+        session, pool = getattr(component, "_session", None), getattr(component, "_pool", None)
+        for adapter in session.adapters.values() if session is not None else ():
+            # As after copying or unpickling: with the same options, but without connections.
+            adapter.__setstate__(adapter.__getstate__())
+        if pool is not None:
+            component._pool = type(pool)(headers=pool.headers, **pool.connection_pool_kw)
+    elif hasattr(component, "_initialize_channel_and_stub"):
+        # Not closed: the gRPC library may hang when a forked process closes what its parent opened.
+        _inherited.append(component._channel)
+        component._initialize_channel_and_stub()
+
+
+_inherited: list[Any] = []
 
 
 def exporter_class(signal: str, exporter: str) -> Any:
