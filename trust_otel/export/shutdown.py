@@ -1,7 +1,7 @@
 """Shutdown: the last export of metrics, spans and log records, within one deadline.
 
 It runs once in every process: at exit, at the exit of a child process of multiprocessing, which does not run `atexit`,
-and before SIGTERM terminates the process by its default action. `os._exit` is not patched: its callers expect that
+and before a signal terminates the process by its default action. `os._exit` is not patched: its callers expect that
 nothing else runs.
 """
 
@@ -19,7 +19,8 @@ from typing import Any
 
 from trust_otel import helper_processes
 from trust_otel.background import block_signals, restore_signals
-from trust_otel.export import sigterm
+from trust_otel.export import signals
+from trust_otel.export.signals import ExportOnSignal
 from trust_otel.sdk_private import installed_providers, is_shut_down, stop_retrying
 
 _logger = logging.getLogger(__name__)
@@ -125,13 +126,13 @@ def shut_down_at_exit(seconds: float) -> None:
     shutdown = Shutdown(providers, seconds)
     for name in _SDK_LOGGERS:
         logging.getLogger(name).addFilter(_is_no_shutdown_warning)
-    on_sigterm = sigterm.install(shutdown, seconds)
-    atexit.register(_at_exit, shutdown, on_sigterm)
+    on_signals = signals.install(shutdown, seconds)
+    atexit.register(_at_exit, shutdown, on_signals)
     if hasattr(os, "register_at_fork"):
-        _handle_forks(shutdown, on_sigterm)
+        _handle_forks(shutdown, on_signals)
     if helper_processes.is_fork_server():
         # This is a child of the fork server: its fork is already over, so the handlers for forks do not run in it.
-        _shut_down_at_child_exit(shutdown, on_sigterm)
+        _shut_down_at_child_exit(shutdown, on_signals)
 
 
 def _is_no_shutdown_warning(record: logging.LogRecord) -> bool:
@@ -139,19 +140,18 @@ def _is_no_shutdown_warning(record: logging.LogRecord) -> bool:
     return not started.is_set() or "shutdown" not in record.getMessage()
 
 
-def _at_exit(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
+def _at_exit(shutdown: Shutdown, on_signals: tuple[ExportOnSignal, ...]) -> None:
     # Ctrl+C interrupts the wait.
     with suppress(KeyboardInterrupt):
         shutdown()
-    if on_sigterm is None:
-        return
-    if on_sigterm.received:
-        on_sigterm.wait_for_end()
-    # The thread that waits for the signal does not survive interpreter shutdown.
-    on_sigterm.uninstall()
+    for each in on_signals:
+        if each.received:
+            each.wait_for_end()
+        # The thread that waits for the signal does not survive interpreter shutdown.
+        each.uninstall()
 
 
-def _handle_forks(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
+def _handle_forks(shutdown: Shutdown, on_signals: tuple[ExportOnSignal, ...]) -> None:
     forking = threading.local()
 
     def before() -> None:
@@ -163,21 +163,21 @@ def _handle_forks(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None
 
     def in_child() -> None:
         try:
-            if on_sigterm is not None:
-                on_sigterm.restart_after_fork()
+            for each in on_signals:
+                each.restart_after_fork()
             shutdown.restart_after_fork()
-            _shut_down_at_child_exit(shutdown, on_sigterm)
+            _shut_down_at_child_exit(shutdown, on_signals)
         finally:
             after()
 
     os.register_at_fork(before=before, after_in_parent=after, after_in_child=in_child)
 
 
-def _shut_down_at_child_exit(shutdown: Shutdown, on_sigterm: sigterm.ExportOnSigterm | None) -> None:
+def _shut_down_at_child_exit(shutdown: Shutdown, on_signals: tuple[ExportOnSignal, ...]) -> None:
     """Run the last export when a child process of multiprocessing exits: it runs finalizers, but not `atexit`."""
     util: Any = sys.modules.get("multiprocessing.util")
     if util is not None:
         # multiprocessing clears all finalizers after the fork, then calls this.
         util.register_after_fork(
-            shutdown, lambda _: util.Finalize(None, _at_exit, (shutdown, on_sigterm), exitpriority=_LAST_PRIORITY)
+            shutdown, lambda _: util.Finalize(None, _at_exit, (shutdown, on_signals), exitpriority=_LAST_PRIORITY)
         )
