@@ -1,8 +1,8 @@
 """Shutdown: the last export of metrics, spans and log records, within one deadline.
 
 It runs once in every process: at exit, at the exit of a child process of multiprocessing, which does not run `atexit`,
-and before a signal terminates the process by its default action. `os._exit` is not patched: its callers expect that
-nothing else runs.
+before a signal terminates the process by its default action, and at the end of a process of Celery's prefork pool.
+`os._exit` is not patched: its callers expect that nothing else runs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
+
+from wrapt import register_post_import_hook
 
 from trust_otel import helper_processes
 from trust_otel.background import block_signals, restore_signals
@@ -133,6 +136,7 @@ def shut_down_at_exit(seconds: float) -> None:
     if helper_processes.is_fork_server():
         # This is a child of the fork server: its fork is already over, so the handlers for forks do not run in it.
         _shut_down_at_child_exit(shutdown, on_signals)
+    register_post_import_hook(partial(_shut_down_in_celery, shutdown, on_signals), "celery.signals")
 
 
 def _is_no_shutdown_warning(record: logging.LogRecord) -> bool:
@@ -181,3 +185,9 @@ def _shut_down_at_child_exit(shutdown: Shutdown, on_signals: tuple[ExportOnSigna
         util.register_after_fork(
             shutdown, lambda _: util.Finalize(None, _at_exit, (shutdown, on_signals), exitpriority=_LAST_PRIORITY)
         )
+
+
+def _shut_down_in_celery(shutdown: Shutdown, on_signals: tuple[ExportOnSignal, ...], signals: Any) -> None:
+    """Run the last export when a process of Celery's prefork pool ends, with `os._exit`."""
+    # Not a weak reference: nothing else holds the function.
+    signals.worker_process_shutdown.connect(lambda **_: _at_exit(shutdown, on_signals), weak=False)
