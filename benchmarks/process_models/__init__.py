@@ -1,0 +1,1 @@
+"""Counts a known number of events in every process model: sent, pushed over OTLP, and pulled from the endpoint."""
