@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from random import uniform
 from weakref import WeakSet
 
+from trust_otel import forks
 from trust_otel.log_safe import error_location
 
 _logger = logging.getLogger(__name__)
@@ -107,5 +107,4 @@ def _restart_all() -> None:
         periodic.restart_after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_restart_all)
+forks.in_child(forks.Step.THREADS, _restart_all)

@@ -11,6 +11,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
+from trust_otel import forks
+
 # The code that `multiprocessing` runs with `python -c`; `loky` has its own resource tracker.
 _RESOURCE_TRACKER = re.compile(r"from [\w.]+\.resource_tracker import main\b")
 _FORK_SERVER = re.compile(r"from multiprocessing\.forkserver import main\b")
@@ -45,7 +47,8 @@ def at_fork(before: Callable[[], None], in_child: Callable[[], None]) -> None:
             called.add(function)
             function()
 
-    os.register_at_fork(before=lambda: once(before), after_in_child=lambda: once(in_child))
+    os.register_at_fork(before=lambda: once(before))
+    forks.in_child(forks.Step.SETUP, lambda: once(in_child))
 
 
 def command(arguments: Sequence[str]) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from _thread import LockType, RLock
 from collections.abc import Callable, Iterator
 from functools import wraps
 from os import environ
@@ -37,7 +38,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReade
 from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 
-from trust_otel import settings
+from trust_otel import forks, settings
 from trust_otel.export.otlp import check_responses_of, checking_responses, components_of, reconnect
 from trust_otel.log_safe import error_location
 from trust_otel.resource import unique_in_process
@@ -156,7 +157,8 @@ def prepare_for_forks() -> None:
     child exports under its own `service.instance.id`, and would otherwise export the counts of its parent again.
     """
     if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_hold_exports, after_in_parent=_continue_exports, after_in_child=_restart_in_child)
+        os.register_at_fork(before=_hold_exports, after_in_parent=_continue_exports)
+        forks.in_child(forks.Step.STATE, _restart_in_child)
 
 
 def _hold_exports() -> None:
@@ -177,7 +179,7 @@ def _restart_in_child() -> None:
     _held_exports.clear()
     components = list(_all_components())
     for component in components:
-        renew_locks(component)
+        _release_locks(component)
     _reset_counts()
     for component in components:
         try:
@@ -191,14 +193,14 @@ def _all_components() -> Iterator[Any]:
         yield from components_of(provider)
 
 
-def renew_locks(component: object) -> None:
+_LOCKS = (LockType, RLock, threading.Event, threading.Condition)
+
+
+def _release_locks(component: object) -> None:
     """Release the locks of an object in a forked process: a thread that only the parent has may hold them."""
     for value in tuple(getattr(component, "__dict__", {}).values()):
-        # Locks, events and conditions have it, for the same purpose in the standard library.
-        if type(value).__module__ in ("_thread", "threading") and not isinstance(value, threading.Thread):
-            renew: Callable[[], None] | None = getattr(value, "_at_fork_reinit", None)
-            if renew is not None:
-                renew()
+        if isinstance(value, _LOCKS):
+            forks.release(value)
 
 
 def _reset_counts() -> None:
@@ -222,8 +224,7 @@ def repair_process_metrics_after_fork(system_metrics: Any) -> None:
         except Exception:
             _logger.debug("trust-otel: a forked process exports the process metrics of its parent", exc_info=True)
 
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=measure_this_process)
+    forks.in_child(forks.Step.STATE, measure_this_process)
 
 
 def _make_file_resource_unique() -> None:

@@ -12,6 +12,7 @@ from weakref import WeakSet, ref
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
+from trust_otel import forks
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.certificate import carry_operations
 from trust_otel.metrics.executor import ExecutorState
@@ -186,8 +187,7 @@ def _restart_all() -> None:
         pools.restart_after_fork()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_restart_all)
+forks.in_child(forks.Step.STATE, _restart_all)
 
 
 def _default_max_workers() -> int:

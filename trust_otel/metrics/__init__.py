@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from opentelemetry.metrics import MeterProvider
 
-from trust_otel import settings
+from trust_otel import forks, settings
 from trust_otel.metrics.business import BusinessMetrics
 from trust_otel.metrics.certificate import CertificateMetrics
 from trust_otel.metrics.dependency import DependencyMetrics
@@ -94,7 +94,7 @@ class TrustServiceMetrics:
 
 
 _metrics: TrustServiceMetrics | None = None
-_lock = threading.Lock()
+_lock = forks.released_in_child(threading.Lock())
 
 
 def get_metrics() -> TrustServiceMetrics:

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from time import time
 from typing import ParamSpec, TypeVar
 
+from trust_otel import forks
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.operation import Operation
 from trust_otel.recording.fail_open import fail_open
@@ -250,7 +251,7 @@ class _Certificate:
 
 class _Inventory:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forks.released_in_child(threading.Lock())
         self._certificates: dict[str, _Certificate] = {}
 
     def put(self, name: str, certificate: _Certificate) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 from time import time
 
+from trust_otel import forks
 from trust_otel.metrics.family import Family
 from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.instruments import Instruments
@@ -22,7 +23,7 @@ class SourceMetrics(Family):
         self._source_up = instruments.gauge(TRUST_OTEL_SOURCE_UP)
         self._source_last_read = instruments.gauge(TRUST_OTEL_SOURCE_LAST_READ)
         self._source_problems: dict[tuple[str, str], str | None] = {}
-        self._source_lock = threading.Lock()
+        self._source_lock = forks.released_in_child(threading.Lock())
 
     @fail_open
     def record_source(self, name: str, *, kind: str, problem: str | None = None) -> None:

@@ -5,7 +5,6 @@ Nothing here raises into the caller. What cannot be recorded is counted in `trus
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -17,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter
 
+from trust_otel import forks
 from trust_otel.recording.histogram_collection import HistogramCollection
 from trust_otel.recording.labels import NO_LABELS, Labels, LabelSets, LabelValue
 from trust_otel.recording.self_metrics import DroppedMeasurements, Heartbeat
@@ -517,8 +517,7 @@ def _restart_in_child() -> None:
         instruments.restart_in_child()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_restart_in_child)
+forks.in_child(forks.Step.STATE, _restart_in_child)
 
 
 _Made = TypeVar("_Made", BoundedCounter, BoundedHistogram, BoundedGauge)

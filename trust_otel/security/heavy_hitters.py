@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Final
 
+from trust_otel import forks
 from trust_otel.semconv.attributes import CLIENT_ADDRESS
 
 MAX_THRESHOLD: Final = 255
@@ -54,7 +55,12 @@ class HeavyHitters:
         self._bucket_count = buckets
         self._clock = clock
         # Reentrant: garbage collection during `add` may run a finalizer that records a failure.
-        self._lock = threading.RLock()
+        self._lock = forks.released_in_child(threading.RLock())
+        self._restart()
+        forks.in_child(forks.Step.STATE, self._restart)
+
+    def _restart(self) -> None:
+        """Count from 0, also in a forked process: its parent exports the failures before the fork."""
         self._exported: OrderedDict[str, _HeavyHitter] = OrderedDict()  # ordered by last failure, oldest first
         self._buckets: _Buckets | None = None
 

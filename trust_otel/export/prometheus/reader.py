@@ -17,6 +17,7 @@ from opentelemetry.sdk.metrics import (
 )
 from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
 
+from trust_otel import forks
 from trust_otel.export.periodic import SeriesStarts
 from trust_otel.export.prometheus.application import Application
 from trust_otel.export.prometheus.exposition import OPEN_METRICS, TEXT, Format
@@ -49,7 +50,7 @@ class PrometheusReader(MetricReader):
         self, host: str, port: int, *, scope_labels: bool = False, web_config: WebConfig | None = None
     ) -> None:
         super().__init__(preferred_temporality=dict.fromkeys(_INSTRUMENTS, AggregationTemporality.CUMULATIVE))
-        self._lock = threading.Lock()
+        self._lock = forks.released_in_child(threading.Lock())
         self._starts = SeriesStarts(time_ns())
         self._dropped = DroppedMeasurements()
         self._recorded: list[RecordedSeries] = []

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakSet
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+from trust_otel import forks
 from trust_otel.background import signals_blocked
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class _Connections:
     """The open connections, and whether each has sent its request."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = forks.released_in_child(threading.Lock())
         self._silent: dict[socket.socket, bool] = {}
 
     def admit(self, connection: socket.socket) -> bool:
@@ -226,5 +227,4 @@ def _close_in_child() -> None:
     _running.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_close_in_child)
+forks.in_child(forks.Step.STATE, _close_in_child)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from trust_otel import forks
 from trust_otel.recording.self_metrics import shown_name
 from trust_otel.reloading_file import ReloadingFile, open_file
 
@@ -86,7 +87,7 @@ class WebConfig:
         self._file = ReloadingFile(path, _read, _Content())
         self._file.read_if_changed()
         self._problem = ""
-        self._lock = threading.Lock()
+        self._lock = forks.released_in_child(threading.Lock())
         self._passwords = _Passwords()
 
     def tls_context(self) -> ssl.SSLContext | None:
@@ -125,7 +126,7 @@ class _Passwords:
     def __init__(self) -> None:
         self._valid: dict[str, bytes] = {}
         # One at a time: a hash takes tens of milliseconds of CPU, which anybody can ask for.
-        self._lock = threading.Lock()
+        self._lock = forks.released_in_child(threading.Lock())
 
     def match(self, users: Mapping[str, bytes], authorization: str) -> bool:
         scheme, _, encoded = authorization.partition(" ")

@@ -23,6 +23,7 @@ from sqlalchemy.pool import (
     StaticPool,
 )
 
+from trust_otel import forks
 from trust_otel.instrumentation.sqlalchemy.names import error_class
 from trust_otel.instrumentation.sqlalchemy.statements import Databases, Statements
 from trust_otel.metrics.database import PoolState
@@ -42,7 +43,7 @@ class Pools:
         self._database = recorder.database
         self._databases = databases
         self._statements = statements
-        self._lock = threading.Lock()
+        self._lock = forks.released_in_child(threading.Lock())
         self._engines: WeakSet[Engine] = WeakSet()
         self._tracked: WeakKeyDictionary[Pool, _TrackedPool] = WeakKeyDictionary()
         # A connection that the service did not close is checked in during garbage collection, which may interrupt a
@@ -180,7 +181,7 @@ class _TrackedPool:
         self.name = name
         self.pending: set[_Request] = set()
         self._records: WeakSet[ConnectionPoolEntry] = WeakSet()
-        self._lock = threading.Lock()
+        self._lock = forks.released_in_child(threading.Lock())
 
     def add(self, record: ConnectionPoolEntry) -> None:
         """Add a connection."""

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy.engine import Dialect, Engine
 
+from trust_otel import forks
 from trust_otel.instrumentation.sqlalchemy.names import Database, error_class, operation_name
 from trust_otel.metrics.database import DatabaseMetrics
 from trust_otel.metrics.recorder import Recorder
@@ -49,7 +50,7 @@ class Statements:
         self._database = recorder.database
         self._databases = databases
         # Reentrant: a garbage collection may run a finalizer that connects.
-        self._lock = threading.RLock()
+        self._lock = forks.released_in_child(threading.RLock())
         self._dialects: WeakSet[Dialect] = WeakSet()
         self._stopped = False
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
+from trust_otel import forks
 from trust_otel.monitors.dependencies import errors
 from trust_otel.setting_lists import Dependency
 
@@ -179,7 +180,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 _resolving: dict[tuple[Any, ...], Future[Any]] = {}
-_resolving_lock = threading.Lock()
+_resolving_lock = forks.released_in_child(threading.Lock())
 
 
 def _resolve(host: Any, port: Any, **options: Any) -> Future[Any]:

@@ -10,6 +10,7 @@ from hashlib import blake2b
 from socket import AF_INET6, inet_pton
 from time import monotonic
 
+from trust_otel import forks
 from trust_otel.security.detectors.rules import (
     AuthenticationRule,
     CredentialStuffing,
@@ -42,17 +43,22 @@ class Detectors:
         *,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        names = frozenset(enabled)
-        rules: tuple[AuthenticationRule, ...] = (CredentialStuffing(), PasswordSpraying(), ImpossibleTravel())
-        self._authentication = [rule for rule in rules if rule.name in names]
-        self._second_factor = MfaFatigue() if MfaFatigue.name in names else None
-        self._not_found = PathScanning() if PathScanning.name in names else None
+        self._names = frozenset(enabled)
+        self._restart()
+        forks.in_child(forks.Step.STATE, self._restart)
         self._report_incident = report_incident
         self._clock = clock
         self._key = os.urandom(16)
         # Reentrant: garbage collection during a rule may run a finalizer that records an event.
-        self._lock = threading.RLock()
+        self._lock = forks.released_in_child(threading.RLock())
         self._failed = False
+
+    def _restart(self) -> None:
+        """Forget all events, also in a forked process: its parent reports the attacks that began before the fork."""
+        rules: tuple[AuthenticationRule, ...] = (CredentialStuffing(), PasswordSpraying(), ImpossibleTravel())
+        self._authentication = [rule for rule in rules if rule.name in self._names]
+        self._second_factor = MfaFatigue() if MfaFatigue.name in self._names else None
+        self._not_found = PathScanning() if PathScanning.name in self._names else None
 
     def authentication(self, *, success: bool, address: str | None, account: str | None, country: str | None) -> None:
         """Record an authentication attempt. Unknown values are `None`.
