@@ -44,6 +44,11 @@ class Model:
     grpc: bool = False
     """Whether the metrics are pushed over gRPC."""
 
+    @property
+    def workers(self) -> int:
+        """Number of processes that answer requests."""
+        return int(self.command[self.command.index("--workers") + 1]) if "--workers" in self.command else 1
+
     def __str__(self) -> str:
         parts = (
             self.name,

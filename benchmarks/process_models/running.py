@@ -64,7 +64,7 @@ def run(model: Model, folder: Path) -> Outcome:
     (folder / "tasks.py").write_text(CELERY)
     with (
         GrpcReceiver() if model.grpc else OtlpReceiver() as receiver,
-        _started(model, folder, receiver.url) as processes,
+        started(model, folder, receiver.url) as processes,
     ):
         if model.program:
             sent = processes.read_sent()
@@ -91,20 +91,31 @@ def run(model: Model, folder: Path) -> Outcome:
 
 
 @contextmanager
-def _started(model: Model, folder: Path, url: str) -> Iterator[_Processes]:
-    processes = _Processes(model, folder, url)
+def started(model: Model, folder: Path, url: str) -> Iterator[Processes]:
+    """The processes of a model, which are killed afterwards."""
+    processes = Processes(model, folder, url)
     try:
         yield processes
     finally:
         processes.kill()
 
 
-class _Processes:
+class Processes:
+    """The processes of a model.
+
+    Attributes:
+        port: Port of the server.
+        endpoint: Port of the metrics endpoint.
+        main: The process that was started.
+    """
+
     def __init__(self, model: Model, folder: Path, url: str) -> None:
         self._model = model
         self._folder = folder
         self._log = folder / "log"
-        self._port, self._endpoint = free_ports(2)
+        self.port, self.endpoint = free_ports(2)
+        self._worker = 0
+        self._workers: set[int] = set()
         binaries = Path(sys.executable).parent
         self._environment = {
             **{name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ},
@@ -115,16 +126,16 @@ class _Processes:
             "OTEL_EXPORTER_OTLP_ENDPOINT": url,
             "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc" if model.grpc else "http/protobuf",
             "OTEL_EXPORTER_PROMETHEUS_HOST": "127.0.0.1",
-            "OTEL_EXPORTER_PROMETHEUS_PORT": str(self._endpoint),
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(self.endpoint),
             "OTEL_METRIC_EXPORT_INTERVAL": _SOON if model.victim else _NEVER,
         }
         program, *arguments = model.command or ("python", "program.py")
         with self._log.open("wb") as log:
-            self._main = subprocess.Popen(  # noqa: S603 - our own command
+            self.main = subprocess.Popen(  # noqa: S603 - our own command
                 [
                     str(binaries / "opentelemetry-instrument"),
                     str(binaries / program),
-                    *(part.format(port=self._port) for part in arguments),
+                    *(part.format(port=self.port) for part in arguments),
                 ],
                 cwd=folder,
                 env=self._environment,
@@ -135,6 +146,8 @@ class _Processes:
             )
 
     def read_sent(self) -> int:
+        """Wait until a program has ended its children; returns the number of events."""
+
         def lines() -> list[str]:
             return [line for line in self.log().splitlines() if line.startswith("SENT ")]
 
@@ -142,6 +155,7 @@ class _Processes:
         return int(lines()[0].split()[1])
 
     def send_tasks(self) -> int:
+        """Run tasks in Celery."""
         self.wait("start", lambda: "ready." in self.log())
         subprocess.run([sys.executable, "tasks.py"], cwd=self._folder, env={"PATH": os.environ["PATH"]}, check=True)
         self.wait("end of the tasks", lambda: len(list(self._folder.glob("done-*"))) == TASKS)
@@ -153,17 +167,25 @@ class _Processes:
 
         def answers() -> bool:
             nonlocal sent
-            answered = self._get(self._port, "/items/1") is not None
-            sent += answered
-            return answered
+            answer = self.get(self.port, "/items/1")
+            if answer is None:
+                return False
+            sent += 1
+            self._worker = json.loads(answer)
+            self._workers.add(self._worker)
+            return True
 
         # A worker that ends for `--max-requests` may refuse a connection, which it then has not counted.
         while sent < _REQUESTS and self.wait("response", answers, required=required):
             pass
+        # A server may not stop while a worker is still starting.
+        while len(self._workers) < self._model.workers:
+            self.wait("response of every worker", answers)
         return sent
 
     def kill_one(self, victim: Victim) -> None:
-        main = psutil.Process(self._main.pid)
+        """Send SIGKILL."""
+        main = psutil.Process(self.main.pid)
         if victim is Victim.MASTER:
             killed = main
         elif victim is Victim.ENDPOINT:
@@ -171,49 +193,53 @@ class _Processes:
                 process
                 for process in (main, *main.children(recursive=True))
                 if any(
-                    each.status == psutil.CONN_LISTEN and each.laddr.port == self._endpoint
+                    each.status == psutil.CONN_LISTEN and each.laddr.port == self.endpoint
                     for each in process.net_connections("tcp")
                 )
             )
         else:
-            answer = self._get(self._port, "/items/1")
-            killed = psutil.Process(json.loads(answer or b"0"))
+            killed = psutil.Process(self._worker)
         killed.kill()
 
     def scrape(self) -> tuple[int, ...] | None:
-        answer = self._get(self._endpoint, "/metrics")
+        """The events at the endpoint, by metric; `None` if it does not answer."""
+        answer = self.get(self.endpoint, "/metrics")
         if answer is None:
             return None
         samples = [sample for family in text_string_to_metric_families(answer.decode()) for sample in family.samples]
         return tuple(int(sum(sample.value for sample in samples if sample.name == name)) for name in _PULLED)
 
     def end(self) -> int:
-        if self._main.stdin is not None:
-            self._main.stdin.close()
-        if self._model.to_all or self._main.poll() is not None:
+        """Send the signal; returns the exit status once all processes have ended."""
+        if self.main.stdin is not None:
+            self.main.stdin.close()
+        if self._model.to_all or self.main.poll() is not None:
             # The master may have been killed, and its workers go on.
             self._signal_group(self._model.signal)
         elif not self._model.program:
-            self._main.send_signal(self._model.signal)
+            self.main.send_signal(self._model.signal)
         try:
-            status = self._main.wait(_SECONDS)
+            status = self.main.wait(_SECONDS)
         except subprocess.TimeoutExpired:
             raise ModelFailed(f"{self._model}: still running\n{self.log()}") from None
         self.wait("end of every process", lambda: not self._signal_group(0), early=True)
         return status
 
     def kill(self) -> None:
+        """Kill all processes that are left."""
         self._signal_group(signal.SIGKILL)
-        self._main.wait()
+        self.main.wait()
 
     def log(self) -> str:
+        """What they wrote."""
         return self._log.read_text(errors="replace")
 
     def wait(self, purpose: str, done: Callable[[], bool], *, required: bool = True, early: bool = False) -> bool:
+        """Wait until something is done; returns whether it is, if it is not required."""
         deadline = time.monotonic() + (_SECONDS if required else _SHORT_SECONDS)
         while not done():
-            if not early and self._main.poll() is not None and self._model.victim is None:
-                raise ModelFailed(f"{self._model}: exited early with {self._main.returncode}\n{self.log()}")
+            if not early and self.main.poll() is not None and self._model.victim is None:
+                raise ModelFailed(f"{self._model}: exited early with {self.main.returncode}\n{self.log()}")
             if time.monotonic() > deadline:
                 if not required:
                     return False
@@ -224,12 +250,13 @@ class _Processes:
     def _signal_group(self, number: int) -> bool:
         """Whether there was a process."""
         try:
-            os.killpg(self._main.pid, number)
+            os.killpg(self.main.pid, number)
         except ProcessLookupError:
             return False
         return True
 
-    def _get(self, port: int, path: str) -> bytes | None:
+    def get(self, port: int, path: str) -> bytes | None:
+        """The body of a successful response."""
         connection = HTTPConnection("127.0.0.1", port, timeout=10)
         try:
             connection.request("GET", path, headers={"Connection": "close"})
