@@ -35,6 +35,7 @@ from trust_otel.text import valid_text
 from trust_otel.version import __version__
 
 if TYPE_CHECKING:
+    from trust_otel.export.processes import ProcessGroup
     from trust_otel.export.prometheus.web_config import WebConfig
 
 _logger = logging.getLogger(__name__)
@@ -134,11 +135,17 @@ def _prometheus_reader(wanted: Settings) -> MetricReader | None:
         )
         return None
     try:
-        return PrometheusReader(host, port, scope_labels=wanted.prometheus_scope_labels, web_config=web_config)
+        return PrometheusReader(
+            host,
+            port,
+            scope_labels=wanted.prometheus_scope_labels,
+            web_config=web_config,
+            group=_process_group(host, port),
+        )
     except OSError as error:
         _logger.error(
             "trust-otel: the metrics endpoint cannot listen on %s:%s (%s); set OTEL_EXPORTER_PROMETHEUS_HOST and "
-            "OTEL_EXPORTER_PROMETHEUS_PORT, and with several workers use OTEL_METRICS_EXPORTER=otlp",
+            "OTEL_EXPORTER_PROMETHEUS_PORT",
             host,
             port,
             error,
@@ -153,3 +160,12 @@ def _web_config(path: str | None) -> WebConfig | None:
     from trust_otel.export.prometheus.web_config import WebConfig
 
     return WebConfig(path)
+
+
+def _process_group(host: str, port: int) -> ProcessGroup | None:
+    """The processes that share the endpoint: those of the same service with the same address."""
+    try:
+        from trust_otel.export.processes import join
+    except ImportError:  # Windows has no `fcntl`
+        return None
+    return join(repr((environ.get("OTEL_SERVICE_NAME", ""), host, port)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any, TypeVar
 from weakref import WeakMethod, WeakSet
@@ -53,6 +54,19 @@ def release(lock: Any) -> None:
     """Release a lock, event or condition of `threading` in a forked process."""
     # The standard library does the same with its own.
     lock._at_fork_reinit()
+
+
+def identity(descriptor: int) -> tuple[int, int]:
+    """Device and number of the file behind a file descriptor."""
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
+
+
+def close_inherited(descriptor: int, known: tuple[int, int]) -> None:
+    """Close a file descriptor, unless the program has closed it, as a daemon does, and may have reused its number."""
+    with suppress(OSError):
+        if identity(descriptor) == known:
+            os.close(descriptor)
 
 
 def _after_fork() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from math import isfinite
 from numbers import Real
 from operator import add
@@ -26,9 +27,8 @@ from trust_otel.recording.series import (
     Listener,
     Sampler,
     SlaEvaluator,
-    counter_series,
-    histogram_series,
 )
+from trust_otel.recording.shared_cells import new_counter_series, new_histogram_series
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_OVERFLOW
 from trust_otel.settings import Limits
@@ -232,7 +232,7 @@ class BoundedHistogram:
 
     def _new_series(self, labels: Labels) -> HistogramSeries:
         self._created()
-        series = histogram_series(labels, self.metric.buckets)
+        series = new_histogram_series(self.metric, labels)
         series.listener = self._listener
         return series
 
@@ -463,7 +463,7 @@ class Instruments:
 
     def _counter(self, metric: Metric, *, may_fall: bool) -> BoundedCounter:
         self.dropped.watch(metric.name)
-        series = LabelSets(metric, self.limits, self.dropped, counter_series)
+        series = LabelSets(metric, self.limits, self.dropped, partial(new_counter_series, metric))
         counter = BoundedCounter(metric.name, series, self.dropped, may_fall=may_fall)
         self._create_observable(metric, counter.observations)
         return counter

@@ -12,7 +12,7 @@ from time import time_ns
 
 from trust_otel.recording.labels import Labels
 
-_GIL_ENABLED: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
+GIL_ENABLED: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 SlaEvaluator = Callable[[Labels], Callable[[float], None] | None]
 """Returns the function that records amounts with these labels; `None` when the SLA does not cover them."""
@@ -152,12 +152,12 @@ class LockedHistogramSeries(HistogramSeries):
 
 def counter_series(labels: Labels) -> CounterSeries:
     """A new series, with a lock if the interpreter needs it."""
-    return CounterSeries(labels) if _GIL_ENABLED else LockedCounterSeries(labels)
+    return CounterSeries(labels) if GIL_ENABLED else LockedCounterSeries(labels)
 
 
 def histogram_series(labels: Labels, bounds: Sequence[float]) -> HistogramSeries:
     """A new series, with a lock if the interpreter needs it."""
-    return HistogramSeries(labels, bounds) if _GIL_ENABLED else LockedHistogramSeries(labels, bounds)
+    return HistogramSeries(labels, bounds) if GIL_ENABLED else LockedHistogramSeries(labels, bounds)
 
 
 Listener = Callable[[HistogramSeries, float], None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Set
+from functools import partial
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -24,10 +25,12 @@ from trust_otel.export.prometheus.exposition import OPEN_METRICS, TEXT, Format
 from trust_otel.export.prometheus.renderer import Renderer
 from trust_otel.export.prometheus.server import Server
 from trust_otel.log_safe import error_location
+from trust_otel.recording.data_points import histogram_of, merged
 from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.recording.series_reader import RecordedSeries
 
 if TYPE_CHECKING:
+    from trust_otel.export.processes import ProcessGroup
     from trust_otel.export.prometheus.web_config import WebConfig
 
 _INSTRUMENTS = (Counter, UpDownCounter, Histogram, ObservableCounter, ObservableUpDownCounter, ObservableGauge)
@@ -41,13 +44,20 @@ class PrometheusReader(MetricReader):
         port: Port to listen on; 0 for any free one, which is then in the attribute `port`.
         scope_labels: Whether each series has the labels `otel_scope_name` and `otel_scope_version`.
         web_config: TLS, users and headers; without TLS and for everybody by default.
+        group: The processes of the service, of which one serves for all; otherwise each serves for itself.
 
     Raises:
         OSError: The port is in use or the address is not local.
     """
 
     def __init__(
-        self, host: str, port: int, *, scope_labels: bool = False, web_config: WebConfig | None = None
+        self,
+        host: str,
+        port: int,
+        *,
+        scope_labels: bool = False,
+        web_config: WebConfig | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
         super().__init__(preferred_temporality=dict.fromkeys(_INSTRUMENTS, AggregationTemporality.CUMULATIVE))
         self._lock = forks.released_in_child(threading.Lock())
@@ -59,15 +69,49 @@ class PrometheusReader(MetricReader):
             each: Renderer(each, self._report, scope_labels=scope_labels) for each in (TEXT, OPEN_METRICS)
         }
         application = Application(self.scrape, web_config)
-        self._server = Server(host, port, application, web_config.tls_context if web_config else lambda: None)
-        self.port = self._server.port
+        tls_context = web_config.tls_context if web_config else lambda: None
+        self._new_server = partial(Server, host, port, application, tls_context)
+        self._server: Server | None = None
+        self._group = group
+        if group is None:
+            self._serve()
+        else:
+            group.start(self._read_own, self._serve)
+
+    @property
+    def port(self) -> int:
+        """The port on which this process listens; 0 while another one serves."""
+        return 0 if self._server is None else self._server.port
 
     def scrape(self, format_: Format, names: Set[str]) -> bytes:
         """Collect the metrics, and return those with these names, or all of them, in UTF-8."""
         with self._lock:
-            self._recorded, self._collected = [], None
-            self.collect()
+            all_processes = None if self._group is None else self._group.merged(self._collect_data)
+            if all_processes is not None:
+                return self._renderers[format_].render([], all_processes, names)
+            self._collect_series()
             return self._renderers[format_].render(self._recorded, self._collected, names)
+
+    def _serve(self) -> None:
+        self._server = self._new_server()
+
+    def _read_own(self) -> MetricsData | None:
+        with self._lock:
+            return self._collect_data()
+
+    def _collect_series(self) -> None:
+        self._recorded, self._collected = [], None
+        self.collect()
+
+    def _collect_data(self) -> MetricsData:
+        """What this process counts, in the classes of the SDK."""
+        self._collect_series()
+        data = self._collected
+        for recorded in self._recorded:
+            families = (histogram_of(each.metric, each.series, time_ns(), 0) for each in recorded.families)
+            found = [metric for metric in families if metric is not None]
+            data = merged(data, found, recorded.resource)
+        return data or MetricsData([])
 
     def receive_series(self, recorded: RecordedSeries, dropped: DroppedMeasurements) -> None:
         """Take the series of trust-otel."""
@@ -87,5 +131,8 @@ class PrometheusReader(MetricReader):
         return True
 
     def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
-        """Stop serving."""
-        self._server.stop(timeout_millis / 1000)
+        """Stop serving; another process of the service goes on."""
+        if self._server is not None:
+            self._server.stop(timeout_millis / 1000)
+        if self._group is not None:
+            self._group.end()
