@@ -34,6 +34,39 @@ for thread in threads:
 print(counter.value, histogram.counts, histogram.sum)
 """
 
+_MOVED = """
+import sys, threading
+from pathlib import Path
+from trust_otel.recording import shared_cells
+from trust_otel.semconv.metrics import HTTP_SERVER_REQUEST_DURATION, TRUST_AUDIT_EVENTS
+
+sys.setswitchinterval(1e-6)
+path = Path(sys.argv[1])
+shared_cells.prepare_sharing(lambda: path)
+counter = shared_cells.new_counter_series(TRUST_AUDIT_EVENTS, {})
+histogram = shared_cells.new_histogram_series(HTTP_SERVER_REQUEST_DURATION, {})
+begun = threading.Barrier(9)
+
+def record():
+    begun.wait()
+    for _ in range(20_000):
+        counter.add(1)
+        histogram.record(1)
+
+threads = [threading.Thread(target=record) for _ in range(8)]
+for thread in threads:
+    thread.start()
+begun.wait()
+shared_cells.start_sharing()
+for thread in threads:
+    thread.join()
+print(counter.value, sum(histogram.counts), int(histogram.sum))
+if isinstance(counter, shared_cells.SharedCounterSeries):
+    of_counter, of_histogram = shared_cells.read_series(path)
+    assert of_counter.numbers == (160_000,), of_counter
+    assert sum(of_histogram.numbers) == 2 * 160_000, of_histogram
+"""
+
 
 def _interpreter(version: str) -> str | None:
     """The interpreter in the search path, or one that pyenv installed."""
@@ -43,15 +76,14 @@ def _interpreter(version: str) -> str | None:
     return str(installed[-1]) if installed else shutil.which(name)
 
 
-@pytest.mark.parametrize("version", _VERSIONS)
-def test_concurrent_threads_lose_nothing(version: str) -> None:
+def _output(version: str, program: str, *arguments: str) -> str:
     interpreter = _interpreter(version)
     if interpreter is None:
         pytest.skip(f"Python {version} is not installed")
     # The packages that it imports are written in Python.
     packages = os.pathsep.join((str(_ROOT), sysconfig.get_path("purelib")))
     done = subprocess.run(
-        [interpreter, "-c", _PROGRAM],
+        [interpreter, "-c", program, *arguments],
         env={**os.environ, "PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
@@ -59,4 +91,14 @@ def test_concurrent_threads_lose_nothing(version: str) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.split(maxsplit=1) == ["160000", "[160000, 0, 160000] 560000.0\n"]
+    return done.stdout
+
+
+@pytest.mark.parametrize("version", _VERSIONS)
+def test_concurrent_threads_lose_nothing(version: str) -> None:
+    assert _output(version, _PROGRAM).split(maxsplit=1) == ["160000", "[160000, 0, 160000] 560000.0\n"]
+
+
+@pytest.mark.parametrize("version", _VERSIONS)
+def test_nothing_is_lost_when_numbers_move_to_a_file(version: str, tmp_path: Path) -> None:
+    assert _output(version, _MOVED, str(tmp_path / "numbers")) == "160000 160000 160000\n"
