@@ -1,68 +1,55 @@
-"""`make bench`: CPU time per HTTP request of trust-otel and its peers, in alternating rounds."""
+"""`make bench`: the cost of trust-otel compared with its peers.
+
+    python -m benchmarks [--quick] [WORKLOADS ...]
+
+Without arguments it measures everything and writes `benchmarks/RESULTS.md` and `benchmarks/ratios.json`.
+"""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from contextlib import ExitStack
-from typing import IO, cast
+import argparse
 
 from rich.console import Console
-from rich.table import Table
+from rich.progress import MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from benchmarks.variants import VARIANTS
+from benchmarks.report import RESULTS, Result, table, write
+from benchmarks.rows import ROUNDS, ROWS
+from benchmarks.runner import measure
 
-_ROUNDS = 60
-_ROUTES = (10, 300)
-
-
-def measure(routes: int) -> dict[str, float]:
-    """CPU microseconds per request by variant: the minimum of all rounds, which is least affected by other load."""
-    least: dict[str, float] = {}
-    with ExitStack() as stack:
-        workers = {
-            name: stack.enter_context(
-                subprocess.Popen(  # noqa: S603 - our own command
-                    [sys.executable, "-m", "benchmarks.worker", name, str(routes)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            for name in VARIANTS
-        }
-        for _ in range(_ROUNDS):
-            for name, worker in workers.items():
-                microseconds = _round(worker)
-                least[name] = min(least.get(name, microseconds), microseconds)
-        for worker in workers.values():
-            cast("IO[str]", worker.stdin).close()
-    return least
-
-
-def _round(worker: subprocess.Popen[str]) -> float:
-    questions, answers = cast("IO[str]", worker.stdin), cast("IO[str]", worker.stdout)
-    questions.write("\n")
-    questions.flush()
-    answer = answers.readline()
-    if not answer:
-        raise SystemExit(f"a worker exited with status {worker.wait()}; see its error above")
-    return float(answer)
+_QUICK_ROUNDS = {"http": 30, "grpc": 30, "sqlalchemy": 30, "recording": 30, "scrape": 2, "startup": 1}
 
 
 def main() -> None:
-    """Print a table per number of routes."""
+    """Measure, print a table and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOADS", help=f"any of {', '.join(ROUNDS)}")
+    parser.add_argument("--quick", action="store_true", help="few rounds, for a first look; writes no file")
+    options = parser.parse_args()
+    wanted = options.workloads or list(ROUNDS)
+    if unknown := set(wanted) - ROUNDS.keys():
+        parser.error(f"unknown workloads: {', '.join(sorted(unknown))}")
+
+    rows = [row for row in ROWS if row.workloads in wanted]
+    columns = (TextColumn("{task.description}"), MofNCompleteColumn(), TextColumn("rounds"), TimeElapsedColumn())
     console = Console()
-    for routes in _ROUTES:
-        least = measure(routes)
-        added = {name: microseconds - least["bare"] for name, microseconds in least.items()}
-        table = Table(title=f"CPU time per request to the last of {routes} routes, {_ROUNDS} rounds")
-        for column in ("variant", "µs per request", "µs added", "added, as a ratio to trust-otel"):
-            table.add_column(column, justify="left" if column == "variant" else "right")
-        for name, microseconds in least.items():
-            ratio = "" if name == "bare" else f"{added[name] / added['trust-otel']:.2f}"
-            table.add_row(name, f"{microseconds:.1f}", f"{added[name]:.1f}", ratio)
-        console.print(table)
+    if not console.is_terminal:
+        console.width = 150
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def show(group: str, number: int, rounds: int) -> None:
+            if group not in tasks:
+                tasks[group] = progress.add_task(group, total=rounds)
+            progress.update(tasks[group], completed=number)
+
+        measured = measure(rows, _QUICK_ROUNDS if options.quick else ROUNDS, show)
+    results = [Result.of(row, costs) for row, costs in measured.items()]
+    console.print(table(results))
+    for name, reason in {item for result in results for item in result.not_available.items()}:
+        console.print(f"{name}: not available: {reason}")
+    if not options.quick and not options.workloads:
+        write(results)
+        console.print(f"Written: {RESULTS}")
 
 
 if __name__ == "__main__":

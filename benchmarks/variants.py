@@ -1,84 +1,139 @@
-"""The compared instrumentations: each instruments one FastAPI application, without export."""
+"""What is compared: each variant runs in an environment of its own, started as its documentation says."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
-import fastapi
-from opentelemetry import metrics
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from trust_ops.stack.ports import free_ports
 
+ROOT = Path(__file__).parents[1]
+_ENVIRONMENTS = ROOT / ".venv-bench"
+_PROJECT = ROOT / "benchmarks/environments"
 
-def _application(routes: int) -> fastapi.FastAPI:
-    # Looked up at call time, because one of the variants replaces the class.
-    app = fastapi.FastAPI(openapi_url=None)
-
-    def handler_of(number: int) -> Callable[[int], object]:
-        async def handler(item: int) -> dict[str, int]:
-            return {"item": item}
-
-        handler.__name__ = f"handler_{number}"
-        return handler
-
-    for number in range(routes):
-        app.get(f"/path-{number}/{{item}}")(handler_of(number))
-    return app
-
-
-def _with_provider() -> None:
-    metrics.set_meter_provider(MeterProvider([InMemoryMetricReader()]))
-
-
-def bare(routes: int) -> fastapi.FastAPI:
-    """FastAPI without metrics."""
-    return _application(routes)
-
-
-def trust_otel(routes: int) -> fastapi.FastAPI:
-    """HTTP metrics of trust-otel, with the views of its configurator."""
-    from trust_otel import settings
-    from trust_otel.configurator import make_views
-    from trust_otel.instrumentation.http import HttpInstrumentor
-    from trust_otel.semconv.metrics import ALL
-
-    metrics.set_meter_provider(
-        MeterProvider([InMemoryMetricReader()], views=make_views(ALL.values(), settings.current().limits))
-    )
-    HttpInstrumentor().instrument()
-    return _application(routes)
-
-
-def fastapi_native(routes: int) -> fastapi.FastAPI:
-    """FastAPI's own metrics (no body sizes)."""
-    _with_provider()
-    return _application(routes)
-
-
-def opentelemetry_contrib(routes: int) -> fastapi.FastAPI:
-    """opentelemetry-instrumentation-fastapi with stable names, as loaded by opentelemetry-distro."""
-    os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http"
-    from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
-
-    _with_provider()
-    FastAPIInstrumentor().instrument()
-    return _application(routes)
-
-
-def prometheus_fastapi_instrumentator(routes: int) -> fastapi.FastAPI:
-    """prometheus-fastapi-instrumentator with its defaults."""
-    from prometheus_fastapi_instrumentator import Instrumentator
-
-    app = _application(routes)
-    Instrumentator().instrument(app)
-    return app
-
-
-VARIANTS: dict[str, Callable[[int], fastapi.FastAPI]] = {
-    "bare": bare,
-    "trust-otel": trust_otel,
-    "fastapi-native": fastapi_native,
-    "opentelemetry-contrib": opentelemetry_contrib,
-    "prometheus-fastapi-instrumentator": prometheus_fastapi_instrumentator,
+# An export during a round would distort it, so none is due before the end; the last one goes to a local receiver.
+_COMMON = {
+    "OTEL_SERVICE_NAME": "benchmarks",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_METRIC_EXPORT_INTERVAL": "3600000",
+    "OTEL_LOGS_EXPORTER": "none",
+    # Otherwise each process has dictionaries of another layout.
+    "PYTHONHASHSEED": "0",
+    "OTEL_SEMCONV_STABILITY_OPT_IN": "http,database",
+    # Those of Elastic's distribution for clouds ask addresses outside of this machine.
+    "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "otel",
 }
+_METRICS = {"OTEL_TRACES_EXPORTER": "none", "OTEL_TRACES_SAMPLER": "always_off"}
+_METRICS_AND_TRACES = {"OTEL_TRACES_EXPORTER": "otlp", "OTEL_TRACES_SAMPLER": "always_on"}
+_NATIVE = {"FASTAPI_OTEL_AUTO_CONFIGURE": "true"}
+_SLA_AND_FEED = {
+    "TRUST_OTEL_SLA_FILE": str(_PROJECT / "sla.toml"),
+    "TRUST_OTEL_REPUTATION_FEEDS": f"addresses={_PROJECT / 'feed.txt'}",
+}
+_ENDPOINT = {"OTEL_METRICS_EXPORTER": "prometheus", "TRUST_OTEL_CARDINALITY_LIMIT": "20000"}
+
+
+class NotAvailableError(Exception):
+    """A variant cannot be installed or started here."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to run the measured program.
+
+    Attributes:
+        environment: Group of `benchmarks/environments/pyproject.toml` that is installed for it.
+        launched: Whether it is started with `opentelemetry-instrument`.
+        settings: Environment variables.
+    """
+
+    environment: str
+    launched: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self) -> list[str]:
+        """The interpreter, with its launcher."""
+        binaries = _installed(self.environment)
+        return [*([str(binaries / "opentelemetry-instrument")] if self.launched else []), str(binaries / "python")]
+
+    def process_environment(self, endpoint: str) -> dict[str, str]:
+        """All environment variables of its processes; `endpoint` is the receiver of exports."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        addresses = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+            "OTEL_EXPORTER_PROMETHEUS_PORT": str(free_ports(1)[0]),
+        }
+        return {**kept, **_COMMON, **addresses, **self.settings}
+
+
+def _trust_otel(*settings: Mapping[str, str]) -> Variant:
+    # A service that names its clients in calls also lists them.
+    joined = {"TRUST_OTEL_CLIENT_NAMES": "acme"}
+    for more in settings:
+        joined |= more
+    return Variant("trust-otel", launched=True, settings=joined)
+
+
+VARIANTS: Mapping[str, Variant] = {
+    "bare": Variant("libraries"),
+    "trust-otel": _trust_otel(_METRICS),
+    "trust-otel, SLA and feed": _trust_otel(_METRICS, _SLA_AND_FEED),
+    "trust-otel, traces": _trust_otel(_METRICS_AND_TRACES),
+    "trust-otel, endpoint": _trust_otel(_METRICS, _ENDPOINT),
+    "FastAPI": Variant("fastapi", settings={**_METRICS, **_NATIVE}),
+    "FastAPI, traces": Variant("fastapi", settings={**_METRICS_AND_TRACES, **_NATIVE}),
+    "contrib": Variant("contrib", launched=True, settings=_METRICS),
+    "contrib, traces": Variant("contrib", launched=True, settings=_METRICS_AND_TRACES),
+    "Elastic": Variant("elastic", launched=True, settings=_METRICS),
+    "Elastic, traces": Variant("elastic", launched=True, settings=_METRICS_AND_TRACES),
+    "Splunk": Variant("splunk", launched=True, settings=_METRICS),
+    "Splunk, traces": Variant("splunk", launched=True, settings=_METRICS_AND_TRACES),
+    "Logfire": Variant("logfire", settings=_METRICS),
+    "Logfire, traces": Variant("logfire", settings=_METRICS_AND_TRACES),
+    "prometheus-fastapi-instrumentator": Variant("prometheus"),
+    "starlette-exporter": Variant("prometheus"),
+    "prometheus_client": Variant("prometheus"),
+    "py-grpc-prometheus": Variant("prometheus"),
+}
+
+
+@cache
+def _installed(environment: str) -> Path:
+    """The folder of the environment's executables; installs it first.
+
+    Raises:
+        NotAvailableError: It cannot be installed.
+    """
+    uv = shutil.which("uv", path=f"{ROOT / '.venv-uv/bin'}{os.pathsep}{os.environ['PATH']}")
+    if uv is None:
+        raise NotAvailableError("uv is not installed; `make .venv/ready` installs it")
+    folder = _ENVIRONMENTS / environment
+    done = subprocess.run(  # noqa: S603 - our own command
+        [
+            *(uv, "sync", "--quiet", "--frozen", "--project", str(_PROJECT), "--python", sys.executable),
+            *("--compile-bytecode", "--only-group", environment),
+        ],
+        env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode:
+        raise NotAvailableError(_last_line(done.stderr) or "cannot be installed")
+    return folder / "bin"
+
+
+def locked() -> list[tuple[str, str]]:
+    """Name and version of each package that is pinned."""
+    text = (_PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    return sorted(set(re.findall(r'"([\w-]+)(?:\[\w+\])?==([^"]+)"', text)))
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]

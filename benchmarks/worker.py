@@ -1,51 +1,33 @@
-"""Measures one variant: one round of requests per line on standard input.
+"""Measures one variant in a process of its own: `python -m benchmarks.worker WORKLOADS VARIANT`.
 
-Run as `python -m benchmarks.worker VARIANT ROUTES`; prints the CPU microseconds per request for each line.
+For each case on standard input it runs one round and prints the CPU microseconds of one operation (for the memory of a
+start: MiB).
 """
 
 from __future__ import annotations
 
-import asyncio
+import os
 import sys
-from time import process_time_ns
-from typing import Any
+from functools import cache
+from importlib import import_module
 
-from benchmarks.variants import VARIANTS
-
-_REQUESTS = 300
+from benchmarks.workloads import Round
 
 
-async def _serve(variant: str, routes: int) -> None:
-    app = VARIANTS[variant](routes)
-    # The route registered last, which is the most expensive to match.
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": "GET",
-        "scheme": "http",
-        "path": f"/path-{routes - 1}/7",
-        "raw_path": f"/path-{routes - 1}/7".encode(),
-        "query_string": b"",
-        "root_path": "",
-        "headers": [(b"host", b"localhost")],
-        "client": ("127.0.0.1", 1),
-        "server": ("127.0.0.1", 80),
-    }
+def _main(workloads: str, variant: str) -> None:
+    # Nothing else may be printed between the results.
+    results = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
 
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"", "more_body": False}
+    @cache
+    def prepared(case: str) -> Round:
+        made: Round = import_module(f"benchmarks.workloads.{workloads}").prepare(variant, case)
+        return made
 
-    async def send(_message: Any) -> None:
-        return
-
-    for _ in sys.stdin:
-        started = process_time_ns()
-        for _ in range(_REQUESTS):
-            await app(dict(scope), receive, send)
-        sys.stdout.write(f"{(process_time_ns() - started) / 1000 / _REQUESTS}\n")
-        sys.stdout.flush()
+    for line in sys.stdin:
+        results.write(f"{prepared(line.strip())()}\n")
+        results.flush()
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(sys.argv[1], int(sys.argv[2])))
+    _main(*sys.argv[1:])

@@ -89,7 +89,7 @@ def test_a_missing_reference_is_found(check: Check, content: str) -> None:
         "`docs/*.md`, `../docs/alerting.md`, `prometheus/trust-service-alerts.yml`, monitoring/.env, tools/preview/.",
         "`trust-otel doctor`\n\n```sh\nkubectl exec x -- trust-otel stack status --json | grep up\n```",
         "`make demo FOR=60s REPORT=report.json`, make a mess",
-        "`python -m benchmarks.startup`",
+        "`python -m benchmarks.lookups`",
         "TRUST_OTEL_STRICT, `OTEL_METRICS_EXPORTER=prometheus`, `OTEL_EXPORTER_*`",
         '`trust_otel_dropped_total{reason="private_value"}`, `trust.outcome`, `trust.certificate.operation.duration`',
         "/d/trust-service-operational?from=now-1h&viewPanel=1",

@@ -1,0 +1,5 @@
+"""The application whose start is measured."""
+
+from fastapi import FastAPI
+
+app = FastAPI()

@@ -1,0 +1,126 @@
+"""The rows of the result: what is compared with what, and the bar."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        title: What is measured.
+        workloads: Module of `benchmarks.workloads` that measures it.
+        case: Its case of that module.
+        bar: Highest ratio to the best peer that is good enough.
+        peers: Variants that it is compared with.
+        ours: Variant that is judged.
+        bare: Variant without telemetry, whose cost is subtracted from all others; `None` if there is none.
+        unit: Unit of the cost.
+    """
+
+    title: str
+    workloads: str
+    case: str
+    bar: float
+    peers: tuple[str, ...]
+    ours: str = "trust-otel"
+    bare: str | None = "bare"
+    unit: str = "µs"
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """All variants of the row."""
+        return (*([self.bare] if self.bare else []), self.ours, *self.peers)
+
+    @property
+    def group(self) -> str:
+        """Rows of one group share the processes of their variants."""
+        # The series of one scrape would be in the other.
+        return f"{self.workloads} {self.case}" if self.workloads == "scrape" else self.workloads
+
+
+ROUNDS: Mapping[str, int] = {
+    "http": 150,
+    "grpc": 150,
+    "sqlalchemy": 150,
+    "recording": 150,
+    "scrape": 5,
+    "startup": 5,
+}
+"""Rounds of each module of workloads."""
+
+_METRICS = (
+    "FastAPI",
+    "contrib",
+    "Elastic",
+    "Splunk",
+    "Logfire",
+    "prometheus-fastapi-instrumentator",
+    "starlette-exporter",
+)
+_TRACES = tuple(f"{name}, traces" for name in ("FastAPI", "contrib", "Elastic", "Splunk", "Logfire"))
+
+
+def _http(title: str, case: str, bar: float, ours: str = "trust-otel") -> Row:
+    return Row(f"HTTP request, {title}", "http", case, bar, _METRICS, ours)
+
+
+def _traces(title: str, case: str) -> Row:
+    return Row(f"HTTP request with traces, {title}", "http", case, 1.1, _TRACES, "trust-otel, traces")
+
+
+def _recording(title: str, case: str, bar: float) -> Row:
+    return Row(title, "recording", case, bar, ("prometheus_client",))
+
+
+def _grpc(title: str, case: str, bar: float) -> Row:
+    return Row(f"gRPC {title}", "grpc", case, bar, ("py-grpc-prometheus",))
+
+
+def _sqlalchemy(title: str, case: str, bar: float) -> Row:
+    return Row(f"SQLAlchemy {title}", "sqlalchemy", case, bar, ("contrib",))
+
+
+def _scrape(series: int) -> Row:
+    title = f"scrape of {series:,} series with 14 buckets"
+    return Row(title, "scrape", str(series), 0.1, ("prometheus_client",), "trust-otel, endpoint", bare=None)
+
+
+def _startup(title: str, case: str, unit: str = "µs") -> Row:
+    return Row(f"start-up, {title}", "startup", case, 1.0, ("contrib",), unit=unit)
+
+
+ROWS = (
+    _http("10 routes", "10 routes", 0.2),
+    _http("300 routes", "300 routes", 0.2),
+    _http("`include_router`", "include_router", 0.2),
+    _http("POST of 1 kB", "POST", 0.2),
+    _http("with an SLA and a threat feed", "10 routes", 0.25, "trust-otel, SLA and feed"),
+    _http("status 401", "401", 0.3),
+    _http("sync handler", "sync handler", 0.3),
+    _traces("10 routes", "10 routes"),
+    _traces("300 routes", "300 routes"),
+    _recording("counter with 3 attributes", "counter", 0.5),
+    _recording("histogram with 3 attributes", "histogram", 1.0),
+    _recording("bound counter", "bound counter", 0.3),
+    _recording("bound histogram", "bound histogram", 0.3),
+    _recording("certificate block", "certificate", 1.0),
+    _recording("authentication attempt", "authentication", 2.0),
+    _grpc("server, unary", "server unary", 0.5),
+    _grpc("client, unary", "client unary", 0.5),
+    _grpc("server, stream of 1,000", "server stream", 0.25),
+    _grpc("client, stream of 1,000", "client stream", 0.25),
+    _sqlalchemy("execute", "execute", 0.25),
+    _sqlalchemy("begin, execute, commit", "transaction", 0.4),
+    _scrape(1_000),
+    _scrape(10_000),
+    _startup("no import", "cpu nothing"),
+    _startup("FastAPI", "cpu FastAPI"),
+    _startup("FastAPI, gRPC, SQLAlchemy, cryptography", "cpu all"),
+    _startup("uvicorn with 4 workers", "cpu server"),
+    _startup("memory, FastAPI", "memory FastAPI", "MiB"),
+    _startup("memory, FastAPI, gRPC, SQLAlchemy, cryptography", "memory all", "MiB"),
+)
