@@ -83,18 +83,22 @@ class Result:
     @property
     def cells(self) -> tuple[str, ...]:
         """The cells of its line in the table."""
-        if not self.peers:
-            return (self.row.title, *["not available"] * (len(_HEADINGS) - 1))
-        best, ratio = self.peers[self.best], self.ratios[self.best]
         unit = self.row.unit
-        return (
+        bar = f"{self.row.bar:.2f}"
+        ours = (
             self.row.title,
             "" if self.bare is None else _shown(self.bare, unit),
             f"{_shown(self.ours.least, unit)} ({_shown(self.ours.tenth, unit)})",
+        )
+        if not self.peers:
+            return (*ours, "", f"not available: {'; '.join(self.not_available.values())}", "", bar, "")
+        best, ratio = self.peers[self.best], self.ratios[self.best]
+        return (
+            *ours,
             f"{_shown(best.least, unit)} ({_shown(best.tenth, unit)})",
             self.best.removesuffix(", traces"),
             f"{ratio:.2f} ({self.ours.tenth / best.tenth:.2f})",
-            f"{self.row.bar:.2f}",
+            bar,
             "yes" if ratio <= self.row.bar else "**no**",
         )
 

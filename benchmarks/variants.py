@@ -115,6 +115,8 @@ def _installed(environment: str) -> Path:
     if uv is None:
         raise NotAvailableError("uv is not installed; `make .venv/ready` installs it")
     folder = _ENVIRONMENTS / environment
+    if not folder.exists():
+        sys.stderr.write(f"Installing the environment {environment} ...\n")
     done = subprocess.run(  # noqa: S603 - our own command
         [
             *(uv, "sync", "--quiet", "--frozen", "--project", str(_PROJECT), "--python", sys.executable),
