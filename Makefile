@@ -66,7 +66,7 @@ generate: .venv/ready ## Write all generated files: conventions, settings, alert
 pictures: .venv/ready ## Take screenshots of the dashboards in Chromium, in normal operation and three outages (11 minutes)
 	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m testbed.screenshots $(if $(FOR),--for $(FOR))
 
-bench: .venv/ready ## Compare the cost with other instrumentations (10 minutes; QUICK=1: 2 minutes)
+bench: .venv/ready ## Compare the cost with other instrumentations (7 minutes; QUICK=1: 2 minutes)
 	@$(RUN)/python -m benchmarks $(if $(QUICK),--quick)
 
 evidence: .venv/ready ## Measure attack detection, lookups, panel queries and shutdown times (1 hour)
