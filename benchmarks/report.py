@@ -97,7 +97,7 @@ class Result:
             *ours,
             f"{_shown(best.least, unit)} ({_shown(best.tenth, unit)})",
             self.best.removesuffix(", traces"),
-            f"{ratio:.2f} ({self.ours.tenth / best.tenth:.2f})",
+            f"{ratio:.3f} ({self.ours.tenth / best.tenth:.3f})",
             bar,
             "yes" if ratio <= self.row.bar else "**no**",
         )
