@@ -29,7 +29,7 @@ _ROWS = {
     for row in ROWS
     if _PEERS.get(row.workloads) in row.peers and row.case not in _UNSTEADY
 }
-_ROUNDS = 40
+_ROUNDS = 50
 _GROWTH = 1.5
 
 
