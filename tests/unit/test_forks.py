@@ -118,7 +118,7 @@ def test_an_attack_before_a_fork_is_reported_by_the_parent_only() -> None:
         return incidents == []
 
     assert _in_child(child)
-    attack(accounts * 2 // 3)
+    attack(accounts)
     assert incidents
 
 
