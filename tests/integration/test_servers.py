@@ -29,13 +29,13 @@ def pairs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         if isinstance(item, pytest.Function) and item.module is request.module and hasattr(item, "callspec")
     ]
 
-    def start(cell: Cell, *, instrumented: bool) -> Run:
-        return run(cell, tmp_path_factory.mktemp("server"), instrumented=instrumented)
-
     with ThreadPoolExecutor(2 * _AT_A_TIME) as pool:
+
+        def start(cell: Cell, *, instrumented: bool) -> Future[Run]:
+            return pool.submit(run, cell, tmp_path_factory.mktemp("server"), instrumented=instrumented)
+
         started: dict[Cell, tuple[Future[Run], Future[Run]]] = {
-            cell: (pool.submit(start, cell, instrumented=False), pool.submit(start, cell, instrumented=True))
-            for cell in chosen
+            cell: (start(cell, instrumented=False), start(cell, instrumented=True)) for cell in chosen
         }
         try:
             yield lambda cell: (started[cell][0].result(), started[cell][1].result())
