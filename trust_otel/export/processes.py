@@ -342,7 +342,7 @@ class _FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._identity = forks.identity(self._descriptor)
 
     def acquire(self, *, shared: bool = False) -> None:
@@ -408,9 +408,11 @@ def _new_group(mark: str) -> ProcessGroup:
 
 
 def _sweep(base: Path) -> None:
-    """Remove folders of groups without a living process."""
+    """Remove folders of groups without a living process. Those of other users, who could put links in them, stay."""
     for group in base.glob(f"{_PREFIX}*/group"):
         with suppress(OSError):
+            if group.parent.stat(follow_symlinks=False).st_uid != os.getuid():
+                continue
             lock = _FileLock(group)
             if lock.try_acquire():
                 shutil.rmtree(group.parent)

@@ -150,6 +150,22 @@ def test_left_over_folders_are_swept_and_others_are_kept(group: ProcessGroup, tm
     assert foreign.exists()
 
 
+def test_folder_of_another_user_is_not_touched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    left = tmp_path / "trust-otel-processes-0-left"
+    left.mkdir()
+    (left / "group").touch()
+    monkeypatch.setattr(os, "getuid", lambda: left.stat().st_uid + 1)
+    processes._sweep(tmp_path)
+    assert (left / "group").exists()
+
+
+def test_lock_does_not_follow_links(tmp_path: Path) -> None:
+    (tmp_path / "group").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match="group"):
+        processes._FileLock(tmp_path / "group")
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_processes_with_another_service_or_address_do_not_join(group: ProcessGroup, tmp_path: Path) -> None:
     other = join("other service")
     assert other is not None
