@@ -50,7 +50,7 @@ class BusinessMetrics(Family):
             "revenue": instruments.counter(TRUST_REVENUE_AMOUNT),
             "fee": instruments.counter(TRUST_FEE_AMOUNT),
             "cost": instruments.counter(TRUST_COST_AMOUNT),
-            "customer_satisfaction": instruments.histogram(TRUST_CUSTOMER_SATISFACTION),
+            "customer_satisfaction": instruments.histogram(TRUST_CUSTOMER_SATISFACTION, least=1, most=5),
         }
         self._bound: dict[tuple[str, tuple[tuple[str, object], ...]], Record] = {}
 
@@ -86,23 +86,10 @@ class BusinessMetrics(Family):
         if instrument is None:
             return partial(self._report_unknown, name)
         record = instrument.bind(labels)
-        if name == "customer_satisfaction":
-            record = partial(self._record_score, record)
         # Only what is recorded unchanged: what clients vary must not fill the memory.
         if instrument.kept_series(labels) is not None:
             self._bound[name, given] = record
         return record
-
-    def _record_score(self, record: Record, value: float) -> None:
-        score = finite(value)
-        if score is not None and not 1 <= score <= 5:
-            self._dropped.report(
-                "negative_value" if score < 0 else "invalid_value",
-                "customer_satisfaction",
-                lambda: "customer_satisfaction is a score from 1 to 5",
-            )
-        else:
-            record(value)
 
     def _report_unknown(self, name: object, _value: float) -> None:
         shown = shown_name(name)

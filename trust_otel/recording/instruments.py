@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 from numbers import Real
 from operator import add
 from typing import Any, Final, TypeVar
@@ -131,13 +131,18 @@ class BoundedHistogram:
         limits: Bounds on labels.
         dropped: Counts what cannot be recorded.
         created: Called for each new series.
+        least: Smallest valid amount.
+        most: Largest valid amount.
     """
 
     __slots__ = (
         "_created",
         "_dropped",
         "_evaluators",
+        "_least",
         "_listener",
+        "_most",
+        "_most_unchecked",
         "_recorded_by_sdk",
         "_sample",
         "_series",
@@ -152,12 +157,19 @@ class BoundedHistogram:
         limits: Limits,
         dropped: DroppedMeasurements,
         created: Callable[[], None],
+        *,
+        least: float = 0,
+        most: float = inf,
     ) -> None:
         self.metric = metric
         self.instrument = instrument
         self._series = LabelSets(metric, limits, dropped, self._new_series)
         self._dropped = dropped
         self._created = created
+        self._least = least
+        self._most = most
+        # Above it are infinity, and integers that the protocol may not hold.
+        self._most_unchecked = min(most, _EXACT)
         self._evaluators: tuple[SlaEvaluator, ...] = ()
         self._sample: Sampler | None = None
         self._recorded_by_sdk = False
@@ -167,9 +179,10 @@ class BoundedHistogram:
         """Record an amount, in the metric's unit."""
         try:
             number: float | None = amount
-            # Not `_accepted` for what nearly all are: it takes as long as the rest.
-            if (type(amount) is not float and type(amount) is not int) or not 0 <= amount < _EXACT:
-                number = _accepted(amount, self.metric.name, self._dropped)
+            # Not `_valid` for what nearly all are: it takes as long as the rest.
+            known = type(amount) is float or type(amount) is int
+            if not known or not self._least <= amount <= self._most_unchecked:
+                number = self._valid(amount)
             if number is not None:
                 self._series.cell(attributes).record(number)
         except Exception:
@@ -185,6 +198,7 @@ class BoundedHistogram:
     def bind(self, attributes: Mapping[str, object] = NO_LABELS) -> Record:
         """A function that records an amount under these attributes, and looks them up only once."""
         given = dict(attributes)
+        least, most = self._least, self._most_unchecked
         record_in_series: Record | None = None
 
         def record(amount: float) -> None:
@@ -195,7 +209,7 @@ class BoundedHistogram:
                     # Otherwise each amount must be counted as changed, or as past a limit.
                     if (series := self._series.kept(given)) is not None:
                         record_in_series = series.record
-                elif (type(amount) is float or type(amount) is int) and 0 <= amount < _EXACT:
+                elif (type(amount) is float or type(amount) is int) and least <= amount <= most:
                     record_in_series(amount)
                 else:
                     self(amount, given)
@@ -229,6 +243,17 @@ class BoundedHistogram:
         self._series.restart_in_child()
         for series in self._series.cells():
             series.restart()
+
+    def _valid(self, amount: object) -> float | None:
+        """The amount as a number, or `None` after it was counted as dropped."""
+        metric, least, most = self.metric.name, self._least, self._most
+        number = _accepted(amount, metric, self._dropped)
+        if number is not None and not least <= number <= most:
+            self._dropped.report(
+                "invalid_value", metric, lambda: f"{metric} takes only amounts from {least:g} to {most:g}"
+            )
+            return None
+        return number
 
     def _new_series(self, labels: Labels) -> HistogramSeries:
         self._created()
@@ -385,15 +410,17 @@ class Instruments:
         """Adds amounts of either sign."""
         return self._once(metric, lambda: self._counter(metric, may_fall=True))
 
-    def histogram(self, metric: Metric) -> BoundedHistogram:
-        """Sorts amounts of 0 or more into the buckets of the vocabulary."""
+    def histogram(self, metric: Metric, *, least: float = 0, most: float = inf) -> BoundedHistogram:
+        """Sorts amounts in this range, of 0 or more, into the buckets of the vocabulary."""
 
         def make() -> BoundedHistogram:
             self.dropped.watch(metric.name)
             instrument = self._meter.create_histogram(
                 metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
             )
-            histogram = BoundedHistogram(metric, instrument, self.limits, self.dropped, self._collection.attach)
+            histogram = BoundedHistogram(
+                metric, instrument, self.limits, self.dropped, self._collection.attach, least=least, most=most
+            )
             self._collection.add(histogram)
             histogram.evaluate_by(self._evaluators.get(metric.name, ()))
             return histogram
