@@ -146,6 +146,10 @@ quantile in parentheses: other load on the machine only adds to a round. "Adds" 
 program in the same run. The ratio is that of what trust-otel adds to what the best peer adds; lower is better.
 """
     yield from _markdown(_HEADINGS, (result.cells for result in results))
+    tried = [f"- {each.row.title}: {each.row.tried}" for each in results if each.row.tried and each.cells[-1] != "yes"]
+    if tried:
+        yield "## What was tried for bars that are not met\n"
+        yield from [*tried, ""]
     yield _HOW
     yield "## All peers\n"
     yield "What each adds, from the minima.\n"

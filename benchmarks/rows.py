@@ -19,6 +19,7 @@ class Row:
         ours: Variant that is judged.
         bare: Variant without telemetry, whose cost is subtracted from all others; `None` if there is none.
         unit: Unit of the cost.
+        tried: What was tried to meet the bar, if it is not met.
     """
 
     title: str
@@ -29,6 +30,7 @@ class Row:
     ours: str = "trust-otel"
     bare: str | None = "bare"
     unit: str = "µs"
+    tried: str = ""
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -64,16 +66,16 @@ _METRICS = (
 _TRACES = tuple(f"{name}, traces" for name in ("FastAPI", "contrib", "Elastic", "Splunk", "Logfire"))
 
 
-def _http(title: str, case: str, bar: float, ours: str = "trust-otel") -> Row:
-    return Row(f"HTTP request, {title}", "http", case, bar, _METRICS, ours)
+def _http(title: str, case: str, bar: float, ours: str = "trust-otel", tried: str = "") -> Row:
+    return Row(f"HTTP request, {title}", "http", case, bar, _METRICS, ours, tried=tried)
 
 
 def _traces(title: str, case: str) -> Row:
     return Row(f"HTTP request with traces, {title}", "http", case, 1.1, _TRACES, "trust-otel, traces")
 
 
-def _recording(title: str, case: str, bar: float) -> Row:
-    return Row(title, "recording", case, bar, ("prometheus_client",))
+def _recording(title: str, case: str, bar: float, tried: str = "") -> Row:
+    return Row(title, "recording", case, bar, ("prometheus_client",), tried=tried)
 
 
 def _grpc(title: str, case: str, bar: float) -> Row:
@@ -98,14 +100,28 @@ ROWS = (
     _http("300 routes", "300 routes", 0.2),
     _http("`include_router`", "include_router", 0.2),
     _http("POST of 1 kB", "POST", 0.2),
-    _http("with an SLA and a threat feed", "10 routes", 0.25, "trust-otel, SLA and feed"),
+    _http(
+        "with an SLA and a threat feed",
+        "10 routes",
+        0.25,
+        "trust-otel, SLA and feed",
+        "Keeping the answers of feeds by address saves 0.9 µs, but keeps the addresses of all clients in memory, not "
+        "only those of offenders.",
+    ),
     _http("status 401", "401", 0.3),
     _http("sync handler", "sync handler", 0.3),
     _traces("10 routes", "10 routes"),
     _traces("300 routes", "300 routes"),
     _recording("counter with 3 attributes", "counter", 0.5),
     _recording("histogram with 3 attributes", "histogram", 1.0),
-    _recording("bound counter", "bound counter", 0.3),
+    _recording(
+        "bound counter",
+        "bound counter",
+        0.3,
+        "Each call checks that the amount is a finite number of 0 or more, so that it neither raises nor spoils the "
+        "sum. Adding in the bound function instead of in the series saves 0.02 µs, but not for series with a lock or "
+        "in a file.",
+    ),
     _recording("bound histogram", "bound histogram", 0.3),
     _recording("certificate block", "certificate", 1.0),
     _recording("authentication attempt", "authentication", 2.0),
