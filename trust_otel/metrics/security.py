@@ -235,7 +235,9 @@ class SecurityMetrics(Family):
         self._detectors.not_found(self._client_of(request), path)
 
     def _count_unauthenticated(self, request: Request) -> None:
-        address, method = self._client_of(request), request.authentication_method()
+        method = request.authentication_method()
+        # Without need, the address is not looked up: it takes as long as recording the request.
+        address = None if method is None and self._countries is None else self._client_of(request)
         country = self._country_of(address)
         self._count_attempt(method or "none", success=False, country=country)
         # Without credentials it is no attempt: browsers send such a request first.
