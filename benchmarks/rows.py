@@ -95,7 +95,7 @@ def _startup(title: str, case: str, unit: str = "µs") -> Row:
     return Row(f"start-up, {title}", "startup", case, 1.0, ("contrib",), unit=unit)
 
 
-_NEAR = "Half of the frames of a request are gone. The ratio is between 0.17 and 0.21 from run to run."
+_NEAR = "Half of the frames of a request are gone. The ratio is between 0.17 and 0.22 from run to run."
 
 ROWS = (
     _http("10 routes", "10 routes", 0.2),
@@ -136,7 +136,13 @@ ROWS = (
         "sum. Adding in the bound function instead of in the series saves 0.02 µs, but not for series with a lock or "
         "in a file.",
     ),
-    _recording("bound histogram", "bound histogram", 0.3),
+    _recording(
+        "bound histogram",
+        "bound histogram",
+        0.3,
+        "The same check, in which the range of the metric is. Without the smallest and the largest amount, which OTLP "
+        "exports, it would take 0.03 µs less.",
+    ),
     _recording("certificate block", "certificate", 1.0),
     _recording("authentication attempt", "authentication", 2.0),
     _grpc("server, unary", "server unary", 0.5),
