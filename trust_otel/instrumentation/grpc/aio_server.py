@@ -37,16 +37,8 @@ class AioServerInterceptor(grpc.aio.ServerInterceptor):
         task = asyncio.current_task()
         if recorder is None or task is None:
             return await continuation(handler_call_details)
-        try:
-            call = _AioCall(
-                self._methods.find(handler_call_details),
-                handler_call_details.invocation_metadata or (),
-                self._recording.proxies,
-                recorder.security,
-            )
-        except Exception as error:
-            given = (self, continuation, handler_call_details)
-            report_failure(recorder.instruments.dropped, AioServerInterceptor.intercept_service, error, given, {})
+        call = _AioCall.begin(recorder, self._recording.proxies, self._methods, handler_call_details)
+        if call is None:
             return await continuation(handler_call_details)
         # Each call runs in its own task until its status is sent.
         answering.set(call)

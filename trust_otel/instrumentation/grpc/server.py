@@ -29,16 +29,8 @@ class ServerInterceptor(grpc.ServerInterceptor):
         recorder = self._recording.recorder
         if recorder is None:
             return continuation(handler_call_details)
-        try:
-            call = _SyncCall(
-                self._methods.find(handler_call_details),
-                handler_call_details.invocation_metadata or (),
-                self._recording.proxies,
-                recorder.security,
-            )
-        except Exception as error:
-            given = (self, continuation, handler_call_details)
-            report_failure(recorder.instruments.dropped, ServerInterceptor.intercept_service, error, given, {})
+        call = _SyncCall.begin(recorder, self._recording.proxies, self._methods, handler_call_details)
+        if call is None:
             return continuation(handler_call_details)
         # Each call runs in its own context until its status is sent.
         answering.set(call)

@@ -6,20 +6,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from copy import copy
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 import grpc
 
 from trust_otel.instrumentation.grpc.behaviors import Behavior
 from trust_otel.instrumentation.grpc.calls import status_name
-from trust_otel.instrumentation.grpc.methods import ServedMethod
+from trust_otel.instrumentation.grpc.methods import Methods, ServedMethod
 from trust_otel.metrics.operation import error_type
+from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request, authentication_method
 from trust_otel.metrics.rpc import RpcCall
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.recording.fail_open import fail_open, report_failure
 from trust_otel.security.client_address import TrustedProxies
+
+_Call = TypeVar("_Call", bound="ServerCall")
 
 _OK: Final = ("OK", None)
 
@@ -60,6 +63,21 @@ class ServerCall(RpcCall, Request, ABC):
         self._proxies = proxies
         self._security = security
         super().__init__(method.rpc)
+
+    @classmethod
+    def begin(
+        cls: type[_Call],
+        recorder: Recorder,
+        proxies: TrustedProxies,
+        methods: Methods,
+        details: grpc.HandlerCallDetails,
+    ) -> _Call | None:
+        """Start measuring a call that arrived; `None` after an internal error."""
+        try:
+            return cls(methods.find(details), details.invocation_metadata or (), proxies, recorder.security)
+        except Exception as error:
+            report_failure(recorder.instruments.dropped, cls.begin, error, (recorder, proxies, methods, details), {})
+            return None
 
     def find_client_address(self) -> str | None:
         context = self.context
