@@ -23,6 +23,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from trust_otel.recording.data_points import SCOPE
 from trust_otel.recording.shared_cells import SharedSeries
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.semconv.metrics import (
@@ -31,12 +32,9 @@ from trust_otel.semconv.metrics import (
     TRUST_OTEL_SOURCE_LAST_READ,
     TRUST_OTEL_SOURCE_UP,
 )
-from trust_otel.version import SCHEMA_URL, __version__
 
 Point = NumberDataPoint | HistogramDataPoint
 Labels = tuple[tuple[str, Any], ...]
-
-SCOPE: Final = InstrumentationScope("trust_otel", __version__, SCHEMA_URL)
 
 _OF_EACH_PROCESS: Final = ("process.", "cpython.", TRUST_OTEL_INSTANCE_UP.name)
 _LOWEST: Final = frozenset(

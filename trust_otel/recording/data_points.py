@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from time import time_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.metrics import (
     AlwaysOnExemplarFilter,
@@ -31,7 +31,8 @@ from trust_otel.version import SCHEMA_URL, __version__
 if TYPE_CHECKING:
     from trust_otel.semconv.definitions import Metric as DeclaredMetric
 
-_SCOPE = InstrumentationScope("trust_otel", __version__, SCHEMA_URL)
+SCOPE: Final = InstrumentationScope("trust_otel", __version__, SCHEMA_URL)
+"""Scope of all metrics of trust-otel."""
 
 
 def histogram_of(
@@ -80,11 +81,11 @@ def merged(data: MetricsData | None, ours: list[Metric], resource: Resource) -> 
     """What the SDK collected, with our metrics in the scope `trust_otel`."""
     found = data.resource_metrics[0] if data is not None else ResourceMetrics(resource, (), resource.schema_url)
     scopes = list(found.scope_metrics)
-    index = next((index for index, each in enumerate(scopes) if each.scope == _SCOPE), None)
+    index = next((index for index, each in enumerate(scopes) if each.scope == SCOPE), None)
     if index is None:
-        scopes.append(ScopeMetrics(_SCOPE, ours, SCHEMA_URL))
+        scopes.append(ScopeMetrics(SCOPE, ours, SCHEMA_URL))
     else:
-        scopes[index] = ScopeMetrics(_SCOPE, [*scopes[index].metrics, *ours], SCHEMA_URL)
+        scopes[index] = ScopeMetrics(SCOPE, [*scopes[index].metrics, *ours], SCHEMA_URL)
     return MetricsData([ResourceMetrics(found.resource, scopes, found.schema_url)])
 
 

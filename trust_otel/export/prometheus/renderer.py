@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from json import dumps
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from opentelemetry.sdk.metrics import Exemplar
 from opentelemetry.sdk.metrics.export import (
@@ -30,20 +30,18 @@ from trust_otel.export.prometheus.exposition import (
     time_text,
 )
 from trust_otel.export.prometheus.page import Family, Page, warn_once
+from trust_otel.recording.data_points import SCOPE
 from trust_otel.recording.series import HistogramSeries, Sample
 from trust_otel.recording.series_reader import RecordedFamily, RecordedSeries
 from trust_otel.semconv.prometheus import family_name, label_name, unit_name
 from trust_otel.semconv.resource import PROMOTED
 from trust_otel.text import valid_text
-from trust_otel.version import __version__
 
 _Labels = dict[str, str]
 _Point = NumberDataPoint | HistogramDataPoint
 
 Failed = Callable[[str, Exception], None]
 """Called with the metric and the error when a series is left out."""
-
-_OWN_SCOPE: Final = ("trust_otel", __version__)
 
 
 class Renderer:
@@ -76,7 +74,7 @@ class Renderer:
         for resource in [*(each.resource for each in recorded), *(each.resource for each in of_sdk)]:
             self._add_target_info(page, resource)
         for series in recorded:
-            common = self._common_labels(series.resource, *_OWN_SCOPE)
+            common = self._common_labels(series.resource, SCOPE.name, SCOPE.version)
             for recorded_family in series.families:
                 self._add_recorded(page, recorded_family, common)
         for metrics in of_sdk:
