@@ -16,7 +16,7 @@ class Row:
         case: Its case of that module.
         bar: Highest ratio to the best peer that is good enough.
         peers: Variants that it is compared with.
-        ours: Variant that is judged.
+        ours: Variant whose ratio is compared with the bar.
         bare: Variant without telemetry, whose cost is subtracted from all others; `None` if there is none.
         unit: Unit of the cost.
         tried: What was tried to meet the bar, if it is not met.

@@ -182,7 +182,6 @@ class DocumentProcessing(Operation):
     """The processing of a document between its start and its end."""
 
     def __init__(self, duration: BoundedHistogram, document_type: str, country: str | None) -> None:
-        super().__init__()
         self._duration = duration
         self._document_type = document_type
         self._country = country

@@ -60,7 +60,7 @@ class RpcMetrics(Family):
 
 
 class RpcMethod:
-    """What is recorded of a gRPC method. None of its functions raises; counters take 1 or -1, which need no check.
+    """The series of a gRPC method. Its functions never raise; counters take 1 or -1, which need no check.
 
     Attributes:
         active: Adds to the number of active calls.

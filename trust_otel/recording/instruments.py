@@ -262,7 +262,7 @@ class BoundedHistogram:
         return series
 
     def _listen(self) -> None:
-        """Pass each amount to whoever needs it, and to nobody if it is only counted."""
+        """Set the listener of every series; none where amounts are only counted."""
         listeners: list[Listener] = [self._evaluate] if self._evaluators else []
         if self._recorded_by_sdk:
             listeners.append(self._pass_to_sdk)

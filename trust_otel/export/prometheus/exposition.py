@@ -12,7 +12,7 @@ from math import inf
 from typing import Final
 
 _LABELS: Final = "\0"
-"""Stands for the labels in a template; no name, bound or number contains it."""
+"""Placeholder for the labels in a template; no name, bound or number contains it."""
 
 _ESCAPED_IN_HELP: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
 _ESCAPED: Final = _ESCAPED_IN_HELP | str.maketrans({'"': r"\""})
