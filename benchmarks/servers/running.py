@@ -108,6 +108,8 @@ class _Server:
         self.workers = set()
         self._process.send_signal(signal.SIGHUP)
         self._wait_for_workers(self.workers, but=old)
+        # A worker that is stopping still responds, with the header "Connection: close".
+        self._wait("exit of every old worker", lambda: not any(map(_exists, old)))
 
     def end(self) -> tuple[int, float]:
         begun = time.monotonic()
@@ -162,6 +164,14 @@ class _Server:
             if time.monotonic() > deadline:
                 raise ServerFailed(f"{self._cell}: no {purpose} within {_START_SECONDS} s\n{self.log()}")
             time.sleep(_POLL_SECONDS)
+
+
+def _exists(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 _VARIABLE = re.compile(r"\b\d[\d.:,+-]*|0x[0-9a-f]+")
