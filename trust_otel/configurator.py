@@ -9,7 +9,6 @@ from os import environ
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
-from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
@@ -18,7 +17,7 @@ from trust_otel import settings
 from trust_otel.background import signals_blocked
 from trust_otel.export.log_rate_limit import rate_limit_export_errors
 from trust_otel.export.otlp import exporter_class, with_checked_responses
-from trust_otel.export.periodic import PeriodicReader
+from trust_otel.export.periodic import HEARTBEAT_SECONDS, PeriodicReader
 from trust_otel.export.shutdown import shut_down_at_exit
 from trust_otel.log_safe import error_location
 from trust_otel.resource import unique_in_process
@@ -26,6 +25,8 @@ from trust_otel.sdk_private import (
     ExactView,
     configure_from_file,
     configure_spans_and_logs,
+    make_meter_provider,
+    periodic_exports,
     prepare_for_forks,
 )
 from trust_otel.semconv.definitions import Metric
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _UNNAMED_SERVICE = "unknown_service"
+_INTERVAL = "OTEL_METRIC_EXPORT_INTERVAL"
 
 
 class TrustConfigurator:
@@ -61,6 +63,7 @@ class TrustConfigurator:
                 configure_from_file()
             else:
                 configure_from_environment(wanted, kwargs.get("auto_instrumentation_version"))
+            warn_about_rare_exports()
             shut_down_at_exit(wanted.shutdown_timeout)
 
 
@@ -69,10 +72,27 @@ def configure_from_environment(wanted: Settings, auto_instrumentation_version: s
     resource = make_resource(auto_instrumentation_version)
     readers = make_readers(wanted)
     if readers:
-        metrics.set_meter_provider(
-            MeterProvider(readers, resource, views=make_views(ALL_METRICS.values(), wanted.limits))
-        )
+        fixed_buckets = wanted.histogram_aggregation == settings.EXPLICIT_BUCKETS
+        views = make_views(ALL_METRICS.values(), wanted.limits, fixed_buckets=fixed_buckets)
+        metrics.set_meter_provider(make_meter_provider(readers, resource, views))
     configure_spans_and_logs(resource)
+
+
+def warn_about_rare_exports() -> None:
+    """Log a warning if metrics are exported so rarely that the alert rules count a healthy service as down."""
+    longest = max(periodic_exports(), default=0)
+    # With fewer than two exports in the time that the rules look back, one that is late is enough.
+    if 2 * longest > HEARTBEAT_SECONDS * 1000:
+        where = "the `interval` of the reader in OTEL_CONFIG_FILE" if environ.get("OTEL_CONFIG_FILE") else _INTERVAL
+        _logger.warning(
+            "trust-otel: metrics are exported every %g s (%s=%d), but the alert rules count a service as down after "
+            "%d s without an export; set it to %d or less",
+            longest / 1000,
+            where,
+            longest,
+            HEARTBEAT_SECONDS,
+            HEARTBEAT_SECONDS * 1000 // 3,
+        )
 
 
 def make_resource(auto_instrumentation_version: str | None = None) -> Resource:
@@ -88,8 +108,14 @@ def make_resource(auto_instrumentation_version: str | None = None) -> Resource:
     return resource
 
 
-def make_views(vocabulary: Iterable[Metric], limits: Limits) -> list[View]:
-    """A view per metric, with its buckets and attributes, also for instruments of other libraries."""
+def make_views(vocabulary: Iterable[Metric], limits: Limits, *, fixed_buckets: bool = True) -> list[View]:
+    """A view per metric, with its buckets and attributes, also for instruments of other libraries.
+
+    Args:
+        vocabulary: The metrics.
+        limits: The limits on labels.
+        fixed_buckets: Whether the buckets of a histogram are those of its metric, not those that a reader prefers.
+    """
     # The limit of the SDK (from 1.45.2) must be above ours.
     limit = {"aggregation_cardinality_limit": 2 * limits.label_sets + 100}
     accepted: dict[str, Any] = limit if "aggregation_cardinality_limit" in signature(View).parameters else {}
@@ -97,11 +123,15 @@ def make_views(vocabulary: Iterable[Metric], limits: Limits) -> list[View]:
         ExactView(
             metric.name,
             attribute_keys={attribute.name for attribute in metric.attributes},
-            aggregation=ExplicitBucketHistogramAggregation(metric.buckets) if metric.buckets else None,
+            aggregation=_buckets(metric) if fixed_buckets else None,
             **accepted,
         )
         for metric in vocabulary
     ]
+
+
+def _buckets(metric: Metric) -> ExplicitBucketHistogramAggregation | None:
+    return ExplicitBucketHistogramAggregation(metric.buckets) if metric.buckets else None
 
 
 def make_readers(wanted: Settings) -> list[MetricReader]:

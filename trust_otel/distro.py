@@ -6,9 +6,11 @@ import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from os import environ
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from opentelemetry._logs import get_logger_provider
@@ -16,8 +18,10 @@ from opentelemetry.instrumentation.distro import BaseDistro
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
+from wrapt import register_post_import_hook
 
-from trust_otel import helper_processes, settings
+from trust_otel import disabled_instrumentations, helper_processes, settings
+from trust_otel.disabled_instrumentations import is_disabled
 from trust_otel.settings import Setting, Settings
 
 _logger = logging.getLogger(__name__)
@@ -27,7 +31,6 @@ _idle = False
 _forked = False
 _disabled_instrumentations: str | None = None
 
-_DISABLED_INSTRUMENTATIONS = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 _CONFIGURATION_ERROR = 78  # EX_CONFIG of sysexits.h
 
 DISTRO_NAME = "trust_distro"
@@ -92,10 +95,12 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             _logger.warning("trust-otel: %s", line)
         if settings.current().sdk_disabled:
             _stay_idle()
+        elif is_disabled("fastapi", environ):
+            register_post_import_hook(_turn_fastapi_off, "fastapi")
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load an instrumentor; of those that ours replace, load the spans only."""
-        if settings.current().sdk_disabled:
+        if settings.current().sdk_disabled or is_disabled(entry_point.name, environ):
             return
         if entry_point.name == "system_metrics":
             _load_system_metrics(entry_point, **kwargs)
@@ -166,8 +171,8 @@ def _initialize_in_child() -> None:
 def _stay_idle() -> None:
     """Make the launcher set up no SDK, and skip all instrumentors without checking their dependencies."""
     global _idle, _disabled_instrumentations
-    _idle, _disabled_instrumentations = True, environ.get(_DISABLED_INSTRUMENTATIONS)
-    environ[_DISABLED_INSTRUMENTATIONS] = "*"
+    _idle, _disabled_instrumentations = True, environ.get(disabled_instrumentations.VARIABLE)
+    environ[disabled_instrumentations.VARIABLE] = "*"
     environ.setdefault("OTEL_PYTHON_CONFIGURATOR", CONFIGURATOR_NAME)
 
 
@@ -176,9 +181,9 @@ def _end_idling() -> None:
     global _idle
     _idle = False
     if _disabled_instrumentations is None:
-        environ.pop(_DISABLED_INSTRUMENTATIONS, None)
+        environ.pop(disabled_instrumentations.VARIABLE, None)
     else:
-        environ[_DISABLED_INSTRUMENTATIONS] = _disabled_instrumentations
+        environ[disabled_instrumentations.VARIABLE] = _disabled_instrumentations
 
 
 def prepare(environment: MutableMapping[str, str]) -> None:
@@ -268,13 +273,28 @@ def warn_unless_chosen() -> None:
         )
 
 
+def _turn_fastapi_off(fastapi: ModuleType) -> None:
+    # An exception here would break the import in the program.
+    try:
+        from trust_otel.instrumentation import fastapi_telemetry
+
+        fastapi_telemetry.turn_off(fastapi)
+    except Exception:
+        _logger.exception("trust-otel: FastAPI's own telemetry is not disabled")
+
+
 def _load_system_metrics(entry_point: EntryPoint, **kwargs: Any) -> None:
     """Load only those process and runtime metrics that the registry declares."""
     from trust_otel.sdk_private import repair_process_metrics_after_fork
     from trust_otel.semconv.metrics import ALL as ALL_METRICS
 
     modes: dict[str, list[str] | None] = {"process.cpu.time": ["user", "system"]}
-    names = [name for name in ALL_METRICS if name.startswith(("process.", "cpython."))]
+    excluded = [text.strip() for text in environ.get("OTEL_PYTHON_SYSTEM_METRICS_EXCLUDED_METRICS", "").split(",")]
+    names = [
+        name
+        for name in ALL_METRICS
+        if name.startswith(("process.", "cpython.")) and not any(fnmatch(name, pattern) for pattern in excluded)
+    ]
     instrumentor = entry_point.load()(config={name: modes.get(name) for name in names})
     instrumentor.instrument(**kwargs)
     repair_process_metrics_after_fork(instrumentor)

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 from _thread import LockType, RLock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from os import environ
 from time import monotonic
@@ -34,7 +34,13 @@ from opentelemetry.sdk.metrics import (
     MeterProvider,
     TraceBasedExemplarFilter,
 )
-from opentelemetry.sdk.metrics.export import AggregationTemporality, MetricReader, MetricsData
+from opentelemetry.sdk.metrics.export import (
+    AggregationTemporality,
+    ConsoleMetricExporter,
+    MetricReader,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
 from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 
@@ -86,6 +92,26 @@ class ExactView(View):
         return bool(instrument.name == self._exact_name)
 
 
+def make_meter_provider(readers: Sequence[MetricReader], resource: Resource, views: Sequence[View]) -> MeterProvider:
+    """A provider of meters, with the configurator in OTEL_PYTHON_METER_CONFIGURATOR."""
+    configurator: dict[str, Any] = {}
+    if name := environ.get("OTEL_PYTHON_METER_CONFIGURATOR"):
+        # Imported here: it imports the whole SDK.
+        from opentelemetry.sdk import _configuration as sdk
+
+        configurator["_meter_configurator"] = sdk._import_meter_configurator(name)
+    return MeterProvider(readers, resource, views=views, **configurator)
+
+
+def periodic_exports() -> list[float]:
+    """Milliseconds between two exports of each reader that pushes metrics to an endpoint."""
+    readers = [
+        each for each in components_of(metrics.get_meter_provider()) if isinstance(each, PeriodicExportingMetricReader)
+    ]
+    pushing = [each for each in readers if not isinstance(getattr(each, "_exporter", None), ConsoleMetricExporter)]
+    return [float(getattr(reader, "_export_interval_millis", 0)) for reader in pushing]
+
+
 Complete = Callable[[MetricReader, MetricsData | None, Resource], MetricsData | None]
 """Returns what a reader gets instead of what the SDK collected for it."""
 
@@ -129,9 +155,10 @@ def _collected_as_declared(provider: Any, histogram: Any) -> bool:
     if type(exemplar_filter_of(provider)) not in _EXEMPLAR_FILTERS:
         return False
     kind = type(histogram)
+    fixed_buckets = any(isinstance(view._aggregation, ExplicitBucketHistogramAggregation) for view in matching)
     return all(
         storage._instrument_class_temporality[kind] is AggregationTemporality.CUMULATIVE
-        and (matching or _has_default_buckets(storage._instrument_class_aggregation[kind]))
+        and (fixed_buckets or _has_default_buckets(storage._instrument_class_aggregation[kind]))
         for storage in provider._measurement_consumer._reader_storages.values()
     )
 

@@ -10,6 +10,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from opentelemetry.util._importlib_metadata import entry_points
+
 from trust_otel.urls import parse_url
 
 Network = IPv4Network | IPv6Network
@@ -41,6 +43,8 @@ _NOT_IN_SOURCE_NAME: Final = re.compile(r"[@:;&%]")
 _HEADER: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+")
 # The SDK drops a header whose value contains another character.
 _HEADER_VALUE: Final = re.compile(r"[\x20\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
+
+_MOST_METHODS: Final = 50  # each multiplies the number of series
 
 _ROOTED: Final = re.compile(r"/|[a-z0-9+]+://", re.IGNORECASE)
 _NAMESPACE: Final = re.compile(r"[a-z0-9-]*/?")
@@ -208,6 +212,53 @@ def _header(entry: str) -> str:
     if not unquote(value).isprintable():
         raise BadValueError("the value contains a character that cannot be sent")
     return entry
+
+
+def http_methods(text: str) -> frozenset[str]:
+    """Names of HTTP methods, separated by commas; upper and lower case differ."""
+    methods = frozenset(_entries(text))
+    if not methods or len(methods) > _MOST_METHODS or not all(map(_HEADER.fullmatch, methods)):
+        raise BadValueError(f"set it to at most {_MOST_METHODS} names of methods, such as GET,HEAD,POST,PROPFIND")
+    return methods
+
+
+def propagators(text: str) -> str:
+    """Names of propagators, separated by commas, without blanks."""
+    names = _entries(text)
+    known = {"none"} | {entry.name for entry in entry_points(group="opentelemetry_propagator")}
+    if not names or set(names) - known:
+        raise BadValueError(
+            f"set it to some of {', '.join(sorted(known))}; others come with packages such as "
+            "opentelemetry-propagator-b3"
+        )
+    return ",".join(names)
+
+
+def url_patterns(text: str) -> str:
+    """Regular expressions that are searched in URLs, separated by commas, without empty ones, which match all URLs."""
+    good: list[str] = []
+    for position, entry in enumerate(_entries(text), start=1):
+        if problem := _pattern_problem([*good, entry]):
+            raise BadValueError(f"entry {position} is not a regular expression: {problem}")
+        good.append(entry)
+    return ",".join(good)
+
+
+def usable_url_patterns(text: str) -> str:
+    """The valid patterns of a list."""
+    good: list[str] = []
+    for entry in _entries(text):
+        if not _pattern_problem([*good, entry]):
+            good.append(entry)
+    return ",".join(good)
+
+
+def _pattern_problem(patterns: Iterable[str]) -> str | None:
+    try:
+        re.compile("|".join(patterns))  # as the instrumentations do
+    except (re.error, RecursionError, OverflowError) as error:
+        return str(getattr(error, "msg", "too large"))
+    return None
 
 
 def resource_attributes(text: str) -> tuple[str, ...]:

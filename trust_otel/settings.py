@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, TypeVar, cast, overload
 
 from opentelemetry.util._importlib_metadata import entry_points
 
+from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
 from trust_otel.setting_lists import (
     CLIENT_ADDRESS_FORMS,
     DETECTORS,
@@ -27,12 +28,16 @@ from trust_otel.setting_lists import (
     dependencies,
     detectors,
     headers,
+    http_methods,
     named_paths,
     networks,
     path,
+    propagators,
     resource_attributes,
+    url_patterns,
     usable_headers,
     usable_resource_attributes,
+    usable_url_patterns,
 )
 from trust_otel.urls import parse_url
 
@@ -51,6 +56,9 @@ _LOOKS_LIKE_URL = re.compile(r"[@=?&]|//")
 
 _MIN_SIMILARITY: Final = 0.75
 """Minimum similarity of a misspelled word, from 0 to 1."""
+
+EXPLICIT_BUCKETS: Final = "explicit_bucket_histogram"
+EXPONENTIAL_BUCKETS: Final = "base2_exponential_bucket_histogram"
 
 _GRPC_SCHEMES = ("dns", "ipv4", "ipv6", "unix", "unix-abstract")
 
@@ -132,6 +140,7 @@ class Limits:
     attribute_length: int
     client_names: frozenset[str]
     document_types: frozenset[str]
+    http_methods: frozenset[str]
     offender_threshold: int
     offender_capacity: int
     detectors: frozenset[str]
@@ -434,6 +443,18 @@ class Settings:
         "Port of the in-process endpoint.",
         _port,
     )
+    http_methods: frozenset[str] = _setting(
+        "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
+        ",".join(map(str, HTTP_REQUEST_METHOD.members)),
+        "Methods that may appear in `http.request.method`, separated by commas; others are `_OTHER`.",
+        http_methods,
+    )
+    histogram_aggregation: str = _setting(
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION",
+        EXPLICIT_BUCKETS,
+        f"`{EXPLICIT_BUCKETS}`, which rules and dashboards need, or `{EXPONENTIAL_BUCKETS}`.",
+        _one_of(EXPLICIT_BUCKETS, EXPONENTIAL_BUCKETS),
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -448,6 +469,7 @@ class Settings:
             attribute_length=self.attribute_length,
             client_names=self.client_names,
             document_types=self.document_types,
+            http_methods=self.http_methods,
             offender_threshold=self.offender_threshold,
             offender_capacity=self.offender_capacity,
             detectors=self.detectors,
@@ -476,14 +498,25 @@ def _declaration(declared: Field[Any]) -> Setting:
 
 
 def _otlp(
-    name: str, text: str, of_one: str, parse: Callable[[str], Any], usable: Callable[[str], str] | None = None
+    name: str,
+    text: str,
+    of_one: str,
+    parse: Callable[[str], Any],
+    usable: Callable[[str], str] | None = None,
+    *,
+    secret: bool = True,
 ) -> list[Setting]:
-    """A variable of the OTLP exporters, which may contain a secret: for all signals, and for each."""
-    made = [Setting(f"OTEL_EXPORTER_OTLP_{name}", None, f"{text}.", parse, secret=True, usable=usable)]
+    """A variable of the OTLP exporters: for all signals, and for each."""
+    made = [Setting(f"OTEL_EXPORTER_OTLP_{name}", None, f"{text}.", parse, secret=secret, usable=usable)]
     for signal, of in (("METRICS", "metrics"), ("TRACES", "spans"), ("LOGS", "log records")):
         meaning = f"The same for {of} only{of_one}."
-        made.append(Setting(f"OTEL_EXPORTER_OTLP_{signal}_{name}", None, meaning, parse, secret=True, usable=usable))
+        made.append(Setting(f"OTEL_EXPORTER_OTLP_{signal}_{name}", None, meaning, parse, secret=secret, usable=usable))
     return made
+
+
+def _excluded_urls(which: str, text: str) -> Setting:
+    """A variable with patterns of URLs that are not measured."""
+    return Setting(f"OTEL_PYTHON_{which}EXCLUDED_URLS", None, text, url_patterns, usable=usable_url_patterns)
 
 
 _READ_BY_OPENTELEMETRY: Final = (
@@ -500,6 +533,9 @@ _READ_BY_OPENTELEMETRY: Final = (
     *_otlp("CERTIFICATE", "CA certificate file to verify the Collector's certificate", "", path),
     *_otlp("CLIENT_CERTIFICATE", "Client certificate file for the Collector", "", path),
     *_otlp("CLIENT_KEY", "Key file of the client certificate", "", path),
+    *_otlp("COMPRESSION", "`none`, `gzip` or `deflate`", "", _one_of("none", "gzip", "deflate"), secret=False),
+    *_otlp("TIMEOUT", "Seconds that the endpoint has to accept an export", "", _seconds, secret=False),
+    *_otlp("INSECURE", "Whether a gRPC endpoint without a scheme is used without TLS", "", _boolean, secret=False),
     Setting(
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
         "cumulative",
@@ -508,6 +544,21 @@ _READ_BY_OPENTELEMETRY: Final = (
     ),
     Setting("OTEL_METRIC_EXPORT_INTERVAL", "15000", "Milliseconds between two exports.", _milliseconds),
     Setting("OTEL_METRIC_EXPORT_TIMEOUT", "30000", "Milliseconds that an export may take.", _milliseconds),
+    Setting(
+        "OTEL_METRICS_EXEMPLAR_FILTER",
+        "trace_based",
+        "Which measurements may become exemplars: `trace_based`, `always_on` or `always_off`.",
+        _one_of("trace_based", "always_on", "always_off"),
+    ),
+    Setting(
+        "OTEL_PROPAGATORS",
+        "tracecontext,baggage",
+        "Formats of the trace context in requests, separated by commas, or `none`.",
+        propagators,
+    ),
+    _excluded_urls("", "Regular expressions, separated by commas; a request whose URL matches one is not measured."),
+    _excluded_urls("FASTAPI_", "The same for FastAPI applications, in place of `OTEL_PYTHON_EXCLUDED_URLS`."),
+    _excluded_urls("STARLETTE_", "The same for Starlette applications, in place of `OTEL_PYTHON_EXCLUDED_URLS`."),
 )
 
 SETTINGS: Final[tuple[Setting, ...]] = (*map(_declaration, fields(Settings)), *_READ_BY_OPENTELEMETRY)
@@ -599,6 +650,8 @@ def _is_misspelled(name: str, known: str) -> bool:
     words, known_words = name.split("_"), known.split("_")
     differing = [pair for pair in zip(words, known_words, strict=False) if pair[0] != pair[1]]
     if len(words) != len(known_words) or len(differing) != 1 or not name.startswith("OTEL_"):
+        return False
+    if name.endswith("_EXCLUDED_URLS"):  # each instrumentation has one
         return False
     from difflib import SequenceMatcher
 

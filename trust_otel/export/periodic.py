@@ -6,7 +6,7 @@ import os
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from time import time_ns
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
@@ -20,6 +20,9 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
+
+HEARTBEAT_SECONDS: Final = 45
+"""Seconds without an export after which the alert rules count a service as down."""
 
 _Point = NumberDataPoint | HistogramDataPoint
 _SeriesKey = tuple[str, str, Hashable]

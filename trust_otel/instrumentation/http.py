@@ -2,13 +2,13 @@
 
 The outermost call of the application is measured, which includes middleware and exception handlers; a mounted
 application does not count a second time. FastAPI's own metrics are disabled: they have the same names. Its spans stay.
+Nothing is recorded of requests that a setting excludes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from contextvars import Token
-from inspect import signature
 from os import environ
 from time import perf_counter
 from types import ModuleType
@@ -21,6 +21,8 @@ from starlette.staticfiles import StaticFiles
 from wrapt import register_post_import_hook
 
 from trust_otel import settings
+from trust_otel.instrumentation import fastapi_telemetry
+from trust_otel.instrumentation.excluded_urls import Exclusions
 from trust_otel.instrumentation.executors import WorkerThreads
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.http import RequestKind
@@ -51,6 +53,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
 
     _patches: Patches
     _workers: WorkerThreads
+    _exclusions: Exclusions
     _fastapi = False
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -63,10 +66,13 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         recorder.executors.observe_executors(workers.states)
         self._patches = patches = Patches()
         begin = _Exchanges(recorder, patches, workers).begin
+        self._exclusions = exclusions = Exclusions(environ)
+        is_excluded = _excluded(exclusions, recorder.instruments.dropped) if exclusions else None
 
         def measured_application(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
             async def __call__(self: Starlette, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-                exchange = begin(scope, receive, send)
+                excluded = is_excluded is not None and is_excluded(self, scope)
+                exchange = None if excluded else begin(scope, receive, send)
                 if exchange is None:
                     return await application(self, scope, receive, send)
                 try:
@@ -92,12 +98,28 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         self._fastapi = True
         for kind in _fastapi_routes():
             self._patches.replace(kind, "handle", _storing(_Exchange.set_route))
-        for application in _applications_with_own_metrics():
-            self._patches.replace(application, "setup", _spans_only)
+        fastapi_telemetry.spans_only(self._patches, fastapi, self._exclusions.fastapi_urls or None)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._workers.forget()
         self._patches.restore()
+
+
+def _excluded(exclusions: Exclusions, dropped: DroppedMeasurements) -> Callable[[Starlette, Scope], bool]:
+    def excluded(application: Starlette, scope: Scope) -> bool:
+        try:
+            if exclusions.disables(application):
+                return True
+            if _EXCHANGE in scope or scope["type"] != "http" or not exclusions.excludes(application, scope):
+                return False
+            # Applications that are mounted there do not measure the request either.
+            scope[_EXCHANGE] = None
+        except Exception as error:
+            report_failure(dropped, _excluded, error, (application, scope), {})
+            return False
+        return True
+
+    return excluded
 
 
 class _Exchanges:
@@ -316,44 +338,3 @@ def _fastapi_routes() -> list[type[BaseRoute]]:
     from fastapi.routing import APIRoute
 
     return [APIRoute] if "handle" in vars(APIRoute) else []
-
-
-def _applications_with_own_metrics() -> list[type]:
-    """FastAPI, in the versions that record metrics."""
-    from fastapi import FastAPI
-
-    return [FastAPI] if "telemetry" in signature(FastAPI.__init__).parameters else []
-
-
-def _spans_only(original: Callable[..., None]) -> Callable[..., None]:
-    """Replaces `FastAPI.setup`, which the constructor calls last.
-
-    The constructor has a public parameter for this, but if it were wrapped, FastAPI's warnings would show our line
-    instead of the service's.
-    """
-
-    def setup(self: Any) -> None:
-        original(self)
-        own = getattr(self, "_telemetry", None)
-        if isinstance(own, dict):
-            own["metrics"] = False
-            if own.get("exclude") is None:
-                own["exclude"] = _excluded_from_spans()
-
-    return setup
-
-
-def _excluded_from_spans() -> Callable[[Scope], bool] | None:
-    """Which requests have no span, by the variables of OpenTelemetry's instrumentation of FastAPI; `None` for all."""
-    if not {"OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"} & environ.keys():
-        return None
-    # Imported here: rarely needed.
-    from opentelemetry.util.http import get_excluded_urls
-
-    urls = get_excluded_urls("FASTAPI")
-
-    def excluded(scope: Scope) -> bool:
-        host = _header(scope, b"host") or ":".join(map(str, scope.get("server") or ()))
-        return bool(urls.url_disabled(f"{scope.get('scheme', 'http')}://{host}{scope.get('path', '')}"))
-
-    return excluded

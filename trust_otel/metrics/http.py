@@ -25,8 +25,6 @@ from trust_otel.semconv.metrics import (
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
-_METHODS = frozenset(HTTP_REQUEST_METHOD.members)
-
 
 class HttpMetrics(Family):
     """Requests that the service answers; some answers are security events."""
@@ -48,13 +46,19 @@ class HttpMetrics(Family):
             return self._new_kind(method, scheme, protocol_version)
 
     def _new_kind(self, method: str, scheme: str, protocol_version: str | None) -> RequestKind:
-        known_method = _known_method(method)
+        known_method = self._known_method(method)
         kind = RequestKind(self, known_method, scheme, protocol_version)
         # Only what is recorded unchanged, and not without end: what clients vary must not fill the memory.
         if kind.kept and known_method is method and len(self._kinds) < self._instruments.limits.label_sets:
             with suppress(Exception):  # a value that fails to compare
                 self._kinds[method, scheme, protocol_version] = kind
         return kind
+
+    def _known_method(self, method: object) -> object:
+        try:
+            return method if method in self._instruments.limits.http_methods else HTTP_REQUEST_METHOD.other
+        except Exception:  # it has no hash
+            return HTTP_REQUEST_METHOD.other
 
     def http_request(self, *, method: str, scheme: str = "http", protocol_version: str | None = None) -> HttpRequest:
         """Start measuring a request; the caller must call `finish` on what it gets, once."""
@@ -239,13 +243,6 @@ class _HandlerCall(Request):
                 given = headers.get("Authorization", headers.get("authorization"))
                 return authentication_method(given) if isinstance(given, str) else None
         return None
-
-
-def _known_method(method: object) -> object:
-    try:
-        return method if method in _METHODS else HTTP_REQUEST_METHOD.other
-    except Exception:  # it has no hash
-        return HTTP_REQUEST_METHOD.other
 
 
 def _method_of(arguments: tuple[Any, ...]) -> str:

@@ -13,6 +13,7 @@ from trust_otel.semconv.attributes import (
     CLIENT_ADDRESS,
     DB_CLIENT_CONNECTION_POOL_NAME,
     DB_NAMESPACE,
+    HTTP_REQUEST_METHOD,
     TRUST_CERTIFICATE_CRL_NAME,
     TRUST_CERTIFICATE_NAME,
     TRUST_CERTIFICATE_OCSP_RESPONDER,
@@ -154,14 +155,15 @@ class _LabelValues:
         self._counts_unlisted = True
         self._checked_for_pii = not (attribute is CLIENT_ADDRESS or attribute.members or attribute.pattern)
         self._addresses = attribute in _HOSTS
+        self._members = tuple(limits.http_methods) if attribute is HTTP_REQUEST_METHOD else attribute.members
         listed = _allow_list(attribute, limits)
         if listed is not None:
             # The list is the bound.
             self._limit = len(listed)
             self._allowed = listed.__contains__
             self._counts_unlisted = self._checked_for_pii = False
-        elif attribute.members:
-            self._allowed = frozenset(attribute.members).__contains__
+        elif self._members:
+            self._allowed = frozenset(self._members).__contains__
         elif attribute.pattern:
             pattern = re.compile(attribute.pattern)
             self._allowed = lambda value: pattern.fullmatch(str(value)) is not None
@@ -222,7 +224,7 @@ class _LabelValues:
         return clean
 
     def _allowed_values(self) -> str:
-        members = self._attribute.members
+        members = self._members
         return f"allowed: {', '.join(map(str, members))}" if members else f"it must match {self._attribute.pattern}"
 
     def _note(self, reason: str, problem: str) -> None:

@@ -195,6 +195,7 @@ def test_limits_come_from_their_settings() -> None:
             "TRUST_OTEL_OFFENDER_CAPACITY": "14",
             "TRUST_OTEL_DB_SLOW_SECONDS": "15",
             "TRUST_OTEL_DOCUMENT_TYPES": "passport",
+            "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS": "GET, PROPFIND",
             "TRUST_OTEL_DETECTORS": "mfa_fatigue",
             "TRUST_OTEL_CLIENT_ADDRESS": "hashed",
             "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE": "/etc/key",
@@ -205,6 +206,7 @@ def test_limits_come_from_their_settings() -> None:
         attribute_length=12,
         client_names=frozenset({"acme"}),
         document_types=frozenset({"passport"}),
+        http_methods=frozenset({"GET", "PROPFIND"}),
         offender_threshold=13,
         offender_capacity=14,
         detectors=frozenset({"mfa_fatigue"}),
@@ -225,6 +227,10 @@ def test_other_defaults_of_the_table_are_those_of_opentelemetry() -> None:
     upstream = {
         "OTEL_SDK_DISABLED": "false",
         "OTEL_METRIC_EXPORT_TIMEOUT": "30000",
+        "OTEL_METRICS_EXEMPLAR_FILTER": "trace_based",
+        "OTEL_PROPAGATORS": "tracecontext,baggage",
+        "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS": "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE",
+        "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "explicit_bucket_histogram",
         "OTEL_EXPORTER_PROMETHEUS_HOST": "localhost",
         "OTEL_EXPORTER_PROMETHEUS_PORT": "9464",
     }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from functools import partial
+from os import environ
+from types import ModuleType
 from typing import Any
 
 import grpc
@@ -11,10 +13,12 @@ import grpc.aio
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from trust_otel import settings
+from trust_otel.disabled_instrumentations import is_disabled
 from trust_otel.instrumentation.grpc.aio_client import MeasuredAioChannel
 from trust_otel.instrumentation.grpc.aio_server import AioServerInterceptor
 from trust_otel.instrumentation.grpc.calls import Recording
 from trust_otel.instrumentation.grpc.client import MeasuredChannel
+from trust_otel.instrumentation.grpc.excluded_services import excluded_methods
 from trust_otel.instrumentation.grpc.methods import Methods
 from trust_otel.instrumentation.grpc.server import ServerInterceptor
 from trust_otel.metrics import recorder_of
@@ -41,13 +45,21 @@ class GrpcInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
 
     def _instrument(self, **kwargs: Any) -> None:
         proxies = TrustedProxies(settings.current().trusted_proxies)
-        self._recording = Recording(recorder_of(kwargs.get("metrics")), proxies)
+        self._recording = Recording(recorder_of(kwargs.get("metrics")), proxies, excluded_methods(environ))
         self._patches = Patches()
-        self._patches.replace(grpc, "server", partial(_measured_server, self._recording, ServerInterceptor))
-        self._patches.replace(grpc.aio, "server", partial(_measured_server, self._recording, AioServerInterceptor))
-        for name in ("insecure_channel", "secure_channel"):
-            self._patches.replace(grpc, name, partial(_measured_channel, self._recording, MeasuredChannel))
-            self._patches.replace(grpc.aio, name, partial(_measured_channel, self._recording, MeasuredAioChannel))
+        self._measure_servers("grpc_server", grpc, ServerInterceptor)
+        self._measure_servers("grpc_aio_server", grpc.aio, AioServerInterceptor)
+        self._measure_channels("grpc_client", grpc, MeasuredChannel)
+        self._measure_channels("grpc_aio_client", grpc.aio, MeasuredAioChannel)
+
+    def _measure_servers(self, name: str, module: ModuleType, interceptor: _Interceptor) -> None:
+        if not is_disabled(name, environ):
+            self._patches.replace(module, "server", partial(_measured_server, self._recording, interceptor))
+
+    def _measure_channels(self, name: str, module: ModuleType, measured: _Channel) -> None:
+        if not is_disabled(name, environ):
+            for function in ("insecure_channel", "secure_channel"):
+                self._patches.replace(module, function, partial(_measured_channel, self._recording, measured))
 
     def _uninstrument(self, **kwargs: Any) -> None:
         self._recording.stop()
@@ -61,7 +73,7 @@ def _measured_server(
         recorder = recording.recorder
         if recorder is None:
             return original(*args, **kwargs)
-        methods = Methods(recorder)
+        methods = Methods(recorder, recording.excluded)
         positional, named = list(args), dict(kwargs)
         try:
             handlers = _change(positional, named, 1, "handlers", lambda given: given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Literal
 
 import grpc
@@ -21,11 +22,18 @@ _STATUS_BY_NUMBER = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
 class Recording:
-    """The recorder of calls, shared by all measured servers and channels; `None` after `stop`."""
+    """The recorder of calls, shared by all measured servers and channels; `None` after `stop`.
 
-    def __init__(self, recorder: Recorder, proxies: TrustedProxies) -> None:
+    Args:
+        recorder: The recorder.
+        proxies: What finds the address of a client.
+        excluded: Methods whose calls are not measured.
+    """
+
+    def __init__(self, recorder: Recorder, proxies: TrustedProxies, excluded: Container[object] = ()) -> None:
         self.recorder: Recorder | None = recorder
         self.proxies = proxies
+        self.excluded = excluded
 
     def stop(self) -> None:
         """Record no further calls."""

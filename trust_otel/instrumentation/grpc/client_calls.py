@@ -102,7 +102,7 @@ class CalledMethod:
         self._rpc: RpcMethod | None = None
 
     def begin(self) -> ClientCall | None:
-        """Start measuring a call; `None` for a call of the SDK, such as an export of metrics."""
+        """Start measuring a call; `None` for a call of the SDK, such as an export, or of an excluded service."""
         recorder = self._recording.recorder
         # The first test is quick, and nearly always enough.
         if recorder is None or (get_current() and not is_instrumentation_enabled()):
@@ -110,6 +110,8 @@ class CalledMethod:
         try:
             rpc = self._rpc
             if rpc is None:
+                if self._method in self._recording.excluded:
+                    return None
                 rpc = self._rpc = self._bind(recorder)
             return ClientCall(rpc, request_streaming=self.request_streaming, response_streaming=self.response_streaming)
         except Exception as error:

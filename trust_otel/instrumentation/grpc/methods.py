@@ -5,7 +5,7 @@ A client can send any method name, and an interceptor may answer before the serv
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Final
 
 import grpc
@@ -48,9 +48,13 @@ class Methods:
 
     The methods of a `grpc.ServiceRpcHandler` are known, which generated code, health checking and reflection use; those
     of other implementations of `grpc.GenericRpcHandler`, such as proxies, are not, because they may accept any name.
+
+    Attributes:
+        excluded: Methods that are not measured.
     """
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, excluded: Container[object] = ()) -> None:
+        self.excluded = excluded
         self._rpc = recorder.rpc
         self._dropped = recorder.instruments.dropped
         self._registered: dict[str, Any] = {}

@@ -72,8 +72,10 @@ class ServerCall(RpcCall, Request, ABC):
         methods: Methods,
         details: grpc.HandlerCallDetails,
     ) -> _Call | None:
-        """Start measuring a call that arrived; `None` after an internal error."""
+        """Start measuring a call that arrived; `None` if its service is not measured, and after an internal error."""
         try:
+            if details.method in methods.excluded:
+                return None
             return cls(methods.find(details), details.invocation_metadata or (), proxies, recorder.security)
         except Exception as error:
             report_failure(recorder.instruments.dropped, cls.begin, error, (recorder, proxies, methods, details), {})
