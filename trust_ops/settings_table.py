@@ -13,9 +13,9 @@ HIDDEN = "***"
 _HEADER = """# Settings
 
 Every variable that trust-otel reads, generated from `trust_otel/settings.py` by `make generate`. All other `OTEL_*`
-variables have the meaning that OpenTelemetry gives them. Invalid values are logged with a suggested fix, and the
-default is used; with `TRUST_OTEL_STRICT=true` the service refuses to start and lists all invalid values at once. An
-empty value counts as unset.
+variables have the meaning that OpenTelemetry gives them: [standard settings](standard-settings.md) lists each of them.
+Invalid values are logged with a suggested fix, and the default is used; with `TRUST_OTEL_STRICT=true` the service
+refuses to start and lists all invalid values at once. An empty value counts as unset.
 
 With `OTEL_CONFIG_FILE`, the declarative configuration file sets up resource, views, readers and exporters; the settings
 of trust-otel and of its instrumentations still apply.

@@ -20,7 +20,7 @@ from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
 from wrapt import register_post_import_hook
 
-from trust_otel import disabled_instrumentations, helper_processes, settings
+from trust_otel import disabled_instrumentations, helper_processes, ineffective_settings, settings
 from trust_otel.disabled_instrumentations import is_disabled
 from trust_otel.settings import Setting, Settings
 
@@ -198,7 +198,7 @@ def prepare(environment: MutableMapping[str, str]) -> None:
         raise InvalidSettingsError([*map(str, problems), *unknown])
     for problem in problems:
         _logger.warning("trust-otel: %s; %s", problem, problem.consequence)
-    for line in unknown:
+    for line in [*unknown, *ineffective_settings.warnings(environment, DEFAULTS)]:
         _logger.warning("trust-otel: %s", line)
     apply_defaults(environment, problems)
 

@@ -10,7 +10,7 @@ import os
 import threading
 from _thread import LockType, RLock
 from collections.abc import Callable, Iterator, Sequence
-from functools import wraps
+from functools import partial, wraps
 from os import environ
 from time import monotonic
 from typing import Any, cast
@@ -43,6 +43,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.util._importlib_metadata import entry_points
 
 from trust_otel import forks, settings
 from trust_otel.export.otlp import check_responses_of, checking_responses, components_of, reconnect
@@ -94,13 +95,16 @@ class ExactView(View):
 
 def make_meter_provider(readers: Sequence[MetricReader], resource: Resource, views: Sequence[View]) -> MeterProvider:
     """A provider of meters, with the configurator in OTEL_PYTHON_METER_CONFIGURATOR."""
-    configurator: dict[str, Any] = {}
-    if name := environ.get("OTEL_PYTHON_METER_CONFIGURATOR"):
-        # Imported here: it imports the whole SDK.
-        from opentelemetry.sdk import _configuration as sdk
-
-        configurator["_meter_configurator"] = sdk._import_meter_configurator(name)
-    return MeterProvider(readers, resource, views=views, **configurator)
+    provider = partial(MeterProvider, readers, resource, views=views)
+    name = environ.get("OTEL_PYTHON_METER_CONFIGURATOR", "").strip()
+    if not name:
+        return provider()
+    try:
+        (entry_point,) = entry_points(group="_opentelemetry_meter_configurator", name=name)
+        return provider(_meter_configurator=entry_point.load())
+    except Exception as error:
+        _logger.error("trust-otel: OTEL_PYTHON_METER_CONFIGURATOR has no effect: %s", error_location(error))
+        return provider()
 
 
 def periodic_exports() -> list[float]:

@@ -10,8 +10,6 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from opentelemetry.util._importlib_metadata import entry_points
-
 from trust_otel.urls import parse_url
 
 Network = IPv4Network | IPv6Network
@@ -220,18 +218,6 @@ def http_methods(text: str) -> frozenset[str]:
     if not methods or len(methods) > _MOST_METHODS or not all(map(_HEADER.fullmatch, methods)):
         raise BadValueError(f"set it to at most {_MOST_METHODS} names of methods, such as GET,HEAD,POST,PROPFIND")
     return methods
-
-
-def propagators(text: str) -> str:
-    """Names of propagators, separated by commas, without blanks."""
-    names = _entries(text)
-    known = {"none"} | {entry.name for entry in entry_points(group="opentelemetry_propagator")}
-    if not names or set(names) - known:
-        raise BadValueError(
-            f"set it to some of {', '.join(sorted(known))}; others come with packages such as "
-            "opentelemetry-propagator-b3"
-        )
-    return ",".join(names)
 
 
 def url_patterns(text: str) -> str:

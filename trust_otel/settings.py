@@ -32,7 +32,6 @@ from trust_otel.setting_lists import (
     named_paths,
     networks,
     path,
-    propagators,
     resource_attributes,
     url_patterns,
     usable_headers,
@@ -217,7 +216,18 @@ def _exporters(signal: str) -> Callable[[str], tuple[str, ...]]:
     return parse
 
 
+def _provider(signal: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        known = {entry.name for entry in entry_points(group=f"opentelemetry_{signal}_provider")}
+        if text.strip() not in known:
+            raise BadValueError(f"set it to one of {', '.join(sorted(known))}, or unset it")
+        return text.strip()
+
+    return parse
+
+
 _protocol = _one_of("http/protobuf", "grpc")
+_limit = _integer(0, 2**31 - 1)
 _milliseconds = _integer(1, 86_400_000, " of milliseconds")
 _port = _integer(0, 65_535)
 
@@ -514,6 +524,29 @@ def _otlp(
     return made
 
 
+def _limits() -> list[Setting]:
+    """Limits of spans and log records, each at the default of the SDK."""
+    of = {
+        "ATTRIBUTE": "spans and log records",
+        "SPAN_ATTRIBUTE": "spans",
+        "EVENT_ATTRIBUTE": "events of spans",
+        "LINK_ATTRIBUTE": "links of spans",
+        "LOGRECORD_ATTRIBUTE": "log records",
+    }
+    made = [
+        Setting(f"OTEL_{which}_COUNT_LIMIT", None, f"Most attributes of {name}.", _limit) for which, name in of.items()
+    ]
+    made += [
+        Setting(f"OTEL_{which}_VALUE_LENGTH_LIMIT", None, f"Maximum length of an attribute of {of[which]}.", _limit)
+        for which in ("ATTRIBUTE", "SPAN_ATTRIBUTE", "LOGRECORD_ATTRIBUTE")
+    ]
+    made += [
+        Setting(f"OTEL_SPAN_{which}_COUNT_LIMIT", None, f"Maximum number of {which.lower()}s of a span.", _limit)
+        for which in ("EVENT", "LINK")
+    ]
+    return made
+
+
 def _excluded_urls(which: str, text: str) -> Setting:
     """A variable with patterns of URLs that are not measured."""
     return Setting(f"OTEL_PYTHON_{which}EXCLUDED_URLS", None, text, url_patterns, usable=usable_url_patterns)
@@ -550,15 +583,17 @@ _READ_BY_OPENTELEMETRY: Final = (
         "Which measurements may become exemplars: `trace_based`, `always_on` or `always_off`.",
         _one_of("trace_based", "always_on", "always_off"),
     ),
-    Setting(
-        "OTEL_PROPAGATORS",
-        "tracecontext,baggage",
-        "Formats of the trace context in requests, separated by commas, or `none`.",
-        propagators,
+    *_limits(),
+    *(
+        Setting(
+            f"OTEL_PYTHON_{signal.upper()}_PROVIDER", None, f"Provider, for {of} without exporters.", _provider(signal)
+        )
+        for signal, of in (("meter", "metrics"), ("tracer", "spans"), ("logger", "log records"))
     ),
     _excluded_urls("", "Regular expressions, separated by commas; a request whose URL matches one is not measured."),
-    _excluded_urls("FASTAPI_", "The same for FastAPI applications, in place of `OTEL_PYTHON_EXCLUDED_URLS`."),
-    _excluded_urls("STARLETTE_", "The same for Starlette applications, in place of `OTEL_PYTHON_EXCLUDED_URLS`."),
+    _excluded_urls("ASGI_", "The same, in place of `OTEL_PYTHON_EXCLUDED_URLS`."),
+    _excluded_urls("FASTAPI_", "The same for FastAPI applications, in place of both."),
+    _excluded_urls("STARLETTE_", "The same for Starlette applications, in place of both."),
 )
 
 SETTINGS: Final[tuple[Setting, ...]] = (*map(_declaration, fields(Settings)), *_READ_BY_OPENTELEMETRY)

@@ -12,6 +12,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from importlib.metadata import entry_points
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -287,7 +288,8 @@ def unknown_series(text: Text) -> Iterator[str]:
     """Unknown metrics and attributes in code."""
     spans = [re.sub(r"[{\[].*", "", span) for span in re.findall(r"`([^`\s]+)`", text.content)]
     like_series = re.compile(rf"(?:{_PREFIXES})_[a-z0-9_]+|\w+:\w+:\w+|trust(?:\.[a-z0-9_]+)+")
-    names = {"trust_otel", "trust_ops", "trust_service", *dir(TrustServiceMetrics)}
+    instrumentors = (entry.name for entry in entry_points(group="opentelemetry_instrumentor"))
+    names = {"trust_otel", "trust_ops", "trust_service", *dir(TrustServiceMetrics), *instrumentors}
     for span in spans:
         if like_series.fullmatch(span) and span not in known_names() | names | NO_SERIES and not _is_file(span):
             yield span

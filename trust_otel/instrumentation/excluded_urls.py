@@ -23,8 +23,9 @@ class ExcludedUrls:
     """
 
     def __init__(self, framework: str, environment: Mapping[str, str]) -> None:
-        text = environment.get(f"OTEL_PYTHON_{framework}_EXCLUDED_URLS", environment.get("OTEL_PYTHON_EXCLUDED_URLS"))
-        patterns = [entry.strip() for entry in (text or "").split(",") if entry.strip()]
+        names = (f"OTEL_PYTHON_{which}EXCLUDED_URLS" for which in (f"{framework}_", "ASGI_", ""))
+        text = next((environment[name] for name in names if name in environment), "")
+        patterns = [entry.strip() for entry in text.split(",") if entry.strip()]
         self._search = re.compile("|".join(patterns)).search if patterns else None
 
     def __bool__(self) -> bool:

@@ -107,12 +107,31 @@ def test_fastapi_creates_the_spans_and_nothing_counts_twice(launched: Launched) 
 
 
 @pytest.mark.parametrize("variable", ["OTEL_PYTHON_EXCLUDED_URLS", "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"])
-def test_excluded_urls_have_no_span(launched: Launched, variable: str) -> None:
+def test_excluded_urls_have_no_span_and_no_series(launched: Launched, variable: str) -> None:
     settings = {"OTEL_METRICS_EXPORTER": "console", "OTEL_TRACES_EXPORTER": "console", variable: "/a/"}
     documents = _documents(launched(_SERVICE, **settings).stdout)
     servers = [document for document in documents if document.get("kind") == "SpanKind.SERVER"]
     assert {span["attributes"].get("http.route") for span in servers} == {"/sub/{c}"}
-    assert _requests(documents) == {"/a/{b}": 2, "/sub/{c}": 1}
+    assert _requests(documents) == {"/sub/{c}": 1}
+
+
+@pytest.mark.parametrize("disabled", ["trust_http", "fastapi", "asgi", "starlette, fastapi", "*"])
+def test_disabled_instrumentation_of_fastapi_records_nothing(launched: Launched, disabled: str) -> None:
+    settings = {"OTEL_METRICS_EXPORTER": "console", "OTEL_TRACES_EXPORTER": "console"}
+    done = launched(_SERVICE, **settings, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=disabled)
+    assert done.returncode == 0, done.stderr
+    documents = _documents(done.stdout)
+    names = {
+        metric["name"] for scope in documents[-1]["resource_metrics"][0]["scope_metrics"] for metric in scope["metrics"]
+    }
+    assert "trust.audit.events" in names
+    assert not any(name.startswith("http.") for name in names)
+    assert not any(document.get("kind") == "SpanKind.SERVER" for document in documents)
+
+
+def test_other_names_leave_fastapi_instrumented(launched: Launched) -> None:
+    settings = {"OTEL_METRICS_EXPORTER": "console", "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "starlette,FastAPI,grpc"}
+    assert _requests(_documents(launched(_SERVICE, **settings).stdout)) == {"/a/{b}": 2, "/sub/{c}": 1}
 
 
 def test_log_records_are_exported_if_configured(launched: Launched) -> None:

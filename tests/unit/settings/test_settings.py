@@ -228,7 +228,6 @@ def test_other_defaults_of_the_table_are_those_of_opentelemetry() -> None:
         "OTEL_SDK_DISABLED": "false",
         "OTEL_METRIC_EXPORT_TIMEOUT": "30000",
         "OTEL_METRICS_EXEMPLAR_FILTER": "trace_based",
-        "OTEL_PROPAGATORS": "tracecontext,baggage",
         "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS": "CONNECT,DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT,QUERY,TRACE",
         "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": "explicit_bucket_histogram",
         "OTEL_EXPORTER_PROMETHEUS_HOST": "localhost",

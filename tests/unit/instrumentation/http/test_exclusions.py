@@ -23,6 +23,7 @@ from trust_otel.instrumentation.http import HttpInstrumentor
 _EXCLUDED = "OTEL_PYTHON_EXCLUDED_URLS"
 _FASTAPI = "OTEL_PYTHON_FASTAPI_EXCLUDED_URLS"
 _STARLETTE = "OTEL_PYTHON_STARLETTE_EXCLUDED_URLS"
+_ASGI = "OTEL_PYTHON_ASGI_EXCLUDED_URLS"
 _DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
 
@@ -96,6 +97,8 @@ async def test_excluded_urls_have_no_series(
         ({_STARLETTE: "healthz"}, {"/healthz", "/a"}, {"/a"}),
         ({_EXCLUDED: "healthz", _FASTAPI: "/a"}, {"/healthz"}, {"/a"}),
         ({_EXCLUDED: "healthz", _FASTAPI: ""}, {"/healthz", "/a"}, {"/a"}),
+        ({_ASGI: "healthz", _EXCLUDED: "/a"}, {"/a"}, {"/a"}),
+        ({_ASGI: "healthz", _STARLETTE: "/a"}, {"/a"}, {"/healthz"}),
         ({_DISABLED: "fastapi"}, set(), {"/healthz", "/a"}),
         ({_DISABLED: "starlette"}, {"/healthz", "/a"}, set()),
     ],
