@@ -137,7 +137,7 @@ class RedactedSpan(ReadableSpan):
     def __init__(self, span: ReadableSpan) -> None:
         outgoing = span.kind in _OUTGOING
         super().__init__(
-            name=redacted_name(span.name),
+            name=_span_name(span.name, (span.attributes or {}).get("http.route")),
             context=_context(span.context),
             parent=span.parent,
             resource=span.resource,
@@ -241,6 +241,14 @@ def redacted_path(path: str) -> str:
     return _SEGMENT.sub(_segment, _BLANK.sub("%20", path.partition("?")[0].partition("#")[0]))
 
 
+def _span_name(name: str, route: AttributeValue | None) -> str:
+    """The redacted name, in which the route stays: it may be a regular expression, as in Django."""
+    if not isinstance(route, str) or not route or contains_private(route):
+        return redacted_name(name)
+    before, found, after = name.partition(route)
+    return _redacted_words(before) + found + _redacted_words(after) if found else redacted_name(name)
+
+
 def redacted_name(name: str) -> str:
     """The redacted name of a span or event. Statements are cut to their first word."""
     if message := _ASGI_MESSAGE.search(name):
@@ -254,7 +262,11 @@ def _redacted_name(name: str) -> str:
         return f"{redacted_path(first)} {redacted_path(rest)}"
     if first.upper() in _KEYWORDS and not _SUMMARY.fullmatch(name):
         return first
-    return " ".join(redacted_path(word) for word in name.split(" "))
+    return _redacted_words(name)
+
+
+def _redacted_words(text: str) -> str:
+    return " ".join(redacted_path(word) for word in text.split(" "))
 
 
 def _segment(match: re.Match[str]) -> str:

@@ -214,6 +214,68 @@ def test_span_name(spans: Spans, name: str, kept: str) -> None:
     assert spans.exported(name).name == kept
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        # FastAPI
+        "GET /documents/{document_id}",
+        "DELETE /documents/{document_id}",
+        "HTTP /stream",
+        "WS /ws/{client_id}",
+        "fastapi.dependencies",
+        "fastapi.endpoint",
+        "fastapi.serialization",
+        "fastapi.background_task",
+        "BackgroundTask <lambda>",
+        # ASGI
+        "GET /documents/{document_id} http send",
+        "DELETE /documents/{document_id:uuid} http receive",
+        "GET /files/{file_path:path}/versions/{version} http send",
+        "HTTP /stream http receive",
+        "DELETE http send",
+        "OPTIONS * http send",
+        "/ws/{client_id} websocket receive",
+        # gRPC
+        "/trust.v1.TrustService/Validate",
+        "grpc.health.v1.Health/Check",
+        # SQLAlchemy
+        "connect",
+        "SELECT",
+        "select trust",
+        "INSERT /var/lib/trust.db",
+        "with trust",
+        # HTTP clients and servers, queues, caches
+        "GET",
+        "HTTP GET",
+        "GET /users/<int:user_id>",
+        "GET /a/{tail:.+}",
+        "MainHandler.get",
+        "run/app.tasks.sign_document",
+        "documents.created publish",
+        "S3.PutObject",
+        "SET",
+    ],
+)
+def test_span_names_of_instrumentations_are_kept(spans: Spans, name: str) -> None:
+    assert spans.exported(name).name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "route", "kept"),
+    [
+        ("GET ^articles/(?P<year>[0-9]{4})/$", "^articles/(?P<year>[0-9]{4})/$", "GET ^articles/(?P<year>[0-9]{4})/$"),
+        ("GET /users/{id}", "/users/{id}", "GET /users/{id}"),
+        ("GET /users/{id} http send", "/users/{id}", "GET /users/{id} http send"),
+        ("/users/{id} erika@example.com", "/users/{id}", "/users/{id} _other"),
+        ("GET /users/12345678901", "/users/{id}", "GET /users/_other"),
+        ("GET /u/12345678901", "/u/12345678901", "GET /u/_other"),
+        ("GET /u/12345678901", "", "GET /u/_other"),
+    ],
+)
+def test_route_in_a_span_name_is_kept(spans: Spans, name: str, route: str, kept: str) -> None:
+    assert spans.exported(name, attributes={"http.route": route}).name == kept
+
+
 async def test_span_names_of_asgi_messages_are_kept(spans: Spans) -> None:
     app = FastAPI()
 
