@@ -9,6 +9,7 @@ from os import environ
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import metrics
+from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
@@ -19,10 +20,13 @@ from trust_otel.export.log_rate_limit import rate_limit_export_errors
 from trust_otel.export.otlp import exporter_class, with_checked_responses
 from trust_otel.export.periodic import HEARTBEAT_SECONDS, PeriodicReader
 from trust_otel.export.shutdown import shut_down_at_exit
+from trust_otel.instrumentation.native_servers import NativeServers
 from trust_otel.log_safe import error_location
+from trust_otel.metrics import is_serving
 from trust_otel.resource import unique_in_process
 from trust_otel.sdk_private import (
     ExactView,
+    check_at_collections,
     configure_from_file,
     configure_spans_and_logs,
     make_meter_provider,
@@ -64,6 +68,7 @@ class TrustConfigurator:
             else:
                 configure_from_environment(wanted, kwargs.get("auto_instrumentation_version"))
             warn_about_rare_exports()
+            warn_about_native_servers()
             shut_down_at_exit(wanted.shutdown_timeout)
 
 
@@ -93,6 +98,13 @@ def warn_about_rare_exports() -> None:
             HEARTBEAT_SECONDS,
             HEARTBEAT_SECONDS * 1000 // 3,
         )
+
+
+def warn_about_native_servers() -> None:
+    """Look for servers that are not written in Python whenever a reader collects, until there is a result."""
+    provider = metrics.get_meter_provider()
+    if isinstance(provider, MeterProvider):
+        check_at_collections(provider, NativeServers(is_serving, environ).check)
 
 
 def make_resource(auto_instrumentation_version: str | None = None) -> Resource:

@@ -135,6 +135,19 @@ def complete_collections(provider: MeterProvider, complete: Complete) -> None:
         reader._set_collect_callback(collect)
 
 
+def check_at_collections(provider: MeterProvider, check: Callable[[], None]) -> None:
+    """Call a function that never changes what is collected before each collection."""
+
+    def checked(_reader: MetricReader, collected: MetricsData | None, _resource: Resource) -> MetricsData | None:
+        try:
+            check()
+        except Exception:
+            _logger.debug("trust-otel: a check failed", exc_info=True)
+        return collected
+
+    complete_collections(provider, checked)
+
+
 def exemplar_filter_of(provider: MeterProvider) -> ExemplarFilter:
     """Which measurements become exemplars."""
     return provider._sdk_config.exemplar_filter

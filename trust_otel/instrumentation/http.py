@@ -138,6 +138,7 @@ class _Exchanges:
         """Start measuring a request; `None` for a WebSocket, a lifespan event or a mounted application."""
         try:
             if scope["type"] != "http" or _EXCHANGE in scope or not self._patches.active:
+                self._http.serving = True
                 return None
             kind = self._http.request_kind(scope["method"], scope.get("scheme", "http"), scope.get("http_version"))
             exchange = scope[_EXCHANGE] = _Exchange(self._recorder, self._proxies, kind, scope, receive, send)

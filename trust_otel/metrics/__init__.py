@@ -110,3 +110,8 @@ def get_metrics() -> TrustServiceMetrics:
 def recorder_of(metrics: TrustServiceMetrics | None) -> Recorder:
     """What instrumentations and monitors record with: the recorder of `metrics`, or the process's own. Internal."""
     return (metrics or get_metrics())._recorder
+
+
+def is_serving() -> bool:
+    """Whether an application or gRPC server that is measured runs in this process. Internal."""
+    return _metrics is not None and (_metrics._recorder.http.serving or _metrics._recorder.rpc.serving)

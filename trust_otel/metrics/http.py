@@ -27,7 +27,13 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 class HttpMetrics(Family):
-    """Requests that the service answers; some answers are security events."""
+    """Requests that the service answers; some answers are security events.
+
+    Attributes:
+        serving: Whether an application was called, or a request answered.
+    """
+
+    serving = False
 
     def __init__(self, instruments: Instruments, security: SecurityMetrics) -> None:
         super().__init__(instruments)
@@ -46,6 +52,7 @@ class HttpMetrics(Family):
             return self._new_kind(method, scheme, protocol_version)
 
     def _new_kind(self, method: str, scheme: str, protocol_version: str | None) -> RequestKind:
+        self.serving = True
         known_method = self._known_method(method)
         kind = RequestKind(self, known_method, scheme, protocol_version)
         # Only what is recorded unchanged, and not without end: what clients vary must not fill the memory.

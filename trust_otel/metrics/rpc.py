@@ -30,7 +30,13 @@ class _Recorders:
 
 
 class RpcMetrics(Family):
-    """Calls that the service answers and makes."""
+    """Calls that the service answers and makes.
+
+    Attributes:
+        serving: Whether a server was created.
+    """
+
+    serving = False
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)

@@ -73,6 +73,7 @@ def _measured_server(
         recorder = recording.recorder
         if recorder is None:
             return original(*args, **kwargs)
+        recorder.rpc.serving = True
         methods = Methods(recorder, recording.excluded)
         positional, named = list(args), dict(kwargs)
         try:

@@ -1,0 +1,106 @@
+"""Logs a line about a server in this process that is not written in Python, such as one in Rust or Go.
+
+Its requests reach no framework that is measured. Such a server listens on a socket that no Python object holds. So do
+gRPC and uvloop: nothing is logged if the process has an application or gRPC server that is measured.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from trust_otel.disabled_instrumentations import is_disabled
+
+_logger = logging.getLogger(__name__)
+
+_COLLECTIONS: Final = 8
+"""How many collections are preceded by a check, which is 2 minutes by default: some servers start late."""
+
+_SERVING: Final = ("fastapi", "starlette", "grpc_server", "grpc_aio_server")
+
+# Python servers that may run on uvloop. What they serve without a measured framework is not the concern of this module.
+_PYTHON_SERVERS: Final = (
+    "aiohttp.web",
+    "daphne.server",
+    "gunicorn.arbiter",
+    "hypercorn.run",
+    "sanic.server",
+    "tornado.httpserver",
+    "uvicorn.server",
+)
+
+# Measured as soon as it gets a request.
+_APPLICATION: Final = ("starlette.applications", "Starlette")
+
+Address = tuple[str, int]
+
+
+class NativeServers:
+    """Looks for such a server at the first collections.
+
+    Args:
+        is_measured: Whether an application or gRPC server that is measured runs in this process.
+        environment: The environment variables.
+    """
+
+    def __init__(self, is_measured: Callable[[], bool], environment: Mapping[str, str]) -> None:
+        self._is_measured = is_measured
+        # A disabled server is not measured because the user says so.
+        self._checks_left = 0 if any(is_disabled(name, environment) for name in _SERVING) else _COLLECTIONS
+
+    def check(self) -> None:
+        """Log a line if there is one, once."""
+        if not self._checks_left:
+            return
+        self._checks_left -= 1
+        if self._is_measured() or any(module in sys.modules for module in _PYTHON_SERVERS):
+            self._checks_left = 0
+            return
+        addresses = native_listeners()
+        if addresses:
+            self._checks_left = 0
+            _logger.warning(
+                "trust-otel: the server on %s is not written in Python, and its requests are not measured; to measure "
+                "them, use get_metrics().http_request_metrics() on its handlers if they are in Python, or the metrics "
+                "of the server itself or of a proxy in front of it",
+                ", ".join(f"{host}:{port}" for host, port in addresses),
+            )
+
+
+def native_listeners() -> list[Address]:
+    """Addresses on which this process listens for TCP connections without a Python object for the socket.
+
+    None if there is an application that is measured as soon as it gets a request. Those that a child process listens on
+    too are left out: a parent of worker processes handles no requests.
+    """
+    # Imported here: only needed while nothing that is measured runs.
+    import psutil
+
+    process = psutil.Process()
+    listening = {each.fd: each.laddr for each in _listening(process)}
+    if not listening:
+        return []
+    if _instances(*_APPLICATION):
+        return []
+    for each in _instances("socket", "socket"):
+        listening.pop(each.fileno(), None)
+    for child in process.children() if listening else ():
+        try:
+            inherited = {each.laddr for each in _listening(child)}
+        except psutil.Error:  # it has ended
+            continue
+        listening = {number: address for number, address in listening.items() if address not in inherited}
+    return sorted({(address[0], address[1]) for address in listening.values()})
+
+
+def _listening(process: Any) -> list[Any]:
+    return [each for each in process.net_connections(kind="tcp") if each.status == "LISTEN"]
+
+
+def _instances(module: str, name: str) -> list[Any]:
+    """All objects of a class, if its module is loaded."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return [each for each in gc.get_objects() if issubclass(type(each), kind)] if kind is not None else []
