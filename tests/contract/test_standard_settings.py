@@ -27,6 +27,11 @@ def _sources() -> Iterator[Path]:
             yield from Path(folder).rglob("*.py")
 
 
+def installed_variables() -> set[str]:
+    """The variables that the installed packages read or document."""
+    return {*_installed()}
+
+
 def _installed() -> dict[str, Path]:
     return {name: source for source in _sources() for name in _VARIABLE.findall(source.read_text("utf-8"))}
 
