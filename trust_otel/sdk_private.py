@@ -108,12 +108,15 @@ def make_meter_provider(readers: Sequence[MetricReader], resource: Resource, vie
 
 
 def periodic_exports() -> list[float]:
-    """Milliseconds between two exports of each reader that pushes metrics to an endpoint."""
-    readers = [
-        each for each in components_of(metrics.get_meter_provider()) if isinstance(each, PeriodicExportingMetricReader)
+    """Milliseconds between two exports of each reader that pushes metrics; none if metrics can be scraped as well."""
+    readers = [each for each in components_of(metrics.get_meter_provider()) if isinstance(each, MetricReader)]
+    if not all(isinstance(each, PeriodicExportingMetricReader) for each in readers):
+        return []
+    return [
+        float(getattr(each, "_export_interval_millis", 0))
+        for each in readers
+        if not isinstance(getattr(each, "_exporter", None), ConsoleMetricExporter)
     ]
-    pushing = [each for each in readers if not isinstance(getattr(each, "_exporter", None), ConsoleMetricExporter)]
-    return [float(getattr(reader, "_export_interval_millis", 0)) for reader in pushing]
 
 
 Complete = Callable[[MetricReader, MetricsData | None, Resource], MetricsData | None]

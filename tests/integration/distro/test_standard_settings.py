@@ -246,6 +246,14 @@ meter_provider:
         ({"OTEL_METRIC_EXPORT_INTERVAL": "30000"}, "every 30 s (OTEL_METRIC_EXPORT_INTERVAL=30000)"),
         ({"OTEL_METRIC_EXPORT_INTERVAL": "60000"}, "every 60 s (OTEL_METRIC_EXPORT_INTERVAL=60000)"),
         ({"OTEL_METRIC_EXPORT_INTERVAL": "60000", "OTEL_METRICS_EXPORTER": "console"}, ""),
+        (
+            {
+                "OTEL_METRIC_EXPORT_INTERVAL": "60000",
+                "OTEL_METRICS_EXPORTER": "otlp,prometheus",
+                "OTEL_EXPORTER_PROMETHEUS_PORT": "0",
+            },
+            "",
+        ),
         ({"OTEL_CONFIG_FILE": "otel.yaml"}, "every 60 s (the `interval` of the reader in OTEL_CONFIG_FILE=60000)"),
     ],
 )
