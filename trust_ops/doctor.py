@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, Final
 
 from trust_ops.variables import unknown_names
-from trust_otel import distro, settings
+from trust_otel import distro, ineffective_settings, settings
 from trust_otel.log_safe import error_location
 from trust_otel.settings import Settings
 
@@ -48,6 +48,8 @@ def _settings(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("setting", problem.name, str(problem))
     for unknown in unknown_names(environment):
         yield Finding("setting", unknown.name, str(unknown))
+    for line in ineffective_settings.warnings(environment, distro.DEFAULTS):
+        yield Finding("setting", "effect", line)
     if not problems:
         named = [setting.name for setting in settings.SETTINGS if environment.get(setting.name)]
         yield Finding("setting", "all", None, f"{len(named)} set")

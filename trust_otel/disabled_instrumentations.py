@@ -6,7 +6,7 @@ those that it replaces. Either name disables both metrics and spans.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Final
 
 VARIABLE: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
@@ -38,3 +38,9 @@ def is_disabled(name: str, environment: Mapping[str, str]) -> bool:
     if name in REPLACED:
         return names.issuperset(REPLACED[name])
     return any(whole in names for whole, parts in REPLACED.items() if name in parts)
+
+
+def disable(names: Iterable[str], environment: MutableMapping[str, str]) -> None:
+    """Disable more instrumentations."""
+    given = environment.get(VARIABLE)
+    environment[VARIABLE] = ",".join([*([given] if given else []), *names])

@@ -95,8 +95,8 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             _logger.warning("trust-otel: %s", line)
         if settings.current().sdk_disabled:
             _stay_idle()
-        elif is_disabled("fastapi", environ):
-            register_post_import_hook(_turn_fastapi_off, "fastapi")
+        else:
+            register_post_import_hook(_turn_fastapi_off_if_disabled, "fastapi")
 
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load an instrumentor; of those that ours replace, load the spans only."""
@@ -273,7 +273,9 @@ def warn_unless_chosen() -> None:
         )
 
 
-def _turn_fastapi_off(fastapi: ModuleType) -> None:
+def _turn_fastapi_off_if_disabled(fastapi: ModuleType) -> None:
+    if not is_disabled("fastapi", environ):
+        return
     # An exception here would break the import in the program.
     try:
         from trust_otel.instrumentation import fastapi_telemetry

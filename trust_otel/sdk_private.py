@@ -45,7 +45,7 @@ from opentelemetry.sdk.metrics.view import DefaultAggregation, ExplicitBucketHis
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.util._importlib_metadata import entry_points
 
-from trust_otel import forks, settings
+from trust_otel import disabled_instrumentations, forks, settings
 from trust_otel.export.otlp import check_responses_of, checking_responses, components_of, reconnect
 from trust_otel.log_safe import error_location
 from trust_otel.resource import unique_in_process
@@ -65,6 +65,7 @@ def configure_from_file() -> None:
     from trust_otel.export.log_records import root_logger_unchanged
 
     _make_file_resource_unique()
+    _apply_instrumentations_of_file()
     logging.getLogger("opentelemetry.configuration.file._loader").addFilter(_without_exception)
     configurator: Any = type("FileConfigurator", (_OTelSDKConfigurator,), {})
     try:
@@ -284,6 +285,34 @@ def _make_file_resource_unique() -> None:
     create: Callable[..., Resource] | None = getattr(sdk, "create_resource", None)
     if create is not None and not hasattr(create, "__wrapped__"):
         sdk.create_resource = wraps(create)(lambda config: unique_in_process(create(config)))
+
+
+def _apply_instrumentations_of_file() -> None:
+    """Let a name under `instrumentation/development` in a configuration file mean what it means in the environment."""
+    try:
+        from opentelemetry.configuration import _sdk as module
+    except ImportError:
+        return  # file configuration is not installed; the SDK logs that
+    sdk: Any = module
+    configure: Callable[[Any], None] | None = getattr(sdk, "configure_instrumentation", None)
+    if configure is None or hasattr(configure, "__wrapped__"):
+        return
+
+    @wraps(configure)
+    def configure_others(configuration: Any) -> None:
+        listed: dict[str, Any] = getattr(configuration, "python", None) or {}
+        off = [
+            name for name, options in listed.items() if isinstance(options, dict) and options.get("enabled") is False
+        ]
+        if off:
+            disabled_instrumentations.disable(off, environ)
+        for name in [name for parts in disabled_instrumentations.REPLACED.values() for name in parts]:
+            # Those of trust-otel replace it.
+            if set(listed.pop(name, None) or ()) - {"enabled"}:
+                _logger.warning("trust-otel: the options of %s in OTEL_CONFIG_FILE have no effect", name)
+        configure(configuration)
+
+    sdk.configure_instrumentation = configure_others
 
 
 def _without_exception(record: logging.LogRecord) -> bool:

@@ -208,6 +208,29 @@ def test_configuration_file_takes_precedence_and_metrics_are_exported(launched: 
     assert bounds == {(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2, 2.5, 5, 7.5, 10)}
 
 
+@pytest.mark.parametrize(
+    ("instrumentations", "requests"),
+    [
+        ("{fastapi: {enabled: false}}", {}),
+        ("{trust_http: {enabled: false}}", {}),
+        ("{starlette: {enabled: false}, redis: {enabled: false}}", {"/a/{b}": 2, "/sub/{c}": 1}),
+        ("{fastapi: {enabled: true}}", {"/a/{b}": 2, "/sub/{c}": 1}),
+        ("{fastapi: {excluded_urls: a}}", {"/a/{b}": 2, "/sub/{c}": 1}),
+    ],
+)
+def test_instrumentations_of_a_configuration_file(
+    launched: Launched, tmp_path: Path, instrumentations: str, requests: dict[str, int]
+) -> None:
+    (tmp_path / "otel.yaml").write_text(_FILE + f"instrumentation/development: {{python: {instrumentations}}}\n")
+    done = launched(_SERVICE, OTEL_CONFIG_FILE=str(tmp_path / "otel.yaml"))
+    assert done.returncode == 0, done.stderr
+    documents = [document for document in _documents(done.stdout) if "resource_metrics" in document]
+    assert _requests(documents) == requests
+    assert ("the options of fastapi in OTEL_CONFIG_FILE have no effect" in done.stderr) is (
+        "excluded" in instrumentations
+    )
+
+
 def test_spans_of_a_configuration_file_without_a_propagator_do_not_break_requests(
     launched: Launched, tmp_path: Path
 ) -> None:

@@ -1,15 +1,19 @@
 """Views: the buckets and attributes of the registry, also for instruments of other libraries."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from opentelemetry.metrics import Observation
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import Histogram, MeterProvider
+from opentelemetry.sdk.metrics._internal import _disable_meter_configurator
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.view import Aggregation, ExponentialBucketHistogramAggregation
+from opentelemetry.sdk.resources import Resource
 
-from trust_otel import settings
+from trust_otel import sdk_private, settings
 from trust_otel.configurator import make_views
-from trust_otel.metrics import recorder_of
+from trust_otel.metrics import TrustServiceMetrics, recorder_of
 from trust_otel.sdk_private import ExactView
 from trust_otel.semconv.metrics import ALL
 
@@ -117,3 +121,39 @@ def test_the_sdk_asks_our_views_whether_they_match(reader: InMemoryMetricReader)
     provider.get_meter("another").create_counter("a.metric").add(1)
     provider.shutdown()
     assert "a.metric" in asked
+
+
+def test_without_fixed_buckets_a_reader_decides() -> None:
+    aggregation: dict[type, Aggregation] = {Histogram: ExponentialBucketHistogramAggregation()}
+    reader = InMemoryMetricReader(preferred_aggregation=aggregation)
+    views = make_views(ALL.values(), settings.current().limits, fixed_buckets=False)
+    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    metrics = TrustServiceMetrics(provider)
+    metrics.http_request_metrics(route="/a", method="GET")(lambda: None)()
+    (point,) = _points(reader)["http.server.request.duration"]
+    assert point.count == 1
+    assert hasattr(point, "scale")
+    provider.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("name", "recorded", "logged"), [("", True, False), ("nothing", False, False), ("unknown", True, True)]
+)
+def test_meter_configurator_decides_what_is_recorded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, recorded: bool, logged: bool
+) -> None:
+    entry_point = SimpleNamespace(load=lambda: _disable_meter_configurator)
+    installed = {("_opentelemetry_meter_configurator", "nothing"): [entry_point]}
+    monkeypatch.setattr(sdk_private, "entry_points", lambda group, name: installed.get((group, name), []))
+    monkeypatch.setenv("OTEL_PYTHON_METER_CONFIGURATOR", name)
+    reader = InMemoryMetricReader()
+    provider = sdk_private.make_meter_provider(
+        [reader], Resource({}), make_views(ALL.values(), settings.current().limits)
+    )
+    metrics = TrustServiceMetrics(provider)
+    metrics.record_audit_event("read")
+    metrics.http_request_metrics(route="/a", method="GET")(lambda: None)()
+    assert ({"trust.audit.events", "http.server.request.duration"} <= _points(reader).keys()) is recorded
+    assert bool(_points(reader)) is recorded
+    assert ("OTEL_PYTHON_METER_CONFIGURATOR" in caplog.text) is logged
+    provider.shutdown()
