@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Final
 
 from trust_otel.disabled_instrumentations import is_disabled
+from trust_otel.metrics.request import Request, answering, stop_answering
 
 Scope = MutableMapping[str, Any]
+_Application = Callable[..., Awaitable[None]]
+
+EXCLUDED: Final = "trust_otel.excluded"
+"""Key of a scope whose request is not measured."""
 
 
 class ExcludedUrls:
@@ -52,7 +57,7 @@ class ExcludedUrls:
 
 
 class Exclusions:
-    """Which requests of which applications are not measured.
+    """Which requests of which applications are not measured. The outermost application of a request decides.
 
     Args:
         environment: The environment variables.
@@ -75,6 +80,46 @@ class Exclusions:
     def excludes(self, application: object, scope: Scope) -> bool:
         """Whether the URL of a request is excluded."""
         return (self.fastapi_urls if _is_fastapi(application) else self._starlette_urls)(scope)
+
+    def excluding(self, measured: str) -> Callable[[_Application], _Application]:
+        """What replaces `__call__` of applications, outside of what measures them.
+
+        Args:
+            measured: Key of a scope whose request is measured already.
+        """
+
+        def wrap(original: _Application) -> _Application:
+            async def __call__(self_: object, scope: Scope, receive: Any, send: Any) -> None:  # noqa: N807
+                unmeasured = self._unmeasured(self_, scope, measured)
+                if unmeasured is None:
+                    return await original(self_, scope, receive, send)
+                token = answering.set(unmeasured)
+                try:
+                    return await original(self_, scope, receive, send)
+                finally:
+                    stop_answering(token)
+                    unmeasured.ended = True
+                    scope.pop(EXCLUDED, None)
+
+            return __call__
+
+        return wrap
+
+    def _unmeasured(self, application: object, scope: Scope, measured: str) -> Request | None:
+        """Mark a request as one that is not measured; `None` for others, and for what is not the outermost call."""
+        try:
+            if scope["type"] != "http" or measured in scope or EXCLUDED in scope:
+                return None
+            disabled = self.disables(application)
+            if not disabled and not self.excludes(application, scope):
+                return None
+            scope[EXCLUDED] = True
+        except Exception:  # a scope that is not as the specification of ASGI says
+            return None
+        request = Request()
+        # A decorator in code records what a disabled instrumentation does not, but no request that is excluded.
+        request.ended = disabled
+        return request
 
 
 def _is_fastapi(application: object) -> bool:

@@ -22,7 +22,7 @@ from wrapt import register_post_import_hook
 
 from trust_otel import settings
 from trust_otel.instrumentation import fastapi_telemetry
-from trust_otel.instrumentation.excluded_urls import Exclusions
+from trust_otel.instrumentation.excluded_urls import EXCLUDED, Exclusions
 from trust_otel.instrumentation.executors import WorkerThreads
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.http import RequestKind
@@ -66,13 +66,10 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         recorder.executors.observe_executors(workers.states)
         self._patches = patches = Patches()
         begin = _Exchanges(recorder, patches, workers).begin
-        self._exclusions = exclusions = Exclusions(environ)
-        is_excluded = _excluded(exclusions, recorder.instruments.dropped) if exclusions else None
 
         def measured_application(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
             async def __call__(self: Starlette, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-                excluded = is_excluded is not None and is_excluded(self, scope)
-                exchange = None if excluded else begin(scope, receive, send)
+                exchange = begin(scope, receive, send)
                 if exchange is None:
                     return await application(self, scope, receive, send)
                 try:
@@ -86,6 +83,9 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
             return __call__
 
         patches.replace(Starlette, "__call__", measured_application)
+        self._exclusions = Exclusions(environ)
+        if self._exclusions:
+            patches.replace(Starlette, "__call__", self._exclusions.excluding(_EXCHANGE))
         patches.replace(Route, "handle", _storing(_Exchange.set_route))
         patches.replace(Mount, "handle", _storing(_Exchange.set_mount))
         self._fastapi = False
@@ -105,23 +105,6 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         self._patches.restore()
 
 
-def _excluded(exclusions: Exclusions, dropped: DroppedMeasurements) -> Callable[[Starlette, Scope], bool]:
-    def excluded(application: Starlette, scope: Scope) -> bool:
-        try:
-            if exclusions.disables(application):
-                return True
-            if _EXCHANGE in scope or scope["type"] != "http" or not exclusions.excludes(application, scope):
-                return False
-            # Applications that are mounted there do not measure the request either.
-            scope[_EXCHANGE] = None
-        except Exception as error:
-            report_failure(dropped, _excluded, error, (application, scope), {})
-            return False
-        return True
-
-    return excluded
-
-
 class _Exchanges:
     """Starts the measurement of requests."""
 
@@ -137,7 +120,7 @@ class _Exchanges:
     def begin(self, scope: Scope, receive: Receive, send: Send) -> _Exchange | None:
         """Start measuring a request; `None` for a WebSocket, a lifespan event or a mounted application."""
         try:
-            if scope["type"] != "http" or _EXCHANGE in scope or not self._patches.active:
+            if scope["type"] != "http" or EXCLUDED in scope or _EXCHANGE in scope or not self._patches.active:
                 self._http.serving = True
                 return None
             kind = self._http.request_kind(scope["method"], scope.get("scheme", "http"), scope.get("http_version"))

@@ -143,13 +143,40 @@ async def test_application_mounted_in_an_excluded_request_is_not_measured(measur
     assert measured.routes() == {"/a"}
 
 
-async def test_application_mounted_in_a_disabled_one_is_measured(measured: Measured, client: Any) -> None:
-    measured.start(**{_DISABLED: "starlette"})
+@pytest.mark.parametrize(("disabled", "count"), [("starlette", 0), ("fastapi", 2)])
+async def test_outermost_application_decides(measured: Measured, client: Any, disabled: str, count: int) -> None:
+    measured.start(**{_DISABLED: disabled})
     app = _starlette(Mount("/inner", _fastapi()))
     async with client(app) as session:
         await session.get("/inner/a")
         await session.get("/a")
-    assert measured.recording.value(DURATION) == 1
+    assert measured.recording.value(DURATION) == count
+
+
+@pytest.mark.parametrize(
+    ("variables", "counts"), [({_EXCLUDED: "healthz"}, 1), ({_DISABLED: "starlette"}, 2), ({_FASTAPI: "healthz"}, 2)]
+)
+async def test_decorated_handler_of_an_excluded_request_records_nothing(
+    measured: Measured, client: Any, variables: dict[str, str], counts: int
+) -> None:
+    measured.start(**variables)
+    decorated = measured.recording.metrics.http_request_metrics(route="/decorated")(_ok)
+    app = Starlette(routes=[Route("/healthz", decorated), Route("/a", decorated)])
+    async with client(app) as session:
+        await session.get("/healthz")
+        await session.get("/a")
+    assert measured.recording.value(DURATION) == counts
+    measured.recording.metrics.http_request_metrics(route="/later", method="GET")(lambda: None)()
+    assert "/later" in measured.routes()
+
+
+async def test_request_in_which_an_excluded_application_is_mounted_is_measured(measured: Measured, client: Any) -> None:
+    measured.start(**{_STARLETTE: "inner"})
+    app = _fastapi()
+    app.mount("/inner", _starlette())
+    async with client(app) as session:
+        await session.get("/inner/a")
+    assert measured.routes() == {"/inner/a"}
 
 
 async def test_excluded_request_is_no_security_event(measured: Measured, client: Any) -> None:
