@@ -74,3 +74,7 @@ def test_rules_look_back_as_far_as_the_warning_about_rare_exports_says() -> None
 def test_page_is_linked() -> None:
     for page in ("README.md", "docs/settings.md"):
         assert "standard-settings.md" in Path(page).read_text("utf-8")
+
+
+def test_no_standard_variable_counts_as_misspelled() -> None:
+    assert settings.unknown_names(dict.fromkeys(installed_variables(), "x")) == []

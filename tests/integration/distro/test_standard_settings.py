@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,65 @@ def test_what_is_recorded(launched: Launched, variables: dict[str, str], names: 
     found = _metrics(launched(_PROGRAM, **_CONSOLE, **variables).stdout)
     assert names <= found.keys()
     assert not absent & found.keys()
+
+
+_DATABASE_AND_GRPC = """
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+import grpc, grpc.aio
+import sqlalchemy
+from sqlalchemy.ext.asyncio import create_async_engine
+
+def answer(request, context):
+    return request
+
+handler = grpc.unary_unary_rpc_method_handler(answer)
+services = [grpc.method_handlers_generic_handler(name, {"Check": handler}) for name in ("a.B", "grpc.health.v1.Health")]
+server = grpc.server(ThreadPoolExecutor(1), handlers=services)
+port = server.add_insecure_port("127.0.0.1:0")
+server.start()
+with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    for name in ("a.B", "grpc.health.v1.Health"):
+        channel.unary_unary(f"/{name}/Check")(b"x")
+server.stop(None).wait()
+
+with sqlalchemy.create_engine("sqlite://").connect() as connection:
+    connection.execute(sqlalchemy.text("SELECT 1"))
+
+async def main():
+    async with create_async_engine("sqlite+aiosqlite://").connect() as connection:
+        await connection.execute(sqlalchemy.text("SELECT 1"))
+
+asyncio.run(main())
+"""
+_DB, _SERVER, _CLIENT = "db.client.operation.duration", "rpc.server.call.duration", "rpc.client.call.duration"
+
+
+@pytest.mark.parametrize(
+    ("variables", "recorded"),
+    [
+        ({}, {_DB, _SERVER, _CLIENT}),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "sqlalchemy"}, {_SERVER, _CLIENT}),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "trust_sqlalchemy , redis"}, {_SERVER, _CLIENT}),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "grpc_server"}, {_DB, _CLIENT}),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "grpc_client,grpc_aio_server"}, {_DB, _SERVER}),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "trust_grpc"}, {_DB}),
+        ({"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "grpc,sqlalchemy"}, set()),
+        ({"OTEL_PYTHON_GRPC_EXCLUDED_SERVICES": "a.B,grpc.health.v1.Health"}, {_DB}),
+    ],
+)
+def test_disabled_instrumentations_record_neither_metrics_nor_spans(
+    launched: Launched, variables: dict[str, str], recorded: set[str]
+) -> None:
+    done = launched(_DATABASE_AND_GRPC, **_CONSOLE, OTEL_TRACES_EXPORTER="console", **variables)
+    assert done.returncode == 0, done.stderr
+    assert _metrics(done.stdout).keys() & {_DB, _SERVER, _CLIENT} == recorded
+    kinds = {span["kind"] for span in _spans(done.stdout) if "rpc.system" in span["attributes"]}
+    assert ("SpanKind.SERVER" in kinds) is (_SERVER in recorded)
+    assert ("SpanKind.CLIENT" in kinds) is (_CLIENT in recorded)
+    of_database = [span for span in _spans(done.stdout) if span["name"].startswith(("SELECT", "connect"))]
+    if find_spec("opentelemetry.instrumentation.sqlalchemy") is not None:
+        assert bool(of_database) is (_DB in recorded)
 
 
 @pytest.mark.parametrize(
