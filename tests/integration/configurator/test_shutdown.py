@@ -351,6 +351,7 @@ def test_second_signal_does_not_interrupt_the_last_export(launcher: Launcher, pr
             _COUNT_AND + program,
             OTEL_METRICS_EXPORTER="otlp",
             OTEL_EXPORTER_OTLP_ENDPOINT=address,
+            OTEL_METRIC_EXPORT_INTERVAL="20000",
             TRUST_OTEL_SHUTDOWN_TIMEOUT="8",
             OTEL_EXPORTER_OTLP_TIMEOUT="300",
         ) as process,
