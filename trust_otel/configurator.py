@@ -90,7 +90,7 @@ def warn_about_rare_exports() -> None:
     if 2 * longest > HEARTBEAT_SECONDS * 1000:
         where = "the `interval` of the reader in OTEL_CONFIG_FILE" if environ.get("OTEL_CONFIG_FILE") else _INTERVAL
         _logger.warning(
-            "trust-otel: metrics are exported every %g s (%s=%d), but the alert rules count a service as down after "
+            "trust-otel: metrics are exported every %g s (%s=%.0f), but the alert rules count a service as down after "
             "%d s without an export; set it to %d or less",
             longest / 1000,
             where,

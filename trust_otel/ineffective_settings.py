@@ -219,7 +219,8 @@ def _have(names: list[str]) -> str:
 
 def _text(file: str | None) -> str:
     try:
-        return Path(file).read_text(encoding="utf-8") if file else ""
+        # A pipe could be read only once.
+        return Path(file).read_text(encoding="utf-8") if file and Path(file).is_file() else ""
     except (OSError, ValueError):  # the SDK logs it
         return ""
 

@@ -149,7 +149,10 @@ def check_at_collections(provider: MeterProvider, check: Callable[[], None]) -> 
             _logger.debug("trust-otel: a check failed", exc_info=True)
         return collected
 
-    complete_collections(provider, checked)
+    try:
+        complete_collections(provider, checked)
+    except AttributeError:
+        _logger.debug("trust-otel: nothing is checked at collections, with this version of the SDK", exc_info=True)
 
 
 def exemplar_filter_of(provider: MeterProvider) -> ExemplarFilter:

@@ -1,5 +1,6 @@
 """Standard variables without effect are named, with the reason."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,15 @@ def test_configuration_file_replaces_variables_that_it_does_not_use(tmp_path: Pa
     }
     (line,) = warnings(environment, DEFAULTS)
     assert line.startswith("OTEL_METRICS_EXPORTER, OTEL_TRACES_SAMPLER have no effect: OTEL_CONFIG_FILE replaces")
+
+
+def test_configuration_in_a_pipe_is_left_to_the_sdk() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"file_format: '1.0'")
+    os.close(writing)
+    assert warnings({"OTEL_CONFIG_FILE": f"/dev/fd/{reading}"}, DEFAULTS) == []
+    assert os.read(reading, 100) == b"file_format: '1.0'"
+    os.close(reading)
 
 
 def test_missing_configuration_file_does_not_fail() -> None:
