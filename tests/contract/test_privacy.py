@@ -115,6 +115,7 @@ _BY_TYPE: dict[str, Callable[[str], Any]] = {
     "Iterable[Sla]": lambda datum: [_sla(datum)],
     "Callable[[], Iterable[PoolState]]": lambda datum: lambda: [PoolState(datum, 1, 1, 0, 2, 2)],
     "Callable[[], Iterable[ExecutorState]]": lambda datum: lambda: [ExecutorState(datum, 1, 2, 0)],
+    "Callable[[], float]": lambda datum: lambda: datum,
     "Callable[[str], str | None]": lambda datum: lambda address: datum,
     "Callable[[str], tuple[str, ...]]": lambda datum: lambda address: (datum,),
 }

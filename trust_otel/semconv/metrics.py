@@ -470,7 +470,13 @@ TRUST_SESSION_ACTIVE: Final = Metric(
     name="trust.session.active",
     instrument="updowncounter",
     unit="{session}",
-    brief="Open user sessions.",
+    brief="Sessions that started in this process less those that ended in it; only the sum over all processes counts.",
+)
+TRUST_SESSION_STORED: Final = Metric(
+    name="trust.session.stored",
+    instrument="gauge",
+    unit="{session}",
+    brief="Open user sessions in the session store of the service; each process reports the whole number.",
 )
 TRUST_SLA_EVENTS: Final = Metric(
     name="trust.sla.events",
@@ -550,6 +556,7 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_SECURITY_RATE_LIMITED,
         TRUST_SECURITY_THREAT_MATCHES,
         TRUST_SESSION_ACTIVE,
+        TRUST_SESSION_STORED,
         TRUST_SLA_EVENTS,
         TRUST_SLA_OBJECTIVE,
     )

@@ -38,6 +38,7 @@ def _record_every_metric(metrics: Any) -> None:
         metrics.record_audit_event("certificate.issue")
     metrics.record_compliance_check(framework="eidas", control="signature_policy", passed=True)
     metrics.session_started()
+    metrics.observe_sessions(lambda: 1)
     with metrics.document_processing("passport", country="DE"):
         pass
     for name in ("revenue", "fee", "cost"):
