@@ -82,6 +82,8 @@ _EXPECTED_ZERO = {
     "security 28C": "there is capacity for every failing address",
     "security 8C": "no audit record is missing",
     "security 32B": "no audit record is missing",
+    "business 3C": "no revenue is refunded",
+    "business 20C": "no revenue is refunded",
     "monitoring 1A": "every target is up",
     "monitoring 3C": "the Collector refuses no data",
     "monitoring 3D": "the Collector delivers all data",

@@ -20,6 +20,7 @@ from trust_otel.semconv.metrics import (
     TRUST_CUSTOMER_SATISFACTION,
     TRUST_DOCUMENT_PROCESSING_DURATION,
     TRUST_FEE_AMOUNT,
+    TRUST_REFUND_AMOUNT,
     TRUST_REVENUE_AMOUNT,
     TRUST_SLA_EVENTS,
     TRUST_SLA_OBJECTIVE,
@@ -48,6 +49,7 @@ class BusinessMetrics(Family):
         self._sla_warned: set[str] = set()
         self._business_values: dict[str, BoundedCounter | BoundedHistogram] = {
             "revenue": instruments.counter(TRUST_REVENUE_AMOUNT),
+            "refund": instruments.counter(TRUST_REFUND_AMOUNT),
             "fee": instruments.counter(TRUST_FEE_AMOUNT),
             "cost": instruments.counter(TRUST_COST_AMOUNT),
             "customer_satisfaction": instruments.histogram(TRUST_CUSTOMER_SATISFACTION, least=1, most=5),
@@ -58,7 +60,7 @@ class BusinessMetrics(Family):
         """Record a value of the business.
 
         Args:
-            name: `revenue`, `fee` or `cost` (amounts of 0 or more; record what is paid back as a cost), or
+            name: `revenue`, `refund` (revenue that is paid back), `fee` or `cost` (amounts of 0 or more), or
                 `customer_satisfaction` (a score from 1 to 5).
             value: In units of the currency, or the score.
             attributes: `currency` (ISO 4217), `country` (ISO 3166-1, two letters), `client`; their full names in the

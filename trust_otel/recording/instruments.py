@@ -30,7 +30,13 @@ from trust_otel.recording.series import (
 )
 from trust_otel.recording.shared_cells import new_counter_series, new_histogram_series
 from trust_otel.semconv.definitions import Metric
-from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_OVERFLOW
+from trust_otel.semconv.metrics import (
+    TRUST_FEE_AMOUNT,
+    TRUST_OTEL_DROPPED,
+    TRUST_OTEL_INSTANCE_UP,
+    TRUST_OTEL_OVERFLOW,
+    TRUST_REVENUE_AMOUNT,
+)
 from trust_otel.settings import Limits
 from trust_otel.version import SCHEMA_URL, __version__
 
@@ -547,6 +553,11 @@ def _restart_in_child() -> None:
 forks.in_child(forks.Step.STATE, _restart_in_child)
 
 
+_INSTEAD_OF_NEGATIVE: Final = {
+    TRUST_REVENUE_AMOUNT.name: "; record what is paid back as refund",
+    TRUST_FEE_AMOUNT.name: "; record a fee that is paid back as cost",
+}
+
 _Made = TypeVar("_Made", BoundedCounter, BoundedHistogram, BoundedGauge)
 
 
@@ -557,7 +568,8 @@ def _accepted(amount: object, metric: str, dropped: DroppedMeasurements, *, may_
         kind = type(amount).__name__
         dropped.report("invalid_value", metric, lambda: f"{metric} takes a finite number; it was given a {kind}")
     elif number < 0 and not may_fall:
-        dropped.report("negative_value", metric, lambda: f"{metric} takes only amounts of 0 or more")
+        remedy = _INSTEAD_OF_NEGATIVE.get(metric, "")
+        dropped.report("negative_value", metric, lambda: f"{metric} takes only amounts of 0 or more{remedy}")
         return None
     return number
 

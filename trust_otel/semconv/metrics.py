@@ -394,6 +394,14 @@ TRUST_OTEL_SOURCE_UP: Final = Metric(
     attributes=(attributes.TRUST_OTEL_SOURCE_KIND, attributes.TRUST_OTEL_SOURCE_NAME, ),
     required=frozenset(("trust.otel.source.kind", "trust.otel.source.name", )),
 )
+TRUST_REFUND_AMOUNT: Final = Metric(
+    name="trust.refund.amount",
+    instrument="counter",
+    unit="{currency}",
+    brief="Revenue that was paid back, in units of the currency.",
+    attributes=(attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
+    required=frozenset(("trust.currency", )),
+)
 TRUST_REVENUE_AMOUNT: Final = Metric(
     name="trust.revenue.amount",
     instrument="counter",
@@ -546,6 +554,7 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_OTEL_OVERFLOW,
         TRUST_OTEL_SOURCE_LAST_READ,
         TRUST_OTEL_SOURCE_UP,
+        TRUST_REFUND_AMOUNT,
         TRUST_REVENUE_AMOUNT,
         TRUST_RPC_CLIENT_ACTIVE_CALLS,
         TRUST_RPC_CLIENT_MESSAGES,

@@ -41,7 +41,7 @@ def _record_every_metric(metrics: Any) -> None:
     metrics.observe_sessions(lambda: 1)
     with metrics.document_processing("passport", country="DE"):
         pass
-    for name in ("revenue", "fee", "cost"):
+    for name in ("revenue", "refund", "fee", "cost"):
         metrics.record_business_metric(name, 1, {"currency": "EUR"})
     metrics.record_business_metric("customer_satisfaction", 5)
     metrics.record_sla_event("processing", met=True)
@@ -314,6 +314,30 @@ class TestBusiness:
             recording.metrics.record_business_metric("fee", 1, attributes)
         ((labels, point),) = recording.series("trust.fee.amount")
         assert (labels, point.value) == (full, 2)
+
+    def test_refund_has_the_labels_of_revenue(self, record: Callable[..., Any]) -> None:
+        recording = record(client_names=frozenset({"acme"}))
+        attributes = {"currency": "EUR", "country": "DE", "client": "acme"}
+        recording.metrics.record_business_metric("refund", 2.5, attributes)
+        recording.metrics.bind_business_metric("refund", attributes)(1)
+        ((labels, point),) = recording.series("trust.refund.amount")
+        assert point.value == 3.5
+        assert labels == {"trust.currency": "EUR", "geo.country.iso_code": "DE", "trust.client.name": "acme"}
+
+    @pytest.mark.parametrize("amount", [-1, -0.01, Decimal("-5"), -(2**60)])
+    @pytest.mark.parametrize(
+        ("name", "remedy"), [("revenue", "as refund"), ("fee", "as cost"), ("refund", "0 or more")]
+    )
+    def test_negative_amount_is_dropped_and_the_log_says_what_to_record(
+        self, recording: Any, caplog: pytest.LogCaptureFixture, name: str, remedy: str, amount: Any
+    ) -> None:
+        recording.metrics.record_business_metric(name, amount, {"currency": "EUR"})
+        recording.metrics.bind_business_metric(name, {"currency": "EUR"})(amount)
+        assert recording.value(f"trust.{name}.amount") == 0
+        assert recording.dropped() == {"negative_value": 2}
+        (message,) = caplog.messages
+        assert f"trust.{name}.amount takes only amounts of 0 or more" in message
+        assert remedy in message
 
     @pytest.mark.parametrize("attributes", ["currency=EUR", ["currency"], 7, object(), b"x"])
     def test_attributes_that_are_not_a_mapping_are_dropped(self, recording: Any, attributes: Any) -> None:

@@ -57,7 +57,7 @@ def test_amount_that_is_not_a_finite_number_is_dropped(recording: Any, amount: A
 
 
 @pytest.mark.parametrize("amount", [-1, -0.001, Decimal("-1"), -(2**60)])
-@pytest.mark.parametrize("name", ["revenue", "fee", "cost", "customer_satisfaction"])
+@pytest.mark.parametrize("name", ["revenue", "refund", "fee", "cost", "customer_satisfaction"])
 def test_negative_amount_is_dropped(recording: Any, name: str, amount: Any) -> None:
     recording.metrics.record_business_metric(name, amount)
     assert recording.dropped() in ({"negative_value": 1}, {"invalid_value": 1})
@@ -283,7 +283,8 @@ class TestInvalidCalls:
             recording.metrics.record_business_metric("revnue", 1)
         recording.metrics.record_business_metric("profit", 1)
         assert [record.getMessage() for record in caplog.records] == [
-            f"trust-otel: unknown business metric '{name}'; known: revenue, fee, cost, customer_satisfaction "
+            f"trust-otel: unknown business metric '{name}'; known: revenue, refund, fee, cost, "
+            "customer_satisfaction "
             "(logged once; counted in trust.otel.dropped as unknown_metric)"
             for name in ("revnue", "profit")
         ]
