@@ -24,7 +24,7 @@ class Finding:
 
     Attributes:
         subject: What was checked: `setting`, `distro`, `endpoint`, `web config`, `certificates`, `dependency`, `geoip`,
-            `reputation`, `sla` or `client address`.
+            `reputation`, `sla`, `business metrics` or `client address`.
         name: Which one, without credentials.
         problem: What is wrong and how to fix it; `None` when the check passed.
         detail: Additional information for the reader.
@@ -151,6 +151,15 @@ def _slas(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_slas(path)))
 
 
+def _business_metrics(environment: Mapping[str, str]) -> Iterator[Finding]:
+    path = Settings.from_environment(environment).business_metrics_file
+    if not path:
+        return
+    from trust_otel.metrics.kpi import read_kpis
+
+    yield Finding("business metrics", "TRUST_OTEL_BUSINESS_METRICS_FILE", _problem_of(lambda: read_kpis(path)))
+
+
 def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
     path = Settings.from_environment(environment).client_address_key_file
     if not path:
@@ -178,6 +187,7 @@ _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _geoip,
     _reputation,
     _slas,
+    _business_metrics,
     _client_address,
     _web_config,
 )

@@ -376,6 +376,13 @@ class Settings:
         path,
         secret=True,
     )
+    business_metrics_file: str | None = _setting(
+        "TRUST_OTEL_BUSINESS_METRICS_FILE",
+        None,
+        "TOML file with the key performance indicators (KPIs) that the service records with `record_business_metric`.",
+        path,
+        secret=True,
+    )
     shutdown_timeout: float = _setting(
         "TRUST_OTEL_SHUTDOWN_TIMEOUT",
         "5",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.dashboards.business import documents_and_revenue
+from monitoring.dashboards.business import documents_and_revenue, kpis
 from tests.contract.rule_files import FOLDER, promtool
 from tools.checks.promtool import passes
 from tools.checks.variables import as_sent
@@ -76,6 +76,36 @@ def test_refunds_are_shown_by_client(tmp_path: Path) -> None:
     }
     series = {**_REVENUE, **_money("refund", "EUR", 2)}
     assert _shows(documents_and_revenue.revenue_by_client(), 2, series, shown, tmp_path)
+
+
+_KPI = f'{_SERVICE}, trust_kpi_name="{{}}"'
+
+
+def test_kpis_are_shown_by_name(tmp_path: Path) -> None:
+    counter = _KPI.format("contracts_signed")
+    series = {
+        f'trust_kpi_amount_total{{{counter}, geo_country_iso_code="DE"}}': "0+1x400",
+        f'trust_kpi_amount_total{{{counter}, geo_country_iso_code="FR"}}': "0+2x400",
+    }
+    shown = {'{service_name="signer", trust_kpi_name="contracts_signed"}': 720}
+    for column in (0, 1):
+        assert _shows(kpis.declared_kpis(), column, series, shown, tmp_path)
+
+
+def test_value_of_a_kpi_is_the_largest_of_the_processes(tmp_path: Path) -> None:
+    gauge = _KPI.format("open_orders")
+    of_another = gauge.replace('instance_id="a"', 'instance_id="b"')
+    series = {
+        f'trust_kpi_value{{{gauge}, trust_currency="EUR", geo_country_iso_code="DE"}}': "600x400",
+        f'trust_kpi_value{{{gauge}, trust_currency="EUR", geo_country_iso_code="FR"}}': "300x400",
+        f'trust_kpi_value{{{gauge}, trust_currency="USD"}}': "60x400",
+        f'trust_kpi_value{{{of_another}, trust_currency="USD"}}': "120x400",
+    }
+    shown = {
+        f'{{service_name="signer", trust_kpi_name="open_orders", trust_currency="{currency}"}}': value
+        for currency, value in (("EUR", 900), ("USD", 120))
+    }
+    assert _shows(kpis.declared_kpis(), 2, series, shown, tmp_path)
 
 
 def test_nothing_is_shown_without_revenue(tmp_path: Path) -> None:

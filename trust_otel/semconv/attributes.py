@@ -275,11 +275,18 @@ TRUST_EXECUTOR_STATE: Final = Attribute(
     brief="State of a worker thread, or the maximum number of them.",
     members=("active", "max", ),
 )
+TRUST_KPI_NAME: Final = Attribute(
+    name="trust.kpi.name",
+    type="string",
+    brief="Name of a key performance indicator (KPI) of the service, from TRUST_OTEL_BUSINESS_METRICS_FILE.",
+    limit=50,
+    examples=("contracts_signed", ),
+)
 TRUST_OTEL_SOURCE_KIND: Final = Attribute(
     name="trust.otel.source.kind",
     type="string",
     brief="Kind of the source, by its setting.",
-    members=("certificates", "geoip", "reputation", "sla", ),
+    members=("certificates", "geoip", "reputation", "sla", "business_metrics", ),
 )
 TRUST_OTEL_SOURCE_NAME: Final = Attribute(
     name="trust.otel.source.name",

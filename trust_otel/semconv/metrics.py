@@ -356,6 +356,22 @@ TRUST_FEE_AMOUNT: Final = Metric(
     attributes=(attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
     required=frozenset(("trust.currency", )),
 )
+TRUST_KPI_AMOUNT: Final = Metric(
+    name="trust.kpi.amount",
+    instrument="counter",
+    unit="{amount}",
+    brief="Sum of the amounts of each KPI that is declared as a counter.",
+    attributes=(attributes.TRUST_KPI_NAME, attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
+    required=frozenset(("trust.kpi.name", )),
+)
+TRUST_KPI_VALUE: Final = Metric(
+    name="trust.kpi.value",
+    instrument="gauge",
+    unit="{value}",
+    brief="Current value of each KPI that is declared as a gauge.",
+    attributes=(attributes.TRUST_KPI_NAME, attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
+    required=frozenset(("trust.kpi.name", )),
+)
 TRUST_OTEL_DROPPED: Final = Metric(
     name="trust.otel.dropped",
     instrument="counter",
@@ -549,6 +565,8 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_EXECUTOR_QUEUE_SIZE,
         TRUST_EXECUTOR_THREADS,
         TRUST_FEE_AMOUNT,
+        TRUST_KPI_AMOUNT,
+        TRUST_KPI_VALUE,
         TRUST_OTEL_DROPPED,
         TRUST_OTEL_INSTANCE_UP,
         TRUST_OTEL_OVERFLOW,

@@ -130,3 +130,6 @@ def _charge(document: Document) -> None:
     metrics.record_business_metric("revenue", document.price / 100, where)
     metrics.record_business_metric("fee", document.fee / 100, where)
     metrics.record_business_metric("cost", document.cost / 100, where)
+    # KPIs of this service, declared in business_metrics.toml.
+    metrics.record_business_metric("documents_charged", 1, {"currency": document.currency, "country": document.country})
+    metrics.record_business_metric("latest_price", document.price / 100, {"currency": document.currency})

@@ -10,6 +10,7 @@ import pytest
 from trust_otel.metrics import certificate, recorder_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.metrics.kpi import Kpi
 from trust_otel.metrics.rpc import RpcCall
 from trust_otel.semconv.metrics import ALL
 
@@ -44,6 +45,9 @@ def _record_every_metric(metrics: Any) -> None:
     for name in ("revenue", "refund", "fee", "cost"):
         metrics.record_business_metric(name, 1, {"currency": "EUR"})
     metrics.record_business_metric("customer_satisfaction", 5)
+    recorder_of(metrics).business.set_kpis([Kpi("signed", "counter"), Kpi("open", "gauge")])
+    for name in ("signed", "open"):
+        metrics.record_business_metric(name, 1)
     metrics.record_sla_event("processing", met=True)
     metrics.set_sla_objective("processing", 0.99)
     for side in ("server", "client"):

@@ -284,7 +284,7 @@ class TestInvalidCalls:
         recording.metrics.record_business_metric("profit", 1)
         assert [record.getMessage() for record in caplog.records] == [
             f"trust-otel: unknown business metric '{name}'; known: revenue, refund, fee, cost, "
-            "customer_satisfaction "
+            "customer_satisfaction; declare others in TRUST_OTEL_BUSINESS_METRICS_FILE "
             "(logged once; counted in trust.otel.dropped as unknown_metric)"
             for name in ("revnue", "profit")
         ]
