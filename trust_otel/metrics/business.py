@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from trust_otel.metrics.family import Family, outcome
 from trust_otel.metrics.operation import Operation
@@ -46,6 +47,9 @@ BUILT_IN: Final = ("revenue", "refund", "fee", "cost", "customer_satisfaction")
 
 _MOST_SHOWN: Final = 20  # names in one message
 
+# By name. All objects that record with the same instruments take the same KPIs.
+_kpis: WeakKeyDictionary[Instruments, Mapping[str, Kpi]] = WeakKeyDictionary()
+
 
 class BusinessMetrics(Family):
     """Business signals."""
@@ -64,7 +68,6 @@ class BusinessMetrics(Family):
             "customer_satisfaction": instruments.histogram(TRUST_CUSTOMER_SATISFACTION, least=1, most=5),
         }
         self._bound: dict[tuple[str, tuple[tuple[str, object], ...]], Record] = {}
-        self._kpis: Mapping[str, Kpi] = {}
 
     def record_business_metric(self, name: str, value: float, attributes: Mapping[str, object] | None = None) -> None:
         """Record a value of the business.
@@ -111,14 +114,19 @@ class BusinessMetrics(Family):
         Args:
             kpis: As `trust_otel.metrics.kpi.read_kpis` returns them, each name once.
         """
-        before, self._kpis = self._kpis, {kpi.name: kpi for kpi in kpis}
+        before, wanted = self._kpis, {kpi.name: kpi for kpi in kpis}
+        _kpis[self._instruments] = wanted
         for name, kpi in before.items():
-            if kpi.kind == "gauge" and self._kpis.get(name) != kpi:
+            if kpi.kind == "gauge" and wanted.get(name) != kpi:
                 self._instruments.gauge(TRUST_KPI_VALUE).remove({"trust.kpi.name": name})
-        for name, kpi in self._kpis.items():
+        for name, kpi in wanted.items():
             if kpi.kind == "counter" and not kpi.attributes:
                 # Exported as 0 from the start, so that the first amount is seen.
                 self._instruments.counter(TRUST_KPI_AMOUNT)(0, {"trust.kpi.name": name})
+
+    @property
+    def _kpis(self) -> Mapping[str, Kpi]:
+        return _kpis.get(self._instruments, {})
 
     @fail_open
     def _record_kpi(self, name: str, labels: Mapping[str, object], value: float) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from tests.collected import scraped
 from tests.conftest import parsed
+from trust_otel.metrics import TrustServiceMetrics
 from trust_otel.metrics.business import BUILT_IN
 from trust_otel.metrics.kpi import Kpi, read_kpis
 
@@ -159,6 +160,10 @@ class TestRecording:
         assert declared.value("trust.kpi.amount", {"trust.kpi.name": "contracts_signed"}) == 3000
         assert self._signed(declared)[0][0]["geo.country.iso_code"] == "_other"
         assert len(self._signed(declared)) == 1
+
+    def test_another_object_of_the_process_records_them_too(self, declared: Any) -> None:
+        TrustServiceMetrics(declared.provider).record_business_metric("visits", 2)
+        assert declared.value("trust.kpi.amount") == 2
 
 
 class TestRefused:
