@@ -236,6 +236,24 @@ async def test_async_creators_are_recorded_once(
     assert created(reader) == {None: 2, "ConnectionRefusedError": 2}
 
 
+async def test_async_creator_of_psycopg_is_recorded_once(port: int, reader: InMemoryMetricReader) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    wanted = port
+
+    async def connect(*_arguments: Any, **_parameters: Any) -> Any:
+        return await psycopg.AsyncConnection.connect(host="127.0.0.1", port=wanted, user="trust", dbname="postgres")
+
+    engine = create_async_engine(POSTGRESQL.format(port=port), async_creator=connect, pool_pre_ping=True)
+    async with engine.connect() as connection:
+        await connection.execute(sa.text("SELECT 1"))
+    await engine.dispose()
+    wanted = 1
+    for _ in range(3):
+        with pytest.raises(sa.exc.OperationalError):
+            await engine.connect()
+    assert created(reader) == {None: 1, "sqlalchemy.exc.OperationalError": 3}
+
+
 def test_forked_process_records_its_own_connections(port: int, reader: InMemoryMetricReader) -> None:
     engine = sa.create_engine(POSTGRESQL.format(port=port), creator=_creator(port))
     with engine.connect():
