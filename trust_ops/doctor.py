@@ -97,12 +97,14 @@ def _certificates(environment: Mapping[str, str]) -> Iterator[Finding]:
     wanted = Settings.from_environment(environment)
     if not wanted.certificates:
         return
-    from trust_otel.monitors.certificates import check_sources
+    from trust_otel.monitors.certificates import check_sources, summary
 
     for report in check_sources(wanted):
         detail = f"{report.certificates} certificates"
         if report.soonest_not_after is not None:
             detail += f", the first expires {_date(report.soonest_not_after)}"
+        if report.ignored:
+            detail += f"; ignored: {summary(report.ignored)}"
         yield Finding("certificates", report.name, report.problem, detail)
 
 

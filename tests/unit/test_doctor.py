@@ -96,6 +96,14 @@ def test_valid_sources_have_no_problem_and_are_described(valid_settings: dict[st
     assert found["dependency"].detail.startswith("http, ")
 
 
+def test_ignored_files_of_a_folder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(_certificate())
+    (tmp_path / "README").write_text("text")
+    finding = _by_subject({"TRUST_OTEL_CERTIFICATES": str(tmp_path)})["certificates"]
+    assert finding.problem is None
+    assert finding.detail.endswith(f"; ignored: {tmp_path}/README: no certificate")
+
+
 def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, str]) -> None:
     for name, value in valid_settings.items():
         path = Path(value.partition("=")[2] or value)

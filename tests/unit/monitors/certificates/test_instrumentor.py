@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, der, pem, write
+from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, der, key_pem, pem, write
 from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
 from trust_otel.monitors.certificates import CertificateInstrumentor, SourceReport, check_sources
 from trust_otel.settings import Settings
@@ -72,6 +72,23 @@ def test_metrics_follow_the_files(start: Any, recording: Any, authority: Authori
     eventually(lambda: shown(recording).keys() == {"renamed", "ca"})
     assert recording.series("trust.certificate.crl.next_update") == []
     assert recording.dropped() == {}
+
+
+def test_ignored_files_are_logged_once(
+    start: Any, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    leaf, key = authority.issue()
+    write(tmp_path / "a.pem", pem(leaf))
+    write(tmp_path / "a.key", key_pem(key))
+    start(tmp_path)
+    write(tmp_path / "README", b"text")
+    eventually(lambda: "README" in caplog.text)
+    begin = f"trust-otel: certificates {tmp_path}: ignored "
+    assert [record.getMessage().removeprefix(begin) for record in caplog.records if begin in record.getMessage()] == [
+        f"{tmp_path}/a.key: a private key",
+        f"{tmp_path}/README: no certificate; {tmp_path}/a.key: a private key",
+    ]
 
 
 def test_ocsp_responses_are_counted_from_0(
