@@ -12,6 +12,7 @@ from trust_otel.monitors.certificates.content import Certificate, Content, Item,
 from trust_otel.monitors.certificates.fetch import TIMEOUT, network_reason
 from trust_otel.monitors.certificates.formats import parse
 from trust_otel.monitors.certificates.names import host_and_port, shown_address
+from trust_otel.monitors.tls import server_name
 
 _DEFAULT_PORTS: Final = {"https": 443, "tls": 443, "tls+postgres": 5432}
 
@@ -54,7 +55,7 @@ class EndpointSource:
             if self._scheme == "tls+postgres":
                 _request_tls(connection)
             connection.settimeout(max(0.1, deadline - monotonic()))
-            with _context(self._scheme).wrap_socket(connection, server_hostname=self._host) as tls:
+            with _context(self._scheme).wrap_socket(connection, server_hostname=server_name(self._host)) as tls:
                 chain = getattr(tls, "get_unverified_chain", None)
                 leaf = tls.getpeercert(binary_form=True)
                 return list(chain()) if chain else [leaf or b""]
