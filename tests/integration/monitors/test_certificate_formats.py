@@ -8,6 +8,8 @@ import pytest
 from tests.unit.monitors.certificates.authority import Authority, key_pem, pem, write
 from trust_otel.monitors.certificates.content import Content
 from trust_otel.monitors.certificates.formats import parse
+from trust_otel.monitors.certificates.watcher import CertificateWatcher
+from trust_otel.setting_lists import certificate_sources
 
 
 def openssl(*arguments: object, data: bytes) -> bytes:
@@ -72,3 +74,33 @@ def test_private_key_is_named(command: list[str], form: str) -> None:
     key = openssl(*command, data=b"")
     data = key if form == "pem" else openssl("pkey", "-outform", "der", data=key)
     assert parse(data) == Content(other="a private key")
+
+
+@pytest.mark.parametrize(
+    ("key", "problem"),
+    [
+        (["ec_paramgen_curve:brainpoolP256r1"], None),
+        (["ec_paramgen_curve:P-256", "ec_param_enc:explicit"], None),
+        (["ec_paramgen_curve:brainpoolP256r1", "ec_param_enc:explicit"], "key is not supported"),
+        (["ec_paramgen_curve:brainpoolP160r1"], "key is not supported"),
+        (["ec_paramgen_curve:sect163k1"], "key is not supported"),
+    ],
+)
+def test_revocation_list_of_an_issuer_with_another_curve(tmp_path: Path, key: list[str], problem: str | None) -> None:
+    options = [option for value in key for option in ("-pkeyopt", value)]
+    (tmp_path / "ca.key").write_bytes(openssl("genpkey", "-algorithm", "EC", *options, data=b""))
+    certificate = openssl("req", "-x509", "-key", tmp_path / "ca.key", "-subj", "/CN=ca", data=b"")
+    write(tmp_path / "tls" / "ca.pem", certificate)
+    write(tmp_path / "index")
+    write(tmp_path / "ca.cnf", f"[ca]\ndefault_ca=a\n[a]\ndatabase={tmp_path}/index\ndefault_md=sha256\n".encode())
+    files = ("-keyfile", tmp_path / "ca.key", "-cert", tmp_path / "tls" / "ca.pem")
+    crl = openssl("ca", "-config", tmp_path / "ca.cnf", "-gencrl", "-crldays", 7, *files, data=b"")
+    write(tmp_path / "tls" / "list.crl", crl)
+    watcher = CertificateWatcher(certificate_sources(str(tmp_path / "tls")), None, 128)
+    snapshot = watcher.poll()
+    assert (list(snapshot.certificates), list(snapshot.next_updates)) == (["ca"], ["list"])
+    assert [report.problem for report in snapshot.reports] == [
+        problem
+        and f"the revocation list list: its signature cannot be verified, because the type or the curve of "
+        f"its issuer's {problem}"
+    ]
