@@ -232,20 +232,6 @@ ELSEWHERE = x509.DNSName("elsewhere.test")
 
 
 @pytest.fixture
-def resolved(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """The names that were resolved, each to the loopback address."""
-    names: set[str] = set()
-    original = socket.getaddrinfo
-
-    def resolve(host: Any, *arguments: Any, **options: Any) -> Any:
-        names.add(host.decode() if isinstance(host, bytes) else host)
-        return original("127.0.0.1", *arguments, **options)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    return names
-
-
-@pytest.fixture
 def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Authority:
     """A certificate authority that the probes trust."""
     made = Authority(tmp_path)
