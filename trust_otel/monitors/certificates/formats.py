@@ -160,16 +160,19 @@ def _without_headers(body: bytes) -> bytes:
 
 
 def _der_parts(data: bytes, password: Password) -> Iterator[_Load]:
-    """A loader for each of the elements at the start of the data. What follows them is ignored."""
+    """A loader for each of the elements at the start of the data. What follows the last known one is ignored."""
     position = 0
     while data[position : position + 1] == b"\x30":
         try:
             element = asn1.element_at(data, position)
+            load = _loader(element, password)
         except (ValueError, IndexError):
-            if position or _is_start(data):
+            if _is_start(data[position : position + 16]):
                 yield _refuse_truncated
             return
-        yield partial(_element, element, password)
+        if load is None:
+            return
+        yield load
         position = element.end
         while position < len(data) and data[position] in _SPACE:
             position += 1
@@ -179,26 +182,29 @@ def _is_start(data: bytes) -> bool:
     """Whether truncated data starts like a certificate, a revocation list, or a PKCS#7 or PKCS#12 structure."""
     length = data[1:2]
     header = 2 + (length[0] & 0x7F if length and length[0] > 0x80 else 0)
-    return data[1:2] >= b"\x80" and data[header:].startswith(_STARTS)
+    return length >= b"\x80" and data[header:].startswith(_STARTS)
 
 
-def _element(element: asn1.Element, password: Password) -> Iterable[_Found]:
+def _loader(element: asn1.Element, password: Password) -> _Load | None:
+    """A loader for a known structure.
+
+    Raises:
+        ValueError: The structure is invalid.
+    """
     first = list(islice(element.children(), 4))
     tags = tuple(child.tag for child in first)
     if tags == (asn1.SEQUENCE, asn1.SEQUENCE, asn1.BIT_STRING):
-        return [_signed(element.encoded)]
+        return lambda: [_signed(element.encoded)]
     if tags[:2] == (asn1.OBJECT_IDENTIFIER, asn1.CONTEXT_0):
-        return _message(first[0].value, first[1])
+        return partial(_message, first[0].value, first[1])
     if tags[:2] == (asn1.INTEGER, asn1.SEQUENCE) and first[0].value == b"\3":  # PFX (RFC 7292, section 4)
-        return _pkcs12(element.encoded, password)
+        return lambda: _pkcs12(element.encoded, password)
     # RFC 5958, section 2; RFC 8017, A.1.2; RFC 5915, section 3.
     if tags[:1] == (asn1.INTEGER,) and first[0].value in (b"\0", b"\1"):
-        return [_PRIVATE_KEY]
+        return partial(_other, _PRIVATE_KEY)
     if tags == (asn1.SEQUENCE, asn1.OCTET_STRING):  # encrypted (RFC 5958, section 3)
-        return [_PRIVATE_KEY]
-    if tags == (asn1.SEQUENCE, asn1.BIT_STRING):
-        return [_PUBLIC_KEY]
-    return []
+        return partial(_other, _PRIVATE_KEY)
+    return partial(_other, _PUBLIC_KEY) if tags == (asn1.SEQUENCE, asn1.BIT_STRING) else None
 
 
 def _signed(der: bytes) -> _Found:

@@ -96,7 +96,16 @@ def test_java_key_store_is_rejected_with_a_fix(magic: bytes) -> None:
 
 
 def test_other_data_is_ignored() -> None:
-    for data in (b"", b"\x30", b"\x30\x80", b"text", b"0 as the first character", b"MIT", os.urandom(1000), _TRUNCATED):
+    for data in (
+        b"",
+        b"\x30",
+        b"\x30\x80",
+        b"text",
+        b"0 is the first character, " * 9,
+        b"MIT",
+        os.urandom(1000),
+        _TRUNCATED,
+    ):
         assert parse(data) == Content()
 
 
