@@ -18,6 +18,9 @@ _HANDSHAKE: Final = 22
 _SERVER_HELLO: Final = 2
 _CERTIFICATE: Final = 11
 
+_RENEGOTIATION_INFO: Final = 0x00FF
+"""The cipher suite value that every client must send (RFC 5746, section 3.4)."""
+
 _MAX_BYTES: Final = 1024 * 1024
 
 _SERVER_NAME: Final = 0
@@ -73,7 +76,7 @@ def _client_hello(server_name: str, cipher_suites: Iterable[int]) -> bytes:
         b"\3\3"
         + os.urandom(32)
         + _vector(1, b"")
-        + _vector(2, _numbers(cipher_suites))
+        + _vector(2, _numbers((*cipher_suites, _RENEGOTIATION_INFO)))
         + _vector(1, b"\0")
         + _vector(2, b"".join(pack("!H", number) + _vector(2, data) for number, data in extensions.items()))
     )
