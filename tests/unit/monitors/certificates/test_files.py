@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -78,6 +79,23 @@ def test_ignored_files_of_a_folder_are_named(make_watcher: Any, leaf: Any, tmp_p
         f"{tmp_path}/pipe: not a regular file",
         f"{tmp_path}/privkey.pem: a private key",
     )
+
+
+def test_files_that_cannot_be_read_do_not_affect_others(make_watcher: Any, leaf: Any, tmp_path: Path) -> None:
+    write(tmp_path / "a.pem", pem(leaf[0]))
+    for name in ("huge.pem", "huge.bin"):
+        os.truncate(write(tmp_path / name), files.MAX_BYTES + 1)
+    for name in ("gone.pem", "gone"):
+        (tmp_path / name).symlink_to("missing")
+    write(tmp_path / "store.jks", b"\xfe\xed\xfe\xed\0\0\0\2")
+    (report,) = make_watcher(tmp_path).poll().reports
+    assert report.certificates == 1
+    assert report.problem is not None
+    assert re.fullmatch(
+        ".*/huge.pem: is larger than .*; .*/store.jks: is a JKS key store.*; .*/gone.pem: No such file.*",
+        report.problem,
+    )
+    assert [Path(entry.partition(":")[0]).name for entry in report.ignored] == ["huge.bin", "gone"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"----BEGIN CERTIFICATE----", b"\x01\x02", b"text"])
