@@ -1,12 +1,14 @@
-"""Connects the histograms of this package to the readers of the SDK, also when the SDK is set up late."""
+"""Connects the series of this package to the readers of the SDK, also when the SDK is set up late."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import threading
+from collections.abc import Callable, Container
+from contextvars import ContextVar
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import MeterProvider, get_meter_provider
@@ -16,16 +18,23 @@ from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.recording.series_reader import RecordedFamily, RecordedSeries, SeriesReader
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.metrics.export import Metric, MetricReader, MetricsData
+    from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
     from opentelemetry.sdk.resources import Resource
 
-    from trust_otel.recording.instruments import BoundedHistogram
+    from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram
 
 _logger = logging.getLogger(__name__)
 
+_collected_apart: Final[ContextVar[Container[object]]] = ContextVar("collected_apart", default=())
 
-class HistogramCollection:
-    """The histograms that one provider collects.
+
+def collected_apart(counter: BoundedCounter) -> bool:
+    """Whether the collection that runs in this thread gets the series of this counter without the SDK."""
+    return counter in _collected_apart.get()
+
+
+class SeriesCollection:
+    """The counters and histograms that one provider collects.
 
     Args:
         provider: The provider; the global one by default, also when it is set later.
@@ -38,16 +47,22 @@ class HistogramCollection:
         self._connected = False
         self._attached: Any = None
         self._dropped = dropped
+        self._instruments: list[BoundedCounter | BoundedHistogram] = []
         self._histograms: list[BoundedHistogram] = []
         self._collected_at: WeakKeyDictionary[MetricReader, int] = WeakKeyDictionary()
         self._lock = threading.RLock()
 
-    def add(self, histogram: BoundedHistogram) -> None:
+    def add_histogram(self, histogram: BoundedHistogram) -> None:
         """Collect this histogram too."""
+        self._histograms.append(histogram)
+        self.add(histogram)
+
+    def add(self, instrument: BoundedCounter | BoundedHistogram) -> None:
+        """Collect this instrument too."""
         with self._lock:
-            self._histograms.append(histogram)
             if self._attached is not None:
-                self._choose_recorder(histogram)
+                self._choose_recorder(instrument)
+            self._instruments.append(instrument)
         self.attach()
 
     def attach(self) -> None:
@@ -62,8 +77,8 @@ class HistogramCollection:
                 return
             self._provider = provider
             self._connected = _is_sdk(provider) and self._connect(provider)
-            for histogram in self._histograms:
-                self._choose_recorder(histogram)
+            for instrument in self._instruments:
+                self._choose_recorder(instrument)
             # Last: other threads record as soon as they see it.
             self._attached = provider
 
@@ -75,37 +90,52 @@ class HistogramCollection:
         from trust_otel.sdk_private import complete_collections
 
         try:
-            complete_collections(provider, self._completed)
+            complete_collections(provider, self._collect)
         except AttributeError as error:
-            _logger.debug("trust-otel: unknown SDK, which records the histograms itself: %s", error_location(error))
+            _logger.debug("trust-otel: unknown SDK, which records all metrics itself: %s", error_location(error))
             return False
         return True
 
-    def _choose_recorder(self, histogram: BoundedHistogram) -> None:
+    def _choose_recorder(self, instrument: BoundedCounter | BoundedHistogram) -> None:
         if not self._connected:
-            histogram.record_in_sdk()
+            instrument.record_in_sdk()
             return
-        from trust_otel.recording.data_points import sampler_for
-        from trust_otel.sdk_private import aggregates_as_declared, exemplar_filter_of
+        from trust_otel.sdk_private import aggregates_as_declared
 
-        if aggregates_as_declared(self._provider, histogram.instrument):
-            histogram.sample_with(sampler_for(exemplar_filter_of(self._provider)))
-        else:
-            histogram.record_in_sdk()
+        if not aggregates_as_declared(self._provider, instrument.instrument):
+            instrument.record_in_sdk()
+        self._renew_samplers()
 
-    def _completed(self, reader: MetricReader, collected: MetricsData | None, resource: Resource) -> MetricsData | None:
-        from trust_otel.recording.data_points import merged
-
+    def _collect(
+        self, reader: MetricReader, resource: Resource, collect_of_sdk: Callable[[], MetricsData | None]
+    ) -> MetricsData | None:
+        found = ((each, each.series()) for each in tuple(self._instruments))
+        families = {each: RecordedFamily(each.metric, series) for each, series in found if series}
+        token = _collected_apart.set(families)
+        try:
+            collected = collect_of_sdk()
+        finally:
+            _collected_apart.reset(token)
         try:
             self._renew_samplers()
-            if isinstance(reader, SeriesReader):
-                reader.receive_series(RecordedSeries(resource, self._families()), self._dropped)
-                return collected
-            found = self._collect(reader)
-            return merged(collected, found, resource) if found else collected
+            return self._completed(reader, collected, RecordedSeries(resource, tuple(families.values())))
         except Exception:
             self._dropped.count("internal_error")
             return collected
+
+    def _completed(
+        self, reader: MetricReader, collected: MetricsData | None, recorded: RecordedSeries
+    ) -> MetricsData | None:
+        from trust_otel.recording.data_points import merged, metric_of
+
+        if isinstance(reader, SeriesReader):
+            reader.receive_series(recorded, self._dropped)
+            return collected
+        now, since = time_ns(), self._collected_at.get(reader, 0)
+        self._collected_at[reader] = now
+        made = (metric_of(each.metric, each.series, now, since) for each in recorded.families)
+        metrics = [metric for metric in made if metric is not None]
+        return merged(collected, metrics, recorded.resource) if metrics else collected
 
     def _renew_samplers(self) -> None:
         # At each collection: the program may set up spans late.
@@ -115,17 +145,6 @@ class HistogramCollection:
         sampler = sampler_for(exemplar_filter_of(self._provider))
         for histogram in tuple(self._histograms):
             histogram.sample_with(sampler)
-
-    def _families(self) -> list[RecordedFamily]:
-        return [RecordedFamily(histogram.metric, histogram.series()) for histogram in tuple(self._histograms)]
-
-    def _collect(self, reader: MetricReader) -> list[Metric]:
-        from trust_otel.recording.data_points import histogram_of
-
-        now, since = time_ns(), self._collected_at.get(reader, 0)
-        self._collected_at[reader] = now
-        found = (histogram_of(family.metric, family.series, now, since) for family in self._families())
-        return [metric for metric in found if metric is not None]
 
 
 def _is_sdk(provider: object) -> bool:

@@ -158,6 +158,7 @@ class SharedCounterSeries(CounterSeries):
 
     def restart(self) -> None:
         """Count from 0."""
+        self.start_time_unix_nano = time_ns()
         self._whole = True
         self.cells = _sharing.new_cells(self, 1)
 
