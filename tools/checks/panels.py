@@ -54,6 +54,7 @@ _LABEL = re.compile(r"\$\{__field\.labels\.(?P<label>\w+)\}")
 _OF_VALUE = "__value"
 _OWN_UNITS = ("currency:", "suffix:", "prefix:", "time:", "si:", "count:", "bool:")
 _MEANINGLESS = re.compile(r"(n/?a|none|-?)\.?|.*\bno data\b.*", re.IGNORECASE)
+_BETWEEN_POINTS = "too recent or too brief for the graph"
 _COLOUR_SEVERITY = {"green": 0, "yellow": 1, "orange": 2, "red": 3}
 _WITHOUT_PAGE = frozenset({"TrustEscalation"})
 """An escalation links to the runbook of the escalated alert."""
@@ -101,12 +102,17 @@ def targets(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
 
 
 def no_value(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
-    """`noValue` explains what missing data means, instead of `No data`."""
+    """`noValue` explains what missing data means, instead of `No data`.
+
+    Where a panel shows points over time, there may be data between them, or since the last one.
+    """
     if not panel.has_data:
         return
     said = str(panel.defaults.get("noValue", "")).strip()
     if _MEANINGLESS.fullmatch(said):
         yield f"noValue is {said!r} and does not explain what missing data means"
+    elif any(target.ranged for target in panel.targets) and _BETWEEN_POINTS not in said:
+        yield f"noValue is {said!r}, although there may be data that is {_BETWEEN_POINTS}"
 
 
 def thresholds(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:

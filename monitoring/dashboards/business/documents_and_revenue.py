@@ -130,7 +130,7 @@ def document_volume() -> timeseries.Panel:
             "and one week ago, and the forecast, which is last week's volume times the growth since.",
             "Below the expected range: check whether customers or a country stopped sending documents. Above it: "
             "check Capacity utilisation.",
-            "No documents were processed yet.",
+            "No documents were processed.",
             ("TrustProcessingVolumeUnusual",),
         ),
         "short",
@@ -176,7 +176,7 @@ def revenue_by_country() -> timeseries.Panel:
             "one week ago, and the refunds, by currency over all countries. Currencies are never added up.",
             "One country drops: contact its customers. All countries drop: check Document volume trends and SLA "
             "compliance.",
-            "No revenue was recorded yet.",
+            "No revenue was recorded.",
             ("TrustRevenueDrop",),
         ),
         "short",

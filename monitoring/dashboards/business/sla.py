@@ -84,7 +84,7 @@ def customer_satisfaction() -> timeseries.Panel:
             "Mean of the customer scores within an hour, from 1 (worst) to 5 (best). A gap means that no score was "
             "given in that hour.",
             "Dropping: compare with SLA compliance and Processing time trends for the same time.",
-            "No customer score was recorded yet.",
+            "No customer score was recorded.",
         ),
         "none",
         [Query("Mean score", mean_score("1h"))],
