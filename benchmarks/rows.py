@@ -145,15 +145,15 @@ ROWS = (
         "bound counter",
         0.3,
         "Each call checks that the amount is a finite number of 0 or more, so that it neither raises nor spoils the "
-        "sum. Adding in the bound function instead of in the series saves 0.02 µs, but not for series with a lock or "
-        "in a file.",
+        "sum. Adding in the bound function instead of in the series gives 0.34, but not for series with a lock or in a "
+        "file. Fewer branches, and a set of the types, change it by less than 0.01 µs.",
     ),
     _recording(
         "bound histogram",
         "bound histogram",
         0.3,
         "The same check, in which the range of the metric is. Without the smallest and the largest amount, which OTLP "
-        "exports, it would take 0.03 µs less.",
+        "exports, it would take 0.03 µs less. Comparing an amount with both at once takes as long.",
     ),
     _recording("certificate block", "certificate", 1.0),
     _recording("authentication attempt", "authentication", 2.0),
