@@ -47,29 +47,58 @@ Record = Callable[[float], None]
 Observations = Callable[[], Iterable[tuple[float, Mapping[str, object]]]]
 
 
-class BoundedCounter:
-    """A counter or up-down counter. Its series are here; after `record_in_sdk`, the SDK reads them when it collects.
+class CollectedCounter:
+    """A counter or up-down counter whose series are here; after `record_in_sdk`, the SDK reads them when it collects.
+
+    Args:
+        metric: What it counts.
+        cells: Returns the series.
+
+    Attributes:
+        instrument: The instrument of the SDK, or its proxy while there is no SDK; its callback is `observations`.
+    """
+
+    __slots__ = ("_cells", "_recorded_by_sdk", "instrument", "metric")
+
+    def __init__(self, metric: Metric, cells: Callable[[], list[CounterSeries]]) -> None:
+        self.metric = metric
+        self.instrument: object = None
+        self._cells = cells
+        self._recorded_by_sdk = False
+
+    def record_in_sdk(self) -> None:
+        """Leave the series to the SDK from now on."""
+        self._recorded_by_sdk = True
+
+    def series(self) -> list[CounterSeries]:
+        """The series, unless they are left to the SDK."""
+        return [] if self._recorded_by_sdk else self._cells()
+
+    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of the instrument: nothing for a collection that gets the series themselves."""
+        if collected_apart(self):
+            return []
+        return [Observation(series.exported_value(), series.labels) for series in self._cells()]
+
+
+class BoundedCounter(CollectedCounter):
+    """A counter or up-down counter that adds amounts.
 
     Args:
         metric: What it counts.
         limits: Bounds on labels.
         dropped: Counts what cannot be recorded.
         may_fall: Whether amounts may be negative.
-
-    Attributes:
-        instrument: The instrument of the SDK, or its proxy while there is no SDK; its callback is `observations`.
     """
 
-    __slots__ = ("_dropped", "_least", "_lock", "_recorded_by_sdk", "_series", "instrument", "metric")
+    __slots__ = ("_dropped", "_least", "_lock", "_series")
 
     def __init__(self, metric: Metric, limits: Limits, dropped: DroppedMeasurements, *, may_fall: bool) -> None:
-        self.metric = metric
-        self.instrument: object = None
         self._series: LabelSets[CounterSeries] = LabelSets(metric, limits, dropped, partial(new_counter_series, metric))
+        super().__init__(metric, self._series.cells)
         self._dropped = dropped
         self._least = 1 - EXACT if may_fall else 0
         self._lock = threading.RLock()
-        self._recorded_by_sdk = False
 
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Add an amount, in the metric's unit."""
@@ -110,20 +139,6 @@ class BoundedCounter:
                 dropped.count("internal_error")
 
         return add
-
-    def record_in_sdk(self) -> None:
-        """Leave the series to the SDK from now on."""
-        self._recorded_by_sdk = True
-
-    def series(self) -> list[CounterSeries]:
-        """The series, unless they are left to the SDK."""
-        return [] if self._recorded_by_sdk else self._series.cells()
-
-    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
-        """Callback of the instrument: nothing for a collection that gets the series themselves."""
-        if collected_apart(self):
-            return []
-        return [Observation(series.exported_value(), series.labels) for series in self._series.cells()]
 
     def restart_in_child(self) -> None:
         """Add up from 0 in a forked process: the parent exports what was added before."""
@@ -423,7 +438,7 @@ class Instruments:
         self.dropped = DroppedMeasurements()
         self._collection = SeriesCollection(provider, self.dropped)
         self._create_observable(TRUST_OTEL_DROPPED, self._observe_dropped)
-        self._create_observable(TRUST_OTEL_OVERFLOW, self.dropped.observe_overflow)
+        self._collect(CollectedCounter(TRUST_OTEL_OVERFLOW, self.dropped.overflow_series))
         self._create_observable(TRUST_OTEL_INSTANCE_UP, Heartbeat().observe)
 
     def counter(self, metric: Metric) -> BoundedCounter:
@@ -515,9 +530,12 @@ class Instruments:
     def _counter(self, metric: Metric, *, may_fall: bool) -> BoundedCounter:
         self.dropped.watch(metric.name)
         counter = BoundedCounter(metric, self.limits, self.dropped, may_fall=may_fall)
-        counter.instrument = self._create_observable(metric, counter.observations)
-        self._collection.add(counter)
+        self._collect(counter)
         return counter
+
+    def _collect(self, counter: CollectedCounter) -> None:
+        counter.instrument = self._create_observable(counter.metric, counter.observations)
+        self._collection.add(counter)
 
     def _observe_dropped(self, options: CallbackOptions) -> Iterable[Observation]:
         # A provider that was set late: its next collection has the series.

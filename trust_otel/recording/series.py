@@ -9,16 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from time import time_ns
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from trust_otel.recording.labels import Labels
+if TYPE_CHECKING:
+    from trust_otel.recording.labels import Labels
 
 GIL_ENABLED: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 EXACT: Final = 2**53
 """Integers below it are exact as a float; a larger one would not fit the protocol's 64 bits for long."""
 
-SlaEvaluator = Callable[[Labels], Callable[[float], None] | None]
+SlaEvaluator = Callable[["Labels"], Callable[[float], None] | None]
 """Returns the function that records amounts with these labels; `None` when the SLA does not cover them."""
 
 

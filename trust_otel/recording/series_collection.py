@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricReader, MetricsData
     from opentelemetry.sdk.resources import Resource
 
-    from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram
+    from trust_otel.recording.instruments import BoundedHistogram, CollectedCounter
 
 _logger = logging.getLogger(__name__)
 
 _collected_apart: Final[ContextVar[Container[object]]] = ContextVar("collected_apart", default=())
 
 
-def collected_apart(counter: BoundedCounter) -> bool:
+def collected_apart(counter: CollectedCounter) -> bool:
     """Whether the collection that runs in this thread gets the series of this counter without the SDK."""
     return counter in _collected_apart.get()
 
@@ -47,7 +47,7 @@ class SeriesCollection:
         self._connected = False
         self._attached: Any = None
         self._dropped = dropped
-        self._instruments: list[BoundedCounter | BoundedHistogram] = []
+        self._instruments: list[CollectedCounter | BoundedHistogram] = []
         self._histograms: list[BoundedHistogram] = []
         self._collected_at: WeakKeyDictionary[MetricReader, int] = WeakKeyDictionary()
         self._lock = threading.RLock()
@@ -57,7 +57,7 @@ class SeriesCollection:
         self._histograms.append(histogram)
         self.add(histogram)
 
-    def add(self, instrument: BoundedCounter | BoundedHistogram) -> None:
+    def add(self, instrument: CollectedCounter | BoundedHistogram) -> None:
         """Collect this instrument too."""
         with self._lock:
             if self._attached is not None:
@@ -96,7 +96,7 @@ class SeriesCollection:
             return False
         return True
 
-    def _choose_recorder(self, instrument: BoundedCounter | BoundedHistogram) -> None:
+    def _choose_recorder(self, instrument: CollectedCounter | BoundedHistogram) -> None:
         if not self._connected:
             instrument.record_in_sdk()
             return

@@ -308,10 +308,12 @@ def test_text_of_a_counter_is_made_again_only_if_it_has_changed(
     for currency in ("EUR", "USD"):
         counters.revenue(2, {"trust.currency": currency})
     assert counters.text() == counters.text()
-    assert made == [2, 2]
+    # Counters of trust-otel itself are 0.
+    assert [number for number in made if number] == [2, 2]
+    made.clear()
     counters.revenue(3, {"trust.currency": "USD"})
     counters.text()
-    assert made == [2, 2, 5]
+    assert made == [5]
 
 
 def test_series_that_counted_nothing_is_not_shown(endpoint: Endpoint, format_: Format) -> None:
