@@ -60,7 +60,7 @@ def kpi_overview() -> stat.Panel:
             "and fees by currency, certificates issued, SLA compliance, and mean customer satisfaction from 1 (worst) "
             "to 5 (best).",
             "To see when and why a figure changed, look at the panel for that figure below.",
-            "No document, payment or score was recorded in the selected time range.",
+            "No document, payment or score was recorded in the selected time range, or only in the last minutes.",
         ),
         "short",
         [
@@ -153,7 +153,7 @@ def document_types() -> piechart.Panel:
             "Document type distribution",
             "Documents by type in the selected time range.",
             "A type is missing or has grown sharply: ask the customers who send it.",
-            "No documents were processed in the selected time range.",
+            "No documents were processed in the selected time range, or only in the last minutes.",
         ),
         "short",
         [Query("{{trust_document_type}}", count(DOCUMENTS, by=("trust_document_type",)))],
@@ -202,7 +202,7 @@ def revenue_by_client() -> table.Panel:
             "Revenue of each client in the selected time range before refunds, and the refunds, by currency. Clients "
             "that TRUST_OTEL_CLIENT_NAMES does not list are combined in _other.",
             "A client is missing or far below its usual revenue: contact its account manager.",
-            "No revenue was recorded in the selected time range.",
+            "No revenue was recorded in the selected time range, or only in the last minutes.",
         ),
         {"trust_client_name": "Client", CURRENCY: "Currency"},
         [
@@ -224,7 +224,7 @@ def geographic_usage() -> geomap.Panel:
             "Geographic usage",
             "Documents in the selected time range by country of origin.",
             "A country is missing: check its revenue in Revenue by country, and contact its customers.",
-            "No documents with a country were recorded in the selected time range.",
+            "No documents with a country were recorded in the selected time range, or only in the last minutes.",
         ),
         "short",
         Query(

@@ -100,7 +100,7 @@ def cost_per_transaction() -> bargauge.Panel:
             "Cost per transaction",
             "Recorded costs in the selected time range divided by the number of processed documents, by currency.",
             "Rising: compare with Document type distribution; some types cost more to process.",
-            "No documents or no costs were recorded in the selected time range.",
+            "No documents or no costs were recorded in the selected time range, or only in the last minutes.",
         ),
         "short",
         [Query("{{trust_currency}}", query)],

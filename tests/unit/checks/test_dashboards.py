@@ -95,6 +95,7 @@ _INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("no-value", {"panels.1.fieldConfig.defaults.noValue": "N/A"}, "N/A"),
     ("no-value", {"panels.1.fieldConfig.defaults.noValue": "Nobody has a session yet."}, "too recent or too brief"),
     ("no-value", {"panels.4.fieldConfig.defaults.noValue": "Nothing is checked."}, "too recent or too brief"),
+    ("no-value", {"panels.5.targets.0.expr": "sum(sum_over_time(sessions[$__range:1m]))"}, "in the last minutes"),
     ("threshold", {f"panels.1.{_STEPS}": [_at("green", 0)]}, "must have no value"),
     ("threshold", {f"panels.1.{_STEPS}": [_GREEN, _at("yellow", 100), _at("red", 100)]}, "do not increase"),
     ("threshold", {f"panels.1.{_STEPS}": [_GREEN, _at("green", 100)]}, "have the same colour"),
