@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -360,7 +361,10 @@ def test_text_of_a_series_that_is_gone_is_gone() -> None:
         family = RecordedFamily(HTTP_SERVER_REQUEST_DURATION, shown)
         return renderer.render([RecordedSeries(Resource({}), [family])], None).count(b"_count{")
 
-    assert [counts(first, second), counts(second), counts(first)] == [2, 1, 1]
+    unknown = sys.getrefcount(first)
+    assert [counts(first, second), counts(second), counts(second)] == [2, 1, 1]
+    assert sys.getrefcount(first) == unknown
+    assert counts(first) == 1
 
 
 def test_open_metrics_has_the_start_of_each_series(endpoint: Endpoint) -> None:

@@ -51,6 +51,7 @@ def test_series_are_read_as_they_were_recorded(tmp_path: Path) -> None:
         {"trust.audit.action": "read"},
         (3.5,),
     )
+    assert counter.start_time_unix_nano <= of_counter.start_time_unix_nano
     assert of_histogram.labels == _LABELS
     assert of_histogram.numbers == (*histogram.counts, histogram.sum)
     assert histogram.start_time_unix_nano <= of_histogram.start_time_unix_nano
