@@ -130,6 +130,27 @@ RPC_SYSTEM_NAME: Final = Attribute(
     members=("grpc", ),
     other="_OTHER",
 )
+SERVER_ADDRESS: Final = Attribute(
+    name="server.address",
+    type="string",
+    brief="Host that an HTTP client sends its request to.",
+    limit=50,
+    examples=("vault.example.com", ),
+)
+SERVER_PORT: Final = Attribute(
+    name="server.port",
+    type="int",
+    brief="Port that an HTTP client sends its request to.",
+    limit=50,
+    examples=(443, 8200, ),
+)
+TASK: Final = Attribute(
+    name="task",
+    type="string",
+    brief="Name of the Celery task.",
+    limit=200,
+    examples=("documents.sign", ),
+)
 TRUST_AUDIT_ACTION: Final = Attribute(
     name="trust.audit.action",
     type="string",

@@ -90,6 +90,28 @@ DB_CLIENT_OPERATION_DURATION: Final = Metric(
     required=frozenset(("db.operation.name", "db.system.name", )),
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, ),
 )
+FLOWER_TASK_RUNTIME_SECONDS: Final = Metric(
+    name="flower.task.runtime.seconds",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of Celery tasks.",
+    attributes=(attributes.TASK, ),
+    required=frozenset(("task", )),
+    buckets=(0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, ),
+    note="Recorded by opentelemetry-instrumentation-celery, where it is installed. Failed tasks count too.",
+    third_party=True,
+)
+HTTP_CLIENT_REQUEST_DURATION: Final = Metric(
+    name="http.client.request.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of HTTP client requests.",
+    attributes=(attributes.HTTP_REQUEST_METHOD, attributes.SERVER_ADDRESS, attributes.SERVER_PORT, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
+    required=frozenset(("http.request.method", )),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, ),
+    note="Recorded by OpenTelemetry's instrumentation of the HTTP client, where it is installed.",
+    third_party=True,
+)
 HTTP_SERVER_ACTIVE_REQUESTS: Final = Metric(
     name="http.server.active_requests",
     instrument="updowncounter",
@@ -532,6 +554,8 @@ ALL: Final[Mapping[str, Metric]] = {
         DB_CLIENT_CONNECTION_USE_TIME,
         DB_CLIENT_CONNECTION_WAIT_TIME,
         DB_CLIENT_OPERATION_DURATION,
+        FLOWER_TASK_RUNTIME_SECONDS,
+        HTTP_CLIENT_REQUEST_DURATION,
         HTTP_SERVER_ACTIVE_REQUESTS,
         HTTP_SERVER_REQUEST_BODY_SIZE,
         HTTP_SERVER_REQUEST_DURATION,
