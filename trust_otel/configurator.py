@@ -21,6 +21,8 @@ from trust_otel.export.otlp import exporter_class, with_checked_responses
 from trust_otel.export.periodic import PeriodicReader
 from trust_otel.export.shutdown import shut_down_at_exit
 from trust_otel.log_safe import error_location
+from trust_otel.metrics import recorder_of
+from trust_otel.metrics.third_party import bound_other_meters
 from trust_otel.resource import unique_in_process
 from trust_otel.sdk_private import (
     ExactView,
@@ -61,6 +63,7 @@ class TrustConfigurator:
                 configure_from_file()
             else:
                 configure_from_environment(wanted, kwargs.get("auto_instrumentation_version"))
+            connect_other_instrumentations()
             shut_down_at_exit(wanted.shutdown_timeout)
 
 
@@ -73,6 +76,13 @@ def configure_from_environment(wanted: Settings, auto_instrumentation_version: s
             MeterProvider(readers, resource, views=make_views(ALL_METRICS.values(), wanted.limits))
         )
     configure_spans_and_logs(resource)
+
+
+def connect_other_instrumentations() -> None:
+    """Bound what other instrumentations record."""
+    provider = metrics.get_meter_provider()
+    if isinstance(provider, MeterProvider):
+        bound_other_meters(provider, lambda: recorder_of(None).instruments)
 
 
 def make_resource(auto_instrumentation_version: str | None = None) -> Resource:
