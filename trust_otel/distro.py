@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from importlib.util import find_spec
 from os import environ
 from pathlib import Path
@@ -16,6 +16,7 @@ from opentelemetry.instrumentation.distro import BaseDistro
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
+from wrapt import register_post_import_hook, wrap_function_wrapper
 
 from trust_otel import helper_processes, settings
 from trust_otel.settings import Setting, Settings
@@ -49,8 +50,10 @@ DEFAULTS: Mapping[str, str] = {
 
 _WITH_CONFIG_FILE = ("OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_PYTHON_CONFIGURATOR")
 
-# Upstream instrumentors that are loaded for their spans only, because ours replace their metrics.
+# Upstream instrumentors that are loaded for their spans only: ours replace their metrics, or their metrics are wrong.
 _SPANS_ONLY = (
+    # Counts failed requests twice (0.66b1).
+    "tornado",
     "fastapi",
     "starlette",
     "asgi",
@@ -101,6 +104,8 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             _load_system_metrics(entry_point, **kwargs)
         elif entry_point.name == "logging":
             _load_logging(entry_point, **kwargs)
+        elif entry_point.name == "django":
+            _load_django(entry_point, **kwargs)
         elif entry_point.name not in _SPANS_ONLY:
             super().load_instrumentor(entry_point, **kwargs)
         elif spans_wanted(environ) and not (entry_point.name == "fastapi" and _fastapi_creates_spans()):
@@ -290,3 +295,24 @@ def _load_logging(entry_point: EntryPoint, **kwargs: Any) -> None:
             entry_point.load()().instrument(**kwargs)
     elif environ.get("OTEL_PYTHON_LOG_CORRELATION", "").strip().lower() == "true":
         entry_point.load()().instrument(enable_log_auto_instrumentation=False, **kwargs)
+
+
+def _load_django(entry_point: EntryPoint, **kwargs: Any) -> None:
+    """Load the instrumentor of Django when a handler reads the project's settings.
+
+    Before, it would set up empty settings for a project that sets DJANGO_SETTINGS_MODULE itself, as `manage.py` does.
+    """
+
+    def load_middleware(wrapped: Callable[..., None], _instance: object, args: Any, options: Any) -> None:
+        try:
+            instrumentor = entry_point.load()()
+            if not instrumentor.is_instrumented_by_opentelemetry:
+                instrumentor.instrument(**kwargs)
+        except Exception:
+            _logger.exception("trust-otel: django is not measured")
+        return wrapped(*args, **options)
+
+    def wait_for_handler(handlers: Any) -> None:
+        wrap_function_wrapper(handlers, "BaseHandler.load_middleware", load_middleware)
+
+    register_post_import_hook(wait_for_handler, "django.core.handlers.base")
