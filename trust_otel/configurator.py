@@ -20,6 +20,7 @@ from trust_otel.export.log_rate_limit import rate_limit_export_errors
 from trust_otel.export.otlp import exporter_class, with_checked_responses
 from trust_otel.export.periodic import PeriodicReader
 from trust_otel.export.shutdown import shut_down_at_exit
+from trust_otel.instrumentation.unmeasured import report_at_collections
 from trust_otel.log_safe import error_location
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.third_party import bound_other_meters
@@ -79,10 +80,11 @@ def configure_from_environment(wanted: Settings, auto_instrumentation_version: s
 
 
 def connect_other_instrumentations() -> None:
-    """Bound what other instrumentations record."""
+    """Bound what other instrumentations record, and report frameworks that none measures."""
     provider = metrics.get_meter_provider()
     if isinstance(provider, MeterProvider):
         bound_other_meters(provider, lambda: recorder_of(None).instruments)
+        report_at_collections(provider)
 
 
 def make_resource(auto_instrumentation_version: str | None = None) -> Resource:

@@ -176,6 +176,8 @@ def _exists(process_id: int) -> bool:
 
 _VARIABLE = re.compile(r"\b\d[\d.:,+-]*|0x[0-9a-f]+")
 _NOT_COMPARED = (
+    # trust-otel says so of an application without a framework.
+    "are not measured; to measure them",
     # Our own probes.
     "/process-id",
     # granian: a client disconnected before the application had finished.
