@@ -6,7 +6,8 @@ The views of the SDK can choose attributes, but not bound their values.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import Any, Final, cast
 
 from opentelemetry import context as contexts
@@ -47,9 +48,10 @@ def bound_other_meters(provider: MeterProvider, instruments: Callable[[], Instru
     """Make the meters of other instrumentations record metrics of the vocabulary in these instruments."""
     get_meter: Callable[..., Meter] = provider.get_meter
 
-    def bounded(name: str, *args: Any, **kwargs: Any) -> Meter:
-        meter = get_meter(name, *args, **kwargs)
-        return meter if name == _OWN_METER else cast(Meter, _BoundedMeter(name, meter, instruments))
+    @wraps(get_meter)
+    def bounded(*args: Any, **kwargs: Any) -> Meter:
+        meter = get_meter(*args, **kwargs)
+        return meter if meter.name == _OWN_METER else cast(Meter, _BoundedMeter(meter, instruments))
 
     provider.get_meter = bounded  # type: ignore[method-assign]
 
@@ -57,34 +59,42 @@ def bound_other_meters(provider: MeterProvider, instruments: Callable[[], Instru
 class _BoundedMeter(ObjectProxy):  # type: ignore[type-arg]  # only the class of the type stubs is generic
     """A meter whose instruments are bounded if their metric is in the vocabulary."""
 
-    def __init__(self, name: str, meter: Meter, instruments: Callable[[], Instruments]) -> None:
+    def __init__(self, meter: Meter, instruments: Callable[[], Instruments]) -> None:
         super().__init__(meter)
-        self._self_name = name
         self._self_instruments = instruments
 
-    def create_histogram(self, name: str, *args: Any, **kwargs: Any) -> Histogram:
+    def create_histogram(
+        self,
+        name: str,
+        unit: str = "",
+        description: str = "",
+        *,
+        explicit_bucket_boundaries_advisory: Sequence[float] | None = None,
+    ) -> Histogram:
         """A histogram of trust-otel's, or of the SDK."""
         if name in _NOT_RECORDED:
             return NoOpHistogram(name)
         if name == HTTP_SERVER_REQUEST_DURATION.name:
-            request_meters.add(self._self_name)
+            request_meters.add(self.name)
         metric = _HISTOGRAMS.get(name)
         if metric is not None:
             try:
                 return _OtherHistogram(metric, self._self_instruments())
             except Exception as error:
                 _logger.debug("trust-otel: the SDK records %s itself: %s", name, error_location(error))
-        created: Histogram = self.__wrapped__.create_histogram(name, *args, **kwargs)
+        created: Histogram = self.__wrapped__.create_histogram(
+            name, unit, description, explicit_bucket_boundaries_advisory=explicit_bucket_boundaries_advisory
+        )
         return created
 
-    def create_up_down_counter(self, name: str, *args: Any, **kwargs: Any) -> UpDownCounter:
+    def create_up_down_counter(self, name: str, unit: str = "", description: str = "") -> UpDownCounter:
         """An up-down counter of trust-otel's, or of the SDK."""
         if name == HTTP_SERVER_ACTIVE_REQUESTS.name:
             try:
                 return _OtherUpDownCounter(HTTP_SERVER_ACTIVE_REQUESTS, self._self_instruments())
             except Exception as error:
                 _logger.debug("trust-otel: the SDK records %s itself: %s", name, error_location(error))
-        created: UpDownCounter = self.__wrapped__.create_up_down_counter(name, *args, **kwargs)
+        created: UpDownCounter = self.__wrapped__.create_up_down_counter(name, unit, description)
         return created
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -144,6 +145,25 @@ def test_all_other_metrics_are_left_to_the_sdk(recording: Any, meter: Any) -> No
     meter.create_up_down_counter("program.size").add(-1)
     assert recording.labels("program.duration") == [{"any": "value"}]
     assert {"program.events", "program.size"} <= recording.names()
+
+
+def test_a_meter_looks_and_fails_like_that_of_the_sdk(recording: Any) -> None:
+    real = MeterProvider(shutdown_on_exit=False)
+    bound_other_meters(recording.provider, lambda: recording.recorder.instruments)
+    meter, expected = recording.provider.get_meter("another", "1"), real.get_meter("another", "1")
+    assert isinstance(meter, type(expected))
+    assert (meter.name, meter.version, meter.schema_url) == (expected.name, expected.version, expected.schema_url)
+    assert signature(recording.provider.get_meter) == signature(real.get_meter)
+    for create in ("create_histogram", "create_up_down_counter", "create_counter"):
+        names = [list(signature(getattr(each, create)).parameters) for each in (meter, expected)]
+        assert names[0] == names[1]
+    for wrong in (lambda provider: provider.get_meter(), lambda provider: provider.get_meter("a").create_histogram()):
+        messages = []
+        for provider in (recording.provider, real):
+            with pytest.raises(TypeError) as raised:
+                wrong(provider)
+            messages.append(str(raised.value).rpartition(".")[2])
+        assert messages[0] == messages[1]
 
 
 class _Broken:
