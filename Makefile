@@ -92,7 +92,7 @@ release: $(UV) ## Build both wheels, check each in an empty environment, and wri
 	@$(RELEASE)/bin/python -m tools.release --uv $(UV)
 
 clean: ## Remove the environments; built executables stay in the cache
-	rm -rf .venv .venv-uv $(NEXT) $(RELEASE) .venv-bench .venv-third-party dist
+	rm -rf .venv .venv-uv $(NEXT) $(RELEASE) .venv-bench .venv-frameworks .venv-third-party dist
 
 .venv/ready: pyproject.toml trust_ops/pyproject.toml uv.lock $(UV)
 	@echo "Installing the Python packages of uv.lock ..."

@@ -27,7 +27,7 @@ class _Framework:
         remedy: What measures it.
         package: The distribution that measures it without code, named after the instrumentor.
         meters: Instrumentations of which one measures requests if the program has added it.
-        unless: Modules that are loaded if another framework uses this one.
+        unless: Modules that are loaded if it was imported by something else.
     """
 
     name: str
@@ -77,8 +77,8 @@ _FRAMEWORKS: Final = (
         f"pip install opentelemetry-instrumentation-wsgi, and {_MIDDLEWARE.format('wsgi')}",
         meters=_WSGI,
     ),
-    # Its instrumentation counts failed requests twice, so that only its spans are used.
-    _Framework("requests of Tornado", ("tornado.web",), _IN_CODE),
+    # Its instrumentation counts failed requests twice, so that only its spans are used; for these it imports Tornado.
+    _Framework("requests of Tornado", ("tornado.web",), _IN_CODE, unless=("opentelemetry.instrumentation.tornado",)),
     _Framework("requests of Sanic", ("sanic.app",), _IN_CODE),
 )
 
