@@ -20,13 +20,14 @@ from trust_otel.export.log_rate_limit import rate_limit_export_errors
 from trust_otel.export.otlp import exporter_class, with_checked_responses
 from trust_otel.export.periodic import PeriodicReader
 from trust_otel.export.shutdown import shut_down_at_exit
-from trust_otel.instrumentation.unmeasured import report_at_collections
+from trust_otel.instrumentation.unmeasured import UnmeasuredFrameworks
 from trust_otel.log_safe import error_location
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.third_party import bound_other_meters
 from trust_otel.resource import unique_in_process
 from trust_otel.sdk_private import (
     ExactView,
+    check_at_collections,
     configure_from_file,
     configure_spans_and_logs,
     prepare_for_forks,
@@ -84,7 +85,8 @@ def connect_other_instrumentations() -> None:
     provider = metrics.get_meter_provider()
     if isinstance(provider, MeterProvider):
         bound_other_meters(provider, lambda: recorder_of(None).instruments)
-        report_at_collections(provider)
+        # Programs import some of them late.
+        check_at_collections(provider, UnmeasuredFrameworks().report)
 
 
 def make_resource(auto_instrumentation_version: str | None = None) -> Resource:

@@ -109,6 +109,21 @@ def complete_collections(provider: MeterProvider, collect_all: Collect) -> None:
         reader._set_collect_callback(collect)
 
 
+def check_at_collections(provider: MeterProvider, check: Callable[[], None]) -> None:
+    """Call a function that never changes what is collected before each collection."""
+
+    def checked(
+        _reader: MetricReader, _resource: Resource, from_sdk: Callable[[], MetricsData | None]
+    ) -> MetricsData | None:
+        try:
+            check()
+        except Exception:
+            _logger.debug("trust-otel: a check failed", exc_info=True)
+        return from_sdk()
+
+    complete_collections(provider, checked)
+
+
 def exemplar_filter_of(provider: MeterProvider) -> ExemplarFilter | None:
     """Which measurements become exemplars; `None` if the version of the SDK is unknown."""
     return getattr(getattr(provider, "_sdk_config", None), "exemplar_filter", None)

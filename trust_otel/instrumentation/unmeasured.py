@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Final
+from time import monotonic
+from typing import Final
 
 from trust_otel import forks
-from trust_otel.metrics.third_party import request_meters
+from trust_otel.metrics.request import OWN_METER, request_meters
 
 _logger = logging.getLogger(__name__)
 
@@ -53,13 +55,14 @@ class _Framework:
         return f"{self.name} are not measured; to measure them: {remedy}"
 
 
-_WSGI: Final = ("opentelemetry.instrumentation.wsgi",)
-_ASGI: Final = ("opentelemetry.instrumentation.asgi",)
+_OWN: Final = (OWN_METER,)
+_WSGI: Final = (*_OWN, "opentelemetry.instrumentation.wsgi")
+_ASGI: Final = (*_OWN, "opentelemetry.instrumentation.asgi")
 
 _FRAMEWORKS: Final = (
     _Framework("requests of Flask", ("flask.app",), package="flask", meters=_WSGI, unless=("quart.app",)),
-    _Framework("requests of Django", ("django.core.handlers.base",), package="django", meters=(*_WSGI, *_ASGI)),
-    _Framework("requests of aiohttp's server", ("aiohttp.web",), package="aiohttp_server"),
+    _Framework("requests of Django", ("django.core.handlers.base",), package="django", meters=_WSGI + _ASGI),
+    _Framework("requests of aiohttp's server", ("aiohttp.web",), package="aiohttp_server", meters=_OWN),
     _Framework("requests of Falcon", ("falcon.app",), package="falcon", meters=_WSGI, unless=("falcon.asgi",)),
     _Framework("requests of Pyramid", ("pyramid.router",), package="pyramid", meters=_WSGI),
     _Framework("tasks of Celery", ("celery.worker",), package="celery"),
@@ -78,8 +81,14 @@ _FRAMEWORKS: Final = (
         meters=_WSGI,
     ),
     # Its instrumentation counts failed requests twice, so that only its spans are used; for these it imports Tornado.
-    _Framework("requests of Tornado", ("tornado.web",), _IN_CODE, unless=("opentelemetry.instrumentation.tornado",)),
-    _Framework("requests of Sanic", ("sanic.app",), _IN_CODE),
+    _Framework(
+        "requests of Tornado",
+        ("tornado.web",),
+        _IN_CODE,
+        meters=_OWN,
+        unless=("opentelemetry.instrumentation.tornado",),
+    ),
+    _Framework("requests of Sanic", ("sanic.app",), _IN_CODE, meters=_OWN),
 )
 
 _MEASURED_WITHOUT_HELP: Final = ("starlette.applications",)
@@ -103,19 +112,30 @@ _WORKER: Final = _Framework(_SERVERS[1].name, ("gunicorn.workers.base",), _SERVE
 """Gunicorn's main process has its modules loaded too; its workers are forked."""
 
 
+_PATIENCE_SECONDS: Final = 5.0
+"""How long something is not measured before it is reported: a program may add its middleware late."""
+
+
 class UnmeasuredFrameworks:
     """Finds frameworks that are not measured, each once."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
+        self._seen: dict[str, float] = {}
         self._forked = False
         forks.in_child(forks.Step.STATE, self._continue_in_child)
 
     def report(self) -> None:
-        """Log those that were imported since the last call."""
+        """Log those that have been in use for a while; call it again and again."""
+        if _program_is_importing():
+            return
+        now = monotonic()
         for framework in self._found():
+            measured = framework.is_measured()
+            if not measured and now - self._seen.setdefault(framework.name, now) < _PATIENCE_SECONDS:
+                continue
             self._known.add(framework.name)
-            if not framework.is_measured():
+            if not measured:
                 _logger.warning("trust-otel: %s", framework)
 
     def _found(self) -> list[_Framework]:
@@ -131,21 +151,15 @@ class UnmeasuredFrameworks:
         self._forked = True
 
 
+def _program_is_importing() -> bool:
+    """Whether the main thread is importing a module, as a server does with its application."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
 def _loaded(modules: tuple[str, ...]) -> bool:
     return any(module in sys.modules for module in modules)
-
-
-def report_at_collections(provider: Any) -> None:
-    """Look for frameworks whenever a reader of this provider collects: programs import some of them late."""
-    from trust_otel.sdk_private import complete_collections
-
-    frameworks = UnmeasuredFrameworks()
-
-    def report(_reader: Any, collected: Any, _resource: Any) -> Any:
-        try:
-            frameworks.report()
-        except Exception:
-            _logger.debug("trust-otel: frameworks that are not measured are not reported", exc_info=True)
-        return collected
-
-    complete_collections(provider, report)

@@ -11,7 +11,15 @@ from typing import Any, TypeVar
 from trust_otel.metrics.decorated import decorated
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.operation import error_type as type_of_error
-from trust_otel.metrics.request import Request, answering, authentication_method, current_request, stop_answering
+from trust_otel.metrics.request import (
+    OWN_METER,
+    Request,
+    answering,
+    authentication_method,
+    current_request,
+    request_meters,
+    stop_answering,
+)
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.recording.instruments import Instruments
 from trust_otel.recording.series import CounterSeries, HistogramSeries
@@ -71,6 +79,8 @@ class HttpMetrics(Family):
             route: Value of `http.route`; the function's name by default.
             method: Value of `http.request.method`; by default that of the first argument that has one.
         """
+
+        request_meters.add(OWN_METER)
 
         def decorate(handler: _Handler) -> _Handler:
             name = route if route is not None else getattr(handler, "__name__", "handler")

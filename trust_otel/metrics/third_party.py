@@ -16,16 +16,14 @@ from opentelemetry.metrics import Histogram, Meter, MeterProvider, NoOpHistogram
 from wrapt import ObjectProxy
 
 from trust_otel.log_safe import error_location
-from trust_otel.metrics.request import answering
+from trust_otel.metrics.request import OWN_METER, answering, request_meters
 from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import (
     FLOWER_TASK_RUNTIME_SECONDS,
     HTTP_CLIENT_REQUEST_DURATION,
     HTTP_SERVER_ACTIVE_REQUESTS,
-    HTTP_SERVER_REQUEST_BODY_SIZE,
     HTTP_SERVER_REQUEST_DURATION,
-    HTTP_SERVER_RESPONSE_BODY_SIZE,
 )
 
 _logger = logging.getLogger(__name__)
@@ -33,13 +31,14 @@ _logger = logging.getLogger(__name__)
 _Attributes = Mapping[str, Any] | None
 _Labels = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
 
-_NOT_RECORDED: Final = ("http.client.request.body.size", "http.client.response.body.size")
-"""Not in the vocabulary, so that nothing bounds them; no dashboard shows them."""
+_NOT_RECORDED: Final = (
+    "http.client.request.body.size",
+    "http.client.response.body.size",
+    "http.server.request.body.size",
+    "http.server.response.body.size",
+)
+"""No dashboard shows them, and ASGI's instrumentation gives the size of another response if requests overlap."""
 
-_OWN_METER: Final = "trust_otel"
-
-request_meters: Final[set[str]] = set()
-"""Names of the meters of other instrumentations that measure requests which the process answers."""
 _ROUTE: Final = "http.route"
 _STATUS: Final = "http.response.status_code"
 
@@ -51,7 +50,7 @@ def bound_other_meters(provider: MeterProvider, instruments: Callable[[], Instru
     @wraps(get_meter)
     def bounded(*args: Any, **kwargs: Any) -> Meter:
         meter = get_meter(*args, **kwargs)
-        return meter if meter.name == _OWN_METER else cast(Meter, _BoundedMeter(meter, instruments))
+        return meter if meter.name == OWN_METER else cast(Meter, _BoundedMeter(meter, instruments))
 
     provider.get_meter = bounded  # type: ignore[method-assign]
 
@@ -163,11 +162,5 @@ def _server_labels(labels: dict[str, Any]) -> Mapping[str, Any] | None:
 
 _HISTOGRAMS: Final = {
     metric.name: metric
-    for metric in (
-        FLOWER_TASK_RUNTIME_SECONDS,
-        HTTP_CLIENT_REQUEST_DURATION,
-        HTTP_SERVER_REQUEST_BODY_SIZE,
-        HTTP_SERVER_REQUEST_DURATION,
-        HTTP_SERVER_RESPONSE_BODY_SIZE,
-    )
+    for metric in (FLOWER_TASK_RUNTIME_SECONDS, HTTP_CLIENT_REQUEST_DURATION, HTTP_SERVER_REQUEST_DURATION)
 }

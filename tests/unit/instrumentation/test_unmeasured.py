@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import itertools
 import logging
 import sys
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -25,6 +29,9 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
             monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.delitem(sys.modules, "starlette.applications", raising=False)
     monkeypatch.setattr(unmeasured, "request_meters", set())
+    # Each look is a minute after the one before.
+    clock = itertools.count(step=60)
+    monkeypatch.setattr(unmeasured, "monotonic", lambda: next(clock))
 
     def load(*modules: str) -> None:
         for module in modules:
@@ -37,6 +44,11 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> Loads:
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     caplog.set_level(logging.WARNING, "trust_otel")
     return lambda: [record.getMessage() for record in caplog.records]
+
+
+def _report(frameworks: UnmeasuredFrameworks) -> None:
+    for _ in range(2):
+        frameworks.report()
 
 
 @pytest.mark.parametrize(
@@ -64,8 +76,8 @@ def test_a_framework_that_is_not_measured_is_named_once(
 ) -> None:
     loads(*modules)
     frameworks = UnmeasuredFrameworks()
-    frameworks.report()
-    frameworks.report()
+    for _ in range(4):
+        frameworks.report()
     (line,) = lines()
     assert line.startswith(f"trust-otel: {name} are not measured; to measure them: {remedy}")
 
@@ -76,6 +88,9 @@ def test_a_framework_that_is_not_measured_is_named_once(
         ([], ""),
         (["flask.app"], "opentelemetry.instrumentation.wsgi"),
         (["litestar.app"], "opentelemetry.instrumentation.asgi"),
+        # Handlers with the decorator of trust-otel.
+        (["tornado.web"], "trust_otel"),
+        (["flask.app"], "trust_otel"),
         (["waitress.server"], "opentelemetry.instrumentation.wsgi"),
         (["uvicorn.protocols.http.h11_impl"], "opentelemetry.instrumentation.asgi"),
         (["uvicorn.protocols.http.h11_impl", "starlette.applications"], ""),
@@ -88,7 +103,7 @@ def test_what_is_measured_is_not_named(
 ) -> None:
     loads(*modules)
     monkeypatch.setattr(unmeasured, "request_meters", {meter})
-    UnmeasuredFrameworks().report()
+    _report(UnmeasuredFrameworks())
     assert lines() == []
 
 
@@ -103,16 +118,16 @@ def test_an_installed_instrumentation_measures_or_is_disabled_by_the_user(
 
     monkeypatch.setattr(unmeasured, "find_spec", find)
     loads("flask.app", "aiohttp.web")
-    UnmeasuredFrameworks().report()
+    _report(UnmeasuredFrameworks())
     assert lines() == []
     assert asked == ["opentelemetry.instrumentation.flask", "opentelemetry.instrumentation.aiohttp_server"]
 
 
 def test_a_framework_that_is_imported_late_is_named(loads: Loads, lines: Callable[[], list[str]]) -> None:
     frameworks = UnmeasuredFrameworks()
-    frameworks.report()
+    _report(frameworks)
     loads("flask.app")
-    frameworks.report()
+    _report(frameworks)
     assert len(lines()) == 1
 
 
@@ -120,10 +135,10 @@ def test_forked_processes_name_only_what_they_import_themselves(loads: Loads, li
     frameworks = UnmeasuredFrameworks()
     loads("gunicorn.workers.base", "celery.worker")
     frameworks._continue_in_child()
-    frameworks.report()
+    _report(frameworks)
     assert lines() == []
     loads("flask.app")
-    frameworks.report()
+    _report(frameworks)
     assert ["Flask" in line for line in lines()] == [True]
 
 
@@ -131,5 +146,49 @@ def test_a_worker_of_gunicorn_without_a_framework_is_named(loads: Loads, lines: 
     frameworks = UnmeasuredFrameworks()
     loads("gunicorn.workers.base")
     frameworks._continue_in_child()
-    frameworks.report()
+    _report(frameworks)
     assert ["WSGI" in line or "wsgi" in line for line in lines()] == [True]
+
+
+def test_middleware_that_is_added_after_the_import_measures(
+    loads: Loads, lines: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frameworks = UnmeasuredFrameworks()
+    loads("litestar.app")
+    frameworks.report()
+    monkeypatch.setattr(unmeasured, "request_meters", {"opentelemetry.instrumentation.asgi"})
+    _report(frameworks)
+    assert lines() == []
+
+
+def test_nothing_is_named_soon_after_the_import(
+    loads: Loads, lines: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(unmeasured, "monotonic", lambda: next(clock))
+    frameworks = UnmeasuredFrameworks()
+    loads("flask.app")
+    _report(frameworks)
+    assert lines() == []
+    for _ in range(5):
+        frameworks.report()
+    assert len(lines()) == 1
+
+
+def test_nothing_is_named_while_the_main_thread_imports_the_application(
+    loads: Loads, lines: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loads("waitress.server")
+    frameworks = UnmeasuredFrameworks()
+    monkeypatch.setattr(unmeasured, "in_test", frameworks.report, raising=False)
+    (tmp_path / "imported_application.py").write_text(
+        "import threading\nfrom trust_otel.instrumentation import unmeasured\n"
+        "for _ in range(3):\n    collecting = threading.Thread(target=unmeasured.in_test)\n"
+        "    collecting.start()\n    collecting.join()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert threading.current_thread() is threading.main_thread()
+    importlib.import_module("imported_application")
+    assert lines() == []
+    _report(frameworks)
+    assert len(lines()) == 1

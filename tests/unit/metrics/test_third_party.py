@@ -13,8 +13,8 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from tests.collected import points
 from trust_otel import TrustServiceMetrics
-from trust_otel.metrics import recorder_of, third_party
-from trust_otel.metrics.request import Request, answering
+from trust_otel.metrics import recorder_of
+from trust_otel.metrics.request import Request, answering, request_meters
 from trust_otel.metrics.third_party import bound_other_meters
 
 _DURATION = "http.server.request.duration"
@@ -133,10 +133,12 @@ def test_addresses_of_servers_are_kept_and_personal_data_is_not(recording: Any, 
     ]
 
 
-def test_body_sizes_of_clients_are_not_recorded(recording: Any, meter: Any) -> None:
-    for name in ("http.client.request.body.size", "http.client.response.body.size"):
+@pytest.mark.parametrize("side", ["client", "server"])
+def test_body_sizes_are_not_recorded(recording: Any, meter: Any, side: str) -> None:
+    names = {f"http.{side}.{message}.body.size" for message in ("request", "response")}
+    for name in names:
         meter.create_histogram(name, "By").record(100, {"server.address": "example.com"})
-    assert not any(name.startswith("http.client") for name in recording.names())
+    assert names.isdisjoint(recording.names())
 
 
 def test_all_other_metrics_are_left_to_the_sdk(recording: Any, meter: Any) -> None:
@@ -186,11 +188,18 @@ def test_no_attributes_raise(recording: Any, meter: Any, attributes: Any) -> Non
     assert recording.value(_DURATION) + sum(recording.dropped().values()) >= 1
 
 
-def test_who_measures_requests_is_known(recording: Any, meter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(third_party, "request_meters", set())
-    recording.provider.get_meter("client").create_histogram(_CLIENT)
-    meter.create_histogram(_DURATION)
-    assert third_party.request_meters == {"opentelemetry.instrumentation.flask"}
+def test_who_measures_requests_is_known(recording: Any, meter: Any) -> None:
+    before = set(request_meters)
+    try:
+        request_meters.clear()
+        recording.provider.get_meter("client").create_histogram(_CLIENT)
+        assert request_meters == set()
+        meter.create_histogram(_DURATION)
+        recording.metrics.http_request_metrics(method="GET")
+        assert request_meters == {"opentelemetry.instrumentation.flask", "trust_otel"}
+    finally:
+        request_meters.clear()
+        request_meters.update(before)
 
 
 def test_exemplar_is_of_the_span_that_is_given() -> None:
