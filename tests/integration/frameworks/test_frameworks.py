@@ -39,7 +39,7 @@ _START_SECONDS = 60
 # Most of the time they wait until trust-otel reports what is not measured.
 _AT_A_TIME = 5
 _NOT_MEASURED = "are not measured; to measure them"
-_REPORTED_SECONDS = 5.5
+_REPORTED_SECONDS = 8.0
 
 _GUNICORN = ("gunicorn", "--workers", "2", "--bind", "127.0.0.1:{port}")
 _UVICORN = ("uvicorn", "--port", "{port}", "--log-level", "warning")
@@ -213,6 +213,13 @@ class Program:
             )
         return Counter()
 
+    def wait_for_report(self) -> None:
+        """Scrape until trust-otel has reported what is not measured, or has had the time to."""
+        deadline = time.monotonic() + _REPORTED_SECONDS
+        while time.monotonic() < deadline and _NOT_MEASURED not in self.log():
+            self.scrape()
+            time.sleep(0.5)
+
     def stop(self) -> None:
         """End it."""
         self.process.terminate()
@@ -255,7 +262,7 @@ def _serve(binaries: Path, command: Sequence[str], folder: Path, expected: Count
         # Some instrumentations record after the response was sent.
         with suppress(AssertionError):
             eventually(lambda: program.counts("http_server_request_duration_seconds_count"), expected, 10)
-        time.sleep(_REPORTED_SECONDS)
+        program.wait_for_report()
         return Result(statuses, program.scrape(), program.log())
 
 
@@ -277,9 +284,7 @@ def _run_tasks(binaries: Path, folder: Path) -> Tasks:
         subprocess.run(client, env={**os.environ, **variables}, check=True, cwd=_PROGRAMS)
         ended = re.compile(r"Task documents\.\w+\[[\w-]+\] (?:succeeded|raised)")
         worker.wait_for(lambda: len(ended.findall(worker.log())) == 7)
-        # Long enough after this scrape, the next one reports what is not measured.
-        worker.scrape()
-        time.sleep(_REPORTED_SECONDS)
+        worker.wait_for_report()
         return Tasks(worker.counts("flower_task_runtime_seconds_count"), worker.log())
 
 
