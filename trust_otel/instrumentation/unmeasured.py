@@ -106,6 +106,7 @@ _SERVERS: Final = (
         ("waitress.server", "cheroot.wsgi", "gevent.pywsgi", "uwsgi"),
         f"pip install opentelemetry-instrumentation-wsgi, and {_MIDDLEWARE.format('wsgi')}",
         meters=_WSGI,
+        unless=("gunicorn.arbiter",),
     ),
 )
 _WORKER: Final = _Framework(_SERVERS[1].name, ("gunicorn.workers.base",), _SERVERS[1].remedy, meters=_WSGI)

@@ -96,6 +96,7 @@ def test_a_framework_that_is_not_measured_is_named_once(
         (["uvicorn.protocols.http.h11_impl", "starlette.applications"], ""),
         # Gunicorn's main process.
         (["gunicorn.workers.base"], ""),
+        (["gunicorn.arbiter", "gunicorn.workers.base", "gevent.pywsgi"], ""),
     ],
 )
 def test_what_is_measured_is_not_named(
@@ -144,7 +145,7 @@ def test_forked_processes_name_only_what_they_import_themselves(loads: Loads, li
 
 def test_a_worker_of_gunicorn_without_a_framework_is_named(loads: Loads, lines: Callable[[], list[str]]) -> None:
     frameworks = UnmeasuredFrameworks()
-    loads("gunicorn.workers.base")
+    loads("gunicorn.arbiter", "gunicorn.workers.base", "gevent.pywsgi")
     frameworks._continue_in_child()
     _report(frameworks)
     assert ["WSGI" in line or "wsgi" in line for line in lines()] == [True]
