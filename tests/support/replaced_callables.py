@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy.engine import Engine, Transaction
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.responses import StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 
 def _modules(function: Any) -> tuple[Any, Any]:
@@ -24,6 +25,12 @@ def _modules(function: Any) -> tuple[Any, Any]:
 
 REPLACED: list[tuple[Any, str]] = [
     (Starlette, "__call__"),
+    (Router, "__call__"),
+    (BaseRoute, "__call__"),
+    (StreamingResponse, "__call__"),
+    (Route, "__init__"),
+    (Mount, "__init__"),
+    (Router, "__init__"),
     (Route, "handle"),
     (Mount, "handle"),
     *([(APIRoute, "handle")] if "handle" in vars(APIRoute) else []),
