@@ -145,12 +145,13 @@ def _reputation(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _slas(environment: Mapping[str, str]) -> Iterator[Finding]:
-    path = Settings.from_environment(environment).sla_file
+    settings = Settings.from_environment(environment)
+    path, body_sizes = settings.sla_file, settings.http_body_sizes
     if not path:
         return
     from trust_otel.metrics.sla import read_slas
 
-    yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_slas(path)))
+    yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_slas(path, body_sizes=body_sizes)))
 
 
 def _business_metrics(environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from contextvars import Token
+from functools import partial
 from inspect import signature
 from os import environ
 from time import perf_counter
@@ -74,35 +75,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         self._workers = workers = WorkerThreads()
         recorder.executors.observe_executors(workers.states)
         self._patches = patches = Patches()
-        begin = _Exchanges(recorder, patches, workers).begin
-
-        def measured_application(application: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-            async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
-                try:
-                    outer = scope.get(_EXCHANGE)
-                except Exception:  # not a mapping: the original raises its own error
-                    outer = None
-                if outer is not None:
-                    # The router of an application, or an application in another.
-                    outer.innermost = self, scope
-                    try:
-                        return await application(self, scope, receive, send)
-                    except Exception as error:
-                        outer.note(error, scope, self)
-                        raise
-                exchange = begin(scope, receive, send)
-                if exchange is None:
-                    return await application(self, scope, receive, send)
-                try:
-                    return await application(self, scope, exchange.receive, exchange.send)
-                except BaseException as error:
-                    exchange.fail(error, self)
-                    raise
-                finally:
-                    exchange.leave(scope)
-
-            return __call__
-
+        measured_application = partial(_measured_application, _Exchanges(recorder, patches, workers))
         for application in (Starlette, Router, BaseRoute):
             patches.replace(application, "__call__", measured_application)
         patches.replace(StreamingResponse, "__call__", _noting_failures)
@@ -134,6 +107,7 @@ class _Exchanges:
         self._recorder = recorder
         self._http = recorder.http
         self._security = recorder.security
+        self.body_sizes = recorder.http.body_sizes is not None
         self._dropped = recorder.instruments.dropped
         self._patches = patches
         self._workers = workers
@@ -171,7 +145,7 @@ class _Exchange(Request):
     _status: int | None = None
     _received = 0
     _sent = 0
-    _response_headers: Iterable[tuple[bytes, bytes]] = ()
+    _declared: int | None = None
     _complete = False
 
     def __init__(
@@ -250,17 +224,31 @@ class _Exchange(Request):
             else:
                 self._finish(self._noted or "incomplete_response")
 
-    async def receive(self) -> Message:
+    async def receive_counted(self) -> Message:
         """Receive a message of the request, and count its bytes."""
         message = await self._receive()
         try:
             self._received += len(message.get("body", b""))
         except Exception as error:
-            report_failure(self._dropped, _Exchange.receive, error, (self,), {})
+            report_failure(self._dropped, _Exchange.receive_counted, error, (self,), {})
         return message
 
+    async def send_counted(self, message: Message) -> None:
+        """Count the bytes of a message of the response, and send it."""
+        try:
+            kind = message["type"]
+            if kind == "http.response.start":
+                self._declared = _declared_length(message.get("headers", ()))
+            elif kind == "http.response.body":
+                self._sent += len(message.get("body", b""))
+            elif kind == "http.response.pathsend":
+                self._sent = self._declared or 0
+        except Exception as error:
+            report_failure(self._dropped, _Exchange.send_counted, error, (self, message), {})
+        await self.send(message)
+
     async def send(self, message: Message) -> None:
-        """Read the status and count the bytes of a message of the response, and send it.
+        """Read the status and the end of the response from a message, and send it.
 
         Before, because the process may be killed as soon as the client has its answer: a counted request may then lack
         its answer, but no answered request is lost. The duration ends when the last message is handed to the server.
@@ -269,12 +257,9 @@ class _Exchange(Request):
             kind = message["type"]
             if kind == "http.response.start":
                 self._status = message["status"]
-                self._response_headers = message.get("headers", ())
             elif kind == "http.response.body":
-                self._sent += len(message.get("body", b""))
                 self._complete = not message.get("more_body", False)
             elif kind == "http.response.pathsend":
-                self._sent = _declared_length(self._response_headers) or 0
                 self._complete = True
             # Background tasks run after the response and do not count as part of the request. After an error response,
             # the application still raises the exception. It may also raise one that was noted before the response
@@ -370,6 +355,43 @@ def _exchange_of(scope: Scope) -> _Exchange | None:
     except Exception:  # not a mapping: what is called with it raises its own error
         return None
     return exchange
+
+
+def _measured_application(
+    exchanges: _Exchanges, application: Callable[..., Awaitable[None]]
+) -> Callable[..., Awaitable[None]]:
+    """Replaces `__call__` of an application, or of a router or a route, which may be one or be in one."""
+    begin, sizes = exchanges.begin, exchanges.body_sizes
+
+    async def __call__(self: Any, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: N807
+        try:
+            outer = scope.get(_EXCHANGE)
+        except Exception:  # not a mapping: the original raises its own error
+            outer = None
+        if outer is not None:
+            # The router of an application, or an application in another.
+            outer.innermost = self, scope
+            try:
+                return await application(self, scope, receive, send)
+            except Exception as error:
+                outer.note(error, scope, self)
+                raise
+        exchange = begin(scope, receive, send)
+        if exchange is None:
+            return await application(self, scope, receive, send)
+        if sizes:
+            receive, send = exchange.receive_counted, exchange.send_counted
+        else:
+            send = exchange.send
+        try:
+            return await application(self, scope, receive, send)
+        except BaseException as error:
+            exchange.fail(error, self)
+            raise
+        finally:
+            exchange.leave(scope)
+
+    return __call__
 
 
 def _storing(kind: type[BaseRoute], original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

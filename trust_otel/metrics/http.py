@@ -21,7 +21,7 @@ from trust_otel.metrics.request import (
     stop_answering,
 )
 from trust_otel.metrics.security import SecurityMetrics
-from trust_otel.recording.instruments import Instruments
+from trust_otel.recording.instruments import BoundedHistogram, Instruments
 from trust_otel.recording.series import CounterSeries, HistogramSeries
 from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
 from trust_otel.semconv.metrics import (
@@ -44,8 +44,12 @@ class HttpMetrics(Family):
         self.security = security
         self.active = instruments.up_down_counter(HTTP_SERVER_ACTIVE_REQUESTS)
         self.duration = instruments.histogram(HTTP_SERVER_REQUEST_DURATION)
-        self.request_size = instruments.histogram(HTTP_SERVER_REQUEST_BODY_SIZE)
-        self.response_size = instruments.histogram(HTTP_SERVER_RESPONSE_BODY_SIZE)
+        self.body_sizes: _BodySizes | None = None
+        if instruments.limits.http_body_sizes:
+            self.body_sizes = (
+                instruments.histogram(HTTP_SERVER_REQUEST_BODY_SIZE),
+                instruments.histogram(HTTP_SERVER_RESPONSE_BODY_SIZE),
+            )
         self._kinds: dict[tuple[str, str, str | None], RequestKind] = {}
 
     def request_kind(self, method: str, scheme: str, protocol_version: str | None) -> RequestKind:
@@ -117,14 +121,16 @@ class RequestKind:
     def record_valid(self, seconds: float, end: RequestEnd, request_size: int, response_size: int) -> None:
         """Record the end of a request whose amounts need no check."""
         try:
-            duration, received, sent, active = self._ended[end]
+            duration, active, sizes = self._ended[end]
         except Exception:  # not kept yet, or an unhashable value
             self._keep(end, self.record(seconds, end, request_size, response_size))
         else:
             duration.record(seconds)
-            received.record(request_size)
-            sent.record(response_size)
             active.add(-1)
+            if sizes is not None:
+                received, sent = sizes
+                received.record(request_size)
+                sent.record(response_size)
 
     def record(
         self, seconds: float, end: RequestEnd, request_size: int | None, response_size: int | None
@@ -141,25 +147,30 @@ class RequestKind:
             "error.type": error_type,
         }
         metrics.duration(seconds, labels)
-        if request_size is not None:
-            metrics.request_size(request_size, labels)
-        if response_size is not None:
-            metrics.response_size(response_size, labels)
         metrics.active(-1, self._active_labels)
+        for record, size in zip(metrics.body_sizes or (), (request_size, response_size), strict=False):
+            if size is not None:
+                record(size, labels)
         return labels
 
     def _keep(self, end: RequestEnd, labels: dict[str, object]) -> None:
-        metrics = self._metrics
-        duration, received = metrics.duration.kept_series(labels), metrics.request_size.kept_series(labels)
-        sent = metrics.response_size.kept_series(labels)
-        if duration is not None and received is not None and sent is not None and self._active is not None:
-            self._ended[end] = duration, received, sent, self._active
+        duration = self._metrics.duration.kept_series(labels)
+        if duration is None or self._active is None:
+            return
+        if self._metrics.body_sizes is None:
+            self._ended[end] = duration, self._active, None
+            return
+        received, sent = (size.kept_series(labels) for size in self._metrics.body_sizes)
+        if received is not None and sent is not None:
+            self._ended[end] = duration, self._active, (received, sent)
 
 
 RequestEnd = tuple[str | None, int | None, str | None]
 """Route, status code and error type, as for `HttpRequest.finish`."""
 
-_EndedSeries = tuple[HistogramSeries, HistogramSeries, HistogramSeries, CounterSeries]
+_EndedSeries = tuple[HistogramSeries, CounterSeries, tuple[HistogramSeries, HistogramSeries] | None]
+
+_BodySizes = tuple[BoundedHistogram, BoundedHistogram]
 
 
 class HttpRequest:

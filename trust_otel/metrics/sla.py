@@ -24,7 +24,7 @@ from trust_otel.recording.instruments import finite
 from trust_otel.recording.labels import Labels
 from trust_otel.semconv.attributes import TRUST_SLA_NAME
 from trust_otel.semconv.definitions import Attribute, Metric
-from trust_otel.semconv.metrics import ALL
+from trust_otel.semconv.metrics import ALL, HTTP_SERVER_REQUEST_BODY_SIZE, HTTP_SERVER_RESPONSE_BODY_SIZE
 from trust_otel.toml_file import meant, raise_problems, read_toml, shown
 
 Selection = Mapping[str, tuple[str, ...]]
@@ -32,6 +32,7 @@ Selection = Mapping[str, tuple[str, ...]]
 _METRICS: Final = {
     name: metric for name, metric in ALL.items() if metric.instrument == "histogram" and metric.unit in ("s", "By")
 }
+_BODY_SIZES: Final = (HTTP_SERVER_REQUEST_BODY_SIZE.name, HTTP_SERVER_RESPONSE_BODY_SIZE.name)
 _KEYS: Final = ("metric", "where", "failed", "threshold", "objective")
 _FAILED: Final = -1.0  # below every amount
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -74,8 +75,12 @@ def _fits(pattern: str, text: str) -> bool:
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), text, re.DOTALL) is not None
 
 
-def read_slas(path: str | Path) -> tuple[Sla, ...]:
+def read_slas(path: str | Path, *, body_sizes: bool = True) -> tuple[Sla, ...]:
     """Read the SLAs of a TOML file.
+
+    Args:
+        path: The file.
+        body_sizes: Whether the sizes of HTTP bodies are recorded.
 
     Raises:
         OSError: The file cannot be read.
@@ -83,6 +88,12 @@ def read_slas(path: str | Path) -> tuple[Sla, ...]:
     """
     content = read_toml(path)
     raise_problems(_file_problems(content))
+    if not body_sizes:
+        raise_problems(
+            f"SLA {shown(name)}: {table['metric']} is recorded only with TRUST_OTEL_HTTP_BODY_SIZES=true; set it"
+            for name, table in content["sla"].items()
+            if table["metric"] in _BODY_SIZES
+        )
     return tuple(_sla(name, table) for name, table in content["sla"].items())
 
 

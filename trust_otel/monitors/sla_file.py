@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
@@ -36,4 +37,5 @@ class SlaInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cla
 
 def sla_file(path: str, recorder: Recorder) -> DeclarationsFile[Sla]:
     """A file with SLAs, which the recorder evaluates."""
-    return DeclarationsFile(path, "sla", read_slas, recorder.business.set_slas, recorder.sources)
+    read = partial(read_slas, body_sizes=recorder.http.body_sizes is not None)
+    return DeclarationsFile(path, "sla", read, recorder.business.set_slas, recorder.sources)

@@ -128,6 +128,7 @@ HTTP_SERVER_REQUEST_BODY_SIZE: Final = Metric(
     attributes=(attributes.HTTP_REQUEST_METHOD, attributes.URL_SCHEME, attributes.HTTP_ROUTE, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
     required=frozenset(("http.request.method", "url.scheme", )),
     buckets=(0.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0, ),
+    note="Recorded only with `TRUST_OTEL_HTTP_BODY_SIZES=true`.",
 )
 HTTP_SERVER_REQUEST_DURATION: Final = Metric(
     name="http.server.request.duration",
@@ -147,6 +148,7 @@ HTTP_SERVER_RESPONSE_BODY_SIZE: Final = Metric(
     attributes=(attributes.HTTP_REQUEST_METHOD, attributes.URL_SCHEME, attributes.HTTP_ROUTE, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
     required=frozenset(("http.request.method", "url.scheme", )),
     buckets=(0.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0, ),
+    note="Recorded only with `TRUST_OTEL_HTTP_BODY_SIZES=true`.",
 )
 PROCESS_CPU_TIME: Final = Metric(
     name="process.cpu.time",

@@ -170,7 +170,8 @@ def test_unknown_http_method_is_recorded_as_other_and_not_counted_as_dropped(rec
     assert recording.dropped() == {}
 
 
-def test_body_sizes_are_recorded_if_known(recording: Any) -> None:
+def test_body_sizes_are_recorded_if_known(record: Any) -> None:
+    recording = record(http_body_sizes=True)
     recording.recorder.http.http_request(method="PUT", scheme="https", protocol_version="2").finish(
         route="/r", status_code=200, request_size=1000, response_size=0
     )
@@ -179,3 +180,9 @@ def test_body_sizes_are_recorded_if_known(recording: Any) -> None:
     assert labels["network.protocol.version"] == "2"
     assert point.sum == 1000
     assert recording.value("http.server.response.body.size") == 1
+
+
+def test_body_sizes_are_not_recorded_by_default(recording: Any) -> None:
+    recording.recorder.http.http_request(method="PUT").finish(status_code=200, request_size=1000, response_size=0)
+    assert recording.names() & {"http.server.request.body.size", "http.server.response.body.size"} == set()
+    assert recording.value(DURATION) == 1

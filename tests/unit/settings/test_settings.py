@@ -194,6 +194,7 @@ def test_limits_come_from_their_settings() -> None:
             "TRUST_OTEL_OFFENDER_THRESHOLD": "13",
             "TRUST_OTEL_OFFENDER_CAPACITY": "14",
             "TRUST_OTEL_DB_SLOW_SECONDS": "15",
+            "TRUST_OTEL_HTTP_BODY_SIZES": "true",
             "TRUST_OTEL_DOCUMENT_TYPES": "passport",
             "TRUST_OTEL_DETECTORS": "mfa_fatigue",
             "TRUST_OTEL_CLIENT_ADDRESS": "hashed",
@@ -211,6 +212,7 @@ def test_limits_come_from_their_settings() -> None:
         client_address_form="hashed",
         client_address_key_file="/etc/key",
         slow_seconds=15.0,
+        http_body_sizes=True,
     )
 
 

@@ -139,3 +139,16 @@ def test_service_starts_with_an_invalid_file(
     process(recording)
     assert recording.value("trust.sla.events") == 0
     assert "SLA 'fast'" in caplog.text
+
+
+@pytest.mark.parametrize("body_sizes", [True, False])
+@pytest.mark.parametrize("metric", ["http.server.request.body.size", "http.server.response.body.size"])
+def test_size_of_bodies_needs_its_setting(
+    record: Any, path: Path, caplog: pytest.LogCaptureFixture, metric: str, body_sizes: bool
+) -> None:
+    recording = record(http_body_sizes=body_sizes)
+    path.write_text(CONTENT.replace("trust.document.processing.duration", metric))
+    sla_file(str(path), recording.recorder).read_if_changed()
+    assert source_up(recording) == [int(body_sizes)]
+    problem = f"SLA 'fast': {metric} is recorded only with TRUST_OTEL_HTTP_BODY_SIZES=true; set it"
+    assert (problem in caplog.text) is not body_sizes
