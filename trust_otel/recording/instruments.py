@@ -453,7 +453,6 @@ class Instruments:
         """Sorts amounts in this range, of 0 or more, into the buckets of the vocabulary."""
 
         def make() -> BoundedHistogram:
-            self.dropped.watch(metric.name)
             instrument = self._meter.create_histogram(
                 metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
             )
@@ -478,7 +477,6 @@ class Instruments:
         """The rows of a gauge."""
 
         def make() -> BoundedGauge:
-            self.dropped.watch(metric.name)
             gauge = BoundedGauge(metric.name, lambda: self._cells(metric), self.dropped)
             self._create_observable(metric, gauge.observations)
             return gauge
@@ -499,7 +497,6 @@ class Instruments:
             callbacks = self._observed.setdefault(metric.name, [])
             callbacks.append(observations)
         if len(callbacks) == 1:
-            self.dropped.watch(metric.name)
             self._create_observable(metric, lambda _options: self._collected(metric, callbacks, combine))
 
     def restart_in_child(self) -> None:
@@ -528,7 +525,6 @@ class Instruments:
         return [Observation(number, cell.labels) for cell, number in values.items()]
 
     def _counter(self, metric: Metric, *, may_fall: bool) -> BoundedCounter:
-        self.dropped.watch(metric.name)
         counter = BoundedCounter(metric, self.limits, self.dropped, may_fall=may_fall)
         self._collect(counter)
         return counter

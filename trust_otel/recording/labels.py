@@ -112,6 +112,8 @@ class LabelSets(Generic[Cell]):
                 identity = tuple(sorted(labels.items()))
             cell = self._cells.get(identity)
             if cell is None:
+                if not self._cells:
+                    self._dropped.watch(self._metric.name)
                 cell = self._cells[identity] = self._make_cell(labels)
             # Kept only where nothing was changed: what clients vary must not fill the memory.
             if all(value is None or labels.get(name) == value for name, value in raw):

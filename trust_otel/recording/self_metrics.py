@@ -32,7 +32,9 @@ def shown_name(name: object) -> str:
 
 
 class DroppedMeasurements:
-    """Counts what was dropped, by reason (each is there from the start, at 0), and what overflowed, by metric.
+    """Counts what was dropped, by reason, and what overflowed, by metric; from 0, so that an alert sees the first one.
+
+    Each reason is there from the start, and each metric from its first series.
 
     A mistake in a call is also logged, once for each reason and name.
     """
@@ -80,7 +82,7 @@ class DroppedMeasurements:
             _logger.warning("trust-otel: %s (logged once; counted in trust.otel.dropped as %s)", explain(), reason)
 
     def watch(self, metric: str) -> None:
-        """Export the overflow of a metric as 0 from the start, so that an alert sees the first one."""
+        """Export the overflow of a metric from now on, also while it is 0."""
         self._overflow_of(metric)
 
     def overflow(self, metric: str) -> None:

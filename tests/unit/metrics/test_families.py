@@ -66,7 +66,8 @@ def _record_every_metric(metrics: Any) -> None:
     recorder_of(metrics).executors.observe_executors(lambda: [ExecutorState("anyio", 1, 40, 0)])
 
 
-def test_every_registered_metric_is_exported(recording: Any) -> None:
+def test_every_registered_metric_is_exported(record: Any) -> None:
+    recording = record(http_body_sizes=True)
     _record_every_metric(recording.metrics)
     recorded_by_system_metrics = {name for name in ALL if name.startswith(("process.", "cpython."))}
     third_party = {name for name, metric in ALL.items() if metric.third_party}
@@ -179,14 +180,17 @@ class TestCertificates:
             "error": 0,
         }
 
-    def test_inventory_starts_every_status_at_zero(self, recording: Any) -> None:
-        series = recording.series("trust.certificate.inventory")
-        assert {labels["trust.certificate.status"]: point.value for labels, point in series} == {
-            "valid": 0,
-            "expiring": 0,
-            "expired": 0,
-            "revoked": 0,
-        }
+    def test_inventory_has_every_status_from_the_first_certificate_on(self, recording: Any) -> None:
+        def inventory() -> dict[str, float]:
+            series = recording.series("trust.certificate.inventory")
+            return {labels["trust.certificate.status"]: point.value for labels, point in series}
+
+        recording.metrics.remove_certificate("never there")
+        assert inventory() == {}
+        recording.metrics.set_certificate("ca", not_after=NOW - 1)
+        assert inventory() == {"valid": 0, "expiring": 0, "expired": 1, "revoked": 0}
+        recording.metrics.remove_certificate("ca")
+        assert inventory() == {"valid": 0, "expiring": 0, "expired": 0, "revoked": 0}
 
     def test_expired_revoked_certificate_is_revoked_and_has_no_expiry_series(self, recording: Any) -> None:
         recording.metrics.set_certificate("ca", not_after=NOW - 1, revoked=True)

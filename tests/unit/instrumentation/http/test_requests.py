@@ -629,6 +629,24 @@ class TestIntegrationWithTheService:
         finally:
             HttpInstrumentor().uninstrument()
 
+    async def test_nothing_else_is_exported(self, instrumented: Any, client: Client) -> None:
+        app = FastAPI()
+        app.add_api_route("/a", lambda: None)
+        async with client(app) as session:
+            await session.get("/a")
+            await session.get("/missing")
+        own = {"trust.otel.dropped", "trust.otel.instance.up", "trust.otel.overflow"}
+        threads = {"trust.executor.threads", "trust.executor.queue.size"}
+        instrumented.collect()
+        assert instrumented.names() == {DURATION, ACTIVE} | own | threads
+        assert {labels["metric"] for labels in instrumented.labels("trust.otel.overflow")} == {
+            DURATION,
+            ACTIVE,
+        } | threads
+
+    def test_worker_threads_are_exported_from_the_first_request_on(self, instrumented: Any) -> None:
+        assert not {"trust.executor.threads", "trust.executor.queue.size"} & instrumented.names()
+
     async def test_application_is_recognized_as_asgi_3(self, instrumented: Any) -> None:
         assert inspect.iscoroutinefunction(FastAPI().__call__)
 
