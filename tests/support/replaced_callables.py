@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import fastapi.routing
 import grpc
 import grpc.aio
 from cryptography import x509
@@ -33,6 +34,11 @@ REPLACED: list[tuple[Any, str]] = [
     (Router, "__init__"),
     (Route, "handle"),
     (Mount, "handle"),
+    *(
+        (kind, "handle")
+        for name, kind in vars(fastapi.routing).items()
+        if name.startswith("_Frontend") and "handle" in vars(kind)
+    ),
     *([(APIRoute, "handle")] if "handle" in vars(APIRoute) else []),
     *([(FastAPI, "setup")] if "telemetry" in inspect.signature(FastAPI.__init__).parameters else []),
     (grpc, "server"),
