@@ -81,7 +81,7 @@ class HttpInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's cl
         patches.replace(StreamingResponse, "__call__", _noting_failures)
         for layered in (Route, Mount, Router):
             patches.replace(layered, "__init__", _noting_below_middleware)
-        self._routes = RouteClasses(patches, _storing)
+        self._routes = RouteClasses(patches, _storing, recorder.instruments.dropped)
         self._routes.replace()
         self._fastapi = False
         register_post_import_hook(self.instrument_fastapi, "fastapi")

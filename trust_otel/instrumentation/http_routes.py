@@ -11,6 +11,8 @@ from weakref import WeakSet
 from starlette.routing import BaseRoute, Host, Match, WebSocketRoute
 
 from trust_otel.patches import Patches, imitates
+from trust_otel.recording.fail_open import fail_open
+from trust_otel.recording.self_metrics import DroppedMeasurements
 
 Scope = MutableMapping[str, Any]
 Handle = Callable[..., Awaitable[None]]
@@ -22,9 +24,13 @@ class RouteClasses:
     Args:
         patches: Restores the replaced methods of the classes that exist now.
         wrap: Makes the replacement of the `handle` of a class.
+        dropped: Counts classes whose method cannot be replaced.
     """
 
-    def __init__(self, patches: Patches, wrap: Callable[[type[BaseRoute], Handle], Handle]) -> None:
+    def __init__(
+        self, patches: Patches, wrap: Callable[[type[BaseRoute], Handle], Handle], dropped: DroppedMeasurements
+    ) -> None:
+        self._dropped = dropped
         self._patches = patches
         self._wrap = wrap
         # Weak, because a program may define classes without end.
@@ -34,11 +40,7 @@ class RouteClasses:
     def replace(self) -> None:
         """Replace the method in the classes that exist, and in those to come."""
         for kind in _subclasses(BaseRoute):
-            if "handle" in vars(kind) and self._needed(kind):
-                self._patches.replace(kind, "handle", partial(self._wrap, kind))
-                self._replacements.add(vars(kind)["handle"])
-            else:
-                self._replace_later(kind)
+            self._replace_in_existing(kind)
         defined = self._replace_later
 
         def __init_subclass__(kind: type[BaseRoute], /, **kwargs: Any) -> None:  # noqa: N807
@@ -61,6 +63,15 @@ class RouteClasses:
                     kind.handle = replacement.__wrapped__  # type: ignore[method-assign]
         self._classes.clear()
 
+    @fail_open
+    def _replace_in_existing(self, kind: type[BaseRoute]) -> None:
+        if "handle" not in vars(kind):
+            self._replace_later(kind)
+        elif self._needed(kind):
+            self._patches.replace(kind, "handle", partial(self._wrap, kind))
+            self._replacements.add(vars(kind)["handle"])
+
+    @fail_open
     def _replace_later(self, kind: type[BaseRoute]) -> None:
         """Replace the method without keeping the class; it may come from a class that is no route."""
         if self._needed(kind):

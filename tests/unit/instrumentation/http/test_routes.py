@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -448,6 +449,38 @@ class TestClasses:
         kept = ref(type(_defined_now("/", _async)))
         gc.collect()
         assert kept() is None
+
+    async def test_class_that_refuses_attributes_works_as_before(self, instrumented: Any, call: Any) -> None:
+        class Refuses(type):
+            def __setattr__(cls, name: str, value: Any) -> None:
+                raise AttributeError(name)
+
+        async def handle(self: Any, scope: Any, receive: Any, send: Any) -> None:
+            await self.app(scope, receive, send)
+
+        async def request() -> int:
+            kind: Any = Refuses("Kind", (Route,), {"handle": handle})
+            done = await call(Starlette(routes=[kind("/own/{x}", _async)]), path="/own/1")
+            return int(done.sent[0]["status"])
+
+        assert await request() == 200
+        assert instrumented.dropped() == {"internal_error": 1}
+        assert [labels["http.route"] for labels in instrumented.labels(DURATION)] == ["/own/{x}"]
+        # Other tests count what is dropped when the classes that exist are replaced.
+        gc.collect()
+        assert "Kind" not in {kind.__name__ for kind in Route.__subclasses__()}
+
+    def test_abstract_method_stays_abstract(self, instrumented: Any) -> None:
+        class Abstract(BaseRoute, ABC):
+            @abstractmethod
+            async def handle(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+        class Concrete(Abstract):
+            async def handle(self, scope: Any, receive: Any, send: Any) -> None: ...
+
+        with pytest.raises(TypeError, match="abstract"):
+            Abstract()  # type: ignore[abstract]
+        Concrete()
 
     def test_wrong_arguments_of_a_class_fail_as_before(self, instrumented: Any) -> None:
         with pytest.raises(TypeError, match=r"__init_subclass__\(\) takes no keyword arguments"):
