@@ -151,7 +151,9 @@ class ServerCall(RpcCall, Request, ABC):
         """The status of a call that ended before a status was sent."""
         if not self.accepted:
             return "RESOURCE_EXHAUSTED"
-        return "DEADLINE_EXCEEDED" if self._deadline_passed() else "CANCELLED"
+        if self._deadline_passed():
+            return "DEADLINE_EXCEEDED"
+        return "UNAVAILABLE" if self._method.methods.calls_cancelled else "CANCELLED"
 
     @staticmethod
     @abstractmethod
