@@ -9,8 +9,8 @@ import time
 from collections import namedtuple
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent import futures
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -501,29 +501,82 @@ def loop() -> Iterator[Loop]:
     loop.stop()
 
 
-class Servers:
-    """A server of each kind with the methods of a case, and channels of each kind to both."""
+Intercept = Callable[[Any], Any]
 
-    def __init__(self, loop: Loop, case: Case) -> None:
+
+class Interceptor(grpc.ServerInterceptor):
+    """Passes the handler of a call to a function, and returns what that returns."""
+
+    def __init__(self, intercept: Intercept) -> None:
+        self._intercept = intercept
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        return self._intercept(continuation(handler_call_details))
+
+
+class AioInterceptor(grpc.aio.ServerInterceptor):
+    """The same for `grpc.aio`."""
+
+    def __init__(self, intercept: Intercept) -> None:
+        self._intercept = intercept
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        return self._intercept(await continuation(handler_call_details))
+
+
+class Servers:
+    """A server of each kind with the methods of a case, and channels of each kind to both.
+
+    Args:
+        loop: Runs the server and channels of `grpc.aio`.
+        case: What the methods do.
+        intercept: What interceptors of the servers do, as `Interceptor` calls it.
+        limit: Number of calls that each server accepts at the same time.
+    """
+
+    def __init__(self, loop: Loop, case: Case, intercept: Intercept | None = None, limit: int | None = None) -> None:
         self._loop = loop
         self._pools = [futures.ThreadPoolExecutor(32) for _ in range(2)]
-        self._sync = grpc.server(self._pools[0], handlers=[_handlers(case, "sync")])
+        self._sync = grpc.server(
+            self._pools[0],
+            handlers=[_handlers(case, "sync")],
+            interceptors=[] if intercept is None else [Interceptor(intercept)],
+            maximum_concurrent_rpcs=limit,
+        )
         ports = [self._sync.add_insecure_port("127.0.0.1:0")]
         self._sync.start()
-        self._aio, port = loop.run(self._started(case))
+        self._aio, port = loop.run(self._started(case, intercept, limit))
         ports.append(port)
         self.targets = [f"127.0.0.1:{port}" for port in ports]
         self._channels: Any = {"sync": [grpc.insecure_channel(target) for target in self.targets]}
         self._channels["aio"] = loop.run(self._connected())
 
-    async def _started(self, case: Case) -> tuple[Any, int]:
-        server = grpc.aio.server(self._pools[1], handlers=[_handlers(case, "aio", "writer", "thread")])
+    async def _started(self, case: Case, intercept: Intercept | None, limit: int | None) -> tuple[Any, int]:
+        server = grpc.aio.server(
+            self._pools[1],
+            handlers=[_handlers(case, "aio", "writer", "thread")],
+            interceptors=[] if intercept is None else [AioInterceptor(intercept)],
+            maximum_concurrent_rpcs=limit,
+        )
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         return server, port
 
     async def _connected(self) -> list[Any]:
         return [grpc.aio.insecure_channel(target) for target in self.targets]
+
+    def started(self, call: Call, timeout: float | None = None) -> Any:
+        """A running call of a sync client."""
+        method = getattr(self._channels["sync"][call.style != "sync"], call.kind)(call.path)
+        return (method.future if call.kind.endswith("unary") else method)(b"x", timeout=timeout)
+
+    def close_channels(self) -> None:
+        for channel in self._channels["sync"]:
+            channel.close()
+
+    def stop(self, grace: float | None) -> None:
+        self._sync.stop(grace)
+        self._loop.run(self._aio.stop(grace))
 
     def seen(self, call: Call, timeout: float) -> Seen:
         channel = self._channels[call.client][call.style != "sync"]
@@ -532,8 +585,7 @@ class Servers:
         return self._loop.run(_seen_by_aio(channel, call, timeout))
 
     def close(self) -> None:
-        for channel in self._channels["sync"]:
-            channel.close()
+        self.close_channels()
         for channel in self._channels["aio"]:
             self._loop.run(channel.close())
         self._sync.stop(0).wait(0.2)  # never ends if gRPC sends two statuses
@@ -625,3 +677,234 @@ def test_recorded_status_is_what_the_client_received(loop: Loop, name: str) -> N
         assert recorded.ended("server") == received
         assert recorded.ended("client") == received
         assert recorded.internal_errors() == 0
+
+
+class Gate:
+    """A place in a handler where calls wait."""
+
+    def __init__(self) -> None:
+        self._entered = threading.Semaphore(0)
+        self._released = threading.Event()
+
+    def step(self, _context: Any) -> Any:
+        """A step of a case."""
+        self._entered.release()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return self._released.wait(20)
+        return loop.run_in_executor(None, self._released.wait, 20)
+
+    def reached(self) -> None:
+        """Wait until a call waits."""
+        assert self._entered.acquire(timeout=20)
+
+    def release(self) -> None:
+        """Let all calls go on."""
+        self._released.set()
+
+
+def _code(call: Call, running: Any) -> str:
+    """The status that a client receives, after all messages."""
+    if call.kind.endswith("stream"):
+        with suppress(grpc.RpcError):
+            for _ in running:
+                pass
+    return str(running.code().name)
+
+
+# What ends a call while its handler runs.
+INTERRUPTIONS: dict[str, Callable[[Servers, Any], Any]] = {
+    "deadline": lambda _servers, _running: None,
+    "cancelled": lambda _servers, running: running.cancel(),
+    "channel_closed": lambda servers, _running: servers.close_channels(),
+    "server_stopped": lambda servers, _running: servers.stop(None),
+    "server_stopped_at_once": lambda servers, _running: servers.stop(0),
+    "server_stopped_with_grace": lambda servers, _running: servers.stop(0.1),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "style"),
+    [
+        ("unary_unary", "sync"),
+        ("unary_unary", "aio"),
+        ("unary_unary", "thread"),
+        ("unary_stream", "sync"),
+        ("unary_stream", "aio"),
+        ("unary_stream", "writer"),  # the thread of a stream would wait forever
+    ],
+)
+@pytest.mark.parametrize("name", INTERRUPTIONS)
+def test_interrupted_call_has_the_status_that_its_client_received(loop: Loop, name: str, kind: str, style: str) -> None:
+    gate = Gate()
+    with instrumented() as recorded, closing(Servers(loop, Case((OK, gate.step, OK)))) as servers:
+        call = Call(kind, style, "sync")
+        try:
+            running = servers.started(call, SECONDS_UNANSWERED if name == "deadline" else None)
+            gate.reached()
+            INTERRUPTIONS[name](servers, running)
+            received = {call.name: [_code(call, running)]}
+            recorded.settle(1)  # although the handler goes on
+        finally:
+            gate.release()
+        assert recorded.ended("server") == recorded.ended("client") == received
+        assert recorded.internal_errors() == 0
+
+
+def _raises(error: BaseException) -> Intercept:
+    def intercept(_handler: Any) -> Any:
+        raise error
+
+    return intercept
+
+
+def _answers(*steps: Answer | Step) -> Intercept:
+    def intercept(handler: Any) -> Any:
+        style = "aio" if inspect.iscoroutinefunction(handler.unary_unary) else "sync"
+        return KINDS["unary_unary"](_function(Call("unary_unary", style, "sync"), Case(steps)))
+
+    return intercept
+
+
+INTERCEPTIONS: dict[str, Intercept] = {
+    "passes": lambda handler: handler,
+    "no_handler": lambda _handler: None,
+    "raises": _raises(ValueError("boom")),
+    "raises_abort_error": _raises(grpc.aio.AbortError("boom")),
+    "answers": _answers(OK),
+    "answers_none_with_code": _answers(set_code(NOT_FOUND), Answer(None)),
+    "aborts": _answers(abort(grpc.StatusCode.PERMISSION_DENIED)),
+    "aborts_with_number": _answers(abort(7)),
+}
+
+
+@pytest.mark.parametrize("style", ["sync", "aio"])
+@pytest.mark.parametrize("name", INTERCEPTIONS)
+def test_intercepted_call_has_the_status_that_its_client_received(loop: Loop, name: str, style: str) -> None:
+    call = Call("unary_unary", style, "sync")
+    with instrumented() as recorded, closing(Servers(loop, Case((OK,)), INTERCEPTIONS[name])) as servers:
+        received = {call.name: [servers.seen(call, 30).code]}
+        recorded.settle(1)
+        assert recorded.ended("server") == recorded.ended("client") == received
+
+
+@pytest.mark.parametrize("style", ["sync", "aio"])
+def test_refused_calls_have_the_status_that_their_client_received(loop: Loop, style: str) -> None:
+    gate = Gate()
+    call = Call("unary_unary", style, "sync")
+    with instrumented() as recorded, closing(Servers(loop, Case((gate.step, OK)), limit=1)) as servers:
+        try:
+            first = servers.started(call)
+            gate.reached()
+            over_limit = servers.seen(call, 30).code
+        finally:
+            gate.release()
+        assert recorded.ended("client") == {call.name: [over_limit]}
+        received = {over_limit, _code(call, first)}
+        recorded.settle(2)
+        assert set(recorded.ended("server")[call.name]) == received == {"RESOURCE_EXHAUSTED", "OK"}
+
+        assert _code(call, servers.started(replace(call, client="unknown"))) == "UNIMPLEMENTED"
+        recorded.settle(3)
+        assert recorded.ended("server")[""] == ["UNIMPLEMENTED"]
+
+
+@pytest.mark.parametrize("style", ["aio", "thread"])
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), Fatal()], ids=["cancelled", "fatal"])
+def test_unanswered_call_without_a_deadline_ends_as_cancelled(loop: Loop, style: str, error: BaseException) -> None:
+    call = Call("unary_unary", style, "sync")
+    with instrumented() as recorded, closing(Servers(loop, Case((fail(error),)))) as servers:
+        running = servers.started(call)
+        deadline = time.monotonic() + 10
+        while not recorded.ended("server") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        running.cancel()
+        received = {call.name: [_code(call, running)]}
+        recorded.settle(1)
+        assert recorded.ended("server") == recorded.ended("client") == received
+
+
+async def _awaited(running: Any) -> list[str]:
+    with suppress(grpc.RpcError, asyncio.CancelledError, asyncio.TimeoutError):
+        await asyncio.wait_for(running, 0.2)
+    return [(await running.code()).name]
+
+
+def _result(running: Any) -> list[str]:
+    with suppress(grpc.RpcError, grpc.FutureTimeoutError):
+        running.result(timeout=0.1)
+    running.cancel()
+    return [running.code().name]
+
+
+def _raised(function: Callable[[], Any]) -> list[str]:
+    with pytest.raises(grpc.RpcError) as raised:
+        function()
+    return [raised.value.code().name]
+
+
+def _first_of(stream: Any) -> list[str]:
+    next(stream)
+    stream.cancel()
+    return _raised(lambda: next(stream))
+
+
+NOWHERE = "127.0.0.1:1"
+WAITING, STREAMING = (f"/{SERVICE}/{kind}.aio.sync" for kind in ("unary_unary", "unary_stream"))
+
+# What a client sees in a sync channel to a server whose calls wait, and in one to no server.
+SEEN_BY_CLIENTS: dict[str, Callable[[Any, Any], list[str]]] = {
+    "future_not_awaited": lambda channel, _: _result(channel.unary_unary(WAITING).future(b"x")),
+    "future_of_requests": lambda channel, _: _result(channel.stream_unary(WAITING).future(iter([b"x"]))),
+    "deadline": lambda channel, _: _raised(lambda: channel.unary_unary(WAITING)(b"x", timeout=0.1)),
+    "cancelled_stream": lambda channel, _: _first_of(channel.unary_stream(STREAMING)(b"x")),
+    "unavailable": lambda _, nowhere: _raised(lambda: nowhere.unary_unary(WAITING)(b"x")),
+    "unavailable_stream": lambda _, nowhere: _raised(lambda: list(nowhere.unary_stream(STREAMING)(b"x"))),
+    "waiting_for_ready": lambda _, nowhere: _raised(
+        lambda: nowhere.unary_unary(WAITING)(b"x", timeout=0.1, wait_for_ready=True)
+    ),
+    "request_not_serialized": lambda channel, _: _raised(
+        lambda: channel.unary_unary(WAITING, request_serializer=raising)(b"x")
+    ),
+    "response_not_deserialized": lambda channel, _: _raised(
+        lambda: list(channel.unary_stream(STREAMING, response_deserializer=raising)(b"x"))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SEEN_BY_CLIENTS)
+def test_client_records_the_status_that_it_sees(loop: Loop, name: str) -> None:
+    gate = Gate()
+    with instrumented() as recorded, closing(Servers(loop, Case((OK, gate.step, OK)))) as servers:
+        try:
+            with (
+                grpc.insecure_channel(servers.targets[1]) as channel,
+                grpc.insecure_channel(NOWHERE) as nowhere,
+            ):
+                seen = SEEN_BY_CLIENTS[name](channel, nowhere)
+        finally:
+            gate.release()
+        recorded.settle(0)
+        assert list(recorded.ended("client").values()) == [seen]
+
+
+@pytest.mark.parametrize("name", ["timeout", "deadline", "unavailable", "cancelled"])
+def test_aio_client_records_the_status_that_it_sees(loop: Loop, name: str) -> None:
+    gate = Gate()
+
+    async def seen_by_client(target: str) -> list[str]:
+        async with grpc.aio.insecure_channel(target) as channel:
+            method: Any = channel.unary_unary(WAITING)
+            running = method(b"x", timeout=0.1 if name == "deadline" else None)
+            if name == "cancelled":
+                running.cancel()
+            return await _awaited(running)
+
+    with instrumented() as recorded, closing(Servers(loop, Case((OK, gate.step, OK)))) as servers:
+        try:
+            seen = loop.run(seen_by_client(NOWHERE if name == "unavailable" else servers.targets[1]))
+        finally:
+            gate.release()
+        recorded.settle(0)
+        assert list(recorded.ended("client").values()) == [seen]
