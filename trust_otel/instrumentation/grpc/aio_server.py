@@ -113,8 +113,8 @@ class _AioCall(ServerCall):
         if getattr(task, "cancelling", int)():
             self._cancelling = True
             self.unsent_error = None
-        elif self.outcome is None and self._status_sent():
-            self.outcome = self._abortion(None)
+        elif self.outcome is None:
+            self._find_abortion()
         self.terminated()
 
     def started(self, context: Any) -> None:
@@ -144,18 +144,24 @@ class _AioCall(ServerCall):
     @fail_open
     def failed(self, error: BaseException) -> None:
         """Note an exception, of which gRPC sends the status."""
-        if self._unsendable or (isinstance(error, GeneratorExit) and self.outcome is not None):
+        if self._unsendable:
             return  # gRPC no longer listens to the handler
-        if self._status_sent():
-            self.outcome = self._abortion(error)
-        elif _is_silent(error) or (isinstance(error, asyncio.CancelledError) and not _COUNTS_CANCELLATIONS):
+        if _is_silent(error) or (isinstance(error, asyncio.CancelledError) and not _COUNTS_CANCELLATIONS):
             self._cancelling = True
+        elif self._status_sent():
+            self.outcome = self._abortion(error)
         elif isinstance(error, Exception):
             number = self._number()
             self.outcome = ("UNKNOWN" if number == _OK else _NAMES.get(number, "UNKNOWN"), error_type(error))
         else:
             self.outcome = None
             self.unsent_error = error_type(error)
+
+    @fail_open
+    def _find_abortion(self) -> None:
+        """Note the status that a handler sent which was closed before it ended."""
+        if self._status_sent():
+            self.outcome = self._abortion(None)
 
     def _not_serialized(self, error: BaseException) -> None:
         """Note an exception, which is raised in the handler only if that called `write`."""
@@ -177,7 +183,7 @@ class _AioCall(ServerCall):
     def _abortion(self, error: BaseException | None) -> Outcome | None:
         """What `abort` sent."""
         number = self._number()
-        if self.abort_failed or (error is not None and _is_silent(error)):
+        if self.abort_failed:
             return None
         if hasattr(self.context, "code") and self.context.code() is None:
             number = _UNKNOWN
@@ -192,7 +198,8 @@ class _AioCall(ServerCall):
     def _interruption(self) -> str:
         # Without a status from the server, the client waits for its deadline.
         context = self.context
-        if context is not None and not self._cancelling:
+        unsent = self.unsent_error is not None or self._status_sent()
+        if unsent and context is not None and not self._cancelling:
             return "CANCELLED" if context.time_remaining() is None else "DEADLINE_EXCEEDED"
         return super()._interruption()
 
@@ -224,11 +231,15 @@ async def _coroutine(call: _AioCall, request: Any, context: Any) -> Any:
 
 async def _generator(call: _AioCall, request: Any, context: Any) -> AsyncIterator[Any]:
     call.started(context)
+    yielding = False
     try:
         async for message in call.behavior.function(request, context):
+            yielding = True
             yield message
+            yielding = False
     except BaseException as error:
-        call.failed(error)
+        if not yielding:  # otherwise gRPC no longer listens
+            call.failed(error)
         raise
     call.completed()
 
