@@ -16,8 +16,7 @@ from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
 from trust_otel.background import signals_blocked
-from trust_otel.export.log_rate_limit import rate_limit_export_errors
-from trust_otel.export.otlp import exporter_class, with_checked_responses
+from trust_otel.export.otlp import SIGNALS, exporter_class, with_checked_responses
 from trust_otel.export.periodic import PeriodicReader
 from trust_otel.export.shutdown import shut_down_at_exit
 from trust_otel.instrumentation.unmeasured import UnmeasuredFrameworks
@@ -59,7 +58,9 @@ class TrustConfigurator:
         if wanted.sdk_disabled:
             return
         prepare_for_forks()
-        rate_limit_export_errors()
+        if any(_uses_grpc(wanted, signal) for signal in SIGNALS):
+            # Unset, some versions log each failed handshake, although its default is ERROR.
+            environ.setdefault("GRPC_VERBOSITY", "ERROR")
         with signals_blocked():
             if environ.get("OTEL_CONFIG_FILE"):
                 configure_from_file()
@@ -67,6 +68,11 @@ class TrustConfigurator:
                 configure_from_environment(wanted, kwargs.get("auto_instrumentation_version"))
             connect_other_instrumentations()
             shut_down_at_exit(wanted.shutdown_timeout)
+
+
+def _uses_grpc(wanted: Settings, signal: str) -> bool:
+    exporters = wanted.exporters_of(signal)
+    return "otlp_proto_grpc" in exporters or ("otlp" in exporters and wanted.otlp_protocol_of(signal) == "grpc")
 
 
 def configure_from_environment(wanted: Settings, auto_instrumentation_version: str | None) -> None:

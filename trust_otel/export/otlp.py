@@ -1,8 +1,8 @@
 """Checks whether an OTLP endpoint accepted an export; if not, logs the cause and a remedy.
 
 The exporters of the SDK (1.45.1, 1.45.2) count a redirect, an HTML page of a proxy and rejected data points as success,
-and log exceptions whose texts contain the URL with its credentials. Their private parts are used in this module only;
-an exporter that does not have them is left unchanged.
+log each attempt, and log exceptions whose texts contain the URL with its credentials. Their private parts are used in
+this module only; an exporter that does not have them is left unchanged.
 
 Source: OpenTelemetry Protocol specification, "OTLP/HTTP Response", "OTLP/gRPC Response" and "Partial Success".
 """
@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import wraps
 from http import HTTPStatus
 from http.client import BadStatusLine, RemoteDisconnected
 from socket import gaierror
@@ -26,8 +27,7 @@ from urllib.parse import unquote, urlsplit
 from opentelemetry.util._importlib_metadata import entry_points
 
 from trust_otel import settings
-
-_logger = logging.getLogger(__name__)
+from trust_otel.export.export_state import ExportState
 
 _Exporter = TypeVar("_Exporter")
 
@@ -100,6 +100,20 @@ _BY_CODE: Final = {
 }
 
 
+_SIGNAL_NAMES: Final = {"metrics": "metrics", "spans": "spans", "traces": "spans", "logs": "log records"}
+
+_LOGGERS: Final = (
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
+    "urllib3.connectionpool",
+    "urllib3.util.retry",
+)
+"""Loggers of the exporters, which log each attempt, and of the HTTP library, which logs path and query of the URL."""
+
+
 class ExportError(Exception):
     """The endpoint did not accept an export; the message contains no value of a setting."""
 
@@ -137,15 +151,83 @@ class _ConnectionFailedError(ExportError):
 
 
 def with_checked_responses(exporter: _Exporter) -> _Exporter:
-    """The same exporter; an OTLP exporter of the SDK then checks every response."""
+    """The same exporter; an OTLP exporter of the SDK then checks every response, and logs only changes of its state."""
     made: Any = exporter
     client: Any = getattr(made, "_client", None)
-    if hasattr(client, "_transport"):
-        _drop_logs_while_exporting("urllib3.connectionpool", "urllib3.util.retry")
-        client._transport = _CheckedTransport(client._transport, _secrets(client._headers.items(), client._endpoint))
-    elif hasattr(made, "_initialize_channel_and_stub"):
-        _check_grpc(made)
+    if _has(client, "_transport", "_kind", "_shutdown_event", "_headers", "_endpoint"):
+        secrets = _secrets(client._headers.items(), client._endpoint)
+        responses = _Responses(ExportState(_SIGNAL_NAMES[client._kind], client._shutdown_event.is_set), secrets)
+        client._transport = _CheckedTransport(client._transport, responses)
+    elif _has(made, "_initialize_channel_and_stub", "_signal", "_shutdown_in_progress", "_headers"):
+        state = ExportState(_SIGNAL_NAMES[made._signal], made._shutdown_in_progress.is_set)
+        responses = _Responses(state, _secrets(made._headers, ""))
+        _check_grpc(made, responses)
+    else:
+        return exporter
+    _drop_logs_while_exporting()
+    made.export = _reporting(made.export, responses)
     return exporter
+
+
+def _has(component: object, *parts: str) -> bool:
+    return all(hasattr(component, part) for part in parts)
+
+
+class _Responses:
+    """What the responses to one export mean.
+
+    Args:
+        state: Gets the outcome of each export.
+        secrets: Texts that must not be logged when the endpoint quotes them.
+    """
+
+    def __init__(self, state: ExportState, secrets: Collection[str]) -> None:
+        self.state = state
+        self._secrets = secrets
+        self._problem: str | None = None
+        self._rejected: str | None = None
+
+    def begin(self) -> None:
+        """Forget the previous export."""
+        self._problem = self._rejected = None
+
+    def refused(self, why: str) -> None:
+        """Note why an attempt was not accepted."""
+        self._problem = why
+
+    def rejected(self, number: int, message: str) -> None:
+        """Note what an otherwise accepted export did not store."""
+        if number or message:
+            why = _endpoint_text(message, self._secrets) or "no reason given"
+            self._rejected = (
+                f"the OTLP endpoint rejected {number} data points, spans or log records of an export: {why}"
+            )
+
+    def explained(self, code: str, text: str) -> str:
+        """Why a call of gRPC failed."""
+        explained = next((reason for part, reason in _BY_GRPC_TEXT if part in text), None)
+        return explained or f"{code}: {_BY_CODE.get(code) or _endpoint_text(text, self._secrets) or 'no reason given'}"
+
+    def end(self, accepted: bool) -> None:
+        """Report the export; one without an attempt, after the shutdown of the exporter, has no outcome."""
+        if accepted and self._rejected is None:
+            self.state.accepted()
+        elif accepted and self._rejected is not None:
+            self.state.failed(self._rejected)
+        elif self._problem is not None:
+            self.state.failed(f"{self.state.signal} cannot be exported: {self._problem}")
+
+
+def _reporting(export: Callable[..., Any], responses: _Responses) -> Callable[..., Any]:
+    @wraps(export)
+    def export_and_report(*args: Any, **kwargs: Any) -> Any:
+        responses.begin()
+        with _logs_dropped():
+            result = export(*args, **kwargs)
+        responses.end(result.name == "SUCCESS")
+        return result
+
+    return export_and_report
 
 
 def checking_responses(make: Callable[..., _Exporter]) -> Callable[..., _Exporter]:
@@ -183,7 +265,9 @@ def reconnect(component: Any) -> None:
 
     On a connection that both processes use, their requests would mix. Forgetting it closes it here, not in the parent.
     """
-    if type(component).__module__.startswith("opentelemetry.exporter.http.transport."):
+    if isinstance(component, ExportState):
+        component.restart()
+    elif type(component).__module__.startswith("opentelemetry.exporter.http.transport."):
         session, pool = getattr(component, "_session", None), getattr(component, "_pool", None)
         for adapter in session.adapters.values() if session is not None else ():
             # As after copying or unpickling: with the same options, but without connections.
@@ -252,27 +336,32 @@ class _CheckedTransport:
 
     Args:
         transport: A `BaseHTTPTransport` of the SDK.
-        secrets: Texts that must not be logged when the endpoint quotes them.
+        responses: Gets what each response means.
     """
 
-    def __init__(self, transport: Any, secrets: Collection[str]) -> None:
+    def __init__(self, transport: Any, responses: _Responses) -> None:
         self._transport = transport
-        self._secrets = secrets
+        self._responses = responses
 
     def request(self, method: str, url: str, **more: Any) -> _Result:
-        with _http_logs_dropped():
+        with _logs_dropped():
             result: _Result = self._transport.request(method, url, **more)
         if result.error is not None:
             connection = self._transport.is_connection_error(result.error)
             kind = _ConnectionFailedError if connection else ExportError
-            return _Failure(kind(reason(result.error)))
+            return self._failure(kind(reason(result.error)))
         status = result.status_code or 0
         if status >= 400:
             remedy = _BY_STATUS.get(status)
             text = _phrase(status) + (f" ({remedy})" if remedy else "")
+            self._responses.refused(f"the endpoint answers {status} {text}")
             return replace(result, reason=text)  # type: ignore[type-var]  # a dataclass
         problem = _redirect(result) if status >= 300 else self._problem(result)
-        return result if problem is None else _Failure(ExportError(problem))
+        return result if problem is None else self._failure(ExportError(problem))
+
+    def _failure(self, error: ExportError) -> _Failure:
+        self._responses.refused(str(error))
+        return _Failure(error)
 
     def _problem(self, result: _Result) -> str | None:
         """Why a 2xx response is not an OTLP response, or `None`; logs what the endpoint rejected."""
@@ -293,7 +382,7 @@ class _CheckedTransport:
                 "OTLP response: it is not a Collector, but for example a proxy or a login page; check "
                 "OTEL_EXPORTER_OTLP_ENDPOINT"
             )
-        _report_rejected(rejected, message, self._secrets)
+        self._responses.rejected(rejected, message)
         return None
 
     def is_connection_error(self, error: Exception | None) -> bool:
@@ -329,62 +418,54 @@ def _from_protobuf(content: bytes) -> tuple[int, str]:
     return partial.rejected_data_points, partial.error_message
 
 
-def _report_rejected(rejected: int, message: str, secrets: Collection[str]) -> None:
-    if rejected or message:
-        _logger.warning(
-            "trust-otel: the OTLP endpoint rejected %d data points, spans or log records of an export: %s",
-            rejected,
-            _endpoint_text(message, secrets) or "no reason given",
-        )
-
-
-def _check_grpc(exporter: Any) -> None:
+def _check_grpc(exporter: Any, responses: _Responses) -> None:
     initialize, endpoint = exporter._initialize_channel_and_stub, exporter._endpoint
 
     def initialize_checked() -> None:
         exporter._endpoint = endpoint
         initialize()
-        _check_stub(exporter)
+        _check_stub(exporter, responses)
 
     # The SDK calls it again after a failure.
     exporter._initialize_channel_and_stub = initialize_checked
-    _check_stub(exporter)
+    _check_stub(exporter, responses)
 
 
-def _check_stub(exporter: Any) -> None:
-    exporter._client = _CheckedStub(exporter._client, _secrets(exporter._headers, ""))
+def _check_stub(exporter: Any, responses: _Responses) -> None:
+    exporter._client = _CheckedStub(exporter._client, responses)
     # The SDK logs it.
     exporter._endpoint = "the OTLP endpoint"
 
 
 class _CheckedStub:
-    """A stub of an OTLP service that explains errors, and logs what the endpoint rejected."""
+    """A stub of an OTLP service that explains errors, and reports what the endpoint rejected."""
 
-    def __init__(self, stub: Any, secrets: Collection[str]) -> None:
+    def __init__(self, stub: Any, responses: _Responses) -> None:
         self._stub = stub
-        self._secrets = secrets
+        self._responses = responses
 
     def Export(self, **arguments: Any) -> Any:  # noqa: N802 - the name of the RPC method
         try:
             response = self._stub.Export(**arguments)
         except Exception as error:
-            raise _explained(error, self._secrets) from None
+            raise _explained(error, self._responses) from None
         partial = response.partial_success
         rejected = next((value for field, value in partial.ListFields() if field.name.startswith("rejected")), 0)
-        _report_rejected(rejected, partial.error_message, self._secrets)
+        self._responses.rejected(rejected, partial.error_message)
         return response
 
 
-def _explained(error: Any, secrets: Collection[str]) -> Exception:
+def _explained(error: Any, responses: _Responses) -> Exception:
     """The same error without text that may contain a header or the URL."""
     from grpc import RpcError, StatusCode
 
     if isinstance(error, RpcError):
         code, trailing = error.code(), error.trailing_metadata() or ()
-        details = _grpc_reason(code.name, str(error.details() or ""), secrets)
+        details = responses.explained(code.name, str(error.details() or ""))
     else:
         code, trailing = StatusCode.INTERNAL, ()
         details = f"{type(error).__qualname__}: the call cannot be made: check OTEL_EXPORTER_OTLP_HEADERS"
+    responses.refused(details)
 
     class ExplainedRpcError(RpcError):
         def code(self) -> Any:
@@ -397,11 +478,6 @@ def _explained(error: Any, secrets: Collection[str]) -> Exception:
             return trailing
 
     return ExplainedRpcError(details)
-
-
-def _grpc_reason(code: str, text: str, secrets: Collection[str]) -> str:
-    explained = next((reason for part, reason in _BY_GRPC_TEXT if part in text), None)
-    return explained or f"{code}: {_BY_CODE.get(code) or _endpoint_text(text, secrets) or 'no reason given'}"
 
 
 def reason(error: BaseException) -> str:
@@ -473,8 +549,8 @@ _exporting: ContextVar[bool] = ContextVar("trust_otel_exporting", default=False)
 
 
 @contextmanager
-def _http_logs_dropped() -> Iterator[None]:
-    """Drop log records of the HTTP library within: its debug messages contain the path and query of the URL."""
+def _logs_dropped() -> Iterator[None]:
+    """Drop the log records of an export within."""
     token = _exporting.set(True)
     try:
         yield
@@ -490,6 +566,6 @@ class _DropWhileExporting(logging.Filter):
 _drop_while_exporting = _DropWhileExporting()
 
 
-def _drop_logs_while_exporting(*loggers: str) -> None:
-    for name in loggers:
+def _drop_logs_while_exporting() -> None:
+    for name in _LOGGERS:
         logging.getLogger(name).addFilter(_drop_while_exporting)

@@ -1,0 +1,234 @@
+"""Faults of the OTLP endpoint: what a service exports and logs, and how long it takes to end."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from tests.support.faulty_collector import GRPC, HTTP, Certificate, Exports, collector, self_signed
+from tests.support.running import eventually
+from trust_ops.stack.ports import free_ports
+
+Launcher = tuple[list[str], dict[str, str]]
+
+_EVENTS = "trust.audit.events"
+_PROGRAM = """
+import sys
+from trust_otel import get_metrics
+metrics = get_metrics()
+for _ in sys.stdin:
+    metrics.record_audit_event("read")
+    print("recorded", flush=True)
+"""
+
+
+@dataclass
+class Service:
+    """A program that records an event per line of input."""
+
+    process: subprocess.Popen[str]
+    log: Path
+    recorded: int = 0
+
+    def record(self) -> None:
+        """Record an event; returns once the program has done it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "recorded\n"
+        self.recorded += 1
+
+    def end(self) -> float:
+        """End the program; returns the seconds that it took."""
+        begun = monotonic()
+        self.process.communicate(timeout=60)
+        return monotonic() - begun
+
+    def lines(self) -> list[str]:
+        """What it has logged."""
+        return self.log.read_text().splitlines()
+
+
+@dataclass
+class Setup:
+    """A service, and the endpoint that it exports to."""
+
+    protocol: str
+    launcher: Launcher
+    folder: Path
+    port: int = field(default_factory=lambda: free_ports(1)[0])
+
+    @contextmanager
+    def service(self, *, tls: Certificate | None = None, **more: str) -> Iterator[Service]:
+        command, environment = self.launcher
+        variables = {
+            **environment,
+            "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"{'https' if tls else 'http'}://127.0.0.1:{self.port}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
+            "OTEL_METRIC_EXPORT_INTERVAL": "200",
+            **({"OTEL_EXPORTER_OTLP_CERTIFICATE": str(tls.certificate)} if tls else {}),
+            **more,
+        }
+        log = self.folder / "log"
+        with (
+            log.open("wb") as errors,
+            subprocess.Popen(
+                [*command, "-c", _PROGRAM],
+                env=variables,
+                text=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+            ) as process,
+        ):
+            try:
+                yield Service(process, log)
+            finally:
+                process.kill()
+
+    def collector(
+        self, exports: Exports | None = None, certificate: Certificate | None = None
+    ) -> AbstractContextManager[Exports]:
+        return collector(self.protocol, self.port, exports or Exports(), certificate)
+
+
+@pytest.fixture(params=[HTTP, GRPC])
+def setup(request: pytest.FixtureRequest, launcher: Launcher, tmp_path: Path) -> Setup:
+    return Setup(request.param, launcher, tmp_path)
+
+
+def _accepted(exports: Exports, service: Service) -> None:
+    """Wait until all recorded events have been accepted."""
+    eventually(lambda: exports.values(_EVENTS)[-1:], [service.recorded])
+
+
+def _fails_and_works_again(service: Service, reason: str) -> None:
+    """Assert that the service has logged these two changes, and nothing else."""
+    lines = service.lines()
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("trust-otel: metrics cannot be exported: "), lines
+    assert reason in lines[0]
+    assert lines[1].startswith("trust-otel: metrics are exported again, after "), lines
+
+
+_SECONDS = 2.5
+"""In this time, several exports fail: each has a second, and the next one follows after 0.2 seconds."""
+
+
+def _wait_for_failures(service: Service) -> None:
+    """Record while exports fail, until that is logged, and then during several more."""
+    service.record()
+    eventually(lambda: len(service.lines()) > 0, True)
+    _record_for_some_time(service)
+
+
+def _record_for_some_time(service: Service) -> None:
+    deadline = monotonic() + _SECONDS
+    while monotonic() < deadline:
+        service.record()
+        with pytest.raises(subprocess.TimeoutExpired):
+            service.process.wait(0.2)
+
+
+def test_without_collector(setup: Setup) -> None:
+    with setup.service() as service:
+        _wait_for_failures(service)
+        with setup.collector() as exports:
+            _accepted(exports, service)
+            service.end()
+    _fails_and_works_again(service, "the connection is refused: nothing listens there")
+
+
+def test_collector_that_restarts(setup: Setup) -> None:
+    with setup.service() as service:
+        with setup.collector() as before:
+            service.record()
+            _accepted(before, service)
+        _wait_for_failures(service)
+        with setup.collector() as exports:
+            _accepted(exports, service)
+            service.end()
+    _fails_and_works_again(service, "")
+
+
+@pytest.mark.parametrize("retry_after", [True, False])
+@pytest.mark.parametrize("status", [429, 503])
+def test_refusing_collector(setup: Setup, status: int, retry_after: bool) -> None:
+    with setup.service() as service, setup.collector(Exports(status, retry_after)) as exports:
+        _wait_for_failures(service)
+        assert exports.requests >= 2
+        exports.refusal = 0
+        _accepted(exports, service)
+        service.end()
+    reasons = {429: ("Too Many Requests", "RESOURCE_EXHAUSTED"), 503: ("Service Unavailable", "UNAVAILABLE")}
+    _fails_and_works_again(service, reasons[status][setup.protocol == GRPC])
+
+
+def test_collector_that_does_not_answer(setup: Setup) -> None:
+    with setup.service() as service, setup.collector() as exports:
+        exports.answering.clear()
+        _wait_for_failures(service)
+        exports.answering.set()
+        _accepted(exports, service)
+        service.end()
+    _fails_and_works_again(service, "no response in time")
+
+
+def test_listener_that_accepts_no_connection(setup: Setup) -> None:
+    with setup.service() as service:
+        with socket.create_server(("127.0.0.1", setup.port)):
+            _wait_for_failures(service)
+        with setup.collector() as exports:
+            _accepted(exports, service)
+            service.end()
+    _fails_and_works_again(service, "no response in time")
+
+
+def test_slow_collector_is_no_failure(setup: Setup) -> None:
+    with setup.service() as service, setup.collector(Exports(delay=0.5)) as exports:
+        service.record()
+        eventually(lambda: len(exports.accepted) > 0, True)
+        _record_for_some_time(service)
+        _accepted(exports, service)
+        service.end()
+    assert service.lines() == []
+
+
+@dataclass(frozen=True)
+class _Tls:
+    reason: str
+    wrong: Callable[[Path], Certificate]
+
+
+_CERTIFICATES = {
+    "untrusted": _Tls("self-signed certificate", lambda folder: self_signed(folder)),
+    "another host": _Tls("mismatch", lambda folder: self_signed(folder, address="127.0.0.2")),
+    "expired": _Tls("has expired", lambda folder: self_signed(folder, days=(-9, -1))),
+}
+
+
+@pytest.mark.parametrize("kind", _CERTIFICATES)
+def test_wrong_certificate(setup: Setup, kind: str) -> None:
+    right = self_signed(setup.folder / "right")
+    wrong = _CERTIFICATES[kind].wrong(setup.folder / "wrong")
+    trusted = setup.folder / "trusted.pem"
+    trusted.write_bytes(
+        right.certificate.read_bytes() + (b"" if kind == "untrusted" else wrong.certificate.read_bytes())
+    )
+    with setup.service(tls=Certificate(trusted, right.key)) as service:
+        with setup.collector(certificate=wrong) as refused:
+            _wait_for_failures(service)
+            assert refused.requests == 0
+        with setup.collector(certificate=right) as exports:
+            _accepted(exports, service)
+            service.end()
+    _fails_and_works_again(service, "TLS: ")

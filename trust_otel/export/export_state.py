@@ -1,0 +1,68 @@
+"""Logs one line when the exports of a signal begin to fail, and one when they work again."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+_logger = logging.getLogger(__name__)
+
+STEADY_SECONDS: Final = 300.0
+QUICK_CHANGES: Final = 5
+
+
+class ExportState:
+    """Whether an endpoint accepts the exports of a signal.
+
+    A signal that began to fail `QUICK_CHANGES` times within `STEADY_SECONDS` counts as working again only after exports
+    have worked for `STEADY_SECONDS`: an endpoint that refuses some exports and accepts others does not flood the log.
+
+    Args:
+        signal: `metrics`, `spans` or `log records`.
+        ending: Whether the last export has begun, of which `Shutdown` reports the failure.
+        clock: Seconds of a clock that is never set.
+
+    Attributes:
+        signal: As above.
+        problem: Why the last export was not accepted, or not as a whole; `None` if it was.
+    """
+
+    def __init__(self, signal: str, ending: Callable[[], bool], clock: Callable[[], float] = monotonic) -> None:
+        self.signal = signal
+        self._ending = ending
+        self._clock = clock
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget what failed, in a forked process: its parent has logged it."""
+        self.problem: str | None = None
+        self._failing_since: float | None = None
+        self._last_failure = 0.0
+        self._beginnings: deque[float] = deque(maxlen=QUICK_CHANGES)
+
+    def failed(self, problem: str) -> None:
+        """Note that an export was not accepted.
+
+        Args:
+            problem: What was not done, and why.
+        """
+        self.problem, self._last_failure = problem, self._clock()
+        if self._failing_since is None and not self._ending():
+            self._failing_since = self._last_failure
+            self._beginnings.append(self._last_failure)
+            _logger.warning("trust-otel: %s. Another line follows when exports work again", problem)
+
+    def accepted(self) -> None:
+        """Note that an export was accepted as a whole."""
+        self.problem = None
+        if self._failing_since is None:
+            return
+        now = self._clock()
+        quick = len(self._beginnings) == QUICK_CHANGES and now - self._beginnings[0] < STEADY_SECONDS
+        if quick and now - self._last_failure < STEADY_SECONDS:
+            return
+        seconds, self._failing_since = now - self._failing_since, None
+        _logger.warning("trust-otel: %s are exported again, after %.0f seconds", self.signal, seconds)
