@@ -20,6 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
@@ -29,8 +31,6 @@ GRPC, HTTP = "grpc", "http/protobuf"
 
 _SERVICE = "opentelemetry.proto.collector.metrics.v1.MetricsService"
 _GRPC_CODES = {429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE}
-# google.rpc.RetryInfo with a delay of one second.
-_RETRY_INFO = b"\n\x02\x08\x01"
 
 
 @dataclass
@@ -39,17 +39,19 @@ class Exports:
 
     Attributes:
         refusal: HTTP status of a refusal, as the code of gRPC that has the same meaning; 0 to accept.
-        retry_after: Whether a refusal asks to wait a second.
+        retry_after: Seconds that a refusal asks to wait.
         answering: Cleared to leave requests without an answer.
         delay: Seconds until an answer.
+        unanswered: How many of the next requests never get an answer.
         requests: Number of requests.
         accepted: The accepted requests.
     """
 
     refusal: int = 0
-    retry_after: bool = False
+    retry_after: int | None = None
     answering: threading.Event = field(default_factory=threading.Event)
     delay: float = 0
+    unanswered: int = 0
     requests: int = 0
     accepted: list[ExportMetricsServiceRequest] = field(default_factory=list)
     _closed: threading.Event = field(default_factory=threading.Event)
@@ -60,6 +62,9 @@ class Exports:
     def take(self, content: bytes) -> int:
         """The status of the answer to a request."""
         self.requests += 1
+        if self.unanswered:
+            self.unanswered -= 1
+            self._closed.wait()
         while not self.answering.wait(0.05) and not self._closed.is_set():
             pass
         self._closed.wait(self.delay)
@@ -82,6 +87,15 @@ class Exports:
                 for point in getattr(metric, str(metric.WhichOneof("data"))).data_points:
                     if point.start_time_unix_nano:
                         yield point.start_time_unix_nano, point.time_unix_nano
+
+    def first_point(self, name: str, action: str) -> tuple[int, int]:
+        """Start time and time of the first accepted point of a counter with this audit action."""
+        return next(
+            (point.start_time_unix_nano, point.time_unix_nano)
+            for request in self.accepted
+            for point in _points(request, name)
+            if any(each.value.string_value == action for each in point.attributes)
+        )
 
     def close(self) -> None:
         """Let waiting requests end."""
@@ -155,8 +169,8 @@ def _serve_http(port: int, exports: Exports, certificate: Certificate | None) ->
             status = exports.take(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(status)
             self.send_header("Content-Length", "0")
-            if status != 200 and exports.retry_after:
-                self.send_header("Retry-After", "1")
+            if status != 200 and exports.retry_after is not None:
+                self.send_header("Retry-After", str(exports.retry_after))
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
@@ -200,8 +214,9 @@ def _serve_grpc(port: int, exports: Exports, certificate: Certificate | None) ->
     def export(request: bytes, context: grpc.ServicerContext) -> ExportMetricsServiceResponse:
         status = exports.take(request)
         if status != 200:
-            if exports.retry_after:
-                context.set_trailing_metadata((("google.rpc.retryinfo-bin", _RETRY_INFO),))
+            if exports.retry_after is not None:
+                delay = RetryInfo(retry_delay=Duration(seconds=exports.retry_after)).SerializeToString()
+                context.set_trailing_metadata((("google.rpc.retryinfo-bin", delay),))
             context.abort(_GRPC_CODES[status], "try later")
         return ExportMetricsServiceResponse()
 

@@ -21,12 +21,14 @@ from functools import wraps
 from http import HTTPStatus
 from http.client import BadStatusLine, RemoteDisconnected
 from socket import gaierror
+from time import monotonic_ns, time_ns
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from opentelemetry.util._importlib_metadata import entry_points
 
 from trust_otel import settings
+from trust_otel.export.clock import nanoseconds_set
 from trust_otel.export.export_state import ExportState
 
 _Exporter = TypeVar("_Exporter")
@@ -71,6 +73,22 @@ _BY_NAME: Final = {
     "InvalidSchema": "the address cannot be used: check OTEL_EXPORTER_OTLP_ENDPOINT",
     "ProxyError": "the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached, or refuses the connection",
 }
+_CERTIFICATE_EXPIRED: Final = "TLS: the certificate of the endpoint has expired"
+_CERTIFICATE_NOT_YET_VALID: Final = "TLS: the certificate of the endpoint is not valid yet: check the clock"
+_CERTIFICATE_NOT_TRUSTED: Final = (
+    "TLS: the certificate of the endpoint is not trusted: set OTEL_EXPORTER_OTLP_CERTIFICATE to its authority's"
+)
+_CERTIFICATE_OF_ANOTHER_HOST: Final = (
+    "TLS: the certificate was issued for another host: check the host in OTEL_EXPORTER_OTLP_ENDPOINT"
+)
+_BY_VERIFY_CODE: Final = {
+    9: _CERTIFICATE_NOT_YET_VALID,
+    10: _CERTIFICATE_EXPIRED,
+    62: _CERTIFICATE_OF_ANOTHER_HOST,
+    64: _CERTIFICATE_OF_ANOTHER_HOST,
+}
+"""OpenSSL's codes of a certificate that is not yet valid, has expired, or is not for this host name or address."""
+
 # gRPC's texts for UNAVAILABLE; the first match applies.
 _BY_GRPC_TEXT: Final = (
     ("Failed parsing HTTP/2", "the endpoint does not speak gRPC: check OTEL_EXPORTER_OTLP_PROTOCOL and the port"),
@@ -78,8 +96,10 @@ _BY_GRPC_TEXT: Final = (
     ("http1.x server", "the endpoint speaks HTTP/1.1: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
     ("DNS", "the name of the host cannot be resolved"),
     ("resolv", "the name of the host cannot be resolved"),
-    ("CERTIFICATE_VERIFY_FAILED", "TLS: the certificate is not trusted: set OTEL_EXPORTER_OTLP_CERTIFICATE"),
-    ("Hostname Verification", "TLS: the certificate was issued for another host"),
+    ("certificate has expired", _CERTIFICATE_EXPIRED),
+    ("certificate is not yet valid", _CERTIFICATE_NOT_YET_VALID),
+    ("CERTIFICATE_VERIFY_FAILED", _CERTIFICATE_NOT_TRUSTED),
+    ("Hostname Verification", _CERTIFICATE_OF_ANOTHER_HOST),
     ("WRONG_VERSION_NUMBER", "the endpoint does not speak TLS: use http://"),
     ("handshake", "TLS: the handshake failed"),
     ("refused", "the connection is refused: nothing listens there"),
@@ -154,13 +174,14 @@ def with_checked_responses(exporter: _Exporter) -> _Exporter:
     """The same exporter; an OTLP exporter of the SDK then checks every response, and logs only changes of its state."""
     made: Any = exporter
     client: Any = getattr(made, "_client", None)
-    if _has(client, "_transport", "_kind", "_shutdown_event", "_headers", "_endpoint"):
+    if _has(client, "_transport", "_kind", "_shutdown_event", "_headers", "_endpoint", "_timeout"):
         secrets = _secrets(client._headers.items(), client._endpoint)
-        responses = _Responses(ExportState(_SIGNAL_NAMES[client._kind], client._shutdown_event.is_set), secrets)
+        state = ExportState(_SIGNAL_NAMES[client._kind], client._shutdown_event.is_set)
+        responses = _Responses(state, secrets, client._timeout)
         client._transport = _CheckedTransport(client._transport, responses)
-    elif _has(made, "_initialize_channel_and_stub", "_signal", "_shutdown_in_progress", "_headers"):
+    elif _has(made, "_initialize_channel_and_stub", "_signal", "_shutdown_in_progress", "_headers", "_timeout"):
         state = ExportState(_SIGNAL_NAMES[made._signal], made._shutdown_in_progress.is_set)
-        responses = _Responses(state, _secrets(made._headers, ""))
+        responses = _Responses(state, _secrets(made._headers, ""), made._timeout)
         _check_grpc(made, responses)
     else:
         return exporter
@@ -179,17 +200,26 @@ class _Responses:
     Args:
         state: Gets the outcome of each export.
         secrets: Texts that must not be logged when the endpoint quotes them.
+        timeout: Seconds of an export with all its attempts.
     """
 
-    def __init__(self, state: ExportState, secrets: Collection[str]) -> None:
+    def __init__(self, state: ExportState, secrets: Collection[str], timeout: float) -> None:
         self.state = state
+        self.timeout = timeout
         self._secrets = secrets
+        self._begun = time_ns(), monotonic_ns()
         self._problem: str | None = None
         self._rejected: str | None = None
 
     def begin(self) -> None:
         """Forget the previous export."""
         self._problem = self._rejected = None
+        self._begun = time_ns(), monotonic_ns()
+
+    @property
+    def clock_set(self) -> bool:
+        """Whether the clock was set since the export began: the SDK would compute a wrong deadline for a retry."""
+        return nanoseconds_set(*self._begun) != 0
 
     def refused(self, why: str) -> None:
         """Note why an attempt was not accepted."""
@@ -343,18 +373,21 @@ class _CheckedTransport:
         self._transport = transport
         self._responses = responses
 
-    def request(self, method: str, url: str, **more: Any) -> _Result:
+    def request(self, method: str, url: str, *, timeout: float, **more: Any) -> _Result:
+        timeout = min(timeout, self._responses.timeout)
         with _logs_dropped():
-            result: _Result = self._transport.request(method, url, **more)
+            result: _Result = self._transport.request(method, url, timeout=timeout, **more)
         if result.error is not None:
-            connection = self._transport.is_connection_error(result.error)
-            kind = _ConnectionFailedError if connection else ExportError
+            retried = self._transport.is_connection_error(result.error) and not self._responses.clock_set
+            kind = _ConnectionFailedError if retried else ExportError
             return self._failure(kind(reason(result.error)))
         status = result.status_code or 0
         if status >= 400:
             remedy = _BY_STATUS.get(status)
             text = _phrase(status) + (f" ({remedy})" if remedy else "")
             self._responses.refused(f"the endpoint answers {status} {text}")
+            if self._responses.clock_set:
+                return _Failure(ExportError(text))
             return replace(result, reason=text)  # type: ignore[type-var]  # a dataclass
         problem = _redirect(result) if status >= 300 else self._problem(result)
         return result if problem is None else self._failure(ExportError(problem))
@@ -444,9 +477,10 @@ class _CheckedStub:
         self._stub = stub
         self._responses = responses
 
-    def Export(self, **arguments: Any) -> Any:  # noqa: N802 - the name of the RPC method
+    def Export(self, *, timeout: float, **arguments: Any) -> Any:  # noqa: N802 - the name of the RPC method
+        timeout = min(timeout, self._responses.timeout)
         try:
-            response = self._stub.Export(**arguments)
+            response = self._stub.Export(timeout=timeout, **arguments)
         except Exception as error:
             raise _explained(error, self._responses) from None
         partial = response.partial_success
@@ -466,6 +500,9 @@ def _explained(error: Any, responses: _Responses) -> Exception:
         code, trailing = StatusCode.INTERNAL, ()
         details = f"{type(error).__qualname__}: the call cannot be made: check OTEL_EXPORTER_OTLP_HEADERS"
     responses.refused(details)
+    if responses.clock_set:
+        # Is not retried.
+        code, trailing = StatusCode.INTERNAL, ()
 
     class ExplainedRpcError(RpcError):
         def code(self) -> Any:
@@ -499,7 +536,7 @@ def reason(error: BaseException) -> str:
 
 def _tls_reason(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: {error.verify_message}: set OTEL_EXPORTER_OTLP_CERTIFICATE to the authority's certificate"
+        return _BY_VERIFY_CODE.get(error.verify_code) or f"{_CERTIFICATE_NOT_TRUSTED} ({error.verify_message})"
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
         return "the endpoint does not speak TLS: use http://"
     return f"TLS: {error.reason or 'the handshake failed'}"

@@ -71,17 +71,22 @@ def metric_of(
 def _number_point(series: CounterSeries, time_unix_nano: int) -> NumberDataPoint:
     return NumberDataPoint(
         attributes=dict(series.labels),
-        start_time_unix_nano=series.start_time_unix_nano,
+        start_time_unix_nano=_start(series, time_unix_nano),
         time_unix_nano=time_unix_nano,
         value=series.exported_value(),
     )
+
+
+def _start(series: CounterSeries | HistogramSeries, time_unix_nano: int) -> int:
+    # A start in the future: the clock was set back since.
+    return min(series.start_time_unix_nano, time_unix_nano)
 
 
 def _histogram_point(series: HistogramSeries, time_unix_nano: int, since_unix_nano: int) -> HistogramDataPoint:
     counts = tuple(series.counts)
     return HistogramDataPoint(
         attributes=dict(series.labels),
-        start_time_unix_nano=series.start_time_unix_nano,
+        start_time_unix_nano=_start(series, time_unix_nano),
         time_unix_nano=time_unix_nano,
         count=sum(counts),
         sum=series.sum,

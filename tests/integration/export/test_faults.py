@@ -27,6 +27,29 @@ for _ in sys.stdin:
     metrics.record_audit_event("read")
     print("recorded", flush=True)
 """
+_WITH_CLOCK = """
+import grpc._channel, sys, time, types
+seconds, nanoseconds, ahead = time.time, time.time_ns, 0
+# It passes the time to native code, which has the real clock.
+grpc._channel.time = types.SimpleNamespace(**vars(time))
+time.time = lambda: seconds() + ahead
+time.time_ns = lambda: nanoseconds() + ahead * 10**9
+
+from opentelemetry.instrumentation.auto_instrumentation import initialize
+initialize()
+
+from trust_otel import get_metrics
+metrics = get_metrics()
+for line in sys.stdin:
+    if line.strip():
+        ahead = int(line)
+        print("set", flush=True)
+    else:
+        metrics.record_audit_event("read")
+        metrics.record_audit_event(f"read{ahead}")
+        print("recorded", flush=True)
+"""
+"""Its clock is set by a line with the seconds that it is ahead."""
 
 
 @dataclass
@@ -45,6 +68,14 @@ class Service:
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "recorded\n"
         self.recorded += 1
+
+    def set_clock(self, ahead: int) -> None:
+        """Set the clock of the program, to some seconds ahead of the real one."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{ahead}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "set\n"
 
     def end(self) -> float:
         """End the program; returns the seconds that it took."""
@@ -67,7 +98,7 @@ class Setup:
     port: int = field(default_factory=lambda: free_ports(1)[0])
 
     @contextmanager
-    def service(self, *, tls: Certificate | None = None, **more: str) -> Iterator[Service]:
+    def service(self, program: str = _PROGRAM, *, tls: Certificate | None = None, **more: str) -> Iterator[Service]:
         command, environment = self.launcher
         variables = {
             **environment,
@@ -82,7 +113,7 @@ class Setup:
         with (
             log.open("wb") as errors,
             subprocess.Popen(
-                [*command, "-c", _PROGRAM],
+                [*(command if program is _PROGRAM else command[1:]), "-c", program],
                 env=variables,
                 text=True,
                 stdin=subprocess.PIPE,
@@ -160,9 +191,9 @@ def test_collector_that_restarts(setup: Setup) -> None:
     _fails_and_works_again(service, "")
 
 
-@pytest.mark.parametrize("retry_after", [True, False])
+@pytest.mark.parametrize("retry_after", [None, 1, 3600])
 @pytest.mark.parametrize("status", [429, 503])
-def test_refusing_collector(setup: Setup, status: int, retry_after: bool) -> None:
+def test_refusing_collector(setup: Setup, status: int, retry_after: int | None) -> None:
     with setup.service() as service, setup.collector(Exports(status, retry_after)) as exports:
         _wait_for_failures(service)
         assert exports.requests >= 2
@@ -210,9 +241,10 @@ class _Tls:
 
 
 _CERTIFICATES = {
-    "untrusted": _Tls("self-signed certificate", lambda folder: self_signed(folder)),
-    "another host": _Tls("mismatch", lambda folder: self_signed(folder, address="127.0.0.2")),
+    "untrusted": _Tls("is not trusted: set OTEL_EXPORTER_OTLP_CERTIFICATE", lambda folder: self_signed(folder)),
+    "another host": _Tls("was issued for another host", lambda folder: self_signed(folder, address="127.0.0.2")),
     "expired": _Tls("has expired", lambda folder: self_signed(folder, days=(-9, -1))),
+    "not yet valid": _Tls("is not valid yet", lambda folder: self_signed(folder, days=(1, 9))),
 }
 
 
@@ -231,4 +263,63 @@ def test_wrong_certificate(setup: Setup, kind: str) -> None:
         with setup.collector(certificate=right) as exports:
             _accepted(exports, service)
             service.end()
-    _fails_and_works_again(service, "TLS: ")
+    _fails_and_works_again(service, _CERTIFICATES[kind].reason)
+
+
+@pytest.mark.parametrize("ahead", [86_400, -86_400, 3, -3])
+def test_clock_that_is_set(setup: Setup, ahead: int) -> None:
+    with setup.service(_WITH_CLOCK) as service, setup.collector() as exports:
+        for now in (0, ahead, 0):
+            service.set_clock(now)
+            for _ in range(3):
+                service.record()
+                eventually(lambda: exports.values(_EVENTS)[-1:], [2 * service.recorded])
+        service.end()
+    assert service.lines() == []
+    assert all(start <= time for start, time in exports.times())
+    values = exports.values(_EVENTS)
+    assert values == sorted(values)
+
+
+def test_new_series_starts_before_its_first_point_after_the_clock_was_set_back(setup: Setup) -> None:
+    with setup.service(_WITH_CLOCK) as service, setup.collector() as exports:
+        service.record()
+        eventually(lambda: exports.values(_EVENTS)[-1:], [2])
+        service.set_clock(-3600)
+        service.record()
+        eventually(lambda: exports.values(_EVENTS)[-1:], [4])
+        service.end()
+    start, time = exports.first_point(_EVENTS, "read-3600")
+    assert 0 < time - start < 60 * 10**9
+
+
+def test_clock_set_back_during_a_retry_does_not_prolong_the_export(setup: Setup) -> None:
+    with (
+        setup.service(_WITH_CLOCK, OTEL_EXPORTER_OTLP_TIMEOUT="4") as service,
+        setup.collector(Exports(503)) as exports,
+    ):
+        service.record()
+        # The export waits a second until its next attempt, which has what is left of the 4 seconds.
+        eventually(lambda: exports.requests > 0, True)
+        exports.unanswered, exports.refusal = 1, 0
+        service.set_clock(-3600)
+        eventually(lambda: exports.values(_EVENTS)[-1:], [2 * service.recorded])
+        service.end()
+    _fails_and_works_again(service, "")
+
+
+def test_retry_after_of_hours_is_not_waited_for_when_the_clock_is_set_back(setup: Setup) -> None:
+    with (
+        setup.service(_WITH_CLOCK, OTEL_EXPORTER_OTLP_TIMEOUT="4") as service,
+        setup.collector(Exports(503, delay=1)) as exports,
+    ):
+        exports.retry_after = 1800
+        service.record()
+        eventually(lambda: exports.requests > 0, True)
+        # While the exporter waits for the answer.
+        service.set_clock(-3600)
+        eventually(lambda: len(service.lines()) > 0, True)
+        exports.refusal = 0
+        eventually(lambda: exports.values(_EVENTS)[-1:], [2 * service.recorded])
+        service.end()
+    _fails_and_works_again(service, "")

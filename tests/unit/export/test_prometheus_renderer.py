@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -212,7 +213,7 @@ def test_counter_has_the_start_of_its_series(counters: _Counters) -> None:
         if not number:
             # In a forked process.
             counters.instruments.restart_in_child()
-            series.start_time_unix_nano += 10**9
+            series.start_time_unix_nano -= 10**9
     assert "_created" not in counters.text()
     assert "active_requests_created" not in counters.text(OPEN_METRICS)
 
@@ -375,6 +376,20 @@ def test_open_metrics_has_the_start_of_each_series(endpoint: Endpoint) -> None:
     first = endpoint.sample("c_created", OPEN_METRICS).value
     assert endpoint.sample("c_created", OPEN_METRICS).value == first
     assert "_created" not in endpoint.text()
+
+
+def test_histogram_does_not_start_in_the_future_when_the_clock_was_set_back(endpoint: Endpoint) -> None:
+    endpoint.duration(1, _LABELS)
+    (series,) = endpoint.duration.series()
+    series.start_time_unix_nano += 3600 * 10**9
+    assert endpoint.sample(f"{_NAME}_created", OPEN_METRICS).value <= time.time()
+
+
+def test_counter_does_not_start_in_the_future_when_the_clock_was_set_back(counters: _Counters) -> None:
+    counters.revenue(1, {"trust.currency": "EUR"})
+    (series,) = counters.revenue.series()
+    series.start_time_unix_nano += 3600 * 10**9
+    assert counters.sample("trust_revenue_amount_created", OPEN_METRICS).value <= time.time()
 
 
 def test_counter_starts_before_its_first_event(endpoint: Endpoint) -> None:

@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from json import dumps
+from time import time_ns
 from typing import Any, cast
 
 from opentelemetry.sdk.metrics import Exemplar
@@ -149,14 +150,14 @@ class _KeptTexts:
 
     def of(self, series: Sequence[_Series], failed: Callable[[Exception], None]) -> dict[str, bytes]:
         """The current lines of each series, or histogram series that has counted something, by its labels."""
-        texts = self._texts
+        texts, now = self._texts, time_ns()
         lines = {}
         for each in series:
             try:
                 text = texts.get(each)
                 if text is None:
                     text = texts[each] = self._new_text(label_text(self._common | _labels(each.labels)))
-                text.update(each)
+                text.update(each, now)
                 if text.lines:
                     lines[text.labels] = text.lines
             except Exception as error:
@@ -180,9 +181,10 @@ class _CounterText:
         self._value: float = 0
         self._start = 0
 
-    def update(self, series: CounterSeries) -> None:
+    def update(self, series: CounterSeries, now_unix_nano: int) -> None:
         """Make the text again if the series has changed."""
-        value, start = series.value, series.start_time_unix_nano
+        # A start in the future: the clock was set back since.
+        value, start = series.value, min(series.start_time_unix_nano, now_unix_nano)
         if start != self._start:
             self._around = self._template.around(self.labels, start)
         elif value == self._value:
@@ -206,12 +208,13 @@ class _HistogramText:
         self._samples: dict[int, Sample] = {}
         self._start = 0
 
-    def update(self, series: HistogramSeries) -> None:
+    def update(self, series: HistogramSeries, now_unix_nano: int) -> None:
         """Make the text again if the series has changed."""
         if series.high < 0:
             self.lines = b""
             return
-        total, start, samples = series.sum, series.start_time_unix_nano, self._samples
+        # A start in the future: the clock was set back since.
+        total, start, samples = series.sum, min(series.start_time_unix_nano, now_unix_nano), self._samples
         if self._template.exemplars and series.samples != samples:
             samples = series.samples.copy()
         elif series.counts == self._counts and total == self._sum and start == self._start:
