@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -166,9 +167,12 @@ def _serve_http(port: int, exports: Exports, certificate: Certificate | None) ->
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            status = exports.take(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            compressed = self.headers["Content-Encoding"] == "gzip"
+            status = exports.take(gzip.decompress(body) if compressed else body)
             self.send_response(status)
             self.send_header("Content-Length", "0")
+            self.send_header("Content-Type", "application/x-protobuf")
             if status != 200 and exports.retry_after is not None:
                 self.send_header("Retry-After", str(exports.retry_after))
             self.end_headers()
