@@ -7,11 +7,16 @@ from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
+from weakref import WeakSet
 
 _logger = logging.getLogger(__name__)
 
 STEADY_SECONDS: Final = 300.0
 QUICK_CHANGES: Final = 5
+
+
+_states: WeakSet[ExportState] = WeakSet()
+_SIGNALS_OF_QUEUES: Final = {"Span": "spans", "Log": "log records"}
 
 
 class ExportState:
@@ -35,6 +40,7 @@ class ExportState:
         self._ending = ending
         self._clock = clock
         self.restart()
+        _states.add(self)
 
     def restart(self) -> None:
         """Forget what failed, in a forked process: its parent has logged it."""
@@ -42,6 +48,11 @@ class ExportState:
         self._failing_since: float | None = None
         self._last_failure = 0.0
         self._beginnings: deque[float] = deque(maxlen=QUICK_CHANGES)
+
+    @property
+    def failing(self) -> bool:
+        """Whether it was logged that exports fail, and not yet that they work again."""
+        return self._failing_since is not None
 
     def failed(self, problem: str) -> None:
         """Note that an export was not accepted.
@@ -66,3 +77,26 @@ class ExportState:
             return
         seconds, self._failing_since = now - self._failing_since, None
         _logger.warning("trust-otel: %s are exported again, after %.0f seconds", self.signal, seconds)
+
+
+class QueueFullFilter(logging.Filter):
+    """Passes the SDK's message about a full queue once in `STEADY_SECONDS`, and not while exports fail."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._passed: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        if not str(record.msg).startswith("Queue full") or not isinstance(record.args, tuple):
+            return True
+        kind = str(record.args[0])
+        signal = _SIGNALS_OF_QUEUES.get(kind)
+        now = self._clock()
+        if any(each.failing for each in tuple(_states) if each.signal == signal):
+            return False
+        if kind in self._passed and now - self._passed[kind] < STEADY_SECONDS:
+            return False
+        self._passed[kind] = now
+        return True

@@ -29,7 +29,7 @@ from opentelemetry.util._importlib_metadata import entry_points
 
 from trust_otel import settings
 from trust_otel.export.clock import nanoseconds_set
-from trust_otel.export.export_state import ExportState
+from trust_otel.export.export_state import ExportState, QueueFullFilter
 
 _Exporter = TypeVar("_Exporter")
 
@@ -601,8 +601,10 @@ class _DropWhileExporting(logging.Filter):
 
 
 _drop_while_exporting = _DropWhileExporting()
+_queue_full_filter = QueueFullFilter()
 
 
 def _drop_logs_while_exporting() -> None:
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_drop_while_exporting)
+    logging.getLogger("opentelemetry.sdk._shared_internal").addFilter(_queue_full_filter)

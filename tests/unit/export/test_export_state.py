@@ -13,7 +13,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 
 from tests.support.otlp_endpoint import Response, endpoint
 from trust_otel.export import shutdown
-from trust_otel.export.export_state import QUICK_CHANGES, STEADY_SECONDS, ExportState
+from trust_otel.export.export_state import QUICK_CHANGES, STEADY_SECONDS, ExportState, QueueFullFilter
 from trust_otel.export.otlp import reconnect, with_checked_responses
 
 
@@ -83,6 +83,33 @@ def test_forked_process_does_not_report_the_failure_of_its_parent(
     assert caplog.messages == []
     state.failed("refused")
     assert len(caplog.messages) == 1
+
+
+def _full(queue: QueueFullFilter, kind: str = "Span") -> bool:
+    record = logging.LogRecord("l", logging.WARNING, "", 0, "Queue full, dropping %s.", (kind,), None)
+    return queue.filter(record)
+
+
+def test_full_queue_is_logged_once_while_exports_work(clock: Clock) -> None:
+    queue = QueueFullFilter(clock)
+    assert [_full(queue), _full(queue), _full(queue, "Log")] == [True, False, True]
+    clock.now += STEADY_SECONDS
+    assert _full(queue)
+
+
+def test_full_queue_is_not_logged_while_exports_fail(clock: Clock) -> None:
+    state, queue = ExportState("spans", lambda: False, clock), QueueFullFilter(clock)
+    state.failed("refused")
+    assert [_full(queue), _full(queue, "Log")] == [False, True]
+    state.accepted()
+    assert _full(queue)
+
+
+@pytest.mark.parametrize("message", ["Exception while exporting %s.", "Shutdown called, ignoring %s."])
+def test_other_messages_of_a_queue_are_kept(message: str, clock: Clock) -> None:
+    record = logging.LogRecord("l", logging.WARNING, "", 0, message, ("Span",), None)
+    queue = QueueFullFilter(clock)
+    assert all(queue.filter(record) for _ in range(2))
 
 
 @pytest.fixture
