@@ -20,6 +20,7 @@ from trust_otel.export.otlp import SIGNALS, exporter_class, with_checked_respons
 from trust_otel.export.periodic import PeriodicReader
 from trust_otel.export.shutdown import shut_down_at_exit
 from trust_otel.instrumentation.unmeasured import UnmeasuredFrameworks
+from trust_otel.interrupts import interrupt_terminates
 from trust_otel.log_safe import error_location
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.third_party import bound_other_meters
@@ -52,6 +53,7 @@ class TrustConfigurator:
     Not a subclass of the SDK's configurator, whose module imports the whole SDK, including spans and logs.
     """
 
+    @interrupt_terminates()
     def configure(self, **kwargs: Any) -> None:
         """Set up the SDK; called by `opentelemetry-instrument`."""
         wanted = settings.current()

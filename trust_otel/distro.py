@@ -19,6 +19,7 @@ from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
 from wrapt import register_post_import_hook, wrap_function_wrapper
 
 from trust_otel import helper_processes, settings
+from trust_otel.interrupts import interrupt_terminates
 from trust_otel.settings import Setting, Settings
 
 _logger = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class InvalidSettingsError(Exception):
 class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is untyped
     """Sets defaults for variables that the user did not set."""
 
+    @interrupt_terminates()
     def _configure(self, **kwargs: Any) -> None:
         global _chosen
         _chosen = True
@@ -96,6 +98,7 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
         if settings.current().sdk_disabled:
             _stay_idle()
 
+    @interrupt_terminates()
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load an instrumentor; of those that ours replace, load the spans only."""
         if settings.current().sdk_disabled:
@@ -125,6 +128,7 @@ class _NoConfigurator:
         """Do nothing."""
 
 
+@interrupt_terminates()
 def load_configurator() -> Any:
     """The configurator, whose module imports the SDK; one that does nothing if the SDK is not needed."""
     if _idle:
