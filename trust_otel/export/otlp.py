@@ -21,7 +21,7 @@ from functools import wraps
 from http import HTTPStatus
 from http.client import BadStatusLine, RemoteDisconnected
 from socket import gaierror
-from time import monotonic_ns, time_ns
+from time import monotonic, monotonic_ns, time_ns
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -37,6 +37,7 @@ SIGNALS: Final = ("metrics", "traces", "logs")
 EXPORTERS: Final = ("otlp", "otlp_proto_http", "otlp_proto_grpc")
 
 _SHOWN: Final = 200
+_LONGEST_RESPONSE: Final = 65_536
 _HARMLESS_HEADERS: Final = frozenset(("content-encoding", "content-type", "user-agent"))
 _SEPARATORS: Final = re.compile(r"[\s:&=,;]+")
 _SHORTEST_SECRET: Final = 4
@@ -372,15 +373,26 @@ class _CheckedTransport:
     def __init__(self, transport: Any, responses: _Responses) -> None:
         self._transport = transport
         self._responses = responses
+        session = getattr(transport, "_session", None)
+        if session is not None:
+            # The body is read here: the timeout of a request is that of each of its parts.
+            session.stream = True
 
     def request(self, method: str, url: str, *, timeout: float, **more: Any) -> _Result:
         timeout = min(timeout, self._responses.timeout)
+        deadline = monotonic() + timeout
         with _logs_dropped():
             result: _Result = self._transport.request(method, url, timeout=timeout, **more)
-        if result.error is not None:
-            retried = self._transport.is_connection_error(result.error) and not self._responses.clock_set
+            error, content = result.error, b""
+            if error is None:
+                try:
+                    content = _content(result, deadline)
+                except Exception as failed:
+                    error = failed
+        if error is not None:
+            retried = self._transport.is_connection_error(error) and not self._responses.clock_set
             kind = _ConnectionFailedError if retried else ExportError
-            return self._failure(kind(reason(result.error)))
+            return self._failure(kind(reason(error)))
         status = result.status_code or 0
         if status >= 400:
             remedy = _BY_STATUS.get(status)
@@ -389,16 +401,15 @@ class _CheckedTransport:
             if self._responses.clock_set:
                 return _Failure(ExportError(text))
             return replace(result, reason=text)  # type: ignore[type-var]  # a dataclass
-        problem = _redirect(result) if status >= 300 else self._problem(result)
+        problem = _redirect(result) if status >= 300 else self._problem(result, content)
         return result if problem is None else self._failure(ExportError(problem))
 
     def _failure(self, error: ExportError) -> _Failure:
         self._responses.refused(str(error))
         return _Failure(error)
 
-    def _problem(self, result: _Result) -> str | None:
-        """Why a 2xx response is not an OTLP response, or `None`; logs what the endpoint rejected."""
-        content = result.content()
+    def _problem(self, result: _Result, content: bytes) -> str | None:
+        """Why a 2xx response is not an OTLP response, or `None`; notes what the endpoint rejected."""
         kind = result.headers().get("content-type", "").partition(";")[0].strip().lower()
         if not content:
             return None
@@ -423,6 +434,24 @@ class _CheckedTransport:
 
     def close(self) -> None:
         self._transport.close()
+
+
+def _content(result: _Result, deadline: float) -> bytes:
+    """The body, cut at a length that no OTLP response has; raises `TimeoutError` at the deadline."""
+    response: Any = getattr(result, "response", None)
+    if not hasattr(response, "iter_content"):
+        return result.content()
+    content = bytearray()
+    # Closes the connection if there is more.
+    with response:
+        # Byte by byte: a longer part would be waited for as a whole.
+        for part in response.iter_content(1):
+            content += part
+            if monotonic() > deadline:
+                raise TimeoutError
+            if len(content) == _LONGEST_RESPONSE:
+                break
+    return bytes(content)
 
 
 def _redirect(result: _Result) -> str:

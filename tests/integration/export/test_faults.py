@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -222,6 +223,57 @@ def test_listener_that_accepts_no_connection(setup: Setup) -> None:
             _accepted(exports, service)
             service.end()
     _fails_and_works_again(service, "no response in time")
+
+
+@contextmanager
+def _answering(port: int, head: bytes, part: bytes) -> Iterator[None]:
+    """An HTTP server that sends a part of its answer ten times a second, without end."""
+    stopped = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(head)
+            while not stopped.wait(0.1):
+                connection.sendall(part)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while not stopped.is_set():
+                threads.append(threading.Thread(target=answer, args=(server.accept()[0],)))
+                threads[-1].start()
+
+    with socket.create_server(("127.0.0.1", port)) as server:
+        threads = [threading.Thread(target=accept)]
+        threads[0].start()
+        try:
+            yield
+        finally:
+            stopped.set()
+            server.shutdown(socket.SHUT_RDWR)
+            for thread in threads:
+                thread.join()
+
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-protobuf\r\n"
+_ENDLESS = {
+    "head": (b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n"),
+    "body": (_OK + b"Content-Length: 1000000\r\n\r\n", b"\n"),
+    "chunks": (_OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n\n\r\n"),
+    "stream": (_OK + b"\r\n", bytes(1 << 20)),
+}
+
+
+@pytest.mark.parametrize("kind", _ENDLESS)
+def test_answer_without_end(launcher: Launcher, tmp_path: Path, kind: str) -> None:
+    setup = Setup(HTTP, launcher, tmp_path)
+    with setup.service() as service:
+        with _answering(setup.port, *_ENDLESS[kind]):
+            _wait_for_failures(service)
+        with setup.collector() as exports:
+            _accepted(exports, service)
+            service.end()
+    _fails_and_works_again(service, "")
 
 
 def test_slow_collector_is_no_failure(setup: Setup) -> None:
