@@ -45,6 +45,7 @@ class Exports:
         delay: Seconds until an answer.
         unanswered: How many of the next requests never get an answer.
         requests: Number of requests.
+        connections: Number of connections, over HTTP.
         accepted: The accepted requests.
     """
 
@@ -54,6 +55,7 @@ class Exports:
     delay: float = 0
     unanswered: int = 0
     requests: int = 0
+    connections: int = 0
     accepted: list[ExportMetricsServiceRequest] = field(default_factory=list)
     _closed: threading.Event = field(default_factory=threading.Event)
 
@@ -187,6 +189,7 @@ def _serve_http(port: int, exports: Exports, certificate: Certificate | None) ->
 
         def process_request(self, request: Any, client_address: Any) -> None:
             connections.append(request)
+            exports.connections += 1
             super().process_request(request, client_address)
 
         def handle_error(self, *_: object) -> None:

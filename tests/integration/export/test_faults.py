@@ -6,8 +6,8 @@ import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 
@@ -375,3 +375,100 @@ def test_retry_after_of_hours_is_not_waited_for_when_the_clock_is_set_back(setup
         eventually(lambda: exports.values(_EVENTS)[-1:], [2 * service.recorded])
         service.end()
     _fails_and_works_again(service, "")
+
+
+_LONG = {"OTEL_EXPORTER_OTLP_TIMEOUT": "300", "TRUST_OTEL_SHUTDOWN_TIMEOUT": "2"}
+_EXITS = {
+    "refusing": Exports(503),
+    "refusing for an hour": Exports(429, 3600),
+    "never answering": Exports(unanswered=1_000_000),
+    "slow": Exports(delay=120),
+}
+
+
+@pytest.mark.parametrize("kind", [*_EXITS, "none", "listening only", "wrong certificate"])
+def test_exit_is_not_held_up(setup: Setup, kind: str) -> None:
+    with ExitStack() as stack:
+        tls = None
+        if kind in _EXITS:
+            exports = stack.enter_context(setup.collector(replace(_EXITS[kind], _closed=threading.Event())))
+        elif kind == "listening only":
+            stack.enter_context(socket.create_server(("127.0.0.1", setup.port)))
+        elif kind == "wrong certificate":
+            tls = self_signed(setup.folder / "right")
+            stack.enter_context(setup.collector(certificate=self_signed(setup.folder / "wrong")))
+        service = stack.enter_context(setup.service(tls=tls, **_LONG))
+        service.record()
+        if kind in _EXITS:
+            # An export is running.
+            eventually(lambda: exports.requests > 0, True)
+        seconds = service.end()
+    assert service.process.returncode == 0
+    # A tenth of the exporter's own timeout.
+    assert seconds < 30
+    lines = service.lines()
+    assert sum("the last export" in line for line in lines) == 1, lines
+    assert len(lines) <= 2, lines
+
+
+_ENDPOINT = """
+import os, signal, sys, time
+from opentelemetry import metrics
+from trust_otel import get_metrics
+
+hanging = False
+
+def observe(_):
+    if hanging:
+        print("hanging", flush=True)
+        time.sleep(300)
+    return []
+
+get_metrics().record_audit_event("read")
+metrics.get_meter("test").create_observable_gauge("hangs", [observe])
+stopped = os.fork()
+if not stopped:
+    os.kill(os.getpid(), signal.SIGSTOP)
+    os._exit(0)
+os.waitpid(stopped, os.WUNTRACED)
+hanging = sys.argv[1] == "callback"
+print("ready", flush=True)
+sys.stdin.read()
+os.kill(stopped, signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("what", ["callback", "stopped process"])
+def test_endpoint_does_not_hold_up_the_exit(launcher: Launcher, tmp_path: Path, what: str) -> None:
+    """While a scrape waits, and clients send and read nothing."""
+    command, environment = launcher
+    (port,) = free_ports(1)
+    (tmp_path / "program.py").write_text(_ENDPOINT)
+    with (
+        ExitStack() as clients,
+        subprocess.Popen(
+            [*command, str(tmp_path / "program.py"), what.partition(" ")[0]],
+            env={
+                **environment,
+                "OTEL_METRICS_EXPORTER": "prometheus",
+                "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
+                "TRUST_OTEL_SHUTDOWN_TIMEOUT": "1",
+            },
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            for _ in range(3):
+                clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+            scrape = clients.enter_context(socket.create_connection(("127.0.0.1", port)))
+            scrape.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            if what == "callback":
+                assert process.stdout.readline() == "hanging\n"
+            process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0

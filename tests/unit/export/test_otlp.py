@@ -5,6 +5,7 @@ The tests use the exporters of the SDK (1.45.1 and 1.45.2) over real connections
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -28,6 +30,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.metrics.export import MetricsData
 
+from tests.support.faulty_collector import HTTP, Exports, collector
 from tests.support.otlp_endpoint import Response, endpoint
 from trust_ops.doctor import examine
 from trust_ops.stack.ports import free_ports
@@ -245,6 +248,43 @@ def test_http_library_does_not_log_the_url(monkeypatch: pytest.MonkeyPatch, capl
     assert not _exported("metrics", f"http://127.0.0.1:{closed}/?api_key={_SECRET}&x=", "otlp_proto_http", monkeypatch)
     assert "cannot be exported: the connection is refused" in caplog.text
     assert _SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("protocol", ["otlp_proto_http", "otlp_proto_grpc"])
+@pytest.mark.parametrize("listening", [False, True])
+def test_failed_exports_leave_nothing_behind(protocol: str, listening: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.05")
+        if not listening:
+            silent.close()
+        exporter = with_checked_responses(exporter_class("metrics", protocol)())
+
+        def left_after(exports: int) -> tuple[int, int, int]:
+            for _ in range(exports):
+                assert exporter.export(MetricsData([])).name == "FAILURE"
+            gc.collect()
+            process = psutil.Process()
+            return process.num_fds(), process.num_threads(), len(gc.get_objects())
+
+        descriptors, threads, objects = left_after(10)
+        later = left_after(60)
+        exporter.shutdown()
+    assert later[0] <= descriptors + 2
+    assert later[1] <= threads + 2
+    # Fewer than one per export.
+    assert later[2] < objects + 30
+
+
+def test_connection_is_kept_between_exports(monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+    with collector(HTTP, port, Exports()) as exports:
+        exporter = with_checked_responses(exporter_class("metrics", "otlp_proto_http")())
+        for _ in range(3):
+            assert exporter.export(MetricsData([])).name == "SUCCESS"
+        exporter.shutdown()
+    assert (exports.requests, exports.connections) == (3, 1)
 
 
 def test_exporter_of_the_service_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
