@@ -54,17 +54,23 @@ class ExportState:
         """Whether it was logged that exports fail, and not yet that they work again."""
         return self._failing_since is not None
 
-    def failed(self, problem: str) -> None:
+    def failed(self, problem: str, *, in_part: bool = False) -> None:
         """Note that an export was not accepted.
 
         Args:
-            problem: What was not done, and why.
+            problem: The reason.
+            in_part: Whether only a part of the export was not accepted.
         """
         self.problem, self._last_failure = problem, self._clock()
         if self._failing_since is None and not self._ending():
             self._failing_since = self._last_failure
             self._beginnings.append(self._last_failure)
-            _logger.warning("trust-otel: %s. Another line follows when exports work again", problem)
+            _logger.warning(
+                "trust-otel: %s %s exported: %s. Another line follows when exports work again",
+                self.signal,
+                "are only in part" if in_part else "cannot be",
+                problem,
+            )
 
     def accepted(self) -> None:
         """Note that an export was accepted as a whole."""

@@ -230,9 +230,7 @@ class _Responses:
         """Note what an otherwise accepted export did not store."""
         if number or message:
             why = _endpoint_text(message, self._secrets) or "no reason given"
-            self._rejected = (
-                f"the OTLP endpoint rejected {number} data points, spans or log records of an export: {why}"
-            )
+            self._rejected = f"the OTLP endpoint rejected {number} data points, spans or log records: {why}"
 
     def explained(self, code: str, text: str) -> str:
         """Why a call of gRPC failed."""
@@ -244,9 +242,9 @@ class _Responses:
         if accepted and self._rejected is None:
             self.state.accepted()
         elif accepted and self._rejected is not None:
-            self.state.failed(self._rejected)
+            self.state.failed(self._rejected, in_part=True)
         elif self._problem is not None:
-            self.state.failed(f"{self.state.signal} cannot be exported: {self._problem}")
+            self.state.failed(self._problem)
 
 
 def _reporting(export: Callable[..., Any], responses: _Responses) -> Callable[..., Any]:

@@ -45,7 +45,7 @@ def test_only_changes_are_logged(state: ExportState, clock: Clock, caplog: pytes
     state.accepted()
     assert [record.levelno for record in caplog.records] == [logging.WARNING, logging.WARNING]
     assert caplog.messages == [
-        "trust-otel: refused. Another line follows when exports work again",
+        "trust-otel: metrics cannot be exported: refused. Another line follows when exports work again",
         "trust-otel: metrics are exported again, after 90 seconds",
     ]
 
