@@ -106,7 +106,8 @@ class Setup:
             "OTEL_EXPORTER_OTLP_PROTOCOL": self.protocol,
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"{'https' if tls else 'http'}://127.0.0.1:{self.port}",
             "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
-            "OTEL_METRIC_EXPORT_INTERVAL": "200",
+            # Also the timeout of the last collection.
+            "OTEL_METRIC_EXPORT_INTERVAL": "600",
             **({"OTEL_EXPORTER_OTLP_CERTIFICATE": str(tls.certificate)} if tls else {}),
             **more,
         }
@@ -152,8 +153,8 @@ def _fails_and_works_again(service: Service, reason: str) -> None:
     assert lines[1].startswith("trust-otel: metrics are exported again, after "), lines
 
 
-_SECONDS = 2.5
-"""In this time, several exports fail: each has a second, and the next one follows after 0.2 seconds."""
+_SECONDS = 3.5
+"""In this time, several exports fail: each has a second, and the next one follows after 0.6 seconds."""
 
 
 def _wait_for_failures(service: Service) -> None:
@@ -308,7 +309,8 @@ def test_wrong_certificate(setup: Setup, kind: str) -> None:
     trusted.write_bytes(
         right.certificate.read_bytes() + (b"" if kind == "untrusted" else wrong.certificate.read_bytes())
     )
-    with setup.service(tls=Certificate(trusted, right.key)) as service:
+    # Enough for a handshake on a busy machine: otherwise the reason is that there was no response in time.
+    with setup.service(tls=Certificate(trusted, right.key), OTEL_EXPORTER_OTLP_TIMEOUT="4") as service:
         with setup.collector(certificate=wrong) as refused:
             _wait_for_failures(service)
             assert refused.requests == 0
