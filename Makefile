@@ -21,11 +21,14 @@ BY_FILE := -n 2 --dist loadfile
 # Measure notification times, so no other test may run at the same time.
 ALONE := tests/integration/test_alertmanager_live.py tests/e2e/test_drill.py
 
+# Installs large programs.
+THIRD_PARTY := tests/e2e/third_party
+
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test test-unit check generate pictures bench evidence stack release clean
+.PHONY: help demo drill test test-unit test-third-party check generate pictures bench evidence stack release clean
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready ## Run the example service with traffic, Collector and Prometheus, and show the totals live
 	@$(RUN)/python -m examples.demo $(if $(FOR),--for $(FOR)) $(if $(REPORT),--report $(REPORT))
@@ -38,7 +41,7 @@ test: check ## Run all checks and tests
 	@# Tests skip components that cannot be installed here (Debian packages on other systems).
 	-@$(RUN)/trust-otel stack build
 	@$(RUN)/pytest $(PARALLEL) tests/unit tests/contract
-	@$(RUN)/pytest $(BY_FILE) tests/integration tests/e2e $(addprefix --ignore ,$(ALONE))
+	@$(RUN)/pytest $(BY_FILE) tests/integration tests/e2e $(addprefix --ignore ,$(ALONE) $(THIRD_PARTY))
 	@$(RUN)/pytest $(ALONE)
 	@echo "Repeating tests with the newer versions of the SDK and SQLAlchemy ..."
 	@UV_PROJECT_ENVIRONMENT=$(NEXT) $(UV) sync -q --frozen --no-default-groups --group dev --group sdk-1-45-2
@@ -47,6 +50,9 @@ test: check ## Run all checks and tests
 test-unit: .venv/ready ## Run the unit tests, which start no program (2 minutes)
 	@$(RUN)/pytest $(PARALLEL) tests/unit
 
+test-third-party: .venv/ready ## Run programs that others wrote with it, and write docs/third-party.md (10 minutes, 2 GB of packages)
+	@$(RUN)/pytest -n 0 $(THIRD_PARTY) --third-party-table docs/third-party.md
+
 check: .venv/ready ## Check format, lint and types
 	@echo "Checking format, lint and types ..."
 	@$(RUN)/ruff format --check -q .
@@ -54,7 +60,7 @@ check: .venv/ready ## Check format, lint and types
 	@$(RUN)/mypy
 	@$(RUN)/mypy --python-version 3.11 monitoring/dashboards/*.py monitoring/dashboards/*/*.py
 
-generate: .venv/ready ## Write all generated files: conventions, settings, alert rules, dashboards, gRPC stubs
+generate: .venv/ready ## Write all generated files: conventions, settings, alert rules, dashboards, gRPC stubs, constraints
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
 	@$(RUN)/python -m trust_ops.alertmanager_config.pages
@@ -62,6 +68,7 @@ generate: .venv/ready ## Write all generated files: conventions, settings, alert
 	@$(RUN)/python -m monitoring.dashboards
 	@examples/trust_service/generate-stubs $(RUN)/python
 	@$(RUN)/python examples/trust_service/generate-countries
+	@$(RUN)/python -m tools.constraints
 
 pictures: .venv/ready ## Take screenshots of the dashboards in Chromium, in normal operation and three outages (11 minutes)
 	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m testbed.screenshots $(if $(FOR),--for $(FOR))
@@ -85,7 +92,7 @@ release: $(UV) ## Build both wheels, check each in an empty environment, and wri
 	@$(RELEASE)/bin/python -m tools.release --uv $(UV)
 
 clean: ## Remove the environments; built executables stay in the cache
-	rm -rf .venv .venv-uv $(NEXT) $(RELEASE) .venv-bench dist
+	rm -rf .venv .venv-uv $(NEXT) $(RELEASE) .venv-bench .venv-frameworks .venv-third-party dist
 
 .venv/ready: pyproject.toml trust_ops/pyproject.toml uv.lock $(UV)
 	@echo "Installing the Python packages of uv.lock ..."

@@ -86,9 +86,10 @@ def _sqlalchemy(title: str, case: str, bar: float) -> Row:
     return Row(f"SQLAlchemy {title}", "sqlalchemy", case, bar, ("contrib",))
 
 
-def _scrape(series: int) -> Row:
-    title = f"scrape of {series:,} series with 14 buckets"
-    return Row(title, "scrape", str(series), 0.1, ("prometheus_client",), "trust-otel, endpoint", bare=None)
+def _scrape(kind: str, series: int, tried: str = "") -> Row:
+    title = f"scrape of {series:,} {'series with 14 buckets' if kind == 'histogram' else 'counter series'}"
+    peers = ("prometheus_client",)
+    return Row(title, "scrape", f"{kind} {series}", 0.1, peers, "trust-otel, endpoint", bare=None, tried=tried)
 
 
 def _startup(title: str, case: str, unit: str = "µs") -> Row:
@@ -133,15 +134,15 @@ ROWS = (
         "bound counter",
         0.3,
         "Each call checks that the amount is a finite number of 0 or more, so that it neither raises nor spoils the "
-        "sum. Adding in the bound function instead of in the series saves 0.02 µs, but not for series with a lock or "
-        "in a file.",
+        "sum. Adding in the bound function instead of in the series gives 0.34, but not for series with a lock or in a "
+        "file. Fewer branches, and a set of the types, change it by less than 0.01 µs.",
     ),
     _recording(
         "bound histogram",
         "bound histogram",
         0.3,
         "The same check, in which the range of the metric is. Without the smallest and the largest amount, which OTLP "
-        "exports, it would take 0.03 µs less.",
+        "exports, it would take 0.03 µs less. Comparing an amount with both at once takes as long.",
     ),
     _recording("certificate block", "certificate", 1.0),
     _recording("authentication attempt", "authentication", 2.0),
@@ -151,8 +152,10 @@ ROWS = (
     _grpc("client, stream of 1,000", "client stream", 0.25),
     _sqlalchemy("execute", "execute", 0.25),
     _sqlalchemy("begin, execute, commit", "transaction", 0.4),
-    _scrape(1_000),
-    _scrape(10_000),
+    _scrape("histogram", 1_000),
+    _scrape("histogram", 10_000),
+    _scrape("counter", 1_000, "The SDK's collection of other metrics, such as those of the process, takes 1 ms."),
+    _scrape("counter", 10_000),
     _startup("no import", "cpu nothing"),
     _startup("FastAPI", "cpu FastAPI"),
     _startup("FastAPI, gRPC, SQLAlchemy, cryptography", "cpu all"),

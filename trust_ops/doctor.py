@@ -24,7 +24,7 @@ class Finding:
 
     Attributes:
         subject: What was checked: `setting`, `distro`, `endpoint`, `web config`, `certificates`, `dependency`, `geoip`,
-            `reputation`, `sla` or `client address`.
+            `reputation`, `sla`, `business metrics` or `client address`.
         name: Which one, without credentials.
         problem: What is wrong and how to fix it; `None` when the check passed.
         detail: Additional information for the reader.
@@ -99,12 +99,14 @@ def _certificates(environment: Mapping[str, str]) -> Iterator[Finding]:
     wanted = Settings.from_environment(environment)
     if not wanted.certificates:
         return
-    from trust_otel.monitors.certificates import check_sources
+    from trust_otel.monitors.certificates import check_sources, summary
 
     for report in check_sources(wanted):
         detail = f"{report.certificates} certificates"
         if report.soonest_not_after is not None:
             detail += f", the first expires {_date(report.soonest_not_after)}"
+        if report.ignored:
+            detail += f"; ignored: {summary(report.ignored)}"
         yield Finding("certificates", report.name, report.problem, detail)
 
 
@@ -145,12 +147,22 @@ def _reputation(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _slas(environment: Mapping[str, str]) -> Iterator[Finding]:
-    path = Settings.from_environment(environment).sla_file
+    settings = Settings.from_environment(environment)
+    path, body_sizes = settings.sla_file, settings.http_body_sizes
     if not path:
         return
     from trust_otel.metrics.sla import read_slas
 
-    yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_slas(path)))
+    yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_slas(path, body_sizes=body_sizes)))
+
+
+def _business_metrics(environment: Mapping[str, str]) -> Iterator[Finding]:
+    path = Settings.from_environment(environment).business_metrics_file
+    if not path:
+        return
+    from trust_otel.metrics.kpi import read_kpis
+
+    yield Finding("business metrics", "TRUST_OTEL_BUSINESS_METRICS_FILE", _problem_of(lambda: read_kpis(path)))
 
 
 def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -180,6 +192,7 @@ _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _geoip,
     _reputation,
     _slas,
+    _business_metrics,
     _client_address,
     _web_config,
 )

@@ -16,13 +16,15 @@ from opentelemetry.sdk.resources import Resource
 
 from trust_otel import settings
 from trust_otel.background import signals_blocked
-from trust_otel.export.log_rate_limit import rate_limit_export_errors
-from trust_otel.export.otlp import exporter_class, with_checked_responses
+from trust_otel.export.otlp import SIGNALS, exporter_class, with_checked_responses
 from trust_otel.export.periodic import HEARTBEAT_SECONDS, PeriodicReader
 from trust_otel.export.shutdown import shut_down_at_exit
 from trust_otel.instrumentation.native_servers import NativeServers
+from trust_otel.instrumentation.unmeasured import UnmeasuredFrameworks
+from trust_otel.interrupts import interrupt_terminates
 from trust_otel.log_safe import error_location
-from trust_otel.metrics import is_serving
+from trust_otel.metrics import is_serving, recorder_of
+from trust_otel.metrics.third_party import bound_other_meters
 from trust_otel.resource import unique_in_process
 from trust_otel.sdk_private import (
     ExactView,
@@ -55,21 +57,30 @@ class TrustConfigurator:
     Not a subclass of the SDK's configurator, whose module imports the whole SDK, including spans and logs.
     """
 
+    @interrupt_terminates()
     def configure(self, **kwargs: Any) -> None:
         """Set up the SDK; called by `opentelemetry-instrument`."""
         wanted = settings.current()
         if wanted.sdk_disabled:
             return
         prepare_for_forks()
-        rate_limit_export_errors()
+        if any(_uses_grpc(wanted, signal) for signal in SIGNALS):
+            # Unset, some versions log each failed handshake, although its default is ERROR.
+            environ.setdefault("GRPC_VERBOSITY", "ERROR")
         with signals_blocked():
             if environ.get("OTEL_CONFIG_FILE"):
                 configure_from_file()
             else:
                 configure_from_environment(wanted, kwargs.get("auto_instrumentation_version"))
             warn_about_rare_exports()
-            warn_about_native_servers()
+            connect_other_instrumentations()
+            report_what_is_not_measured()
             shut_down_at_exit(wanted.shutdown_timeout)
+
+
+def _uses_grpc(wanted: Settings, signal: str) -> bool:
+    exporters = wanted.exporters_of(signal)
+    return "otlp_proto_grpc" in exporters or ("otlp" in exporters and wanted.otlp_protocol_of(signal) == "grpc")
 
 
 def configure_from_environment(wanted: Settings, auto_instrumentation_version: str | None) -> None:
@@ -100,10 +111,18 @@ def warn_about_rare_exports() -> None:
         )
 
 
-def warn_about_native_servers() -> None:
-    """Look for servers that are not written in Python whenever a reader collects, until there is a result."""
+def connect_other_instrumentations() -> None:
+    """Bound what other instrumentations record."""
     provider = metrics.get_meter_provider()
     if isinstance(provider, MeterProvider):
+        bound_other_meters(provider, lambda: recorder_of(None).instruments)
+
+
+def report_what_is_not_measured() -> None:
+    """Look for frameworks and servers that nothing measures whenever a reader collects: programs import some late."""
+    provider = metrics.get_meter_provider()
+    if isinstance(provider, MeterProvider):
+        check_at_collections(provider, UnmeasuredFrameworks().report)
         check_at_collections(provider, NativeServers(is_serving, environ).check)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from fnmatch import fnmatch
 from importlib.util import find_spec
 from os import environ
@@ -18,10 +18,11 @@ from opentelemetry.instrumentation.distro import BaseDistro
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
-from wrapt import register_post_import_hook
+from wrapt import register_post_import_hook, wrap_function_wrapper
 
 from trust_otel import disabled_instrumentations, helper_processes, ineffective_settings, settings
 from trust_otel.disabled_instrumentations import is_disabled
+from trust_otel.interrupts import interrupt_terminates
 from trust_otel.settings import Setting, Settings
 
 _logger = logging.getLogger(__name__)
@@ -52,8 +53,10 @@ DEFAULTS: Mapping[str, str] = {
 
 _WITH_CONFIG_FILE = ("OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_PYTHON_CONFIGURATOR")
 
-# Upstream instrumentors that are loaded for their spans only, because ours replace their metrics.
+# Upstream instrumentors that are loaded for their spans only: ours replace their metrics, or their metrics are wrong.
 _SPANS_ONLY = (
+    # Counts failed requests twice (0.66b1).
+    "tornado",
     "fastapi",
     "starlette",
     "asgi",
@@ -78,6 +81,7 @@ class InvalidSettingsError(Exception):
 class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is untyped
     """Sets defaults for variables that the user did not set."""
 
+    @interrupt_terminates()
     def _configure(self, **kwargs: Any) -> None:
         global _chosen
         _chosen = True
@@ -98,6 +102,7 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
         else:
             register_post_import_hook(_turn_fastapi_off_if_disabled, "fastapi")
 
+    @interrupt_terminates()
     def load_instrumentor(self, entry_point: EntryPoint, **kwargs: Any) -> None:
         """Load an instrumentor; of those that ours replace, load the spans only."""
         if settings.current().sdk_disabled or is_disabled(entry_point.name, environ):
@@ -106,6 +111,8 @@ class TrustDistro(BaseDistro):  # type: ignore[misc]  # upstream's class is unty
             _load_system_metrics(entry_point, **kwargs)
         elif entry_point.name == "logging":
             _load_logging(entry_point, **kwargs)
+        elif entry_point.name == "django":
+            _load_django(entry_point, **kwargs)
         elif entry_point.name not in _SPANS_ONLY:
             super().load_instrumentor(entry_point, **kwargs)
         elif spans_wanted(environ) and not (entry_point.name == "fastapi" and _fastapi_creates_spans()):
@@ -125,6 +132,7 @@ class _NoConfigurator:
         """Do nothing."""
 
 
+@interrupt_terminates()
 def load_configurator() -> Any:
     """The configurator, whose module imports the SDK; one that does nothing if the SDK is not needed."""
     if _idle:
@@ -312,3 +320,24 @@ def _load_logging(entry_point: EntryPoint, **kwargs: Any) -> None:
             entry_point.load()().instrument(**kwargs)
     elif environ.get("OTEL_PYTHON_LOG_CORRELATION", "").strip().lower() == "true":
         entry_point.load()().instrument(enable_log_auto_instrumentation=False, **kwargs)
+
+
+def _load_django(entry_point: EntryPoint, **kwargs: Any) -> None:
+    """Load the instrumentor of Django when a handler reads the project's settings.
+
+    Before, it would set up empty settings for a project that sets DJANGO_SETTINGS_MODULE itself, as `manage.py` does.
+    """
+
+    def load_middleware(wrapped: Callable[..., None], _instance: object, args: Any, options: Any) -> None:
+        try:
+            instrumentor = entry_point.load()()
+            if not instrumentor.is_instrumented_by_opentelemetry:
+                instrumentor.instrument(**kwargs)
+        except Exception:
+            _logger.exception("trust-otel: django is not measured")
+        return wrapped(*args, **options)
+
+    def wait_for_handler(handlers: Any) -> None:
+        wrap_function_wrapper(handlers, "BaseHandler.load_middleware", load_middleware)
+
+    register_post_import_hook(wait_for_handler, "django.core.handlers.base")

@@ -32,6 +32,8 @@ from opentelemetry.sdk.metrics import (
     ExemplarFilter,
     Histogram,
     MeterProvider,
+    ObservableCounter,
+    ObservableUpDownCounter,
     TraceBasedExemplarFilter,
 )
 from opentelemetry.sdk.metrics.export import (
@@ -52,7 +54,9 @@ from trust_otel.resource import unique_in_process
 
 _logger = logging.getLogger(__name__)
 
-_EXEMPLAR_FILTERS = (AlwaysOffExemplarFilter, AlwaysOnExemplarFilter, TraceBasedExemplarFilter)
+_AGGREGATED = (Histogram, ObservableCounter, ObservableUpDownCounter)
+
+_EXEMPLAR_FILTERS = (AlwaysOffExemplarFilter, TraceBasedExemplarFilter, AlwaysOnExemplarFilter)
 
 _RETRY_EVENTS = {"_shutdown_event", "_shutdown_in_progress"}
 """Events on which the OTLP exporters (HTTP and gRPC) wait between two attempts."""
@@ -120,18 +124,18 @@ def periodic_exports() -> list[float]:
     ]
 
 
-Complete = Callable[[MetricReader, MetricsData | None, Resource], MetricsData | None]
-"""Returns what a reader gets instead of what the SDK collected for it."""
+Collect = Callable[[MetricReader, Resource, Callable[[], MetricsData | None]], MetricsData | None]
+"""Returns what a reader gets; calls the function to collect what the SDK recorded for it."""
 
 
-def complete_collections(provider: MeterProvider, complete: Complete) -> None:
+def complete_collections(provider: MeterProvider, collect_all: Collect) -> None:
     """Add metrics that the SDK does not record to what the readers of a provider collect."""
     consumer: Any = provider._measurement_consumer
     collect_of_sdk = consumer.collect
 
     def collect(reader: MetricReader, timeout_millis: float = 10_000) -> MetricsData | None:
-        collected: MetricsData | None = collect_of_sdk(reader, timeout_millis=timeout_millis)
-        return complete(reader, collected, provider._sdk_config.resource)
+        from_sdk = partial(collect_of_sdk, reader, timeout_millis=timeout_millis)
+        return collect_all(reader, provider._sdk_config.resource, from_sdk)
 
     # For readers that are added later.
     consumer.collect = collect
@@ -142,12 +146,14 @@ def complete_collections(provider: MeterProvider, complete: Complete) -> None:
 def check_at_collections(provider: MeterProvider, check: Callable[[], None]) -> None:
     """Call a function that never changes what is collected before each collection."""
 
-    def checked(_reader: MetricReader, collected: MetricsData | None, _resource: Resource) -> MetricsData | None:
+    def checked(
+        _reader: MetricReader, _resource: Resource, from_sdk: Callable[[], MetricsData | None]
+    ) -> MetricsData | None:
         try:
             check()
         except Exception:
             _logger.debug("trust-otel: a check failed", exc_info=True)
-        return collected
+        return from_sdk()
 
     try:
         complete_collections(provider, checked)
@@ -155,41 +161,46 @@ def check_at_collections(provider: MeterProvider, check: Callable[[], None]) -> 
         _logger.debug("trust-otel: nothing is checked at collections, with this version of the SDK", exc_info=True)
 
 
-def exemplar_filter_of(provider: MeterProvider) -> ExemplarFilter:
-    """Which measurements become exemplars."""
-    return provider._sdk_config.exemplar_filter
+def exemplar_filter_of(provider: MeterProvider) -> ExemplarFilter | None:
+    """Which measurements become exemplars; `None` if the version of the SDK is unknown."""
+    return getattr(getattr(provider, "_sdk_config", None), "exemplar_filter", None)
 
 
 def aggregates_as_declared(provider: MeterProvider, instrument: Any) -> bool:
-    """Whether all readers collect this histogram cumulatively, with the buckets and attributes that it declares.
+    """Whether all readers collect this instrument cumulatively, with the buckets and attributes that it declares.
 
     That is so unless the program configured a view for it, another temporality, aggregation or exemplar filter.
+
+    Args:
+        provider: The provider of the instrument.
+        instrument: A histogram, observable counter or observable up-down counter, or its proxy.
     """
     real = getattr(instrument, "_real_instrument", instrument)
     try:
-        return isinstance(real, Histogram) and real._is_enabled() and _collected_as_declared(provider, real)
+        return isinstance(real, _AGGREGATED) and real._is_enabled() and _collected_as_declared(provider, real)
     except AttributeError:  # an unknown version of the SDK
         return False
 
 
-def _collected_as_declared(provider: Any, histogram: Any) -> bool:
-    matching = [view for view in provider._sdk_config.views if view._match(histogram)]
+def _collected_as_declared(provider: Any, instrument: Any) -> bool:
+    matching = [view for view in provider._sdk_config.views if view._match(instrument)]
     if any(not isinstance(view, ExactView) for view in matching):
         return False
-    if type(exemplar_filter_of(provider)) not in _EXEMPLAR_FILTERS:
+    kind, is_histogram = type(instrument), isinstance(instrument, Histogram)
+    # With `AlwaysOnExemplarFilter`, the SDK keeps observed sums as exemplars.
+    if type(exemplar_filter_of(provider)) not in (_EXEMPLAR_FILTERS if is_histogram else _EXEMPLAR_FILTERS[:2]):
         return False
-    kind = type(histogram)
     fixed_buckets = any(isinstance(view._aggregation, ExplicitBucketHistogramAggregation) for view in matching)
     return all(
         storage._instrument_class_temporality[kind] is AggregationTemporality.CUMULATIVE
-        and (fixed_buckets or _has_default_buckets(storage._instrument_class_aggregation[kind]))
+        and ((is_histogram and fixed_buckets) or _is_default(storage._instrument_class_aggregation[kind], is_histogram))
         for storage in provider._measurement_consumer._reader_storages.values()
     )
 
 
-def _has_default_buckets(aggregation: Any) -> bool:
-    """Whether a reader leaves the buckets of a histogram to its instrument."""
-    if isinstance(aggregation, ExplicitBucketHistogramAggregation):
+def _is_default(aggregation: Any, is_histogram: bool) -> bool:
+    """Whether a reader leaves the aggregation, and the buckets of a histogram, to the instrument."""
+    if is_histogram and isinstance(aggregation, ExplicitBucketHistogramAggregation):
         return aggregation._boundaries is None and aggregation._record_min_max
     return isinstance(aggregation, DefaultAggregation)
 

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from trust_otel.urls import parse_url
+from trust_otel.urls import parse_url, with_ascii_host
 
 Network = IPv4Network | IPv6Network
 
@@ -148,11 +148,12 @@ def _dependency(entry: str) -> Dependency:
         raise BadValueError("write each entry as `name=url`, such as vault=https://vault:8200/v1/sys/health")
     if explicit and explicit not in _DEPENDENCY_TYPES:
         raise BadValueError(f"the type between the name and `=` must be one of {', '.join(_DEPENDENCY_TYPES)}")
-    parts = urlsplit(_check_url(url.strip()))
+    url = _check_url(url.strip())
+    parts = urlsplit(url)
     if parts.scheme not in _TYPES_BY_SCHEME:
         raise BadValueError(f"use one of {', '.join(f'{scheme}://' for scheme in _TYPES_BY_SCHEME)}")
     _check_parts(parts)
-    return Dependency(name, explicit or _dependency_type(name, parts.scheme, parts.path), url.strip())
+    return Dependency(name, explicit or _dependency_type(name, parts.scheme, parts.path), url)
 
 
 def _check_parts(parts: SplitResult) -> None:
@@ -310,13 +311,17 @@ def _entries(text: str) -> list[str]:
 
 
 def _check_url(url: str) -> str:
+    """The URL, whose host has only ASCII characters."""
     parts = parse_url(url)
     if parts is None:
         raise BadValueError("each URL needs a host, and a port from 1 to 65535 if any")
     # With a slash in the password, a part of it would be parsed as the host.
     if "@" in parts.path:
         raise BadValueError("in a URL, write a slash in user or password, and an @ in the path, as %xx")
-    return url
+    converted = with_ascii_host(parts)
+    if converted is None:
+        raise BadValueError("write an international host name with its A-labels, such as xn--bcher-kva.example")
+    return url if converted is parts else converted.geturl()
 
 
 def _refuse_duplicates(names: Iterable[str]) -> None:

@@ -146,6 +146,7 @@ class Limits:
     client_address_form: str
     client_address_key_file: str | None
     slow_seconds: float
+    http_body_sizes: bool
 
 
 def _boolean(text: str) -> bool:
@@ -292,6 +293,13 @@ class Settings:
         "type.",
         _names,
     )
+    http_body_sizes: bool = _setting(
+        "TRUST_OTEL_HTTP_BODY_SIZES",
+        "false",
+        "Whether the sizes of HTTP request and response bodies are recorded: 22 more series for each set of labels, "
+        "beside 18 of the duration. No dashboard or alert needs them.",
+        _boolean,
+    )
     db_slow_seconds: float = _setting(
         "TRUST_OTEL_DB_SLOW_SECONDS",
         "0.5",
@@ -395,6 +403,13 @@ class Settings:
         path,
         secret=True,
     )
+    business_metrics_file: str | None = _setting(
+        "TRUST_OTEL_BUSINESS_METRICS_FILE",
+        None,
+        "TOML file with the key performance indicators (KPIs) that the service records with `record_business_metric`.",
+        path,
+        secret=True,
+    )
     shutdown_timeout: float = _setting(
         "TRUST_OTEL_SHUTDOWN_TIMEOUT",
         "5",
@@ -486,6 +501,7 @@ class Settings:
             client_address_form=self.client_address,
             client_address_key_file=self.client_address_key_file,
             slow_seconds=self.db_slow_seconds,
+            http_body_sizes=self.http_body_sizes,
         )
 
     def otlp_protocol_of(self, signal: str) -> str:

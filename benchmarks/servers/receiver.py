@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
     MetricsServiceServicer,
     add_MetricsServiceServicer_to_server,
 )
-from opentelemetry.proto.common.v1.common_pb2 import KeyValue
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
 
 Labels = frozenset[tuple[str, str]]
@@ -41,6 +42,21 @@ class LatestValues:
         """The latest value, or count, of each series of a metric."""
         with self._lock:
             return tuple(count for (name, _, _), count in self._counts.items() if name == metric)
+
+    def by(self, metric: str, *attributes: str) -> dict[tuple[str, ...], int]:
+        """Sum of a metric, as `count`, for each combination of values of the attributes; "" for one that is absent."""
+        found: Counter[tuple[str, ...]] = Counter()
+        with self._lock:
+            for (name, _, labels), count in self._counts.items():
+                if name == metric:
+                    values = dict(labels)
+                    found[tuple(values.get(attribute, "") for attribute in attributes)] += count
+        return dict(found)
+
+    def series(self) -> int:
+        """Number of series of all metrics and processes; a histogram is one."""
+        with self._lock:
+            return len(self._counts)
 
     def receive(self, request: ExportMetricsServiceRequest) -> None:
         """Keep the latest value: a later export of a cumulative series replaces the earlier one."""
@@ -143,4 +159,9 @@ def _handler_of(receiver: OtlpReceiver) -> type[BaseHTTPRequestHandler]:
 
 
 def _labels(attributes: Iterable[KeyValue]) -> Labels:
-    return frozenset((attribute.key, str(attribute.value)) for attribute in attributes)
+    return frozenset((attribute.key, _text(attribute.value)) for attribute in attributes)
+
+
+def _text(value: AnyValue) -> str:
+    kind = value.WhichOneof("value")
+    return "" if kind is None else str(getattr(value, kind))

@@ -1,4 +1,4 @@
-"""Scrapes of the endpoint in the process: histograms with 14 buckets, all of which changed since the last scrape.
+"""Scrapes of the endpoint in the process: histograms with 14 buckets, or counters, all changed since the last scrape.
 
 The client is a process of its own, so that only the endpoint's CPU time counts. It asks for the text format without
 compression, whose cost is the same for all.
@@ -24,6 +24,12 @@ _LABELS = tuple(
         [f"reason_{number}" for number in range(40)],
     )
 )
+_CODES = ["".join(letters) for letters in product("ABCDEFGHIJKLMNOPQRSTUVWXYZ", repeat=2)]
+_MONEY = tuple(product([f"X{code}" for code in _CODES[:50]], _CODES[:200]))
+_SAMPLES = {
+    "histogram": "trust_certificate_operation_duration_seconds_count{",
+    "counter": "trust_revenue_amount_total{",
+}
 _CLIENT = """
 import sys
 from http.client import HTTPConnection
@@ -36,10 +42,17 @@ for _ in sys.stdin:
 
 
 def prepare(variant: str, case: str) -> Round:
-    """A round is one scrape of this number of series."""
-    series = int(case)
-    record_all = {"trust-otel, endpoint": _trust_otel, "prometheus_client": _prometheus_client}[variant](series)
-    scrape = _scraper(os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"], series)
+    """A round is one scrape of this kind and number of series."""
+    kind, number = case.split()
+    recorders = {
+        ("histogram", "trust-otel, endpoint"): _trust_otel_histogram,
+        ("histogram", "prometheus_client"): _prometheus_client_histogram,
+        ("counter", "trust-otel, endpoint"): _trust_otel_counter,
+        ("counter", "prometheus_client"): _prometheus_client_counter,
+    }
+    series, sample = int(number), _SAMPLES[kind]
+    record_all = recorders[kind, variant](series)
+    scrape = _scraper(os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"], sample, series)
 
     def scraped() -> float:
         record_all()
@@ -50,7 +63,7 @@ def prepare(variant: str, case: str) -> Round:
     return scraped
 
 
-def _trust_otel(series: int) -> Callable[[], None]:
+def _trust_otel_histogram(series: int) -> Callable[[], None]:
     from trust_otel import get_metrics
 
     metrics = get_metrics()
@@ -63,7 +76,19 @@ def _trust_otel(series: int) -> Callable[[], None]:
     return record_all
 
 
-def _prometheus_client(series: int) -> Callable[[], None]:
+def _trust_otel_counter(series: int) -> Callable[[], None]:
+    from trust_otel import get_metrics
+
+    metrics = get_metrics()
+
+    def record_all() -> None:
+        for currency, country in islice(_MONEY, series):
+            metrics.record_business_metric("revenue", 12.5, {"currency": currency, "country": country})
+
+    return record_all
+
+
+def _prometheus_client_histogram(series: int) -> Callable[[], None]:
     from prometheus_client import Histogram, start_http_server
 
     names = ["trust_certificate_operation", "trust_certificate_type", "trust_outcome", "error_type"]
@@ -77,10 +102,23 @@ def _prometheus_client(series: int) -> Callable[[], None]:
     return record_all
 
 
-def _scraper(port: str, series: int) -> Callable[[], None]:
+def _prometheus_client_counter(series: int) -> Callable[[], None]:
+    from prometheus_client import Counter, start_http_server
+
+    revenue = Counter("trust_revenue_amount", "Revenue", ["trust_currency", "geo_country_iso_code"])
+    start_http_server(int(os.environ["OTEL_EXPORTER_PROMETHEUS_PORT"]), "localhost")
+
+    def record_all() -> None:
+        for currency, country in islice(_MONEY, series):
+            revenue.labels(currency, country).inc(12.5)
+
+    return record_all
+
+
+def _scraper(port: str, sample: str, series: int) -> Callable[[], None]:
     # Isolated, so that it is not instrumented.
     client = subprocess.Popen(  # noqa: S603 - our own command
-        [sys.executable, "-I", "-c", _CLIENT, port, "trust_certificate_operation_duration_seconds_count{"],
+        [sys.executable, "-I", "-c", _CLIENT, port, sample],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -89,6 +89,7 @@ class TrustService:
             "TRUST_OTEL_GEOIP_DATABASE": str(_EXAMPLE / "countries.mmdb"),
             "TRUST_OTEL_REPUTATION_FEEDS": f"{REPUTATION_FEED}={_EXAMPLE / 'reputation.txt'}",
             "TRUST_OTEL_SLA_FILE": str(_EXAMPLE / "sla.toml"),
+            "TRUST_OTEL_BUSINESS_METRICS_FILE": str(_EXAMPLE / "business_metrics.toml"),
             "TRUST_SERVICE_GRPC_ADDRESS": self.grpc_target,
             "TRUST_SERVICE_ADMIN_TOKEN": self.admin_token,
             "TRUST_SERVICE_CERTIFICATE_FOLDER": str(certificates),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, seconds
+from trust_ops.alertmanager_config.variables import CRITICAL_GRPC_METHODS, method_pattern
 
 GRPC_HIGH_ERROR_RATE = Alert(
     name="TrustGrpcHighErrorRate",
@@ -60,15 +61,15 @@ GRPC_STREAM_FAILURES = Alert(
 GRPC_HIGH_LATENCY = Alert(
     name="TrustGrpcHighLatency",
     reason="""
-        Only methods for which a caller waits: validate, sign, issue, renew and revoke. 1 s is a bucket boundary of
-        the histogram. Streams are excluded, because their duration is not a latency. At least three slow calls, as
+        Only methods for which a caller waits, by the beginning of their name; CRITICAL_GRPC_METHODS in monitoring/.env. 1 s is a bucket
+        boundary of the histogram. Streams are excluded, because their duration is not a latency. At least three slow calls, as
         in TrustServiceHighLatency.
     """,
-    expression="""
-        service_method:rpc_server_call_duration_seconds:p95_rate2m{trust_rpc_type="unary", rpc_method=~".*/(Validate|Sign|Issue|Renew|Revoke).*"} > $threshold
+    expression=f"""
+        service_method:rpc_server_call_duration_seconds:p95_rate2m{{trust_rpc_type="unary", rpc_method=~"{method_pattern(CRITICAL_GRPC_METHODS)}"}} > $threshold
         and
         sum by (deployment_environment_name, service_namespace, service_name, rpc_method, trust_rpc_type) (increase(rpc_server_call_duration_seconds_count[2m]))
-        - sum by (deployment_environment_name, service_namespace, service_name, rpc_method, trust_rpc_type) (increase(rpc_server_call_duration_seconds_bucket{le="0.5"}[2m]))
+        - sum by (deployment_environment_name, service_namespace, service_name, rpc_method, trust_rpc_type) (increase(rpc_server_call_duration_seconds_bucket{{le="0.5"}}[2m]))
         >= $minimum
     """,
     threshold=seconds(1),

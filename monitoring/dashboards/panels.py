@@ -169,7 +169,7 @@ def time_series_panel(
     height: int = _GRAPH_HEIGHT,
 ) -> timeseries.Panel:
     """Lines over time. The steps of `levels` are drawn as dashed threshold lines."""
-    panel = _with_common_options(timeseries.Panel(), text, unit, width, height)
+    panel = _with_common_options(timeseries.Panel(), _of_graph(text), unit, width, height)
     panel = (
         panel.line_width(2)
         .fill_opacity(40 if stacked else 8)
@@ -247,7 +247,8 @@ def stat_panel(
         sparkline: Whether to show a graph behind each value.
         link: URL that the values link to.
     """
-    panel = _with_common_options(stat.Panel(), _with_no_data_text(text), unit, width, height)
+    shown = _of_graph(text) if sparkline else text
+    panel = _with_common_options(stat.Panel(), _with_no_data_text(shown), unit, width, height)
     if link is not None:
         panel = panel.data_links([builders.DashboardLink("Open").type(DashboardLinkType.LINK).url(link)])
     panel = (
@@ -331,7 +332,7 @@ def state_timeline_panel(
     height: int = _GRAPH_HEIGHT,
 ) -> statetimeline.Panel:
     """States over time; the values of the series are the keys of `texts`."""
-    panel = _with_common_options(statetimeline.Panel(), text, "none", width, height)
+    panel = _with_common_options(statetimeline.Panel(), _of_graph(text), "none", width, height)
     panel = (
         # A gap has an empty text. Otherwise the legend lists the no-data text of the panel as a state.
         panel.mappings([*_value_mappings(texts), _no_value_mapping("", "transparent")])
@@ -559,6 +560,16 @@ def _with_common_options(panel: Panel, text: PanelText, unit: str, width: int, h
         .span(width)
         .height(height)
     )
+
+
+def _of_graph(text: PanelText) -> PanelText:
+    """Adds that there may be data between the points of a graph, or since the last one.
+
+    In a time range of a day, points are minutes apart, and tables already have data that is not in the graph.
+    """
+    cause, _, remedy = text.no_data.removesuffix(".").partition(". ")
+    no_data = f"{cause}, or the data is too recent or too brief for the graph."
+    return replace(text, no_data=f"{no_data} {remedy}." if remedy else no_data)
 
 
 def _with_no_data_text(text: PanelText) -> PanelText:

@@ -228,7 +228,10 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
         Trial(
             "gRPC calls fail",
             faults.grpc_fault("calls-broken"),
-            (Expected("TrustGrpcHighErrorRate", "critical", labels=_of(ARCHIVE)),),
+            (
+                Expected("TrustGrpcHighErrorRate", "critical", labels=_of(ARCHIVE)),
+                Expected("TrustAvailabilityBudgetBurn", "critical", labels=_BURN),
+            ),
         ),
         Trial(
             "gRPC streams fail",
@@ -246,11 +249,6 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             "the signing key cannot be used",
             faults.signer_without_key,
             (Expected("TrustSigningFailures", "critical", labels=_of(SERVICE)),),
-        ),
-        Trial(
-            "gRPC calls take 3 s",
-            faults.grpc_fault("calls-slow"),
-            (Expected("TrustGrpcHighLatency", "warning", labels=_of(ARCHIVE)),),
         ),
         Trial(
             "the certificate folder is missing",
@@ -303,6 +301,11 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
                 Expected("TrustServiceHighLatency", "critical", labels=_of(ARCHIVE)),
                 Expected("TrustLatencyBudgetBurn", "critical", labels=_BURN),
             ),
+        ),
+        Trial(
+            "gRPC calls take 3 s",
+            faults.grpc_fault("calls-slow"),
+            (Expected("TrustGrpcHighLatency", "warning", labels=_of(ARCHIVE)),),
         ),
         Trial(
             "database connections are not returned to the pool",

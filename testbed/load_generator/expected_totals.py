@@ -130,6 +130,7 @@ class ExpectedTotals:
         self,
         *,
         revenue: float,
+        refund: float,
         fee: float,
         cost: float,
         currency: str,
@@ -138,6 +139,7 @@ class ExpectedTotals:
     ) -> None:
         for metric, amount in (
             (metrics.TRUST_REVENUE_AMOUNT, revenue),
+            (metrics.TRUST_REFUND_AMOUNT, refund),
             (metrics.TRUST_FEE_AMOUNT, fee),
             (metrics.TRUST_COST_AMOUNT, cost),
         ):

@@ -21,6 +21,7 @@ from tests.recorder_methods import NAMES, method_of
 from trust_otel import settings
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.metrics.kpi import Kpi
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request
 from trust_otel.metrics.rpc import RpcCall, RpcMethod
@@ -113,8 +114,10 @@ _BY_TYPE: dict[str, Callable[[str], Any]] = {
     },
     "Request": Asked,
     "Iterable[Sla]": lambda datum: [_sla(datum)],
+    "Iterable[Kpi]": lambda datum: [Kpi(datum, "counter")],
     "Callable[[], Iterable[PoolState]]": lambda datum: lambda: [PoolState(datum, 1, 1, 0, 2, 2)],
     "Callable[[], Iterable[ExecutorState]]": lambda datum: lambda: [ExecutorState(datum, 1, 2, 0)],
+    "Callable[[], float]": lambda datum: lambda: datum,
     "Callable[[str], str | None]": lambda datum: lambda address: datum,
     "Callable[[str], tuple[str, ...]]": lambda datum: lambda address: (datum,),
 }
@@ -197,8 +200,8 @@ def test_data_passed_to_one_method_is_not_exported_by_another(recording: Any, ca
     """For example, stored callbacks and requests."""
     caplog.set_level("DEBUG")
     for datum in PERSONAL.values():
-        # The SLA file does not allow such a name.
-        for method in set(METHODS) - {"set_slas"}:
+        # The files do not allow such names.
+        for method in set(METHODS) - {"set_slas", "set_kpis"}:
             push(recording.recorder, method, datum)
     recording.metrics.record_auth_attempt(method="password", success=False, client_address="203.0.113.7")
     assert traces_in(output(recording)) == []
@@ -239,6 +242,7 @@ def test_harmless_data_is_exported(record: Callable[..., Any]) -> None:
         "record_source",
         "record_threat_match",
         "rpc_method",
+        "set_kpis",
         "set_slas",
         "set_certificate",
         "set_sla_objective",

@@ -103,6 +103,8 @@ _SOMETIMES_ZERO = {
     "operational 28C": "the standby is usually up to date",
     "security 22A": "failures of an address occur in bursts",
     "business 5A": "SLAs are usually met",
+    "business 3C": "SLAs are usually met, and nothing else is refunded",
+    "business 20C": "SLAs are usually met, and nothing else is refunded",
     "monitoring 2A": "the queue is usually empty",
     "monitoring 29C": "memory is flushed to a file only when it is full",
     **{f"business 21{ref}": "ratings are rare" for ref in "ABCDE"},

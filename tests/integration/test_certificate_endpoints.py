@@ -15,6 +15,8 @@ import pytest
 
 from tests.unit.monitors.certificates.authority import Authority, key_pem, pem
 from trust_otel.monitors.certificates import SourceReport, check_sources
+from trust_otel.monitors.dependencies import check
+from trust_otel.setting_lists import dependencies
 from trust_otel.settings import Settings
 
 _MISSING = [name for name in ("initdb", "pg_ctl") if shutil.which(name) is None]
@@ -24,7 +26,8 @@ pytestmark = pytest.mark.skipif(
     bool(_MISSING) and "CI" not in os.environ, reason=f"not on this machine: {', '.join(_MISSING)}"
 )
 
-_CERTIFICATE, _KEY = Authority().issue("db.test", days=20)
+_AUTHORITY = Authority()
+_CERTIFICATE, _KEY = _AUTHORITY.issue("db.test", days=20)
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +73,40 @@ def test_it_is_read_only_with_postgresqls_starttls(cluster: tuple[int, Path]) ->
     (report,) = check_sources(Settings.from_environment({"TRUST_OTEL_CERTIFICATES": f"db=tls://127.0.0.1:{port}"}))
     assert report.certificates == 0
     assert report.problem
+
+
+@pytest.mark.parametrize(
+    ("host", "suffix", "names", "expected"),
+    [
+        ("db.test", "", {"db.test"}, None),
+        ("db.test.", "", {"db.test."}, None),
+        ("DB.Test.", "", {"DB.Test."}, None),
+        ("db.test.%2Cdb.test", "", {"db.test.", "db.test"}, None),
+        ("127.0.0.1", "&host=db.test.", {"db.test."}, None),
+        ("db.test.", "&hostaddr=127.0.0.1", set(), None),
+        ("other.test.", "", {"other.test."}, "tls"),
+    ],
+)
+def test_a_dot_at_the_end_of_the_host_is_not_part_of_the_verified_name(
+    cluster: tuple[int, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    host: str,
+    suffix: str,
+    names: set[str],
+    expected: str | None,
+) -> None:
+    port, _ = cluster
+    original, resolved = socket.getaddrinfo, set()
+
+    def resolve(name: Any, *arguments: Any, **options: Any) -> Any:
+        resolved.add(name)
+        return original("127.0.0.1", *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    root = tmp_path / "ca.pem"
+    root.write_bytes(pem(_AUTHORITY.certificate))
+    url = f"postgresql://trust@{host}:{port}/postgres?sslmode=verify-full&sslrootcert={root}{suffix}"
+    (dependency,) = dependencies(f"db={url}")
+    assert check(dependency, 10).error_type == expected
+    assert resolved == names

@@ -45,4 +45,6 @@ def test_every_event_is_exported_once(model: Model, outcomes: Callable[[Model], 
     assert sorted(outcome.up)[:-1] == [0] * (len(outcome.up) - 1)
     assert max(outcome.up) == (1 if model.victim else 0)
     assert outcome.pulled == (outcome.sent, outcome.sent)
-    assert "trust-otel: " not in outcome.log
+    # Celery's tasks are recorded by the program, which installs no instrumentation.
+    logged = [line for line in outcome.log.splitlines() if "trust-otel: " in line]
+    assert [line for line in logged if "tasks of Celery are not measured" not in line] == []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ sa = pytest.importorskip("sqlalchemy")
 from opentelemetry.sdk.metrics import MeterProvider  # noqa: E402
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader  # noqa: E402
 from sqlalchemy.ext.asyncio import create_async_engine  # noqa: E402
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, QueuePool, StaticPool  # noqa: E402
 
 from tests.support.postgresql import cluster, needs_postgresql  # noqa: E402
 from trust_otel.instrumentation.sqlalchemy import SqlAlchemyInstrumentor  # noqa: E402
@@ -159,3 +161,116 @@ async def test_asyncpg_connection_error_has_its_reason(reader: InMemoryMetricRea
         await engine.connect()
     assert values(reader, "db.client.connection.create_time", "error.type") == {("ConnectionRefusedError",): 1}
     await engine.dispose()
+
+
+def created(reader: InMemoryMetricReader) -> dict[Any, float]:
+    found = values(reader, "db.client.connection.create_time", "db.client.connection.pool.name", "error.type")
+    return {error: number for (_, error), number in found.items()}
+
+
+def _creator(port: int) -> Callable[[], Any]:
+    psycopg = pytest.importorskip("psycopg")
+    return lambda: psycopg.connect(host="127.0.0.1", port=port, user="trust", dbname="postgres")
+
+
+POSTGRESQL = "postgresql+psycopg://trust@127.0.0.1:{port}/postgres"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        lambda port: {"creator": _creator(port)},
+        lambda port: {"creator": _creator(port), "poolclass": NullPool},
+        lambda port: {"creator": _creator(port), "poolclass": StaticPool},
+        lambda port: {"pool": QueuePool(_creator(port))},
+    ],
+    ids=["creator", "NullPool", "StaticPool", "pool given"],
+)
+def test_connection_of_a_creator_is_recorded_once(
+    port: int, reader: InMemoryMetricReader, options: Callable[[int], dict[str, Any]]
+) -> None:
+    engine = sa.create_engine(POSTGRESQL.format(port=port), **options(port))
+    with engine.connect() as connection:
+        connection.execute(sa.text("SELECT 1"))
+    assert created(reader) == {None: 1}
+    engine.dispose()
+    unreachable = sa.create_engine(POSTGRESQL.format(port=1), **options(1))
+    for _ in range(3):
+        with pytest.raises(sa.exc.OperationalError):
+            unreachable.connect()
+    assert created(reader) == {None: 1, "sqlalchemy.exc.OperationalError": 3}
+
+
+def test_lost_connection_is_replaced_by_one_that_is_recorded(port: int, reader: InMemoryMetricReader) -> None:
+    engine = sa.create_engine(POSTGRESQL.format(port=port), creator=_creator(port), pool_pre_ping=True)
+    with engine.connect() as connection:
+        backend = connection.execute(sa.text("SELECT pg_backend_pid()")).scalar()
+    with _creator(port)() as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [backend])
+    with engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT pg_backend_pid()")).scalar() != backend
+    assert created(reader) == {None: 2}
+    engine.dispose()
+
+
+@pytest.mark.parametrize("options", [{}, {"poolclass": NullPool}, {"poolclass": AsyncAdaptedQueuePool}])
+async def test_async_creators_are_recorded_once(
+    port: int, reader: InMemoryMetricReader, options: dict[str, Any]
+) -> None:
+    asyncpg = pytest.importorskip("asyncpg")
+    wanted = port
+
+    async def connect(*_arguments: Any, **_parameters: Any) -> Any:
+        return await asyncpg.connect(host="127.0.0.1", port=wanted, user="trust", database="postgres", ssl=False)
+
+    ways: list[dict[str, Any]] = [{"async_creator": connect}, {"connect_args": {"async_creator_fn": connect}}]
+    for way in ways:
+        wanted = port
+        engine = create_async_engine(f"postgresql+asyncpg://trust@127.0.0.1:{port}/postgres", **way, **options)
+        async with engine.connect() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+        await engine.dispose()
+        wanted = 1
+        with pytest.raises(ConnectionRefusedError):
+            await engine.connect()
+    assert created(reader) == {None: 2, "ConnectionRefusedError": 2}
+
+
+async def test_async_creator_of_psycopg_is_recorded_once(port: int, reader: InMemoryMetricReader) -> None:
+    psycopg = pytest.importorskip("psycopg")
+    wanted = port
+
+    async def connect(*_arguments: Any, **_parameters: Any) -> Any:
+        return await psycopg.AsyncConnection.connect(host="127.0.0.1", port=wanted, user="trust", dbname="postgres")
+
+    engine = create_async_engine(POSTGRESQL.format(port=port), async_creator=connect, pool_pre_ping=True)
+    async with engine.connect() as connection:
+        await connection.execute(sa.text("SELECT 1"))
+    await engine.dispose()
+    wanted = 1
+    for _ in range(3):
+        with pytest.raises(sa.exc.OperationalError):
+            await engine.connect()
+    assert created(reader) == {None: 1, "sqlalchemy.exc.OperationalError": 3}
+
+
+def test_forked_process_records_its_own_connections(port: int, reader: InMemoryMetricReader) -> None:
+    engine = sa.create_engine(POSTGRESQL.format(port=port), creator=_creator(port))
+    with engine.connect():
+        pass
+
+    def connect(results: Any) -> None:
+        engine.dispose(close=False)
+        with engine.connect():
+            pass
+        results.send(created(reader))
+
+    context = multiprocessing.get_context("fork")
+    received, sent = context.Pipe(duplex=False)
+    child = context.Process(target=connect, args=(sent,))
+    child.start()
+    assert received.poll(30)
+    assert received.recv() == {None: 1}
+    child.join()
+    assert created(reader) == {None: 1}
+    engine.dispose()

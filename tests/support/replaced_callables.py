@@ -5,6 +5,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import fastapi.routing
 import grpc
 import grpc.aio
 from cryptography import x509
@@ -14,7 +15,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from sqlalchemy.engine import Engine, Transaction
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
+from starlette.responses import StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route, Router
 
 
 def _modules(function: Any) -> tuple[Any, Any]:
@@ -24,8 +26,19 @@ def _modules(function: Any) -> tuple[Any, Any]:
 
 REPLACED: list[tuple[Any, str]] = [
     (Starlette, "__call__"),
+    (Router, "__call__"),
+    (BaseRoute, "__call__"),
+    (StreamingResponse, "__call__"),
+    (Route, "__init__"),
+    (Mount, "__init__"),
+    (Router, "__init__"),
     (Route, "handle"),
     (Mount, "handle"),
+    *(
+        (kind, "handle")
+        for name, kind in vars(fastapi.routing).items()
+        if name.startswith("_Frontend") and "handle" in vars(kind)
+    ),
     *([(APIRoute, "handle")] if "handle" in vars(APIRoute) else []),
     *([(FastAPI, "setup")] if "telemetry" in inspect.signature(FastAPI.__init__).parameters else []),
     (grpc, "server"),

@@ -65,6 +65,7 @@ def valid_settings(tmp_path: Path, server: str) -> dict[str, str]:
     (tmp_path / "sla.toml").write_text(
         '[sla.fast]\nmetric = "http.server.request.duration"\nthreshold = 1\nobjective = 0.9\n'
     )
+    (tmp_path / "kpis.toml").write_text('[kpi.orders]\nkind = "counter"\n')
     (tmp_path / "web.yml").write_text("http_server_config: {http2: false}\n")
     writer = MMDBWriter(database_type="Test-Country")
     writer.insert_network(IPSet(["203.0.113.0/24"]), {"country": {"iso_code": "DE"}})
@@ -75,6 +76,7 @@ def valid_settings(tmp_path: Path, server: str) -> dict[str, str]:
         "TRUST_OTEL_REPUTATION_FEEDS": f"feed={tmp_path / 'feed.txt'}",
         "TRUST_OTEL_GEOIP_DATABASE": str(tmp_path / "countries.mmdb"),
         "TRUST_OTEL_SLA_FILE": str(tmp_path / "sla.toml"),
+        "TRUST_OTEL_BUSINESS_METRICS_FILE": str(tmp_path / "kpis.toml"),
         "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE": str(tmp_path / "key"),
         "TRUST_OTEL_PROMETHEUS_WEB_CONFIG": str(tmp_path / "web.yml"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": server,
@@ -92,6 +94,14 @@ def test_valid_sources_have_no_problem_and_are_described(valid_settings: dict[st
     assert found["certificates"].detail == "1 certificates, the first expires 2091-05-01"
     assert found["reputation"].detail == "2 networks"
     assert found["dependency"].detail.startswith("http, ")
+
+
+def test_ignored_files_of_a_folder_are_named(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_bytes(_certificate())
+    (tmp_path / "README").write_text("text")
+    finding = _by_subject({"TRUST_OTEL_CERTIFICATES": str(tmp_path)})["certificates"]
+    assert finding.problem is None
+    assert finding.detail.endswith(f"; ignored: {tmp_path}/README: no certificate")
 
 
 def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, str]) -> None:
@@ -112,6 +122,7 @@ def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, 
         "geoip",
         "reputation",
         "sla",
+        "business metrics",
         "client address",
         "web config",
     }

@@ -38,6 +38,8 @@ _PRESENCE_METRICS: Final[Mapping[Metric, tuple[Metric, ...]]] = {
     metrics.TRUST_SECURITY_AUTH_FAILURES: (metrics.TRUST_AUTH_ATTEMPTS,),
     # Every client address is looked up in the feeds.
     metrics.TRUST_SECURITY_THREAT_MATCHES: (metrics.TRUST_OTEL_SOURCE_UP,),
+    # Only revenue is paid back.
+    metrics.TRUST_REFUND_AMOUNT: (metrics.TRUST_REVENUE_AMOUNT,),
     # Every operation must write an audit record.
     metrics.TRUST_AUDIT_EVENTS: (metrics.TRUST_AUDIT_OPERATIONS,),
 }

@@ -54,6 +54,7 @@ _LABEL = re.compile(r"\$\{__field\.labels\.(?P<label>\w+)\}")
 _OF_VALUE = "__value"
 _OWN_UNITS = ("currency:", "suffix:", "prefix:", "time:", "si:", "count:", "bool:")
 _MEANINGLESS = re.compile(r"(n/?a|none|-?)\.?|.*\bno data\b.*", re.IGNORECASE)
+_SUM_OF_RECORDED = re.compile(r"\bsum_over_time\(.+:\w+\]\)")
 _COLOUR_SEVERITY = {"green": 0, "yellow": 1, "orange": 2, "red": 3}
 _WITHOUT_PAGE = frozenset({"TrustEscalation"})
 """An escalation links to the runbook of the escalated alert."""
@@ -101,12 +102,27 @@ def targets(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
 
 
 def no_value(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:
-    """`noValue` explains what missing data means, instead of `No data`."""
+    """`noValue` explains what missing data means, instead of `No data`.
+
+    Where a panel shows points over time, there may be data between them, or since the last one. Sums over recorded
+    series lack the last minutes.
+    """
     if not panel.has_data:
         return
     said = str(panel.defaults.get("noValue", "")).strip()
     if _MEANINGLESS.fullmatch(said):
         yield f"noValue is {said!r} and does not explain what missing data means"
+    elif (data := _not_shown(panel)) and data not in said:
+        yield f"noValue is {said!r}, although there may be data that is {data}"
+
+
+def _not_shown(panel: Panel) -> str:
+    """Words for data that a panel may lack; empty if it shows all."""
+    if any(target.ranged for target in panel.targets):
+        return "too recent or too brief for the graph"
+    if panel.targets and all(_SUM_OF_RECORDED.search(target.source) for target in panel.targets):
+        return "only in the last minutes"
+    return ""
 
 
 def thresholds(panel: Panel, _: Dashboard, __: DashboardContext) -> Iterator[str]:

@@ -83,12 +83,18 @@ def _alertmanager_file(name: str) -> str:
 
 
 def _rules(values: Values) -> dict[str, str]:
-    bases = {variables.GRAFANA: values.text["GRAFANA_URL"], variables.RUNBOOKS: values.text["RUNBOOK_URL"]}
+    own = {
+        f"{variables.GRAFANA}/": f"{values.text['GRAFANA_URL']}/",
+        f"{variables.RUNBOOKS}/": f"{values.text['RUNBOOK_URL']}/",
+        variables.method_pattern(variables.CRITICAL_GRPC_METHODS): variables.method_pattern(
+            (values.text["CRITICAL_GRPC_METHODS"] or "").split(", ")
+        ),
+    }
     rules = {}
     for name in RULES:
         text = project_file(f"monitoring/prometheus/{name}").read_text(encoding="utf-8")
-        for published, own in bases.items():
-            text = text.replace(f"{published}/", f"{own}/")
+        for published, value in own.items():
+            text = text.replace(published, value)
         rules[name] = text
     return rules
 

@@ -23,6 +23,9 @@ _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?")
 _URL = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%-]+")
 _INSIDE = re.compile(r"(^|\.)(localhost|svc|local|internal)$", re.IGNORECASE)
 
+# An identifier of Protocol Buffers.
+_METHOD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
 _MAX_LENGTH = 200
 
 
@@ -156,6 +159,13 @@ def _timezone(text: str) -> str:
     return text
 
 
+def _method_names(text: str) -> str:
+    names = [part.strip() for part in _printable(text).split(",")]
+    if not all(_METHOD_NAME.fullmatch(name) for name in names):
+        raise BadValueError("use the beginnings of method names with commas, such as Sign, Verify")
+    return ", ".join(dict.fromkeys(names))
+
+
 def _path(text: str) -> str:
     if not _printable(text).startswith("/"):
         raise BadValueError("use the absolute path, as Alertmanager sees it")
@@ -173,4 +183,5 @@ KEY = Kind("key", _key, secret=True)
 SECRET = Kind("secret", _secret, secret=True)
 TEXT = Kind("text", _text)
 TIMEZONE = Kind("time zone", _timezone, shown=True)
+METHOD_NAMES = Kind("names, with commas", _method_names, shown=True)
 PATH = Kind("path", _path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from trust_ops.alertmanager_config import kinds
@@ -106,6 +106,15 @@ def _base(name: str, default: str, what: str) -> Variable:
 GRAFANA = "https://grafana.marty.com"
 RUNBOOKS = "https://runbooks.marty.com"
 
+# The methods in the rules, which `render` replaces.
+CRITICAL_GRPC_METHODS = ("CreateSignature", "Issue", "Renew", "Revoke", "Sign", "Timestamp", "Validate", "Verify")
+
+
+def method_pattern(names: Iterable[str]) -> str:
+    """The regular expression for `package.Service/Method` whose method begins with one of the names."""
+    return f".*/({'|'.join(names)}).*"
+
+
 VARIABLES: tuple[Variable, ...] = (
     Variable(
         "SMTP_HOST",
@@ -186,6 +195,14 @@ VARIABLES: tuple[Variable, ...] = (
         "time zone of the hours in which business alerts are sent",
         optional=True,
         default="UTC",
+        may_be_off=False,
+    ),
+    Variable(
+        "CRITICAL_GRPC_METHODS",
+        kinds.METHOD_NAMES,
+        "gRPC methods for which a caller waits, by the beginning of their name; only their latency raises an alert",
+        optional=True,
+        default=", ".join(CRITICAL_GRPC_METHODS),
         may_be_off=False,
     ),
 )

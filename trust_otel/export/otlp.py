@@ -1,8 +1,8 @@
 """Checks whether an OTLP endpoint accepted an export; if not, logs the cause and a remedy.
 
 The exporters of the SDK (1.45.1, 1.45.2) count a redirect, an HTML page of a proxy and rejected data points as success,
-and log exceptions whose texts contain the URL with its credentials. Their private parts are used in this module only;
-an exporter that does not have them is left unchanged.
+log each attempt, and log exceptions whose texts contain the URL with its credentials. Their private parts are used in
+this module only; an exporter that does not have them is left unchanged.
 
 Source: OpenTelemetry Protocol specification, "OTLP/HTTP Response", "OTLP/gRPC Response" and "Partial Success".
 """
@@ -17,17 +17,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from functools import wraps
 from http import HTTPStatus
 from http.client import BadStatusLine, RemoteDisconnected
 from socket import gaierror
+from time import monotonic, monotonic_ns, time_ns
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from opentelemetry.util._importlib_metadata import entry_points
 
 from trust_otel import settings
-
-_logger = logging.getLogger(__name__)
+from trust_otel.export.clock import nanoseconds_set
+from trust_otel.export.export_state import ExportState, QueueFullFilter
 
 _Exporter = TypeVar("_Exporter")
 
@@ -35,6 +37,7 @@ SIGNALS: Final = ("metrics", "traces", "logs")
 EXPORTERS: Final = ("otlp", "otlp_proto_http", "otlp_proto_grpc")
 
 _SHOWN: Final = 200
+_LONGEST_RESPONSE: Final = 65_536
 _HARMLESS_HEADERS: Final = frozenset(("content-encoding", "content-type", "user-agent"))
 _SEPARATORS: Final = re.compile(r"[\s:&=,;]+")
 _SHORTEST_SECRET: Final = 4
@@ -71,6 +74,22 @@ _BY_NAME: Final = {
     "InvalidSchema": "the address cannot be used: check OTEL_EXPORTER_OTLP_ENDPOINT",
     "ProxyError": "the proxy of HTTPS_PROXY or HTTP_PROXY cannot be reached, or refuses the connection",
 }
+_CERTIFICATE_EXPIRED: Final = "TLS: the certificate of the endpoint has expired"
+_CERTIFICATE_NOT_YET_VALID: Final = "TLS: the certificate of the endpoint is not valid yet: check the clock"
+_CERTIFICATE_NOT_TRUSTED: Final = (
+    "TLS: the certificate of the endpoint is not trusted: set OTEL_EXPORTER_OTLP_CERTIFICATE to its authority's"
+)
+_CERTIFICATE_OF_ANOTHER_HOST: Final = (
+    "TLS: the certificate was issued for another host: check the host in OTEL_EXPORTER_OTLP_ENDPOINT"
+)
+_BY_VERIFY_CODE: Final = {
+    9: _CERTIFICATE_NOT_YET_VALID,
+    10: _CERTIFICATE_EXPIRED,
+    62: _CERTIFICATE_OF_ANOTHER_HOST,
+    64: _CERTIFICATE_OF_ANOTHER_HOST,
+}
+"""OpenSSL's codes of a certificate that is not yet valid, has expired, or is not for this host name or address."""
+
 # gRPC's texts for UNAVAILABLE; the first match applies.
 _BY_GRPC_TEXT: Final = (
     ("Failed parsing HTTP/2", "the endpoint does not speak gRPC: check OTEL_EXPORTER_OTLP_PROTOCOL and the port"),
@@ -78,8 +97,10 @@ _BY_GRPC_TEXT: Final = (
     ("http1.x server", "the endpoint speaks HTTP/1.1: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
     ("DNS", "the name of the host cannot be resolved"),
     ("resolv", "the name of the host cannot be resolved"),
-    ("CERTIFICATE_VERIFY_FAILED", "TLS: the certificate is not trusted: set OTEL_EXPORTER_OTLP_CERTIFICATE"),
-    ("Hostname Verification", "TLS: the certificate was issued for another host"),
+    ("certificate has expired", _CERTIFICATE_EXPIRED),
+    ("certificate is not yet valid", _CERTIFICATE_NOT_YET_VALID),
+    ("CERTIFICATE_VERIFY_FAILED", _CERTIFICATE_NOT_TRUSTED),
+    ("Hostname Verification", _CERTIFICATE_OF_ANOTHER_HOST),
     ("WRONG_VERSION_NUMBER", "the endpoint does not speak TLS: use http://"),
     ("handshake", "TLS: the handshake failed"),
     ("refused", "the connection is refused: nothing listens there"),
@@ -98,6 +119,20 @@ _BY_CODE: Final = {
     "DEADLINE_EXCEEDED": "no response in time",
     "RESOURCE_EXHAUSTED": "the endpoint is overloaded, or the export is larger than its limit",
 }
+
+
+_SIGNAL_NAMES: Final = {"metrics": "metrics", "spans": "spans", "traces": "spans", "logs": "log records"}
+
+_LOGGERS: Final = (
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
+    "opentelemetry.exporter.otlp.proto.grpc.exporter",
+    "urllib3.connectionpool",
+    "urllib3.util.retry",
+)
+"""Loggers of the exporters, which log each attempt, and of the HTTP library, which logs path and query of the URL."""
 
 
 class ExportError(Exception):
@@ -137,15 +172,91 @@ class _ConnectionFailedError(ExportError):
 
 
 def with_checked_responses(exporter: _Exporter) -> _Exporter:
-    """The same exporter; an OTLP exporter of the SDK then checks every response."""
+    """The same exporter; an OTLP exporter of the SDK then checks every response, and logs only changes of its state."""
     made: Any = exporter
     client: Any = getattr(made, "_client", None)
-    if hasattr(client, "_transport"):
-        _drop_logs_while_exporting("urllib3.connectionpool", "urllib3.util.retry")
-        client._transport = _CheckedTransport(client._transport, _secrets(client._headers.items(), client._endpoint))
-    elif hasattr(made, "_initialize_channel_and_stub"):
-        _check_grpc(made)
+    if _has(client, "_transport", "_kind", "_shutdown_event", "_headers", "_endpoint", "_timeout"):
+        secrets = _secrets(client._headers.items(), client._endpoint)
+        state = ExportState(_SIGNAL_NAMES[client._kind], client._shutdown_event.is_set)
+        responses = _Responses(state, secrets, client._timeout)
+        client._transport = _CheckedTransport(client._transport, responses)
+    elif _has(made, "_initialize_channel_and_stub", "_signal", "_shutdown_in_progress", "_headers", "_timeout"):
+        state = ExportState(_SIGNAL_NAMES[made._signal], made._shutdown_in_progress.is_set)
+        responses = _Responses(state, _secrets(made._headers, ""), made._timeout)
+        _check_grpc(made, responses)
+    else:
+        return exporter
+    _drop_logs_while_exporting()
+    made.export = _reporting(made.export, responses)
     return exporter
+
+
+def _has(component: object, *parts: str) -> bool:
+    return all(hasattr(component, part) for part in parts)
+
+
+class _Responses:
+    """What the responses to one export mean.
+
+    Args:
+        state: Gets the outcome of each export.
+        secrets: Texts that must not be logged when the endpoint quotes them.
+        timeout: Seconds of an export with all its attempts.
+    """
+
+    def __init__(self, state: ExportState, secrets: Collection[str], timeout: float) -> None:
+        self.state = state
+        self.timeout = timeout
+        self._secrets = secrets
+        self._begun = time_ns(), monotonic_ns()
+        self._problem: str | None = None
+        self._rejected: str | None = None
+
+    def begin(self) -> None:
+        """Forget the previous export."""
+        self._problem = self._rejected = None
+        self._begun = time_ns(), monotonic_ns()
+
+    @property
+    def clock_set(self) -> bool:
+        """Whether the clock was set since the export began: the SDK would compute a wrong deadline for a retry."""
+        return nanoseconds_set(*self._begun) != 0
+
+    def refused(self, why: str) -> None:
+        """Note why an attempt was not accepted."""
+        self._problem = why
+
+    def rejected(self, number: int, message: str) -> None:
+        """Note what an otherwise accepted export did not store."""
+        if number or message:
+            why = _endpoint_text(message, self._secrets) or "no reason given"
+            self._rejected = f"the OTLP endpoint rejected {number} data points, spans or log records: {why}"
+
+    def explained(self, code: str, text: str) -> str:
+        """Why a call of gRPC failed."""
+        explained = next((reason for part, reason in _BY_GRPC_TEXT if part in text), None)
+        return explained or f"{code}: {_BY_CODE.get(code) or _endpoint_text(text, self._secrets) or 'no reason given'}"
+
+    def end(self, accepted: bool) -> None:
+        """Report the export; one without an attempt, after the shutdown of the exporter, has no outcome."""
+        if accepted and self._rejected is None:
+            self.state.accepted()
+        elif accepted and self._rejected is not None:
+            self.state.failed(self._rejected, in_part=True)
+        elif self._problem is not None:
+            self.state.failed(self._problem)
+
+
+def _reporting(export: Callable[..., Any], responses: _Responses) -> Callable[..., Any]:
+    @wraps(export)
+    def export_and_report(*args: Any, **kwargs: Any) -> Any:
+        responses.begin()
+        with _logs_dropped():
+            result = export(*args, **kwargs)
+        responses.end(result.name == "SUCCESS")
+        return result
+
+    return export_and_report
 
 
 def checking_responses(make: Callable[..., _Exporter]) -> Callable[..., _Exporter]:
@@ -183,7 +294,9 @@ def reconnect(component: Any) -> None:
 
     On a connection that both processes use, their requests would mix. Forgetting it closes it here, not in the parent.
     """
-    if type(component).__module__.startswith("opentelemetry.exporter.http.transport."):
+    if isinstance(component, ExportState):
+        component.restart()
+    elif type(component).__module__.startswith("opentelemetry.exporter.http.transport."):
         session, pool = getattr(component, "_session", None), getattr(component, "_pool", None)
         for adapter in session.adapters.values() if session is not None else ():
             # As after copying or unpickling: with the same options, but without connections.
@@ -252,31 +365,49 @@ class _CheckedTransport:
 
     Args:
         transport: A `BaseHTTPTransport` of the SDK.
-        secrets: Texts that must not be logged when the endpoint quotes them.
+        responses: Gets what each response means.
     """
 
-    def __init__(self, transport: Any, secrets: Collection[str]) -> None:
+    def __init__(self, transport: Any, responses: _Responses) -> None:
         self._transport = transport
-        self._secrets = secrets
+        self._responses = responses
+        session = getattr(transport, "_session", None)
+        if session is not None:
+            # The body is read here: the timeout of a request is that of each of its parts.
+            session.stream = True
 
-    def request(self, method: str, url: str, **more: Any) -> _Result:
-        with _http_logs_dropped():
-            result: _Result = self._transport.request(method, url, **more)
-        if result.error is not None:
-            connection = self._transport.is_connection_error(result.error)
-            kind = _ConnectionFailedError if connection else ExportError
-            return _Failure(kind(reason(result.error)))
+    def request(self, method: str, url: str, *, timeout: float, **more: Any) -> _Result:
+        timeout = min(timeout, self._responses.timeout)
+        deadline = monotonic() + timeout
+        with _logs_dropped():
+            result: _Result = self._transport.request(method, url, timeout=timeout, **more)
+            error, content = result.error, b""
+            if error is None:
+                try:
+                    content = _content(result, deadline)
+                except Exception as failed:
+                    error = failed
+        if error is not None:
+            retried = self._transport.is_connection_error(error) and not self._responses.clock_set
+            kind = _ConnectionFailedError if retried else ExportError
+            return self._failure(kind(reason(error)))
         status = result.status_code or 0
         if status >= 400:
             remedy = _BY_STATUS.get(status)
             text = _phrase(status) + (f" ({remedy})" if remedy else "")
+            self._responses.refused(f"the endpoint answers {status} {text}")
+            if self._responses.clock_set:
+                return _Failure(ExportError(text))
             return replace(result, reason=text)  # type: ignore[type-var]  # a dataclass
-        problem = _redirect(result) if status >= 300 else self._problem(result)
-        return result if problem is None else _Failure(ExportError(problem))
+        problem = _redirect(result) if status >= 300 else self._problem(result, content)
+        return result if problem is None else self._failure(ExportError(problem))
 
-    def _problem(self, result: _Result) -> str | None:
-        """Why a 2xx response is not an OTLP response, or `None`; logs what the endpoint rejected."""
-        content = result.content()
+    def _failure(self, error: ExportError) -> _Failure:
+        self._responses.refused(str(error))
+        return _Failure(error)
+
+    def _problem(self, result: _Result, content: bytes) -> str | None:
+        """Why a 2xx response is not an OTLP response, or `None`; notes what the endpoint rejected."""
         kind = result.headers().get("content-type", "").partition(";")[0].strip().lower()
         if not content:
             return None
@@ -293,7 +424,7 @@ class _CheckedTransport:
                 "OTLP response: it is not a Collector, but for example a proxy or a login page; check "
                 "OTEL_EXPORTER_OTLP_ENDPOINT"
             )
-        _report_rejected(rejected, message, self._secrets)
+        self._responses.rejected(rejected, message)
         return None
 
     def is_connection_error(self, error: Exception | None) -> bool:
@@ -301,6 +432,24 @@ class _CheckedTransport:
 
     def close(self) -> None:
         self._transport.close()
+
+
+def _content(result: _Result, deadline: float) -> bytes:
+    """The body, cut at a length that no OTLP response has; raises `TimeoutError` at the deadline."""
+    response: Any = getattr(result, "response", None)
+    if not hasattr(response, "iter_content"):
+        return result.content()
+    content = bytearray()
+    # Closes the connection if there is more.
+    with response:
+        # Byte by byte: a longer part would be waited for as a whole.
+        for part in response.iter_content(1):
+            content += part
+            if monotonic() > deadline:
+                raise TimeoutError
+            if len(content) == _LONGEST_RESPONSE:
+                break
+    return bytes(content)
 
 
 def _redirect(result: _Result) -> str:
@@ -329,62 +478,58 @@ def _from_protobuf(content: bytes) -> tuple[int, str]:
     return partial.rejected_data_points, partial.error_message
 
 
-def _report_rejected(rejected: int, message: str, secrets: Collection[str]) -> None:
-    if rejected or message:
-        _logger.warning(
-            "trust-otel: the OTLP endpoint rejected %d data points, spans or log records of an export: %s",
-            rejected,
-            _endpoint_text(message, secrets) or "no reason given",
-        )
-
-
-def _check_grpc(exporter: Any) -> None:
+def _check_grpc(exporter: Any, responses: _Responses) -> None:
     initialize, endpoint = exporter._initialize_channel_and_stub, exporter._endpoint
 
     def initialize_checked() -> None:
         exporter._endpoint = endpoint
         initialize()
-        _check_stub(exporter)
+        _check_stub(exporter, responses)
 
     # The SDK calls it again after a failure.
     exporter._initialize_channel_and_stub = initialize_checked
-    _check_stub(exporter)
+    _check_stub(exporter, responses)
 
 
-def _check_stub(exporter: Any) -> None:
-    exporter._client = _CheckedStub(exporter._client, _secrets(exporter._headers, ""))
+def _check_stub(exporter: Any, responses: _Responses) -> None:
+    exporter._client = _CheckedStub(exporter._client, responses)
     # The SDK logs it.
     exporter._endpoint = "the OTLP endpoint"
 
 
 class _CheckedStub:
-    """A stub of an OTLP service that explains errors, and logs what the endpoint rejected."""
+    """A stub of an OTLP service that explains errors, and reports what the endpoint rejected."""
 
-    def __init__(self, stub: Any, secrets: Collection[str]) -> None:
+    def __init__(self, stub: Any, responses: _Responses) -> None:
         self._stub = stub
-        self._secrets = secrets
+        self._responses = responses
 
-    def Export(self, **arguments: Any) -> Any:  # noqa: N802 - the name of the RPC method
+    def Export(self, *, timeout: float, **arguments: Any) -> Any:  # noqa: N802 - the name of the RPC method
+        timeout = min(timeout, self._responses.timeout)
         try:
-            response = self._stub.Export(**arguments)
+            response = self._stub.Export(timeout=timeout, **arguments)
         except Exception as error:
-            raise _explained(error, self._secrets) from None
+            raise _explained(error, self._responses) from None
         partial = response.partial_success
         rejected = next((value for field, value in partial.ListFields() if field.name.startswith("rejected")), 0)
-        _report_rejected(rejected, partial.error_message, self._secrets)
+        self._responses.rejected(rejected, partial.error_message)
         return response
 
 
-def _explained(error: Any, secrets: Collection[str]) -> Exception:
+def _explained(error: Any, responses: _Responses) -> Exception:
     """The same error without text that may contain a header or the URL."""
     from grpc import RpcError, StatusCode
 
     if isinstance(error, RpcError):
         code, trailing = error.code(), error.trailing_metadata() or ()
-        details = _grpc_reason(code.name, str(error.details() or ""), secrets)
+        details = responses.explained(code.name, str(error.details() or ""))
     else:
         code, trailing = StatusCode.INTERNAL, ()
         details = f"{type(error).__qualname__}: the call cannot be made: check OTEL_EXPORTER_OTLP_HEADERS"
+    responses.refused(details)
+    if responses.clock_set:
+        # Is not retried.
+        code, trailing = StatusCode.INTERNAL, ()
 
     class ExplainedRpcError(RpcError):
         def code(self) -> Any:
@@ -397,11 +542,6 @@ def _explained(error: Any, secrets: Collection[str]) -> Exception:
             return trailing
 
     return ExplainedRpcError(details)
-
-
-def _grpc_reason(code: str, text: str, secrets: Collection[str]) -> str:
-    explained = next((reason for part, reason in _BY_GRPC_TEXT if part in text), None)
-    return explained or f"{code}: {_BY_CODE.get(code) or _endpoint_text(text, secrets) or 'no reason given'}"
 
 
 def reason(error: BaseException) -> str:
@@ -423,7 +563,7 @@ def reason(error: BaseException) -> str:
 
 def _tls_reason(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"TLS: {error.verify_message}: set OTEL_EXPORTER_OTLP_CERTIFICATE to the authority's certificate"
+        return _BY_VERIFY_CODE.get(error.verify_code) or f"{_CERTIFICATE_NOT_TRUSTED} ({error.verify_message})"
     if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"):
         return "the endpoint does not speak TLS: use http://"
     return f"TLS: {error.reason or 'the handshake failed'}"
@@ -473,8 +613,8 @@ _exporting: ContextVar[bool] = ContextVar("trust_otel_exporting", default=False)
 
 
 @contextmanager
-def _http_logs_dropped() -> Iterator[None]:
-    """Drop log records of the HTTP library within: its debug messages contain the path and query of the URL."""
+def _logs_dropped() -> Iterator[None]:
+    """Drop the log records of an export within."""
     token = _exporting.set(True)
     try:
         yield
@@ -488,8 +628,10 @@ class _DropWhileExporting(logging.Filter):
 
 
 _drop_while_exporting = _DropWhileExporting()
+_queue_full_filter = QueueFullFilter()
 
 
-def _drop_logs_while_exporting(*loggers: str) -> None:
-    for name in loggers:
+def _drop_logs_while_exporting() -> None:
+    for name in _LOGGERS:
         logging.getLogger(name).addFilter(_drop_while_exporting)
+    logging.getLogger("opentelemetry.sdk._shared_internal").addFilter(_queue_full_filter)

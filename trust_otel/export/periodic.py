@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from time import time_ns
-from typing import Any, Final, cast
+from time import monotonic_ns, time_ns
+from typing import Any, Final
 
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    Gauge,
     Histogram,
     HistogramDataPoint,
     Metric,
@@ -20,6 +21,8 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
+
+from trust_otel.export.clock import nanoseconds_set
 
 HEARTBEAT_SECONDS: Final = 45
 """Seconds without an export after which the alert rules count a service as down."""
@@ -45,7 +48,7 @@ class PeriodicReader(PeriodicExportingMetricReader):
 
 
 class SeriesStarts:
-    """The start time of each cumulative series.
+    """The start time of each cumulative series, and no start after its point when the clock is set back.
 
     Args:
         since_unix_nano: Start time of the series of the first collection; by default, their own.
@@ -54,6 +57,8 @@ class SeriesStarts:
     def __init__(self, since_unix_nano: int | None = None) -> None:
         self._starts: dict[_SeriesKey, int] = {}
         self._last_collection = since_unix_nano
+        self._last_monotonic = monotonic_ns()
+        self._set_by = 0
         self._process = os.getpid()
 
     def apply(self, data: MetricsData) -> MetricsData:
@@ -61,6 +66,10 @@ class SeriesStarts:
         if self._process != os.getpid():
             # The series of a forked process start anew.
             self._process, self._starts, self._last_collection = os.getpid(), {}, None
+        if self._last_collection is not None:
+            set_by = nanoseconds_set(self._last_collection, self._last_monotonic)
+            self._last_collection += set_by
+            self._set_by = set_by or self._set_by
         seen: dict[_SeriesKey, int] = {}
         resources = [
             ResourceMetrics(
@@ -72,7 +81,7 @@ class SeriesStarts:
         ]
         # A series that disappears and comes back starts anew.
         self._starts = seen
-        self._last_collection = time_ns()
+        self._last_collection, self._last_monotonic = time_ns(), monotonic_ns()
         return MetricsData(resources)
 
     def _scope(self, scope: ScopeMetrics, seen: dict[_SeriesKey, int]) -> ScopeMetrics:
@@ -80,21 +89,32 @@ class SeriesStarts:
         return ScopeMetrics(scope.scope, metrics, scope.schema_url)
 
     def _metric(self, scope: str, metric: Metric, seen: dict[_SeriesKey, int]) -> Metric:
-        data = metric.data
-        if not isinstance(data, (Histogram, Sum)) or (isinstance(data, Sum) and not data.is_monotonic):
+        data: Any = metric.data
+        if isinstance(data, Gauge):
             return metric
-        if data.aggregation_temporality is not AggregationTemporality.CUMULATIVE:
-            return metric
-        points: Any = [self._point(scope, metric.name, point, seen) for point in data.data_points]
-        return replace(metric, data=replace(cast(Any, data), data_points=points))
+        if _counts_from_its_start(data):
+            points = [self._point(scope, metric.name, point, seen) for point in data.data_points]
+        else:
+            points = [self._valid(point, point.start_time_unix_nano) for point in data.data_points]
+        return replace(metric, data=replace(data, data_points=points))
 
-    def _point(self, scope: str, name: str, point: _Point, seen: dict[_SeriesKey, int]) -> _Point:
+    def _point(self, scope: str, name: str, point: _Point, seen: dict[_SeriesKey, int]) -> Any:
         key = (scope, name, _identity(point.attributes or {}))
         start = self._starts.get(key) or self._last_collection or point.start_time_unix_nano
-        # Two collections may overlap, as at shutdown.
-        start = min(start, point.time_unix_nano)
-        seen[key] = start
-        return replace(point, start_time_unix_nano=start)
+        valid = self._valid(point, start)
+        seen[key] = valid.start_time_unix_nano
+        return valid
+
+    def _valid(self, point: Any, start: int) -> Any:
+        if start > point.time_unix_nano:
+            # The clock was set back since; or two collections overlap, as at shutdown.
+            start = min(start + self._set_by, point.time_unix_nano)
+        return point if start == point.start_time_unix_nano else replace(point, start_time_unix_nano=start)
+
+
+def _counts_from_its_start(data: Any) -> bool:
+    monotonic = isinstance(data, Histogram) or (isinstance(data, Sum) and data.is_monotonic)
+    return monotonic and data.aggregation_temporality is AggregationTemporality.CUMULATIVE
 
 
 def _identity(attributes: Mapping[str, object]) -> Hashable:

@@ -107,6 +107,8 @@ class ProcessGroup:
             if self._dead is None and not others and not (self._folder / "dead").exists():
                 return None
             taken = snapshot_of(collect())
+            if others:
+                shared_cells.start_sharing()
             if self._dead is None:
                 self._dead = _Dead(self._folder, taken.resource)
             living = [taken, *self._living(others, self._dead)]

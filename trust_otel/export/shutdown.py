@@ -23,6 +23,8 @@ from wrapt import register_post_import_hook
 from trust_otel import helper_processes
 from trust_otel.background import block_signals, restore_signals
 from trust_otel.export import signals
+from trust_otel.export.export_state import ExportState
+from trust_otel.export.otlp import components_of
 from trust_otel.export.signals import ExportOnSignal
 from trust_otel.sdk_private import installed_providers, is_shut_down, stop_retrying
 
@@ -88,6 +90,13 @@ class Shutdown:
                 self._seconds,
                 ", ".join(late),
             )
+        for signal, task in self._tasks.items():
+            if signal not in late and (problem := task.problem()) is not None:
+                _logger.warning(
+                    "trust-otel: the last export of %s failed, and what was recorded since the one before is lost: %s",
+                    signal,
+                    problem,
+                )
         self._finished.set()
 
 
@@ -106,6 +115,17 @@ class _Task:
 
     def finished(self, seconds: float) -> bool:
         return self._finished.wait(max(0.0, seconds))
+
+    def problem(self) -> str | None:
+        """Why the last export was not accepted; `None` if it was."""
+        return next(
+            (
+                state.problem
+                for state in components_of(self._provider)
+                if isinstance(state, ExportState) and state.problem is not None
+            ),
+            None,
+        )
 
     def _run(self) -> None:
         self._requested.wait()

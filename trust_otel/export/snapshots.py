@@ -206,18 +206,20 @@ def snapshot_of_cells(resource: Resource, series: Iterable[SharedSeries], time_u
     for each in series:
         metric = ALL_METRICS[each.metric]
         family = Family(SCOPE, metric.name, metric.brief, metric.unit, metric.instrument)
+        # If the clock was set back since.
+        start = min(each.start_time_unix_nano, time_unix_nano)
         point: Point
         if metric.instrument == "histogram":
             *counts, total = each.numbers
             point = HistogramDataPoint(
-                each.labels, each.start_time_unix_nano, time_unix_nano, int(sum(counts)), total,
+                each.labels, start, time_unix_nano, int(sum(counts)), total,
                 [int(count) for count in counts], metric.buckets, 0, 0,
             )  # fmt: skip
             if not point.count:
                 continue
         else:
             (value,) = each.numbers
-            point = NumberDataPoint(each.labels, each.start_time_unix_nano, time_unix_nano, value)
+            point = NumberDataPoint(each.labels, start, time_unix_nano, value)
         taken.series.setdefault(family, {})[_identity(each.labels)] = point
     return taken
 

@@ -112,6 +112,13 @@ def load_sla_file() -> _Loaded:
     return _load("monitors.sla_file", "SlaInstrumentor", lambda wanted: wanted.sla_file)
 
 
+def load_business_metrics_file() -> _Loaded:
+    """The KPIs in TRUST_OTEL_BUSINESS_METRICS_FILE."""
+    return _load(
+        "monitors.business_metrics_file", "BusinessMetricsInstrumentor", lambda wanted: wanted.business_metrics_file
+    )
+
+
 def _load(module: str, name: str, needs: Callable[[Settings], object] = lambda _: True) -> _Loaded:
     """The instrumentor, if this distro was chosen and the settings that it needs are set."""
     if not distro.chosen() or not needs(settings.current()):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timezone
 from functools import partial
@@ -127,10 +128,11 @@ def _chain_refusal(
     if not isinstance(error, VerificationError):
         return None
     validated_at = verifier.policy.validation_time.replace(tzinfo=timezone.utc)
-    if leaf.not_valid_after_utc < validated_at:
-        return "expired"
-    if leaf.not_valid_before_utc > validated_at:
-        return "not_yet_valid"
+    with suppress(ValueError):  # dates that Python does not have, such as the year 0
+        if leaf.not_valid_after_utc < validated_at:
+            return "expired"
+        if leaf.not_valid_before_utc > validated_at:
+            return "not_yet_valid"
     # The public name; the `__module__` of the class is private.
     return "cryptography.x509.verification.VerificationError"
 
@@ -141,9 +143,10 @@ def _issuer_refusal(error: Exception, certificate: Certificate, /, issuer: Any =
 
     if isinstance(error, InvalidSignature):
         return "cryptography.exceptions.InvalidSignature"
-    # `cryptography` also raises ValueError for an unsupported algorithm.
-    if isinstance(error, ValueError) and certificate.issuer != issuer.subject:
-        return "issuer_mismatch"
+    # `cryptography` also raises ValueError for an unsupported algorithm, and here for an invalid name.
+    with suppress(ValueError):
+        if isinstance(error, ValueError) and certificate.issuer != issuer.subject:
+            return "issuer_mismatch"
     return None
 
 

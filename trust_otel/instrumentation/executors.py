@@ -249,6 +249,8 @@ class WorkerThreads:
     def states(self) -> Iterable[ExecutorState]:
         """The state of the worker threads now."""
         seen = [limiter.statistics() for limiter in tuple(self._limiters)]
+        if not seen:
+            return []
         return [
             ExecutorState(
                 "anyio",

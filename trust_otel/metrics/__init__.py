@@ -58,6 +58,7 @@ class TrustServiceMetrics:
     http_request_metrics = _public(HttpMetrics.http_request_metrics)
     session_started = _public(SessionMetrics.session_started)
     session_ended = _public(SessionMetrics.session_ended)
+    observe_sessions = _public(SessionMetrics.observe_sessions)
 
     # Certificates
     certificate_operation = _public(CertificateMetrics.certificate_operation)

@@ -6,7 +6,8 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from trust_otel.metrics.family import Family, outcome
 from trust_otel.metrics.operation import Operation
@@ -20,21 +21,34 @@ from trust_otel.semconv.metrics import (
     TRUST_CUSTOMER_SATISFACTION,
     TRUST_DOCUMENT_PROCESSING_DURATION,
     TRUST_FEE_AMOUNT,
+    TRUST_KPI_AMOUNT,
+    TRUST_KPI_VALUE,
+    TRUST_REFUND_AMOUNT,
     TRUST_REVENUE_AMOUNT,
     TRUST_SLA_EVENTS,
     TRUST_SLA_OBJECTIVE,
 )
 
 if TYPE_CHECKING:
+    from trust_otel.metrics.kpi import Kpi
     from trust_otel.metrics.sla import Sla
 
 _logger = logging.getLogger(__name__)
 
-_SHORT_NAMES = {
+SHORT_NAMES: Final = {
     "currency": "trust.currency",
     "country": "geo.country.iso_code",
     "client": "trust.client.name",
 }
+"""Short names of the attributes that business metrics have."""
+
+BUILT_IN: Final = ("revenue", "refund", "fee", "cost", "customer_satisfaction")
+"""Business metrics that need no declaration."""
+
+_MOST_SHOWN: Final = 20  # names in one message
+
+# By name. All objects that record with the same instruments take the same KPIs.
+_kpis: WeakKeyDictionary[Instruments, Mapping[str, Kpi]] = WeakKeyDictionary()
 
 
 class BusinessMetrics(Family):
@@ -48,6 +62,7 @@ class BusinessMetrics(Family):
         self._sla_warned: set[str] = set()
         self._business_values: dict[str, BoundedCounter | BoundedHistogram] = {
             "revenue": instruments.counter(TRUST_REVENUE_AMOUNT),
+            "refund": instruments.counter(TRUST_REFUND_AMOUNT),
             "fee": instruments.counter(TRUST_FEE_AMOUNT),
             "cost": instruments.counter(TRUST_COST_AMOUNT),
             "customer_satisfaction": instruments.histogram(TRUST_CUSTOMER_SATISFACTION, least=1, most=5),
@@ -58,8 +73,8 @@ class BusinessMetrics(Family):
         """Record a value of the business.
 
         Args:
-            name: `revenue`, `fee` or `cost` (amounts of 0 or more; record what is paid back as a cost), or
-                `customer_satisfaction` (a score from 1 to 5).
+            name: `revenue`, `refund` (revenue that is paid back), `fee` or `cost` (amounts of 0 or more), or
+                `customer_satisfaction` (a score from 1 to 5), or a KPI that TRUST_OTEL_BUSINESS_METRICS_FILE declares.
             value: In units of the currency, or the score.
             attributes: `currency` (ISO 4217), `country` (ISO 3166-1, two letters), `client`; their full names in the
                 conventions work too.
@@ -80,23 +95,81 @@ class BusinessMetrics(Family):
         try:
             instrument = self._business_values.get(name)
             given = tuple(attributes.items()) if attributes else ()
-            labels = {_SHORT_NAMES.get(key, key): part for key, part in given}
+            labels = {SHORT_NAMES.get(key, key): part for key, part in given}
         except Exception:  # a name that cannot be looked up, attributes that are no mapping
             return self._report_arguments
         if instrument is None:
-            return partial(self._report_unknown, name)
+            # Looked up when it is recorded: the file may change.
+            return partial(self._record_kpi, name, labels)
         record = instrument.bind(labels)
         # Only what is recorded unchanged: what clients vary must not fill the memory.
         if instrument.kept_series(labels) is not None:
             self._bound[name, given] = record
         return record
 
-    def _report_unknown(self, name: object, _value: float) -> None:
+    @fail_open
+    def set_kpis(self, kpis: Iterable[Kpi]) -> None:
+        """Record these KPIs from now on, and no others.
+
+        Args:
+            kpis: As `trust_otel.metrics.kpi.read_kpis` returns them, each name once.
+        """
+        before, wanted = self._kpis, {kpi.name: kpi for kpi in kpis}
+        _kpis[self._instruments] = wanted
+        for name, kpi in before.items():
+            if kpi.kind == "gauge" and wanted.get(name) != kpi:
+                self._instruments.gauge(TRUST_KPI_VALUE).remove({"trust.kpi.name": name})
+        for name, kpi in wanted.items():
+            if kpi.kind == "counter" and not kpi.attributes:
+                # Exported as 0 from the start, so that the first amount is seen.
+                self._instruments.counter(TRUST_KPI_AMOUNT)(0, {"trust.kpi.name": name})
+
+    @property
+    def _kpis(self) -> Mapping[str, Kpi]:
+        return _kpis.get(self._instruments, {})
+
+    @fail_open
+    def _record_kpi(self, name: str, labels: Mapping[str, object], value: float) -> None:
+        kpi = self._kpis.get(name)
+        if kpi is None:
+            self._report_unknown(name)
+            return
+        number = finite(value)
+        if number is None:
+            self._dropped.report("invalid_value", name, lambda: f"KPI {name!r} takes a finite number")
+        elif number < 0 and kpi.kind == "counter":
+            self._dropped.report(
+                "negative_value", name, lambda: f'KPI {name!r} takes only amounts of 0 or more; set kind = "gauge"'
+            )
+        else:
+            declared = {key: part for key, part in labels.items() if self._is_declared(kpi, key)}
+            record = (
+                self._instruments.counter(TRUST_KPI_AMOUNT)
+                if kpi.kind == "counter"
+                else self._instruments.gauge(TRUST_KPI_VALUE).set
+            )
+            record(number, {"trust.kpi.name": name, **declared})
+
+    def _is_declared(self, kpi: Kpi, attribute: str) -> bool:
+        if attribute in kpi.attributes:
+            return True
+        shown = shown_name(attribute)
+        self._dropped.report(
+            "unknown_attribute",
+            f"{kpi.name} {shown}",
+            lambda: f"KPI {kpi.name!r} has no attribute {shown}; declare it in TRUST_OTEL_BUSINESS_METRICS_FILE",
+        )
+        return False
+
+    def _report_unknown(self, name: object) -> None:
         shown = shown_name(name)
+        known = ", ".join([*self._business_values, *self._kpis][:_MOST_SHOWN])
         self._dropped.report(
             "unknown_metric",
             shown,
-            lambda: f"unknown business metric {shown}; known: {', '.join(self._business_values)}",
+            lambda: (
+                f"unknown business metric {shown}; known: {known}; declare others in TRUST_OTEL_BUSINESS_METRICS_FILE"
+            ),
         )
 
     def _report_arguments(self, _value: float) -> None:

@@ -253,10 +253,12 @@ class _Inventory:
     def __init__(self) -> None:
         self._lock = forks.released_in_child(threading.Lock())
         self._certificates: dict[str, _Certificate] = {}
+        self._used = False
 
     def put(self, name: str, certificate: _Certificate) -> None:
         with self._lock:
             self._certificates[name] = certificate
+            self._used = True
 
     def remove(self, name: str) -> None:
         with self._lock:
@@ -281,6 +283,9 @@ class _Inventory:
         ]
 
     def by_status(self) -> Iterable[tuple[float, Mapping[str, object]]]:
+        # A service without certificates has no inventory; one whose certificates are all removed has an empty one.
+        if not self._used:
+            return []
         now = time()
         counts = Counter(certificate.status(now) for certificate in self._copy().values())
         return [

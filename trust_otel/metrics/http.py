@@ -11,9 +11,20 @@ from typing import Any, TypeVar
 from trust_otel.metrics.decorated import decorated
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.operation import error_type as type_of_error
-from trust_otel.metrics.request import Request, answering, authentication_method, current_request, stop_answering
+from trust_otel.metrics.request import (
+    OWN_METER,
+    Request,
+    answering,
+    authentication_method,
+    current_request,
+    request_meters,
+    stop_answering,
+)
+from trust_otel.metrics.request_objects import attribute, request_among
 from trust_otel.metrics.security import SecurityMetrics
-from trust_otel.recording.instruments import Instruments
+from trust_otel.recording.fail_open import report_failure
+from trust_otel.recording.instruments import BoundedHistogram, Instruments
+from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.recording.series import CounterSeries, HistogramSeries
 from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
 from trust_otel.semconv.metrics import (
@@ -40,8 +51,12 @@ class HttpMetrics(Family):
         self.security = security
         self.active = instruments.up_down_counter(HTTP_SERVER_ACTIVE_REQUESTS)
         self.duration = instruments.histogram(HTTP_SERVER_REQUEST_DURATION)
-        self.request_size = instruments.histogram(HTTP_SERVER_REQUEST_BODY_SIZE)
-        self.response_size = instruments.histogram(HTTP_SERVER_RESPONSE_BODY_SIZE)
+        self.body_sizes: _BodySizes | None = None
+        if instruments.limits.http_body_sizes:
+            self.body_sizes = (
+                instruments.histogram(HTTP_SERVER_REQUEST_BODY_SIZE),
+                instruments.histogram(HTTP_SERVER_RESPONSE_BODY_SIZE),
+            )
         self._kinds: dict[tuple[str, str, str | None], RequestKind] = {}
 
     def request_kind(self, method: str, scheme: str, protocol_version: str | None) -> RequestKind:
@@ -77,16 +92,22 @@ class HttpMetrics(Family):
         """Decorate a handler, sync or async, that no instrumentation sees; a generator is one that streams.
 
         Within a request that is measured already, by the instrumentation or by an outer decorator, it does nothing.
+        What is not given comes from the request, if there is one among the arguments or as Flask's current request.
 
         Args:
-            route: Value of `http.route`; the function's name by default.
-            method: Value of `http.request.method`; by default that of the first argument that has one.
+            route: Value of `http.route`; by default the template of the request's route, or the function's name.
+            method: Value of `http.request.method`; by default that of the request, or `_OTHER`.
         """
 
-        def decorate(handler: _Handler) -> _Handler:
-            name = route if route is not None else getattr(handler, "__name__", "handler")
+        request_meters.add(OWN_METER)
 
-            return decorated(handler, lambda args, kwargs: _HandlerCall(self, name, method, (*args, *kwargs.values())))
+        def decorate(handler: _Handler) -> _Handler:
+            name = getattr(handler, "__name__", "handler")
+
+            def begin(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> _HandlerCall:
+                return _HandlerCall(self, route, method, name, (*args, *kwargs.values()))
+
+            return decorated(handler, begin)
 
         return decorate
 
@@ -104,6 +125,11 @@ class RequestKind:
         self._ended: dict[RequestEnd, _EndedSeries] = {}
 
     @property
+    def dropped(self) -> DroppedMeasurements:
+        """Counts what cannot be recorded."""
+        return self._metrics._dropped
+
+    @property
     def kept(self) -> bool:
         """Whether its labels are recorded unchanged."""
         return self._active is not None
@@ -115,17 +141,21 @@ class RequestKind:
         else:
             self._active.add(1)
 
-    def record_valid(self, seconds: float, end: RequestEnd, request_size: int, response_size: int) -> None:
-        """Record the end of a request whose amounts need no check."""
+    def record_valid(
+        self, seconds: float, end: RequestEnd, request_size: int | None = None, response_size: int | None = None
+    ) -> None:
+        """Record the end of a request whose amounts need no check; sizes are both known or both not."""
         try:
-            duration, received, sent, active = self._ended[end]
+            duration, active, sizes = self._ended[end]
         except Exception:  # not kept yet, or an unhashable value
             self._keep(end, self.record(seconds, end, request_size, response_size))
         else:
             duration.record(seconds)
-            received.record(request_size)
-            sent.record(response_size)
             active.add(-1)
+            if sizes is not None and request_size is not None and response_size is not None:
+                received, sent = sizes
+                received.record(request_size)
+                sent.record(response_size)
 
     def record(
         self, seconds: float, end: RequestEnd, request_size: int | None, response_size: int | None
@@ -142,25 +172,31 @@ class RequestKind:
             "error.type": error_type,
         }
         metrics.duration(seconds, labels)
-        if request_size is not None:
-            metrics.request_size(request_size, labels)
-        if response_size is not None:
-            metrics.response_size(response_size, labels)
         metrics.active(-1, self._active_labels)
+        if metrics.body_sizes is not None:
+            for record, size in zip(metrics.body_sizes, (request_size, response_size), strict=True):
+                if size is not None:
+                    record(size, labels)
         return labels
 
     def _keep(self, end: RequestEnd, labels: dict[str, object]) -> None:
-        metrics = self._metrics
-        duration, received = metrics.duration.kept_series(labels), metrics.request_size.kept_series(labels)
-        sent = metrics.response_size.kept_series(labels)
-        if duration is not None and received is not None and sent is not None and self._active is not None:
-            self._ended[end] = duration, received, sent, self._active
+        duration = self._metrics.duration.kept_series(labels)
+        if duration is None or self._active is None:
+            return
+        if self._metrics.body_sizes is None:
+            self._ended[end] = duration, self._active, None
+            return
+        received, sent = (size.kept_series(labels) for size in self._metrics.body_sizes)
+        if received is not None and sent is not None:
+            self._ended[end] = duration, self._active, (received, sent)
 
 
 RequestEnd = tuple[str | None, int | None, str | None]
 """Route, status code and error type, as for `HttpRequest.finish`."""
 
-_EndedSeries = tuple[HistogramSeries, HistogramSeries, HistogramSeries, CounterSeries]
+_EndedSeries = tuple[HistogramSeries, CounterSeries, tuple[HistogramSeries, HistogramSeries] | None]
+
+_BodySizes = tuple[BoundedHistogram, BoundedHistogram]
 
 
 class HttpRequest:
@@ -192,16 +228,26 @@ class HttpRequest:
             response_size: Bytes of the response's body, when known.
         """
         seconds = perf_counter() - self._started
-        self._kind.record(seconds, (route, status_code, error_type), request_size, response_size)
+        end = route, status_code, error_type
+        try:
+            if request_size is None and response_size is None:
+                self._kind.record_valid(seconds, end)
+            else:
+                self._kind.record(seconds, end, request_size, response_size)
+        except Exception as error:
+            report_failure(self._kind.dropped, HttpRequest.finish, error, (self,), {})
 
 
 class _HandlerCall(Request):
     """A call of a handler; its arguments are all that is known about the request."""
 
-    def __init__(self, metrics: HttpMetrics, route: str, method: str | None, arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self, metrics: HttpMetrics, route: str | None, method: str | None, name: str, arguments: tuple[Any, ...]
+    ) -> None:
         self._metrics = metrics
         self._route = route
         self._method = method
+        self._name = name
         self._arguments = arguments
         self._status = 200
         self._measured: HttpRequest | None = None
@@ -209,9 +255,17 @@ class _HandlerCall(Request):
     def __enter__(self) -> _HandlerCall:
         if current_request() is None:
             self._token = answering.set(self)
-            method = _method_of(self._arguments) if self._method is None else self._method
-            self._measured = self._metrics.http_request(method=method)
+            self._measured = HttpRequest(self._kind())
         return self
+
+    def _kind(self) -> RequestKind:
+        if self._method is not None and self._route is not None:
+            return self._metrics.request_kind(self._method, "http", None)
+        request = request_among(self._arguments)
+        if self._route is None:
+            self._route = self._name if request.route is None else request.route
+        method = request.method if self._method is None else self._method
+        return self._metrics.request_kind(method, request.scheme, request.protocol_version)
 
     def answered(self, result: object) -> None:
         """Note the status of what the handler returned."""
@@ -244,35 +298,16 @@ class _HandlerCall(Request):
         self.ended = True
 
     def authentication_method(self) -> str | None:
-        for argument in self._arguments:
-            headers = _attribute(argument, "headers")
-            if isinstance(headers, Mapping):
-                given = headers.get("Authorization", headers.get("authorization"))
-                return authentication_method(given) if isinstance(given, str) else None
-        return None
-
-
-def _method_of(arguments: tuple[Any, ...]) -> str:
-    for argument in arguments:
-        method = _attribute(argument, "method")
-        if isinstance(method, str):
-            return method
-    return HTTP_REQUEST_METHOD.other
+        given = request_among(self._arguments).header("Authorization")
+        return None if given is None else authentication_method(given)
 
 
 def _status_of(answer: object) -> int | None:
     for name in ("status_code", "status"):
-        status = _attribute(answer, name)
+        status = attribute(answer, name)
         if isinstance(status, int) and 100 <= status <= 599:
             return int(status)
     return None
-
-
-def _attribute(thing: object, name: str) -> object:
-    try:
-        return getattr(thing, name, None)
-    except Exception:  # a property of the service's own, such as a lazy column without its session
-        return None
 
 
 def _status_of_error(error: BaseException) -> int:

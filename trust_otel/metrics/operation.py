@@ -18,9 +18,29 @@ _Self = TypeVar("_Self", bound="Operation")
 
 
 def error_type(error: BaseException) -> str:
-    """Value of `error.type` for an exception: its class, with the module unless it is a built-in."""
+    """Value of `error.type` for an exception: its class, with the module unless it is a built-in.
+
+    Of an exception group, the class of the exceptions in it if they have the same.
+    """
     kind = type(error)
+    # By name, because before Python 3.11 a package has it.
+    if any(base.__name__ == "BaseExceptionGroup" for base in kind.__mro__):
+        kinds = _kinds_in(error)
+        kind = kinds.pop() if len(kinds) == 1 else kind
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _kinds_in(group: Any) -> set[type[BaseException]]:
+    kinds: set[type[BaseException]] = set()
+    errors = [group]
+    while errors:
+        error = errors.pop()
+        inner = getattr(error, "exceptions", None)
+        if isinstance(inner, tuple):
+            errors += inner
+        else:
+            kinds.add(type(error))
+    return kinds
 
 
 class Operation(ABC):

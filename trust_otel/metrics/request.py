@@ -60,6 +60,13 @@ answering: Final[ContextVar[Request | None]] = ContextVar("trust_otel_request", 
 """The request whose context this is, also after its end."""
 
 
+OWN_METER: Final = "trust_otel"
+"""Name of the meter of trust-otel."""
+
+request_meters: Final[set[str]] = set()
+"""Names of the meters that measure requests of other frameworks than Starlette and gRPC in this process."""
+
+
 def stop_answering(token: Token[Request | None]) -> None:
     """Make the request before it the one that the context answers."""
     try:

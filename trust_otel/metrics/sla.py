@@ -13,31 +13,27 @@ Without `where` an SLA covers every event of the metric. At least one of `failed
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib import import_module
 from math import inf
 from pathlib import Path
 from typing import Any, Final
 
-from trust_otel.privacy.pii import contains_private, looks_private
+from trust_otel.privacy.pii import looks_private
 from trust_otel.recording.instruments import finite
 from trust_otel.recording.labels import Labels
-from trust_otel.reloading_file import open_file
 from trust_otel.semconv.attributes import TRUST_SLA_NAME
 from trust_otel.semconv.definitions import Attribute, Metric
-from trust_otel.semconv.metrics import ALL
+from trust_otel.semconv.metrics import ALL, HTTP_SERVER_REQUEST_BODY_SIZE, HTTP_SERVER_RESPONSE_BODY_SIZE
+from trust_otel.toml_file import meant, raise_problems, read_toml, shown
 
 Selection = Mapping[str, tuple[str, ...]]
 
 _METRICS: Final = {
     name: metric for name, metric in ALL.items() if metric.instrument == "histogram" and metric.unit in ("s", "By")
 }
+_BODY_SIZES: Final = (HTTP_SERVER_REQUEST_BODY_SIZE.name, HTTP_SERVER_RESPONSE_BODY_SIZE.name)
 _KEYS: Final = ("metric", "where", "failed", "threshold", "objective")
-_MAX_BYTES: Final = 256 * 1024
-_MOST_SHOWN: Final = 5  # problems in one message
 _FAILED: Final = -1.0  # below every amount
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
@@ -79,25 +75,32 @@ def _fits(pattern: str, text: str) -> bool:
     return re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), text, re.DOTALL) is not None
 
 
-def read_slas(path: str | Path) -> tuple[Sla, ...]:
+def read_slas(path: str | Path, *, body_sizes: bool = True) -> tuple[Sla, ...]:
     """Read the SLAs of a TOML file.
+
+    Args:
+        path: The file.
+        body_sizes: Whether the sizes of HTTP bodies are recorded.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: The content is invalid; the message names each problem and a fix.
     """
-    content = _parsed(_text(Path(path)))
-    problems = list(_file_problems(content))
-    if problems:
-        more = len(problems) - _MOST_SHOWN
-        raise ValueError("; ".join(problems[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else ""))
+    content = read_toml(path)
+    raise_problems(_file_problems(content))
+    if not body_sizes:
+        raise_problems(
+            f"SLA {shown(name)}: {table['metric']} is recorded only with TRUST_OTEL_HTTP_BODY_SIZES=true; set it"
+            for name, table in content["sla"].items()
+            if table["metric"] in _BODY_SIZES
+        )
     return tuple(_sla(name, table) for name, table in content["sla"].items())
 
 
 def _file_problems(content: Mapping[str, Any]) -> Iterator[str]:
     for key, value in content.items():
         if key != "sla":
-            yield f"{key} = {_shown(value)} belongs to no SLA; write SLAs as [sla.NAME]"
+            yield f"{key} = {shown(value)} belongs to no SLA; write SLAs as [sla.NAME]"
     tables = content.get("sla")
     if not isinstance(tables, dict) or not tables:
         yield "the file contains no SLA; write [sla.NAME], or unset TRUST_OTEL_SLA_FILE"
@@ -106,37 +109,18 @@ def _file_problems(content: Mapping[str, Any]) -> Iterator[str]:
         yield f"{len(tables)} SLAs are too many; at most {TRUST_SLA_NAME.limit} are allowed"
     for name, table in tables.items():
         for problem in _problems(name, table):
-            yield f"SLA {_shown(name)}: {problem}"
-
-
-def _text(path: Path) -> str:
-    with open_file(path, _MAX_BYTES) as file:
-        content = file.read()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"byte {error.start} is not UTF-8; save the file as UTF-8") from error
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    # Imported here: a service without SLAs needs no parser.
-    parser = import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    try:
-        content: dict[str, Any] = parser.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"the file is not TOML: {error}") from error
-    return content
+            yield f"SLA {shown(name)}: {problem}"
 
 
 def _problems(name: str, table: object) -> Iterator[str]:
     if not _NAME.fullmatch(name) or looks_private(name):
         yield "take a name of letters, digits, `_`, `.` and `-` that is not anybody's data"
     if not isinstance(table, dict):
-        yield f"{_shown(table)} is not a table; write [sla.NAME] and its keys below"
+        yield f"{shown(table)} is not a table; write [sla.NAME] and its keys below"
         return
     for key in table:
         if key not in _KEYS:
-            yield f"there is no key {_shown(key)}{_meant(key, _KEYS)}; the keys are {', '.join(_KEYS)}"
+            yield f"there is no key {shown(key)}{meant(key, _KEYS)}; the keys are {', '.join(_KEYS)}"
     if not table.get("failed") and "threshold" not in table:
         yield "every event would be met; set threshold or failed"
     metric = table.get("metric")
@@ -145,7 +129,7 @@ def _problems(name: str, table: object) -> Iterator[str]:
         yield from _threshold_problems(_METRICS[metric], table)
     else:
         yield (
-            f"metric = {_shown(metric)} cannot have an SLA{_meant(metric, _METRICS)}; take one of {', '.join(_METRICS)}"
+            f"metric = {shown(metric)} cannot have an SLA{meant(metric, _METRICS)}; take one of {', '.join(_METRICS)}"
         )
     yield from _objective_problems(table)
 
@@ -155,13 +139,13 @@ def _threshold_problems(metric: Metric, table: Mapping[str, object]) -> Iterator
         number = finite(table["threshold"])
         if number is None or number <= 0:
             unit = {"s": "seconds", "By": "bytes"}[metric.unit]
-            yield f"threshold = {_shown(table['threshold'])} is not usable; set a number of {unit} above 0"
+            yield f"threshold = {shown(table['threshold'])} is not usable; set a number of {unit} above 0"
 
 
 def _objective_problems(table: Mapping[str, object]) -> Iterator[str]:
     share = finite(table.get("objective"))
     if share is None or not 0 < share <= 1:
-        yield f"objective = {_shown(table.get('objective'))} is not usable; set a share above 0 and up to 1, as 0.99"
+        yield f"objective = {shown(table.get('objective'))} is not usable; set a share above 0 and up to 1, as 0.99"
 
 
 def _selection_problems(metric: Metric, table: Mapping[str, object]) -> Iterator[str]:
@@ -169,14 +153,14 @@ def _selection_problems(metric: Metric, table: Mapping[str, object]) -> Iterator
     for key in ("where", "failed"):
         labels = table.get(key, {})
         if not isinstance(labels, dict):
-            yield f"{key} = {_shown(labels)} is no table; write {key} = {{ LABEL = VALUE }}"
+            yield f"{key} = {shown(labels)} is no table; write {key} = {{ LABEL = VALUE }}"
             continue
         for name, value in _flat(labels):
             if name in attributes:
                 yield from (f"{key}: {problem}" for problem in _value_problems(attributes[name], value))
             else:
-                meant = _meant(name, attributes)
-                yield f"{key}: {metric.name} has no label {_shown(name)}{meant}; take one of {', '.join(attributes)}"
+                perhaps = meant(name, attributes)
+                yield f"{key}: {metric.name} has no label {shown(name)}{perhaps}; take one of {', '.join(attributes)}"
 
 
 def _value_problems(attribute: Attribute, value: object) -> Iterator[str]:
@@ -185,10 +169,10 @@ def _value_problems(attribute: Attribute, value: object) -> Iterator[str]:
         yield f"{attribute.name} has no value; write one, or a list"
     for one in values:
         if not isinstance(one, (str, int)) or isinstance(one, bool):
-            yield f"{attribute.name} = {_shown(one)} is neither a text nor a whole number"
+            yield f"{attribute.name} = {shown(one)} is neither a text nor a whole number"
         elif not _can_be(attribute, str(one)):
             choice = f": {', '.join(map(str, attribute.members))}" if attribute.members else f" ({attribute.pattern})"
-            yield f"{attribute.name} is never {_shown(one)}; take a value that it can have{choice}"
+            yield f"{attribute.name} is never {shown(one)}; take a value that it can have{choice}"
 
 
 def _can_be(attribute: Attribute, pattern: str) -> bool:
@@ -225,15 +209,3 @@ def _flat(labels: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
-
-
-def _meant(wrong: object, names: Mapping[str, object] | tuple[str, ...]) -> str:
-    close = get_close_matches(str(wrong), names, 1)
-    return f" (perhaps {close[0]!r})" if close else ""
-
-
-def _shown(value: object) -> str:
-    text = "nothing" if value is None else repr(value)
-    if contains_private(text):
-        return "a text that looks private"
-    return text if len(text) <= 80 else f"{text[:80]}..."

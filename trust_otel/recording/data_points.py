@@ -1,4 +1,4 @@
-"""Converts histogram series to the data points of the SDK, and chooses exemplars as the SDK does."""
+"""Converts series to the data points of the SDK, and chooses exemplars as the SDK does."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from opentelemetry.sdk.metrics.export import (
     HistogramDataPoint,
     Metric,
     MetricsData,
+    NumberDataPoint,
     ResourceMetrics,
     ScopeMetrics,
+    Sum,
 )
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import get_current_span, get_tracer_provider
 
-from trust_otel.recording.series import HistogramSeries, Sample, Sampler
+from trust_otel.recording.series import CounterSeries, HistogramSeries, Sample, Sampler
 from trust_otel.version import SCHEMA_URL, __version__
 
 if TYPE_CHECKING:
@@ -35,10 +37,13 @@ SCOPE: Final = InstrumentationScope("trust_otel", __version__, SCHEMA_URL)
 """Scope of all metrics of trust-otel."""
 
 
-def histogram_of(
-    declared: DeclaredMetric, series: Iterable[HistogramSeries], time_unix_nano: int, since_unix_nano: int
+def metric_of(
+    declared: DeclaredMetric,
+    series: Iterable[CounterSeries | HistogramSeries],
+    time_unix_nano: int,
+    since_unix_nano: int,
 ) -> Metric | None:
-    """The metric with a data point for each series that has counted something; `None` without one.
+    """The metric with a data point for each series, or histogram series that has counted something; `None` without one.
 
     Args:
         declared: The metric.
@@ -46,18 +51,42 @@ def histogram_of(
         time_unix_nano: Time of this collection.
         since_unix_nano: Time of the reader's previous collection: it has the exemplars until then.
     """
-    points = [_point(each, time_unix_nano, since_unix_nano) for each in series if each.high >= 0]
-    if not points:
+    sums = []
+    histograms = []
+    for each in series:
+        if isinstance(each, CounterSeries):
+            sums.append(_number_point(each, time_unix_nano))
+        elif each.high >= 0:
+            histograms.append(_histogram_point(each, time_unix_nano, since_unix_nano))
+    data: Sum | Histogram
+    if sums:
+        data = Sum(sums, AggregationTemporality.CUMULATIVE, is_monotonic=declared.instrument == "counter")
+    elif histograms:
+        data = Histogram(histograms, AggregationTemporality.CUMULATIVE)
+    else:
         return None
-    data = Histogram(data_points=points, aggregation_temporality=AggregationTemporality.CUMULATIVE)
     return Metric(name=declared.name, description=declared.brief, unit=declared.unit, data=data)
 
 
-def _point(series: HistogramSeries, time_unix_nano: int, since_unix_nano: int) -> HistogramDataPoint:
+def _number_point(series: CounterSeries, time_unix_nano: int) -> NumberDataPoint:
+    return NumberDataPoint(
+        attributes=dict(series.labels),
+        start_time_unix_nano=_start(series, time_unix_nano),
+        time_unix_nano=time_unix_nano,
+        value=series.exported_value(),
+    )
+
+
+def _start(series: CounterSeries | HistogramSeries, time_unix_nano: int) -> int:
+    # A start in the future: the clock was set back since.
+    return min(series.start_time_unix_nano, time_unix_nano)
+
+
+def _histogram_point(series: HistogramSeries, time_unix_nano: int, since_unix_nano: int) -> HistogramDataPoint:
     counts = tuple(series.counts)
     return HistogramDataPoint(
         attributes=dict(series.labels),
-        start_time_unix_nano=series.start_time_unix_nano,
+        start_time_unix_nano=_start(series, time_unix_nano),
         time_unix_nano=time_unix_nano,
         count=sum(counts),
         sum=series.sum,
@@ -89,7 +118,7 @@ def merged(data: MetricsData | None, ours: list[Metric], resource: Resource) -> 
     return MetricsData([ResourceMetrics(found.resource, scopes, found.schema_url)])
 
 
-def sampler_for(exemplar_filter: ExemplarFilter) -> Sampler | None:
+def sampler_for(exemplar_filter: ExemplarFilter | None) -> Sampler | None:
     """The function that keeps exemplars as one of the SDK's filters does; `None` while none can be kept."""
     if isinstance(exemplar_filter, AlwaysOnExemplarFilter):
         return _sample_always

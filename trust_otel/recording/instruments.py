@@ -18,24 +18,28 @@ from weakref import WeakKeyDictionary
 from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Observation, get_meter
 
 from trust_otel import forks
-from trust_otel.recording.histogram_collection import HistogramCollection
 from trust_otel.recording.labels import NO_LABELS, Labels, LabelSets, LabelValue
 from trust_otel.recording.self_metrics import DroppedMeasurements, Heartbeat
 from trust_otel.recording.series import (
+    EXACT,
     CounterSeries,
     HistogramSeries,
     Listener,
     Sampler,
     SlaEvaluator,
 )
+from trust_otel.recording.series_collection import SeriesCollection, collected_apart
 from trust_otel.recording.shared_cells import new_counter_series, new_histogram_series
 from trust_otel.semconv.definitions import Metric
-from trust_otel.semconv.metrics import TRUST_OTEL_DROPPED, TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_OVERFLOW
+from trust_otel.semconv.metrics import (
+    TRUST_FEE_AMOUNT,
+    TRUST_OTEL_DROPPED,
+    TRUST_OTEL_INSTANCE_UP,
+    TRUST_OTEL_OVERFLOW,
+    TRUST_REVENUE_AMOUNT,
+)
 from trust_otel.settings import Limits
 from trust_otel.version import SCHEMA_URL, __version__
-
-# Integers that a float holds exactly; a larger one would not fit the protocol's 64 bits for long.
-_EXACT: Final = 2**53
 
 Record = Callable[[float], None]
 """Records an amount under fixed labels."""
@@ -43,24 +47,63 @@ Record = Callable[[float], None]
 Observations = Callable[[], Iterable[tuple[float, Mapping[str, object]]]]
 
 
-class BoundedCounter:
-    """A counter or up-down counter. The SDK reads the sums when it collects."""
+class CollectedCounter:
+    """A counter or up-down counter whose series are here; after `record_in_sdk`, the SDK reads them when it collects.
 
-    __slots__ = ("_dropped", "_least", "_lock", "_metric", "_series")
+    Args:
+        metric: What it counts.
+        cells: Returns the series.
 
-    def __init__(
-        self, metric: str, series: LabelSets[CounterSeries], dropped: DroppedMeasurements, *, may_fall: bool
-    ) -> None:
-        self._metric = metric
-        self._series = series
+    Attributes:
+        instrument: The instrument of the SDK, or its proxy while there is no SDK; its callback is `observations`.
+    """
+
+    __slots__ = ("_cells", "_recorded_by_sdk", "instrument", "metric")
+
+    def __init__(self, metric: Metric, cells: Callable[[], list[CounterSeries]]) -> None:
+        self.metric = metric
+        self.instrument: object = None
+        self._cells = cells
+        self._recorded_by_sdk = False
+
+    def record_in_sdk(self) -> None:
+        """Leave the series to the SDK from now on."""
+        self._recorded_by_sdk = True
+
+    def series(self) -> list[CounterSeries]:
+        """The series, unless they are left to the SDK."""
+        return [] if self._recorded_by_sdk else self._cells()
+
+    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of the instrument: nothing for a collection that gets the series themselves."""
+        if collected_apart(self):
+            return []
+        return [Observation(series.exported_value(), series.labels) for series in self._cells()]
+
+
+class BoundedCounter(CollectedCounter):
+    """A counter or up-down counter that adds amounts.
+
+    Args:
+        metric: What it counts.
+        limits: Bounds on labels.
+        dropped: Counts what cannot be recorded.
+        may_fall: Whether amounts may be negative.
+    """
+
+    __slots__ = ("_dropped", "_least", "_lock", "_series")
+
+    def __init__(self, metric: Metric, limits: Limits, dropped: DroppedMeasurements, *, may_fall: bool) -> None:
+        self._series: LabelSets[CounterSeries] = LabelSets(metric, limits, dropped, partial(new_counter_series, metric))
+        super().__init__(metric, self._series.cells)
         self._dropped = dropped
-        self._least = 1 - _EXACT if may_fall else 0
+        self._least = 1 - EXACT if may_fall else 0
         self._lock = threading.RLock()
 
     def __call__(self, amount: float, attributes: Mapping[str, object] = NO_LABELS) -> None:
         """Add an amount, in the metric's unit."""
         try:
-            if (type(amount) is int or type(amount) is float) and self._least <= amount < _EXACT:
+            if (type(amount) is int or type(amount) is float) and self._least <= amount < EXACT:
                 self._series.cell(attributes).add(amount)
             else:
                 self._add_checked(amount, attributes)
@@ -88,7 +131,7 @@ class BoundedCounter:
                     # Otherwise each amount must be counted as changed, or as past a limit.
                     if (series := self._series.kept(given)) is not None:
                         add_to_series = series.add
-                elif (type(amount) is int or type(amount) is float) and least <= amount < _EXACT:
+                elif (type(amount) is int or type(amount) is float) and least <= amount < EXACT:
                     add_to_series(amount)
                 else:
                     self._add_checked(amount, given)
@@ -96,10 +139,6 @@ class BoundedCounter:
                 dropped.count("internal_error")
 
         return add
-
-    def observations(self, _options: CallbackOptions) -> Iterable[Observation]:
-        """Callback of the instrument."""
-        return [Observation(_exported(series.value), series.labels) for series in self._series.cells()]
 
     def restart_in_child(self) -> None:
         """Add up from 0 in a forked process: the parent exports what was added before."""
@@ -109,7 +148,7 @@ class BoundedCounter:
             series.restart()
 
     def _add_checked(self, amount: object, attributes: Mapping[str, object]) -> None:
-        number = _accepted(amount, self._metric, self._dropped, may_fall=self._least < 0)
+        number = _accepted(amount, self.metric.name, self._dropped, may_fall=self._least < 0)
         if number is None:
             return
         series = self._series.cell(attributes)
@@ -169,7 +208,7 @@ class BoundedHistogram:
         self._least = least
         self._most = most
         # Above it are infinity, and integers that the protocol may not hold.
-        self._most_unchecked = min(most, _EXACT)
+        self._most_unchecked = min(most, EXACT)
         self._evaluators: tuple[SlaEvaluator, ...] = ()
         self._sample: Sampler | None = None
         self._recorded_by_sdk = False
@@ -397,9 +436,9 @@ class Instruments:
         self.sla_names: frozenset[str] = frozenset()
         """Names of the SLAs that are evaluated as measurements are recorded."""
         self.dropped = DroppedMeasurements()
-        self._collection = HistogramCollection(provider, self.dropped)
+        self._collection = SeriesCollection(provider, self.dropped)
         self._create_observable(TRUST_OTEL_DROPPED, self._observe_dropped)
-        self._create_observable(TRUST_OTEL_OVERFLOW, self.dropped.observe_overflow)
+        self._collect(CollectedCounter(TRUST_OTEL_OVERFLOW, self.dropped.overflow_series))
         self._create_observable(TRUST_OTEL_INSTANCE_UP, Heartbeat().observe)
 
     def counter(self, metric: Metric) -> BoundedCounter:
@@ -414,14 +453,13 @@ class Instruments:
         """Sorts amounts in this range, of 0 or more, into the buckets of the vocabulary."""
 
         def make() -> BoundedHistogram:
-            self.dropped.watch(metric.name)
             instrument = self._meter.create_histogram(
                 metric.name, metric.unit, metric.brief, explicit_bucket_boundaries_advisory=list(metric.buckets)
             )
             histogram = BoundedHistogram(
                 metric, instrument, self.limits, self.dropped, self._collection.attach, least=least, most=most
             )
-            self._collection.add(histogram)
+            self._collection.add_histogram(histogram)
             histogram.evaluate_by(self._evaluators.get(metric.name, ()))
             return histogram
 
@@ -439,7 +477,6 @@ class Instruments:
         """The rows of a gauge."""
 
         def make() -> BoundedGauge:
-            self.dropped.watch(metric.name)
             gauge = BoundedGauge(metric.name, lambda: self._cells(metric), self.dropped)
             self._create_observable(metric, gauge.observations)
             return gauge
@@ -460,7 +497,6 @@ class Instruments:
             callbacks = self._observed.setdefault(metric.name, [])
             callbacks.append(observations)
         if len(callbacks) == 1:
-            self.dropped.watch(metric.name)
             self._create_observable(metric, lambda _options: self._collected(metric, callbacks, combine))
 
     def restart_in_child(self) -> None:
@@ -489,27 +525,31 @@ class Instruments:
         return [Observation(number, cell.labels) for cell, number in values.items()]
 
     def _counter(self, metric: Metric, *, may_fall: bool) -> BoundedCounter:
-        self.dropped.watch(metric.name)
-        series = LabelSets(metric, self.limits, self.dropped, partial(new_counter_series, metric))
-        counter = BoundedCounter(metric.name, series, self.dropped, may_fall=may_fall)
-        self._create_observable(metric, counter.observations)
+        counter = BoundedCounter(metric, self.limits, self.dropped, may_fall=may_fall)
+        self._collect(counter)
         return counter
 
+    def _collect(self, counter: CollectedCounter) -> None:
+        counter.instrument = self._create_observable(counter.metric, counter.observations)
+        self._collection.add(counter)
+
     def _observe_dropped(self, options: CallbackOptions) -> Iterable[Observation]:
-        # A provider that was set late: its next collection has the histograms.
+        # A provider that was set late: its next collection has the series.
         self._collection.attach()
         return self.dropped.observe_dropped(options)
 
     def _cells(self, metric: Metric) -> LabelSets[_Cell]:
         return LabelSets(metric, self.limits, self.dropped, _Cell)
 
-    def _create_observable(self, metric: Metric, callback: Callable[[CallbackOptions], Iterable[Observation]]) -> None:
+    def _create_observable(
+        self, metric: Metric, callback: Callable[[CallbackOptions], Iterable[Observation]]
+    ) -> object:
         create = {
             "counter": self._meter.create_observable_counter,
             "updowncounter": self._meter.create_observable_up_down_counter,
             "gauge": self._meter.create_observable_gauge,
         }[metric.instrument]
-        create(metric.name, [callback], metric.unit, metric.brief)
+        return create(metric.name, [callback], metric.unit, metric.brief)
 
     def _once(self, metric: Metric, make: Callable[[], _Made]) -> _Made:
         with self._lock:
@@ -547,6 +587,11 @@ def _restart_in_child() -> None:
 forks.in_child(forks.Step.STATE, _restart_in_child)
 
 
+_INSTEAD_OF_NEGATIVE: Final = {
+    TRUST_REVENUE_AMOUNT.name: "; record what is paid back as refund",
+    TRUST_FEE_AMOUNT.name: "; record a fee that is paid back as cost",
+}
+
 _Made = TypeVar("_Made", BoundedCounter, BoundedHistogram, BoundedGauge)
 
 
@@ -557,19 +602,15 @@ def _accepted(amount: object, metric: str, dropped: DroppedMeasurements, *, may_
         kind = type(amount).__name__
         dropped.report("invalid_value", metric, lambda: f"{metric} takes a finite number; it was given a {kind}")
     elif number < 0 and not may_fall:
-        dropped.report("negative_value", metric, lambda: f"{metric} takes only amounts of 0 or more")
+        remedy = _INSTEAD_OF_NEGATIVE.get(metric, "")
+        dropped.report("negative_value", metric, lambda: f"{metric} takes only amounts of 0 or more{remedy}")
         return None
     return number
 
 
-def _exported(total: float) -> float:
-    """A sum, as a float where a whole number would leave the protocol's 64 bits."""
-    return total if -_EXACT < total < _EXACT else float(total)
-
-
 def finite(amount: object) -> float | None:
     """The amount as an int or float, or `None` when it is no finite number."""
-    if type(amount) is int and -_EXACT < amount < _EXACT:
+    if type(amount) is int and -EXACT < amount < EXACT:
         return amount
     if type(amount) is not float:
         if isinstance(amount, bool) or not isinstance(amount, (Real, Decimal)):

@@ -14,6 +14,7 @@ from trust_otel.semconv.attributes import (
     DB_CLIENT_CONNECTION_POOL_NAME,
     DB_NAMESPACE,
     HTTP_REQUEST_METHOD,
+    SERVER_ADDRESS,
     TRUST_CERTIFICATE_CRL_NAME,
     TRUST_CERTIFICATE_NAME,
     TRUST_CERTIFICATE_OCSP_RESPONDER,
@@ -35,6 +36,7 @@ _LARGEST: Final = 2**63  # of the protocol's integers
 _HOSTS: Final = (
     DB_CLIENT_CONNECTION_POOL_NAME,
     DB_NAMESPACE,
+    SERVER_ADDRESS,
     TRUST_CERTIFICATE_CRL_NAME,
     TRUST_CERTIFICATE_NAME,
     TRUST_CERTIFICATE_OCSP_RESPONDER,
@@ -111,6 +113,8 @@ class LabelSets(Generic[Cell]):
                 identity = tuple(sorted(labels.items()))
             cell = self._cells.get(identity)
             if cell is None:
+                if not self._cells:
+                    self._dropped.watch(self._metric.name)
                 cell = self._cells[identity] = self._make_cell(labels)
             # Kept only where nothing was changed: what clients vary must not fill the memory.
             if all(value is None or labels.get(name) == value for name, value in raw):

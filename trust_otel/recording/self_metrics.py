@@ -14,6 +14,7 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from trust_otel.export import shutdown
 from trust_otel.privacy.pii import looks_private
+from trust_otel.recording.series import CounterSeries, counter_series
 from trust_otel.semconv.attributes import METRIC, REASON
 
 _logger = logging.getLogger(__name__)
@@ -31,7 +32,9 @@ def shown_name(name: object) -> str:
 
 
 class DroppedMeasurements:
-    """Counts what was dropped, by reason (each is there from the start, at 0), and what overflowed, by metric.
+    """Counts what was dropped, by reason, and what overflowed, by metric; from 0, so that an alert sees the first one.
+
+    Each reason is there from the start, and each metric from its first series.
 
     A mistake in a call is also logged, once for each reason and name.
     """
@@ -39,7 +42,7 @@ class DroppedMeasurements:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._dropped: Counter[str] = Counter({str(reason): 0 for reason in REASON.members})
-        self._overflowed: Counter[str] = Counter()
+        self._overflowed: dict[str, CounterSeries] = {}
         self._noted: set[tuple[str, str]] = set()
         self._unlogged: deque[tuple[str, Callable[[], str]]] = deque()
 
@@ -79,20 +82,25 @@ class DroppedMeasurements:
             _logger.warning("trust-otel: %s (logged once; counted in trust.otel.dropped as %s)", explain(), reason)
 
     def watch(self, metric: str) -> None:
-        """Export the overflow of a metric as 0 from the start, so that an alert sees the first one."""
-        with self._lock:
-            self._overflowed.setdefault(metric, 0)
+        """Export the overflow of a metric from now on, also while it is 0."""
+        self._overflow_of(metric)
 
     def overflow(self, metric: str) -> None:
         """Count a measurement that went into an overflow series."""
+        self._overflow_of(metric).add(1)
+
+    def _overflow_of(self, metric: str) -> CounterSeries:
         with self._lock:
-            self._overflowed[metric] += 1
+            if metric not in self._overflowed:
+                self._overflowed[metric] = counter_series({METRIC.name: metric})
+            return self._overflowed[metric]
 
     def restart_in_child(self) -> None:
         """Count from 0 in a forked process."""
         self._lock = threading.RLock()
         self._dropped = Counter(dict.fromkeys(self._dropped, 0))
-        self._overflowed = Counter(dict.fromkeys(self._overflowed, 0))
+        for series in self._overflowed.values():
+            series.restart()
 
     def observe_dropped(self, _options: CallbackOptions) -> Iterable[Observation]:
         """Callback of `trust.otel.dropped`."""
@@ -100,11 +108,10 @@ class DroppedMeasurements:
             counts = dict(self._dropped)
         return [Observation(count, {REASON.name: reason}) for reason, count in counts.items()]
 
-    def observe_overflow(self, _options: CallbackOptions) -> Iterable[Observation]:
-        """Callback of `trust.otel.overflow`."""
+    def overflow_series(self) -> list[CounterSeries]:
+        """The series of `trust.otel.overflow`."""
         with self._lock:
-            counts = dict(self._overflowed)
-        return [Observation(count, {METRIC.name: name}) for name, count in counts.items()]
+            return list(self._overflowed.values())
 
 
 class Heartbeat:

@@ -9,12 +9,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 from time import time_ns
+from typing import TYPE_CHECKING, Final
 
-from trust_otel.recording.labels import Labels
+if TYPE_CHECKING:
+    from trust_otel.recording.labels import Labels
 
 GIL_ENABLED: bool = getattr(sys, "_is_gil_enabled", lambda: True)()
 
-SlaEvaluator = Callable[[Labels], Callable[[float], None] | None]
+EXACT: Final = 2**53
+"""Integers below it are exact as a float; a larger one would not fit the protocol's 64 bits for long."""
+
+SlaEvaluator = Callable[["Labels"], Callable[[float], None] | None]
 """Returns the function that records amounts with these labels; `None` when the SLA does not cover them."""
 
 
@@ -38,9 +43,10 @@ class CounterSeries:
     Attributes:
         labels: The label set.
         value: Sum of all amounts.
+        start_time_unix_nano: When counting began.
     """
 
-    __slots__ = ("labels", "value")
+    __slots__ = ("labels", "start_time_unix_nano", "value")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
@@ -48,11 +54,17 @@ class CounterSeries:
 
     def restart(self) -> None:
         """Count from 0."""
+        self.start_time_unix_nano = time_ns()
         self.value: float = 0
 
     def add(self, amount: float) -> None:
         """Add an int or float, and no instance of a subclass: its `__add__` could switch threads."""
         self.value += amount
+
+    def exported_value(self) -> float:
+        """The sum, as a float where a whole number would leave the protocol's 64 bits."""
+        value = self.value
+        return value if -EXACT < value < EXACT else float(value)
 
 
 class LockedCounterSeries(CounterSeries):

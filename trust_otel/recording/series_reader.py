@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from trust_otel.recording.self_metrics import DroppedMeasurements
-from trust_otel.recording.series import HistogramSeries
+from trust_otel.recording.series import CounterSeries, HistogramSeries
 from trust_otel.semconv.definitions import Metric
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ class RecordedFamily:
     """The series of a metric that the SDK does not record.
 
     Attributes:
-        metric: The metric.
+        metric: The metric: a counter, an up-down counter or a histogram.
         series: Its series, also those that have counted nothing.
     """
 
     metric: Metric
-    series: Sequence[HistogramSeries]
+    series: Sequence[CounterSeries | HistogramSeries]
 
 
 @dataclass(frozen=True, slots=True)

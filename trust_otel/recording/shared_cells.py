@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from time import time_ns
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from trust_otel import forks
 from trust_otel.recording.labels import Labels
@@ -72,7 +72,12 @@ class CellFile:
         self._lock = forks.released_in_child(threading.RLock())
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self._end = 0
-        self._map = self._grow(_BLOCK)
+        try:
+            self._map = self._grow(_BLOCK)
+        except OSError:
+            os.close(self._file)
+            path.unlink()
+            raise
         # The number of bytes in use.
         self._used = memoryview(self._map)[:_WORD].cast("Q")
         self._next = self._base + _WORD
@@ -110,12 +115,15 @@ class CellFile:
         self._next = end
 
     def _grow(self, size: int) -> mmap.mmap:
-        written = os.pwrite(self._file, bytes(size), self._end)
-        if written < size:
+        try:
+            if os.pwrite(self._file, bytes(size), self._end) < size:
+                raise OSError("no space for the numbers")
+            file_map = mmap.mmap(self._file, size, offset=self._end)
+        except OSError:
             os.truncate(self._file, self._end)
-            raise OSError("no space for the numbers")
+            raise
         self._base, self._end = self._end, self._end + size
-        return mmap.mmap(self._file, size, offset=self._base)
+        return file_map
 
     def close(self) -> None:
         """Close the file descriptor; what is mapped stays mapped."""
@@ -158,6 +166,7 @@ class SharedCounterSeries(CounterSeries):
 
     def restart(self) -> None:
         """Count from 0."""
+        self.start_time_unix_nano = time_ns()
         self._whole = True
         self.cells = _sharing.new_cells(self, 1)
 
@@ -243,31 +252,33 @@ class _Sharing:
         with self._lock:
             self._restart_after_fork()
             self._started = True
-            private, self._private = self._private, []
-            for series in private:
-                file = self._own_file()
-                if file is None:
+            while self._private:
+                try:
+                    self._move(self._private[-1])
+                except OSError as error:
+                    self._fail(error)
                     return
-                self._move(series, file)
+                self._private.pop()
+            if self._failed:
+                self._failed = False
+                _logger.warning(
+                    "trust-otel: what this process counts is on the metrics endpoint again, also if it is killed"
+                )
 
     def new_cells(self, series: _Series, count: int) -> Any:
         with self._lock:
             self._restart_after_fork()
-            if self._started and (file := self._own_file()) is not None:
+            # Without space, the next `start` tries again, not each new series.
+            if self._started and not self._failed:
                 try:
-                    return series.shared_cells(file)
+                    return series.shared_cells(self._own_file())
                 except OSError as error:
                     self._fail(error)
-            if not self._started:
-                self._private.append(series)
+            self._private.append(series)
             return memoryview(bytearray(count * _WORD)).cast("d")
 
-    def _move(self, series: _Series, file: CellFile) -> None:
-        try:
-            shared, private = series.shared_cells(file), series.cells
-        except OSError as error:
-            self._fail(error)
-            return
+    def _move(self, series: _Series) -> None:
+        shared, private = series.shared_cells(self._own_file()), series.cells
         # With the GIL, no other thread runs between these two: neither calls a function.
         shared[:] = private
         series.cells = shared
@@ -282,12 +293,10 @@ class _Sharing:
             self._file.close()
         self._process, self._file, self._failed = os.getpid(), None, False
 
-    def _own_file(self) -> CellFile | None:
-        if self._file is None and self._make_path is not None and not self._failed:
-            try:
-                self._file = CellFile(self._make_path())
-            except OSError as error:
-                self._fail(error)
+    def _own_file(self) -> CellFile:
+        if self._file is None:
+            # Only series that were made after `prepare` are shared.
+            self._file = CellFile(cast("Callable[[], Path]", self._make_path)())
         return self._file
 
     def _fail(self, error: OSError) -> None:
@@ -311,7 +320,10 @@ def prepare_sharing(make_path: Callable[[], Path]) -> None:
 
 
 def start_sharing() -> None:
-    """Move the numbers of this process to its file: there is another process, which could read them."""
+    """Move the numbers of this process to its file, also those for which there was no space before.
+
+    Called when there is another process, which could read them.
+    """
     _sharing.start()
 
 

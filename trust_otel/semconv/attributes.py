@@ -130,6 +130,27 @@ RPC_SYSTEM_NAME: Final = Attribute(
     members=("grpc", ),
     other="_OTHER",
 )
+SERVER_ADDRESS: Final = Attribute(
+    name="server.address",
+    type="string",
+    brief="Host that an HTTP client sends its request to.",
+    limit=50,
+    examples=("vault.example.com", ),
+)
+SERVER_PORT: Final = Attribute(
+    name="server.port",
+    type="int",
+    brief="Port that an HTTP client sends its request to.",
+    limit=50,
+    examples=(443, 8200, ),
+)
+TASK: Final = Attribute(
+    name="task",
+    type="string",
+    brief="Name of the Celery task.",
+    limit=200,
+    examples=("documents.sign", ),
+)
 TRUST_AUDIT_ACTION: Final = Attribute(
     name="trust.audit.action",
     type="string",
@@ -275,11 +296,18 @@ TRUST_EXECUTOR_STATE: Final = Attribute(
     brief="State of a worker thread, or the maximum number of them.",
     members=("active", "max", ),
 )
+TRUST_KPI_NAME: Final = Attribute(
+    name="trust.kpi.name",
+    type="string",
+    brief="Name of a key performance indicator (KPI) of the service, from TRUST_OTEL_BUSINESS_METRICS_FILE.",
+    limit=50,
+    examples=("contracts_signed", ),
+)
 TRUST_OTEL_SOURCE_KIND: Final = Attribute(
     name="trust.otel.source.kind",
     type="string",
     brief="Kind of the source, by its setting.",
-    members=("certificates", "geoip", "reputation", "sla", ),
+    members=("certificates", "geoip", "reputation", "sla", "business_metrics", ),
 )
 TRUST_OTEL_SOURCE_NAME: Final = Attribute(
     name="trust.otel.source.name",

@@ -54,6 +54,7 @@ class Metric:
         required: Names of the attributes that every series has.
         buckets: Upper bounds of the buckets, in the unit; for histograms only.
         note: Additional description.
+        third_party: Whether only another installed instrumentation records it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Metric:
     required: frozenset[str] = frozenset()
     buckets: tuple[float, ...] = ()
     note: str = ""
+    third_party: bool = False
 
     @property
     def prometheus_name(self) -> str:

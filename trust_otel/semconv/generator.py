@@ -131,6 +131,7 @@ def _metric(group: Mapping[str, Any], attributes: Mapping[str, Attribute]) -> Me
         required=frozenset(entry["ref"] for entry in group["attributes"] if entry["requirement_level"] == "required"),
         buckets=buckets,
         note=group.get("note", ""),
+        third_party=_annotations(group).get("third_party", False),
     )
 
 

@@ -90,6 +90,28 @@ DB_CLIENT_OPERATION_DURATION: Final = Metric(
     required=frozenset(("db.operation.name", "db.system.name", )),
     buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, ),
 )
+FLOWER_TASK_RUNTIME_SECONDS: Final = Metric(
+    name="flower.task.runtime.seconds",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of Celery tasks.",
+    attributes=(attributes.TASK, ),
+    required=frozenset(("task", )),
+    buckets=(0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, ),
+    note="Recorded by opentelemetry-instrumentation-celery, where it is installed. Failed tasks count too.",
+    third_party=True,
+)
+HTTP_CLIENT_REQUEST_DURATION: Final = Metric(
+    name="http.client.request.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of HTTP client requests.",
+    attributes=(attributes.HTTP_REQUEST_METHOD, attributes.SERVER_ADDRESS, attributes.SERVER_PORT, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
+    required=frozenset(("http.request.method", )),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, ),
+    note="Recorded by OpenTelemetry's instrumentation of the HTTP client, where it is installed.",
+    third_party=True,
+)
 HTTP_SERVER_ACTIVE_REQUESTS: Final = Metric(
     name="http.server.active_requests",
     instrument="updowncounter",
@@ -106,6 +128,7 @@ HTTP_SERVER_REQUEST_BODY_SIZE: Final = Metric(
     attributes=(attributes.HTTP_REQUEST_METHOD, attributes.URL_SCHEME, attributes.HTTP_ROUTE, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
     required=frozenset(("http.request.method", "url.scheme", )),
     buckets=(0.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0, ),
+    note="Recorded only with `TRUST_OTEL_HTTP_BODY_SIZES=true`.",
 )
 HTTP_SERVER_REQUEST_DURATION: Final = Metric(
     name="http.server.request.duration",
@@ -125,6 +148,7 @@ HTTP_SERVER_RESPONSE_BODY_SIZE: Final = Metric(
     attributes=(attributes.HTTP_REQUEST_METHOD, attributes.URL_SCHEME, attributes.HTTP_ROUTE, attributes.HTTP_RESPONSE_STATUS_CODE, attributes.NETWORK_PROTOCOL_VERSION, attributes.ERROR_TYPE, ),
     required=frozenset(("http.request.method", "url.scheme", )),
     buckets=(0.0, 100.0, 1000.0, 10000.0, 100000.0, 1000000.0, 10000000.0, 100000000.0, ),
+    note="Recorded only with `TRUST_OTEL_HTTP_BODY_SIZES=true`.",
 )
 PROCESS_CPU_TIME: Final = Metric(
     name="process.cpu.time",
@@ -356,6 +380,22 @@ TRUST_FEE_AMOUNT: Final = Metric(
     attributes=(attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
     required=frozenset(("trust.currency", )),
 )
+TRUST_KPI_AMOUNT: Final = Metric(
+    name="trust.kpi.amount",
+    instrument="counter",
+    unit="{amount}",
+    brief="Sum of the amounts of each KPI that is declared as a counter.",
+    attributes=(attributes.TRUST_KPI_NAME, attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
+    required=frozenset(("trust.kpi.name", )),
+)
+TRUST_KPI_VALUE: Final = Metric(
+    name="trust.kpi.value",
+    instrument="gauge",
+    unit="{value}",
+    brief="Current value of each KPI that is declared as a gauge.",
+    attributes=(attributes.TRUST_KPI_NAME, attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
+    required=frozenset(("trust.kpi.name", )),
+)
 TRUST_OTEL_DROPPED: Final = Metric(
     name="trust.otel.dropped",
     instrument="counter",
@@ -393,6 +433,14 @@ TRUST_OTEL_SOURCE_UP: Final = Metric(
     brief="1 if the last read of the file or endpoint in a setting succeeded, 0 if it failed.",
     attributes=(attributes.TRUST_OTEL_SOURCE_KIND, attributes.TRUST_OTEL_SOURCE_NAME, ),
     required=frozenset(("trust.otel.source.kind", "trust.otel.source.name", )),
+)
+TRUST_REFUND_AMOUNT: Final = Metric(
+    name="trust.refund.amount",
+    instrument="counter",
+    unit="{currency}",
+    brief="Revenue that was paid back, in units of the currency.",
+    attributes=(attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
+    required=frozenset(("trust.currency", )),
 )
 TRUST_REVENUE_AMOUNT: Final = Metric(
     name="trust.revenue.amount",
@@ -470,7 +518,13 @@ TRUST_SESSION_ACTIVE: Final = Metric(
     name="trust.session.active",
     instrument="updowncounter",
     unit="{session}",
-    brief="Open user sessions.",
+    brief="Sessions that started in this process less those that ended in it; only the sum over all processes counts.",
+)
+TRUST_SESSION_STORED: Final = Metric(
+    name="trust.session.stored",
+    instrument="gauge",
+    unit="{session}",
+    brief="Open user sessions in the session store of the service; each process reports the whole number.",
 )
 TRUST_SLA_EVENTS: Final = Metric(
     name="trust.sla.events",
@@ -502,6 +556,8 @@ ALL: Final[Mapping[str, Metric]] = {
         DB_CLIENT_CONNECTION_USE_TIME,
         DB_CLIENT_CONNECTION_WAIT_TIME,
         DB_CLIENT_OPERATION_DURATION,
+        FLOWER_TASK_RUNTIME_SECONDS,
+        HTTP_CLIENT_REQUEST_DURATION,
         HTTP_SERVER_ACTIVE_REQUESTS,
         HTTP_SERVER_REQUEST_BODY_SIZE,
         HTTP_SERVER_REQUEST_DURATION,
@@ -535,11 +591,14 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_EXECUTOR_QUEUE_SIZE,
         TRUST_EXECUTOR_THREADS,
         TRUST_FEE_AMOUNT,
+        TRUST_KPI_AMOUNT,
+        TRUST_KPI_VALUE,
         TRUST_OTEL_DROPPED,
         TRUST_OTEL_INSTANCE_UP,
         TRUST_OTEL_OVERFLOW,
         TRUST_OTEL_SOURCE_LAST_READ,
         TRUST_OTEL_SOURCE_UP,
+        TRUST_REFUND_AMOUNT,
         TRUST_REVENUE_AMOUNT,
         TRUST_RPC_CLIENT_ACTIVE_CALLS,
         TRUST_RPC_CLIENT_MESSAGES,
@@ -550,6 +609,7 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_SECURITY_RATE_LIMITED,
         TRUST_SECURITY_THREAT_MATCHES,
         TRUST_SESSION_ACTIVE,
+        TRUST_SESSION_STORED,
         TRUST_SLA_EVENTS,
         TRUST_SLA_OBJECTIVE,
     )

@@ -94,7 +94,7 @@ async def process(
     finally:
         metrics.record_sla_event(SLA, met=met)
     if digest is not None:
-        _charge(document)
+        _charge(document, refunded=not met)
     return Processed(document, met)
 
 
@@ -121,12 +121,18 @@ def _priced(document_type: DocumentType, country: str, client: str, currency: Cu
     )
 
 
-def _charge(document: Document) -> None:
+def _charge(document: Document, *, refunded: bool) -> None:
+    """Charge for a document; one that takes too long costs nothing."""
     where = {
         "currency": document.currency,
         "country": document.country,
         "client": document.client,
     }
     metrics.record_business_metric("revenue", document.price / 100, where)
+    # Also 0: the first refund is then an increase.
+    metrics.record_business_metric("refund", document.price / 100 if refunded else 0, where)
     metrics.record_business_metric("fee", document.fee / 100, where)
     metrics.record_business_metric("cost", document.cost / 100, where)
+    # KPIs of this service, declared in business_metrics.toml.
+    metrics.record_business_metric("documents_charged", 1, {"currency": document.currency, "country": document.country})
+    metrics.record_business_metric("latest_price", document.price / 100, {"currency": document.currency})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.business import documents_and_revenue, forecasts, sla
+from monitoring.dashboards.business import documents_and_revenue, forecasts, kpis, sla
 from monitoring.dashboards.template import BUSINESS, add_rows, new_dashboard
 
 
@@ -39,6 +39,7 @@ def dashboard() -> builders.Dashboard:
                 sla.customer_satisfaction(),
                 sla.satisfaction_scores(),
             ),
+            "Service KPIs": (kpis.declared_kpis(),),
             "Certificates": (sla.certificate_statistics(), sla.certificate_failure_rate()),
             "Usage and processing time": (documents_and_revenue.geographic_usage(), sla.processing_time()),
             "Costs and capacity": (

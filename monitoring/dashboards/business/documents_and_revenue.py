@@ -28,31 +28,45 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import TIME_RANGE, ratio, recorded, series, total
+from monitoring.dashboards.queries import (
+    TIME_RANGE,
+    increase,
+    rate,
+    ratio,
+    recorded,
+    series,
+    total,
+    zero_if_recorded,
+)
 from monitoring.dashboards.template import OPERATIONAL, panel_url
 from monitoring.dashboards.thresholds import falling
-from trust_otel.semconv.metrics import TRUST_DOCUMENT_PROCESSING_DURATION
+from trust_otel.semconv.metrics import (
+    TRUST_DOCUMENT_PROCESSING_DURATION,
+    TRUST_REFUND_AMOUNT,
+    TRUST_REVENUE_AMOUNT,
+)
 
 
 def kpi_overview() -> stat.Panel:
     """Key figures for the selected time range."""
     events = total(f"sum_over_time({recorded('service:trust_sla_events:rate30m')}[{TIME_RANGE}:1m])")
     missed = total(f"sum_over_time({recorded('service:trust_sla_misses:rate30m')}[{TIME_RANGE}:1m])")
+    revenue, refunds = amount(REVENUE_BY_COUNTRY, by=(CURRENCY,)), total(increase(TRUST_REFUND_AMOUNT), CURRENCY)
     return stat_panel(
         PanelText(
             1,
             "KPI overview",
-            "Key figures for the selected time range: processed documents and their success rate, revenue and fees "
-            "by currency, certificates issued, SLA compliance, and mean customer satisfaction from 1 (worst) to 5 "
-            "(best).",
+            "Key figures for the selected time range: processed documents and their success rate, revenue less refunds "
+            "and fees by currency, certificates issued, SLA compliance, and mean customer satisfaction from 1 (worst) "
+            "to 5 (best).",
             "To see when and why a figure changed, look at the panel for that figure below.",
-            "No document, payment or score was recorded in the selected time range.",
+            "No document, payment or score was recorded in the selected time range, or only in the last minutes.",
         ),
         "short",
         [
             Query("Documents", count(DOCUMENTS)),
             Query("Success rate", ratio(amount(DOCUMENTS, SUCCESS), amount(DOCUMENTS)), "percentunit"),
-            Query("Revenue {{trust_currency}}", amount(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
+            Query("Revenue {{trust_currency}}", f"{revenue} - on ({CURRENCY}) ({refunds} or {revenue} * 0)"),
             Query("Fees {{trust_currency}}", amount(FEES, by=(CURRENCY,))),
             Query("Certificates issued", count(OPERATIONS, 'trust_certificate_operation="issuance"', SUCCESS), "short"),
             Query("SLA compliance", f"1 - {missed} / ({events} > 0)", "percentunit"),
@@ -116,7 +130,7 @@ def document_volume() -> timeseries.Panel:
             "and one week ago, and the forecast, which is last week's volume times the growth since.",
             "Below the expected range: check whether customers or a country stopped sending documents. Above it: "
             "check Capacity utilisation.",
-            "No documents were processed yet.",
+            "No documents were processed.",
             ("TrustProcessingVolumeUnusual",),
         ),
         "short",
@@ -139,7 +153,7 @@ def document_types() -> piechart.Panel:
             "Document type distribution",
             "Documents by type in the selected time range.",
             "A type is missing or has grown sharply: ask the customers who send it.",
-            "No documents were processed in the selected time range.",
+            "No documents were processed in the selected time range, or only in the last minutes.",
         ),
         "short",
         [Query("{{trust_document_type}}", count(DOCUMENTS, by=("trust_document_type",)))],
@@ -152,15 +166,17 @@ def revenue_by_country() -> timeseries.Panel:
     """Revenue over time by country."""
     by = ("geo_country_iso_code", CURRENCY)
     expected_min = "service:trust_revenue_amount:rate30m_usual_min"
+    refunds = f"{total(rate(TRUST_REFUND_AMOUNT), CURRENCY)} * 3600"
+    no_refunds = zero_if_recorded(TRUST_REVENUE_AMOUNT, by=(CURRENCY,))
     return time_series_panel(
         PanelText(
             3,
             "Revenue by country",
-            "Revenue per hour by country and currency. Dashed: the minimum at this time one day and one week ago, "
-            "by currency over all countries. Currencies are never added up.",
+            "Revenue per hour by country and currency, before refunds. Dashed: the minimum at this time one day and "
+            "one week ago, and the refunds, by currency over all countries. Currencies are never added up.",
             "One country drops: contact its customers. All countries drop: check Document volume trends and SLA "
             "compliance.",
-            "No revenue was recorded yet.",
+            "No revenue was recorded.",
             ("TrustRevenueDrop",),
         ),
         "short",
@@ -169,6 +185,7 @@ def revenue_by_country() -> timeseries.Panel:
             Query(
                 "{{trust_currency}} expected (min)", hourly(expected_min, by=(CURRENCY,)), dashed=True, colour="yellow"
             ),
+            Query("{{trust_currency}} refunds", f"{refunds} or {no_refunds}", dashed=True, colour="red"),
         ],
         height=11,
     )
@@ -177,19 +194,21 @@ def revenue_by_country() -> timeseries.Panel:
 def revenue_by_client() -> table.Panel:
     """Revenue by client."""
     by = (CURRENCY, "trust_client_name")
+    refunds = f"{total(increase(TRUST_REFUND_AMOUNT), *by)} or {amount(REVENUE_BY_CLIENT, by=by)} * 0"
     return table_panel(
         PanelText(
             20,
             "Revenue by client",
-            "Revenue of each client in the selected time range, by currency. Clients that TRUST_OTEL_CLIENT_NAMES "
-            "does not list are combined in _other.",
+            "Revenue of each client in the selected time range before refunds, and the refunds, by currency. Clients "
+            "that TRUST_OTEL_CLIENT_NAMES does not list are combined in _other.",
             "A client is missing or far below its usual revenue: contact its account manager.",
-            "No revenue was recorded in the selected time range.",
+            "No revenue was recorded in the selected time range, or only in the last minutes.",
         ),
         {"trust_client_name": "Client", CURRENCY: "Currency"},
         [
             Column("Revenue", amount(REVENUE_BY_CLIENT, by=by)),
             Column("Current rate per hour", hourly(REVENUE_BY_CLIENT, by=by)),
+            Column("Refunds", refunds),
         ],
         sort="Revenue",
         width=12,
@@ -205,7 +224,7 @@ def geographic_usage() -> geomap.Panel:
             "Geographic usage",
             "Documents in the selected time range by country of origin.",
             "A country is missing: check its revenue in Revenue by country, and contact its customers.",
-            "No documents with a country were recorded in the selected time range.",
+            "No documents with a country were recorded in the selected time range, or only in the last minutes.",
         ),
         "short",
         Query(

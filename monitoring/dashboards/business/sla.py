@@ -84,7 +84,7 @@ def customer_satisfaction() -> timeseries.Panel:
             "Mean of the customer scores within an hour, from 1 (worst) to 5 (best). A gap means that no score was "
             "given in that hour.",
             "Dropping: compare with SLA compliance and Processing time trends for the same time.",
-            "No customer score was recorded yet.",
+            "No customer score was recorded.",
         ),
         "none",
         [Query("Mean score", mean_score("1h"))],
@@ -110,7 +110,7 @@ def satisfaction_scores() -> bargauge.Panel:
             "Satisfaction scores",
             "Number of customers by score in the selected time range.",
             "Many scores of 1 and 2 next to many of 5: one group of customers is dissatisfied. Find out which.",
-            "No customer scores were recorded in the selected time range.",
+            "No customer scores were recorded in the selected time range, or only in the last minutes.",
         ),
         "short",
         [Query(f"{5 - index}", count) for index, count in enumerate(reversed(counts))],
@@ -130,7 +130,7 @@ def certificate_statistics() -> table.Panel:
             "Failed operations were refused or ended with an error. Refusing an invalid certificate is correct, and "
             "counts as failed.",
             "A red failure rate: open the runbook, and see in Certificate operation failure rate when it began.",
-            "No certificate operations in the selected time range.",
+            "No certificate operations in the selected time range, or only in the last minutes.",
             ("TrustCertificateValidationFailures", "TrustSigningFailures", "TrustValidationBudgetBurn"),
         ),
         {"trust_certificate_operation": "Operation"},

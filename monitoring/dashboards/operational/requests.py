@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from grafana_foundation_sdk.builders import table, timeseries
 
 from monitoring.alerts import threshold
@@ -20,7 +22,10 @@ from monitoring.dashboards.thresholds import rising
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_SESSION_ACTIVE,
+    TRUST_SESSION_STORED,
 )
+
+_OF_SERVICE: Final = ("deployment_environment_name", "service_namespace", "service_name")
 
 
 def request_rate_and_latency() -> timeseries.Panel:
@@ -159,17 +164,21 @@ def error_budget_burn_rate() -> table.Panel:
 
 def active_sessions() -> timeseries.Panel:
     """Active user sessions."""
+    # Every process reports the whole store. A session may end in another process than it started in, which may be gone.
+    stored = f"max by ({', '.join(_OF_SERVICE)}) ({series(TRUST_SESSION_STORED)})"
+    counted = f"clamp_min({total(series(TRUST_SESSION_ACTIVE), *_OF_SERVICE)}, 0)"
     return time_series_panel(
         PanelText(
             SESSIONS,
             "Active user sessions",
-            "User sessions that are open now.",
+            "User sessions that are open now: the number in the session store (observe_sessions()) if the service "
+            "reports it, otherwise started minus ended sessions, at least 0.",
             "Sudden drop: users lose their sessions or cannot log in, see authentication on the security dashboard. "
             "Sudden rise: check for a campaign or automated clients.",
-            "No service records sessions. Record them with session_started() and session_ended().",
+            "No service records sessions. Report them with observe_sessions().",
             links={"Authentication": panel_url(SECURITY, 2)},
         ),
         "short",
-        (Query("{{service_name}}", total(series(TRUST_SESSION_ACTIVE), "service_name")),),
+        (Query("{{service_name}}", total(f"{stored} or {counted}", "service_name")),),
         width=6,
     )

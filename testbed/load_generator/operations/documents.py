@@ -20,6 +20,7 @@ _PROCESSING_METRICS = (
     metrics.TRUST_DOCUMENT_PROCESSING_DURATION,
     metrics.TRUST_SLA_EVENTS,
     metrics.TRUST_REVENUE_AMOUNT,
+    metrics.TRUST_REFUND_AMOUNT,
     metrics.TRUST_FEE_AMOUNT,
     metrics.TRUST_COST_AMOUNT,
 )
@@ -73,6 +74,7 @@ def _submission(operation: Operation, country: str, content: str) -> dict[str, s
 def _pay(state: State, receipt: dict[str, Any]) -> None:
     state.expected.money(
         revenue=receipt["price"],
+        refund=0 if receipt["sla_met"] else receipt["price"],
         fee=receipt["fee"],
         cost=receipt["cost"],
         currency=receipt["currency"],

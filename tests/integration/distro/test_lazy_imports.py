@@ -34,6 +34,7 @@ _PARTS = {
     "opentelemetry.instrumentation.sqlalchemy",
     "opentelemetry.sdk._logs",
     "opentelemetry.sdk.trace",
+    "trust_otel.monitors.business_metrics_file",
     "trust_otel.monitors.sla_file",
     "trust_otel.monitors.certificates",
     "trust_otel.monitors.dependencies",

@@ -66,6 +66,10 @@ BAD = [
     ("GRAFANA_URL", "https://grafana.trust.test:99999", "use an address"),
     ("GRAFANA_URL", 'https://grafana.trust.test/"', "use an address"),
     ("BUSINESS_TIMEZONE", "Middle/Earth", "name of a time zone"),
+    ("CRITICAL_GRPC_METHODS", "Sign Verify", "the beginnings of method names"),
+    ("CRITICAL_GRPC_METHODS", "Sign,", "the beginnings of method names"),
+    ("CRITICAL_GRPC_METHODS", "trust.v1.Trust/Sign", "the beginnings of method names"),
+    ("CRITICAL_GRPC_METHODS", 'Sign.*"} or vector(1) #', "the beginnings of method names"),
     ("SMTP_CA_FILE", "ca.pem", "the absolute path"),
     ("ONCALL_PLATFORM", "x" * 201, "at most 200 characters"),
 ]
@@ -114,6 +118,7 @@ GOOD = [
     ("INCIDENT_WEBHOOK_URL", "http://10.1.2.3:9094/alerts"),
     ("DEADMAN_WEBHOOK_URL", "https://user:word@deadman.trust.test/ping?id=1"),
     ("BUSINESS_TIMEZONE", "Europe/Berlin"),
+    ("CRITICAL_GRPC_METHODS", "Sign, Verify"),
     ("SMTP_CA_FILE", "/etc/ssl/ca.pem"),
     ("ONCALL_SECURITY", 'Ada: "#1" {{ .x }} <b> \\ ü 😀'),
 ]

@@ -53,6 +53,7 @@ CONTEXT = DashboardContext(
 
 def _panel(number: int, kind: str, *targets: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     thresholds = {"mode": "absolute", "steps": [_GREEN]}
+    no_value = "Nobody has a session, or the data is too recent or too brief for the graph."
     return {
         "id": number,
         "type": kind,
@@ -63,7 +64,7 @@ def _panel(number: int, kind: str, *targets: Mapping[str, Any], **more: Any) -> 
         "targets": list(targets),
         "links": [],
         "fieldConfig": {
-            "defaults": {"unit": "short", "noValue": "Nobody has a session.", "thresholds": thresholds},
+            "defaults": {"unit": "short", "noValue": no_value, "thresholds": thresholds},
             "overrides": [],
         },
         **more,

@@ -240,6 +240,7 @@ def _sending(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[MeterPr
 
 def _record(metrics: TrustServiceMetrics) -> None:
     metrics.record_business_metric("revenue", 12.5, {"currency": "EUR"})
+    metrics.session_started()
     with metrics.certificate_operation("validation"):
         pass
 

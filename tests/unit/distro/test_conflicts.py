@@ -77,7 +77,7 @@ class _EntryPoint:
         return Instrumentor
 
 
-_SPANS_ONLY = ["fastapi", "starlette", "asgi", "grpc_server", "grpc_client", "grpc_aio_server", "sqlalchemy"]
+_SPANS_ONLY = ["fastapi", "starlette", "asgi", "grpc_server", "grpc_client", "grpc_aio_server", "sqlalchemy", "tornado"]
 
 
 @pytest.mark.parametrize("name", _SPANS_ONLY)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import pytest
 from opentelemetry.metrics import Observation
-from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOnExemplarFilter, ExemplarFilter, MeterProvider, TraceBasedExemplarFilter
 from opentelemetry.sdk.metrics.view import SumAggregation, View
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
@@ -23,10 +26,18 @@ from trust_otel.export.prometheus.exposition import OPEN_METRICS, TEXT, Format
 from trust_otel.export.prometheus.page import warn_once
 from trust_otel.export.prometheus.reader import PrometheusReader
 from trust_otel.export.prometheus.renderer import Renderer
-from trust_otel.recording.instruments import BoundedHistogram, Instruments
-from trust_otel.recording.series import HistogramSeries, Sample
+from trust_otel.recording import shared_cells
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments
+from trust_otel.recording.series import CounterSeries, HistogramSeries, Sample
 from trust_otel.recording.series_reader import RecordedFamily, RecordedSeries
-from trust_otel.semconv.metrics import ALL, HTTP_SERVER_REQUEST_DURATION, TRUST_CERTIFICATE_OPERATION_DURATION
+from trust_otel.semconv.metrics import (
+    ALL,
+    HTTP_SERVER_ACTIVE_REQUESTS,
+    HTTP_SERVER_REQUEST_DURATION,
+    TRUST_CERTIFICATE_OPERATION_DURATION,
+    TRUST_FEE_AMOUNT,
+    TRUST_REVENUE_AMOUNT,
+)
 from trust_otel.settings import Settings
 
 _LIMITS = Settings.from_environment({}).limits
@@ -43,12 +54,12 @@ _NAME = "http_server_request_duration_seconds"
 class Endpoint:
     """A provider with only the reader of the endpoint, and its instruments."""
 
-    def __init__(self, *views: View, scope_labels: bool = False) -> None:
+    def __init__(self, *views: View, scope_labels: bool = False, exemplar_filter: ExemplarFilter | None = None) -> None:
         self.reader = PrometheusReader("127.0.0.1", 0, scope_labels=scope_labels)
         self.provider = MeterProvider(
             [self.reader],
             Resource({"service.name": "shop"}),
-            AlwaysOnExemplarFilter(),
+            exemplar_filter or AlwaysOnExemplarFilter(),
             shutdown_on_exit=False,
             views=[*views, *make_views(ALL.values(), _LIMITS)],
         )
@@ -90,6 +101,28 @@ def endpoint() -> Iterator[Endpoint]:
     made.provider.shutdown()
 
 
+class _Counters(Endpoint):
+    """An endpoint with a filter that leaves no sums to the SDK, as exemplars."""
+
+    def __init__(self, *views: View, scope_labels: bool = False) -> None:
+        super().__init__(*views, scope_labels=scope_labels, exemplar_filter=TraceBasedExemplarFilter())
+
+    @property
+    def revenue(self) -> BoundedCounter:
+        return self.instruments.counter(TRUST_REVENUE_AMOUNT)
+
+    @property
+    def active(self) -> BoundedCounter:
+        return self.instruments.up_down_counter(HTTP_SERVER_ACTIVE_REQUESTS)
+
+
+@pytest.fixture
+def counters() -> Iterator[_Counters]:
+    made = _Counters()
+    yield made
+    made.provider.shutdown()
+
+
 @pytest.fixture(params=[TEXT, OPEN_METRICS], ids=["text", "OpenMetrics"])
 def format_(request: pytest.FixtureRequest) -> Format:
     found: Format = request.param
@@ -118,14 +151,119 @@ def test_series_are_those_that_the_sdk_would_collect(endpoint: Endpoint, format_
     of_sdk.provider.shutdown()
 
 
-def test_no_data_points_are_made_of_series(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any) -> None:
+@pytest.mark.parametrize("scope_labels", [False, True])
+def test_counters_are_those_that_the_sdk_would_collect(format_: Format, scope_labels: bool) -> None:
+    ours, of_sdk = (_Counters(scope_labels=scope_labels) for _ in range(2))
+    for counter in (of_sdk.revenue, of_sdk.active):
+        counter.record_in_sdk()
+    for each in (ours, of_sdk):
+        for amount in (0, 3, 0.5, 2**53 - 1, 2**53 - 1):
+            each.revenue(amount, {"trust.currency": "EUR"})
+            each.revenue(1, {"trust.currency": "EUR", "geo.country.iso_code": "DE"})
+        each.active(3, {"http.request.method": "GET"})
+        each.active(-4, {"http.request.method": "GET", "url.scheme": 'h"t\\p\n%s'})
+
+    def families(endpoint: Endpoint) -> Any:
+        found = endpoint.families(format_, "trust_revenue_amount", "http_server_active_requests").values()
+        return {(each.name, each.type, each.documentation, each.unit): _values(each.samples) for each in found}
+
+    assert ours.revenue.series() != of_sdk.revenue.series() == []
+    assert ours.active.series() != of_sdk.active.series() == []
+    assert families(ours) == families(of_sdk)
+    assert [len(values) for values in families(ours).values()] == [2, 2]
+    for each in (ours, of_sdk):
+        each.provider.shutdown()
+
+
+def test_no_data_points_are_made_of_series(counters: _Counters, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise AssertionError
 
-    endpoint.duration(1, _LABELS)
-    monkeypatch.setattr("trust_otel.recording.data_points.histogram_of", fail)
-    assert endpoint.sample(f"{_NAME}_count").value == 1
-    assert endpoint.sample("trust_otel_dropped_total", reason="internal_error").value == 0
+    counters.duration(1, _LABELS)
+    counters.revenue(2)
+    counters.active(3)
+    for name in ("metric_of", "NumberDataPoint"):
+        monkeypatch.setattr(f"trust_otel.recording.data_points.{name}", fail)
+    monkeypatch.setattr("trust_otel.recording.instruments.Observation", fail)
+    assert counters.sample(f"{_NAME}_count").value == 1
+    assert counters.sample("trust_revenue_amount_total").value == 2
+    assert counters.sample("http_server_active_requests").value == 3
+    assert counters.sample("trust_otel_dropped_total", reason="internal_error").value == 0
+
+
+def test_text_of_a_counter_follows_its_changes(counters: _Counters, format_: Format) -> None:
+    for amount, expected in ((0, 0), (0, 0), (2.5, 2.5), (1, 3.5), (0, 3.5)):
+        counters.revenue(amount)
+        assert counters.sample("trust_revenue_amount_total", format_).value == expected
+    for amount, expected in ((1, 1), (-1, 0), (-2, -2)):
+        counters.active(amount)
+        assert counters.sample("http_server_active_requests", format_).value == expected
+
+
+def test_counter_has_the_start_of_its_series(counters: _Counters) -> None:
+    counters.text(OPEN_METRICS)
+    for number in range(2):
+        counters.revenue(1)
+        (series,) = counters.revenue.series()
+        for _ in range(2):
+            created = counters.sample("trust_revenue_amount_created", OPEN_METRICS).value
+            assert created == series.start_time_unix_nano // 10**6 / 1000
+            assert counters.sample("trust_revenue_amount_total", OPEN_METRICS).value == 1
+        counters.active(1)
+        if not number:
+            # In a forked process.
+            counters.instruments.restart_in_child()
+            series.start_time_unix_nano -= 10**9
+    assert "_created" not in counters.text()
+    assert "active_requests_created" not in counters.text(OPEN_METRICS)
+
+
+def test_past_the_limit_counters_overflow(counters: _Counters, format_: Format) -> None:
+    for number in range(60):
+        counters.revenue(1, {"trust.currency": f"{'ABCDEFGHIJ'[number // 10]}{'ABCDEFGHIJ'[number % 10]}X"})
+    assert counters.sample("trust_revenue_amount_total", format_, trust_currency="_other").value == 10
+    assert len([each for each in counters.samples(format_) if each.name == "trust_revenue_amount_total"]) == 51
+
+
+def test_counters_that_a_view_changes_are_rendered_as_the_view_says(format_: Format) -> None:
+    endpoint = _Counters(
+        View(instrument_name=TRUST_REVENUE_AMOUNT.name, attribute_keys={"geo.country.iso_code"}, name="money")
+    )
+    for currency in ("EUR", "USD"):
+        endpoint.revenue(1, {"trust.currency": currency, "geo.country.iso_code": "DE"})
+    endpoint.active(1)
+    assert endpoint.revenue.series() == []
+    assert endpoint.sample("money_total", format_).value == 2
+    assert endpoint.sample("http_server_active_requests", format_).value == 1
+    endpoint.provider.shutdown()
+
+
+def test_counters_of_other_libraries_keep_their_exemplars(counters: _Counters) -> None:
+    counters.revenue(1)
+    with use_span(NonRecordingSpan(_SPAN)):
+        counters.meter.create_counter("c").add(2)
+    shown = {each.name: each.exemplar.value for each in counters.samples(OPEN_METRICS) if each.exemplar}
+    assert shown == {"c_total": 2}
+
+
+def test_sums_as_exemplars_are_those_of_the_sdk(endpoint: Endpoint) -> None:
+    endpoint.instruments.counter(TRUST_REVENUE_AMOUNT)(2)
+    found = endpoint.sample("trust_revenue_amount_total", OPEN_METRICS)
+    assert (found.value, found.exemplar.value if found.exemplar else None) == (2, 2)
+
+
+def test_series_in_a_shared_file_are_rendered_like_others(format_: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trust_otel.recording.shared_cells._sharing", shared_cells._Sharing())
+    pages = []
+    for make in (CounterSeries, partial(shared_cells.SharedCounterSeries, TRUST_REVENUE_AMOUNT)):
+        series = make({"trust.currency": "EUR"})
+        series.start_time_unix_nano = 10**18
+        for amount in (3, 0.5):
+            series.add(amount)
+            recorded = [RecordedSeries(Resource({}), [RecordedFamily(TRUST_REVENUE_AMOUNT, [series])])]
+            pages.append(Renderer(format_, _fail).render(recorded, None))
+    assert pages[:2] == pages[2:]
+    assert b'trust_revenue_amount_total{trust_currency="EUR"} 3.5\n' in pages[1]
 
 
 def test_text_of_a_series_follows_its_changes(endpoint: Endpoint, format_: Format) -> None:
@@ -159,10 +297,36 @@ def test_text_is_made_again_only_for_series_that_have_changed(
     assert 'http_route="/a"' in made[-1]
 
 
+def test_text_of_a_counter_is_made_again_only_if_it_has_changed(
+    counters: _Counters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+
+    def counting(number: float) -> str:
+        made.append(number)
+        return exposition.number_text(number)
+
+    monkeypatch.setattr("trust_otel.export.prometheus.renderer.number_text", counting)
+    for currency in ("EUR", "USD"):
+        counters.revenue(2, {"trust.currency": currency})
+    assert counters.text() == counters.text()
+    # Counters of trust-otel itself are 0.
+    assert [number for number in made if number] == [2, 2]
+    made.clear()
+    counters.revenue(3, {"trust.currency": "USD"})
+    counters.text()
+    assert made == [5]
+
+
 def test_series_that_counted_nothing_is_not_shown(endpoint: Endpoint, format_: Format) -> None:
     series = HistogramSeries({"http.route": "/a"}, HTTP_SERVER_REQUEST_DURATION.buckets)
     recorded = RecordedSeries(Resource({}), [RecordedFamily(HTTP_SERVER_REQUEST_DURATION, [series])])
     renderer = Renderer(format_, _fail)
+    assert _NAME.encode() not in renderer.render([recorded], None)
+    series.record(1)
+    assert _NAME.encode() in renderer.render([recorded], None)
+    # As in a forked process.
+    series.restart()
     assert _NAME.encode() not in renderer.render([recorded], None)
     series.record(1)
     assert _NAME.encode() in renderer.render([recorded], None)
@@ -198,7 +362,10 @@ def test_text_of_a_series_that_is_gone_is_gone() -> None:
         family = RecordedFamily(HTTP_SERVER_REQUEST_DURATION, shown)
         return renderer.render([RecordedSeries(Resource({}), [family])], None).count(b"_count{")
 
-    assert [counts(first, second), counts(second), counts(first)] == [2, 1, 1]
+    unknown = sys.getrefcount(first)
+    assert [counts(first, second), counts(second), counts(second)] == [2, 1, 1]
+    assert sys.getrefcount(first) == unknown
+    assert counts(first) == 1
 
 
 def test_open_metrics_has_the_start_of_each_series(endpoint: Endpoint) -> None:
@@ -209,6 +376,20 @@ def test_open_metrics_has_the_start_of_each_series(endpoint: Endpoint) -> None:
     first = endpoint.sample("c_created", OPEN_METRICS).value
     assert endpoint.sample("c_created", OPEN_METRICS).value == first
     assert "_created" not in endpoint.text()
+
+
+def test_histogram_does_not_start_in_the_future_when_the_clock_was_set_back(endpoint: Endpoint) -> None:
+    endpoint.duration(1, _LABELS)
+    (series,) = endpoint.duration.series()
+    series.start_time_unix_nano += 3600 * 10**9
+    assert endpoint.sample(f"{_NAME}_created", OPEN_METRICS).value <= time.time()
+
+
+def test_counter_does_not_start_in_the_future_when_the_clock_was_set_back(counters: _Counters) -> None:
+    counters.revenue(1, {"trust.currency": "EUR"})
+    (series,) = counters.revenue.series()
+    series.start_time_unix_nano += 3600 * 10**9
+    assert counters.sample("trust_revenue_amount_created", OPEN_METRICS).value <= time.time()
 
 
 def test_counter_starts_before_its_first_event(endpoint: Endpoint) -> None:
@@ -293,16 +474,18 @@ def test_open_metrics_has_the_unit_where_it_ends_the_name(
     assert "# UNIT" not in endpoint.text()
 
 
-def test_only_the_named_families_are_shown(endpoint: Endpoint, format_: Format) -> None:
-    endpoint.duration(1, _LABELS)
-    endpoint.instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION)(1, {"trust.certificate.operation": "signing"})
-    endpoint.meter.create_counter("c").add(1)
-    assert endpoint.families(format_, _NAME).keys() == {_NAME}
-    assert len(endpoint.families(format_, f"{_NAME}_count")[_NAME].samples) >= 17
-    assert endpoint.families(format_, "c_total", "target_info").keys() == {"c", "target_info"}
-    assert endpoint.families(format_, "c").keys() == {"c"}
-    assert endpoint.families(format_, "nothing") == {}
-    assert endpoint.families(format_).keys() > {_NAME, "c", "target_info"}
+def test_only_the_named_families_are_shown(counters: _Counters, format_: Format) -> None:
+    counters.duration(1, _LABELS)
+    counters.instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION)(1, {"trust.certificate.operation": "signing"})
+    counters.instruments.counter(TRUST_FEE_AMOUNT)(1)
+    counters.meter.create_counter("c").add(1)
+    assert counters.families(format_, _NAME).keys() == {_NAME}
+    assert len(counters.families(format_, f"{_NAME}_count")[_NAME].samples) >= 17
+    assert counters.families(format_, "trust_fee_amount_total").keys() == {"trust_fee_amount"}
+    assert counters.families(format_, "c_total", "target_info").keys() == {"c", "target_info"}
+    assert counters.families(format_, "c").keys() == {"c"}
+    assert counters.families(format_, "nothing") == {}
+    assert counters.families(format_).keys() > {_NAME, "c", "target_info"}
 
 
 def test_scope_is_in_labels_only_if_it_is_set(endpoint: Endpoint, format_: Format) -> None:

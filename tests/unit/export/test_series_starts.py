@@ -1,13 +1,14 @@
 """The start time of series that are exported periodically."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from opentelemetry.metrics import Observation
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
+from opentelemetry.sdk.metrics._internal import _view_instrument_match, metric_reader_storage
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
     InMemoryMetricReader,
@@ -16,6 +17,7 @@ from opentelemetry.sdk.metrics.export import (
     MetricsData,
 )
 
+from trust_otel.export import clock, periodic
 from trust_otel.export.periodic import PeriodicReader, SeriesStarts
 
 
@@ -78,10 +80,11 @@ def test_later_series_starts_at_the_previous_collection(cumulative: Collected) -
 def test_series_of_the_first_collection_starts_when_it_is_told() -> None:
     reader = InMemoryMetricReader()
     provider = MeterProvider([reader], shutdown_on_exit=False)
+    since = time.time_ns()
     provider.get_meter("test").create_counter("c").add(1)
     data = reader.get_metrics_data()
     assert data is not None
-    assert _points(SeriesStarts(7).apply(data), "c")[None].start_time_unix_nano == 7
+    assert _points(SeriesStarts(since).apply(data), "c")[None].start_time_unix_nano == since
     provider.shutdown()
 
 
@@ -183,6 +186,61 @@ def test_no_series_starts_after_its_collection(cumulative: Collected) -> None:
     starts.apply(MetricsData([]))
     point = _points(starts.apply(earlier), "c")["x"]
     assert point.start_time_unix_nano <= point.time_unix_nano
+
+
+_HOUR = 3600 * 10**9
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets the system clock, to some nanoseconds ahead of the real one."""
+    real = time.time_ns
+
+    def set_to(ahead: int) -> None:
+        for module in (periodic, clock, metric_reader_storage, _view_instrument_match):
+            monkeypatch.setattr(module, "time_ns", lambda: real() + ahead)
+
+    return set_to
+
+
+@pytest.mark.parametrize("ahead", [_HOUR, -_HOUR, 2 * 10**9, -2 * 10**9])
+@pytest.mark.parametrize("temporality", [AggregationTemporality.CUMULATIVE, AggregationTemporality.DELTA])
+@pytest.mark.parametrize("kind", ["counter", "up_down_counter", "histogram"])
+def test_series_keep_valid_starts_when_the_clock_is_set(
+    kind: str, temporality: AggregationTemporality, ahead: int, set_clock: Callable[[int], None]
+) -> None:
+    collected = Collected(temporality)
+    instrument = getattr(collected.meter, f"create_{kind}")("c")
+    record = instrument.record if kind == "histogram" else instrument.add
+    record(1, {"a": "known"})
+    collected.points()
+    set_clock(ahead)
+    for time_of_recording in ("first", "second"):
+        record(1, {"a": "known"})
+        record(1, {"a": time_of_recording})
+        points = collected.points()
+        for point in points.values():
+            assert point.start_time_unix_nano < point.time_unix_nano
+        # A delta starts where the previous one ended, on the clock of that time.
+        if ahead < 0 or temporality is AggregationTemporality.CUMULATIVE:
+            of_new = points[time_of_recording]
+            assert of_new.time_unix_nano - of_new.start_time_unix_nano < 60 * 10**9
+    collected.provider.shutdown()
+
+
+def test_clock_that_is_slewed_changes_no_start(cumulative: Collected, set_clock: Callable[[int], None]) -> None:
+    cumulative.meter.create_counter("c").add(1, {"a": "x"})
+    start = cumulative.points()["x"].start_time_unix_nano
+    set_clock(10**8)
+    assert cumulative.points()["x"].start_time_unix_nano == start
+
+
+def test_clock_set_forwards_changes_no_known_start(cumulative: Collected, set_clock: Callable[[int], None]) -> None:
+    """A later start would mean that the counter was reset, and its value would be counted again."""
+    cumulative.meter.create_counter("c").add(1, {"a": "x"})
+    start = cumulative.points()["x"].start_time_unix_nano
+    set_clock(_HOUR)
+    assert cumulative.points()["x"].start_time_unix_nano == start
 
 
 class _Exporter(MetricExporter):

@@ -122,3 +122,13 @@ def test_cells_are_added_to_what_the_sdk_collects() -> None:
     assert _values(taken) == [3, 0]
     (family,) = taken.series
     assert (family.scope.name, family.kind) == ("trust_otel", "counter")
+
+
+def test_cells_of_a_process_do_not_start_in_the_future_when_the_clock_was_set_back() -> None:
+    cells = [
+        SharedSeries("trust.audit.events", {"trust.audit.action": "read"}, 9, (3.0,)),
+        SharedSeries("trust.customer.satisfaction", {}, 9, (1.0,) * 6),
+    ]
+    taken = snapshot_of_cells(Resource({}), cells, 2)
+    starts = [point.start_time_unix_nano for points in taken.series.values() for point in points.values()]
+    assert starts == [2, 2]

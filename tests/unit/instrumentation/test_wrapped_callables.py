@@ -157,7 +157,7 @@ class TestCalls:
         with _instrumented():
             callee = getattr(callee, "__self__", callee)
             callee = callee if call == "application" else callee.handle
-            assert await _frames(callee) <= plain + {"application": 2, "route": 1, "mount": 2}[call]
+            assert await _frames(callee) <= plain + {"application": 3, "route": 1, "mount": 3}[call]
 
     async def test_context_variables_are_restored(self, instrumented: Any) -> None:
         before = dict(copy_context())

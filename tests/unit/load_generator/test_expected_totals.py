@@ -27,7 +27,7 @@ def _expected_totals() -> ExpectedTotals:
     expected.audit("document.sign", success=True)
     expected.compliance("eidas", "signature_policy", passed=True)
     expected.document("passport", "DE", "success", sla_met=True)
-    expected.money(revenue=12.5, fee=0.25, cost=3.75, currency="EUR", country="DE", client="acme")
+    expected.money(revenue=12.5, refund=2.5, fee=0.25, cost=3.75, currency="EUR", country="DE", client="acme")
     expected.satisfaction(5)
     return expected
 
@@ -43,7 +43,7 @@ def test_selectors_use_registered_metrics_and_labels() -> None:
 def test_amounts_with_equal_labels_are_summed() -> None:
     expected = ExpectedTotals()
     for _ in range(3):
-        expected.money(revenue=12.5, fee=0.25, cost=3.75, currency="USD", country="DE", client="acme")
+        expected.money(revenue=12.5, refund=2.5, fee=0.25, cost=3.75, currency="USD", country="DE", client="acme")
     selector = (
         'sum(trust_revenue_amount_total{geo_country_iso_code="DE",trust_client_name="acme",trust_currency="USD"})'
     )

@@ -10,6 +10,7 @@ import pytest
 from trust_otel.metrics import certificate, recorder_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.metrics.kpi import Kpi
 from trust_otel.metrics.rpc import RpcCall
 from trust_otel.semconv.metrics import ALL
 
@@ -38,11 +39,15 @@ def _record_every_metric(metrics: Any) -> None:
         metrics.record_audit_event("certificate.issue")
     metrics.record_compliance_check(framework="eidas", control="signature_policy", passed=True)
     metrics.session_started()
+    metrics.observe_sessions(lambda: 1)
     with metrics.document_processing("passport", country="DE"):
         pass
-    for name in ("revenue", "fee", "cost"):
+    for name in ("revenue", "refund", "fee", "cost"):
         metrics.record_business_metric(name, 1, {"currency": "EUR"})
     metrics.record_business_metric("customer_satisfaction", 5)
+    recorder_of(metrics).business.set_kpis([Kpi("signed", "counter"), Kpi("open", "gauge")])
+    for name in ("signed", "open"):
+        metrics.record_business_metric(name, 1)
     metrics.record_sla_event("processing", met=True)
     metrics.set_sla_objective("processing", 0.99)
     for side in ("server", "client"):
@@ -61,10 +66,12 @@ def _record_every_metric(metrics: Any) -> None:
     recorder_of(metrics).executors.observe_executors(lambda: [ExecutorState("anyio", 1, 40, 0)])
 
 
-def test_every_registered_metric_is_exported(recording: Any) -> None:
+def test_every_registered_metric_is_exported(record: Any) -> None:
+    recording = record(http_body_sizes=True)
     _record_every_metric(recording.metrics)
     recorded_by_system_metrics = {name for name in ALL if name.startswith(("process.", "cpython."))}
-    assert recording.names() == set(ALL) - recorded_by_system_metrics
+    third_party = {name for name, metric in ALL.items() if metric.third_party}
+    assert recording.names() == set(ALL) - recorded_by_system_metrics - third_party
     assert recording.dropped() == {}
     assert recording.overflowed() == {}
 
@@ -173,14 +180,17 @@ class TestCertificates:
             "error": 0,
         }
 
-    def test_inventory_starts_every_status_at_zero(self, recording: Any) -> None:
-        series = recording.series("trust.certificate.inventory")
-        assert {labels["trust.certificate.status"]: point.value for labels, point in series} == {
-            "valid": 0,
-            "expiring": 0,
-            "expired": 0,
-            "revoked": 0,
-        }
+    def test_inventory_has_every_status_from_the_first_certificate_on(self, recording: Any) -> None:
+        def inventory() -> dict[str, float]:
+            series = recording.series("trust.certificate.inventory")
+            return {labels["trust.certificate.status"]: point.value for labels, point in series}
+
+        recording.metrics.remove_certificate("never there")
+        assert inventory() == {}
+        recording.metrics.set_certificate("ca", not_after=NOW - 1)
+        assert inventory() == {"valid": 0, "expiring": 0, "expired": 1, "revoked": 0}
+        recording.metrics.remove_certificate("ca")
+        assert inventory() == {"valid": 0, "expiring": 0, "expired": 0, "revoked": 0}
 
     def test_expired_revoked_certificate_is_revoked_and_has_no_expiry_series(self, recording: Any) -> None:
         recording.metrics.set_certificate("ca", not_after=NOW - 1, revoked=True)
@@ -313,6 +323,30 @@ class TestBusiness:
             recording.metrics.record_business_metric("fee", 1, attributes)
         ((labels, point),) = recording.series("trust.fee.amount")
         assert (labels, point.value) == (full, 2)
+
+    def test_refund_has_the_labels_of_revenue(self, record: Callable[..., Any]) -> None:
+        recording = record(client_names=frozenset({"acme"}))
+        attributes = {"currency": "EUR", "country": "DE", "client": "acme"}
+        recording.metrics.record_business_metric("refund", 2.5, attributes)
+        recording.metrics.bind_business_metric("refund", attributes)(1)
+        ((labels, point),) = recording.series("trust.refund.amount")
+        assert point.value == 3.5
+        assert labels == {"trust.currency": "EUR", "geo.country.iso_code": "DE", "trust.client.name": "acme"}
+
+    @pytest.mark.parametrize("amount", [-1, -0.01, Decimal("-5"), -(2**60)])
+    @pytest.mark.parametrize(
+        ("name", "remedy"), [("revenue", "as refund"), ("fee", "as cost"), ("refund", "0 or more")]
+    )
+    def test_negative_amount_is_dropped_and_the_log_says_what_to_record(
+        self, recording: Any, caplog: pytest.LogCaptureFixture, name: str, remedy: str, amount: Any
+    ) -> None:
+        recording.metrics.record_business_metric(name, amount, {"currency": "EUR"})
+        recording.metrics.bind_business_metric(name, {"currency": "EUR"})(amount)
+        assert recording.value(f"trust.{name}.amount") == 0
+        assert recording.dropped() == {"negative_value": 2}
+        (message,) = caplog.messages
+        assert f"trust.{name}.amount takes only amounts of 0 or more" in message
+        assert remedy in message
 
     @pytest.mark.parametrize("attributes", ["currency=EUR", ["currency"], 7, object(), b"x"])
     def test_attributes_that_are_not_a_mapping_are_dropped(self, recording: Any, attributes: Any) -> None:

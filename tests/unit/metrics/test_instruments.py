@@ -57,7 +57,7 @@ def test_amount_that_is_not_a_finite_number_is_dropped(recording: Any, amount: A
 
 
 @pytest.mark.parametrize("amount", [-1, -0.001, Decimal("-1"), -(2**60)])
-@pytest.mark.parametrize("name", ["revenue", "fee", "cost", "customer_satisfaction"])
+@pytest.mark.parametrize("name", ["revenue", "refund", "fee", "cost", "customer_satisfaction"])
 def test_negative_amount_is_dropped(recording: Any, name: str, amount: Any) -> None:
     recording.metrics.record_business_metric(name, amount)
     assert recording.dropped() in ({"negative_value": 1}, {"invalid_value": 1})
@@ -267,10 +267,38 @@ def test_every_drop_reason_starts_at_zero(recording: Any) -> None:
     assert {labels["reason"]: point.value for labels, point in points} == dict.fromkeys(_REASONS, 0)
 
 
-def test_overflow_of_every_metric_starts_at_zero(recording: Any) -> None:
-    shown = {labels["metric"] for labels in recording.labels("trust.otel.overflow")}
-    assert {"http.server.request.duration", "trust.auth.attempts", "trust.security.auth.failures"} <= shown
-    assert recording.overflowed() == {}
+@pytest.mark.parametrize(
+    ("metric", "use"),
+    [
+        ("trust.auth.attempts", lambda metrics: metrics.record_auth_attempt(method="password", success=True)),
+        ("trust.document.processing.duration", lambda metrics: metrics.document_processing("passport").__enter__()),
+        ("trust.otel.source.up", lambda metrics: recorder_of(metrics).sources.record_source("a", kind="sla")),
+        ("trust.certificate.inventory", lambda metrics: metrics.set_certificate("a", not_after=1)),
+        ("trust.session.active", lambda metrics: metrics.session_started()),
+    ],
+)
+def test_overflow_of_a_metric_is_exported_from_its_first_series_on(
+    recording: Any, metric: str, use: Callable[[Any], Any]
+) -> None:
+    assert recording.labels("trust.otel.overflow") == []
+    used = use(recording.metrics)
+    if used is not None:
+        used.__exit__(None, None, None)
+    recording.collect()
+    assert recording.value("trust.otel.overflow", {"metric": metric}) == 0
+    assert {"metric": metric} in recording.labels("trust.otel.overflow")
+    assert len(recording.labels("trust.otel.overflow")) <= 3
+
+
+def test_nothing_else_is_exported_before_it_is_used(recording: Any) -> None:
+    assert recording.names() == {"trust.otel.dropped", "trust.otel.instance.up"}
+
+
+def test_active_sessions_are_exported_from_the_first_one_on(recording: Any) -> None:
+    assert recording.series("trust.session.active") == []
+    recording.metrics.session_started()
+    recording.metrics.session_ended()
+    assert [point.value for _, point in recording.series("trust.session.active")] == [0]
 
 
 class TestInvalidCalls:
@@ -283,7 +311,8 @@ class TestInvalidCalls:
             recording.metrics.record_business_metric("revnue", 1)
         recording.metrics.record_business_metric("profit", 1)
         assert [record.getMessage() for record in caplog.records] == [
-            f"trust-otel: unknown business metric '{name}'; known: revenue, fee, cost, customer_satisfaction "
+            f"trust-otel: unknown business metric '{name}'; known: revenue, refund, fee, cost, "
+            "customer_satisfaction; declare others in TRUST_OTEL_BUSINESS_METRICS_FILE "
             "(logged once; counted in trust.otel.dropped as unknown_metric)"
             for name in ("revnue", "profit")
         ]

@@ -47,7 +47,7 @@ class Labels:
 
     @property
     def overflowed(self) -> float:
-        return sum(observation.value for observation in self._dropped.observe_overflow(CallbackOptions()))
+        return sum(series.value for series in self._dropped.overflow_series())
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import sys
 import threading
+from errno import EFBIG, ENOMEM, ENOSPC
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,7 @@ def test_series_are_read_as_they_were_recorded(tmp_path: Path) -> None:
         {"trust.audit.action": "read"},
         (3.5,),
     )
+    assert counter.start_time_unix_nano <= of_counter.start_time_unix_nano
     assert of_histogram.labels == _LABELS
     assert of_histogram.numbers == (*histogram.counts, histogram.sum)
     assert histogram.start_time_unix_nano <= of_histogram.start_time_unix_nano
@@ -140,7 +143,52 @@ def test_without_space_the_process_counts_for_itself(
     assert (before.value, later.value) == (2, 1)
     assert len(caplog.messages) == 1
     assert "no space" in caplog.messages[0]
-    assert list(read_series(tmp_path / str(os.getpid()))) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [OSError(ENOSPC, "no space"), OSError(EFBIG, "too large"), None])
+def test_numbers_are_shared_once_there_is_space(
+    error: OSError | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    def fail(*_: object) -> int:
+        if error is None:
+            return 100
+        raise error
+
+    before = SharedCounterSeries(TRUST_AUDIT_EVENTS, {"trust.audit.action": "a"})
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", fail)
+        for _ in range(3):
+            start_sharing()
+        during = SharedHistogramSeries(HTTP_SERVER_REQUEST_DURATION, _LABELS)
+        before.add(1)
+        during.record(1)
+    start_sharing()
+    start_sharing()
+    before.add(1)
+    during.record(1)
+    numbers = _numbers(tmp_path / str(os.getpid()))
+    assert numbers["trust.audit.events"] == (2,)
+    assert sum(numbers["http.server.request.duration"][:-1]) == 2
+    full_line, again = caplog.messages
+    assert "is missing from the metrics endpoint if it is killed" in full_line
+    assert again.endswith("on the metrics endpoint again, also if it is killed")
+
+
+def test_file_that_cannot_be_mapped_stays_readable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = CellFile(tmp_path / "cells")
+    file.allocate("trust.audit.events", {}, 1)[0] = 5
+    with monkeypatch.context() as full:
+        full.setattr(mmap, "mmap", _no_memory)
+        with pytest.raises(OSError, match="no memory"):
+            file.allocate("trust.audit.events", {"a": "large"}, 10_000)
+    file.allocate("trust.audit.events", {"a": "large"}, 10_000)[0] = 6
+    assert [series.numbers[0] for series in read_series(tmp_path / "cells")] == [5, 6]
+    file.close()
+
+
+def _no_memory(*_: object, **__: object) -> None:
+    raise OSError(ENOMEM, "no memory")
 
 
 def test_forked_process_counts_in_its_own_file(tmp_path: Path) -> None:

@@ -88,6 +88,27 @@ def test_type_of_a_dependency_is_derived_from_its_entry(entry: str, name: str, k
     assert (found.name, found.type, found.url) == (name, kind, entry.split("=", 1)[1])
 
 
+@pytest.mark.parametrize(
+    ("url", "converted"),
+    [
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+        ("https://B\u00dcCHER.example.:8200/a?b", "https://xn--bcher-kva.example.:8200/a?b"),
+        ("rediss://:secret@\u4f8b\u3048.jp:6379/1", "rediss://:secret@xn--r8jz45g.jp:6379/1"),
+        ("grpcs://xn--bcher-kva.example:1", "grpcs://xn--bcher-kva.example:1"),
+    ],
+)
+def test_international_host_of_a_dependency_is_converted(url: str, converted: str) -> None:
+    assert dependencies(f"a={url}")[0].url == converted
+
+
+@pytest.mark.parametrize("host", ["stra\u00dfe.example", "a\u03c2.example", f"\u00fc{'a' * 70}.example"])
+def test_ambiguous_or_invalid_international_host_is_rejected(host: str) -> None:
+    with pytest.raises(BadValueError, match="xn--"):
+        dependencies(f"a=https://{host}/")
+    with pytest.raises(BadValueError, match="xn--"):
+        certificate_sources(f"tls://{host}")
+
+
 def test_repr_of_a_dependency_has_no_credentials() -> None:
     assert "secret" not in repr(Dependency("db", "database", "postgresql://user:secret@db.test"))
 

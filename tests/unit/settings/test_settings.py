@@ -194,6 +194,7 @@ def test_limits_come_from_their_settings() -> None:
             "TRUST_OTEL_OFFENDER_THRESHOLD": "13",
             "TRUST_OTEL_OFFENDER_CAPACITY": "14",
             "TRUST_OTEL_DB_SLOW_SECONDS": "15",
+            "TRUST_OTEL_HTTP_BODY_SIZES": "true",
             "TRUST_OTEL_DOCUMENT_TYPES": "passport",
             "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS": "GET, PROPFIND",
             "TRUST_OTEL_DETECTORS": "mfa_fatigue",
@@ -213,6 +214,7 @@ def test_limits_come_from_their_settings() -> None:
         client_address_form="hashed",
         client_address_key_file="/etc/key",
         slow_seconds=15.0,
+        http_body_sizes=True,
     )
 
 

@@ -93,6 +93,42 @@ def sample(name: str, labels: str, value: str) -> str:
     return f"{name}{{{labels}}} {value}\n" if labels else f"{name} {value}\n"
 
 
+class NumberTemplate:
+    """The lines of a series of a counter or gauge but for its labels and numbers.
+
+    Args:
+        format_: The format.
+        name: Name of the family, without the `_total` of a counter.
+        kind: `counter` or `gauge`.
+    """
+
+    def __init__(self, format_: Format, name: str, kind: str) -> None:
+        self._name = f"{name}_total" if kind == "counter" else name
+        self._created = f"{name}_created" if kind == "counter" and format_ is OPEN_METRICS else ""
+
+    def around(self, labels: str, start_unix_nano: int) -> tuple[str, str]:
+        """What is before and after the value.
+
+        Args:
+            labels: From `label_text`.
+            start_unix_nano: When counting began.
+        """
+        created = sample(self._created, labels, time_text(start_unix_nano)) if self._created else ""
+        return sample(self._name, labels, "").removesuffix("\n"), f"\n{created}"
+
+    def fill(self, labels: str, value: float, start_unix_nano: int, exemplar: str) -> str:
+        """The lines of a series.
+
+        Args:
+            labels: From `label_text`.
+            value: The value.
+            start_unix_nano: When counting began.
+            exemplar: From `exemplar_text`; empty without one.
+        """
+        before, after = self.around(labels, start_unix_nano)
+        return f"{before}{number_text(value)}{exemplar}{after}"
+
+
 class HistogramTemplate:
     """The lines of a histogram series but for its labels and numbers.
 
@@ -100,11 +136,14 @@ class HistogramTemplate:
         format_: The format.
         name: Name of the family.
         bounds: Upper bounds of the buckets, without infinity.
+
+    Attributes:
+        exemplars: Whether the format has exemplars.
     """
 
     def __init__(self, format_: Format, name: str, bounds: Sequence[float]) -> None:
         self._name = name
-        self._created = format_ is OPEN_METRICS
+        self.exemplars = format_ is OPEN_METRICS
         self._buckets = "".join(f'{name}_bucket{{{_LABELS}le="{bound_text(bound)}"}} %d\n' for bound in (*bounds, inf))
 
     def fill(
@@ -125,7 +164,7 @@ class HistogramTemplate:
             lines = _with_exemplars(lines, exemplars)
         lines += sample(f"{self._name}_sum", labels, number_text(total))
         lines += sample(f"{self._name}_count", labels, str(cumulative[-1]))
-        if self._created:
+        if self.exemplars:
             lines += sample(f"{self._name}_created", labels, time_text(start_unix_nano))
         return lines
 

@@ -29,31 +29,29 @@ class Family:
     Attributes:
         name: Name, without the `_total` of a counter.
         kind: `counter`, `gauge` or `histogram`.
-        parts: The head and the lines of each series, in UTF-8.
+        head: The lines before the samples, in UTF-8.
+        series: The lines of each series by its labels, in UTF-8.
     """
 
-    __slots__ = ("_known", "kind", "name", "parts")
+    __slots__ = ("head", "kind", "name", "series")
 
     def __init__(self, name: str, kind: str, head_: str) -> None:
         self.name = name
         self.kind = kind
-        self.parts = [head_.encode()]
-        self._known: set[str] = set()
+        self.head = head_.encode()
+        self.series: dict[str, bytes] = {}
 
     def add(self, labels: str, lines: bytes) -> None:
         """Add a series, unless there is one with the same labels."""
-        if labels not in self._known:
-            self._known.add(labels)
-            self.parts.append(lines)
+        self.series.setdefault(labels, lines)
 
-    def add_all(self, series: Mapping[str, bytes]) -> None:
-        """Add the lines of many series by their labels."""
-        if self._known:
-            for labels, lines in series.items():
-                self.add(labels, lines)
-        else:
-            self._known.update(series)
-            self.parts += series.values()
+    def add_all(self, series: dict[str, bytes]) -> None:
+        """Add the lines of many series by their labels, unless there is one with the same labels."""
+        if not self.series:
+            self.series = series
+            return
+        for labels, lines in series.items():
+            self.add(labels, lines)
 
 
 class Page:
@@ -105,10 +103,15 @@ class Page:
 
     def content(self) -> bytes:
         """All families that have a series."""
-        families = self._families.values()
-        end = [b"# EOF\n"] if self._format is OPEN_METRICS else []
+        parts: list[bytes] = []
+        for family in self._families.values():
+            if family.series:
+                parts.append(family.head)
+                parts += family.series.values()
+        if self._format is OPEN_METRICS:
+            parts.append(b"# EOF\n")
         # Joined once: a page may have megabytes.
-        return b"".join([part for family in families if len(family.parts) > 1 for part in family.parts] + end)
+        return b"".join(parts)
 
 
 @lru_cache(maxsize=1000)

@@ -25,7 +25,7 @@ from trust_otel.export.prometheus.exposition import OPEN_METRICS, TEXT, Format
 from trust_otel.export.prometheus.renderer import Renderer
 from trust_otel.export.prometheus.server import Server
 from trust_otel.log_safe import error_location
-from trust_otel.recording.data_points import histogram_of, merged
+from trust_otel.recording.data_points import merged, metric_of
 from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.recording.series_reader import RecordedSeries
 
@@ -108,7 +108,7 @@ class PrometheusReader(MetricReader):
         self._collect_series()
         data = self._collected
         for recorded in self._recorded:
-            families = (histogram_of(each.metric, each.series, time_ns(), 0) for each in recorded.families)
+            families = (metric_of(each.metric, each.series, time_ns(), 0) for each in recorded.families)
             found = [metric for metric in families if metric is not None]
             data = merged(data, found, recorded.resource)
         return data or MetricsData([])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from functools import partial
 from json import dumps
+from time import time_ns
 from typing import Any, cast
 
 from opentelemetry.sdk.metrics import Exemplar
@@ -23,15 +25,15 @@ from trust_otel.export.prometheus.exposition import (
     OPEN_METRICS,
     Format,
     HistogramTemplate,
+    NumberTemplate,
     exemplar_text,
     label_text,
     number_text,
     sample,
-    time_text,
 )
 from trust_otel.export.prometheus.page import Family, Page, warn_once
 from trust_otel.recording.data_points import SCOPE
-from trust_otel.recording.series import HistogramSeries, Sample
+from trust_otel.recording.series import CounterSeries, HistogramSeries, Sample
 from trust_otel.recording.series_reader import RecordedFamily, RecordedSeries
 from trust_otel.semconv.prometheus import family_name, label_name, unit_name
 from trust_otel.semconv.resource import PROMOTED
@@ -97,18 +99,14 @@ class Renderer:
         return labels
 
     def _add_recorded(self, page: Page, recorded: RecordedFamily, common: _Labels) -> None:
-        if not recorded.series:
-            # The SDK may record it, as another type.
-            return
         metric = recorded.metric
-        name, unit = family_name(metric.name, metric.unit), unit_name(metric.unit)
-        family = page.family(metric.name, name, "histogram", metric.brief, unit)
+        family = _family(page, metric.name, metric.brief, metric.unit, metric.instrument)
         if family is None:
             return
-        key = (name, label_text(common))
+        key = (family.name, label_text(common))
         if key not in self._kept:
-            template = HistogramTemplate(self._format, name, metric.buckets)
-            self._kept[key] = _KeptTexts(template, common, exemplars=self._format is OPEN_METRICS)
+            new_text = _text_maker(self._format, family, metric.buckets)
+            self._kept[key] = _KeptTexts(new_text, common)
         family.add_all(self._kept[key].of(recorded.series, lambda error: self._failed(metric.name, error)))
 
     def _add_collected(self, page: Page, metric: Metric, common: _Labels) -> None:
@@ -127,56 +125,82 @@ class Renderer:
                 self._failed(metric.name, error)
 
     def _lines(self, family: Family, labels: str, point: _Point) -> str:
-        open_metrics = self._format is OPEN_METRICS
+        start, open_metrics = point.start_time_unix_nano, self._format is OPEN_METRICS
         if isinstance(point, HistogramDataPoint):
             exemplars = _by_bucket(point) if open_metrics else {}
-            template = HistogramTemplate(self._format, family.name, point.explicit_bounds)
-            return template.fill(labels, point.bucket_counts, point.sum, point.start_time_unix_nano, exemplars)
-        value = number_text(point.value)
-        if family.kind == "gauge":
-            return sample(family.name, labels, value)
-        if not open_metrics:
-            return sample(f"{family.name}_total", labels, value)
-        for exemplar in point.exemplars[-1:]:
-            value += _exemplar(exemplar)
-        created = sample(f"{family.name}_created", labels, time_text(point.start_time_unix_nano))
-        return sample(f"{family.name}_total", labels, value) + created
+            buckets = HistogramTemplate(self._format, family.name, point.explicit_bounds)
+            return buckets.fill(labels, point.bucket_counts, point.sum, start, exemplars)
+        last = point.exemplars[-1:] if open_metrics and family.kind == "counter" else ()
+        template = NumberTemplate(self._format, family.name, family.kind)
+        return template.fill(labels, point.value, start, "".join(map(_exemplar, last)))
 
 
 class _KeptTexts:
-    """The texts of the series of one histogram, kept while the series do not change."""
+    """The texts of the series of one metric, kept while the series do not change.
 
-    def __init__(self, template: HistogramTemplate, common: _Labels, *, exemplars: bool) -> None:
-        self._template = template
+    Args:
+        new_text: Makes the text of a series of its labels.
+        common: Labels of all series.
+    """
+
+    def __init__(self, new_text: Callable[[str], _Text], common: _Labels) -> None:
+        self._new_text = new_text
         self._common = common
-        self._exemplars = exemplars
-        self._texts: dict[HistogramSeries, _SeriesText] = {}
+        self._texts: dict[_Series, _Text] = {}
 
-    def of(self, series: Iterable[HistogramSeries], failed: Callable[[Exception], None]) -> dict[str, bytes]:
-        """The current lines of each series that has counted something, by its labels."""
-        texts: dict[HistogramSeries, _SeriesText] = {}
+    def of(self, series: Sequence[_Series], failed: Callable[[Exception], None]) -> dict[str, bytes]:
+        """The current lines of each series, or histogram series that has counted something, by its labels."""
+        texts, now = self._texts, time_ns()
         lines = {}
         for each in series:
-            if each.high < 0:
-                continue
             try:
-                text = self._texts.get(each) or _SeriesText(label_text(self._common | _labels(each.labels)))
-                text.update(each, self._template, exemplars=self._exemplars)
-                texts[each] = text
-                lines[text.labels] = text.lines
+                text = texts.get(each)
+                if text is None:
+                    text = texts[each] = self._new_text(label_text(self._common | _labels(each.labels)))
+                text.update(each, now)
+                if text.lines:
+                    lines[text.labels] = text.lines
             except Exception as error:
                 failed(error)
-        # Without series that are gone.
-        self._texts = texts
+        if len(texts) > len(series):
+            # Without series that are gone.
+            self._texts = {each: texts[each] for each in series if each in texts}
         return lines
 
 
-class _SeriesText:
-    """The text of a series, and what it was made of."""
+class _CounterText:
+    """The text of a series of a counter or up-down counter, and what it was made of."""
 
-    __slots__ = ("_counts", "_samples", "_start", "_sum", "labels", "lines")
+    __slots__ = ("_around", "_start", "_template", "_value", "labels", "lines")
 
-    def __init__(self, labels: str) -> None:
+    def __init__(self, template: NumberTemplate, labels: str) -> None:
+        self._template = template
+        self.labels = labels
+        self.lines = b""
+        self._around = ("", "")
+        self._value: float = 0
+        self._start = 0
+
+    def update(self, series: CounterSeries, now_unix_nano: int) -> None:
+        """Make the text again if the series has changed."""
+        # A start in the future: the clock was set back since.
+        value, start = series.value, min(series.start_time_unix_nano, now_unix_nano)
+        if start != self._start:
+            self._around = self._template.around(self.labels, start)
+        elif value == self._value:
+            return
+        before, after = self._around
+        self.lines = f"{before}{number_text(value)}{after}".encode()
+        self._value, self._start = value, start
+
+
+class _HistogramText:
+    """The text of a histogram series, empty until it has counted something, and what it was made of."""
+
+    __slots__ = ("_counts", "_samples", "_start", "_sum", "_template", "labels", "lines")
+
+    def __init__(self, template: HistogramTemplate, labels: str) -> None:
+        self._template = template
         self.labels = labels
         self.lines = b""
         self._counts: list[int] = []
@@ -184,10 +208,14 @@ class _SeriesText:
         self._samples: dict[int, Sample] = {}
         self._start = 0
 
-    def update(self, series: HistogramSeries, template: HistogramTemplate, *, exemplars: bool) -> None:
+    def update(self, series: HistogramSeries, now_unix_nano: int) -> None:
         """Make the text again if the series has changed."""
-        total, start, samples = series.sum, series.start_time_unix_nano, self._samples
-        if exemplars and series.samples != samples:
+        if series.high < 0:
+            self.lines = b""
+            return
+        # A start in the future: the clock was set back since.
+        total, start, samples = series.sum, min(series.start_time_unix_nano, now_unix_nano), self._samples
+        if self._template.exemplars and series.samples != samples:
             samples = series.samples.copy()
         elif series.counts == self._counts and total == self._sum and start == self._start:
             return
@@ -196,24 +224,43 @@ class _SeriesText:
             bucket: exemplar_text(each.amount, each.time_unix_nano, each.trace_id, each.span_id)
             for bucket, each in samples.items()
         }
-        self.lines = template.fill(self.labels, counts, total, start, shown).encode()
+        self.lines = self._template.fill(self.labels, counts, total, start, shown).encode()
         self._counts, self._sum, self._start, self._samples = counts, total, start, samples
 
 
+_Series = CounterSeries | HistogramSeries
+# `_CounterText | _HistogramText`, each for its kind of series.
+_Text = Any
+
+
+def _text_maker(format_: Format, family: Family, bounds: Sequence[float]) -> Callable[[str], _Text]:
+    if family.kind == "histogram":
+        return partial(_HistogramText, HistogramTemplate(format_, family.name, bounds))
+    return partial(_CounterText, NumberTemplate(format_, family.name, family.kind))
+
+
 def _family_of(page: Page, metric: Metric) -> Family | None:
-    data, unit = metric.data, metric.unit or ""
+    data = metric.data
     if isinstance(data, Histogram):
-        kind, name = "histogram", family_name(metric.name, unit)
-    elif isinstance(data, Sum) and data.is_monotonic:
-        kind, name = "counter", family_name(metric.name, unit, monotonic=True).removesuffix("_total")
-    elif isinstance(data, (Sum, Gauge)):
-        kind, name = "gauge", family_name(metric.name, unit, gauge=isinstance(data, Gauge))
+        kind = "histogram"
+    elif isinstance(data, Sum):
+        kind = "counter" if data.is_monotonic else "updowncounter"
+    elif isinstance(data, Gauge):
+        kind = "gauge"
     else:
         warn_once(f"{metric.name} is not exposed: the endpoint does not support exponential histograms")
         return None
-    return page.family(
-        metric.name, name, kind, metric.description or "", unit_name(unit, gauge=isinstance(data, Gauge))
-    )
+    return _family(page, metric.name, metric.description or "", metric.unit or "", kind)
+
+
+def _family(page: Page, metric: str, brief: str, unit: str, instrument: str) -> Family | None:
+    """The family of a metric; `instrument` is `counter`, `updowncounter`, `gauge` or `histogram`."""
+    gauge = instrument == "gauge"
+    name = family_name(metric, unit, monotonic=instrument == "counter", gauge=gauge)
+    if instrument == "counter":
+        name = name.removesuffix("_total")
+    kind = "gauge" if instrument == "updowncounter" else instrument
+    return page.family(metric, name, kind, brief, unit_name(unit, gauge=gauge))
 
 
 def _by_bucket(point: HistogramDataPoint) -> dict[int, str]:

@@ -5,7 +5,10 @@ A client can send any method name, and an interceptor may answer before the serv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Container, Iterable, Mapping
+from inspect import iscoroutinefunction
+from time import perf_counter
 from typing import Any, Final
 
 import grpc
@@ -28,11 +31,13 @@ class ServedMethod:
     Attributes:
         name: Full name, such as `trust.v1.TrustService/Validate`; `None` if the server has no such method.
         rpc: What is recorded of it.
+        methods: All methods of the server.
     """
 
-    __slots__ = ("_behavior", "name", "rpc")
+    __slots__ = ("_behavior", "methods", "name", "rpc")
 
-    def __init__(self, name: str | None, rpc: RpcMethod, behavior: Behavior | None) -> None:
+    def __init__(self, methods: Methods, name: str | None, rpc: RpcMethod, behavior: Behavior | None) -> None:
+        self.methods = methods
         self.name = name
         self.rpc = rpc
         self._behavior = behavior
@@ -60,7 +65,8 @@ class Methods:
         self._registered: dict[str, Any] = {}
         self._services: list[grpc.ServiceRpcHandler] = []
         self._known: dict[str, ServedMethod] = {}
-        self._other = ServedMethod(None, self._rpc.rpc_method("server", method=_OTHER, rpc_type=_OTHER), None)
+        self._cancels_calls_at = math.inf
+        self._other = ServedMethod(self, None, self._rpc.rpc_method("server", method=_OTHER, rpc_type=_OTHER), None)
 
     def add_generic(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
         """Add the methods of service handlers."""
@@ -71,6 +77,16 @@ class Methods:
         self._registered.update({f"/{service}/{method}": handler for method, handler in handlers.items()})
         self._known = {}
 
+    @property
+    def calls_cancelled(self) -> bool:
+        """Whether the server stopped, and cancelled the calls that did not end in time."""
+        return perf_counter() >= self._cancels_calls_at
+
+    @fail_open
+    def stop(self, grace: float | None) -> None:
+        """Note that the server stops, and cancels the calls that have not ended after `grace` seconds."""
+        self._cancels_calls_at = min(self._cancels_calls_at, perf_counter() + (grace or 0))
+
     def find(self, details: grpc.HandlerCallDetails) -> ServedMethod:
         """The method of a call."""
         known = self._known.get(details.method)
@@ -78,7 +94,7 @@ class Methods:
 
     @fail_open
     def track(self, server: Any) -> None:
-        """Add each method that is registered with a server, sync or aio, from now on.
+        """Add each method that is registered with a server, sync or aio, from now on, and note when it stops.
 
         The server gets a subclass of its class, so that the service has the object that gRPC created. This
         may fail if another instrumentation replaced the server; later methods then count as `_OTHER`.
@@ -95,7 +111,7 @@ class Methods:
             return self._other
         name = details.method.lstrip("/")
         kind = rpc_type(request_streaming=behavior.request_streaming, response_streaming=behavior.response_streaming)
-        found = ServedMethod(name, self._rpc.rpc_method("server", method=name, rpc_type=kind), behavior)
+        found = ServedMethod(self, name, self._rpc.rpc_method("server", method=name, rpc_type=kind), behavior)
         if len(self._known) < _MOST_KNOWN:
             self._known[details.method] = found
         return found
@@ -108,7 +124,7 @@ class Methods:
 
 
 def _tracked(kind: type[Any], methods: Methods) -> type[Any]:
-    """A subclass of a server's class that adds each registered method to `methods`."""
+    """A subclass of a server's class that adds each registered method to `methods`, and tells when it stops."""
 
     class Tracked(kind):  # type: ignore[misc]
         @imitates(kind.add_generic_rpc_handlers)
@@ -116,6 +132,20 @@ def _tracked(kind: type[Any], methods: Methods) -> type[Any]:
             handlers = tuple(generic_rpc_handlers)
             super().add_generic_rpc_handlers(handlers)
             methods.add_generic(handlers)
+
+        if iscoroutinefunction(kind.stop):
+
+            @imitates(kind.stop)
+            async def stop(self, grace: float | None) -> Any:
+                methods.stop(grace)
+                return await super().stop(grace)
+
+        else:
+
+            @imitates(kind.stop)
+            def stop(self, grace: float | None) -> Any:
+                methods.stop(grace)
+                return super().stop(grace)
 
         if hasattr(kind, "add_registered_method_handlers"):  # not in older versions
 

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
 from trust_otel.instrumentation.grpc.behaviors import Behavior
-from trust_otel.instrumentation.grpc.calls import Recording, status_name
+from trust_otel.instrumentation.grpc.calls import Recording
 from trust_otel.instrumentation.grpc.methods import Methods
-from trust_otel.instrumentation.grpc.server_calls import ServerCall
+from trust_otel.instrumentation.grpc.server_calls import OK, Outcome, ServerCall
+from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.request import answering
 from trust_otel.recording.fail_open import fail_open, report_failure
+
+_NAMES: Final = {code: code.name for code in grpc.StatusCode}
+
+
+def _sent(code: Any, error: str | None) -> Outcome | None:
+    """What the server sends for a code that the handler set, which may be no `StatusCode`.
+
+    gRPC looks it up in a dictionary, and sends nothing if it is not hashable.
+    """
+    try:
+        return _NAMES.get(code, "UNKNOWN"), error
+    except Exception:
+        return None
 
 
 class ServerInterceptor(grpc.ServerInterceptor):
@@ -37,7 +51,7 @@ class ServerInterceptor(grpc.ServerInterceptor):
         try:
             handler = continuation(handler_call_details)
         except BaseException as error:
-            call.raised("UNKNOWN", error)
+            call.outcome = ("UNKNOWN", error_type(error))
             call.terminated()
             raise
         if handler is None:
@@ -47,16 +61,43 @@ class ServerInterceptor(grpc.ServerInterceptor):
 
 
 class _SyncCall(ServerCall):
-    """A call whose end the server reports by a callback, or by `__del__` if it never called the handler."""
+    """A call whose end the server reports by a callback, or by `__del__` if it never called the handler.
 
-    _conversion_failed = "INTERNAL"
+    The first status that the server sends is the one that counts.
+    """
+
+    def deserialize(self, serialized: bytes) -> Any:
+        """Convert a request; each of a stream counts as received."""
+        convert = self.behavior.deserializer
+        try:
+            message = serialized if convert is None else convert(serialized)
+        except Exception as error:
+            self._not_deserialized(error)
+            raise
+        if message is None:
+            self._not_deserialized(None)
+        elif self.behavior.request_streaming:
+            self.rpc.received(1)
+        return message
+
+    def serialize(self, message: Any) -> Any:
+        """Convert a response."""
+        convert = self.behavior.serializer
+        try:
+            serialized = message if convert is None else convert(message)
+        except Exception as error:
+            self.aborted("INTERNAL", error)
+            raise
+        if serialized is None:
+            self.aborted("INTERNAL", None)
+        return serialized
 
     def started(self, context: Any) -> None:
         """Note that the handler is called."""
         try:
             self.began(context)
             if not context.add_callback(self.terminated):
-                self.interrupted()
+                self.terminated()
         except Exception as error:
             report_failure(self._dropped, _SyncCall.started, error, (self, context), {})
 
@@ -67,22 +108,43 @@ class _SyncCall(ServerCall):
             # A cancellation has ended the call by now, unless gRPC still waits for a request. Only then is `is_active`
             # worth its lock.
             if context is not None and (not self.behavior.request_streaming or context.is_active()):
-                self.set_status(context.code())
+                code = context.code()
+                self.outcome = OK if code is None else _sent(code, None)
         except Exception as error:
             report_failure(self._dropped, _SyncCall.completed, error, (self,), {})
+
+    @fail_open
+    def aborted(self, status: str, error: Exception | None) -> None:
+        """Note that the server is about to end the call with a status, unless the handler set one."""
+        context = self.context
+        if context is None:
+            self.outcome = (status, None if error is None else error_type(error))
+        elif context.is_active():
+            code = context.code()
+            cause = None if error is None else error_type(error)
+            self.outcome = (status, cause) if code is None else _sent(code, cause)
 
     @fail_open
     def failed(self, error: BaseException) -> None:
         """Note the exception of a handler."""
         context = self.context
-        if context is None or not context.is_active():
-            return
-        code = context.code()
+        if not isinstance(error, Exception):
+            self.unsent_error = error_type(error)
         # `context.abort` raises an Exception without arguments.
-        if code is not None and type(error) is Exception and not error.args:
-            self.set_status(code)
-        else:
-            self.raised("UNKNOWN" if code is None else status_name(code), error)
+        elif type(error) is Exception and not error.args and context is not None and context.code() is not None:
+            self.aborted("UNKNOWN", None)
+        elif context is not None:
+            self.aborted("UNKNOWN", error)
+
+    def _not_deserialized(self, error: Exception | None) -> None:
+        self.aborted("INTERNAL", error)
+        # Without its only request, the handler is not called. If it waits for more, gRPC may not report the end.
+        if self.outcome is not None:
+            self.terminated()
+
+    def _cancelled(self) -> bool:
+        # When the call ends, no public function says whether its status was sent.
+        return getattr(getattr(self.context, "_state", None), "client", None) == "cancelled"
 
     @fail_open
     def sent(self) -> None:
@@ -113,6 +175,8 @@ def _single(call: _SyncCall, request: Any, context: Any) -> Any:
         call.failed(error)
         raise
     call.completed()
+    if response is None and call.behavior.serializer is None:
+        call.aborted("INTERNAL", None)
     return response
 
 

@@ -12,23 +12,24 @@ from urllib.parse import unquote
 import grpc
 
 from trust_otel.instrumentation.grpc.behaviors import Behavior
-from trust_otel.instrumentation.grpc.calls import status_name
 from trust_otel.instrumentation.grpc.methods import Methods, ServedMethod
-from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request, authentication_method
 from trust_otel.metrics.rpc import RpcCall
 from trust_otel.metrics.security import SecurityMetrics
-from trust_otel.recording.fail_open import fail_open, report_failure
+from trust_otel.recording.fail_open import report_failure
 from trust_otel.security.client_address import TrustedProxies
 
 _Call = TypeVar("_Call", bound="ServerCall")
 
-_OK: Final = ("OK", None)
+Outcome = tuple[str, str | None]
 
-# A client starts its timeout before the call arrives, and sends it rounded up by at most 1 %.
+OK: Final[Outcome] = ("OK", None)
+
+# A client starts its timeout before the call arrives, and sends it rounded up by at most 1 %. A busy server notices the
+# call late.
 _DEADLINE_SHARE = 0.01
-_DEADLINE_SECONDS = 0.01
+_DEADLINE_SECONDS = 0.05
 
 
 class ServerCall(RpcCall, Request, ABC):
@@ -37,19 +38,18 @@ class ServerCall(RpcCall, Request, ABC):
     Attributes:
         behavior: The service's function.
         context: What gRPC passed to it, until the end.
-        outcome: Status and `error.type`, as soon as the handler determines them. The call may still end otherwise, if
-            the client cancels it before it receives the status.
+        outcome: Status and `error.type`, as soon as it is known what the server is going to send. `None` while it has
+            nothing to send, and if it fails to.
+        unsent_error: `error.type` of an exception that keeps the server from sending a status.
         accepted: Whether the server is about to call the handler; one over its limit of concurrent calls never does.
     """
 
     # Shared by all calls until one is set, so that they cost nothing.
     context: Any = None
-    outcome: tuple[str, str | None] | None = None
+    outcome: Outcome | None = None
+    unsent_error: str | None = None
     accepted = False
     behavior: Behavior
-
-    _conversion_failed = "UNKNOWN"  # status that the server sends
-    _counts_serialized = False
 
     def __init__(
         self,
@@ -112,47 +112,20 @@ class ServerCall(RpcCall, Request, ABC):
         if not self.behavior.request_streaming:
             self.rpc.received(1)
 
-    def set_status(self, code: Any) -> None:
-        """Set the outcome to the status of a handler that ended normally."""
-        self.outcome = _OK if code is None else (status_name(code), None)
-
-    @fail_open
-    def raised(self, status: str, error: BaseException) -> None:
-        """Set the outcome to an exception."""
-        self.outcome = (status, error_type(error))
-
+    @abstractmethod
     def deserialize(self, serialized: bytes) -> Any:
         """Convert a request; each of a stream counts as received."""
-        convert = self.behavior.deserializer
-        try:
-            message = serialized if convert is None else convert(serialized)
-        except BaseException as error:
-            self.raised(self._conversion_failed, error)
-            if self.context is None:  # a request that cannot be deserialized never reaches the handler
-                self.terminated()
-            raise
-        if self.behavior.request_streaming and message is not None:  # gRPC refuses None
-            self.rpc.received(1)
-        return message
 
+    @abstractmethod
     def serialize(self, message: Any) -> Any:
         """Convert a response."""
-        convert = self.behavior.serializer
-        try:
-            serialized = message if convert is None else convert(message)
-        except BaseException as error:
-            self.raised(self._conversion_failed, error)
-            raise
-        if self._counts_serialized and self.behavior.response_streaming:
-            self.rpc.sent(1)
-        return serialized
 
     def end(self, status: str, error_type: str | None = None) -> None:
         """Record the end, and the security event if the service refused the call."""
         if not self.finish(status, error_type):
             return
         if status == "OK":
-            if not self.behavior.response_streaming:
+            if error_type is None and not self.behavior.response_streaming:
                 self.rpc.sent(1)
         elif self.outcome is not None:  # otherwise the server refused it, not the service
             self._security.request_answered(self, status, place=self._method.name)
@@ -162,21 +135,28 @@ class ServerCall(RpcCall, Request, ABC):
         self._metadata = ()
 
     def terminated(self) -> None:
-        """Record the end as the handler determined it."""
+        """Record the end, as the server determined it or the client did by no longer waiting."""
         try:
-            if self.outcome is None:
-                self.interrupted()
+            outcome = self.outcome
+            if outcome is None or self._cancelled():
+                self.outcome = None
+                self.end(self._interruption(), self.unsent_error)
             else:
-                self.end(*self.outcome)
+                self.end(*outcome)
         except Exception as error:
             report_failure(self._dropped, ServerCall.terminated, error, (self,), {})
 
-    def interrupted(self) -> None:
-        """Record an end before the handler returned a status."""
+    @abstractmethod
+    def _cancelled(self) -> bool:
+        """Whether the call was cancelled, by client or server, before its status was sent."""
+
+    def _interruption(self) -> str:
+        """The status of a call that ended before a status was sent."""
         if not self.accepted:
-            self.end("RESOURCE_EXHAUSTED")
-        else:
-            self.end("DEADLINE_EXCEEDED" if self._deadline_passed() else "CANCELLED")
+            return "RESOURCE_EXHAUSTED"
+        if self._deadline_passed():
+            return "DEADLINE_EXCEEDED"
+        return "UNAVAILABLE" if self._method.methods.calls_cancelled else "CANCELLED"
 
     @staticmethod
     @abstractmethod

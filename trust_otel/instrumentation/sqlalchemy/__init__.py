@@ -26,7 +26,7 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
     they are rare, because they cost more.
     """
 
-    _listening: list[tuple[Any, str, Callable[..., Any]]]
+    _checked_in: Callable[..., None]
     _patches: Patches
     _measuring: tuple[Statements, Transactions, Pools]
 
@@ -46,19 +46,11 @@ class SqlAlchemyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstrea
         for name in ("rollback", "close"):
             self._patches.replace(Transaction, name, transactions.measured_rollback)
         self._measuring = (statements, transactions, pools)
-        self._listening = [
-            (Engine, "do_connect", pools.connecting),
-            # `first_connect` comes before `connect`, for the first connection of a pool only.
-            (Pool, "first_connect", pools.connected),
-            (Pool, "connect", pools.connected),
-            (Pool, "checkin", pools.checked_in),
-        ]
-        for target, name, listener in self._listening:
-            event.listen(target, name, listener)
+        self._checked_in = pools.checked_in
+        event.listen(Pool, "checkin", self._checked_in)
 
     def _uninstrument(self, **kwargs: Any) -> None:
-        for target, name, listener in self._listening:
-            event.remove(target, name, listener)
+        event.remove(Pool, "checkin", self._checked_in)
         self._patches.restore()
         for measuring in self._measuring:
             measuring.stop()

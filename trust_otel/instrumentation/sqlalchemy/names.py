@@ -91,7 +91,8 @@ def keyword(statement: str) -> str:
 
 def error_class(error: BaseException, dialect: Dialect) -> str:
     """Value of `error.type`: for an exception of the driver, SQLAlchemy's class, the same for every driver."""
-    if isinstance(error, dialect.loaded_dbapi.Error):
+    # A module that replaces the driver may have no `Error`.
+    if isinstance(error, getattr(dialect.dbapi, "Error", ())):
         for kind in type(error).__mro__:
             wrapper = getattr(exc, kind.__name__, None)
             if isinstance(wrapper, type) and issubclass(wrapper, exc.DBAPIError):

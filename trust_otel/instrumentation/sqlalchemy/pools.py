@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from contextvars import ContextVar
+from functools import update_wrapper
 from time import perf_counter
 from typing import Any, Final
 from weakref import WeakKeyDictionary, WeakSet
@@ -52,8 +52,11 @@ class Pools:
         self._stopped = False
 
     def stop(self) -> None:
-        """Stop recording, also in a replacement that could not be removed."""
+        """Stop recording, also in a replacement that another instrumentation wrapped."""
         self._stopped = True
+        with self._lock:
+            for pool in self._tracked:
+                _MeasuredCreator.remove(pool)
 
     def measured_raw_connection(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """The replacement of `Engine.raw_connection`, which every connection of an engine goes through."""
@@ -61,35 +64,15 @@ class Pools:
 
         def raw_connection(self: Engine) -> Any:
             request = begun(self)
-            token = _current_request.set(request)
             try:
                 connection = original(self)
             except BaseException as error:
-                _current_request.reset(token)
                 ended(request, error=error)
                 raise
-            _current_request.reset(token)
             ended(request, connection=connection)
             return connection
 
         return raw_connection
-
-    @fail_open
-    def connecting(self, dialect: Dialect, record: Any, arguments: Any, parameters: Any) -> None:
-        """Store the start time of opening a connection."""
-        request = _current_request.get()
-        if request is not None:
-            request.connecting_since = perf_counter()
-
-    @fail_open
-    def connected(self, connection: Any, record: ConnectionPoolEntry) -> None:
-        """Record an opened connection."""
-        request = _current_request.get()
-        if request is None or request.connecting_since is None:
-            return
-        duration = perf_counter() - request.connecting_since
-        request.connecting_since = None
-        self._database.record_connection_created(request.tracked.name, duration=duration)
 
     @fail_open
     def checked_in(self, connection: Any, record: ConnectionPoolEntry) -> None:
@@ -133,12 +116,6 @@ class Pools:
             self._database.record_connection_wait(tracked.name, duration=now - request.since)
         elif isinstance(error, PoolTimeoutError):
             self._database.record_connection_timeout(tracked.name)
-        elif request.connecting_since is not None:
-            self._database.record_connection_created(
-                tracked.name,
-                duration=now - request.connecting_since,
-                error_type=error_class(error, request.engine.dialect),
-            )
 
     def _check_out(self, connection: Any, tracked: _TrackedPool, now: float) -> None:
         """Store when a connection is checked out; not when a pool returns the connection that a thread has already.
@@ -169,9 +146,61 @@ class Pools:
             name = database.pool_name(pool)
             with self._lock:
                 self._engines.add(engine)
-                tracked = self._tracked.setdefault(pool, _TrackedPool(name))
+                tracked = self._tracked.get(pool)
+                if tracked is None:
+                    tracked = self._tracked[pool] = _TrackedPool(name)
+                    _MeasuredCreator.install(pool, self, name, engine.dialect)
             self._database.declare_connection_pool(name, system=database.system, namespace=database.namespace)
         return tracked
+
+    @fail_open
+    def created(self, pool: str, duration: float) -> None:
+        """Record an opened connection."""
+        if not self._stopped:
+            self._database.record_connection_created(pool, duration=duration)
+
+    @fail_open
+    def failed(self, pool: str, duration: float, error: BaseException, dialect: Dialect) -> None:
+        """Record a connection that could not be opened."""
+        if not self._stopped:
+            self._database.record_connection_created(pool, duration=duration, error_type=error_class(error, dialect))
+
+
+class _MeasuredCreator:
+    """The function that opens each connection of a pool.
+
+    It opens all connections: those of a dialect, of `creator`, of a listener of `do_connect`, and those that replace a
+    lost one. Events of SQLAlchemy cover only some of them. The pool has no public attribute for it.
+    """
+
+    def __init__(self, pools: Pools, pool: str, dialect: Dialect, original: Callable[..., Any]) -> None:
+        update_wrapper(self, original)
+        self._pools = pools
+        self._pool = pool
+        self._dialect = dialect
+        self._original = original
+
+    @staticmethod
+    def install(pool: Any, pools: Pools, name: str, dialect: Dialect) -> None:
+        """Measure the connections of a pool."""
+        pool._invoke_creator = _MeasuredCreator(pools, name, dialect, pool._invoke_creator)
+
+    @staticmethod
+    def remove(pool: Any) -> None:
+        """Restore the function, unless another instrumentation wrapped this one."""
+        measured = pool._invoke_creator
+        if type(measured) is _MeasuredCreator:
+            pool._invoke_creator = measured._original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        since = perf_counter()
+        try:
+            connection = self._original(*args, **kwargs)
+        except BaseException as error:
+            self._pools.failed(self._pool, perf_counter() - since, error, self._dialect)
+            raise
+        self._pools.created(self._pool, perf_counter() - since)
+        return connection
 
 
 class _TrackedPool:
@@ -207,16 +236,12 @@ class _TrackedPool:
 class _Request:
     """A request for a connection, while it waits."""
 
-    __slots__ = ("connecting_since", "engine", "since", "tracked")
+    __slots__ = ("engine", "since", "tracked")
 
     def __init__(self, engine: Engine, tracked: _TrackedPool) -> None:
         self.engine = engine
         self.tracked = tracked
         self.since = perf_counter()
-        self.connecting_since: float | None = None
-
-
-_current_request: ContextVar[_Request | None] = ContextVar("trust_otel_connection_request", default=None)
 
 
 def _limits(pool: Pool) -> tuple[int | None, int | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,13 +12,15 @@ from trust_otel import settings
 from trust_otel.background import Periodic
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.recorder import Recorder
-from trust_otel.monitors.certificates.report import SourceReport
+from trust_otel.monitors.certificates.report import SourceReport, summary
 from trust_otel.settings import Settings
 
 if TYPE_CHECKING:
     from trust_otel.monitors.certificates.watcher import CertificateState, CertificateWatcher
 
-__all__ = ["CertificateInstrumentor", "SourceReport", "check_sources"]
+__all__ = ["CertificateInstrumentor", "SourceReport", "check_sources", "summary"]
+
+_logger = logging.getLogger(__name__)
 
 _SETTING: Final = "TRUST_OTEL_CERTIFICATES"
 _KIND: Final = "certificates"
@@ -88,6 +91,7 @@ class _Series:
         self._certificates: Mapping[str, CertificateState] = {}
         self._crls: Collection[str] = ()
         self._sources: set[str] = set()
+        self._ignored: dict[str, tuple[str, ...]] = {}
 
     def declare(self, responders: Iterable[str]) -> None:
         """Start the response counters of each OCSP responder at 0."""
@@ -124,6 +128,11 @@ class _Series:
         for report in reports:
             self._sources.add(report.name)
             self._recorder.sources.record_source(report.name, kind=_KIND, problem=report.problem)
+            if report.ignored != self._ignored.get(report.name, ()):
+                self._ignored[report.name] = report.ignored
+                _logger.info(
+                    "trust-otel: certificates %s: ignored %s", report.name, summary(report.ignored) or "nothing"
+                )
 
     def stop(self) -> None:
         """Ignore all further snapshots, including that of a poll in progress."""

@@ -75,11 +75,13 @@ class Content:
         certificates: Certificates without duplicates.
         crls: Revocation lists.
         problem: Why it could not be read completely; `None` if there is no problem.
+        other: What is there instead of certificates and revocation lists, such as `a private key`.
     """
 
     certificates: tuple[Certificate, ...] = ()
     crls: tuple[RevocationList, ...] = ()
     problem: str | None = None
+    other: str | None = None
 
     @property
     def empty(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Final
 
@@ -12,6 +14,8 @@ from trust_otel.monitors.certificates.content import Certificate, Content, Item,
 from trust_otel.monitors.certificates.fetch import TIMEOUT, network_reason
 from trust_otel.monitors.certificates.formats import parse
 from trust_otel.monitors.certificates.names import host_and_port, shown_address
+from trust_otel.monitors.certificates.tls12 import read_certificates
+from trust_otel.monitors.tls import server_name
 
 _DEFAULT_PORTS: Final = {"https": 443, "tls": 443, "tls+postgres": 5432}
 
@@ -36,7 +40,7 @@ class EndpointSource:
     def read(self) -> list[Item]:
         """The certificate of the server; with Python 3.13 or later the whole chain that it sends."""
         try:
-            certificates = self._handshake()
+            certificates = self._certificates()
         except (OSError, ValueError) as error:
             raise UnreadableError(network_reason(error)) from None
         contents = [parse(der) for der in certificates]
@@ -48,16 +52,39 @@ class EndpointSource:
         )
         return [Item("", self._name, Content(tuple(unique.values()), problem=problem))]
 
-    def _handshake(self) -> list[bytes]:
+    def _certificates(self) -> list[bytes]:
+        context = _context(self._scheme)
+        try:
+            return self._handshake(context)
+        except ssl.SSLError:
+            try:
+                return self._incomplete_handshake(context)
+            except (OSError, ValueError):
+                pass
+            raise
+
+    def _handshake(self, context: ssl.SSLContext) -> list[bytes]:
+        with (
+            self._connection() as connection,
+            context.wrap_socket(connection, server_hostname=server_name(self._host)) as tls,
+        ):
+            chain = getattr(tls, "get_unverified_chain", None)
+            leaf = tls.getpeercert(binary_form=True)
+            return list(chain()) if chain else [leaf or b""]
+
+    def _incomplete_handshake(self, context: ssl.SSLContext) -> list[bytes]:
+        cipher_suites = [cipher["id"] & 0xFFFF for cipher in context.get_ciphers()]
+        with self._connection() as connection:
+            return read_certificates(connection, server_name(self._host), cipher_suites, monotonic() + TIMEOUT)
+
+    @contextmanager
+    def _connection(self) -> Iterator[socket.socket]:
         deadline = monotonic() + TIMEOUT
         with socket.create_connection((self._host, self._port), timeout=TIMEOUT) as connection:
             if self._scheme == "tls+postgres":
                 _request_tls(connection)
             connection.settimeout(max(0.1, deadline - monotonic()))
-            with _context(self._scheme).wrap_socket(connection, server_hostname=self._host) as tls:
-                chain = getattr(tls, "get_unverified_chain", None)
-                leaf = tls.getpeercert(binary_form=True)
-                return list(chain()) if chain else [leaf or b""]
+            yield connection
 
 
 def _request_tls(connection: socket.socket) -> None:
@@ -75,7 +102,8 @@ def _context(scheme: str) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE
     # No data is sent, so weak keys and old protocol versions are acceptable.
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    # Not the cipher suites without certificates.
+    context.set_ciphers("ALL:COMPLEMENTOFALL:!aNULL:!PSK:!SRP:@SECLEVEL=0")
     if scheme == "https":
         # gRPC servers log clients that do not offer HTTP/2.
         context.set_alpn_protocols(["h2", "http/1.1"])

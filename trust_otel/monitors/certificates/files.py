@@ -74,9 +74,10 @@ class _Cached:
 class FileSource:
     """A file, a glob (`*`, `?`, `[...]`, `**`) or a folder, without subfolders.
 
-    A single file and the matches of a glob must contain a certificate. In a folder, files without certificates, such as
-    keys, are ignored. Folders and globs skip names that start with a dot, and further links to a file; `**` does not
-    follow links to folders. A file is read again if its inode, size or modification time has changed.
+    A single file and the matches of a glob must contain a certificate. In a folder, keys and other files are ignored,
+    unless they have the suffix of a certificate and unknown content. Folders and globs skip names that start with a
+    dot, and further links to a file; `**` does not follow links to folders. A file is read again if its inode, size or
+    modification time has changed.
 
     Args:
         location: The path or glob.
@@ -141,12 +142,13 @@ class FileSource:
             if cached is not None and cached.signature == signature:
                 return cached
             if not (file.required or stat.S_ISREG(status.st_mode)):
-                return _Cached(signature, Content())
+                return _Cached(signature, Content(other="not a regular file"))
             content = parse(read_file(file.path), self._password)
         except (OSError, ValueError, UnreadableError) as error:
-            return _Cached(None, Content(problem=os_reason(error) if _expected(file) else None))
-        if file.required and content.empty and content.problem is None:
-            content = Content(problem="contains no certificate")
+            reason = os_reason(error)
+            return _Cached(None, Content(problem=reason) if _expected(file) else Content(other=reason))
+        if content.empty and content.problem is None:
+            content = _without_certificate(file, content.other)
         return _Cached(signature, content)
 
 
@@ -177,8 +179,16 @@ def _refuse_special(status: os.stat_result) -> None:
         raise UnreadableError("is not a regular file")
 
 
+def _without_certificate(file: _File, other: str | None) -> Content:
+    if file.required and other is not None:
+        return Content(problem=f"contains no certificate, but {other}")
+    if other is None and _expected(file):
+        return Content(problem="contains no certificate")
+    return Content(other=other or "no certificate")
+
+
 def _expected(file: _File) -> bool:
-    """Whether an unreadable file is a problem. Keys are expected to be unreadable, and other files are ignored."""
+    """Whether unreadable or unknown content is a problem. Keys may be unreadable, and other files are ignored."""
     name = PurePath(file.path).name
     return file.required or (without_suffix(name) != name and "key" not in name.lower())
 

@@ -142,10 +142,21 @@ class RevocationLists:
 
 def _problem(crl: RevocationList, authorities: Iterable[Certificate], keys: Iterable[bytes]) -> str | None:
     if authorities and not keys:
+        if not any(_has_supported_key(authority) for authority in authorities):
+            return (
+                "its signature cannot be verified, because the type or the curve of its issuer's key is not supported"
+            )
         return "its signature is not valid for its issuer"
     if keys and _is_indirect(crl.x509):
         return "is an indirect revocation list, which is not supported"
     return None
+
+
+def _has_supported_key(certificate: Certificate) -> bool:
+    try:
+        return bool(certificate.key)
+    except Exception:
+        return False
 
 
 def _by_subject(certificates: Iterable[Certificate]) -> dict[bytes, list[Certificate]]:

@@ -14,16 +14,15 @@ from trust_otel.monitors.certificates.endpoints import EndpointSource
 from trust_otel.monitors.certificates.files import FileSource, PasswordFile
 from trust_otel.monitors.certificates.formats import Password
 from trust_otel.monitors.certificates.kubernetes import SecretSource
-from trust_otel.monitors.certificates.names import Names, numbered, printable, shown_location
+from trust_otel.monitors.certificates.names import Names, numbered, shown_location
 from trust_otel.monitors.certificates.ocsp import CertificateWithIssuer, OcspResult, Responder
 from trust_otel.monitors.certificates.parallel import ParallelRunner
-from trust_otel.monitors.certificates.report import SourceReport
+from trust_otel.monitors.certificates.report import SourceReport, summary
 from trust_otel.monitors.certificates.revocation import Issuers, RevocationLists
 from trust_otel.setting_lists import CertificateSource
 
 _TIMEOUT: Final = 30.0
 _TIMED_OUT: Final = f"could not be read within {_TIMEOUT:.0f} seconds"
-_MAX_PROBLEMS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,7 @@ class _PolledSource:
     source: Source
     valid: dict[str, Item] = field(default_factory=dict)
     items: Sequence[Item] = ()
+    ignored: tuple[str, ...] = ()
     problems: list[str] = field(default_factory=list)
 
     def update(self, outcome: Sequence[Item] | UnreadableError) -> None:
@@ -75,6 +75,9 @@ class _PolledSource:
             self.problems = [str(outcome)]
             return
         items = [self._last_valid(item) for item in outcome]
+        self.ignored = tuple(
+            f"{item.key}: {item.content.other}" for item in items if item.content.empty and item.content.problem is None
+        )
         self.problems = [self._problem(item) for item in items if item.content.problem]
         if all(item.content.empty for item in items):
             self.problems = self.problems or ["contains no certificate"]
@@ -97,7 +100,7 @@ class _PolledSource:
 
     def report(self) -> SourceReport:
         ends = [certificate.not_after for item in self.items for certificate in item.content.certificates]
-        return SourceReport(self.name, _summary(self.problems), len(ends), min(ends, default=None))
+        return SourceReport(self.name, summary(self.problems) or None, len(ends), min(ends, default=None), self.ignored)
 
 
 @dataclass
@@ -118,7 +121,7 @@ class _PolledResponder:
             self.problems = sorted({result.problem for result in results if result.problem})
 
     def report(self) -> SourceReport:
-        return SourceReport(self.name, _summary(self.problems))
+        return SourceReport(self.name, summary(self.problems) or None)
 
 
 class CertificateWatcher:
@@ -254,10 +257,3 @@ def _read(source: Source) -> Sequence[Item] | UnreadableError:
 def _state(certificate: Certificate, revoked: set[bytes]) -> CertificateState:
     is_revoked = certificate.fingerprint in revoked
     return CertificateState(certificate.not_after, certificate.not_before, certificate.type, is_revoked)
-
-
-def _summary(problems: Sequence[str]) -> str | None:
-    if not problems:
-        return None
-    more = len(problems) - _MAX_PROBLEMS
-    return printable("; ".join(problems[:_MAX_PROBLEMS]) + (f"; and {more} more" if more > 0 else ""))

@@ -14,7 +14,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from trust_otel.monitors.dependencies import errors, tls
+from trust_otel.monitors import tls
+from trust_otel.monitors.dependencies import errors
 from trust_otel.setting_lists import Dependency
 
 # Do not share connections with the channels of the service.
@@ -65,7 +66,12 @@ def _channel(parts: SplitResult) -> grpc.Channel:
     target = parts.netloc.rpartition("@")[2]
     if parts.scheme == "grpc":
         return grpc.insecure_channel(target, _OPTIONS)
-    return grpc.secure_channel(target, grpc.ssl_channel_credentials(_ca_certificates()), _OPTIONS)
+    options: tuple[tuple[str, object], ...] = _OPTIONS
+    host = parts.hostname or ""
+    if tls.server_name(host) != host:
+        # Also the name in SNI, and that in the certificate.
+        options += (("grpc.default_authority", f"{tls.server_name(host)}:{parts.port}"),)
+    return grpc.secure_channel(target, grpc.ssl_channel_credentials(_ca_certificates()), options)
 
 
 def _ca_certificates() -> bytes | None:

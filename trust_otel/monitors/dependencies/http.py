@@ -9,7 +9,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 
-from trust_otel.monitors.dependencies import errors, tls
+from trust_otel.monitors import tls
+from trust_otel.monitors.dependencies import errors
 from trust_otel.setting_lists import VAULT_HEALTH, Dependency
 
 _VAULT_UP: Final = frozenset((429, 472, 473))
@@ -20,9 +21,16 @@ async def probe(dependency: Dependency, _seconds: float) -> str | None:
     """Send a GET. Up means 2xx or 3xx, and for Vault also the statuses of healthy standby nodes."""
     parts = urlsplit(dependency.url)
     context = tls.context("http") if parts.scheme == "https" else None
+    proxy = _proxy(parts)
+    if context is not None and proxy is not None:
+        # httpcore takes the name for the TLS handshake behind a proxy from the URL.
+        parts = _without_dot(parts)
+    # The TLS handshake with a proxy would take this name as well.
+    extensions = {"sni_hostname": tls.server_name(parts.hostname or "")} if proxy is None else {}
+    target, headers = _target(parts, dependency.type), _headers(parts)
     async with (
-        httpcore.AsyncConnectionPool(context, _proxy(parts)) as pool,
-        pool.stream("GET", _target(parts, dependency.type), headers=_headers(parts)) as response,
+        httpcore.AsyncConnectionPool(context, proxy) as pool,
+        pool.stream("GET", target, headers=headers, extensions=extensions) as response,
     ):
         types = [value for name, value in response.headers if name.lower() == b"content-type"]
         json = any(value.startswith(b"application/json") for value in types)
@@ -47,6 +55,12 @@ def _target(parts: SplitResult, dependency_type: str) -> str:
     if dependency_type == "vault" and path in ("", "/"):
         path = VAULT_HEALTH
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], path=path, fragment="").geturl()
+
+
+def _without_dot(parts: SplitResult) -> SplitResult:
+    user, at, address = parts.netloc.rpartition("@")
+    host, colon, port = address.partition(":")
+    return parts._replace(netloc=f"{user}{at}{tls.server_name(host)}{colon}{port}")
 
 
 def _headers(parts: SplitResult) -> dict[bytes | str, bytes | str]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Final
+import socket
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from psycopg import AsyncConnection, OperationalError
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import ConnectionTimeout
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
 
+from trust_otel.monitors import tls
 from trust_otel.monitors.dependencies import errors
 from trust_otel.setting_lists import Dependency
 
@@ -34,8 +38,9 @@ _BY_TEXT: Final = tuple(
 
 async def probe(dependency: Dependency, _seconds: float) -> str | None:
     """Connect, run the query and close the connection."""
+    parameters = await _parameters(urlsplit(dependency.url).geturl())
     try:
-        connection = await AsyncConnection.connect(dependency.url, application_name="trust-otel-probe")
+        connection = await AsyncConnection.connect(**parameters, application_name="trust-otel-probe")
     except ConnectionTimeout:
         return errors.TIMEOUT
     except OperationalError as error:
@@ -44,6 +49,24 @@ async def probe(dependency: Dependency, _seconds: float) -> str | None:
         return None if await _answers(connection.pgconn) else errors.UNEXPECTED_ANSWER
     finally:
         await connection.close()
+
+
+async def _parameters(url: str) -> dict[str, Any]:
+    """The parameters of a connection. A host with a dot at its end is resolved with it, and verified without it."""
+    parameters: dict[str, Any] = conninfo_to_dict(url)
+    hosts = str(parameters.get("host", "")).split(",")
+    names = [tls.server_name(host) for host in hosts]
+    if names == hosts or "hostaddr" in parameters:
+        return parameters | {"host": ",".join(names)}
+    ports = str(parameters.get("port", "")).split(",")
+    targets = zip(names, hosts, ports if len(ports) > 1 else ports * len(hosts), strict=True)
+    attempts = [(name, address, port) for name, host, port in targets for address in await _addresses(host)]
+    return parameters | dict(zip(("host", "hostaddr", "port"), map(",".join, zip(*attempts, strict=True)), strict=True))
+
+
+async def _addresses(host: str) -> list[str]:
+    loop = asyncio.get_running_loop()
+    return [str(found[4][0]) for found in await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 async def _answers(pgconn: PGconn) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from trust_otel.monitors.dependencies import errors, tls
+from trust_otel.monitors import tls
+from trust_otel.monitors.dependencies import errors
 from trust_otel.setting_lists import Dependency
 
 _PORT: Final = 6379
@@ -30,8 +31,11 @@ _BY_CODE: Final = {
 async def probe(dependency: Dependency, _seconds: float) -> str | None:
     """Connect, send the commands and close the connection."""
     parts = urlsplit(dependency.url)
-    context = tls.context("redis") if parts.scheme == "rediss" else None
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or _PORT, ssl=context, limit=_MAX_LINE)
+    host = parts.hostname or ""
+    context, name = (tls.context("redis"), tls.server_name(host)) if parts.scheme == "rediss" else (None, None)
+    reader, writer = await asyncio.open_connection(
+        host, parts.port or _PORT, ssl=context, server_hostname=name, limit=_MAX_LINE
+    )
     try:
         for command, expected in _commands(parts):
             writer.write(_encoded(command))

@@ -14,6 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509 import ocsp, verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
@@ -24,6 +25,7 @@ from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
 Recorded = Callable[[], list[tuple[str, ...]]]
 
 SHA256 = hashes.SHA256()
+NOW = datetime.now(timezone.utc)
 REFUSED = "cryptography.x509.verification.VerificationError"
 SERVER = x509.DNSName("a.example")
 
@@ -222,6 +224,21 @@ class TestChain:
             later.build_server_verifier(SERVER).verify(leaf, [])
         assert recorded()[1:] == [("validation", "failure", "expired")]
 
+    def test_date_that_python_does_not_have(self, recorded: Recorded, authority: Any) -> None:
+        builder = x509.CertificateBuilder(
+            authority.name,
+            authority.name,
+            authority.key.public_key(),
+            5,
+            NOW,
+            datetime(9999, 12, 31, tzinfo=timezone.utc),
+        )
+        data = authority.sign(builder).public_bytes(Encoding.DER).replace(b"9999", b"0000", 1)
+        leaf = x509.load_der_x509_certificate(data)
+        with pytest.raises(verification.VerificationError):
+            authority.policy().build_server_verifier(SERVER).verify(leaf, [])
+        assert recorded()[1:] == [("validation", "failure", REFUSED)]
+
     def test_other_server(self, recorded: Recorded, authority: Any) -> None:
         leaf = authority.sign(authority.tls_builder())
         with pytest.raises(verification.VerificationError):
@@ -274,6 +291,32 @@ class TestDirectIssuer:
                 else authority.certificate.verify_directly_issued_by(issuer=issuer)
             )
         assert recorded() == [("validation", "failure", "issuer_mismatch")]
+
+    @pytest.mark.parametrize("invalid", ["issuer", "subject"])
+    def test_invalid_name(self, recorded: Recorded, authority: Any, invalid: str) -> None:
+        data = authority.certificate.public_bytes(Encoding.DER)
+        broken = x509.load_der_x509_certificate(data.replace(b"authority", b"\xff" * 9))
+        certificate, issuer = (
+            (broken, authority.certificate) if invalid == "issuer" else (authority.certificate, broken)
+        )
+        with pytest.raises(ValueError):  # noqa: PT011 - the message depends on the version
+            certificate.verify_directly_issued_by(issuer)
+        assert recorded() == [("validation", "error", "ValueError")]
+
+    @pytest.mark.parametrize(
+        ("key", "algorithm"),
+        [
+            (ec.generate_private_key(ec.BrainpoolP256R1()), SHA256),
+            (ec.generate_private_key(ec.SECP256K1()), SHA256),
+            (ed25519.Ed25519PrivateKey.generate(), None),
+            (ed448.Ed448PrivateKey.generate(), None),
+        ],
+    )
+    def test_key_types(self, recorded: Recorded, authority: Any, key: Any, algorithm: Any) -> None:
+        builder = x509.CertificateBuilder(authority.name, authority.name, key.public_key(), 5, NOW, NOW)
+        certificate = builder.add_extension(x509.BasicConstraints(True, None), True).sign(key, algorithm)
+        certificate.verify_directly_issued_by(certificate)
+        assert recorded() == [("issuance", "success", "ca"), ("validation", "success")]
 
     def test_signature_of_another_key(self, recorded: Recorded, authority: Any) -> None:
         impostor = type(authority)("authority")

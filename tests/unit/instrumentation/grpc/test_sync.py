@@ -632,7 +632,7 @@ def test_server_stop_ends_running_calls(
         settled(3, 3)
         service.release.set()
         stopped.wait()
-    assert recorded.calls("server") == {(f"{SERVICE}/wait", "unary", "CANCELLED", "CANCELLED"): 3}
+    assert recorded.calls("server") == {(f"{SERVICE}/wait", "unary", "UNAVAILABLE", "UNAVAILABLE"): 3}
 
 
 def test_duration_includes_the_time_in_the_worker_queue(

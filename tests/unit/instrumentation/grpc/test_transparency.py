@@ -108,6 +108,7 @@ def _described_server(server: Any) -> dict[str, Any]:
         "kind": (kind.__name__, kind.__qualname__, kind.__module__, kind.__doc__),
         "server": isinstance(server, (grpc.Server, grpc.aio.Server)),
         "attributes": dir(server),
+        "stop": (inspect.signature(server.stop), inspect.iscoroutinefunction(server.stop)),
         "methods": [
             _described(getattr(server, name)) for name in ("add_generic_rpc_handlers", "add_registered_method_handlers")
         ],

@@ -7,12 +7,23 @@ from fastapi import FastAPI
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
+from trust_otel.instrumentation.http import HttpInstrumentor
+
 
 def _noise(dice: random.Random, length: int = 12) -> str:
     return "".join(dice.choice("abcdefghijklmnopqrstuvwxyz0123456789%/.-_~\u00e4\u65e5") for _ in range(length))
 
 
-async def test_ten_thousand_random_requests_add_no_series(instrumented: Any, call: Any) -> None:
+async def test_ten_thousand_random_requests_add_no_series(record: Any, call: Any) -> None:
+    instrumented = record(http_body_sizes=True)
+    HttpInstrumentor().instrument(metrics=instrumented.metrics)
+    try:
+        await _send_random_requests(instrumented, call)
+    finally:
+        HttpInstrumentor().uninstrument()
+
+
+async def _send_random_requests(instrumented: Any, call: Any) -> None:
     app = FastAPI(routes=[Mount("/sub/{x}", routes=[Route("/{y}", lambda request: PlainTextResponse("ok"))])])
 
     @app.get("/documents/{document_id}")

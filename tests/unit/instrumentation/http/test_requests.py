@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,16 @@ REQUEST_SIZE = "http.server.request.body.size"
 RESPONSE_SIZE = "http.server.response.body.size"
 
 Client = Callable[[Any], Any]
+
+
+@pytest.fixture
+def sized(record: Callable[..., Any]) -> Iterator[Any]:
+    """Like `instrumented`, with the sizes of bodies."""
+    recording = record(http_body_sizes=True)
+    HttpInstrumentor().instrument(metrics=recording.metrics)
+    yield recording
+    HttpInstrumentor().uninstrument()
+    assert recording.dropped() == {}
 
 
 async def _ok(request: Request) -> PlainTextResponse:
@@ -118,13 +128,13 @@ class TestRoutes:
         assert len(routes) == 1
         assert "1" not in str(routes[0])
 
-    async def test_static_files(self, instrumented: Any, client: Client, tmp_path: Path) -> None:
+    async def test_static_files(self, sized: Any, client: Client, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("a" * 1000)
         app = Starlette(routes=[Mount("/static", StaticFiles(directory=tmp_path))])
-        routes = await self._routes(instrumented, client, app, "/static/a.txt", "/static/missing.txt", "/static/../x")
+        routes = await self._routes(sized, client, app, "/static/a.txt", "/static/missing.txt", "/static/../x")
         assert set(routes) <= {"/static/{path}", None}
-        assert instrumented.value(DURATION, {"http.response.status_code": 200, "http.route": "/static/{path}"}) == 1
-        ((_, point),) = instrumented.series(RESPONSE_SIZE, {"http.response.status_code": 200})
+        assert sized.value(DURATION, {"http.response.status_code": 200, "http.route": "/static/{path}"}) == 1
+        ((_, point),) = sized.series(RESPONSE_SIZE, {"http.response.status_code": 200})
         assert point.sum == 1000
 
     async def test_host_routes(self, instrumented: Any, client: Client) -> None:
@@ -267,7 +277,7 @@ class TestOutcomes:
         else:
             assert labels["http.response.status_code"] == 200
 
-    async def test_every_kind_of_middleware(self, instrumented: Any, client: Client) -> None:
+    async def test_every_kind_of_middleware(self, sized: Any, client: Client) -> None:
         class Based(BaseHTTPMiddleware):
             async def dispatch(self, request: Request, call_next: Any) -> Any:
                 response = await call_next(request)
@@ -291,9 +301,9 @@ class TestOutcomes:
                 "/a/x", headers={"origin": "http://o", "access-control-request-method": "GET"}
             )
         assert (response.headers["x-based"], preflight.status_code) == ("1", 200)
-        assert instrumented.value(DURATION) == 2
-        assert instrumented.value(DURATION, {"http.request.method": "GET", "http.route": "/a/{b}"}) == 1
-        ((_, point),) = instrumented.series(RESPONSE_SIZE, {"http.request.method": "GET"})
+        assert sized.value(DURATION) == 2
+        assert sized.value(DURATION, {"http.request.method": "GET", "http.route": "/a/{b}"}) == 1
+        ((_, point),) = sized.series(RESPONSE_SIZE, {"http.request.method": "GET"})
         assert point.sum == int(response.headers["content-length"]) < 5000
 
     async def test_exception_within_a_base_http_middleware(self, instrumented: Any, client: Client) -> None:
@@ -349,7 +359,7 @@ class TestOutcomes:
 
 
 class TestBodies:
-    async def test_duration_includes_the_streamed_response(self, instrumented: Any, client: Client) -> None:
+    async def test_duration_includes_the_streamed_response(self, sized: Any, client: Client) -> None:
         app = FastAPI()
 
         async def parts() -> AsyncIterator[bytes]:
@@ -363,8 +373,8 @@ class TestBodies:
 
         async with client(app) as session:
             await session.get("/")
-        ((_, duration),) = instrumented.series(DURATION)
-        ((_, size),) = instrumented.series(RESPONSE_SIZE)
+        ((_, duration),) = sized.series(DURATION)
+        ((_, size),) = sized.series(RESPONSE_SIZE)
         assert duration.sum >= 0.05
         assert size.sum == 500
 
@@ -464,33 +474,42 @@ class TestBodies:
             ([(b"content-length", "²".encode("latin-1"))], [b"01234"], 5),
         ],
     )
-    async def test_request_size(self, instrumented: Any, call: Any, headers: Any, body: list[bytes], size: int) -> None:
+    async def test_request_size(self, sized: Any, call: Any, headers: Any, body: list[bytes], size: int) -> None:
         async def read(request: Request) -> PlainTextResponse:
             await request.body()
             return PlainTextResponse("ok")
 
         await call(Starlette(routes=[Route("/", read, methods=["PUT"])]), method="PUT", headers=headers, body=body)
-        ((_, point),) = instrumented.series(REQUEST_SIZE)
+        ((_, point),) = sized.series(REQUEST_SIZE)
         assert point.sum == size
 
-    async def test_body_that_is_not_read_has_no_size(self, instrumented: Any, call: Any) -> None:
+    async def test_body_that_is_not_read_has_no_size(self, sized: Any, call: Any) -> None:
         await call(Starlette(), headers=[(b"content-length", b"1000")])
-        ((_, point),) = instrumented.series(REQUEST_SIZE)
+        ((_, point),) = sized.series(REQUEST_SIZE)
         assert point.sum == 0
 
-    async def test_head_has_no_body(self, instrumented: Any, client: Client) -> None:
+    async def test_sizes_are_off_by_default(self, instrumented: Any, call: Any) -> None:
+        async def read(request: Request) -> PlainTextResponse:
+            return PlainTextResponse(await request.body())
+
+        done = await call(Starlette(routes=[Route("/", read, methods=["PUT"])]), method="PUT", body=[b"0123456789"])
+        assert done.sent[-1]["body"] == b"0123456789"
+        assert not {REQUEST_SIZE, RESPONSE_SIZE} & instrumented.names()
+        assert instrumented.value(DURATION) == 1
+
+    async def test_head_has_no_body(self, sized: Any, client: Client) -> None:
         app = Starlette(routes=[Route("/", _ok)])
         async with client(app) as session:
             await session.head("/")
-        ((labels, point),) = instrumented.series(RESPONSE_SIZE)
+        ((labels, point),) = sized.series(RESPONSE_SIZE)
         assert (labels["http.request.method"], point.sum) == ("HEAD", 0)
 
-    async def test_pathsend_response_has_its_declared_size(self, instrumented: Any, call: Any, tmp_path: Path) -> None:
+    async def test_pathsend_response_has_its_declared_size(self, sized: Any, call: Any, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("a" * 1000)
         app = Starlette(routes=[Mount("/", StaticFiles(directory=tmp_path))])
         done = await call(app, path="/a.txt", extensions={"http.response.pathsend": {}})
         assert done.sent[-1]["type"] == "http.response.pathsend"
-        ((_, point),) = instrumented.series(RESPONSE_SIZE)
+        ((_, point),) = sized.series(RESPONSE_SIZE)
         assert point.sum == 1000
 
     async def test_scope_without_optional_keys(self, instrumented: Any, call: Any) -> None:
@@ -609,6 +628,24 @@ class TestIntegrationWithTheService:
             assert recording.value(DURATION) == 2
         finally:
             HttpInstrumentor().uninstrument()
+
+    async def test_nothing_else_is_exported(self, instrumented: Any, client: Client) -> None:
+        app = FastAPI()
+        app.add_api_route("/a", lambda: None)
+        async with client(app) as session:
+            await session.get("/a")
+            await session.get("/missing")
+        own = {"trust.otel.dropped", "trust.otel.instance.up", "trust.otel.overflow"}
+        threads = {"trust.executor.threads", "trust.executor.queue.size"}
+        instrumented.collect()
+        assert instrumented.names() == {DURATION, ACTIVE} | own | threads
+        assert {labels["metric"] for labels in instrumented.labels("trust.otel.overflow")} == {
+            DURATION,
+            ACTIVE,
+        } | threads
+
+    def test_worker_threads_are_exported_from_the_first_request_on(self, instrumented: Any) -> None:
+        assert not {"trust.executor.threads", "trust.executor.queue.size"} & instrumented.names()
 
     async def test_application_is_recognized_as_asgi_3(self, instrumented: Any) -> None:
         assert inspect.iscoroutinefunction(FastAPI().__call__)

@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, key_pem, pem, write
 from trust_otel.monitors.certificates import endpoints, fetch
@@ -70,6 +70,104 @@ def test_server_name_indication(
 
     assert problem(make_watcher(f"tls://localhost:{listen(serve).port}").poll()) == ""
     assert asked == ["localhost"]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize(
+    ("host", "name", "asked"),
+    [
+        ("vault.example", "vault.example", "vault.example"),
+        ("vault.example.", "vault.example.", "vault.example"),
+        ("VAULT.Example.", "vault.example.", "vault.example"),
+        ("user:secret@vault.example.", "vault.example.", "vault.example"),
+        ("b\u00fccher.example.", "b\u00fccher.example.", "xn--bcher-kva.example"),
+        ("xn--bcher-kva.example", "xn--bcher-kva.example", "xn--bcher-kva.example"),
+    ],
+)
+def test_server_name_has_no_dot_at_its_end(
+    make_watcher: Any,
+    authority: Authority,
+    listen: Any,
+    context_of: Any,
+    resolved: set[str],
+    host: str,
+    name: str,
+    asked: str,
+    refused: bool,
+) -> None:
+    context, names = context_of(*authority.issue()), []
+    context.sni_callback = lambda tls, server_name, original: names.append(server_name)
+    if refused:  # so that the handshake is repeated
+        context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, ssl.TLSVersion.TLSv1_2
+    assert problem(make_watcher(f"https://{host}:{listen(_serving(context)).port}").poll()) == ""
+    assert (resolved, set(names)) == ({name}, {asked})
+
+
+def _serving(context: ssl.SSLContext) -> Callable[[socket.socket], None]:
+    def serve(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(1)
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    "curve", [ec.BrainpoolP256R1, ec.BrainpoolP384R1, ec.BrainpoolP512R1, ec.SECP256K1, ec.SECP224R1, ec.SECP521R1]
+)
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_curves(make_watcher: Any, listen: Any, context_of: Any, curve: Any, version: ssl.TLSVersion) -> None:
+    authority = Authority(key=ec.generate_private_key(curve()))
+    context = context_of(authority.certificate, authority.key)
+    context.maximum_version = version
+    snapshot = make_watcher(f"a=tls://127.0.0.1:{listen(_serving(context)).port}").poll()
+    assert snapshot.certificates["a"].not_after == authority.certificate.not_valid_after_utc.timestamp()
+
+
+def test_required_client_certificate(make_watcher: Any, authority: Authority, listen: Any, context_of: Any) -> None:
+    leaf, key = authority.issue()
+    context = context_of(leaf, key, authority.certificate)
+    context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, ssl.TLSVersion.TLSv1_2
+    snapshot = make_watcher(f"a=tls://127.0.0.1:{listen(_serving(context)).port}").poll()
+    assert (problem(snapshot), list(snapshot.certificates)) == ("", ["a", "a#2"])
+
+
+_SERVER_HELLO = b"\x02\x00\x00\x26\x03\x03" + bytes(32) + b"\x00\xc0\x2b\x00"
+
+
+def _record(data: bytes, kind: bytes = b"\x16") -> bytes:
+    return kind + b"\x03\x03" + len(data).to_bytes(2, "big") + data
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"\x16",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        _record(b"\x02\x28", b"\x15"),
+        _record(_SERVER_HELLO),
+        _record(_SERVER_HELLO) + _record(b"\x0e\x00\x00\x00"),
+        _record(_SERVER_HELLO) + _record(b"\x0b\x00\x00\x00"),
+        _record(_SERVER_HELLO) + _record(b"\x0b\x00\x00\x06\x00\x00\xff\x00\x00\xff"),
+        _record(_SERVER_HELLO) + _record(b"\x0b\x00\x00\x07\x00\x00\x04\x00\x00\x01x"),
+        _record(b"\x0b\xff\xff\xff" + bytes(16000)) * 100,
+        _record(b"") * 3,
+    ],
+)
+@pytest.mark.usefixtures("_short")
+def test_invalid_answer_to_the_second_handshake(make_watcher: Any, listen: Any, answer: bytes) -> None:
+    alert = _record(b"\x02\x28", b"\x15")
+    answers = [alert, answer]
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        with connection:
+            connection.sendall(answers.pop(0))
+
+    snapshot = make_watcher(f"tls://127.0.0.1:{listen(serve).port}").poll()
+    assert answers == []
+    assert snapshot.certificates == {}
+    assert re.search("HANDSHAKE_FAILURE|invalid certificate|contains no certificate", problem(snapshot))
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -54,7 +55,7 @@ def test_folder_ignores_other_files(make_watcher: Any, leaf: Any, authority: Any
     write(tmp_path / "b", der(authority.certificate))
     write(tmp_path / "a.key", key_pem(leaf[1]))
     write(tmp_path / "README", b"text")
-    write(tmp_path / "empty.pem")
+    write(tmp_path / "empty")
     write(tmp_path / ".a.pem.new", pem(leaf[0])[:100])
     write(tmp_path / "below" / "c.pem", pem(leaf[0]))
     os.mkfifo(tmp_path / "pipe")
@@ -62,6 +63,49 @@ def test_folder_ignores_other_files(make_watcher: Any, leaf: Any, authority: Any
     assert names(snapshot) == ["a", "b"]
     assert problem(snapshot) == ""
     assert names(make_watcher(f"tls={tmp_path}").poll()) == ["tls/a", "tls/b"]
+
+
+def test_ignored_files_of_a_folder_are_named(make_watcher: Any, leaf: Any, tmp_path: Path) -> None:
+    write(tmp_path / "a.pem", pem(leaf[0]))
+    write(tmp_path / "a.key", key_pem(leaf[1]))
+    write(tmp_path / "privkey.pem", key_pem(leaf[1]))
+    write(tmp_path / "README", b"text")
+    os.mkfifo(tmp_path / "pipe")
+    (report,) = make_watcher(tmp_path).poll().reports
+    assert report.problem is None
+    assert report.ignored == (
+        f"{tmp_path}/README: no certificate",
+        f"{tmp_path}/a.key: a private key",
+        f"{tmp_path}/pipe: not a regular file",
+        f"{tmp_path}/privkey.pem: a private key",
+    )
+
+
+def test_files_that_cannot_be_read_do_not_affect_others(make_watcher: Any, leaf: Any, tmp_path: Path) -> None:
+    write(tmp_path / "a.pem", pem(leaf[0]))
+    for name in ("huge.pem", "huge.bin"):
+        os.truncate(write(tmp_path / name), files.MAX_BYTES + 1)
+    for name in ("gone.pem", "gone"):
+        (tmp_path / name).symlink_to("missing")
+    write(tmp_path / "store.jks", b"\xfe\xed\xfe\xed\0\0\0\2")
+    (report,) = make_watcher(tmp_path).poll().reports
+    assert report.certificates == 1
+    assert report.problem is not None
+    assert re.fullmatch(
+        ".*/huge.pem: is larger than .*; .*/store.jks: is a JKS key store.*; .*/gone.pem: No such file.*",
+        report.problem,
+    )
+    assert [Path(entry.partition(":")[0]).name for entry in report.ignored] == ["huge.bin", "gone"]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b"----BEGIN CERTIFICATE----", b"\x01\x02", b"text"])
+def test_unknown_content_with_a_certificate_suffix_is_a_problem(
+    make_watcher: Any, leaf: Any, tmp_path: Path, data: bytes
+) -> None:
+    write(tmp_path / "a.pem", pem(leaf[0]))
+    write(tmp_path / "b.crt", data)
+    snapshot = make_watcher(tmp_path).poll()
+    assert (names(snapshot), problem(snapshot)) == (["a"], f"{tmp_path}/b.crt: contains no certificate")
 
 
 def test_names_in_a_glob_are_relative_paths(make_watcher: Any, leaf: Any, authority: Any, tmp_path: Path) -> None:
@@ -85,7 +129,7 @@ def test_matches_of_a_glob_must_contain_a_certificate(make_watcher: Any, leaf: A
     write(tmp_path / "b.pem", key_pem(leaf[1]))
     snapshot = make_watcher(tmp_path / "*.pem").poll()
     assert names(snapshot) == ["a"]
-    assert problem(snapshot) == f"{tmp_path}/b.pem: contains no certificate"
+    assert problem(snapshot) == f"{tmp_path}/b.pem: contains no certificate, but a private key"
 
 
 def test_existing_path_with_glob_characters(make_watcher: Any, leaf: Any, tmp_path: Path) -> None:
@@ -174,7 +218,11 @@ def test_unreadable_file_is_a_problem_if_it_has_a_certificate_suffix(
     for name in ("a.pem", "b.pem", "privkey.pem", "a.key", "notes"):
         write(tmp_path / name)
     monkeypatch.setattr(files, "read_file", refuse)
-    assert problem(make_watcher(tmp_path).poll()) == f"{tmp_path}/b.pem: Permission denied"
+    (report,) = make_watcher(tmp_path).poll().reports
+    assert report.problem == f"{tmp_path}/b.pem: Permission denied"
+    assert report.ignored == tuple(
+        f"{tmp_path}/{name}: Permission denied" for name in ("a.key", "notes", "privkey.pem")
+    )
 
 
 def test_missing_folder_and_no_match(make_watcher: Any, tmp_path: Path) -> None:

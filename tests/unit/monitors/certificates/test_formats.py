@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, pkcs7, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    pkcs7,
+    pkcs12,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.unit.monitors.certificates.authority import NOW, Authority, der, key_pem, pem
+from tests.unit.monitors.certificates.authority import NOW, Authority, der, distinguished, key_pem, pem
 from trust_otel.monitors.certificates.content import Content
 from trust_otel.monitors.certificates.formats import parse
 
@@ -79,24 +89,140 @@ def test_pkcs12_that_cannot_be_decrypted(authority: Authority, given: bytes | No
     assert "secret" not in content.problem
 
 
-@pytest.mark.parametrize("magic", [b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce"])
+@pytest.mark.parametrize("magic", [b"\xfe\xed\xfe\xed\0\0\0\2", b"\xce\xce\xce\xce\0\0\0\2", b"\0\0\0\2\0\0\0\x14"])
 def test_java_key_store_is_rejected_with_a_fix(magic: bytes) -> None:
-    content = parse(magic + b"\x00\x00\x00\x02" + os.urandom(100))
+    content = parse(magic + os.urandom(100))
     assert "keytool -importkeystore" in (content.problem or "")
 
 
-def test_other_data_is_ignored(authority: Authority) -> None:
-    key = ed25519.Ed25519PrivateKey.generate()
+def test_other_data_is_ignored() -> None:
     for data in (
         b"",
         b"\x30",
         b"\x30\x80",
-        key_pem(key),
         b"text",
+        b"0 is the first character, " * 9,
+        b"MIT",
         os.urandom(1000),
-        b"\x30\x82\xff\xff" + os.urandom(99),
+        _TRUNCATED,
     ):
         assert parse(data) == Content()
+
+
+_TRUNCATED = b"\x30\x82\xff\xff" + bytes(99)
+_KEY = ed25519.Ed25519PrivateKey.generate()
+_REQUEST = x509.CertificateSigningRequestBuilder().subject_name(distinguished("x")).sign(_KEY, None)
+
+
+@pytest.mark.parametrize(
+    ("data", "other"),
+    [
+        (key_pem(_KEY), "a private key"),
+        (_KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), "a private key"),
+        (_KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"x")), "a private key"),
+        (_KEY.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()), "a private key"),
+        (_KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), "a public key"),
+        (pem(_REQUEST), "a certificate signing request"),
+        (pem(_REQUEST).replace(b"CERTIFICATE", b"NEW CERTIFICATE"), "a certificate signing request"),
+        (der(_REQUEST), "a certificate signing request"),
+        (b"-----BEGIN DH PARAMETERS-----\nMAYCAQICAQI=\n-----END DH PARAMETERS-----", "parameters of a key"),
+    ],
+)
+def test_other_content_is_named(data: bytes, other: str) -> None:
+    assert parse(data) == Content(other=other)
+
+
+def labelled(data: bytes, label: str) -> bytes:
+    return b"-----BEGIN %b-----\n%b-----END %b-----\n" % (label.encode(), base64.encodebytes(data), label.encode())
+
+
+@pytest.mark.parametrize(
+    "label", ["CERTIFICATE", "X509 CERTIFICATE", "X.509 CERTIFICATE", "TRUSTED CERTIFICATE", "CERTIFICATE CHAIN"]
+)
+def test_labels_of_certificates(authority: Authority, label: str) -> None:
+    assert found(parse(labelled(der(authority.certificate), label))) == [authority.certificate]
+
+
+@pytest.mark.parametrize("label", ["PKCS7", "PKCS #7 SIGNED DATA", "CMS", "CERTIFICATE", "CERTIFICATE CHAIN"])
+def test_labels_of_pkcs7(authority: Authority, label: str) -> None:
+    leaf, _ = authority.issue()
+    data = pkcs7.serialize_certificates([leaf, authority.certificate], Encoding.DER)
+    assert set(found(parse(labelled(data, label)))) == {leaf, authority.certificate}
+
+
+def test_trust_attributes_of_openssl_are_ignored(authority: Authority) -> None:
+    # The alias of a certificate (OpenSSL, X509_CERT_AUX): SEQUENCE of UTF8String.
+    data = labelled(der(authority.certificate) + b"\x30\x04\x0c\x02me", "TRUSTED CERTIFICATE")
+    assert parse(data).problem is None
+    assert found(parse(data)) == [authority.certificate]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+@pytest.mark.parametrize("mark", ["", "\ufeff", "caf\u00e9 \u20ac "])
+def test_pem_in_unicode_encodings(authority: Authority, encoding: str, mark: str) -> None:
+    leaf, _ = authority.issue()
+    data = (mark + pem(leaf, authority.certificate).decode()).encode(encoding)
+    assert found(parse(data)) == [leaf, authority.certificate]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\n    "),
+        lambda text: text.rstrip("\n"),
+        lambda text: "Bag Attributes\n    friendlyName: x\n" + text,
+        lambda text: json.dumps({"certificate": text}),
+        lambda text: text.replace("CERTIFICATE-----\n", "CERTIFICATE-----\nOrigin: x\n\n", 1),
+    ],
+)
+def test_layouts_of_pem(authority: Authority, change: Callable[[str], str]) -> None:
+    assert found(parse(change(pem(authority.certificate).decode()).encode())) == [authority.certificate]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0\0", b"\nnotes"])
+def test_der_with_more_at_its_end(authority: Authority, end: bytes) -> None:
+    assert found(parse(der(authority.certificate) + end)) == [authority.certificate]
+    crl = authority.revocation_list()
+    assert [one.x509 for one in parse(der(crl) + end).crls] == [crl]
+    data = pkcs7.serialize_certificates([authority.certificate], Encoding.DER)
+    assert found(parse(data + end)) == [authority.certificate]
+
+
+@pytest.mark.parametrize("between", [b"", b"\n", b"\r\n"])
+def test_several_certificates_in_der(authority: Authority, between: bytes) -> None:
+    leaf, _ = authority.issue()
+    data = der(leaf) + between + der(authority.certificate)
+    assert found(parse(data)) == [leaf, authority.certificate]
+    half = parse(data[:-10])
+    assert (found(half), "half written" in (half.problem or "")) == ([leaf], True)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.encodebytes])
+def test_base64_without_labels(authority: Authority, encoding: str, encode: Callable[[bytes], bytes]) -> None:
+    assert found(parse(encode(der(authority.certificate)).decode().encode(encoding))) == [authority.certificate]
+    assert parse(encode(der(authority.revocation_list())).decode().encode(encoding)).crls
+
+
+def test_pkcs7_with_an_indefinite_length(authority: Authority) -> None:
+    data = pkcs7.serialize_certificates([authority.certificate], Encoding.DER)
+    (header, length) = (4, int.from_bytes(data[2:4], "big"))
+    assert (data[:2], len(data)) == (b"\x30\x82", header + length)
+    assert found(parse(b"\x30\x80" + data[header:] + b"\0\0\n")) == [authority.certificate]
+
+
+def test_deeply_nested_data_is_ignored() -> None:
+    assert parse(b"\x30\x80" * 100_000).empty
+
+
+def test_invalid_certificate_in_pkcs7_does_not_affect_others(authority: Authority) -> None:
+    leaf, _ = authority.issue(end=NOW.replace(year=9999))
+    data = pkcs7.serialize_certificates([leaf, authority.certificate], Encoding.DER)
+    content = parse(data.replace(b"9999", b"0000", 1))
+    assert found(content) == [authority.certificate]
+    assert content.problem
 
 
 def test_half_written_bundle(authority: Authority) -> None:

@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, der, pem, write
+from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, der, key_pem, pem, write
 from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
 from trust_otel.monitors.certificates import CertificateInstrumentor, SourceReport, check_sources
 from trust_otel.settings import Settings
@@ -72,6 +73,53 @@ def test_metrics_follow_the_files(start: Any, recording: Any, authority: Authori
     eventually(lambda: shown(recording).keys() == {"renamed", "ca"})
     assert recording.series("trust.certificate.crl.next_update") == []
     assert recording.dropped() == {}
+
+
+def test_unusual_dates_are_shown(start: Any, recording: Any, authority: Authority, tmp_path: Path) -> None:
+    dates = {"past": (1950, 1969), "long": (1970, 2051), "endless": (2020, 9999)}
+    for name, (begin, end) in dates.items():
+        leaf, _ = authority.issue(
+            begin=datetime(begin, 1, 1, tzinfo=timezone.utc), end=datetime(end, 12, 31, tzinfo=timezone.utc)
+        )
+        write(tmp_path / f"{name}.pem", pem(leaf))
+    backwards = der(leaf).replace(b"200101000000Z", b"490101000000Z").replace(b"99991231", b"20201231")
+    write(tmp_path / "backwards.der", backwards)
+    write(tmp_path / "year0.der", der(leaf).replace(b"99991231", b"00001231"))
+    write(tmp_path / "year1.der", der(leaf).replace(b"99991231", b"00011231"))
+    start(tmp_path)
+    assert shown(recording) == {
+        "past": datetime(1969, 12, 31, tzinfo=timezone.utc).timestamp(),
+        "long": datetime(2051, 12, 31, tzinfo=timezone.utc).timestamp(),
+        "endless": datetime(9999, 12, 31, tzinfo=timezone.utc).timestamp(),
+        "backwards": datetime(2020, 12, 31, tzinfo=timezone.utc).timestamp(),
+        "year1": datetime(1, 12, 31, tzinfo=timezone.utc).timestamp(),
+    }
+    inventory = {
+        labels["trust.certificate.status"]: point.value
+        for labels, point in recording.series("trust.certificate.inventory")
+    }
+    assert inventory == {"valid": 2, "expiring": 0, "expired": 3, "revoked": 0}
+    (report,) = check_sources(Settings.from_environment({"TRUST_OTEL_CERTIFICATES": str(tmp_path)}))
+    assert report.problem == (
+        f"{tmp_path}/year0.der: contains an invalid certificate or revocation list; it may be half written"
+    )
+
+
+def test_ignored_files_are_logged_once(
+    start: Any, authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    leaf, key = authority.issue()
+    write(tmp_path / "a.pem", pem(leaf))
+    write(tmp_path / "a.key", key_pem(key))
+    start(tmp_path)
+    write(tmp_path / "README", b"text")
+    eventually(lambda: "README" in caplog.text)
+    begin = f"trust-otel: certificates {tmp_path}: ignored "
+    assert [record.getMessage().removeprefix(begin) for record in caplog.records if begin in record.getMessage()] == [
+        f"{tmp_path}/a.key: a private key",
+        f"{tmp_path}/README: no certificate; {tmp_path}/a.key: a private key",
+    ]
 
 
 def test_ocsp_responses_are_counted_from_0(

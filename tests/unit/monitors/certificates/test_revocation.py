@@ -15,6 +15,8 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, der, distinguished, pem, write
+from tests.unit.monitors.dependencies.conftest import VAULT
+from tests.unit.monitors.dependencies.conftest import Authority as ServerAuthority
 from trust_otel.monitors.certificates import ocsp as ocsp_client
 from trust_otel.monitors.certificates import revocation
 from trust_otel.monitors.certificates.content import Certificate
@@ -368,3 +370,23 @@ class TestOcsp:
         serials = {ocsp.load_der_ocsp_request(request.body).serial_number for request in server.requests}
         assert serials == {certificate_in(folder, name).serial_number for name in ("a", "b")}
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("host", ["vault.example", "vault.example.", "Vault.Example."])
+def test_dot_at_the_end_of_the_host_is_not_part_of_the_verified_name(
+    make_watcher: Any,
+    authority: Authority,
+    web_server: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    resolved: set[str],
+    host: str,
+) -> None:
+    server_authority = ServerAuthority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(server_authority.file))
+    context, names = server_authority.context(VAULT), []
+    context.sni_callback = lambda tls, name, original: names.append(name.lower())
+    server = web_server(pem(authority.revocation_list()), context)
+    (report,) = make_watcher(f"crl+https://{host}:{server.port}/list.crl").poll().reports
+    assert (report.problem, names) == (None, ["vault.example"])
+    assert {name.lower() for name in resolved} == {host.lower()}

@@ -31,14 +31,17 @@ Behaviour = Callable[[socket.socket], None]
 class Server:
     """Handles every connection in the same way, each on a thread."""
 
-    def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
+    def __init__(
+        self, behaviour: Behaviour, tls: ssl.SSLContext | None = None, port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
         self._behaviour = behaviour
         self._tls = tls
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self.connected = threading.Event()
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", port))
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._listener = socket.create_server((host, port), family=family)
         self.port: int = self._listener.getsockname()[1]
         self._serving = threading.Thread(target=self._serve)
         self._serving.start()
@@ -223,6 +226,7 @@ def _usage(*, sign: bool) -> x509.KeyUsage:
     )
 
 
+VAULT = x509.DNSName("vault.example")
 LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 ELSEWHERE = x509.DNSName("elsewhere.test")
 

@@ -11,7 +11,17 @@ import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from tests.conftest import Recording
-from tests.unit.monitors.dependencies.conftest import ELSEWHERE, LOOPBACK, Authority, Serve, checked, hang, reset, say
+from tests.unit.monitors.dependencies.conftest import (
+    ELSEWHERE,
+    LOOPBACK,
+    VAULT,
+    Authority,
+    Serve,
+    checked,
+    hang,
+    reset,
+    say,
+)
 from trust_otel.instrumentation.grpc import GrpcInstrumentor
 
 Start = Callable[..., int]
@@ -53,6 +63,23 @@ def servicer(status: int = health_pb2.HealthCheckResponse.SERVING, service: str 
     made = health.HealthServicer()
     made.set(service, status)
     return made
+
+
+@pytest.mark.parametrize("host", ["vault.example.", "VAULT.example.", "user:secret@vault.example."])
+def test_dot_at_the_end_of_the_host_is_not_part_of_the_verified_name(
+    start: Start, authority: Authority, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    port = start(servicer(), grpc.ssl_server_credentials([authority.issue(VAULT)]))
+    original, targets = grpc.secure_channel, []
+
+    def resolved(target: str, *arguments: Any) -> grpc.Channel:
+        # The resolver of gRPC cannot be replaced.
+        targets.append(target.lower())
+        return original(f"127.0.0.1:{port}", *arguments)
+
+    monkeypatch.setattr(grpc, "secure_channel", resolved)
+    assert checked(f"peer=grpcs://{host}:{port}").up
+    assert targets == [f"vault.example.:{port}"]
 
 
 def test_serving_server_is_up(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import socket
@@ -13,11 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography.x509 import GeneralName
+from cryptography.x509 import DNSName, GeneralName, IPAddress
 
 from tests.unit.monitors.dependencies.conftest import (
     ELSEWHERE,
     LOOPBACK,
+    VAULT,
     Authority,
     Serve,
     checked,
@@ -201,6 +203,54 @@ def test_hanging_name_resolution(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_trusted_certificate(serve: Serve, authority: Authority) -> None:
     server = serve(say(b"HTTP/1.1 200 OK\r\n\r\n"), tls=authority.context(LOOPBACK))
     assert checked(f"ca=https://127.0.0.1:{server.port}/").up
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "asked"),
+    [
+        ("vault.example", "vault.example", "vault.example"),
+        ("vault.example.", "vault.example.", "vault.example"),
+        ("VAULT.Example.", "vault.example.", "vault.example"),
+        ("user:secret@vault.example.", "vault.example.", "vault.example"),
+        ("b\u00fccher.example.", "xn--bcher-kva.example.", "xn--bcher-kva.example"),
+    ],
+)
+def test_dot_at_the_end_of_the_host_is_not_part_of_the_verified_name(
+    serve: Serve, authority: Authority, resolved: set[str], host: str, name: str, asked: str
+) -> None:
+    context, names = authority.context(DNSName(asked)), []
+    context.sni_callback = lambda tls, server_name, original: names.append(server_name)
+    server = serve(say(b"HTTP/1.1 200 OK\r\n\r\n"), tls=context)
+    assert checked(f"ca=https://{host}:{server.port}/").up
+    assert (resolved, names) == ({name}, [asked])
+
+
+@pytest.mark.parametrize("host", ["vault.example.", "user:secret@Vault.example.", "vault.example"])
+def test_dot_at_the_end_of_the_host_behind_a_proxy(
+    serve: Serve, authority: Authority, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    context, received = authority.context(VAULT), []
+
+    def proxy(connection: socket.socket) -> None:
+        received.append(connection.recv(65536).split(b" ")[1])
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(65536)
+            tls.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            hang(tls)
+
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{serve(proxy).port}")
+    assert checked(f"ca=https://{host}:8200/").up
+    assert received == [b"vault.example:8200"]
+
+
+def test_ipv6_address(authority: Authority, serve: Serve) -> None:
+    context = authority.context(IPAddress(ipaddress.ip_address("::1")))
+    try:
+        server = serve(say(b"HTTP/1.1 200 OK\r\n\r\n"), tls=context, host="::1")
+    except OSError:
+        pytest.skip("no IPv6 on loopback")
+    assert checked(f"ca=https://[::1]:{server.port}/").up
 
 
 @pytest.mark.parametrize("name", [LOOPBACK, ELSEWHERE])

@@ -37,6 +37,12 @@ def test_server_that_answers_the_query_is_up(serve: Serve) -> None:
     assert checked(f"db=postgresql://user:secret@127.0.0.1:{server.port}/trust{_PLAIN}").up
 
 
+def test_scheme_and_host_in_upper_case(serve: Serve, resolved: set[str]) -> None:
+    server = serve(answering(_WELCOME, _ONE))
+    assert checked(f"db=POSTGRESQL://user@DB.Example:{server.port}/trust{_PLAIN}").up
+    assert resolved == {"DB.Example"}
+
+
 @pytest.mark.parametrize("behaviour", [hang, answering(_WELCOME), answering(_WELCOME, _ONE[:40])])
 def test_timeout(serve: Serve, behaviour: object) -> None:
     result = checked(f"db=postgresql://user:secret@127.0.0.1:{serve(behaviour).port}/trust{_PLAIN}", 0.3)

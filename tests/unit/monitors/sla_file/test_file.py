@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from trust_otel.monitors.sla_file import SlaFile, SlaInstrumentor
+from trust_otel.monitors.sla_file import SlaInstrumentor, sla_file
 
 CONTENT = """
 [sla.fast]
@@ -65,13 +65,13 @@ def test_uninstrument_removes_series_and_thread(recording: Any, path: Path) -> N
 
 
 def test_changed_file_is_read_again_and_an_unchanged_one_is_not(recording: Any, path: Path) -> None:
-    sla_file = SlaFile(str(path), recording.recorder)
-    sla_file.read_if_changed()
+    file = sla_file(str(path), recording.recorder)
+    file.read_if_changed()
     recording.recorder.business.set_slas(())
-    sla_file.read_if_changed()
+    file.read_if_changed()
     assert recording.series("trust.sla.objective") == []
     path.write_text(CONTENT.replace("0.99", "0.5000"))
-    sla_file.read_if_changed()
+    file.read_if_changed()
     assert recording.value("trust.sla.objective") == 0.5
 
 
@@ -79,11 +79,11 @@ def test_changed_file_is_read_again_and_an_unchanged_one_is_not(recording: Any, 
 def test_invalid_file_keeps_the_slas_and_is_logged_once(
     recording: Any, path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    sla_file = SlaFile(str(path), recording.recorder)
-    sla_file.read_if_changed()
+    file = sla_file(str(path), recording.recorder)
+    file.read_if_changed()
     path.write_bytes(content)
     for _ in range(3):
-        sla_file.read_if_changed()
+        file.read_if_changed()
     process(recording)
     assert recording.value("trust.sla.events", {"trust.outcome": "success"}) == 1
     assert recording.value("trust.sla.objective") == 0.99
@@ -92,26 +92,26 @@ def test_invalid_file_keeps_the_slas_and_is_logged_once(
     (warning,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert str(path) in warning
     path.write_text(CONTENT)
-    sla_file.read_if_changed()
+    file.read_if_changed()
     assert source_up(recording) == [1]
 
 
 def test_file_created_later_is_read(recording: Any, path: Path) -> None:
     path.unlink()
-    sla_file = SlaFile(str(path), recording.recorder)
-    sla_file.read_if_changed()
+    file = sla_file(str(path), recording.recorder)
+    file.read_if_changed()
     assert source_up(recording) == [0]
     path.write_text(CONTENT)
-    sla_file.read_if_changed()
+    file.read_if_changed()
     assert source_up(recording) == [1]
     assert recording.value("trust.sla.objective") == 0.99
 
 
 def test_removed_file_keeps_its_slas(recording: Any, path: Path) -> None:
-    sla_file = SlaFile(str(path), recording.recorder)
-    sla_file.read_if_changed()
+    file = sla_file(str(path), recording.recorder)
+    file.read_if_changed()
     path.unlink()
-    sla_file.read_if_changed()
+    file.read_if_changed()
     assert source_up(recording) == [0]
     assert recording.value("trust.sla.objective") == 0.99
 
@@ -123,11 +123,11 @@ def test_replaced_config_map_is_read_again(recording: Any, tmp_path: Path) -> No
         (tmp_path / version / "sla.toml").write_text(CONTENT.replace("0.99", objective))
     link = tmp_path / "data"
     link.symlink_to("1")
-    sla_file = SlaFile(str(link / "sla.toml"), recording.recorder)
-    sla_file.read_if_changed()
+    file = sla_file(str(link / "sla.toml"), recording.recorder)
+    file.read_if_changed()
     (tmp_path / "new").symlink_to("2")
     os.replace(tmp_path / "new", link)
-    sla_file.read_if_changed()
+    file.read_if_changed()
     assert recording.value("trust.sla.objective") == 0.95
 
 
@@ -139,3 +139,16 @@ def test_service_starts_with_an_invalid_file(
     process(recording)
     assert recording.value("trust.sla.events") == 0
     assert "SLA 'fast'" in caplog.text
+
+
+@pytest.mark.parametrize("body_sizes", [True, False])
+@pytest.mark.parametrize("metric", ["http.server.request.body.size", "http.server.response.body.size"])
+def test_size_of_bodies_needs_its_setting(
+    record: Any, path: Path, caplog: pytest.LogCaptureFixture, metric: str, body_sizes: bool
+) -> None:
+    recording = record(http_body_sizes=body_sizes)
+    path.write_text(CONTENT.replace("trust.document.processing.duration", metric))
+    sla_file(str(path), recording.recorder).read_if_changed()
+    assert source_up(recording) == [int(body_sizes)]
+    problem = f"SLA 'fast': {metric} is recorded only with TRUST_OTEL_HTTP_BODY_SIZES=true; set it"
+    assert (problem in caplog.text) is not body_sizes

@@ -1,10 +1,15 @@
-"""TLS contexts of the probes: trust the CA certificates of the system, or of SSL_CERT_FILE and SSL_CERT_DIR."""
+"""TLS of clients: contexts that trust the CA certificates of the system, or of SSL_CERT_FILE and SSL_CERT_DIR."""
 
 from __future__ import annotations
 
 import os
 import ssl
 from functools import lru_cache
+
+
+def server_name(host: str) -> str:
+    """The name of a host in SNI and in its certificate: without the dot at its end (RFC 6066, section 3)."""
+    return host.removesuffix(".")
 
 
 def context(protocol: str) -> ssl.SSLContext:
