@@ -132,6 +132,9 @@ class ProcessGroup:
             _logger.warning("trust-otel: the last numbers of this process are missing from the endpoint (%s)", error)
         with suppress(OSError):
             (self._folder / f"{self._name}.socket").unlink()
+        with suppress(OSError):
+            # On Linux, a thread in `accept` does not notice that the socket is closed.
+            self._server.shutdown(socket.SHUT_RDWR)
         self._close_server()
         if self._endpoint_lock is not None:
             self._endpoint_lock.close()
