@@ -10,7 +10,6 @@ from tools.checks.rules import Rule
 
 _INSTANCES = "service_delivery:trust_otel_instances:count"
 _A_DAY = "that a service is missed for a day is a choice; a test over two days takes too long"
-_ZERO = "only what is multiplied by 0 changes"
 _DAYS = "the window of one side alone is only detected by a test of several days, which takes too long"
 _LAST = "the alert compares with the last value within a day, which the window does not change"
 _SAME_SCRAPE = "a scraped heartbeat comes with a sample of `up` at the same time"
@@ -36,11 +35,6 @@ _UNNOTICED = {
             ],
         ),
         ("TrustServiceInstanceDown-warning", _SAME_SCRAPE, _window("up", "15m", "30m")),
-        (
-            "service:slo_errors:rate5m-availability",
-            _ZERO,
-            _window("http_server_request_duration_seconds_count", "5m", "10m", "2m30s"),
-        ),
         (f"{_RATIO}1h", _DAYS, _window(_ERRORS, "1h", "2h")),
         (f"{_RATIO}2h", _DAYS, _window(_ERRORS, "2h", "1h")),
         (f"{_RATIO}1d", _DAYS, [*_window(_ERRORS, "1d", "2d"), *_window(_EVENTS, "1d", "2d")]),
