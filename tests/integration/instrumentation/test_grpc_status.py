@@ -216,7 +216,10 @@ CASES: dict[str, Case] = {
     "trailing_wrong": Case((lambda c: c.set_trailing_metadata(5), OK), unanswered=("sync",)),
     "trailing_then_raise": Case((lambda c: c.set_trailing_metadata((("a", "b"),)), fail(ValueError("boom")))),
     "initial": Case((lambda c: c.send_initial_metadata((("a", "b"),)), OK)),
-    "initial_only": Case((lambda c: c.send_initial_metadata((("a", "b"),)), fail(ValueError("boom")))),
+    # Without a pause, gRPC's aio client sometimes misses the metadata of a stream that fails at once.
+    "initial_only": Case(
+        (lambda c: c.send_initial_metadata((("a", "b"),)), lambda _: time.sleep(0.1), fail(ValueError("boom")))
+    ),
     "abort": Case((abort(NOT_FOUND),)),
     # A response and `abort` overtake each other if a thread sends them.
     "abort_after_answer": Case((OK, abort(NOT_FOUND)), styles=("sync", "aio", "writer")),
