@@ -28,6 +28,7 @@ def _names() -> set[str]:
     return {
         name
         for metric in ALL.values()
+        if not metric.third_party
         for name in (
             [f"{metric.prometheus_name}_{part}" for part in ("bucket", "sum", "count")]
             if metric.buckets
@@ -74,6 +75,7 @@ def paths(
         OTEL_METRICS_EXPORTER="otlp,prometheus",
         OTEL_EXPORTER_PROMETHEUS_HOST="127.0.0.1",
         OTEL_EXPORTER_PROMETHEUS_PORT=str(port),
+        TRUST_OTEL_HTTP_BODY_SIZES="true",
         # Monitors record continuously; between two of their intervals there is time to read all three paths.
         TRUST_OTEL_CERTIFICATE_INTERVAL="10",
         TRUST_OTEL_DEPENDENCY_INTERVAL="10",
