@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.mounts import own_mounts
+
 # Runs in a namespace in which it can mount a small file system.
 _PROGRAM = """
 import json, subprocess, sys
@@ -54,7 +56,7 @@ with Stack(directory, components=("collector",), inputs=inputs, on_progress=lamb
 
 def test_full_disk_is_a_refusal_that_is_retried_and_loses_nothing_accepted(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "--mount", sys.executable, "-c", _PROGRAM, str(tmp_path)],
+        [*own_mounts(), sys.executable, "-c", _PROGRAM, str(tmp_path)],
         capture_output=True,
         text=True,
         timeout=240,

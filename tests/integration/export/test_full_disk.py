@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from tests.conftest import parsed
+from tests.support.mounts import own_mounts
 from tests.support.running import eventually
 from trust_ops.stack.ports import free_ports
 
 Launcher = tuple[list[str], dict[str, str]]
 
 # Its own /dev/shm, in which the program makes and removes a file that leaves no space.
-_NAMESPACE = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c")
 _MOUNT = "mount -t tmpfs -o size=1m tmpfs /dev/shm"
 _PROGRAM = """
 import os, signal, sys
@@ -118,7 +118,16 @@ def processes(launcher: Launcher, tmp_path: Path) -> Callable[[str], AbstractCon
         with (
             (tmp_path / "log").open("wb") as log,
             subprocess.Popen(
-                [*_NAMESPACE, f'{_MOUNT} && exec "$@"', "sh", *command, str(tmp_path / "program.py"), disk],
+                [
+                    *own_mounts(),
+                    "sh",
+                    "-c",
+                    f'{_MOUNT} && exec "$@"',
+                    "sh",
+                    *command,
+                    str(tmp_path / "program.py"),
+                    disk,
+                ],
                 env={
                     **environment,
                     "OTEL_METRICS_EXPORTER": "prometheus",
