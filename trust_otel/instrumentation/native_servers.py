@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
+import socket
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
+from trust_otel import settings
 from trust_otel.disabled_instrumentations import is_disabled
 
 _logger = logging.getLogger(__name__)
@@ -34,6 +38,11 @@ _PYTHON_SERVERS: Final = (
 
 # Measured as soon as it gets a request.
 _APPLICATION: Final = ("starlette.applications", "Starlette")
+
+_ENDPOINT: Final = "trust_otel.export.prometheus.server"
+
+_DESCRIPTORS: Final = "/dev/fd"
+_INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 
 Address = tuple[str, int]
 
@@ -76,28 +85,48 @@ def native_listeners() -> list[Address]:
     None if there is an application that is measured as soon as it gets a request. Those that a child process listens on
     too are left out: a parent of worker processes handles no requests.
     """
-    # Imported here: only needed while nothing that is measured runs.
-    import psutil
-
-    process = psutil.Process()
-    listening = {each.fd: each.laddr for each in _listening(process)}
-    if not listening:
-        return []
-    if _instances(*_APPLICATION):
+    listening = _listening()
+    if _ENDPOINT in sys.modules:
+        own = settings.current().prometheus_port
+        listening = {number: address for number, address in listening.items() if address[1] != own}
+    if not listening or _instances(*_APPLICATION):
         return []
     for each in _instances("socket", "socket"):
         listening.pop(each.fileno(), None)
-    for child in process.children() if listening else ():
+    shared = _children_listen() if listening else set()
+    return sorted({address for address in listening.values() if address not in shared})
+
+
+def _listening() -> dict[int, Address]:
+    """Address by file descriptor; each is asked, because the kernel's table has all connections of the host."""
+    found: dict[int, Address] = {}
+    if socket.getdefaulttimeout() is not None or socket.socket.__module__ != "socket":
+        # A socket object, or one of gevent's, would make the descriptor non-blocking.
+        return found
+    for number in map(int, os.listdir(_DESCRIPTORS) if os.path.isdir(_DESCRIPTORS) else ()):
         try:
-            inherited = {each.laddr for each in _listening(child)}
-        except psutil.Error:  # it has ended
+            candidate = socket.socket(fileno=number)
+        except OSError:  # no socket, or closed meanwhile
             continue
-        listening = {number: address for number, address in listening.items() if address not in inherited}
-    return sorted({(address[0], address[1]) for address in listening.values()})
+        try:
+            if candidate.family in _INTERNET and candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                found[number] = candidate.getsockname()[:2]
+        except OSError:
+            continue
+        finally:
+            candidate.detach()
+    return found
 
 
-def _listening(process: Any) -> list[Any]:
-    return [each for each in process.net_connections(kind="tcp") if each.status == "LISTEN"]
+def _children_listen() -> set[Address]:
+    # Imported here: rarely needed.
+    import psutil
+
+    found: set[Address] = set()
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # it has ended
+            found.update(each.laddr for each in child.net_connections(kind="tcp") if each.status == "LISTEN")
+    return found
 
 
 def _instances(module: str, name: str) -> list[Any]:

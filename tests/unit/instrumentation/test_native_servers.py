@@ -8,11 +8,13 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import pytest
 
+from trust_otel import settings
 from trust_otel.instrumentation import native_servers
 from trust_otel.instrumentation.native_servers import NativeServers, native_listeners
 
@@ -65,6 +67,30 @@ def test_native_listener_is_found_and_python_ones_are_not(native: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as python:
         assert native in _ports()
         assert python.getsockname()[1] not in _ports()
+
+
+@pytest.mark.parametrize("default_timeout", [None, 5.0])
+def test_descriptors_stay_blocking(native: int, default_timeout: float | None) -> None:
+    before = {number: os.get_blocking(number) for number in native_servers._listening()}
+    assert before
+    assert all(before.values())
+    socket.setdefaulttimeout(default_timeout)
+    try:
+        assert (native in _ports()) is (default_timeout is None)
+    finally:
+        socket.setdefaulttimeout(None)
+    assert {number: os.get_blocking(number) for number in before} == before
+
+
+def test_endpoint_of_trust_otel_is_left_out_without_a_search(native: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[str] = []
+    monkeypatch.setattr(native_servers, "_instances", lambda _module, name: searched.append(name))
+    monkeypatch.setattr(native_servers, "_listening", lambda: {3: ("127.0.0.1", native)})
+    monkeypatch.setitem(sys.modules, native_servers._ENDPOINT, ModuleType("server"))
+    own = replace(settings.Settings.from_environment({}), prometheus_port=native)
+    monkeypatch.setattr(settings, "current", lambda: own)
+    assert native_listeners() == []
+    assert searched == []
 
 
 def test_application_without_requests_is_no_reason(native: int) -> None:
