@@ -132,7 +132,7 @@ def unseen_route(router: Any, scope: Scope) -> object | None:
 
 
 def wrapped_route(route: object) -> object:
-    """The route that another object stands for."""
+    """The route that another object wraps."""
     if hasattr(route, "path"):
         return route
     return next((part for part in vars(route).values() if isinstance(part, BaseRoute)), route)

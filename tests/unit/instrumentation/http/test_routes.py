@@ -96,7 +96,7 @@ class _NotDerived:
 
 
 class _Delegates:
-    """Stands for a route, by calling its methods."""
+    """Wraps a route, and calls its methods."""
 
     def __init__(self, path: str, endpoint: Any) -> None:
         self.route = Route(path, endpoint)
@@ -109,7 +109,7 @@ class _Delegates:
 
 
 class _Bypasses(_Delegates):
-    """Stands for a route, and calls its application without the route's `handle`."""
+    """Wraps a route, and calls its application without the route's `handle`."""
 
     async def handle(self, scope: Any, receive: Any, send: Any) -> None:
         await self.route.app(scope, receive, send)
