@@ -12,9 +12,10 @@ from itertools import groupby
 from operator import attrgetter
 from typing import IO, cast
 
+from benchmarks.installation import ROOT, NotAvailableError
 from benchmarks.receiver import receiver
 from benchmarks.rows import ROUNDS, Row
-from benchmarks.variants import ROOT, VARIANTS, NotAvailableError, Variant
+from benchmarks.variants import VARIANTS, Variant
 
 # The same code costs more in one process than in another, by 2 % of a request, so the minimum is over several.
 _ROUNDS_OF_A_PROCESS = 25

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 
+from benchmarks.installation import ROOT, installed
 from trust_ops.stack.ports import free_ports
 
-ROOT = Path(__file__).parents[1]
 _ENVIRONMENTS = ROOT / ".venv-bench"
 _PROJECT = ROOT / "benchmarks/environments"
 
@@ -40,10 +35,6 @@ _SLA_AND_FEED = {
 _ENDPOINT = {"OTEL_METRICS_EXPORTER": "prometheus", "TRUST_OTEL_CARDINALITY_LIMIT": "20000"}
 
 
-class NotAvailableError(Exception):
-    """A variant cannot be installed or started here."""
-
-
 @dataclass(frozen=True)
 class Variant:
     """A way to run the measured program.
@@ -60,7 +51,7 @@ class Variant:
 
     def command(self) -> list[str]:
         """The interpreter, with its launcher."""
-        binaries = _installed(self.environment)
+        binaries = installed(_PROJECT, self.environment, _ENVIRONMENTS)
         return [*([str(binaries / "opentelemetry-instrument")] if self.launched else []), str(binaries / "python")]
 
     def process_environment(self, endpoint: str) -> dict[str, str]:
@@ -104,38 +95,7 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
-@cache
-def _installed(environment: str) -> Path:
-    """The folder of the environment's executables; installs it first.
-
-    Raises:
-        NotAvailableError: It cannot be installed.
-    """
-    uv = shutil.which("uv", path=f"{ROOT / '.venv-uv/bin'}{os.pathsep}{os.environ['PATH']}")
-    if uv is None:
-        raise NotAvailableError("uv is not installed; `make .venv/ready` installs it")
-    folder = _ENVIRONMENTS / environment
-    if not folder.exists():
-        sys.stderr.write(f"Installing the environment {environment} ...\n")
-    done = subprocess.run(  # noqa: S603 - our own command
-        [
-            *(uv, "sync", "--quiet", "--frozen", "--project", str(_PROJECT), "--python", sys.executable),
-            *("--compile-bytecode", "--only-group", environment),
-        ],
-        env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if done.returncode:
-        raise NotAvailableError(_last_line(done.stderr) or "cannot be installed")
-    return folder / "bin"
-
-
 def locked() -> list[tuple[str, str]]:
     """Name and version of each package that is pinned."""
     text = (_PROJECT / "pyproject.toml").read_text(encoding="utf-8")
     return sorted(set(re.findall(r'"([\w-]+)(?:\[\w+\])?==([^"]+)"', text)))
-
-
-def _last_line(text: str) -> str:
-    return text.strip().rpartition("\n")[2]

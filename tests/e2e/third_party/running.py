@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -17,14 +16,14 @@ from typing import Literal
 import httpx
 import psutil
 
+from benchmarks.installation import ROOT, installed
 from benchmarks.servers.receiver import LatestValues, OtlpReceiver
 from tests.e2e.third_party.programs import Program, Request
 from trust_ops.stack.ports import free_ports
 
 Start = Literal["bare", "stock", "trust-otel"]
 
-_ROOT = Path(__file__).parents[3]
-_ENVIRONMENTS = _ROOT / ".venv-third-party"
+_PROJECT = Path(__file__).with_name("environments")
 _READY_SECONDS = 180.0
 _END_SECONDS = 60.0
 _COMMON = {
@@ -61,7 +60,8 @@ class Run:
 
 def run(program: Program, start: Start, folder: Path) -> Run:
     """Start the program, send the requests, and stop it with SIGTERM. Raises AssertionError with its log."""
-    binaries = _installed(f"{program.name}-{'stock' if start == 'bare' else start}")
+    group = f"{program.name}-{'stock' if start == 'bare' else start}"
+    binaries = installed(_PROJECT, group, ROOT / ".venv-third-party")
     port, grpc_port = free_ports(2)
     values = {"port": str(port), "grpc_port": str(grpc_port), "folder": str(folder)}
     for name, text in program.files.items():
@@ -98,23 +98,6 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", value)
     return text
-
-
-def _installed(group: str) -> Path:
-    folder = _ENVIRONMENTS / group
-    if not folder.exists():
-        sys.stderr.write(f"Installing the environment {group} ...\n")
-    uv = shutil.which("uv", path=f"{_ROOT / '.venv-uv/bin'}{os.pathsep}{os.environ['PATH']}") or "uv"
-    project = Path(__file__).with_name("environments")
-    subprocess.run(
-        [
-            *(uv, "sync", "--quiet", "--frozen", "--project", str(project), "--python", sys.executable),
-            *("--compile-bytecode", "--only-group", group),
-        ],
-        env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)},
-        check=True,
-    )
-    return folder / "bin"
 
 
 @contextmanager

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -28,13 +26,13 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.installation import ROOT, installed
 from tests.support.running import eventually
 from trust_ops.stack.ports import free_ports
 
-_ROOT = Path(__file__).parents[3]
 _PROJECT = Path(__file__).with_name("environment")
 _PROGRAMS = Path(__file__).with_name("programs")
-_ENVIRONMENTS = _ROOT / ".venv-frameworks"
+_ENVIRONMENTS = ROOT / ".venv-frameworks"
 _START_SECONDS = 60
 # Most of the time they wait until trust-otel reports what is not measured.
 _AT_A_TIME = 5
@@ -129,19 +127,7 @@ UNMEASURED = {
 @pytest.fixture(scope="module")
 def environments() -> Mapping[str, Path]:
     """The folder of executables of each group of the project `environment`."""
-    uv = shutil.which("uv", path=f"{_ROOT / '.venv-uv/bin'}{os.pathsep}{os.environ['PATH']}")
-    assert uv is not None, "uv is not installed; `make .venv/ready` installs it"
-    folders = {}
-    for group in ("frameworks", "instrumented"):
-        folder = _ENVIRONMENTS / group
-        command = [uv, "sync", "--quiet", "--frozen", "--project", str(_PROJECT), "--python", sys.executable]
-        subprocess.run(
-            [*command, "--compile-bytecode", "--only-group", group],
-            env={**os.environ, "UV_PROJECT_ENVIRONMENT": str(folder)},
-            check=True,
-        )
-        folders[group] = folder / "bin"
-    return folders
+    return {group: installed(_PROJECT, group, _ENVIRONMENTS) for group in ("frameworks", "instrumented")}
 
 
 class Program:
