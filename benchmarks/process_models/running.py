@@ -200,6 +200,8 @@ class Processes:
         else:
             killed = psutil.Process(self._worker)
         killed.kill()
+        # Another process takes its place, which must have started before the server is stopped.
+        self._workers.discard(killed.pid)
 
     def scrape(self) -> tuple[int, ...] | None:
         """The events at the endpoint, by metric; `None` if it does not answer."""

@@ -254,8 +254,10 @@ def _of_service(expected_totals: Mapping[str, float]) -> dict[str, float]:
 
 
 def _last_export(asked: PanelQueries) -> float:
-    (moment,) = asked.at(f'max(timestamp(trust_otel_instance_up{{service_name="{SERVICE}"}}))').series
-    return moment.last
+    """When the counters were last collected; other instruments of the same export are some milliseconds older."""
+    counters = {total.metric.prometheus_name for total in AT_REST.values()}
+    answers = [asked.at(f'max(timestamp({counter}{{service_name="{SERVICE}"}}))') for counter in counters]
+    return max(moment.last for answer in answers for moment in answer.series)
 
 
 def _background(asked: PanelQueries) -> float:
