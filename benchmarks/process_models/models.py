@@ -9,7 +9,8 @@ from signal import SIGINT, SIGTERM, Signals
 from benchmarks.process_models.programs import PROGRAMS
 
 _UVICORN = ("uvicorn", "application:app", "--host", "127.0.0.1", "--port", "{port}")
-_WORKERS = ("--workers", "2", "--timeout-worker-healthcheck", "60")
+# The master waits that long for a killed worker whose pipe another worker has inherited, and cannot stop meanwhile.
+_WORKERS = ("--workers", "2", "--timeout-worker-healthcheck", "20")
 _GUNICORN = ("gunicorn", "application:app", "--bind", "127.0.0.1:{port}")
 _UVICORN_WORKER = (*_GUNICORN, "--worker-class", "uvicorn_worker.UvicornWorker")
 _HYPERCORN = ("hypercorn", "application:app", "--bind", "127.0.0.1:{port}")
