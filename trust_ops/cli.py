@@ -17,6 +17,7 @@ from trust_ops.grafana.commands import grafana
 from trust_ops.incidents.commands import incidents, review
 from trust_ops.stack.commands import stack
 from trust_otel.semconv import catalogue
+from trust_otel.semconv.events import ALL as ALL_EVENTS
 from trust_otel.semconv.metrics import ALL as ALL_METRICS
 from trust_otel.text import visible_text
 from trust_otel.version import __version__
@@ -60,13 +61,13 @@ def settings(form: str | None) -> None:
 @main.command()
 @_format_options
 def conventions(form: str | None) -> None:
-    """Show every metric and attribute with its Prometheus name."""
+    """Show every metric with its Prometheus name, every event and every attribute."""
     if form == "json":
-        click.echo(json.dumps(catalogue.catalogue_json(ALL_METRICS), indent=2))
+        click.echo(json.dumps(catalogue.catalogue_json(ALL_METRICS, ALL_EVENTS), indent=2))
     elif form == "markdown":
-        click.echo(catalogue.catalogue_page(ALL_METRICS), nl=False)
+        click.echo(catalogue.catalogue_page(ALL_METRICS, ALL_EVENTS), nl=False)
     else:
-        click.echo(catalogue.catalogue_text(ALL_METRICS))
+        click.echo(catalogue.catalogue_text(ALL_METRICS, ALL_EVENTS))
 
 
 @main.command()

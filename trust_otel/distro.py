@@ -13,15 +13,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from opentelemetry._logs import get_logger_provider
 from opentelemetry.instrumentation.distro import BaseDistro
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.trace import ProxyTracerProvider, get_tracer_provider
 from opentelemetry.util._importlib_metadata import EntryPoint, entry_points
 from wrapt import register_post_import_hook, wrap_function_wrapper
 
 from trust_otel import disabled_instrumentations, helper_processes, ineffective_settings, settings
 from trust_otel.disabled_instrumentations import is_disabled
+from trust_otel.export.wanted import logs_wanted, spans_wanted
 from trust_otel.interrupts import interrupt_terminates
 from trust_otel.settings import Setting, Settings
 
@@ -236,20 +235,6 @@ def _normalise(environment: MutableMapping[str, str], setting: Setting, problem:
         value = setting.read(environment)
         if isinstance(value, str):
             environment[setting.name] = value
-
-
-def spans_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether spans are exported: an exporter is configured, or the configuration file has set up a provider."""
-    if environment.get("OTEL_CONFIG_FILE"):
-        return not isinstance(get_tracer_provider(), ProxyTracerProvider)
-    return bool(Settings.from_environment(environment).traces_exporters)
-
-
-def logs_wanted(environment: Mapping[str, str]) -> bool:
-    """Whether log records are exported: an exporter is configured, or the configuration file has set up a provider."""
-    if environment.get("OTEL_CONFIG_FILE"):
-        return hasattr(get_logger_provider(), "force_flush")  # only the SDK's provider has it
-    return bool(Settings.from_environment(environment).logs_exporters)
 
 
 def chosen() -> bool:

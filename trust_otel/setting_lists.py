@@ -20,6 +20,8 @@ CLIENT_ADDRESS_FORMS: Final = ("full", "truncated", "hashed", "off")
 
 DETECTORS: Final = ("credential_stuffing", "password_spraying", "impossible_travel", "path_scanning", "mfa_fatigue")
 
+EVENT_KINDS: Final = ("security", "audit", "compliance")
+
 CERTIFICATE_SCHEMES: Final = (
     "https",
     "tls",
@@ -186,11 +188,20 @@ def networks(text: str) -> tuple[Network, ...]:
 
 def detectors(text: str) -> frozenset[str]:
     """Names of detectors, separated by commas; `none` for no detector."""
+    return _some_of(text, DETECTORS)
+
+
+def event_kinds(text: str) -> frozenset[str]:
+    """Kinds of events, separated by commas; `none` for no event."""
+    return _some_of(text, EVENT_KINDS)
+
+
+def _some_of(text: str, choices: tuple[str, ...]) -> frozenset[str]:
     names = frozenset(_entries(text))
     if names == {"none"}:
         return frozenset()
-    if not names or names - set(DETECTORS):
-        raise BadValueError(f"set it to `none`, or to some of {', '.join(DETECTORS)}")
+    if not names or names - set(choices):
+        raise BadValueError(f"set it to `none`, or to some of {', '.join(choices)}")
     return names
 
 

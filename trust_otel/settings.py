@@ -20,6 +20,7 @@ from trust_otel.semconv.attributes import HTTP_REQUEST_METHOD
 from trust_otel.setting_lists import (
     CLIENT_ADDRESS_FORMS,
     DETECTORS,
+    EVENT_KINDS,
     BadValueError,
     CertificateSource,
     Dependency,
@@ -27,6 +28,7 @@ from trust_otel.setting_lists import (
     certificate_sources,
     dependencies,
     detectors,
+    event_kinds,
     headers,
     http_methods,
     named_paths,
@@ -147,6 +149,8 @@ class Limits:
     client_address_key_file: str | None
     slow_seconds: float
     http_body_sizes: bool
+    events: frozenset[str]
+    events_per_minute: int
 
 
 def _boolean(text: str) -> bool:
@@ -382,11 +386,24 @@ class Settings:
         "Enabled detectors of suspicious activity, separated by commas; `none` disables all.",
         detectors,
     )
+    events: frozenset[str] = _setting(
+        "TRUST_OTEL_EVENTS",
+        ",".join(EVENT_KINDS),
+        "Kinds of events that are exported as log records if OTEL_LOGS_EXPORTER is set, separated by commas; `none` "
+        "exports none.",
+        event_kinds,
+    )
+    events_per_minute: int = _setting(
+        "TRUST_OTEL_EVENTS_PER_MINUTE",
+        "600",
+        "Maximum number of events of a kind that each process exports in a minute; metrics count all.",
+        _integer(1, 1_000_000),
+    )
     client_address: str = _setting(
         "TRUST_OTEL_CLIENT_ADDRESS",
         "full",
-        "How addresses with many failed logins are exported: `full`, `truncated` (/24 and /48), `hashed` (keyed) or "
-        "`off`.",
+        "How addresses are exported, in metrics only those with many failed logins: `full`, `truncated` (/24 and /48), "
+        "`hashed` (keyed) or `off`.",
         _one_of(*CLIENT_ADDRESS_FORMS),
     )
     client_address_key_file: str | None = _setting(
@@ -502,6 +519,8 @@ class Settings:
             client_address_key_file=self.client_address_key_file,
             slow_seconds=self.db_slow_seconds,
             http_body_sizes=self.http_body_sizes,
+            events=self.events,
+            events_per_minute=self.events_per_minute,
         )
 
     def otlp_protocol_of(self, signal: str) -> str:

@@ -26,6 +26,9 @@ _NOT_INHERITED = {
     "export.shutdown: connect",
     # A span's event.
     "privacy.redaction.RedactedSpan: Event",
+    # The registry's events.
+    "semconv.events: Event",
+    "semconv.generator: Event",
 }
 
 

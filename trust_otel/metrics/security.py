@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Generic, TypeVar
 
+from trust_otel.metrics.event import EventCounter, event_log
 from trust_otel.metrics.family import Family, outcome
 from trust_otel.metrics.operation import Operation
 from trust_otel.metrics.request import Request, current_request
@@ -15,6 +17,7 @@ from trust_otel.recording.self_metrics import DroppedMeasurements
 from trust_otel.security.client_address import AddressForm, canonical, read_key
 from trust_otel.security.detectors import Detectors
 from trust_otel.security.heavy_hitters import HeavyHitters
+from trust_otel.semconv import events
 from trust_otel.semconv.attributes import TRUST_RATE_LIMIT_NAME
 from trust_otel.semconv.metrics import (
     TRUST_AUDIT_EVENTS,
@@ -36,6 +39,8 @@ _UNAUTHENTICATED: Final = (401, "UNAUTHENTICATED")
 _PERMISSION_DENIED: Final = (403, "PERMISSION_DENIED")
 _TOO_MANY: Final = (429, "RESOURCE_EXHAUSTED")
 
+_FAILED: Final = {"trust.outcome": "failure"}
+
 _Found = TypeVar("_Found")
 
 
@@ -49,31 +54,53 @@ class SecurityMetrics(Family):
         super().__init__(instruments)
         limits = instruments.limits
         counter = instruments.counter
-        self._auth_attempts = PositionalLabels(
-            counter(TRUST_AUTH_ATTEMPTS), "trust.auth.method", "trust.outcome", "geo.country.iso_code"
+        self._address_form = self._make_address_form(limits.client_address_form, limits.client_address_key_file)
+        event_counter = partial(EventCounter, log=event_log(limits, self._address_form, instruments.dropped))
+        self._auth_attempts = event_counter(
+            counter(TRUST_AUTH_ATTEMPTS),
+            *("trust.auth.method", "trust.outcome", "geo.country.iso_code"),
+            event=events.TRUST_AUTH_FAILURE,
+            only=_FAILED,
         )
-        self._mfa_challenges = PositionalLabels(
-            counter(TRUST_AUTH_MFA_CHALLENGES), "trust.auth.mfa.method", "trust.outcome"
+        self._mfa_challenges = event_counter(
+            counter(TRUST_AUTH_MFA_CHALLENGES),
+            *("trust.auth.mfa.method", "trust.outcome"),
+            event=events.TRUST_AUTH_MFA_FAILURE,
+            only=_FAILED,
         )
-        self._authz_decisions = PositionalLabels(
-            counter(TRUST_AUTHZ_DECISIONS), "trust.authz.decision", "trust.authz.resource.type"
+        self._authz_decisions = event_counter(
+            counter(TRUST_AUTHZ_DECISIONS),
+            *("trust.authz.decision", "trust.authz.resource.type"),
+            event=events.TRUST_AUTHZ_DENIAL,
+            only={"trust.authz.decision": "deny"},
         )
-        self._incidents = PositionalLabels(
-            counter(TRUST_SECURITY_INCIDENTS), "trust.security.incident.type", "trust.severity"
+        self._incidents = event_counter(
+            counter(TRUST_SECURITY_INCIDENTS),
+            *("trust.security.incident.type", "trust.severity"),
+            event=events.TRUST_SECURITY_INCIDENT,
         )
-        self._rate_limited = PositionalLabels(counter(TRUST_SECURITY_RATE_LIMITED), "trust.rate_limit.name")
-        self._threat_matches = PositionalLabels(
-            counter(TRUST_SECURITY_THREAT_MATCHES), "trust.threat.feed", "geo.country.iso_code"
+        self._rate_limited = event_counter(
+            counter(TRUST_SECURITY_RATE_LIMITED),
+            "trust.rate_limit.name",
+            event=events.TRUST_SECURITY_RATE_LIMITED,
+        )
+        self._threat_matches = event_counter(
+            counter(TRUST_SECURITY_THREAT_MATCHES),
+            *("trust.threat.feed", "geo.country.iso_code"),
+            event=events.TRUST_SECURITY_THREAT_MATCH,
         )
         self._audit_operations = PositionalLabels(counter(TRUST_AUDIT_OPERATIONS), "trust.audit.action")
-        self._audit_events = PositionalLabels(counter(TRUST_AUDIT_EVENTS), "trust.audit.action", "trust.outcome")
-        self._compliance_checks = PositionalLabels(
-            counter(TRUST_COMPLIANCE_CHECKS),
-            "trust.compliance.framework",
-            "trust.compliance.control",
-            "trust.outcome",
+        self._audit_events = event_counter(
+            counter(TRUST_AUDIT_EVENTS),
+            *("trust.audit.action", "trust.outcome"),
+            event=events.TRUST_AUDIT_RECORD,
         )
-        self._address_form = self._make_address_form(limits.client_address_form, limits.client_address_key_file)
+        self._compliance_checks = event_counter(
+            counter(TRUST_COMPLIANCE_CHECKS),
+            *("trust.compliance.framework", "trust.compliance.control", "trust.outcome"),
+            event=events.TRUST_COMPLIANCE_FAILURE,
+            only=_FAILED,
+        )
         self._detectors = Detectors(limits.detectors, self._raise_incident)
         self._countries: _LookUp[str | None] | None = None
         self._feeds: _LookUp[tuple[str, ...]] | None = None
@@ -108,7 +135,7 @@ class SecurityMetrics(Family):
         address = self._address(client_address, request)
         if country is None:
             country = self._country_of(address)
-        self._count_attempt(method, success=success, country=country)
+        self._count_attempt(method, success=success, country=country, address=address)
         self._evaluate_attempt(success=success, country=country, address=address, account=account)
 
     @fail_open
@@ -127,8 +154,8 @@ class SecurityMetrics(Family):
         if request is not None:
             request.authentication_told = True
             request.refusal_told = not success
-        self._mfa_challenges(1, method, outcome(success))
         address = self._address(client_address, request)
+        self._mfa_challenges(method, outcome(success), address=address)
         self._detectors.second_factor(success=success, account=account, address=address)
 
     @fail_open
@@ -138,11 +165,13 @@ class SecurityMetrics(Family):
         if request is not None:
             request.authorization_told = True
             request.refusal_told = not granted
-        self._authz_decisions(1, "grant" if granted else "deny", resource_type)
+        decision = "grant" if granted else "deny"
+        self._authz_decisions(decision, resource_type, address=self._address_for(self._authz_decisions, request))
 
+    @fail_open
     def record_security_incident(self, incident_type: str, *, severity: str) -> None:
         """Count suspicious activity, such as `credential_stuffing`; severity is `critical`, `warning` or `info`."""
-        self._incidents(1, incident_type, severity)
+        self._incidents(incident_type, severity, address=self._address_for(self._incidents, current_request()))
 
     @fail_open
     def record_rate_limited(self, name: str) -> None:
@@ -150,7 +179,7 @@ class SecurityMetrics(Family):
         request = current_request()
         if request is not None:
             request.rate_limit_told = request.refusal_told = True
-        self._rate_limited(1, name)
+        self._rate_limited(name, address=self._address_for(self._rate_limited, request))
 
     @fail_open
     def record_threat_match(self, feed: str, *, country: str | None = None) -> None:
@@ -163,7 +192,7 @@ class SecurityMetrics(Family):
         """
         request = current_request()
         if request is None:
-            self._threat_matches(1, feed, country)
+            self._threat_matches(feed, country)
             return
         request.refusal_told = True
         self._count_match(request, feed, self._country_of(self._client_of(request)) if country is None else country)
@@ -180,17 +209,17 @@ class SecurityMetrics(Family):
         Args:
             action: What is done, such as `certificate.issue`.
         """
-        return PrivilegedOperation(self._audit_operations, self._audit_events, action)
+        return PrivilegedOperation(self._audit_operations, self._audit_events.add, action)
 
     @fail_open
     def record_audit_event(self, action: str, *, success: bool = True) -> None:
         """Count a record in the audit log, such as `certificate.issue`."""
-        self._audit_events(1, action, outcome(success))
+        self._audit_events(action, outcome(success))
 
     @fail_open
     def record_compliance_check(self, *, framework: str, control: str, passed: bool) -> None:
         """Count a check of a control, such as `signature_policy` of `eidas`."""
-        self._compliance_checks(1, framework, control, outcome(passed))
+        self._compliance_checks(framework, control, outcome(passed))
 
     def use_countries(self, look_up: Callable[[str], str | None] | None) -> None:
         """Set what gives the country (ISO 3166-1, two letters) of an address in its canonical form."""
@@ -221,13 +250,13 @@ class SecurityMetrics(Family):
         if status in _TOO_MANY:
             if not request.rate_limit_told:
                 name = TRUST_RATE_LIMIT_NAME.other if place is None else place
-                self._rate_limited(1, name)
+                self._rate_limited(name, address=self._address_for(self._rate_limited, request))
         elif request.refusal_told:
             return
         elif status in _UNAUTHENTICATED and not request.authentication_told:
             self._count_unauthenticated(request)
         elif status in _PERMISSION_DENIED and not request.authorization_told:
-            self._authz_decisions(1, "deny", None)
+            self._authz_decisions("deny", None, address=self._address_for(self._authz_decisions, request))
 
     @fail_open
     def path_not_found(self, request: Request, path: str) -> None:
@@ -237,15 +266,16 @@ class SecurityMetrics(Family):
     def _count_unauthenticated(self, request: Request) -> None:
         method = request.authentication_method()
         # Without need, the address is not looked up: it takes as long as recording the request.
-        address = None if method is None and self._countries is None else self._client_of(request)
+        needed = method is not None or self._countries is not None or self._auth_attempts.exports
+        address = self._client_of(request) if needed else None
         country = self._country_of(address)
-        self._count_attempt(method or "none", success=False, country=country)
+        self._count_attempt(method or "none", success=False, country=country, address=address)
         # Without credentials it is no attempt: browsers send such a request first.
         if method is not None:
             self._evaluate_attempt(success=False, country=country, address=address, account=None)
 
-    def _count_attempt(self, method: str, *, success: bool, country: str | None) -> None:
-        self._auth_attempts(1, method, outcome(success), country)
+    def _count_attempt(self, method: str, *, success: bool, country: str | None, address: str | None) -> None:
+        self._auth_attempts(method, outcome(success), country, address=address)
 
     def _evaluate_attempt(
         self, *, success: bool, country: str | None, address: str | None, account: str | None
@@ -268,7 +298,7 @@ class SecurityMetrics(Family):
     def _count_match(self, request: Request, feed: str, country: str | None) -> None:
         if feed not in request.matched_feeds:
             request.matched_feeds += (feed,)
-            self._threat_matches(1, feed, country)
+            self._threat_matches(feed, country, address=self._address_for(self._threat_matches, request))
 
     def _address(self, given: str | None, request: Request | None) -> str | None:
         """The address that the service gave, in its canonical form, or that of the request's client."""
@@ -287,6 +317,10 @@ class SecurityMetrics(Family):
     @fail_open
     def _client_of(self, request: Request) -> str | None:
         return request.client_address
+
+    def _address_for(self, counter: EventCounter, request: Request | None) -> str | None:
+        """The address of the request's client for an event; not looked up if events are not exported."""
+        return self._client_of(request) if counter.exports and request is not None else None
 
     def _country_of(self, address: str | None) -> str | None:
         return None if self._countries is None or address is None else self._countries(address)

@@ -110,6 +110,12 @@ class BoundedCounter(CollectedCounter):
         except Exception:
             self._dropped.count("internal_error")
 
+    def count(self, attributes: Mapping[str, object]) -> Labels:
+        """Add 1; returns the labels of the series. May raise."""
+        series = self._series.cell(attributes)
+        series.add(1)
+        return series.labels
+
     def kept_series(self, attributes: Mapping[str, object]) -> CounterSeries | None:
         """The series with just these attributes, none of them changed; `None` without an amount under them so far.
 

@@ -7,7 +7,7 @@ from trust_otel.semconv.definitions import Attribute
 CLIENT_ADDRESS: Final = Attribute(
     name="client.address",
     type="string",
-    brief="Address of a client whose failures reached the threshold; other addresses are never exported.",
+    brief="Address of a client, in metrics only of one whose failures reached the threshold.",
     limit=1000,
     examples=("203.0.113.7", ),
 )
@@ -106,7 +106,7 @@ REASON: Final = Attribute(
     name="reason",
     type="string",
     brief="Why a measurement or an attribute of it was dropped.",
-    members=("invalid_value", "negative_value", "unknown_metric", "unknown_attribute", "unknown_value", "attribute_type", "attribute_encoding", "attribute_length", "private_value", "unreadable_source", "internal_error", ),
+    members=("invalid_value", "negative_value", "unknown_metric", "unknown_attribute", "unknown_value", "attribute_type", "attribute_encoding", "attribute_length", "private_value", "unreadable_source", "event_limit", "internal_error", ),
 )
 RPC_METHOD: Final = Attribute(
     name="rpc.method",

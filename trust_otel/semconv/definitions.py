@@ -73,3 +73,24 @@ class Metric:
         return family_name(
             self.name, self.unit, monotonic=self.instrument == "counter", gauge=self.instrument == "gauge"
         )
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event in the registry: a log record with a name.
+
+    Attributes:
+        name: Dotted name, the `event_name` of the log record.
+        kind: `security`, `audit` or `compliance`; a setting lists the kinds that are exported.
+        brief: What happened, in one sentence; the body of the log record is the same without the period.
+        attributes: All attributes that a record may have.
+        required: Names of the attributes that every record has.
+        note: When it is emitted.
+    """
+
+    name: str
+    kind: str
+    brief: str
+    attributes: tuple[Attribute, ...] = ()
+    required: frozenset[str] = frozenset()
+    note: str = ""

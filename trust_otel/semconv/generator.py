@@ -1,4 +1,4 @@
-"""Generates `attributes.py`, `metrics.py` and the documentation page from `registry/*.yaml` (the schema of Weaver).
+"""Generates the Python modules of the vocabulary and its page from `registry/*.yaml` (the schema of Weaver).
 
 Run as `python -m trust_otel.semconv.generator`; with `--check` it writes nothing and exits with 1 if a file is stale.
 """
@@ -11,15 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import yaml
 
 from trust_otel.semconv.catalogue import catalogue_page
-from trust_otel.semconv.definitions import Attribute, InstrumentKind, Metric
+from trust_otel.semconv.definitions import Attribute, Event, InstrumentKind, Metric
 
 _PACKAGE = Path(__file__).parent
 _REGISTRY = _PACKAGE / "registry"
+_TYPES = ("attribute_group", "metric", "event")
 _INSTRUMENTS = ("counter", "updowncounter", "gauge", "histogram")
 _GENERATED = "Generated from registry/*.yaml by `make generate`; edit the registry, not this file."
 
@@ -28,11 +29,16 @@ class RegistryError(ValueError):
     """The registry violates Weaver's schema or a rule of this project; the message names the group."""
 
 
-def read_registry(directory: Path = _REGISTRY) -> tuple[dict[str, Attribute], dict[str, Metric]]:
-    """Read every YAML file of a registry.
+class Registry(NamedTuple):
+    """The content of a registry, by name, sorted."""
 
-    Returns:
-        The attributes and the metrics, by name, sorted.
+    attributes: dict[str, Attribute]
+    metrics: dict[str, Metric]
+    events: dict[str, Event]
+
+
+def read_registry(directory: Path = _REGISTRY) -> Registry:
+    """Read every YAML file of a registry.
 
     Raises:
         RegistryError: A group is invalid, a name is duplicate, or a reference is undefined.
@@ -47,8 +53,12 @@ def read_registry(directory: Path = _REGISTRY) -> tuple[dict[str, Attribute], di
     for group in _of_type(groups, "metric"):
         with _complete(group):
             _add(metrics, _metric(group, attributes), group["id"])
-    _reject_unused(attributes, metrics)
-    return dict(sorted(attributes.items())), dict(sorted(metrics.items()))
+    events: dict[str, Event] = {}
+    for group in _of_type(groups, "event"):
+        with _complete(group):
+            _add(events, _event(group, attributes), group["id"])
+    _reject_unused(attributes, metrics, events)
+    return Registry(dict(sorted(attributes.items())), dict(sorted(metrics.items())), dict(sorted(events.items())))
 
 
 def _groups(path: Path) -> list[dict[str, Any]]:
@@ -72,15 +82,15 @@ def _complete(group: Mapping[str, Any]) -> Iterator[None]:
 
 def _of_type(groups: Iterable[dict[str, Any]], group_type: str) -> Iterable[dict[str, Any]]:
     for group in groups:
-        if group.get("type") not in ("attribute_group", "metric"):
-            raise RegistryError(f"{group.get('id')}: type must be attribute_group or metric")
+        if group.get("type") not in _TYPES:
+            raise RegistryError(f"{group.get('id')}: type must be one of {', '.join(_TYPES)}")
         if not group.get("brief"):
             raise RegistryError(f"{group.get('id')}: brief is missing")
         if group["type"] == group_type:
             yield group
 
 
-def _add(known: dict[str, Any], definition: Attribute | Metric, group_id: str) -> None:
+def _add(known: dict[str, Any], definition: Attribute | Metric | Event, group_id: str) -> None:
     if definition.name in known:
         raise RegistryError(f"{group_id}: {definition.name} is defined twice")
     known[definition.name] = definition
@@ -119,27 +129,52 @@ def _metric(group: Mapping[str, Any], attributes: Mapping[str, Attribute]) -> Me
         raise RegistryError(f"{group['id']}: a histogram needs buckets, and other instruments must have none")
     if list(buckets) != sorted(set(buckets)):
         raise RegistryError(f"{group['id']}: buckets must be in ascending order")
-    missing = [entry["ref"] for entry in group["attributes"] if entry["ref"] not in attributes]
-    if missing:
-        raise RegistryError(f"{group['id']}: no definition of {', '.join(missing)}")
     return Metric(
         name=name,
         instrument=cast(InstrumentKind, group["instrument"]),
         unit=group["unit"],
         brief=group["brief"],
-        attributes=tuple(attributes[entry["ref"]] for entry in group["attributes"]),
-        required=frozenset(entry["ref"] for entry in group["attributes"] if entry["requirement_level"] == "required"),
+        attributes=_referenced(group, attributes),
+        required=_required(group),
         buckets=buckets,
         note=group.get("note", ""),
         third_party=_annotations(group).get("third_party", False),
     )
 
 
-def _reject_unused(attributes: Mapping[str, Attribute], metrics: Mapping[str, Metric]) -> None:
-    used = {attribute.name for metric in metrics.values() for attribute in metric.attributes}
+def _event(group: Mapping[str, Any], attributes: Mapping[str, Attribute]) -> Event:
+    name = group["name"]
+    if group["id"] != f"event.{name}":
+        raise RegistryError(f"{group['id']}: id must be event.{name}")
+    return Event(
+        name=name,
+        kind=_annotations(group)["kind"],
+        brief=group["brief"],
+        attributes=_referenced(group, attributes),
+        required=_required(group),
+        note=group.get("note", ""),
+    )
+
+
+def _referenced(group: Mapping[str, Any], attributes: Mapping[str, Attribute]) -> tuple[Attribute, ...]:
+    missing = [entry["ref"] for entry in group["attributes"] if entry["ref"] not in attributes]
+    if missing:
+        raise RegistryError(f"{group['id']}: no definition of {', '.join(missing)}")
+    return tuple(attributes[entry["ref"]] for entry in group["attributes"])
+
+
+def _required(group: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(entry["ref"] for entry in group["attributes"] if entry["requirement_level"] == "required")
+
+
+def _reject_unused(
+    attributes: Mapping[str, Attribute], metrics: Mapping[str, Metric], events: Mapping[str, Event]
+) -> None:
+    users: list[Metric | Event] = [*metrics.values(), *events.values()]
+    used = {attribute.name for user in users for attribute in user.attributes}
     unused = sorted(set(attributes) - used)
     if unused:
-        raise RegistryError(f"no metric uses {', '.join(unused)}")
+        raise RegistryError(f"no metric or event uses {', '.join(unused)}")
 
 
 def constant_name(name: str) -> str:
@@ -160,24 +195,34 @@ def attributes_module(attributes: Mapping[str, Attribute]) -> str:
 
 def metrics_module(metrics: Mapping[str, Metric]) -> str:
     """Source of `metrics.py`: a constant per metric, and a mapping of all by name."""
-    lines = [f'"""Metrics of the registry. {_GENERATED}"""', ""]
+    return _module("metric", metrics)
+
+
+def events_module(events: Mapping[str, Event]) -> str:
+    """Source of `events.py`: a constant per event, and a mapping of all by name."""
+    return _module("event", events)
+
+
+def _module(kind: str, definitions: Mapping[str, Metric] | Mapping[str, Event]) -> str:
+    name = kind.capitalize()
+    lines = [f'"""{name}s of the registry. {_GENERATED}"""', ""]
     lines += ["from collections.abc import Mapping", "from typing import Final", ""]
     lines += [
         "from trust_otel.semconv import attributes",
-        "from trust_otel.semconv.definitions import Metric",
+        f"from trust_otel.semconv.definitions import {name}",
         "",
     ]
-    for metric in metrics.values():
-        lines.append(f"{constant_name(metric.name)}: Final = Metric(")
-        lines += _arguments(metric)
+    for definition in definitions.values():
+        lines.append(f"{constant_name(definition.name)}: Final = {name}(")
+        lines += _arguments(definition)
         lines.append(")")
-    lines += ["", "ALL: Final[Mapping[str, Metric]] = {", "    metric.name: metric", "    for metric in ("]
-    lines += [f"        {constant_name(name)}," for name in metrics]
+    lines += ["", f"ALL: Final[Mapping[str, {name}]] = {{", f"    {kind}.name: {kind}", f"    for {kind} in ("]
+    lines += [f"        {constant_name(name)}," for name in definitions]
     lines += ["    )", "}"]
     return "\n".join(lines) + "\n"
 
 
-def _arguments(definition: Attribute | Metric) -> Iterable[str]:
+def _arguments(definition: Attribute | Metric | Event) -> Iterable[str]:
     for field in fields(definition):
         value = getattr(definition, field.name)
         if field.default is not MISSING and value == field.default:
@@ -199,11 +244,12 @@ def _source(value: object) -> str:
 
 def generated_files(root: Path = _PACKAGE.parents[1]) -> dict[Path, str]:
     """The content of each generated file, by path."""
-    attributes, metrics = read_registry()
+    attributes, metrics, events = read_registry()
     return {
         _PACKAGE / "attributes.py": attributes_module(attributes),
         _PACKAGE / "metrics.py": metrics_module(metrics),
-        root / "docs" / "conventions.md": catalogue_page(metrics),
+        _PACKAGE / "events.py": events_module(events),
+        root / "docs" / "conventions.md": catalogue_page(metrics, events),
     }
 
 

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from trust_otel import distro
 from trust_otel.distro import DEFAULTS, InvalidSettingsError, prepare
+from trust_otel.export.wanted import spans_wanted
 
 
 def test_empty_environment_gets_every_default() -> None:
@@ -137,4 +137,4 @@ def test_invalid_value_of_strict_itself_does_not_refuse(caplog: pytest.LogCaptur
     ],
 )
 def test_spans_are_wanted_if_they_are_exported(environment: dict[str, str], wanted: bool) -> None:
-    assert distro.spans_wanted(environment) is wanted
+    assert spans_wanted(environment) is wanted

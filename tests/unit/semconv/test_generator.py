@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from trust_otel.semconv import attributes, generator, metrics
+from trust_otel.semconv import attributes, events, generator, metrics
 from trust_otel.semconv.generator import RegistryError, generated_files, read_registry
 
 _ATTRIBUTE = """
@@ -27,6 +27,16 @@ _METRIC = """
     attributes:
       - {ref: colour, requirement_level: required}
 """
+_EVENT = """
+  - id: event.test.thing
+    type: event
+    name: test.thing
+    brief: Happened.
+    annotations:
+      trust_otel: {kind: audit}
+    attributes:
+      - {ref: colour, requirement_level: required}
+"""
 
 
 def _registry(directory: Path, *groups: str) -> Path:
@@ -44,18 +54,20 @@ def test_generation_is_deterministic() -> None:
 
 
 def test_constants_match_the_registry() -> None:
-    known_attributes, known_metrics = read_registry()
-    assert known_metrics == metrics.ALL
-    for name, attribute in known_attributes.items():
+    known = read_registry()
+    assert known.metrics == metrics.ALL
+    assert known.events == events.ALL
+    for name, attribute in known.attributes.items():
         assert getattr(attributes, generator.constant_name(name)) == attribute
 
 
 def test_small_registry_is_read(tmp_path: Path) -> None:
-    known_attributes, known_metrics = read_registry(_registry(tmp_path, _ATTRIBUTE, _METRIC))
-    assert list(known_attributes) == ["colour"]
-    metric = known_metrics["test.count"]
-    assert metric.attributes == (known_attributes["colour"],)
-    assert metric.required == {"colour"}
+    known = read_registry(_registry(tmp_path, _ATTRIBUTE, _METRIC, _EVENT))
+    assert list(known.attributes) == ["colour"]
+    metric, event = known.metrics["test.count"], known.events["test.thing"]
+    assert metric.attributes == event.attributes == (known.attributes["colour"],)
+    assert metric.required == event.required == {"colour"}
+    assert event.kind == "audit"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +115,7 @@ def test_duplicate_attribute_is_rejected(tmp_path: Path) -> None:
 
 
 def test_unused_attribute_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError, match="no metric uses colour"):
+    with pytest.raises(RegistryError, match="no metric or event uses colour"):
         read_registry(_registry(tmp_path, _ATTRIBUTE))
 
 
@@ -117,6 +129,12 @@ def test_error_for_a_missing_key_names_its_group(tmp_path: Path, missing: str) -
         read_registry(_registry(tmp_path, text.replace(missing, "deprecated: ''")))
 
 
+@pytest.mark.parametrize("missing", ["kind: audit", "    name: test.thing", "    brief: Happened."])
+def test_error_names_the_incomplete_event(tmp_path: Path, missing: str) -> None:
+    with pytest.raises(RegistryError, match=r"event\.test\.thing: \w+ is missing"):
+        read_registry(_registry(tmp_path, _ATTRIBUTE, _METRIC, _EVENT.replace(missing, "")))
+
+
 @pytest.mark.parametrize("text", ["", "groups:", "[]", "groups: {}", "groups: [1]", "a: b: c"])
 def test_error_names_the_invalid_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "odd.yaml").write_text(text)
@@ -126,20 +144,22 @@ def test_error_names_the_invalid_file(tmp_path: Path, text: str) -> None:
 
 def test_manifest_without_groups_is_valid(tmp_path: Path) -> None:
     (tmp_path / "registry_manifest.yaml").write_text("name: test")
-    assert read_registry(tmp_path) == ({}, {})
+    assert read_registry(tmp_path) == ({}, {}, {})
 
 
 def test_every_open_attribute_is_bounded() -> None:
-    for attribute in read_registry()[0].values():
+    for attribute in read_registry().attributes.values():
         if not attribute.members:
             assert 0 < attribute.limit <= 1000, attribute.name
 
 
 def test_every_reference_of_the_page_is_in_the_registry() -> None:
     page = next(content for path, content in generated_files().items() if path.name == "conventions.md")
-    known_attributes, known_metrics = read_registry()
-    for metric in known_metrics.values():
+    known = read_registry()
+    for metric in known.metrics.values():
         assert f"### `{metric.name}`" in page
         assert f"`{metric.prometheus_name}`" in page
-    for attribute in known_attributes.values():
+    for event in known.events.values():
+        assert f"| `{event.name}` | {event.kind} |" in page
+    for attribute in known.attributes.values():
         assert f"| `{attribute.name}` | `{attribute.label}` |" in page

@@ -200,6 +200,8 @@ def test_limits_come_from_their_settings() -> None:
             "TRUST_OTEL_DETECTORS": "mfa_fatigue",
             "TRUST_OTEL_CLIENT_ADDRESS": "hashed",
             "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE": "/etc/key",
+            "TRUST_OTEL_EVENTS": "audit",
+            "TRUST_OTEL_EVENTS_PER_MINUTE": "16",
         }
     ).limits
     assert limits == settings.Limits(
@@ -215,6 +217,8 @@ def test_limits_come_from_their_settings() -> None:
         client_address_key_file="/etc/key",
         slow_seconds=15.0,
         http_body_sizes=True,
+        events=frozenset({"audit"}),
+        events_per_minute=16,
     )
 
 
