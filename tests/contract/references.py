@@ -26,7 +26,7 @@ from tests.contract.runbook_pages import read_page
 from trust_ops.cli import main
 from trust_ops.variables import VARIABLES
 from trust_otel import TrustServiceMetrics
-from trust_otel.semconv import attributes, metrics
+from trust_otel.semconv import attributes, events, metrics
 from trust_otel.settings import SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -276,11 +276,15 @@ _PREFIXES = "alertmanager|container|db|http|kube|node|otelcol|process|prometheus
 
 @functools.cache
 def known_names() -> frozenset[str]:
-    """Series, labels, metrics, attributes and recorded series."""
+    """Series, labels, metrics, events, attributes and recorded series."""
     series = vocabulary().series
     found = {*series, *(label for one in series.values() for label in one.labels)}
     found |= {name.removesuffix(end) for name in series for end in ("_bucket", "_count", "_sum")}
-    found |= {one.name for one in (*vars(attributes).values(), *metrics.ALL.values()) if hasattr(one, "name")}
+    found |= {
+        one.name
+        for one in (*vars(attributes).values(), *metrics.ALL.values(), *events.ALL.values())
+        if hasattr(one, "name")
+    }
     return frozenset(found)
 
 

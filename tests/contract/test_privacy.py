@@ -11,14 +11,18 @@ from importlib.util import find_spec
 from typing import Any
 
 import pytest
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 
 from tests.collected import scraped
 from tests.recorder_methods import NAMES, method_of
 from trust_otel import settings
+from trust_otel.metrics import event
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
 from trust_otel.metrics.kpi import Kpi
@@ -194,6 +198,24 @@ def test_no_method_exports_personal_data(recording: Any, caplog: pytest.LogCaptu
             push(recording.recorder, method, datum)
     assert traces_in(output(recording)) == []
     assert traces_in(caplog.text) == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_no_event_contains_personal_data(
+    record: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    kept = InMemoryLogRecordExporter()
+    provider = LoggerProvider()
+    provider.add_log_record_processor(SimpleLogRecordProcessor(kept))
+    monkeypatch.setattr(event, "get_logger", provider.get_logger)
+    monkeypatch.setenv("OTEL_LOGS_EXPORTER", "otlp")
+    recorder = record().recorder
+    for datum in PERSONAL.values():
+        push(recorder, method, datum)
+    exported = encode_logs(kept.get_finished_logs()).SerializeToString().decode("latin-1")
+    assert traces_in(exported) == []
+    # The record of an audit is an event.
+    assert (exported != "") >= (method == "record_audit_event")
 
 
 def test_data_passed_to_one_method_is_not_exported_by_another(recording: Any, caplog: pytest.LogCaptureFixture) -> None:

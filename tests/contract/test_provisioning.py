@@ -21,6 +21,7 @@ FOLDER = MONITORING / "provisioning"
 DASHBOARDS = MONITORING / "grafana"
 SOURCES = FOLDER / "datasources" / "trust-service.yml"
 TRACES = FOLDER / "optional" / "traces.yml"
+LOGS = FOLDER / "optional" / "logs.yml"
 PROVIDERS = FOLDER / "dashboards" / "trust-service.yml"
 
 SOURCE_KEYS = {"name", "uid", "type", "access", "url", "isDefault", "editable", "jsonData"}
@@ -35,6 +36,7 @@ JSON_KEYS = {
     },
     "alertmanager": {"implementation", "handleGrafanaManagedAlerts"},
     "tempo": {"tracesToMetrics"},
+    "loki": {"derivedFields"},
 }
 PROVIDER_KEYS = {
     "name",
@@ -89,10 +91,10 @@ def places(kind: str) -> list[Resource]:
 
 
 def sources() -> dict[str, dict[str, Any]]:
-    return {each["uid"]: each for path in (SOURCES, TRACES) for each in read(path)["datasources"]}
+    return {each["uid"]: each for path in (SOURCES, TRACES, LOGS) for each in read(path)["datasources"]}
 
 
-@pytest.mark.parametrize("path", [SOURCES, TRACES], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [SOURCES, TRACES, LOGS], ids=lambda path: path.name)
 def test_data_sources_have_only_known_keys(path: Path) -> None:
     content = read(path)
     assert set(content) == {"apiVersion", "prune", "datasources"}

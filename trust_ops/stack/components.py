@@ -84,6 +84,7 @@ def _collector(start: StartContext) -> Launch:
         "TRUST_OTEL_STACK_COLLECTOR_METRICS_PORT": str(port_of(addresses.collector_self_metrics)),
         "TRUST_OTEL_STACK_COLLECTOR_HEALTH_PORT": str(port_of(addresses.collector_health)),
         "TRUST_OTEL_STACK_COLLECTOR_DIRECTORY": str(start.directory / "collector" / "queue"),
+        "TRUST_OTEL_STACK_EVENTS_FILE": str(start.directory / "events" / "security-events.jsonl"),
         "TRUST_OTEL_STACK_PROMETHEUS_URL": inputs.collector_sends_to or addresses.prometheus,
     }
     if inputs.collector_queue_size is not None:

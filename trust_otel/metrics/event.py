@@ -93,8 +93,8 @@ class EventLog:
             return self._exported[kind] <= self._per_minute
 
 
-class EventCounter:
-    """Counts events, and exports them.
+class EventCounter(PositionalLabels):
+    """Counts events, and exports them with `happened`; a call only counts.
 
     Args:
         counter: Counts every event.
@@ -102,32 +102,32 @@ class EventCounter:
         event: The event.
         log: Where events are exported; `None` if they are not.
         only: Events with other labels are only counted.
+
+    Attributes:
+        exports: Whether events are exported. If not, a call costs less than `happened`.
     """
 
+    __slots__ = ("_counter", "_event", "_log", "_only", "exports")
+
     def __init__(
-        self,
-        counter: BoundedCounter,
-        *names: str,
-        event: Event,
-        log: EventLog | None,
-        only: Mapping[str, str] = _ALL,
+        self, counter: BoundedCounter, *names: str, event: Event, log: EventLog | None, only: Mapping[str, str] = _ALL
     ) -> None:
-        self.add = PositionalLabels(counter, *names)
+        super().__init__(counter, *names)
         self._counter = counter
-        self._names = names
         self._event = event
         self._log = log if log is not None and event.kind in log.kinds else None
         self._only = only.items()
+        self.exports = self._log is not None
 
-    @property
-    def exports(self) -> bool:
-        """Whether events are exported."""
-        return self._log is not None
+    def happened(self, address: str | None, *values: object) -> None:
+        """Count an event with these values of the attributes, and export it.
 
-    def __call__(self, *values: object, address: str | None = None) -> None:
-        """Count an event with these values of the attributes."""
+        Args:
+            address: Address of the client, in its canonical form, if known.
+            values: Values of the attributes.
+        """
         if self._log is None:
-            self.add(1, *values)
+            self(1, *values)
             return
         labels = self._counter.count(dict(zip(self._names, values, strict=True)))
         if self._only <= labels.items():

@@ -155,7 +155,7 @@ class SecurityMetrics(Family):
             request.authentication_told = True
             request.refusal_told = not success
         address = self._address(client_address, request)
-        self._mfa_challenges(method, outcome(success), address=address)
+        self._mfa_challenges.happened(address, method, outcome(success))
         self._detectors.second_factor(success=success, account=account, address=address)
 
     @fail_open
@@ -165,13 +165,12 @@ class SecurityMetrics(Family):
         if request is not None:
             request.authorization_told = True
             request.refusal_told = not granted
-        decision = "grant" if granted else "deny"
-        self._authz_decisions(decision, resource_type, address=self._address_for(self._authz_decisions, request))
+        self._count(self._authz_decisions, request, "grant" if granted else "deny", resource_type)
 
     @fail_open
     def record_security_incident(self, incident_type: str, *, severity: str) -> None:
         """Count suspicious activity, such as `credential_stuffing`; severity is `critical`, `warning` or `info`."""
-        self._incidents(incident_type, severity, address=self._address_for(self._incidents, current_request()))
+        self._count(self._incidents, current_request(), incident_type, severity)
 
     @fail_open
     def record_rate_limited(self, name: str) -> None:
@@ -179,7 +178,7 @@ class SecurityMetrics(Family):
         request = current_request()
         if request is not None:
             request.rate_limit_told = request.refusal_told = True
-        self._rate_limited(name, address=self._address_for(self._rate_limited, request))
+        self._count(self._rate_limited, request, name)
 
     @fail_open
     def record_threat_match(self, feed: str, *, country: str | None = None) -> None:
@@ -192,7 +191,7 @@ class SecurityMetrics(Family):
         """
         request = current_request()
         if request is None:
-            self._threat_matches(feed, country)
+            self._count(self._threat_matches, None, feed, country)
             return
         request.refusal_told = True
         self._count_match(request, feed, self._country_of(self._client_of(request)) if country is None else country)
@@ -209,17 +208,17 @@ class SecurityMetrics(Family):
         Args:
             action: What is done, such as `certificate.issue`.
         """
-        return PrivilegedOperation(self._audit_operations, self._audit_events.add, action)
+        return PrivilegedOperation(self._audit_operations, self._audit_events, action)
 
     @fail_open
     def record_audit_event(self, action: str, *, success: bool = True) -> None:
         """Count a record in the audit log, such as `certificate.issue`."""
-        self._audit_events(action, outcome(success))
+        self._count(self._audit_events, None, action, outcome(success))
 
     @fail_open
     def record_compliance_check(self, *, framework: str, control: str, passed: bool) -> None:
         """Count a check of a control, such as `signature_policy` of `eidas`."""
-        self._compliance_checks(framework, control, outcome(passed))
+        self._count(self._compliance_checks, None, framework, control, outcome(passed))
 
     def use_countries(self, look_up: Callable[[str], str | None] | None) -> None:
         """Set what gives the country (ISO 3166-1, two letters) of an address in its canonical form."""
@@ -250,13 +249,13 @@ class SecurityMetrics(Family):
         if status in _TOO_MANY:
             if not request.rate_limit_told:
                 name = TRUST_RATE_LIMIT_NAME.other if place is None else place
-                self._rate_limited(name, address=self._address_for(self._rate_limited, request))
+                self._count(self._rate_limited, request, name)
         elif request.refusal_told:
             return
         elif status in _UNAUTHENTICATED and not request.authentication_told:
             self._count_unauthenticated(request)
         elif status in _PERMISSION_DENIED and not request.authorization_told:
-            self._authz_decisions("deny", None, address=self._address_for(self._authz_decisions, request))
+            self._count(self._authz_decisions, request, "deny", None)
 
     @fail_open
     def path_not_found(self, request: Request, path: str) -> None:
@@ -275,7 +274,10 @@ class SecurityMetrics(Family):
             self._evaluate_attempt(success=False, country=country, address=address, account=None)
 
     def _count_attempt(self, method: str, *, success: bool, country: str | None, address: str | None) -> None:
-        self._auth_attempts(method, outcome(success), country, address=address)
+        if self._auth_attempts.exports:
+            self._auth_attempts.happened(address, method, outcome(success), country)
+        else:
+            self._auth_attempts(1, method, outcome(success), country)
 
     def _evaluate_attempt(
         self, *, success: bool, country: str | None, address: str | None, account: str | None
@@ -298,7 +300,7 @@ class SecurityMetrics(Family):
     def _count_match(self, request: Request, feed: str, country: str | None) -> None:
         if feed not in request.matched_feeds:
             request.matched_feeds += (feed,)
-            self._threat_matches(feed, country, address=self._address_for(self._threat_matches, request))
+            self._count(self._threat_matches, request, feed, country)
 
     def _address(self, given: str | None, request: Request | None) -> str | None:
         """The address that the service gave, in its canonical form, or that of the request's client."""
@@ -318,9 +320,13 @@ class SecurityMetrics(Family):
     def _client_of(self, request: Request) -> str | None:
         return request.client_address
 
-    def _address_for(self, counter: EventCounter, request: Request | None) -> str | None:
-        """The address of the request's client for an event; not looked up if events are not exported."""
-        return self._client_of(request) if counter.exports and request is not None else None
+    def _count(self, counter: EventCounter, request: Request | None, *values: object) -> None:
+        """Count an event; export it with the address of the request's client."""
+        if counter.exports:
+            counter.happened(None if request is None else self._client_of(request), *values)
+        else:
+            # The address is not looked up: it takes as long as recording the request.
+            counter(1, *values)
 
     def _country_of(self, address: str | None) -> str | None:
         return None if self._countries is None or address is None else self._countries(address)
