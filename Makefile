@@ -63,7 +63,7 @@ check: .venv/ready ## Check format, lint and types
 generate: .venv/ready ## Write all generated files: conventions, settings, alert rules, dashboards, gRPC stubs, constraints
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
-	@$(RUN)/python -m trust_ops.alertmanager_config.pages
+	@$(RUN)/python -m trust_ops.site_config.pages
 	@$(RUN)/python -m monitoring.alerts
 	@$(RUN)/python -m monitoring.dashboards
 	@examples/trust_service/generate-stubs $(RUN)/python

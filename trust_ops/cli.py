@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from trust_ops import settings_table
-from trust_ops.alertmanager_config.command import render
 from trust_ops.doctor import examine
 from trust_ops.grafana.commands import grafana
 from trust_ops.incidents.commands import incidents, review
+from trust_ops.site_config.command import render
 from trust_ops.stack.commands import stack
 from trust_otel.semconv import catalogue
 from trust_otel.semconv.events import ALL as ALL_EVENTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, seconds
-from trust_ops.alertmanager_config.variables import CRITICAL_GRPC_METHODS, method_pattern
+from trust_ops.site_config.variables import CRITICAL_GRPC_METHODS, method_pattern
 
 GRPC_HIGH_ERROR_RATE = Alert(
     name="TrustGrpcHighErrorRate",

@@ -24,8 +24,8 @@ from testbed.drill.service_client import ServiceClient, repeated_calls
 from testbed.drill.tcp_proxy import TcpProxy
 from testbed.load_generator import REPUTATION_FEED, LoadConfig, LoadReport, generate_load
 from testbed.load_generator.operations import ALL_OPERATIONS, calm_operations
-from trust_ops.alertmanager_config import files as rendering
-from trust_ops.alertmanager_config import scaled
+from trust_ops.site_config import files as rendering
+from trust_ops.site_config import scaled
 from trust_ops.stack import Addresses, Inputs, PrometheusClient, Stack
 from trust_ops.stack.state import port_of
 

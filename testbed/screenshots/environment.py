@@ -23,7 +23,7 @@ from testbed.drill.service_client import repeated_calls
 from testbed.load_generator import LoadReport
 from testbed.screenshots.backfill import backfill_two_weeks
 from testbed.screenshots.grafana import grafana
-from trust_ops.alertmanager_config import files as rendering
+from trust_ops.site_config import files as rendering
 from trust_ops.stack import Addresses, Inputs, Stack
 
 ENVIRONMENT: Final = "pictures"

@@ -12,7 +12,7 @@ from typing import Any
 from tests.contract.rule_files import ALERTS, vocabulary
 from tools.checks.label_inference import vector_labels
 from tools.checks.rules import Rule
-from trust_ops.alertmanager_config import Rendered, render
+from trust_ops.site_config import Rendered, render
 from trust_ops.stack.binaries import find
 from trust_ops.stack.recipes import binaries
 

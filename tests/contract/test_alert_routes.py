@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.contract.alertmanager import Alert, alerts, amtool, channels, receivers, rendered, routes
-from trust_ops.alertmanager_config import write
-from trust_ops.alertmanager_config.files import CONFIGURATION
 from trust_ops.durations import parse_duration
+from trust_ops.site_config import write
+from trust_ops.site_config.files import CONFIGURATION
 
 SECURITY_CRITICAL = {"incidents", "security-critical", "security-critical-email"}
 SECURITY_WARNING = {"incidents", "security-warning", "security-warning-email"}

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from tests.contract.alertmanager import Alert, alerts, amtool, receivers, rendered, routes
-from trust_ops.alertmanager_config import write
+from trust_ops.site_config import write
 
 STARTED = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 ENDED = STARTED + timedelta(minutes=42)

@@ -20,9 +20,9 @@ import pytest
 
 from tests.support.postgresql import cluster, needs_postgresql
 from tests.support.running import eventually
-from trust_ops.alertmanager_config import render, scaled, write
-from trust_ops.alertmanager_config.files import CONFIGURATION, SECRETS
 from trust_ops.incidents.times import parse_time
+from trust_ops.site_config import render, scaled, write
+from trust_ops.site_config.files import CONFIGURATION, SECRETS
 from trust_ops.stack.binaries import find
 from trust_ops.stack.ports import LOOPBACK, free_ports
 from trust_ops.stack.recipes import binaries

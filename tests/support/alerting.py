@@ -20,9 +20,9 @@ import httpx
 import yaml
 
 from testbed.drill.receivers import Receivers
-from trust_ops.alertmanager_config import render, scaled, write
-from trust_ops.alertmanager_config.files import CONFIGURATION, SECRETS
 from trust_ops.durations import parse_duration
+from trust_ops.site_config import render, scaled, write
+from trust_ops.site_config.files import CONFIGURATION, SECRETS
 from trust_ops.stack.binaries import find
 from trust_ops.stack.files import project_file
 from trust_ops.stack.ports import LOOPBACK, free_ports

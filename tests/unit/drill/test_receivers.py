@@ -21,8 +21,8 @@ import httpx
 import pytest
 
 from testbed.drill.receivers import Delivery, Receivers, Rejection
-from trust_ops.alertmanager_config import render
-from trust_ops.alertmanager_config.variables import VARIABLES
+from trust_ops.site_config import render
+from trust_ops.site_config.variables import VARIABLES
 
 LABELS = {"alertname": "TrustServiceDown", "service": 'a "quoted" service', "severity": "critical", "team": "platform"}
 LINK = "https://alertmanager.trust.test/#/silences/new?filter=" + quote(

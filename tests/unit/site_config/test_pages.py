@@ -2,10 +2,10 @@
 
 import pytest
 
-from trust_ops.alertmanager_config import RenderError
-from trust_ops.alertmanager_config.env_file import parse
-from trust_ops.alertmanager_config.pages import EXAMPLE, PAGE, env_example, with_table
-from trust_ops.alertmanager_config.variables import VARIABLES, read
+from trust_ops.site_config import RenderError
+from trust_ops.site_config.env_file import parse
+from trust_ops.site_config.pages import EXAMPLE, PAGE, env_example, with_table
+from trust_ops.site_config.variables import VARIABLES, read
 
 
 def test_the_example_is_up_to_date() -> None:

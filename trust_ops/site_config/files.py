@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from trust_ops.alertmanager_config import template, variables
-from trust_ops.alertmanager_config.errors import Problem, RenderError
-from trust_ops.alertmanager_config.variables import Values
+from trust_ops.site_config import template, variables
+from trust_ops.site_config.errors import Problem, RenderError
+from trust_ops.site_config.variables import Values
 from trust_ops.stack.files import project_file
 
 CONFIGURATION = "trust-service-alertmanager.yml"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trust_ops.alertmanager_config import RenderError
-from trust_ops.alertmanager_config.env_file import parse
+from trust_ops.site_config import RenderError
+from trust_ops.site_config.env_file import parse
 
 
 def test_everything_after_the_first_equals_sign_is_the_value() -> None:

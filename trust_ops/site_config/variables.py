@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from trust_ops.alertmanager_config import kinds
-from trust_ops.alertmanager_config.errors import Problem, RenderError
-from trust_ops.alertmanager_config.kinds import Kind
+from trust_ops.site_config import kinds
+from trust_ops.site_config.errors import Problem, RenderError
+from trust_ops.site_config.kinds import Kind
 from trust_otel.setting_lists import BadValueError
 
 OFF = "off"

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from trust_ops.alertmanager_config.errors import Problem
-from trust_ops.alertmanager_config.variables import Values
+from trust_ops.site_config.errors import Problem
+from trust_ops.site_config.variables import Values
 
 _PLACEHOLDER = re.compile(r"\$\{(file:)?([A-Z_]+)\}")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from trust_ops.alertmanager_config import env_file, files
-from trust_ops.alertmanager_config.errors import RenderError
+from trust_ops.site_config import env_file, files
+from trust_ops.site_config.errors import RenderError
 from trust_ops.stack.binaries import find
 from trust_ops.stack.errors import BinaryUnavailable
 from trust_ops.stack.recipes import binaries

@@ -7,9 +7,9 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from trust_ops.alertmanager_config.files import CONFIGURATION
-from trust_ops.alertmanager_config.variables import BY_NAME
 from trust_ops.cli import main
+from trust_ops.site_config.files import CONFIGURATION
+from trust_ops.site_config.variables import BY_NAME
 
 
 def env_file(folder: Path, environment: dict[str, str]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trust_ops.alertmanager_config.variables import VARIABLES, Variable
+from trust_ops.site_config.variables import VARIABLES, Variable
 
 _ROOT = Path(__file__).parents[2]
 EXAMPLE = _ROOT / "monitoring" / ".env.example"

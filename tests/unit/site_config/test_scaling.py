@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from copy import deepcopy
 
-from trust_ops.alertmanager_config import Rendered, scaled
 from trust_ops.durations import parse_duration
+from trust_ops.site_config import Rendered, scaled
 
 
 def test_every_wait_and_interval_of_the_routes_is_divided() -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from trust_ops.alertmanager_config import RenderError
-from trust_ops.alertmanager_config.variables import BY_NAME, VARIABLES, Variable, read
+from trust_ops.site_config import RenderError
+from trust_ops.site_config.variables import BY_NAME, VARIABLES, Variable, read
 
 
 def problems(environment: dict[str, str]) -> dict[str, str]:

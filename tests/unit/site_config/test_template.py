@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from trust_ops.alertmanager_config import Rendered, RenderError
-from trust_ops.alertmanager_config.template import dump, go_string
-from trust_ops.alertmanager_config.variables import VARIABLES
+from trust_ops.site_config import Rendered, RenderError
+from trust_ops.site_config.template import dump, go_string
+from trust_ops.site_config.variables import VARIABLES
 from trust_ops.stack.files import project_file
 
 _TEMPLATE = project_file("monitoring/alertmanager/trust-service-alertmanager.yml").read_text()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from trust_ops.alertmanager_config import Rendered, RenderError, render, write
-from trust_ops.alertmanager_config.files import CONFIGURATION, NOTIFICATIONS, RULES
+from trust_ops.site_config import Rendered, RenderError, render, write
+from trust_ops.site_config.files import CONFIGURATION, NOTIFICATIONS, RULES
 
 Render = Callable[..., Rendered]
 
@@ -68,7 +68,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(
     def full(*_: object) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr("trust_ops.alertmanager_config.files.os.fchmod", full)
+    monkeypatch.setattr("trust_ops.site_config.files.os.fchmod", full)
     with pytest.raises(OSError, match="no space left"):
         write(rendered(SMTP_PASSWORD="another"), tmp_path)
     assert content(tmp_path) == before

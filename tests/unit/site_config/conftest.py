@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from trust_ops.alertmanager_config import Rendered, render
+from trust_ops.site_config import Rendered, render
 
 SECRETS_FOLDER = "/etc/alertmanager/secrets"
 

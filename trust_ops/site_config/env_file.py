@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trust_ops.alertmanager_config.errors import Problem, RenderError
+from trust_ops.site_config.errors import Problem, RenderError
 
 _BOM = "\ufeff"
 _NAME = re.compile(r"[-._A-Za-z][-._A-Za-z0-9]*")

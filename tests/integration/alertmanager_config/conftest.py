@@ -1,3 +1,0 @@
-"""Settings of the Alertmanager configuration."""
-
-from tests.unit.alertmanager_config.conftest import required  # noqa: F401 - a fixture
