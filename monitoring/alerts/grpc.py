@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, seconds
-from trust_ops.site_config.variables import CRITICAL_GRPC_METHODS, method_pattern
+from trust_ops.site_config.published_rules import method_pattern
+from trust_ops.site_config.site import CRITICAL_GRPC_METHODS
 
 GRPC_HIGH_ERROR_RATE = Alert(
     name="TrustGrpcHighErrorRate",
@@ -61,7 +62,7 @@ GRPC_STREAM_FAILURES = Alert(
 GRPC_HIGH_LATENCY = Alert(
     name="TrustGrpcHighLatency",
     reason="""
-        Only methods for which a caller waits, by the beginning of their name; CRITICAL_GRPC_METHODS in monitoring/.env. 1 s is a bucket
+        Only methods for which a caller waits, by the beginning of their name; `critical.grpc_methods` in the site file. 1 s is a bucket
         boundary of the histogram. Streams are excluded, because their duration is not a latency. At least three slow calls, as
         in TrustServiceHighLatency.
     """,

@@ -249,19 +249,8 @@ def _write_configuration(folder: Path, factor: float, environment: Mapping[str, 
     configuration.write_text(configuration.read_text().replace("rule_files:\n", "rule_files:\n- drill-faults.yml\n"))
     alertmanager = folder / "configuration" / "alertmanager"
     rendered = rendering.render(environment, str(alertmanager / rendering.SECRETS))
-    faster = _without_time_intervals(scaled(rendered.configuration, factor))
+    faster = scaled(rendered.configuration, factor)
     rendering.write(rendering.Rendered(faster, rendered.texts, rendered.secrets), alertmanager)
-
-
-def _without_time_intervals(configuration: dict[str, object]) -> dict[str, object]:
-    """Remove time intervals: a drill may run at night. tests/integration covers them."""
-    return _without(configuration, {"mute_time_intervals", "time_intervals"})  # type: ignore[return-value]
-
-
-def _without(node: object, keys: set[str]) -> object:
-    if isinstance(node, dict):
-        return {key: _without(value, keys) for key, value in node.items() if key not in keys}
-    return [_without(item, keys) for item in node] if isinstance(node, list) else node
 
 
 def _stack(

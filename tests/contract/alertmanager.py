@@ -12,7 +12,7 @@ from typing import Any
 from tests.contract.rule_files import ALERTS, vocabulary
 from tools.checks.label_inference import vector_labels
 from tools.checks.rules import Rule
-from trust_ops.site_config import Rendered, render
+from trust_ops.site_config import Rendered, Site, render
 from trust_ops.stack.binaries import find
 from trust_ops.stack.recipes import binaries
 
@@ -40,11 +40,10 @@ ENVIRONMENT = {
     "DEADMAN_WEBHOOK_URL": "https://deadman.trust.test/",
     "ONCALL_SECURITY": "https://schedule.trust.test/security?a=1&b=2",
     "ONCALL_PLATFORM": "Ada <b>{{ .x }}</b>",
-    "GRAFANA_URL": "https://grafana.trust.test",
-    "RUNBOOK_URL": "https://runbooks.trust.test",
-    "ALERTMANAGER_URL": "https://alertmanager.trust.test",
 }
 """A different value for every channel."""
+
+SITE = Site(domain="trust.test")
 
 # Values for label templates in the rule files.
 _SERVICE = "payments"
@@ -60,7 +59,7 @@ _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"(.*)"')
 
 @functools.cache
 def rendered() -> Rendered:
-    return render(ENVIRONMENT, "/etc/alertmanager/secrets")
+    return render(ENVIRONMENT, "/etc/alertmanager/secrets", SITE)
 
 
 @dataclass(frozen=True)
@@ -114,12 +113,15 @@ def _matches(matcher: str, labels: Mapping[str, str]) -> bool:
     return found is not operator.startswith("!")
 
 
+_INHERITED = ("group_by", "group_wait", "group_interval", "repeat_interval")
+
+
 def routes(
     route: Mapping[str, Any] | None = None, inherited: Mapping[str, Any] | None = None
 ) -> Iterator[dict[str, Any]]:
     """All notifying routes, with inherited waits and intervals."""
     route = rendered().configuration["route"] if route is None else route
-    timing = {name: route[name] for name in ("group_wait", "group_interval", "repeat_interval") if name in route}
+    timing = {name: route[name] for name in _INHERITED if name in route}
     own = {**(inherited or {}), **timing}
     inner = route.get("routes", ())
     # The root route handles all alerts without another route, so it notifies too.

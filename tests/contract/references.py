@@ -37,6 +37,8 @@ WRITTEN_ELSEWHERE = {
     # Written by the operator, beside Prometheus' configuration.
     "targets/collector*.json",
     "targets/trust-service*.json",
+    # The settings of a site.
+    "monitoring/site.yml",
 }
 NO_SERIES = {
     # The naming scheme in Prometheus' documentation.

@@ -1,14 +1,17 @@
 """The receivers of each alert in the rule files, with group waits and repeat intervals."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.contract.alertmanager import Alert, alerts, amtool, channels, receivers, rendered, routes
+from tests.contract.alertmanager import ENVIRONMENT, Alert, alerts, amtool, channels, receivers, rendered, routes
 from trust_ops.durations import parse_duration
-from trust_ops.site_config import write
+from trust_ops.site_config import Site, render, write
 from trust_ops.site_config.files import CONFIGURATION
+from trust_ops.site_config.site import BusinessHours
 
 SECURITY_CRITICAL = {"incidents", "security-critical", "security-critical-email"}
 SECURITY_WARNING = {"incidents", "security-warning", "security-warning-email"}
@@ -163,7 +166,9 @@ def test_only_critical_alerts_page(alert: Alert) -> None:
 
 
 def test_every_receiver_is_reached_by_some_alert() -> None:
-    assert set().union(*map(expected, ALL)) == set(receivers())
+    # `nobody` is for environments that only show.
+    assert set().union({"nobody"}, *map(expected, ALL)) == set(receivers())
+    assert channels("nobody") == []
 
 
 def test_mail_never_shares_a_receiver() -> None:
@@ -179,14 +184,17 @@ def test_every_receiver_but_the_dead_mans_switch_gets_the_resolution() -> None:
             assert {config["send_resolved"] for config in configs} == {name != "watchdog"}
 
 
-@pytest.mark.parametrize("route", list(routes()), ids=lambda route: route["receiver"])
+NOTIFYING = [route for route in routes() if route["receiver"] != "nobody"]
+
+
+@pytest.mark.parametrize("route", NOTIFYING, ids=lambda route: route["receiver"])
 def test_each_receiver_has_its_repeat_interval_and_group_wait(route: dict[str, str]) -> None:
     name = base(route["receiver"])
     assert route["repeat_interval"] == REPEAT_INTERVALS[name]
     assert route["group_wait"] == ("0s" if name in IMMEDIATE else "30s")
 
 
-@pytest.mark.parametrize("route", list(routes()), ids=lambda route: route["receiver"])
+@pytest.mark.parametrize("route", NOTIFYING, ids=lambda route: route["receiver"])
 def test_a_repeat_is_not_delayed_by_the_group_interval(route: dict[str, str]) -> None:
     repeat, interval = parse_duration(route["repeat_interval"]), parse_duration(route["group_interval"])
     assert not repeat % interval
@@ -197,20 +205,32 @@ def test_a_repeat_is_not_delayed_by_the_group_interval(route: dict[str, str]) ->
     assert repeat < timedelta(hours=120)
 
 
-def test_only_business_is_ever_muted_and_with_all_its_channels() -> None:
-    muted = {
-        route["receiver"] for route in routes() if "mute_time_intervals" in route or "active_time_intervals" in route
-    }
-    assert muted == {"business", "business-email"}
+def is_muted(route: Mapping[str, Any]) -> bool:
+    return "mute_time_intervals" in route or "active_time_intervals" in route
 
 
-def test_business_hours_leave_no_gap_and_no_overlap() -> None:
-    (named,) = rendered().configuration["time_intervals"]
-    weekend, weekdays = named["time_intervals"]
-    assert weekend["weekdays"] == ["saturday", "sunday"]
-    assert weekdays["weekdays"] == ["monday:friday"]
-    assert [(one["start_time"], one["end_time"]) for one in weekdays["times"]] == [
-        ("00:00", "08:00"),
-        ("18:00", "24:00"),
-    ]
-    assert {one["location"] for one in named["time_intervals"]} == {"UTC"}
+def test_nothing_is_muted() -> None:
+    assert [route["receiver"] for route in routes() if is_muted(route)] == []
+
+
+def test_a_site_mutes_the_named_alerts_with_all_their_channels(tmp_path: Path) -> None:
+    site = Site(business_hours=BusinessHours(muted_outside=("TrustRevenueDrop", "TrustSlaViolation")))
+    made = render(ENVIRONMENT, "/etc/alertmanager/secrets", site)
+    muted = [route for route in routes(made.configuration["route"]) if is_muted(route)]
+    # For environments that page, and for those that notify.
+    assert [route["receiver"] for route in muted] == ["business", "business-email"] * 2
+    write(made, tmp_path)
+    labels = {"team": "business", "severity": "warning", "service_name": "payments"}
+    for environment in ("production", "staging"):
+        for name, found in (("TrustRevenueDrop", True), ("TrustProcessingVolumeUnusual", False)):
+            shown = amtool(
+                *("config", "routes", "test", "--tree", f"--config.file={tmp_path / CONFIGURATION}"),
+                *(f"alertname={name}", f"deployment_environment_name={environment}"),
+                *(f"{label}={value}" for label, value in labels.items()),
+            ).stdout
+            assert ("TrustRevenueDrop|TrustSlaViolation" in shown) is found, shown
+
+
+@pytest.mark.parametrize("route", list(routes()), ids=lambda route: route["receiver"])
+def test_grouping_never_crosses_environments(route: Mapping[str, Any]) -> None:
+    assert route["group_by"] == ["..."] or "deployment_environment_name" in route["group_by"]

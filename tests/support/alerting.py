@@ -21,7 +21,8 @@ import yaml
 
 from testbed.drill.receivers import Receivers
 from trust_ops.durations import parse_duration
-from trust_ops.site_config import render, scaled, write
+from trust_ops.site_config import DEFAULTS, render, scaled, write
+from trust_ops.site_config import Site as SiteSettings
 from trust_ops.site_config.files import CONFIGURATION, SECRETS
 from trust_ops.stack.binaries import find
 from trust_ops.stack.files import project_file
@@ -45,15 +46,18 @@ PUSH_PULL = 1
 PEER_TIMEOUT = 8
 
 
-def configured(receivers: Receivers, factor: float, folder: Path, *, at_night: bool = False) -> Path:
+def configured(
+    receivers: Receivers, factor: float, folder: Path, site: SiteSettings = DEFAULTS, *, at_night: bool = False
+) -> Path:
     """Write the project's configuration for these receivers, with all durations divided by `factor`; returns the file.
 
     `at_night` sets whether the current time is outside business hours, independent of the clock.
     """
-    rendered = render(receivers.environment(), str(folder / SECRETS))
+    rendered = render(receivers.environment(), str(folder / SECRETS), site)
     made = scaled(rendered.configuration, factor)
     hours = {"weekdays": ["sunday:saturday"]} if at_night else {"years": ["2000"]}
-    made["time_intervals"] = [{**named, "time_intervals": [hours]} for named in made["time_intervals"]]
+    intervals = made.get("time_intervals", ())
+    made["time_intervals"] = [{**named, "time_intervals": [hours]} for named in intervals]
     write(replace(rendered, configuration=made), folder)
     return folder / CONFIGURATION
 
@@ -306,10 +310,12 @@ class Site:
     ) -> None:
         self._running.close()
 
-    def alertmanager(self, factor: float, members: Sequence[str] = (), *, at_night: bool = False) -> Alertmanager:
-        """Start an Alertmanager."""
+    def alertmanager(
+        self, factor: float, members: Sequence[str] = (), *, site: SiteSettings = DEFAULTS, at_night: bool = False
+    ) -> Alertmanager:
+        """Start an Alertmanager with the configuration for a site."""
         folder = self._folder / f"alertmanager-{len(self._processes)}"
-        configuration = configured(self.receivers, factor, folder / "etc", at_night=at_night)
+        configuration = configured(self.receivers, factor, folder / "etc", site, at_night=at_night)
         return self.started(Alertmanager(configuration, factor, folder, members))
 
     def started(self, process: P) -> P:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
-from trust_ops.site_config import env_file, files
-from trust_ops.site_config.errors import RenderError
+from trust_ops.site_config import env_file, files, variables
+from trust_ops.site_config.errors import Problem, RenderError
+from trust_ops.site_config.site import DEFAULTS, Site
+from trust_ops.site_config.site_file import read_site
 from trust_ops.stack.binaries import find
 from trust_ops.stack.errors import BinaryUnavailable
 from trust_ops.stack.recipes import binaries
@@ -37,19 +40,37 @@ from trust_ops.stack.recipes import binaries
     "--secrets-dir",
     help="Directory of the secrets as Alertmanager sees it; default: secrets/ in the output directory.",
 )
-@click.option("--check", is_flag=True, help="Check the result with amtool.")
-def render(path: Path, from_environment: bool, output: Path, secrets_dir: str | None, check: bool) -> None:
-    """Render Alertmanager's configuration and the rules with the variables of monitoring/.env.
+@click.option(
+    "--site",
+    "site_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("monitoring/site.yml"),
+    show_default=True,
+    help="File with the settings of the site; docs/site.md lists them.",
+)
+@click.option("--check", is_flag=True, help="Check the result with amtool and promtool.")
+@click.pass_context
+def render(
+    context: click.Context,
+    path: Path,
+    from_environment: bool,
+    output: Path,
+    secrets_dir: str | None,
+    site_file: Path,
+    check: bool,
+) -> None:
+    """Render Alertmanager's configuration, the rules and the access to Grafana for a site.
 
     Alertmanager does not read environment variables. This command inserts addresses into the templates and writes each
-    secret to a file of its own. docs/alerting.md lists the variables.
+    secret to a file of its own. docs/alerting.md lists the variables of monitoring/.env, docs/site.md the settings of
+    monitoring/site.yml.
     """
-    try:
-        environment = os.environ if from_environment else _variables(path)
-        rendered = files.render(environment, secrets_dir or str((output / files.SECRETS).absolute()))
-    except RenderError as error:
-        where = "the environment" if from_environment else str(path)
-        raise click.ClickException(f"invalid variables in {where}, nothing was written:\n{error}") from error
+    required = context.get_parameter_source("site_file") is not ParameterSource.DEFAULT
+    where = "the environment" if from_environment else str(path)
+    environment = os.environ if from_environment else _variables(path)
+    rendered = _rendered(
+        site_file, required, environment, where, secrets_dir or str((output / files.SECRETS).absolute())
+    )
     try:
         written = files.write(rendered, output)
     except OSError as error:
@@ -59,30 +80,88 @@ def render(path: Path, from_environment: bool, output: Path, secrets_dir: str | 
     for path in written:
         click.echo(path)
     if check:
-        _check(output / files.CONFIGURATION)
+        _check(output)
+
+
+def _rendered(
+    site_file: Path, required: bool, environment: Mapping[str, str], where: str, secrets_folder: str
+) -> files.Rendered:
+    """Raises ClickException with all problems of the site file and of the variables."""
+    found: list[str] = []
+    site = DEFAULTS
+    try:
+        site = _site(site_file, required)
+    except RenderError as error:
+        found.append(f"invalid settings:\n{error}")
+    old = variables.moved(environment)
+    if old and environment is os.environ:
+        # The variable may be there for another command.
+        for problem in old:
+            click.echo(f"{problem.subject} is ignored: {problem.remedy}", err=True)
+        old = []
+    try:
+        rendered = files.render(environment, secrets_folder, site)
+    except RenderError as error:
+        old += error.problems
+    if old:
+        found.append(f"invalid variables in {where}:\n{RenderError(old)}")
+    if found:
+        raise click.ClickException("nothing was written\n" + "\n".join(found))
+    return rendered
+
+
+def _site(path: Path, required: bool) -> Site:
+    try:
+        return read_site(path.read_bytes().decode("utf-8-sig"), str(path))
+    except FileNotFoundError as error:
+        if required:
+            raise RenderError(
+                [Problem(str(path), "there is no such file; create it from monitoring/site.example.yml")]
+            ) from error
+        click.echo(f"{path} does not exist: the defaults of docs/site.md are used", err=True)
+        return DEFAULTS
+    except UnicodeDecodeError as error:
+        raise RenderError([Problem(str(path), f"it is not UTF-8 ({error}); save it as UTF-8")]) from error
+    except OSError as error:
+        raise RenderError([Problem(str(path), f"it cannot be read ({error})")]) from error
 
 
 def _variables(path: Path) -> Mapping[str, str]:
     try:
         text = path.read_bytes().decode()
+        parsed = env_file.parse(text, os.environ)
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(
             f"{path} cannot be read ({error}); create it from monitoring/.env.example, or use --from-environment"
         ) from error
-    parsed = env_file.parse(text, os.environ)
+    except RenderError as error:
+        raise click.ClickException(f"invalid variables in {path}, nothing was written:\n{error}") from error
     for warning in parsed.warnings:
         click.echo(f"{path}: {warning}", err=True)
     return parsed.values
 
 
-def _check(configuration: Path) -> None:
+def _check(folder: Path) -> None:
+    """Raises ClickException with what the tools reject."""
+    commands = {
+        "amtool": ["check-config", str(folder / files.CONFIGURATION)],
+        "promtool": ["check", "rules", *(str(folder / name) for name in files.RULES)],
+    }
+    rejected = [
+        f"{tool} rejects what was rendered:\n{said}" for tool in commands if (said := _said(tool, commands[tool]))
+    ]
+    if rejected:
+        raise click.ClickException("\n".join(rejected))
+    click.echo("amtool and promtool accept what was rendered")
+
+
+def _said(tool: str, arguments: list[str]) -> str | None:
+    """What the tool prints if it rejects a file."""
     try:
-        amtool = find(binaries()["amtool"], os.environ, lambda line: click.echo(line, err=True))
+        executable = find(binaries()[tool], os.environ, lambda line: click.echo(line, err=True))
     except BinaryUnavailable as error:
         raise click.ClickException(str(error)) from error
     answer = subprocess.run(  # noqa: S603 - our own executable
-        [str(amtool), "check-config", str(configuration)], capture_output=True, text=True, check=False
+        [str(executable), *arguments], capture_output=True, text=True, check=False
     )
-    if answer.returncode:
-        raise click.ClickException(f"amtool rejects the configuration:\n{answer.stdout}{answer.stderr}")
-    click.echo("amtool accepts the configuration")
+    return f"{answer.stdout}{answer.stderr}" if answer.returncode else None

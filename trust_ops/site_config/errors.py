@@ -1,9 +1,10 @@
-"""Errors in the variables. Every message names the variable and a fix, never a secret."""
+"""Errors in variables and settings. Every message names the variable or setting and a fix, never a secret."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 
 @dataclass(frozen=True)
@@ -23,3 +24,9 @@ class RenderError(Exception):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """`did you mean ...?` with the most similar name, or all known names if none is similar."""
+    similar = get_close_matches(name, known, 1)
+    return f"did you mean {similar[0]}?" if similar else f"use one of {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Renders the files and writes them."""
+"""Renders the files from the variables and the site's settings, and writes them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
-from trust_ops.site_config import template, variables
+from trust_ops.site_config import grafana_access, published_rules, routes, template, variables
 from trust_ops.site_config.errors import Problem, RenderError
-from trust_ops.site_config.variables import Values
-from trust_ops.stack.files import project_file
+from trust_ops.site_config.published_alerts import ALERT_RULES
+from trust_ops.site_config.site import DEFAULTS, Site
+from trust_ops.stack.files import access_file, project_file
 
 CONFIGURATION = "trust-service-alertmanager.yml"
 NOTIFICATIONS = (
@@ -23,7 +24,8 @@ NOTIFICATIONS = (
     "trust-service-pagerduty.tmpl",
     "trust-service-slack.tmpl",
 )
-RULES = ("trust-service-alerts.yml", "trust-service-recording.yml")
+RULES = (ALERT_RULES, "trust-service-recording.yml")
+ACCESS = "access.yml"
 SECRETS = "secrets"
 
 _HEADER = f"# Written by `trust-otel render` from monitoring/alertmanager/{CONFIGURATION}. Do not edit.\n"
@@ -35,7 +37,7 @@ class Rendered:
 
     Attributes:
         configuration: Alertmanager's configuration.
-        texts: The other files by name: notification templates and rules.
+        texts: The other files by name: notification templates, rules and access to Grafana.
         secrets: The content of each secret file by name.
     """
 
@@ -44,21 +46,23 @@ class Rendered:
     secrets: Mapping[str, str] = field(repr=False)
 
 
-def render(environment: Mapping[str, str], secrets_folder: str) -> Rendered:
-    """Insert the variables into the templates. `secrets_folder` is where Alertmanager finds the secrets.
+def render(environment: Mapping[str, str], secrets_folder: str, site: Site = DEFAULTS) -> Rendered:
+    """Insert variables and settings into the templates. `secrets_folder` is where Alertmanager finds the secrets.
 
     Raises RenderError that lists all missing or invalid variables and all receivers without a channel.
     """
     if not secrets_folder.startswith("/"):
         raise RenderError([Problem("--secrets-dir", "use the absolute path, as Alertmanager sees it")])
-    values = variables.read(environment)
-    source = yaml.safe_load(_alertmanager_file(CONFIGURATION))
+    values = variables.read(environment).with_texts(site.links)
+    source = routes.for_site(yaml.safe_load(_alertmanager_file(CONFIGURATION)), site)
     configuration = template.substitute(source, values, secrets_folder.rstrip("/"))
     problems = template.empty_receivers(configuration)
     if problems:
         raise RenderError(problems)
     texts = {name: template.substitute_strings(_alertmanager_file(name), values) for name in NOTIFICATIONS}
-    return Rendered(configuration, texts | _rules(values), _used(values.secrets(), configuration))
+    texts |= {name: published_rules.for_site(_rule_file(name), site) for name in RULES}
+    texts[ACCESS] = grafana_access.for_site(access_file().read_text(encoding="utf-8"), site)
+    return Rendered(configuration, texts, _used(values.secrets(), configuration))
 
 
 def write(rendered: Rendered, folder: Path) -> list[Path]:
@@ -82,21 +86,8 @@ def _alertmanager_file(name: str) -> str:
     return project_file(f"monitoring/alertmanager/{name}").read_text(encoding="utf-8")
 
 
-def _rules(values: Values) -> dict[str, str]:
-    own = {
-        f"{variables.GRAFANA}/": f"{values.text['GRAFANA_URL']}/",
-        f"{variables.RUNBOOKS}/": f"{values.text['RUNBOOK_URL']}/",
-        variables.method_pattern(variables.CRITICAL_GRPC_METHODS): variables.method_pattern(
-            (values.text["CRITICAL_GRPC_METHODS"] or "").split(", ")
-        ),
-    }
-    rules = {}
-    for name in RULES:
-        text = project_file(f"monitoring/prometheus/{name}").read_text(encoding="utf-8")
-        for published, value in own.items():
-            text = text.replace(published, value)
-        rules[name] = text
-    return rules
+def _rule_file(name: str) -> str:
+    return project_file(f"monitoring/prometheus/{name}").read_text(encoding="utf-8")
 
 
 def _used(secrets: Mapping[str, str], configuration: Any) -> dict[str, str]:

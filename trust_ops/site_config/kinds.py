@@ -1,4 +1,4 @@
-"""The types of variables and their validation."""
+"""The types of variables and settings, and their validation."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def _addresses(text: str) -> str:
     return ", ".join(dict.fromkeys(_address(part.strip()) for part in _printable(text).split(",")))
 
 
-def _base_url(text: str) -> str:
+def base_url(text: str) -> str:
+    """An address without a slash at the end. Raises BadValueError."""
     url = _url(text, "use an address such as https://grafana.your-company.com")
     if {"?", "#"} & set(url):
         raise BadValueError("remove the query or fragment (from `?` or `#` on)")
@@ -151,7 +152,8 @@ def _text(text: str) -> str:
     return text
 
 
-def _timezone(text: str) -> str:
+def time_zone(text: str) -> str:
+    """The name of a time zone. Raises BadValueError."""
     # A slim container may have no time zone data; then Alertmanager validates the value.
     known = available_timezones()
     if text != "UTC" and known and text not in known:
@@ -159,11 +161,11 @@ def _timezone(text: str) -> str:
     return text
 
 
-def _method_names(text: str) -> str:
-    names = [part.strip() for part in _printable(text).split(",")]
-    if not all(_METHOD_NAME.fullmatch(name) for name in names):
-        raise BadValueError("use the beginnings of method names with commas, such as Sign, Verify")
-    return ", ".join(dict.fromkeys(names))
+def method_name(text: str) -> str:
+    """The beginning of the name of a gRPC method. Raises BadValueError."""
+    if not _METHOD_NAME.fullmatch(text):
+        raise BadValueError("use the beginning of a method name, without its service, such as Sign")
+    return text
 
 
 def _path(text: str) -> str:
@@ -175,13 +177,10 @@ def _path(text: str) -> str:
 HOST_PORT = Kind("host:port", _host_port)
 SENDER = Kind("address", _sender, shown=True)
 EMAILS = Kind("addresses, with commas", _addresses, shown=True)
-URL = Kind("URL", _base_url)
 PAGERDUTY_URL = Kind("URL", _pagerduty_url)
 SLACK_URL = Kind("secret URL", _slack_url, secret=True)
 WEBHOOK_URL = Kind("secret URL", _webhook_url, secret=True)
 KEY = Kind("key", _key, secret=True)
 SECRET = Kind("secret", _secret, secret=True)
 TEXT = Kind("text", _text)
-TIMEZONE = Kind("time zone", _timezone, shown=True)
-METHOD_NAMES = Kind("names, with commas", _method_names, shown=True)
 PATH = Kind("path", _path)

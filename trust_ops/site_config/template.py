@@ -1,4 +1,4 @@
-"""Inserts variables into the parsed configuration, so that no value can change its structure."""
+"""Inserts variables and addresses into the parsed configuration, so that no value can change its structure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import yaml
 from trust_ops.site_config.errors import Problem
 from trust_ops.site_config.variables import Values
 
-_PLACEHOLDER = re.compile(r"\$\{(file:)?([A-Z_]+)\}")
+_PLACEHOLDER = re.compile(r"\$\{(file:)?([A-Za-z_]+)\}")
 
 # A channel without its address is removed from its receiver.
 _ADDRESSES = frozenset({"api_url_file", "routing_key_file", "url_file", "to"})
 
-# These receivers are optional: without them, no alert is lost.
-_MAY_BE_EMPTY = frozenset({"watchdog", "incidents"})
+# These receivers are optional: without them, no alert is lost. `nobody` is for environments that only show alerts.
+_MAY_BE_EMPTY = frozenset({"watchdog", "incidents", "nobody"})
 
 # Suffix of the receiver with the e-mail channel of another receiver.
 _EMAIL_SUFFIX = "-email"
@@ -110,4 +110,4 @@ def _plain(character: str) -> bool:
 
 def substitute_strings(template: str, values: Values) -> str:
     """A notification template with its variables inserted; each is written as `"${NAME}"`, a string constant."""
-    return re.sub(r'"\$\{([A-Z_]+)\}"', lambda match: go_string(values.text[match[1]] or ""), template)
+    return re.sub(r'"\$\{([A-Za-z_]+)\}"', lambda match: go_string(values.text[match[1]] or ""), template)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trust_ops.site_config import kinds
@@ -53,6 +53,10 @@ class Values:
     text: Mapping[str, str | None] = field(repr=False)
     source: Mapping[str, str]
 
+    def with_texts(self, texts: Mapping[str, str]) -> Values:
+        """With further values that are not secret."""
+        return Values({**self.text, **texts}, self.source)
+
     def secrets(self) -> dict[str, str]:
         """The secrets that have a value of their own."""
         return {
@@ -98,21 +102,14 @@ def _oncall(name: str, team: str) -> Variable:
     )
 
 
-def _base(name: str, default: str, what: str) -> Variable:
-    return Variable(name, kinds.URL, what, optional=True, default=default, may_be_off=False)
-
-
-# The base URLs in the rules, which `render` replaces.
-GRAFANA = "https://grafana.marty.com"
-RUNBOOKS = "https://runbooks.marty.com"
-
-# The methods in the rules, which `render` replaces.
-CRITICAL_GRPC_METHODS = ("CreateSignature", "Issue", "Renew", "Revoke", "Sign", "Timestamp", "Validate", "Verify")
-
-
-def method_pattern(names: Iterable[str]) -> str:
-    """The regular expression for `package.Service/Method` whose method begins with one of the names."""
-    return f".*/({'|'.join(names)}).*"
+MOVED: Mapping[str, str] = {
+    "GRAFANA_URL": "addresses.grafana",
+    "RUNBOOK_URL": "addresses.runbooks",
+    "ALERTMANAGER_URL": "addresses.alertmanager",
+    "BUSINESS_TIMEZONE": "business_hours.timezone",
+    "CRITICAL_GRPC_METHODS": "critical.grpc_methods",
+}
+"""Variables of earlier versions, and the setting of the site file that replaces each."""
 
 
 VARIABLES: tuple[Variable, ...] = (
@@ -186,25 +183,6 @@ VARIABLES: tuple[Variable, ...] = (
     _oncall("ONCALL_PLATFORM", "platform"),
     _oncall("ONCALL_BUSINESS", "business"),
     _oncall("ONCALL_COMPLIANCE", "compliance"),
-    _base("GRAFANA_URL", GRAFANA, "Grafana, for links to dashboards"),
-    _base("RUNBOOK_URL", RUNBOOKS, "address of the runbooks, for links"),
-    _base("ALERTMANAGER_URL", "https://alertmanager.marty.com", "Alertmanager, for links that silence"),
-    Variable(
-        "BUSINESS_TIMEZONE",
-        kinds.TIMEZONE,
-        "time zone of the hours in which business alerts are sent",
-        optional=True,
-        default="UTC",
-        may_be_off=False,
-    ),
-    Variable(
-        "CRITICAL_GRPC_METHODS",
-        kinds.METHOD_NAMES,
-        "gRPC methods for which a caller waits, by the beginning of their name; only their latency raises an alert",
-        optional=True,
-        default=", ".join(CRITICAL_GRPC_METHODS),
-        may_be_off=False,
-    ),
 )
 
 BY_NAME = {variable.name: variable for variable in VARIABLES}
@@ -238,6 +216,15 @@ def read(environment: Mapping[str, str]) -> Values:
     if problems:
         raise RenderError(problems)
     return Values(text, source)
+
+
+def moved(environment: Mapping[str, str]) -> list[Problem]:
+    """The variables of earlier versions that have a value."""
+    return [
+        Problem(name, f"it is now a setting of the site file: set `{setting}` there, and remove the variable")
+        for name, setting in MOVED.items()
+        if environment.get(name)
+    ]
 
 
 def _is_off(variable: Variable, given: str) -> bool:

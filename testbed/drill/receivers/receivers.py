@@ -117,10 +117,6 @@ class Receivers:
             "ONCALL_PLATFORM": "the platform rota, https://rota.trust.test/platform",
             "ONCALL_BUSINESS": "the business rota, https://rota.trust.test/business",
             "ONCALL_COMPLIANCE": "the compliance rota, https://rota.trust.test/compliance",
-            "GRAFANA_URL": "https://grafana.trust.test",
-            "RUNBOOK_URL": "https://runbooks.trust.test",
-            "ALERTMANAGER_URL": "https://alertmanager.trust.test",
-            "BUSINESS_TIMEZONE": "UTC",
         }
 
     @property

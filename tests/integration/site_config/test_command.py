@@ -1,4 +1,4 @@
-"""`trust-otel render --check` with the real amtool."""
+"""`trust-otel render --check` with the real amtool and promtool."""
 
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,21 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_amtool_checks_what_was_written(tmp_path: Path, required: dict[str, str]) -> None:
+def test_the_result_is_checked(tmp_path: Path, required: dict[str, str]) -> None:
     result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--check")
     assert result.exit_code == 0, result.output
-    assert result.stdout.endswith("amtool accepts the configuration\n")
+    assert result.stdout.endswith("amtool and promtool accept what was rendered\n")
 
 
-def test_errors_of_amtool_are_shown(tmp_path: Path, required: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    false = tmp_path / "amtool"
-    false.write_text("#!/bin/sh\necho it is wrong\nexit 1\n")
-    false.chmod(0o755)
-    monkeypatch.setenv("TRUST_OTEL_AMTOOL_BINARY", str(false))
+def test_errors_of_all_tools_are_shown(
+    tmp_path: Path, required: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("amtool", "promtool"):
+        false = tmp_path / name
+        false.write_text(f"#!/bin/sh\necho it is wrong for {name}\nexit 1\n")
+        false.chmod(0o755)
+        monkeypatch.setenv(f"TRUST_OTEL_{name.upper()}_BINARY", str(false))
     result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--check")
     assert result.exit_code == 1
-    assert "Error: amtool rejects the configuration:\nit is wrong\n" in result.stderr
+    for name in ("amtool", "promtool"):
+        assert f"{name} rejects what was rendered:\nit is wrong for {name}\n" in result.stderr

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from trust_ops.site_config import Rendered, render
+from trust_ops.site_config import DEFAULTS, Rendered, Site, render
 
 SECRETS_FOLDER = "/etc/alertmanager/secrets"
 
@@ -37,11 +37,11 @@ def required() -> dict[str, str]:
 
 @pytest.fixture
 def rendered() -> Callable[..., Rendered]:
-    """Render the required variables with changes; `None` removes one."""
+    """Render the required variables with changes, for a site; `None` removes one."""
 
-    def make(**changes: str | None) -> Rendered:
+    def make(*, site: Site = DEFAULTS, **changes: str | None) -> Rendered:
         environment = {name: value for name, value in {**REQUIRED, **changes}.items() if value is not None}
-        return render(environment, SECRETS_FOLDER)
+        return render(environment, SECRETS_FOLDER, site)
 
     return make
 

@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 
 from trust_ops.cli import main
 from trust_ops.site_config.files import CONFIGURATION
+from trust_ops.site_config.published_alerts import ALERT_RULES
 from trust_ops.site_config.variables import BY_NAME
 
 
@@ -100,4 +101,74 @@ def test_an_unwritable_directory_is_named(tmp_path: Path, required: dict[str, st
     result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out" / "in")
     assert result.exit_code == 1
     assert "out/in cannot be written" in result.stderr
+    assert "Traceback" not in result.output
+
+
+SITE = """\
+addresses:
+  grafana: https://g.trust.test
+"""
+
+
+def site_file(folder: Path, text: str = SITE) -> Path:
+    path = folder / "site.yml"
+    path.write_text(text)
+    return path
+
+
+def test_without_a_site_file_the_defaults_are_used(tmp_path: Path, required: dict[str, str]) -> None:
+    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+    assert "monitoring/site.yml does not exist: the defaults of docs/site.md are used\n" in result.stderr
+    assert "https://grafana.marty.com/d/" in (tmp_path / "out" / ALERT_RULES).read_text()
+
+
+def test_a_site_file_is_used(tmp_path: Path, required: dict[str, str]) -> None:
+    result = run(
+        *("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out"), "--site", site_file(tmp_path)
+    )
+    assert result.exit_code == 0, result.output
+    assert "https://g.trust.test/d/" in (tmp_path / "out" / ALERT_RULES).read_text()
+    assert "site.yml" not in result.stderr
+
+
+def test_a_site_file_that_was_asked_for_must_exist(tmp_path: Path, required: dict[str, str]) -> None:
+    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--site", "mysite.yml")
+    assert result.exit_code == 1
+    assert "mysite.yml: there is no such file; create it from monitoring/site.example.yml" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_problems_of_settings_and_variables_are_reported_together(tmp_path: Path, required: dict[str, str]) -> None:
+    site = site_file(tmp_path, "environments: {prod: pge}\nretention: never\n")
+    path = env_file(tmp_path, {**required, "SMTP_HOST": "mail", "GRAFANA_URL": "https://g.trust.test"})
+    result = run("--env-file", path, "--output", tmp_path / "out", "--site", site)
+    assert result.exit_code == 1
+    assert "nothing was written" in result.stderr
+    for text in (
+        f"{site}:1: environments.prod: 'pge' is not valid; use page, notify or show",
+        f"{site}:2: retention: 'never' is not valid; use a duration such as 15d",
+        "SMTP_HOST: use host:port",
+        "GRAFANA_URL: it is now a setting of the site file: set `addresses.grafana` there, and remove the variable",
+    ):
+        assert text in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_earlier_variable_in_the_environment_is_ignored_with_a_message(
+    tmp_path: Path, required: dict[str, str]
+) -> None:
+    environment = {**required, "GRAFANA_URL": "https://g.trust.test"}
+    result = run("--from-environment", "--output", tmp_path / "out", env=environment)
+    assert result.exit_code == 0, result.output
+    assert "GRAFANA_URL is ignored: it is now a setting of the site file" in result.stderr
+
+
+@pytest.mark.parametrize("content", [b"domain: \xff\n", None], ids=["not UTF-8", "a directory"])
+def test_an_unreadable_site_file_is_named(tmp_path: Path, required: dict[str, str], content: bytes | None) -> None:
+    path = tmp_path / "site.yml"
+    path.mkdir() if content is None else path.write_bytes(content)
+    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--site", path)
+    assert result.exit_code != 0
+    assert "site.yml" in result.stderr
     assert "Traceback" not in result.output

@@ -1,20 +1,18 @@
-"""The example file and the table of the documentation."""
+"""The example files and the tables of the documentation."""
+
+from pathlib import Path
 
 import pytest
 
 from trust_ops.site_config import RenderError
 from trust_ops.site_config.env_file import parse
-from trust_ops.site_config.pages import EXAMPLE, PAGE, env_example, with_table
+from trust_ops.site_config.pages import env_example, generated, with_table
 from trust_ops.site_config.variables import VARIABLES, read
 
 
-def test_the_example_is_up_to_date() -> None:
-    assert EXAMPLE.read_text() == env_example(), "run `make generate`"
-
-
-def test_the_table_is_up_to_date() -> None:
-    page = PAGE.read_text()
-    assert page == with_table(page), "run `make generate`"
+@pytest.mark.parametrize("path", generated(), ids=lambda path: path.name)
+def test_a_generated_file_is_up_to_date(path: Path) -> None:
+    assert path.read_text() == generated()[path], "run `make generate`"
 
 
 def test_the_example_names_every_variable_once_and_sets_none() -> None:
@@ -36,7 +34,7 @@ def test_the_example_cannot_be_deployed_as_it_is() -> None:
 
 def test_a_page_without_the_markers_is_rejected() -> None:
     with pytest.raises(ValueError, match="markers around the table are missing"):
-        with_table("# Alerting\n")
+        with_table("# Alerting\n", "variables", "")
 
 
 def test_a_cell_never_breaks_the_table() -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from trust_ops.site_config import Rendered, RenderError
+from trust_ops.site_config.site import Addresses, Critical, Site
 from trust_ops.site_config.template import dump, go_string
 from trust_ops.site_config.variables import VARIABLES
 from trust_ops.stack.files import project_file
@@ -40,15 +41,7 @@ def names(node: Any) -> set[str]:
     return set()
 
 
-# The rules are valid without `render`, so they have values of their own instead of placeholders.
-_ONLY_IN_RULES = {"CRITICAL_GRPC_METHODS"}
-
-
-@pytest.mark.parametrize(
-    "variable",
-    [variable for variable in VARIABLES if variable.name not in _ONLY_IN_RULES],
-    ids=lambda variable: variable.name,
-)
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
 def test_every_variable_is_used(variable: Any) -> None:
     placeholder = f"${{file:{variable.name}}}" if variable.kind.secret else f"${{{variable.name}}}"
     assert placeholder in _TEMPLATE + _NOTIFICATIONS
@@ -202,7 +195,9 @@ def test_a_text_in_a_notification_is_a_constant() -> None:
 
 
 def test_links_in_rules_and_notifications_lead_to_the_own_addresses(rendered: Render) -> None:
-    made = rendered(GRAFANA_URL="https://g.trust.test/grafana", RUNBOOK_URL="https://r.trust.test")
+    made = rendered(
+        site=Site(addresses=Addresses(grafana="https://g.trust.test/grafana", runbooks="https://r.trust.test/"))
+    )
     rules = yaml.safe_load(made.texts["trust-service-alerts.yml"])
     found = [rule["annotations"] for group in rules["groups"] for rule in group["rules"]]
     assert all(one["dashboard_url"].startswith("https://g.trust.test/grafana/d/") for one in found)
@@ -212,7 +207,11 @@ def test_links_in_rules_and_notifications_lead_to_the_own_addresses(rendered: Re
 
 def test_critical_grpc_methods_are_those_of_the_setting(rendered: Render) -> None:
     before = project_file("monitoring/prometheus/trust-service-alerts.yml").read_text().splitlines()
-    after = rendered(CRITICAL_GRPC_METHODS="Seal,Open").texts["trust-service-alerts.yml"].splitlines()
+    after = (
+        rendered(site=Site(critical=Critical(grpc_methods=("Seal", "Open"))))
+        .texts["trust-service-alerts.yml"]
+        .splitlines()
+    )
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     assert len(changed) == 1
     assert 'rpc_method=~".*/(Seal|Open).*"' in changed[0][1]
