@@ -30,11 +30,12 @@ MONITORING_TARGET_DOWN_CRITICAL = Alert(
         service that pushes looks down. It needs all Collectors to be down, because with one left a service that
         is down must not be hidden. A site declares its Collectors as targets (targets/collector*.json), so a
         Collector that never started has `up` = 0. A target that service discovery dropped counts as down for a
-        day, like a service. A site without Collectors has no target and no alert.
+        day, like a service. A site without Collectors has no target and no alert. The Collectors of an environment
+        are those whose targets have its label.
     """,
     expression="""
-        group by (job) (last_over_time(up{job="otel-collector"}[1d]))
-        unless on (job)
+        group by (job, deployment_environment_name) (last_over_time(up{job="otel-collector"}[1d]))
+        unless on (job, deployment_environment_name)
         up == 1
     """,
     wait="30s",
@@ -79,13 +80,13 @@ COLLECTOR_CANNOT_DELIVER = Alert(
         later (`group_wait`). 40 s are four scrapes; 20 s of `for` let the first data pass after a start.
     """,
     expression="""
-        sum by (job) (
+        sum by (job, deployment_environment_name) (
           increase(otelcol_receiver_accepted_metric_points_total[40s])
           +
           increase(otelcol_receiver_refused_metric_points_total[40s])
         ) > 0
         unless
-        sum by (job) (
+        sum by (job, deployment_environment_name) (
           increase(otelcol_exporter_sent_metric_points_total{exporter=~"otlp.*"}[40s])
         ) > 0
     """,

@@ -1,16 +1,28 @@
 """Which alerts inhibit each other: all pairs, and no unrelated ones."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from tests.contract.alertmanager import Alert, alerts, matches, rendered
 
-ALL = list(alerts())
+# The labels of the Collectors' targets stay on their alerts. A site can give them an environment.
+COLLECTOR = {"TrustMonitoringTargetDown", "TrustCollectorCannotDeliver"}
+ENVIRONMENT = "deployment_environment_name"
+ALL = [
+    *alerts(),
+    *(
+        replace(alert, labels={**alert.labels, ENVIRONMENT: "production"})
+        for alert in alerts()
+        if alert.name in COLLECTOR
+    ),
+]
 RULES: list[dict[str, Any]] = rendered().configuration["inhibit_rules"]
 OWN_CRITICAL = "critical-inhibits-its-warning"
 DEAD_COLLECTOR = "collector-down-inhibits-pushing-services"
+DEAD_SHARED_COLLECTOR = "shared-collector-down-inhibits-pushing-services"
 
 # Labels that distinguish alerts, but not problems.
 NO_IDENTITY = {"severity", "team", "category", "escalation_level"}
@@ -44,10 +56,8 @@ SILENCED = {
     "database-down-inhibits-its-symptoms": ({"TrustDatabaseConnectionsFailed"}, HTTP | GRPC | DATABASE | SLO),
     "vault-down-inhibits-signing-and-validation": ({"TrustVaultUnavailable"}, NEEDS_KEYS),
     "pki-down-inhibits-signing-and-validation": ({"TrustPkiUnavailable"}, NEEDS_KEYS),
-    DEAD_COLLECTOR: (
-        {"TrustMonitoringTargetDown", "TrustCollectorCannotDeliver"},
-        {"TrustServiceDown", "TrustServiceInstanceDown"},
-    ),
+    DEAD_COLLECTOR: (COLLECTOR, {"TrustServiceDown", "TrustServiceInstanceDown"}),
+    DEAD_SHARED_COLLECTOR: (COLLECTOR, {"TrustServiceDown", "TrustServiceInstanceDown"}),
 }
 
 
@@ -61,11 +71,8 @@ def targets(rule: Mapping[str, Any]) -> list[Alert]:
 
 def can_be_equal(rule: Mapping[str, Any], source: Alert, target: Alert) -> bool:
     """Whether the two can have equal labels: labels with fixed values in both are equal."""
-    return all(
-        source.labels.get(name, "") == target.labels.get(name, "")
-        for name in ("alertname", "service")
-        if name in rule["equal"]
-    )
+    fixed = {"alertname", "service", *([ENVIRONMENT] if source.name in COLLECTOR else [])}
+    return all(source.labels.get(name, "") == target.labels.get(name, "") for name in fixed & set(rule["equal"]))
 
 
 def pairs(rule: Mapping[str, Any]) -> Iterator[tuple[Alert, Alert]]:
@@ -99,8 +106,22 @@ def test_an_unhealthy_node_inhibits_alerts_with_its_node() -> None:
 
 @pytest.mark.parametrize("alert", ALL, ids=lambda alert: f"{alert.name}-{alert.labels['severity']}")
 def test_a_dead_collector_inhibits_no_alert_of_scraped_services(alert: Alert) -> None:
-    rule = named(DEAD_COLLECTOR)
-    assert not matches(rule["target_matchers"], {**alert.labels, "delivery": "scrape"})
+    for name in (DEAD_COLLECTOR, DEAD_SHARED_COLLECTOR):
+        assert not matches(named(name)["target_matchers"], {**alert.labels, "delivery": "scrape"})
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["name"])
+def test_inhibition_never_crosses_environments(rule: dict[str, Any]) -> None:
+    if any(ENVIRONMENT in alert.labels for alert in sources(rule)):
+        assert ENVIRONMENT in rule["equal"]
+    else:
+        # Their sources belong to no environment: the Collectors of all environments, and the nodes.
+        assert rule["name"] in (DEAD_SHARED_COLLECTOR, "unhealthy-node-inhibits-its-workloads")
+
+
+def test_a_node_inhibits_alerts_without_an_environment() -> None:
+    rule = named("unhealthy-node-inhibits-its-workloads")
+    assert all(ENVIRONMENT not in alert.labels for alert in [*sources(rule), *targets(rule)])
 
 
 def test_every_rule_is_tested() -> None:
