@@ -131,9 +131,11 @@ def test_other_environments_and_services_without_one_are_treated_alike(start: St
 
 
 def test_environments_may_have_any_name(start: Start) -> None:
-    treatments = {name: ("notify", "show")[number % 2] for number, name in enumerate(STRANGE)}
+    treatments: dict[str | None, str] = {name: ("notify", "show")[number % 2] for number, name in enumerate(STRANGE)}
     site = Site.model_validate({"environments": treatments})
-    neighbours = dict.fromkeys(("euxwest", "eu.west", "1", "ab", "x", "y", "staging2", "stagin"), "page")
+    neighbours: dict[str | None, str] = dict.fromkeys(
+        ("euxwest", "eu.west", "1", "ab", "x", "y", "staging2", "stagin"), "page"
+    )
     check(start(site), {**treatments, **neighbours})
 
 
