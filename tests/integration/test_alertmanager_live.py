@@ -496,6 +496,41 @@ def test_a_cause_mutes_its_symptoms_and_never_security(site: Site, cause_first: 
     assert [(of, found) for of in symptoms if (found := channels(receivers, of)) - allowed] == []
 
 
+def test_staging_notifies_the_team_and_development_nobody(site: Site) -> None:
+    factor = 120.0
+    receivers = site.receivers
+    sender = site.sender(factor, site.alertmanager(factor))
+    platform = alert("TrustServiceDown", "critical", "platform", "availability")
+    security = alert("TrustBruteForceFromAddress", "critical", "security", "security")
+    environments = ("production", "staging", "development")
+    found = {
+        environment: [{**labels, "deployment_environment_name": environment} for labels in (platform, security)]
+        for environment in environments
+    }
+    # As Prometheus sends it when it has been firing for 15 minutes.
+    level = {**alert("TrustVaultUnavailable", "critical", "platform", "dependency"), "escalation_level": "team-lead"}
+    escalations = [{**level, "deployment_environment_name": environment} for environment in environments]
+    sender.fire(*(labels for alerts in found.values() for labels in alerts), *escalations)
+    expected = [
+        (found["production"][0], {"pagerduty:platform", "slack:platform", email("platform"), INCIDENT}),
+        (found["production"][1], {"pagerduty:security", "slack:security", email("security"), INCIDENT}),
+        (found["staging"][0], {"slack:platform", email("platform")}),
+        (found["staging"][1], {"slack:security", email("security")}),
+    ]
+    assert_notified(receivers, expected, "firing", 10)
+    # Pages are repeated meanwhile.
+    time.sleep(40 * MINUTE / factor)
+    assert_notified(receivers, expected, "firing", 0)
+    assert [each for each in found["development"] if notified(receivers, each)] == []
+    escalated = {
+        shown.labels["deployment_environment_name"]
+        for delivery in receivers.deliveries
+        for shown in delivery.alerts
+        if shown.labels["alertname"] == level["alertname"]
+    }
+    assert escalated == {"production"}
+
+
 def test_a_business_alert_outside_the_hours_is_held_until_they_begin(site: Site, tmp_path: Path) -> None:
     factor = 120.0
     receivers = site.receivers

@@ -163,7 +163,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "INCIDENT_WEBHOOK_URL",
         kinds.WEBHOOK_URL,
-        "incident management; receives every critical alert and every warning",
+        "incident management; receives every critical alert and every warning of environments that page",
         optional=True,
     ),
     Variable(
