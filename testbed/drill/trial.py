@@ -20,7 +20,12 @@ _TEAMS = {
     ("compliance", "warning"): {"slack:business", "email:compliance@trust.test"},
 }
 _ESCALATION = {
-    "team-lead": {"slack:escalation", "email:team-lead@trust.test", "email:escalation@trust.test"},
+    "team-lead": {
+        "pagerduty:escalation",
+        "slack:escalation",
+        "email:team-lead@trust.test",
+        "email:escalation@trust.test",
+    },
     "manager": {"pagerduty:escalation", "email:manager@trust.test"},
     "executives": {"pagerduty:escalation", "email:executive@trust.test"},
 }

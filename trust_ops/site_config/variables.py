@@ -143,7 +143,7 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     _pagerduty("PAGERDUTY_SECURITY_KEY", "critical security alerts"),
     _pagerduty("PAGERDUTY_PLATFORM_KEY", "all other critical alerts"),
-    _pagerduty("PAGERDUTY_ESCALATION_KEY", "escalations to the manager and the executives"),
+    _pagerduty("PAGERDUTY_ESCALATION_KEY", "escalations to the team lead, the manager and the executives"),
     Variable(
         "PAGERDUTY_URL",
         kinds.PAGERDUTY_URL,
