@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.test_incidents import DELIVER, OPERATE, Receiver, status
+from tests.support.incident_receiver import DELIVER, OPERATE, Receiver, status
 from tests.support.running import eventually
 from tests.unit.incidents.notifications import alert, payload
 

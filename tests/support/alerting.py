@@ -32,6 +32,7 @@ from trust_ops.stack.recipes import binaries
 Labels = Mapping[str, str]
 P = TypeVar("P", bound="Process")
 
+_NONE: Labels = {}
 _START_SECONDS = 20.0
 # Prometheus resends an alert at this interval (--rules.alert.resend-delay). Without a resend, it ends after four times
 # this interval.
@@ -47,13 +48,20 @@ PEER_TIMEOUT = 8
 
 
 def configured(
-    receivers: Receivers, factor: float, folder: Path, site: SiteSettings = DEFAULTS, *, at_night: bool = False
+    receivers: Receivers,
+    factor: float,
+    folder: Path,
+    site: SiteSettings = DEFAULTS,
+    variables: Labels = _NONE,
+    *,
+    at_night: bool = False,
 ) -> Path:
     """Write the project's configuration for these receivers, with all durations divided by `factor`; returns the file.
 
-    `at_night` sets whether the current time is outside business hours, independent of the clock.
+    `variables` replace some of the receivers' variables. `at_night` sets whether the current time is outside business
+    hours, independent of the clock.
     """
-    rendered = render(receivers.environment(), str(folder / SECRETS), site)
+    rendered = render({**receivers.environment(), **variables}, str(folder / SECRETS), site)
     made = scaled(rendered.configuration, factor)
     hours = {"weekdays": ["sunday:saturday"]} if at_night else {"years": ["2000"]}
     intervals = made.get("time_intervals", ())
@@ -311,11 +319,17 @@ class Site:
         self._running.close()
 
     def alertmanager(
-        self, factor: float, members: Sequence[str] = (), *, site: SiteSettings = DEFAULTS, at_night: bool = False
+        self,
+        factor: float,
+        members: Sequence[str] = (),
+        *,
+        site: SiteSettings = DEFAULTS,
+        variables: Labels = _NONE,
+        at_night: bool = False,
     ) -> Alertmanager:
         """Start an Alertmanager with the configuration for a site."""
         folder = self._folder / f"alertmanager-{len(self._processes)}"
-        configuration = configured(self.receivers, factor, folder / "etc", site, at_night=at_night)
+        configuration = configured(self.receivers, factor, folder / "etc", site, variables, at_night=at_night)
         return self.started(Alertmanager(configuration, factor, folder, members))
 
     def started(self, process: P) -> P:

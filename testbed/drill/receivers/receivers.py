@@ -18,6 +18,7 @@ import uvicorn
 from testbed.drill.receivers.mail_server import MailServer, channel, temporary_certificate
 from testbed.drill.receivers.outages import Outages
 from testbed.drill.receivers.pagerduty import ROUTING_KEY_LENGTH
+from testbed.drill.receivers.pagerduty_incidents import PagerDutyIncidents
 from testbed.drill.receivers.record import Delivery, Record, Rejection
 from testbed.drill.receivers.web_server import Access, WebServer
 from trust_ops.stack.ports import LOOPBACK, free_ports
@@ -51,6 +52,10 @@ class Receivers:
 
     A notification is a delivery once the receiver has confirmed it. A notification that the receiver rejected, or whose
     sender timed out, is a rejection: Alertmanager sends it again.
+
+    Attributes:
+        channels: All channels.
+        pagerduty: The incidents in PagerDuty.
     """
 
     def __init__(self) -> None:
@@ -77,6 +82,7 @@ class Receivers:
         )
         self._record = Record()
         self._outages = Outages(self.channels)
+        self.pagerduty = PagerDutyIncidents()
         self._running = ExitStack()
         self._certificate_authority: Path | None = None
 
@@ -85,6 +91,7 @@ class Receivers:
         with ExitStack() as starting:
             folder = Path(starting.enter_context(TemporaryDirectory(prefix="trust-otel-receivers-")))
             self._certificate_authority, tls = temporary_certificate(folder)
+            starting.enter_context(self.pagerduty)
             starting.enter_context(_Servers(self._mail_session(tls), self._mail_port, self._web(), self._web_port))
             # Before the servers stop: hanging requests get their response.
             starting.callback(self._outages.restore_all)
@@ -157,7 +164,7 @@ class Receivers:
         self._outages.restore(channel)
 
     def _web(self) -> uvicorn.Config:
-        application = WebServer(self._access, self._record, self._outages).application()
+        application = WebServer(self._access, self._record, self._outages, self.pagerduty).application()
         # Longer than any test: a connection closed while in use would cause a retry.
         return uvicorn.Config(application, log_level="error", access_log=False, lifespan="off", timeout_keep_alive=3600)
 

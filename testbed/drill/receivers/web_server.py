@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from testbed.drill.receivers import message_alerts, pagerduty, slack, webhook
 from testbed.drill.receivers.outages import Outages
+from testbed.drill.receivers.pagerduty_incidents import PagerDutyIncidents
 from testbed.drill.receivers.record import Alert, Delivery, Record, Rejection
 
 _POLL_SECONDS = 0.05
@@ -36,10 +37,11 @@ class Access:
 class WebServer:
     """The web application that receives Alertmanager's HTTP notifications."""
 
-    def __init__(self, access: Access, record: Record, outages: Outages) -> None:
+    def __init__(self, access: Access, record: Record, outages: Outages, incidents: PagerDutyIncidents) -> None:
         self._access = access
         self._record = record
         self._outages = outages
+        self._incidents = incidents
         self._triggered: set[tuple[str, str]] = set()
 
     def application(self) -> Starlette:
@@ -95,6 +97,7 @@ class WebServer:
         if taken is not None:
             return taken
         self._track_incident(channel, event)
+        self._incidents.receive(channel, event)
         accepted = {"status": "success", "message": "Event processed", "dedup_key": event.get("dedup_key", "")}
         return JSONResponse(accepted, 202)
 
