@@ -36,6 +36,13 @@ INCIDENTS_TOKEN_FILE: Final = Setting(
     str,
     secret=True,
 )
+INCIDENTS_PAGERDUTY_SECRET_FILE: Final = Setting(
+    "TRUST_OTEL_INCIDENTS_PAGERDUTY_SECRET_FILE",
+    None,
+    "File with the signing secrets of PagerDuty's webhooks, one per line; without it, they are rejected.",
+    str,
+    secret=True,
+)
 INCIDENTS_DATABASE: Final = Setting(
     "TRUST_OTEL_INCIDENTS_DATABASE",
     "sqlite:///.trust-otel/incidents.db",
@@ -86,6 +93,7 @@ VARIABLES: Final[tuple[Setting, ...]] = (
     INCIDENTS_URL,
     INCIDENTS_OPERATOR_TOKEN_FILE,
     INCIDENTS_TOKEN_FILE,
+    INCIDENTS_PAGERDUTY_SECRET_FILE,
     INCIDENTS_DATABASE,
     INCIDENTS_LISTEN,
     INCIDENTS_ALERTMANAGER,

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from tests.contract.alertmanager import Alert, alerts, amtool, receivers, rendered, routes
+from trust_ops.incidents.pagerduty import page_matchers
 from trust_ops.site_config import write
 
 STARTED = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
@@ -213,6 +214,39 @@ def test_the_acknowledge_link_has_all_labels_except_the_level(show: Show) -> Non
     assert len(found) == 7
     for link in found:
         assert silenced(link) == expected
+
+
+def test_the_link_of_a_page_leads_to_the_alerts_of_its_group(show: Show) -> None:
+    labels = {**PLAIN[0].labels, "service": HOSTILE, "instance": "a"}
+    del labels["service_namespace"]
+    shown = show(group(alert_data(labels)))
+    names = {*paging_routes()["security-critical"]["group_by"], "severity"}
+    # A label that is absent has to be absent from the alerts, too.
+    assert page_matchers(shown["pagerduty.client_url"]) == {name: labels.get(name, "") for name in names}
+
+
+def test_the_link_of_an_escalation_leads_to_its_only_alert(show: Show) -> None:
+    labels = {**ESCALATED[0].labels, "client_address": HOSTILE}
+    assert page_matchers(show(group(alert_data(labels)))["pagerduty.client_url"]) == labels
+
+
+def test_every_page_is_about_the_group_that_its_link_describes() -> None:
+    for name, route in paging_routes().items():
+        if name.startswith("escalation-"):
+            assert route["group_by"] == ["..."]
+        else:
+            assert 'severity = "critical"' in route["matchers"]
+            assert route["group_by"] == rendered().configuration["route"]["group_by"]
+
+
+def paging_routes() -> dict[str, dict[str, Any]]:
+    """The routes of the receivers that page, by receiver, with the inherited grouping."""
+    root = rendered().configuration["route"]
+    return {
+        route["receiver"]: {"group_by": root["group_by"], **route}
+        for route in root["routes"]
+        if "pagerduty_configs" in receivers()[route["receiver"]]
+    }
 
 
 def test_a_group_is_acknowledged_by_its_common_labels(show: Show) -> None:

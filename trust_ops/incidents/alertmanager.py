@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -18,6 +19,11 @@ from trust_otel.log_safe import url_origin
 from trust_otel.urls import parse_url
 
 _SECONDS = 5.0
+_ANY_LEVEL = ".+"
+
+
+ESCALATION_LEVEL = "escalation_level"
+"""The label that an alert has in addition when it is sent to a level of the escalation."""
 
 
 class AlertmanagerError(RuntimeError):
@@ -53,7 +59,7 @@ class ActiveAlert:
 
     Attributes:
         alert: The alert.
-        silences: The active silences that match it.
+        silences: The active silences that match it, or its escalation.
         inhibited: Whether another alert inhibits it.
     """
 
@@ -101,13 +107,35 @@ class Alertmanager:
         for client in self._clients:
             client.close()
 
-    def silence(self, labels: Mapping[str, str], person: str, comment: str, now: datetime, until: datetime) -> str:
-        """Silence alerts with exactly these labels; returns the id of the silence. Raises AlertmanagerError."""
+    def silence(
+        self,
+        labels: Mapping[str, str],
+        person: str,
+        comment: str,
+        now: datetime,
+        until: datetime,
+        *,
+        levels_except: Collection[str] | None = None,
+    ) -> str:
+        """Silence an alert with all levels of its escalation; returns the id of the silence.
+
+        Args:
+            labels: All labels of the alert.
+            person: Who creates the silence.
+            comment: A comment.
+            now: Its start.
+            until: Its end.
+            levels_except: Silence only the escalation, except these levels.
+
+        Raises:
+            AlertmanagerError: No member created it.
+        """
+        matchers = [_matcher(name, value) for name, value in sorted(labels.items())]
+        if levels_except is not None:
+            matchers.append(_matcher(ESCALATION_LEVEL, _ANY_LEVEL, regex=True))
+            matchers += [_matcher(ESCALATION_LEVEL, level, equal=False) for level in sorted(levels_except)]
         body = {
-            "matchers": [
-                {"name": name, "value": value, "isRegex": False, "isEqual": True}
-                for name, value in sorted(labels.items())
-            ],
+            "matchers": matchers,
             "startsAt": format_time(now),
             "endsAt": format_time(until),
             "createdBy": person,
@@ -145,6 +173,10 @@ class Alertmanager:
         raise AlertmanagerError("; ".join(failures))
 
 
+def _matcher(name: str, value: str, *, regex: bool = False, equal: bool = True) -> dict[str, Any]:
+    return {"name": name, "value": value, "isRegex": regex, "isEqual": equal}
+
+
 def _check(url: str) -> None:
     if parse_url(url, ("http", "https")) is None:
         raise AlertmanagerUrlError("use URLs such as http://alertmanager:9093")
@@ -174,26 +206,44 @@ def _read(answer: httpx.Response, reader: Callable[[Any], Any]) -> Any:
 def _view_of(client: httpx.Client) -> list[ActiveAlert]:
     # Alerts first: every silence that they refer to is then among the silences.
     alerts = _ask(client, "GET", "/alerts")
-    silences: dict[str, Silence] = _read(_ask(client, "GET", "/silences"), _silences)
+    silences: _Silences = _read(_ask(client, "GET", "/silences"), _silences)
     found: list[ActiveAlert] = _read(alerts, lambda content: [_seen(alert, silences) for alert in content])
     return found
 
 
-def _silences(content: Sequence[Mapping[str, Any]]) -> dict[str, Silence]:
-    return {
-        silence["id"]: _SILENCE.validate_python(silence)
-        for silence in content
-        if silence["status"]["state"] == "active"
-    }
+@dataclass(frozen=True)
+class _Silences:
+    """The active silences by id, and those of escalations by the labels of the alert."""
+
+    by_id: Mapping[str, Silence]
+    of_escalations: Mapping[frozenset[tuple[str, str]], Sequence[Silence]]
 
 
-def _seen(content: Mapping[str, Any], silences: Mapping[str, Silence]) -> ActiveAlert:
-    status = content["status"]
-    return ActiveAlert(
-        _ALERT.validate_python({**content, "status": "firing"}),
-        tuple(silences[name] for name in status["silencedBy"] if name in silences),
-        bool(status["inhibitedBy"]),
-    )
+def _silences(content: Sequence[Mapping[str, Any]]) -> _Silences:
+    by_id: dict[str, Silence] = {}
+    of_escalations: defaultdict[frozenset[tuple[str, str]], list[Silence]] = defaultdict(list)
+    for silence in content:
+        if silence["status"]["state"] == "active":
+            by_id[silence["id"]] = read = _SILENCE.validate_python(silence)
+            if (labels := _escalated_labels(silence["matchers"])) is not None:
+                of_escalations[labels].append(read)
+    return _Silences(by_id, of_escalations)
+
+
+def _escalated_labels(matchers: Sequence[Mapping[str, Any]]) -> frozenset[tuple[str, str]] | None:
+    """The labels of the alert whose escalation is silenced, if the silence is one of `Alertmanager.silence`."""
+    if _matcher(ESCALATION_LEVEL, _ANY_LEVEL, regex=True) not in matchers:
+        return None
+    labels = {matcher["name"]: matcher["value"] for matcher in matchers if matcher["name"] != ESCALATION_LEVEL}
+    exact = [_matcher(name, value) in matchers for name, value in labels.items()]
+    return frozenset(labels.items()) if all(exact) else None
+
+
+def _seen(content: Mapping[str, Any], silences: _Silences) -> ActiveAlert:
+    status, alert = content["status"], _ALERT.validate_python({**content, "status": "firing"})
+    found = {name: silences.by_id[name] for name in status["silencedBy"] if name in silences.by_id}
+    found |= {silence.id: silence for silence in silences.of_escalations.get(frozenset(alert.labels.items()), ())}
+    return ActiveAlert(alert, tuple(found.values()), bool(status["inhibitedBy"]))
 
 
 def _both(one: ActiveAlert | None, other: ActiveAlert) -> ActiveAlert:

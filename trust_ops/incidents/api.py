@@ -1,4 +1,4 @@
-"""The HTTP API: Alertmanager sends notifications, operators acknowledge incidents."""
+"""The HTTP API: Alertmanager sends notifications, operators and PagerDuty acknowledge incidents."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from trust_ops.incidents.alertmanager import AlertmanagerError
 from trust_ops.incidents.connections import authorized
 from trust_ops.incidents.database import DatabaseUnavailableError
 from trust_ops.incidents.health import Health
+from trust_ops.incidents.pagerduty import SIGNATURE_HEADER, SigningSecrets, parse_event, signatures
+from trust_ops.incidents.pagerduty_events import NotYetRecordedError, PagerDutyEvents
 from trust_ops.incidents.payload import parse
 from trust_ops.incidents.store import AlreadyResolvedError, NoSuchIncidentError, Store
 from trust_ops.incidents.tokens import TokenFile
@@ -45,6 +47,7 @@ class _Json(Response):
 MAX_DELIVERY_BYTES = 16 * 1024 * 1024
 """Ten thousand alerts: more than an Alertmanager should put into one notification."""
 
+# PagerDuty guarantees the delivery of webhooks of up to 55 KiB.
 _MAX_REQUEST_BYTES = 64 * 1024
 _MAX_TEXT_LENGTH = 10_000
 # Below the 10 s after which Alertmanager retries without logging a reason.
@@ -85,6 +88,19 @@ class _Note:
 _ACKNOWLEDGEMENT, _NOTE = TypeAdapter(_Acknowledgement), TypeAdapter(_Note)
 
 
+@dataclass(frozen=True)
+class PagerDuty:
+    """Receives PagerDuty's webhooks.
+
+    Attributes:
+        secrets: Sign the webhooks.
+        events: Processes them.
+    """
+
+    secrets: SigningSecrets
+    events: PagerDutyEvents
+
+
 class App:
     """The HTTP API.
 
@@ -94,6 +110,7 @@ class App:
         deliver: Tokens that may send notifications.
         operate: Tokens that may read and acknowledge incidents.
         alertmanager: Returns the state of Alertmanager.
+        pagerduty: Receives PagerDuty's webhooks; `None` to reject them.
     """
 
     def __init__(
@@ -103,10 +120,12 @@ class App:
         deliver: TokenFile,
         operate: TokenFile,
         alertmanager: Callable[[], str],
+        pagerduty: PagerDuty | None = None,
     ) -> None:
         self._store = store
         self._acknowledgements = acknowledgements
         self._alertmanager = alertmanager
+        self._pagerduty = pagerduty
         self._deliver = deliver
         self._operate = operate
         self._health = Health(store.check)
@@ -119,6 +138,7 @@ class App:
         app.add_api_route(
             "/webhook", self._webhook, methods=["POST"], dependencies=[_requires(self._deliver, reject=self._operate)]
         )
+        app.add_api_route("/pagerduty", self._pagerduty_webhook, methods=["POST"], status_code=202)
         operators = APIRouter(dependencies=[_requires(self._operate, reject=self._deliver)])
         operators.add_api_route("/incidents", self._list, methods=_READ)
         operators.add_api_route("/incidents/{number}", self._show, methods=_READ)
@@ -150,6 +170,23 @@ class App:
             )
         _logger.info("trust-otel: notification from receiver %s: %s", notification.receiver, dict(outcome))
         return outcome
+
+    async def _pagerduty_webhook(self, request: Request) -> dict[str, str]:
+        if self._pagerduty is None:
+            raise HTTPException(404, "PagerDuty's webhooks are not configured: set --pagerduty-secret-file")
+        header = request.headers.get(SIGNATURE_HEADER, "")
+        # The signature is that of the body, so the body is read before it is checked, but not without a signature.
+        body = await _body(request, _MAX_REQUEST_BYTES) if signatures(header) else b""
+        if not self._pagerduty.secrets.signed(body, header):
+            raise HTTPException(401, f"{SIGNATURE_HEADER} is missing or wrong", {"WWW-Authenticate": SIGNATURE_HEADER})
+        _serve_now(request)
+        try:
+            event = parse_event(body)
+            outcome = "ignored" if event is None else await _in_thread(self._pagerduty.events.process, event)
+        except InvalidError as error:
+            _logger.error("trust-otel: a webhook of PagerDuty was rejected: %s", error)
+            raise
+        return {"outcome": outcome}
 
     async def _list(
         self,
@@ -191,11 +228,15 @@ def _requires(tokens: TokenFile, *, reject: TokenFile) -> params.Depends:
             )
         if not allowed:
             raise HTTPException(401, "the bearer token is unknown", {"WWW-Authenticate": "Bearer"})
-        if not authorized(request.scope):
-            # Alertmanager retries.
-            raise HTTPException(503, "too many concurrent requests, try again", {"Retry-After": "1"})
+        _serve_now(request)
 
     return params.Depends(check)
+
+
+def _serve_now(request: Request) -> None:
+    if not authorized(request.scope):
+        # Alertmanager and PagerDuty retry.
+        raise HTTPException(503, "too many concurrent requests, try again", {"Retry-After": "1"})
 
 
 async def _body(request: Request, max_bytes: int) -> bytes:
@@ -212,7 +253,7 @@ async def _body(request: Request, max_bytes: int) -> bytes:
                 if size > max_bytes:
                     raise _too_large(max_bytes)
     except TimeoutError as error:
-        # Not 408: Alertmanager would not retry.
+        # Not 408: Alertmanager and PagerDuty would not retry.
         raise HTTPException(503, f"the body did not arrive within {_BODY_SECONDS} s") from error
     return b"".join(chunks)
 
@@ -263,4 +304,5 @@ _HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, A
     NoSuchIncidentError: _error_response(404),
     AlreadyResolvedError: _error_response(409),
     AlertmanagerError: _error_response(502),
+    NotYetRecordedError: _error_response(503),
 }

@@ -75,6 +75,7 @@ def incidents() -> None:
 @variables.option(variables.INCIDENTS_LISTEN, "--listen", type=ListenAddress())
 @variables.option(variables.INCIDENTS_TOKEN_FILE, "--token-file", type=_FILE, required=True)
 @variables.option(variables.INCIDENTS_OPERATOR_TOKEN_FILE, "--operator-token-file", type=_FILE, required=True)
+@variables.option(variables.INCIDENTS_PAGERDUTY_SECRET_FILE, "--pagerduty-secret-file", type=_FILE)
 @variables.option(variables.INCIDENTS_ALERTMANAGER, "--alertmanager", "alertmanagers", multiple=True)
 @click.option(
     "--keep",
@@ -88,10 +89,11 @@ def serve(
     listen: tuple[str, int],
     token_file: Path,
     operator_token_file: Path,
+    pagerduty_secret_file: Path | None,
     alertmanagers: tuple[str, ...],
     keep: timedelta,
 ) -> None:
-    """Receive Alertmanager's notifications until interrupted.
+    """Receive Alertmanager's notifications, and PagerDuty's webhooks, until interrupted.
 
     In the environment variable, separate the URLs of several Alertmanagers with spaces.
     """
@@ -101,7 +103,7 @@ def serve(
 
     host, port = listen
     try:
-        run(Options(database, host, port, token_file, operator_token_file, alertmanagers, keep))
+        run(Options(database, host, port, token_file, operator_token_file, pagerduty_secret_file, alertmanagers, keep))
     except OptionsError as error:
         raise click.ClickException(str(error)) from error
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from trust_ops.incidents.tables import SCHEMA_VERSION, heartbeat, metadata, schema
+from trust_ops.incidents.tables import SCHEMA_VERSION, heartbeat, metadata, page_acknowledgements, schema
 from trust_ops.private_files import private_folder
 
 _logger = logging.getLogger(__name__)
@@ -239,8 +239,8 @@ def _has_tables(connection: Connection) -> bool:
             f"the database has schema version {version}, this trust-otel supports {SCHEMA_VERSION}: upgrade "
             "trust-otel, or use another database"
         )
-    # Older releases with the same schema version did not have it.
-    return inspector.has_table(heartbeat.name)
+    # Older releases with the same schema version did not have them.
+    return inspector.has_table(heartbeat.name) and inspector.has_table(page_acknowledgements.name)
 
 
 def _create_tables(connection: Connection) -> None:

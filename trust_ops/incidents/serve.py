@@ -16,9 +16,11 @@ import uvicorn
 from trust_ops.incidents.acknowledgement import Acknowledgements
 from trust_ops.incidents.alertmanager import Alertmanager, AlertmanagerUrlError
 from trust_ops.incidents.alertmanager_poller import SECONDS, AlertmanagerPoller
-from trust_ops.incidents.api import App
+from trust_ops.incidents.api import App, PagerDuty
 from trust_ops.incidents.connections import AUTHORIZED, WAITING, ConnectionLimits, Connections, open_files, protocol
 from trust_ops.incidents.database import Database, DatabaseUnavailableError, DatabaseUrlError, SchemaTooNewError
+from trust_ops.incidents.pagerduty import SigningSecrets
+from trust_ops.incidents.pagerduty_events import PagerDutyEvents
 from trust_ops.incidents.store import Store
 from trust_ops.incidents.tokens import TokenFile, TokenFileError
 from trust_otel.background import Periodic
@@ -45,6 +47,7 @@ class Options:
         port: Port to listen on.
         token_file: Tokens for Alertmanager's webhook.
         operator_token_file: Tokens of the operators.
+        pagerduty_secret_file: Signing secrets of PagerDuty's webhooks; `None` to reject them.
         alertmanagers: URLs of the members of one cluster; none to create no silences.
         keep: Retention of resolved incidents.
     """
@@ -54,6 +57,7 @@ class Options:
     port: int
     token_file: Path
     operator_token_file: Path
+    pagerduty_secret_file: Path | None
     alertmanagers: Sequence[str]
     keep: timedelta
 
@@ -67,6 +71,7 @@ def serve(options: Options) -> None:
     _log_to_stderr()
     try:
         deliver, operate = TokenFile(options.token_file), TokenFile(options.operator_token_file)
+        secrets = _signing_secrets(options.pagerduty_secret_file)
         database = Database(options.database)
         alertmanager = Alertmanager(options.alertmanagers) if options.alertmanagers else None
         store = Store(database)
@@ -78,12 +83,13 @@ def serve(options: Options) -> None:
     except (DatabaseUrlError, SchemaTooNewError) as error:
         raise OptionsError(f"--database: {error}") from error
     acknowledgements = Acknowledgements(store, alertmanager)
+    pagerduty = PagerDuty(secrets, PagerDutyEvents(store, acknowledgements)) if secrets else None
     state = _start_polling(store, alertmanager, acknowledgements)
     Periodic("trust-otel-incidents-retention", _RETENTION_SECONDS, lambda: _delete_old(store, options.keep)).start()
     files = open_files()
     connections = Connections(waiting=min(WAITING, files // 4), authorized=min(AUTHORIZED, files // 4))
     uvicorn.run(
-        ConnectionLimits(App(store, acknowledgements, deliver, operate, state).asgi(), connections),
+        ConnectionLimits(App(store, acknowledgements, deliver, operate, state, pagerduty).asgi(), connections),
         host=options.host,
         port=options.port,
         http=protocol(connections),
@@ -99,13 +105,20 @@ def serve(options: Options) -> None:
     )
 
 
+def _signing_secrets(path: Path | None) -> SigningSecrets | None:
+    try:
+        return None if path is None else SigningSecrets(path)
+    except TokenFileError as error:
+        raise OptionsError(f"--pagerduty-secret-file: {error}") from error
+
+
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_SingleLineFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     # It logs URLs including passwords.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    for name in ("uvicorn.error", "asyncio"):
+    for name in ("uvicorn.error", "asyncio", "trust_ops.incidents.pagerduty"):
         logging.getLogger(name).addFilter(_RateLimit())
 
 

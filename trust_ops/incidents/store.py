@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, delete, func, insert, or_, select, update
 
-from trust_ops.incidents import reconcile
+from trust_ops.incidents import pages, reconcile, tables
 from trust_ops.incidents.alertmanager import ActiveAlerts
 from trust_ops.incidents.database import Database
 from trust_ops.incidents.incident import NOTE, NOTIFIED, OPENED, SEVERITIES, Event, Incident
 from trust_ops.incidents.notifications import deliver
+from trust_ops.incidents.pages import PagedIncidents, PageEvent
 from trust_ops.incidents.payload import Notification
 from trust_ops.incidents.records import Note, Record
 from trust_ops.incidents.tables import events, heartbeat, incidents, notifications
@@ -83,7 +84,14 @@ class Store:
             return found, count - len(found)
 
     def acknowledge(
-        self, number: int, person: str, comment: str, *, until: datetime | None = None, silence_id: str | None = None
+        self,
+        number: int,
+        person: str,
+        comment: str,
+        *,
+        until: datetime | None = None,
+        silence_id: str | None = None,
+        page: PageEvent | None = None,
     ) -> str | None:
         """Record an acknowledgement; returns the id of the silence that it replaces.
 
@@ -93,6 +101,7 @@ class Store:
             comment: Their comment.
             until: When the silence ends.
             silence_id: The silence, which is expired with the incident.
+            page: The event of PagerDuty that acknowledges it, if any.
 
         Raises:
             NoSuchIncidentError, AlreadyResolvedError: There is nothing to acknowledge.
@@ -104,8 +113,40 @@ class Store:
             seen = silence_id is not None and _has_silence(connection, number, silence_id)
             if not seen:
                 unit.acknowledge(entry, person, comment, until=until, silence_id=silence_id)
+            if page is not None:
+                pages.record_acknowledgement(connection, page, number, silence_id)
             replaced, entry.state.silence_id = entry.state.silence_id, silence_id
             return replaced
+
+    def open_page(self, event: PageEvent, matchers: Mapping[str, str]) -> list[str]:
+        """Record a page; returns the ids of earlier pages about the same alerts that are acknowledged."""
+        with self._database.write() as connection:
+            return pages.open_page(connection, event, matchers)
+
+    def last_page_event(self, page_id: str) -> datetime | None:
+        """When the last event of a page that was processed occurred; `None` for an unknown page."""
+        with self._database.read() as connection:
+            return pages.last_event_at(connection, page_id)
+
+    def page_event_processed(self, event: PageEvent) -> None:
+        """Record that an event of a page has been processed."""
+        with self._database.write() as connection:
+            pages.processed(connection, event)
+
+    def paged_incidents(self, event: PageEvent) -> PagedIncidents:
+        """The incidents that a known page is about, and those that an acknowledgement concerns."""
+        with self._database.read() as connection:
+            return pages.paged_incidents(connection, event)
+
+    def acknowledged_by_page(self, page_id: str) -> list[tuple[int, str | None]]:
+        """The incidents that a page has acknowledged, each with its silence."""
+        with self._database.read() as connection:
+            return pages.acknowledged_incidents(connection, page_id)
+
+    def withdraw(self, page_id: str, number: int, silence_id: str | None) -> None:
+        """Record that a page no longer acknowledges an incident."""
+        with self._database.write() as connection:
+            pages.withdraw(connection, page_id, number, silence_id, self._clock())
 
     def note(self, number: int, person: str, text: str) -> None:
         """Add a note to the timeline. Raises NoSuchIncidentError."""
@@ -143,6 +184,7 @@ class Store:
         """Delete incidents that were resolved longer ago; returns their number."""
         oldest = self._clock() - older_than
         with self._database.write() as connection:
+            connection.execute(delete(tables.pages).where(tables.pages.c.last_event_at < oldest))
             return connection.execute(delete(incidents).where(incidents.c.resolved_at < oldest)).rowcount
 
     @contextmanager

@@ -113,3 +113,23 @@ notifications = Table(
     Column("first_at", UtcDateTime, nullable=False),
     Column("last_at", UtcDateTime, nullable=False),
 )
+
+# PagerDuty's incidents that are about alerts of Alertmanager, by PagerDuty's id.
+pages = Table(
+    "trust_incident_pages",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("matchers", JSON, nullable=False),
+    # By PagerDuty's clock, which also orders its events.
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("last_event_at", UtcDateTime, nullable=False, index=True),
+)
+
+page_acknowledgements = Table(
+    "trust_incident_page_acknowledgements",
+    metadata,
+    Column("page_id", ForeignKey(pages.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("incident_id", ForeignKey(incidents.c.id, ondelete="CASCADE"), primary_key=True, index=True),
+    Column("silence_id", String(64)),
+    Column("event_at", UtcDateTime, nullable=False),
+)

@@ -121,12 +121,12 @@ class UnitOfWork:
         entry.state.changed_at = self.now
         self._add_event(entry, ACKNOWLEDGED, at=moment, person=person, text=text, silence_id=silence_id)
 
-    def lapse(self, entry: TrackedIncident) -> None:
+    def lapse(self, entry: TrackedIncident, text: str = "the silence expired while the alert was still firing") -> None:
         """Record that the acknowledgement has lapsed."""
         person = entry.state.acknowledged_by
         entry.state.acknowledged_by = entry.state.acknowledged_until = None
         entry.state.changed_at = self.now
-        self._add_event(entry, LAPSED, person=person, text="the silence expired while the alert was still firing")
+        self._add_event(entry, LAPSED, person=person, text=text)
 
     def note(self, entry: TrackedIncident, person: str, text: str) -> None:
         """Add a note."""

@@ -53,12 +53,13 @@ def parsed_by(parse: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Replace lone surrogates and NUL, which databases reject."""
     return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-STORABLE = parsed_by(_storable)
-"""Replaces lone surrogates and NUL, which databases reject."""
+STORABLE = parsed_by(storable)
+"""The same, for a field."""
 
 Text = Annotated[str, STORABLE]
 """A string that can be stored."""

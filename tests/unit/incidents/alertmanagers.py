@@ -21,6 +21,7 @@ class Answers:
         silences: Answer to GET /silences.
         status: Status of every answer.
         away: Whether it is unreachable.
+        away_after: The number of requests after which it is unreachable.
         asked: Method and path of each request, in order.
         posted: Bodies of the requests for silences.
     """
@@ -29,10 +30,14 @@ class Answers:
     silences: Any = field(default_factory=list)
     status: int = 200
     away: bool = False
+    away_after: int | None = None
     asked: list[str] = field(default_factory=list)
     posted: list[dict[str, Any]] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if self.away_after is not None:
+            self.away = self.away_after == 0
+            self.away_after = max(0, self.away_after - 1)
         if self.away:
             raise httpx.ConnectError("connection refused", request=request)
         self.asked.append(f"{request.method} {request.url.path}")

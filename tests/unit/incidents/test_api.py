@@ -6,21 +6,25 @@ import asyncio
 import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.unit.incidents import webhooks
 from tests.unit.incidents.alertmanagers import Answers
 from tests.unit.incidents.notifications import NIGHT, Clock, alert, payload
 from trust_ops.incidents import api
 from trust_ops.incidents import health as health_module
 from trust_ops.incidents.acknowledgement import Acknowledgements
 from trust_ops.incidents.alertmanager import Alertmanager
-from trust_ops.incidents.api import App
+from trust_ops.incidents.api import App, PagerDuty
 from trust_ops.incidents.database import Database, DatabaseUnavailableError
 from trust_ops.incidents.health import Health
+from trust_ops.incidents.pagerduty import SigningSecrets
+from trust_ops.incidents.pagerduty_events import PagerDutyEvents
 from trust_ops.incidents.payload import parse
 from trust_ops.incidents.store import Store
 from trust_ops.incidents.tokens import TokenFile
@@ -41,9 +45,10 @@ async def client(store: Store, answers: Answers, clock: Clock, tmp_path: Path) -
     (tmp_path / "deliver").write_text(DELIVER)
     (tmp_path / "operate").write_text(OPERATE)
     acknowledgements = Acknowledgements(store, Alertmanager(["http://one"], httpx.MockTransport(answers)), clock)
-    app = App(
-        store, acknowledgements, TokenFile(tmp_path / "deliver"), TokenFile(tmp_path / "operate"), lambda: "up"
-    ).asgi()
+    (tmp_path / "pagerduty").write_text(webhooks.SECRET)
+    pagerduty = PagerDuty(SigningSecrets(tmp_path / "pagerduty"), PagerDutyEvents(store, acknowledgements, clock))
+    deliver, operate = TokenFile(tmp_path / "deliver"), TokenFile(tmp_path / "operate")
+    app = App(store, acknowledgements, deliver, operate, lambda: "up", pagerduty).asgi()
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://receiver") as made:
         yield made
 
@@ -170,7 +175,10 @@ async def test_an_incomplete_body_is_retried(client: httpx.AsyncClient, monkeypa
 
 
 async def called(
-    client: httpx.AsyncClient, receive: Callable[[], Awaitable[dict[str, Any]]], *headers: tuple[bytes, bytes]
+    client: httpx.AsyncClient,
+    receive: Callable[[], Awaitable[dict[str, Any]]],
+    *headers: tuple[bytes, bytes],
+    path: str = "/webhook",
 ) -> int:
     """The status of the response when the application is called like a server does; httpx would read the body first."""
     transport: Any = client._transport
@@ -182,7 +190,7 @@ async def called(
     scope = {
         "type": "http",
         "method": "POST",
-        "path": "/webhook",
+        "path": path,
         "query_string": b"",
         "headers": [(b"authorization", f"Bearer {DELIVER}".encode()), *headers],
     }
@@ -412,3 +420,84 @@ async def test_a_silence_shows_all_that_is_in_it(client: httpx.AsyncClient, stor
     )
     # The incident keeps the original text.
     assert store.incident(1)[0].acknowledged_by == "a\u202enn"
+
+
+def signed(body: bytes) -> dict[str, str]:
+    return {"X-PagerDuty-Signature": webhooks.signature(body)}
+
+
+async def test_an_acknowledgement_in_pagerduty_acknowledges_the_incident(
+    client: httpx.AsyncClient, store: Store, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.deliver(parse(payload(alert())))
+    opened = webhooks.triggered()
+    event = webhooks.webhook("incident.acknowledged", clock.forward(minutes=1), agent=webhooks.user("ann"))
+    with caplog.at_level(logging.INFO, "trust_ops"):
+        for body in (opened, event):
+            answer = await client.post("/pagerduty", content=body, headers=signed(body))
+    assert (answer.status_code, answer.json()) == (202, {"outcome": "acknowledged 1 incidents"})
+    assert store.incident(1)[0].acknowledged_by == "ann"
+    assert "PagerDuty's incident.acknowledged of Q1: acknowledged 1 incidents" in caplog.text
+
+
+async def test_pagerduty_delivers_again_while_alertmanager_or_the_alert_is_missing(
+    client: httpx.AsyncClient, store: Store, clock: Clock, answers: Answers
+) -> None:
+    opened = webhooks.triggered()
+    event = webhooks.webhook("incident.acknowledged", clock.forward(minutes=1), agent=webhooks.user("ann"))
+    await client.post("/pagerduty", content=opened, headers=signed(opened))
+    assert (await client.post("/pagerduty", content=event, headers=signed(event))).status_code == 503
+    store.deliver(parse(payload(alert())))
+    answers.away = True
+    assert (await client.post("/pagerduty", content=event, headers=signed(event))).status_code == 502
+    answers.away = False
+    assert (await client.post("/pagerduty", content=event, headers=signed(event))).status_code == 202
+
+
+@pytest.mark.parametrize("header", [None, "", "v1=", "v1=0", webhooks.signature(b"other"), f"Bearer {OPERATE}"])
+async def test_a_webhook_without_a_valid_signature_has_no_effect(
+    client: httpx.AsyncClient, store: Store, header: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {**OPERATOR, **({} if header is None else {"X-PagerDuty-Signature": header})}
+    answer = await client.post("/pagerduty", content=webhooks.triggered(), headers=headers)
+    assert (answer.status_code, answer.json()) == (401, {"error": "X-PagerDuty-Signature is missing or wrong"})
+    assert store.last_page_event("Q1") is None
+    assert webhooks.SECRET not in caplog.text
+
+
+async def test_the_body_of_a_webhook_without_a_signature_is_not_read(client: httpx.AsyncClient) -> None:
+    async def receive() -> dict[str, Any]:
+        raise AssertionError("somebody reads the body")
+
+    assert await called(client, receive, path="/pagerduty") == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (webhooks.PING, 202, "ignored"),
+        (b"{", 400, "the body is not JSON"),
+        (webhooks.triggered(NIGHT - timedelta(days=2)), 400, "event.occurred_at: older than 24 hours"),
+        (webhooks.webhook("incident.acknowledged", page="QX"), 202, "not a page of Alertmanager"),
+        (b" " * 65_537, 413, "the body is larger than 65536 bytes"),
+    ],
+    ids=["ping", "not JSON", "old", "of another integration", "too large"],
+)
+async def test_other_signed_webhooks_are_answered(
+    client: httpx.AsyncClient, body: bytes, status: int, said: str
+) -> None:
+    answer = await client.post("/pagerduty", content=body, headers=signed(body))
+    assert answer.status_code == status
+    assert next(iter(answer.json().values())).startswith(said)
+
+
+async def test_webhooks_of_pagerduty_are_rejected_unless_they_are_configured(
+    store: Store, clock: Clock, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text(OPERATE)
+    tokens = TokenFile(tmp_path / "token")
+    app = App(store, Acknowledgements(store, None, clock), tokens, tokens, lambda: "not configured").asgi()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://receiver") as client:
+        answer = await client.post("/pagerduty", content=webhooks.PING, headers=signed(webhooks.PING))
+    said = "PagerDuty's webhooks are not configured: set --pagerduty-secret-file"
+    assert (answer.status_code, answer.json()) == (404, {"error": said})

@@ -270,3 +270,18 @@ def test_serve_refuses_to_start_without_tokens(tmp_path: Path, missing: str) -> 
     result = CliRunner().invoke(main, ["incidents", "serve"], env=variables)
     assert result.exit_code == 2
     assert f"env var: 'TRUST_OTEL_INCIDENTS_{missing}'" in result.stderr
+
+
+def test_serve_names_the_file_without_a_signing_secret(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    (tmp_path / "pagerduty").write_text("short-word")
+    files = {"TOKEN_FILE": "token", "OPERATOR_TOKEN_FILE": "token", "PAGERDUTY_SECRET_FILE": "pagerduty"}
+    variables = {f"TRUST_OTEL_INCIDENTS_{name}": str(tmp_path / file) for name, file in files.items()}
+    result = CliRunner().invoke(main, ["incidents", "serve"], env=variables)
+    assert result.exit_code == 1
+    said = (
+        f"--pagerduty-secret-file: {tmp_path / 'pagerduty'} contains a signing secret of fewer than 16 characters: "
+        "copy that of the webhook subscription from PagerDuty into it"
+    )
+    assert said in result.stderr
+    assert "short-word" not in result.output

@@ -188,16 +188,18 @@ def test_a_read_only_database_fails_the_check(
     assert failed.value.reason == "OperationalError: attempt to write a readonly database"
 
 
-def test_a_database_of_a_release_without_the_heartbeat_gets_it(
-    database: Database, store: Store, tmp_path: Path
+@pytest.mark.parametrize("missing", ["trust_incidents_heartbeat", "trust_incident_page_acknowledgements"])
+def test_a_database_of_a_release_without_a_table_gets_it(
+    database: Database, store: Store, tmp_path: Path, missing: str
 ) -> None:
     store.check()
     with database.write() as connection:
-        connection.exec_driver_sql("DROP TABLE trust_incidents_heartbeat")
+        connection.exec_driver_sql(f"DROP TABLE {missing}")
     again = Database(f"sqlite:///{tmp_path / 'incidents.db'}")
     for _ in range(2):
         Store(again).check()
     with again.read() as connection:
+        connection.execute(text(f"SELECT * FROM {missing}"))
         assert connection.execute(text(f"SELECT count(*) FROM {schema.name}")).scalar_one() == 1
     again.close()
 
