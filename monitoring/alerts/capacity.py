@@ -45,7 +45,7 @@ CONTAINER_MEMORY_HIGH = Alert(
     team="platform",
     category="capacity",
     service="kubernetes",
-    panel=Panel("operational", 7),
+    panel=Panel("operational", 34),
     summary="Container {{ $labels.container }} is close to its memory limit.",
     description="""
         Container {{ $labels.container }} of pod {{ $labels.namespace }}/{{ $labels.pod }} uses {{ $value | humanizePercentage }}
@@ -74,7 +74,7 @@ HOST_DISK_SPACE_LOW = Alert(
     team="platform",
     category="capacity",
     service="host",
-    panel=Panel("operational", 7),
+    panel=Panel("operational", 40),
     summary="Disk {{ $labels.mountpoint }} of {{ $labels.instance }} is nearly full.",
     description="""
         {{ $value | humanizePercentage }} of {{ $labels.mountpoint }} ({{ $labels.fstype }}) on {{ $labels.instance }} is free (threshold $threshold).

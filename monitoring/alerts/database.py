@@ -25,7 +25,7 @@ DATABASE_CONNECTIONS_FAILED = Alert(
     severity="critical",
     team="platform",
     category="dependency",
-    panel=Panel("operational", 4),
+    panel=Panel("operational", 39),
     summary="{{ $labels.service_name }} cannot connect to its database.",
     description="""
         {{ if $labels.trust_dependency_name }}Database {{ $labels.trust_dependency_name }} does not answer the checks of
@@ -52,7 +52,7 @@ DATABASE_SLOW_QUERIES = Alert(
     severity="warning",
     team="platform",
     category="database",
-    panel=Panel("operational", 4),
+    panel=Panel("operational", 26),
     summary="Queries of {{ $labels.service_name }} are slow.",
     description="""
         {{ $value | humanizePercentage }} of the operations on {{ $labels.db_system_name }} {{ $labels.db_namespace }} take longer than TRUST_OTEL_DB_SLOW_SECONDS (threshold $threshold).
@@ -102,7 +102,7 @@ DATABASE_REPLICATION_LAG = Alert(
     team="platform",
     category="database",
     service="postgresql",
-    panel=Panel("operational", 4),
+    panel=Panel("operational", 28),
     summary="A PostgreSQL replica lags behind its primary.",
     description="""
         The replication lag reported by {{ $labels.instance }} is {{ $value | humanizeDuration }} (threshold $threshold).

@@ -23,7 +23,7 @@ KUBERNETES_NODE_UNHEALTHY = Alert(
     team="platform",
     category="infrastructure",
     service="kubernetes",
-    panel=Panel("operational", 7),
+    panel=Panel("operational", 33),
     summary="Kubernetes node {{ $labels.node }} is unhealthy.",
     description="""
         Node {{ $labels.node }}: {{ if eq $labels.condition "Ready" }}not ready{{ else }}{{ $labels.condition }}{{ end }}.
@@ -51,7 +51,7 @@ CONTAINER_RESTART_LOOP = Alert(
     team="platform",
     category="infrastructure",
     service="kubernetes",
-    panel=Panel("operational", 7),
+    panel=Panel("operational", 34),
     summary="Container {{ $labels.container }} restarts repeatedly.",
     description="""
         Container {{ $labels.container }} of pod {{ $labels.namespace }}/{{ $labels.pod }} has restarted {{ $value | printf "%.0f" }} times within 15 minutes (threshold $threshold).
@@ -99,7 +99,7 @@ NETWORK_PROBLEMS = Alert(
     team="platform",
     category="infrastructure",
     service="host",
-    panel=Panel("operational", 7),
+    panel=Panel("operational", 41),
     summary="Network problems.",
     description="""
         {{ if $labels.node }}The network of node {{ $labels.node }} is unavailable.{{ else }}{{ $value | humanizePercentage }} of the packets of

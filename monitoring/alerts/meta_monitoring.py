@@ -16,7 +16,7 @@ WATCHDOG = Alert(
     team="platform",
     category="watchdog",
     service="monitoring",
-    panel=Panel("monitoring", 5),
+    panel=Panel("monitoring", 21),
     summary="Alerting works.",
     description="""
         This alert always fires. If the dead man's switch stops receiving it, no alert is delivered.
@@ -96,7 +96,7 @@ COLLECTOR_CANNOT_DELIVER = Alert(
     team="platform",
     category="monitoring",
     service="monitoring",
-    panel=Panel("monitoring", 2),
+    panel=Panel("monitoring", 3),
     summary="The Collector cannot deliver data.",
     description="""
         The Collector receives data but has exported none for 40 seconds: data waits in its queue, and most alerts cannot fire.

@@ -96,7 +96,7 @@ GROUP = Group(
             budget=ratio(0.001),
             objective="99.9 % of the HTTP requests and gRPC calls do not fail with an error of the server",
             failed="requests failed",
-            panel=Panel("operational", 3),
+            panel=Panel("operational", 22),
         ),
         *_budget_burn(
             "TrustLatencyBudgetBurn",
@@ -104,7 +104,7 @@ GROUP = Group(
             budget=ratio(0.01),
             objective="99 % of the HTTP requests and unary gRPC calls are answered within half a second",
             failed="requests took longer than half a second",
-            panel=Panel("operational", 2),
+            panel=Panel("operational", 22),
         ),
         *_budget_burn(
             "TrustValidationBudgetBurn",
@@ -112,7 +112,7 @@ GROUP = Group(
             budget=ratio(0.001),
             objective="99.9 % of the validations end with a result, valid or not valid",
             failed="validations ended with an error",
-            panel=Panel("business", 4),
+            panel=Panel("operational", 22),
         ),
     ),
 )

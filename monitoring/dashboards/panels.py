@@ -519,35 +519,6 @@ def _world_view() -> geomap.MapViewConfig:
     return geomap.MapViewConfig().id(MapCenterID.ZERO).lat(20).lon(0).zoom(1).all_layers(True)
 
 
-def alert_list_panel(text: PanelText, *, width: int = 12, height: int = _GRAPH_HEIGHT) -> builders.Panel:
-    """Grafana's built-in list of firing alerts, of all data sources.
-
-    The option `datasource` is not set: Grafana compares it with data source names and does not interpolate variables.
-    """
-    return (
-        builders.Panel()
-        .type("alertlist")
-        .id(text.panel_id)
-        .title(text.title)
-        .description(_panel_description(text))
-        .datasource(DATA_SOURCE)
-        .links(_panel_links(text))
-        .options(
-            {
-                "alertName": "Trust",
-                "dashboardAlerts": False,
-                "groupMode": "default",
-                "maxItems": 20,
-                "sortOrder": 3,
-                "stateFilter": {"error": True, "firing": True, "noData": False, "normal": False, "pending": False},
-                "viewMode": "list",
-            }
-        )
-        .span(width)
-        .height(height)
-    )
-
-
 def _with_common_options(panel: Panel, text: PanelText, unit: str, width: int, height: int) -> Panel:
     return (
         panel.id(text.panel_id)

@@ -162,9 +162,13 @@ class _Annotation(AnnotationQuery):
         return {**super().to_json(), **self._more}
 
 
-_FIRING_CRITICAL = (
-    'ALERTS{alertname=~"Trust.+", alertname!~"TrustWatchdog|TrustEscalation", alertstate="firing", severity="critical"}'
-)
+def _critical(when: str) -> str:
+    """The critical alerts of the selected services, and those without a service."""
+    firing = 'alertname=~"Trust.+", alertname!="TrustEscalation", alertstate="firing", severity="critical"'
+    services = (_OF_SERVICE, 'service_name=""')
+    found = " or ".join(f"ALERTS{{{firing}, {each}}}{when}" for each in services)
+    return f"max by (alertname, severity, service) ({found})"
+
 
 # Each marks a single moment: what exists now and did not a minute ago. A region for an alert that fires for hours would
 # hide the graphs.
@@ -183,8 +187,8 @@ and on (service_name) count by (service_name) ({_INSTANCE_UP}{{{_OF_SERVICE}}} o
     _Annotation(
         "Firing alerts",
         "red",
-        f"""max by (alertname, severity, service) ({_FIRING_CRITICAL})
-unless max by (alertname, severity, service) ({_FIRING_CRITICAL} offset 1m)""",
+        f"""{_critical("")}
+unless {_critical(" offset 1m")}""",
         "{{alertname}}",
         "{{severity}} {{service}}",
         "severity",

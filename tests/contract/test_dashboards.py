@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from tests.contract.rule_files import ALERTS, RULES, identifier, vocabulary
+from tests.contract.test_provisioning import AUDIENCES
+from tools.checks.alert_panels import ALERT_PANEL_CHECKS, check_alert_panels
 from tools.checks.dashboards import CHECKS, REQUIRED_PANELS, check_alert_links, check_dashboard, panel_numbers
 from tools.checks.grafana import Dashboard, read_dashboard
 from tools.checks.panels import DashboardContext
@@ -17,6 +19,7 @@ from tools.checks.promql import Selector, walk
 from tools.checks.queries import Finding
 from tools.checks.rules import Rule
 from tools.checks.variables import with_filters
+from trust_ops.grafana.access_file import read_access
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 FOLDER = MONITORING / "grafana"
@@ -66,6 +69,25 @@ def test_the_checks_find_nothing(uid: str, check: str) -> None:
 
 def test_each_alert_links_to_a_panel() -> None:
     assert check_alert_links(ALERTS, panel_numbers(dashboards().values())) == []
+
+
+@functools.cache
+def shown_wrongly() -> list[Finding]:
+    access = read_access(MONITORING / "provisioning" / "access.yml").resources
+    teams = {
+        f"trust-service-{audience}": frozenset(
+            team for each in access if each.uid in (folder, f"trust-service-{audience}") for team in each.teams
+        )
+        for folder, audience in AUDIENCES.items()
+    }
+    return check_alert_panels(ALERTS, dashboards(), vocabulary(), teams)
+
+
+@pytest.mark.parametrize("check", ALERT_PANEL_CHECKS)
+@pytest.mark.parametrize("alert", sorted({alert.name for alert in ALERTS}))
+def test_the_panel_of_an_alert_shows_it_to_its_team(alert: str, check: str) -> None:
+    found = [each.message for each in shown_wrongly() if each.check == check]
+    assert [message for message in found if message.startswith(f"{alert}: ")] == []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tools.checks.promql import PromqlError, parse
 from tools.checks.queries import Finding, check_query
 from tools.checks.rendering import RENDERING_CHECKS, loads_from_internet
 from tools.checks.rules import Rule
-from tools.checks.targets import QUERY_CHECKS_OF_PANELS, PanelQueryCheck
+from tools.checks.targets import QUERY_CHECKS_OF_PANELS, PanelQueryCheck, without_service_filter
 from tools.checks.variables import BUILT_IN, filled, variables_in
 from tools.checks.vocabulary import UnknownSeriesError
 
@@ -191,7 +191,7 @@ def _variable(dashboard: Dashboard, name: str) -> Mapping[str, Any]:
 
 
 def annotation_queries(dashboard: Dashboard, context: DashboardContext) -> Iterator[str]:
-    """There are annotations for deployments and firing alerts, with valid queries and labels."""
+    """There are annotations for deployments and firing alerts, with valid and filtered queries, and labels."""
     names = [str(annotation.get("name")) for annotation in dashboard.annotations if annotation.get("enable")]
     yield from (f"the annotation {name} is missing" for name in _ANNOTATIONS if name not in names)
     for annotation in dashboard.annotations:
@@ -205,7 +205,8 @@ def annotation_queries(dashboard: Dashboard, context: DashboardContext) -> Itera
             yield f"{name}: its text loads from the internet: {texts}"
         tags = [tag for tag in str(annotation.get("tagKeys", "")).split(",") if tag]
         expression = str(annotation.get("expr", ""))
-        yield from (f"{name}: {each}" for each in _unreadable(expression, [*placeholders(texts), *tags], context))
+        found = list(_unreadable(expression, [*placeholders(texts), *tags], context))
+        yield from (f"{name}: {each}" for each in found or without_service_filter(expression, context.vocabulary))
 
 
 def _unreadable(source: str, labels: list[str], context: DashboardContext) -> Iterator[str]:

@@ -148,15 +148,16 @@ def narrowed(labels: Labels, matchers: Iterable[Matcher]) -> Labels:
         if matcher.operator == "=":
             values = frozenset({matcher.value})
         elif values is not None:
-            values = frozenset(value for value in values if _accepts(matcher, value))
+            values = frozenset(value for value in values if accepts(matcher, value))
         if matcher.operator == "=" and not matcher.value:
             found.pop(matcher.name, None)
-        elif matcher.name in labels or not _accepts(matcher, ""):
-            found[matcher.name] = Label(label.always or not _accepts(matcher, ""), values)
+        elif matcher.name in labels or not accepts(matcher, ""):
+            found[matcher.name] = Label(label.always or not accepts(matcher, ""), values)
     return found
 
 
-def _accepts(matcher: Matcher, value: str) -> bool:
+def accepts(matcher: Matcher, value: str) -> bool:
+    """Whether a label with this value matches; the empty value is that of a missing label."""
     if matcher.operator in ("=", "!="):
         return (matcher.value == value) == (matcher.operator == "=")
     return matches(matcher.value, value) == (matcher.operator == "=~")

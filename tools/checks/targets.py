@@ -31,6 +31,7 @@ _FILTERS = {"deployment_environment_name": "$environment", "service_name": "$ser
 _LONG_WINDOW = 1800
 """Seconds: more than twice the step of a week on 700 points."""
 _INSTANCE = {"service_instance_id": "$instance"}
+"""Not for alerts: most are about all instances of a service."""
 _MATCHERS = ("byName", "byFrameRefID", "byRegexp", "byType")
 
 
@@ -80,24 +81,38 @@ def _window(call: Call, window: Range) -> Iterator[str]:
 
 def service_filter(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
     """Series with a service are filtered by the selected services and environments (compare `target-job`)."""
-    yield from _unfiltered(panel, vocabulary, _FILTERS)
+    for target, _ in _valid(panel, vocabulary):
+        yield from (f"{target.ref}: {each}" for each in without_service_filter(target.source, vocabulary))
+
+
+def without_service_filter(source: str, vocabulary: Vocabulary) -> Iterator[str]:
+    """The series of a valid query that are not filtered by the selected services and environments."""
+    yield from _unfiltered(source, vocabulary, _FILTERS)
 
 
 def instance_filter(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
     """Series with an instance are filtered by the selected instances (`target-instance`)."""
-    yield from _unfiltered(panel, vocabulary, _INSTANCE)
-
-
-def _unfiltered(panel: Panel, vocabulary: Vocabulary, filters: Mapping[str, str]) -> Iterator[str]:
     for target, _ in _valid(panel, vocabulary):
-        for part in walk(with_filters(target.source)):
-            # Alerts of hosts and databases have no service, and are shown for every selection.
-            if not isinstance(part, Selector) or part.name.startswith("ALERTS"):
-                continue
-            has = {(matcher.name, matcher.operator, matcher.value) for matcher in part.matchers}
-            for label, variable in filters.items():
-                if label in vocabulary[part.name].labels and (label, "=~", variable) not in has:
-                    yield f'{target.ref}: {part.name} lacks {label}=~"{variable}"'
+        yield from (f"{target.ref}: {each}" for each in _unfiltered(target.source, vocabulary, _INSTANCE))
+
+
+def _unfiltered(source: str, vocabulary: Vocabulary, filters: Mapping[str, str]) -> Iterator[str]:
+    for part in walk(with_filters(source)):
+        if not isinstance(part, Selector) or (part.name == "ALERTS" and (filters is _INSTANCE or _is_of_none(part))):
+            continue
+        has = {(matcher.name, matcher.operator, matcher.value) for matcher in part.matchers}
+        for label, variable in filters.items():
+            if label in vocabulary[part.name].labels and (label, "=~", variable) not in has:
+                yield f'{part.name} lacks {label}=~"{variable}"'
+
+
+def _is_of_none(alerts: Selector) -> bool:
+    """Whether it selects one alert by its name, or only the alerts of hosts, databases and the monitoring."""
+    return any(
+        matcher.operator == "="
+        and (matcher.name == "alertname" or (matcher.name, matcher.value) == ("service_name", ""))
+        for matcher in alerts.matchers
+    )
 
 
 def counter_aggregation(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:

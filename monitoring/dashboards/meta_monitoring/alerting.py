@@ -19,6 +19,7 @@ def watchdog() -> stat.Panel:
             "stops receiving it.",
             "Not firing: Prometheus evaluates no rules. Check its log and the rule files.",
             "TrustWatchdog does not fire: Prometheus evaluates no rules.",
+            alerts=("TrustWatchdog",),
         ),
         "none",
         (Query("TrustWatchdog", 'count(ALERTS{alertname="TrustWatchdog", alertstate="firing"})'),),
@@ -45,7 +46,14 @@ def rule_evaluation_failures() -> timeseries.Panel:
         ),
         "short",
         (
-            Query("failed", "sum(increase(prometheus_rule_evaluation_failures_total[$__rate_interval]))", colour="red"),
+            Query(
+                "{{instance}} failed: {{rule_group}}",
+                # Only groups that fail, and otherwise 0 for each Prometheus.
+                "sum by (instance, rule_group) "
+                "(increase(prometheus_rule_evaluation_failures_total[$__rate_interval])) > 0"
+                " or on (instance) sum by (instance) (prometheus_rule_evaluation_failures_total) * 0",
+                colour="red",
+            ),
             Query(
                 "skipped",
                 "sum(increase(prometheus_rule_group_iterations_missed_total[$__rate_interval]))",
@@ -92,7 +100,7 @@ def alert_notifications() -> timeseries.Panel:
             "Failed: check the address and credentials of the integration, and the receiving server. Alertmanager "
             "retries, but the notification is delayed.",
             "No Alertmanager is scraped.",
-            alerts=("TrustNotificationsFailing", "TrustWatchdog"),
+            alerts=("TrustNotificationsFailing",),
         ),
         "short",
         (
@@ -102,8 +110,11 @@ def alert_notifications() -> timeseries.Panel:
                 f"{sent} > 0 or {webhook}",
             ),
             Query(
-                "failed",
-                "sum(increase(alertmanager_notifications_failed_total[$__rate_interval]))",
+                "{{instance}} failed: {{integration}}",
+                # Only integrations that fail, and otherwise 0 for each Alertmanager.
+                "sum by (instance, integration) "
+                "(increase(alertmanager_notifications_failed_total[$__rate_interval])) > 0"
+                " or on (instance) sum by (instance) (alertmanager_notifications_failed_total) * 0",
                 colour="red",
             ),
         ),

@@ -92,10 +92,10 @@ def collector_queue() -> timeseries.Panel:
             2,
             "Collector queue utilisation",
             "Size of each exporter's persistent queue as a share of its capacity. It is empty while Prometheus "
-            "accepts the data.",
+            "accepts the data. Damaged queue files (right axis) hold data that is not delivered.",
             "Rising: Prometheus is down, slow or refuses the data. At 100 % data is dropped; filling up takes hours.",
             "No Collector is scraped.",
-            alerts=("TrustCollectorQueueFilling", "TrustCollectorCannotDeliver", "TrustCollectorQueueDamaged"),
+            alerts=("TrustCollectorQueueFilling", "TrustCollectorQueueDamaged"),
         ),
         "percentunit",
         (
@@ -104,6 +104,7 @@ def collector_queue() -> timeseries.Panel:
                 "max by (instance, exporter) (otelcol_exporter_queue_size)"
                 " / max by (instance, exporter) (otelcol_exporter_queue_capacity)",
             ),
+            Query("{{instance}} damaged files", "max by (instance) (otelcol_queue_damaged_files)", "none"),
         ),
         levels=rising(red=_QUEUE_LIMIT),
         max_value=1,
@@ -114,9 +115,9 @@ def collector_queue() -> timeseries.Panel:
 def collector_data_points() -> timeseries.Panel:
     """Data points that pass through the Collector."""
     lost = (
-        ("refused", "otelcol_receiver_refused_metric_points_total"),
-        ("dropped: rejected by Prometheus", "otelcol_exporter_send_failed_metric_points_total"),
-        ("dropped: queue full", "otelcol_exporter_enqueue_failed_metric_points_total"),
+        ("refused at {{receiver}}", "receiver", "otelcol_receiver_refused_metric_points_total"),
+        ("dropped, rejected by {{exporter}}", "exporter", "otelcol_exporter_send_failed_metric_points_total"),
+        ("dropped, queue full of {{exporter}}", "exporter", "otelcol_exporter_enqueue_failed_metric_points_total"),
     )
     return time_series_panel(
         PanelText(
@@ -126,13 +127,13 @@ def collector_data_points() -> timeseries.Panel:
             "Refused: the Collector is short of memory; services retry for a while. Dropped: the data is lost; the "
             "Collector log has the reason.",
             "No Collector is scraped.",
-            alerts=("TrustCollectorRefusesData", "TrustCollectorDropsData"),
+            alerts=("TrustCollectorCannotDeliver", "TrustCollectorRefusesData", "TrustCollectorDropsData"),
         ),
         "cps",
         (
             Query("accepted", _rate("otelcol_receiver_accepted_metric_points_total"), colour="green"),
             Query("delivered", _rate('otelcol_exporter_sent_metric_points_total{exporter=~"otlp.*"}'), colour="blue"),
-            *(Query(name, _rate(metric), colour="red") for name, metric in lost),
+            *(Query(f"{{{{instance}}}} {name}", _loss(metric, by), colour="red") for name, by, metric in lost),
         ),
         width=8,
     )
@@ -141,6 +142,14 @@ def collector_data_points() -> timeseries.Panel:
 def _rate(metric: str) -> str:
     # Some counters exist only after their first event: until then 0, if the Collector is scraped.
     return f'sum(rate({metric}[$__rate_interval])) or sum(up{{job="otel-collector"}} == 1) * 0'
+
+
+def _loss(metric: str, by: str) -> str:
+    # As in `_rate`, by Collector.
+    return (
+        f"sum by (instance, {by}) (rate({metric}[$__rate_interval]))"
+        ' or on (instance) sum by (instance) (up{job="otel-collector"} == 1) * 0'
+    )
 
 
 def freshness() -> bargauge.Panel:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
+from monitoring.dashboards.operational.certificates import certificate_operations, certificates, revocation_lists
 from monitoring.dashboards.operational.dependencies import (
+    connection_failures,
     connection_pools,
     database_operations,
     database_transactions,
@@ -14,7 +16,7 @@ from monitoring.dashboards.operational.dependencies import (
     redis_servers,
 )
 from monitoring.dashboards.operational.grpc import grpc_calls, grpc_messages, grpc_methods
-from monitoring.dashboards.operational.health import alert_status, firing_alert_list, service_health
+from monitoring.dashboards.operational.health import alert_status, instances, service_health
 from monitoring.dashboards.operational.requests import (
     active_sessions,
     error_budget_burn_rate,
@@ -23,11 +25,13 @@ from monitoring.dashboards.operational.requests import (
     routes,
 )
 from monitoring.dashboards.operational.resources import (
-    container_restarts,
+    containers,
     cpu_usage,
+    file_systems,
     host_resources,
     memory_usage,
-    node_readiness,
+    network_errors,
+    node_conditions,
     thread_pools,
 )
 from monitoring.dashboards.template import OPERATIONAL, add_rows, new_dashboard
@@ -43,24 +47,28 @@ def dashboard() -> builders.Dashboard:
     return add_rows(
         empty,
         {
-            "Health": (service_health(), alert_status(), firing_alert_list()),
+            "Health": (service_health(), alert_status(), instances()),
             "HTTP requests": (request_rate_and_latency(), error_rate(), routes(), error_budget_burn_rate()),
             "gRPC": (grpc_methods(), grpc_calls(), grpc_messages()),
             "Dependencies and sessions": (dependency_health(), dependency_check_latency(), active_sessions()),
             "Database and cache": (
                 connection_pools(),
+                connection_failures(),
                 database_operations(),
                 database_transactions(),
                 postgresql_servers(),
                 redis_servers(),
             ),
+            "Certificates": (certificates(), revocation_lists(), certificate_operations()),
             "Resources": (
                 host_resources(),
+                file_systems(),
                 cpu_usage(),
                 memory_usage(),
                 thread_pools(),
-                node_readiness(),
-                container_restarts(),
+                network_errors(),
+                node_conditions(),
+                containers(),
             ),
         },
     )

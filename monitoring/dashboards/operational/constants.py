@@ -7,6 +7,9 @@ from typing import Final
 from monitoring.alerts import threshold
 
 HEALTH, HTTP, ERRORS, DATABASE, GRPC, SESSIONS, RESOURCES, DEPENDENCIES, ALERTS = range(1, 10)
+INSTANCES, CERTIFICATES, CERTIFICATE_OPERATIONS, REVOCATION_LISTS, CONNECTION_FAILURES, FILE_SYSTEMS, NETWORK = range(
+    35, 42
+)
 
 ERROR_LIMIT: Final = threshold("TrustServiceHighErrorRate")
 LATENCY_LIMIT: Final = threshold("TrustServiceHighLatency")
@@ -15,6 +18,10 @@ GRPC_LATENCY_LIMIT: Final = threshold("TrustGrpcHighLatency")
 SLOW_LIMIT: Final = threshold("TrustDatabaseSlowQueries")
 LAG_LIMIT: Final = threshold("TrustDatabaseReplicationLag")
 MEMORY_LIMIT: Final = threshold("TrustHostMemoryHigh")
+CONTAINER_MEMORY_LIMIT: Final = threshold("TrustContainerMemoryHigh")
+DISK_LIMIT: Final = threshold("TrustHostDiskSpaceLow")
+NETWORK_LIMIT: Final = threshold("TrustNetworkProblems")
+FAILURE_LIMIT: Final = threshold("TrustCertificateValidationFailures")
 RESTART_LIMIT: Final = threshold("TrustContainerRestartLoop")
 EXPIRY_LIMITS: Final = {
     severity: threshold("TrustCertificateExpiring", severity) for severity in ("critical", "warning")

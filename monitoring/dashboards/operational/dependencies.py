@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import statetimeline, table, timeseries
 
-from monitoring.dashboards.operational.constants import DATABASE, DEPENDENCIES, LAG_LIMIT, SLOW_LIMIT
+from monitoring.dashboards.operational.constants import (
+    CONNECTION_FAILURES,
+    DATABASE,
+    DEPENDENCIES,
+    LAG_LIMIT,
+    SLOW_LIMIT,
+)
 from monitoring.dashboards.panels import (
     UP_OR_DOWN,
     Column,
@@ -14,12 +20,15 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import mean, quantile, rate, recorded, series, total
+from monitoring.dashboards.queries import increase, mean, quantile, rate, recorded, series, total
+from monitoring.dashboards.template import OPERATIONAL, panel_url
 from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, rising
 from trust_otel.semconv.metrics import (
     DB_CLIENT_CONNECTION_COUNT,
+    DB_CLIENT_CONNECTION_CREATE_TIME,
     DB_CLIENT_CONNECTION_MAX,
     DB_CLIENT_CONNECTION_PENDING_REQUESTS,
+    DB_CLIENT_CONNECTION_TIMEOUTS,
     DB_CLIENT_OPERATION_DURATION,
     TRUST_DB_CLIENT_TRANSACTIONS,
     TRUST_DEPENDENCY_CHECK_DURATION,
@@ -42,14 +51,12 @@ def dependency_health() -> statetimeline.Panel:
                 "TrustVaultUnavailable",
                 "TrustPkiUnavailable",
                 "TrustDependencyDown",
-                "TrustDatabaseConnectionsFailed",
-                "TrustRevocationListStale",
             ),
         ),
         (
             Query(
-                "{{service_name}}: {{trust_dependency_name}}",
-                f"min by (service_name, trust_dependency_name) ({series(TRUST_DEPENDENCY_UP)})",
+                "{{service_name}}: {{trust_dependency_name}} ({{trust_dependency_type}})",
+                f"min by (service_name, trust_dependency_name, trust_dependency_type) ({series(TRUST_DEPENDENCY_UP)})",
             ),
         ),
         texts=UP_OR_DOWN,
@@ -79,17 +86,13 @@ def connection_pools() -> timeseries.Panel:
         PanelText(
             DATABASE,
             "Database connection health",
-            "Connections in use, requests waiting for a connection, and the maximum pool size (dashed), by "
-            "connection pool.",
+            "Connections in use, requests waiting for a connection, requests that timed out waiting within 5 minutes, "
+            "and the maximum pool size (dashed), by connection pool.",
             "In use near max: look for slow queries or a connection leak, then raise the pool size. Operations "
             "fail although no request waits: check the database server.",
             "No connection pool was recorded. Pools of SQLAlchemy engines are instrumented automatically.",
-            alerts=(
-                "TrustDatabaseConnectionsFailed",
-                "TrustDatabaseConnectionProblems",
-                "TrustDatabaseSlowQueries",
-                "TrustDatabaseReplicationLag",
-            ),
+            alerts=("TrustDatabaseConnectionProblems",),
+            links={"Connection failures": panel_url(OPERATIONAL, CONNECTION_FAILURES)},
         ),
         "short",
         (
@@ -98,7 +101,43 @@ def connection_pools() -> timeseries.Panel:
                 total(series(DB_CLIENT_CONNECTION_COUNT, 'db_client_connection_state="used"'), pool),
             ),
             Query(f"{{{{{pool}}}}} waiting", total(series(DB_CLIENT_CONNECTION_PENDING_REQUESTS), pool)),
+            Query(
+                f"{{{{{pool}}}}} timed out",
+                total(increase(DB_CLIENT_CONNECTION_TIMEOUTS, over="5m"), pool),
+                colour="red",
+            ),
             Query(f"{{{{{pool}}}}} max", total(series(DB_CLIENT_CONNECTION_MAX), pool), dashed=True),
+        ),
+    )
+
+
+def connection_failures() -> timeseries.Panel:
+    """Connections that could not be opened, and databases that fail their checks."""
+    pool, dependency = "db_client_connection_pool_name", "trust_dependency_name"
+    failed = increase(DB_CLIENT_CONNECTION_CREATE_TIME, 'error_type!=""', part="_count", over="2m")
+    opened = increase(DB_CLIENT_CONNECTION_CREATE_TIME, part="_count", over="2m")
+    checked = series(TRUST_DEPENDENCY_UP, 'trust_dependency_type="database"')
+    return time_series_panel(
+        PanelText(
+            CONNECTION_FAILURES,
+            "Database connection failures",
+            "Connections that a pool failed to open within 2 minutes, and instances whose check of a database fails.",
+            "Check the database server, then the network, the credentials and the certificates with `trust-otel "
+            "doctor`.",
+            "No connection pool was recorded, and no database is checked. Set TRUST_OTEL_DEPENDENCIES.",
+            alerts=("TrustDatabaseConnectionsFailed",),
+        ),
+        "short",
+        (
+            Query(
+                f"{{{{service_name}}}} {{{{{pool}}}}} failed",
+                f"{total(failed, 'service_name', pool)} or {total(opened, 'service_name', pool)} * 0",
+            ),
+            Query(
+                f"{{{{service_name}}}} {{{{{dependency}}}}} unreachable",
+                f"count by (service_name, {dependency}) ({checked} == 0)"
+                f" or {total(checked, 'service_name', dependency)} * 0",
+            ),
         ),
     )
 
@@ -109,7 +148,8 @@ def database_operations() -> timeseries.Panel:
         PanelText(
             26,
             "Database operation latency",
-            "Latency percentiles of database operations, and the share of slow operations (right axis).",
+            "Latency percentiles of database operations, and the share of slow operations of each database (right "
+            "axis).",
             "Find the slow statement in the database log. The runbook lists the queries to run.",
             "No database operations were recorded in the selected time range.",
             alerts=("TrustDatabaseSlowQueries",),
@@ -119,8 +159,9 @@ def database_operations() -> timeseries.Panel:
             Query("p50", quantile(0.5, DB_CLIENT_OPERATION_DURATION)),
             Query("p95", quantile(0.95, DB_CLIENT_OPERATION_DURATION)),
             Query(
-                f"Slow (threshold {SLOW_LIMIT:.0%})",
-                f"max({recorded('service:trust_db_client_slow_operations_per_operation:ratio_rate5m')})",
+                f"{{{{service_name}}}} {{{{db_system_name}}}} {{{{db_namespace}}}} slow (threshold {SLOW_LIMIT:.0%})",
+                "max by (service_name, db_system_name, db_namespace) "
+                f"({recorded('service:trust_db_client_slow_operations_per_operation:ratio_rate5m')})",
                 "percentunit",
             ),
         ),
@@ -144,7 +185,6 @@ def database_transactions() -> timeseries.Panel:
                 total(rate(TRUST_DB_CLIENT_TRANSACTIONS), "trust_db_transaction_outcome"),
             ),
         ),
-        width=8,
     )
 
 
@@ -176,7 +216,7 @@ def postgresql_servers() -> table.Panel:
                 levels=rising(yellow=LAG_LIMIT / 3, red=LAG_LIMIT),
             ),
         ),
-        width=16,
+        height=5,
     )
 
 

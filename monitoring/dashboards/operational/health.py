@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import dashboard as builders
 from grafana_foundation_sdk.builders import table
 
 from monitoring.dashboards.operational.constants import (
     ALERTS,
+    CERTIFICATES,
     DATABASE,
     DEPENDENCIES,
     ERROR_LIMIT,
@@ -18,12 +18,12 @@ from monitoring.dashboards.operational.constants import (
     GRPC_ERROR_LIMIT,
     HEALTH,
     HTTP,
+    INSTANCES,
     LATENCY_LIMIT,
 )
 from monitoring.dashboards.panels import (
     Column,
     PanelText,
-    alert_list_panel,
     table_panel,
 )
 from monitoring.dashboards.queries import recorded, scraped, series, total, zero_if_recorded
@@ -33,10 +33,15 @@ from trust_otel.semconv.metrics import (
     DB_CLIENT_CONNECTION_PENDING_REQUESTS,
     TRUST_CERTIFICATE_NOT_AFTER,
     TRUST_DEPENDENCY_UP,
+    TRUST_OTEL_INSTANCE_UP,
 )
 
 _BY_SERVICE: Final = ("deployment_environment_name", "service_name")
+_MANY_INSTANCES: Final = 30
+_UNREPORTED: Final = 60
+"""Seconds without a report after which the alert fires: three exports, and its `for`."""
 _WATCHDOG: Final = 'alertname="TrustWatchdog"'
+_WITHOUT_SERVICE: Final = 'service_name=""'
 _FIRING: Final = 'alertstate="firing"'
 _SERVICE_KEYS: Final = {"deployment_environment_name": "Environment", "service_name": "Service"}
 
@@ -68,7 +73,7 @@ def service_health() -> table.Panel:
             "Start with the red cells, from left to right. A dash means that the service does not record this "
             "metric. A service without data for a day is removed from the list.",
             "No service reports data. Check the export of the services and the Collector.",
-            alerts=("TrustServiceDown", "TrustServiceInstanceDown", "TrustCertificateExpiring"),
+            alerts=("TrustServiceDown",),
             links={
                 "Security": panel_url(SECURITY, 1),
                 "Business": panel_url(BUSINESS, 1),
@@ -91,7 +96,14 @@ def service_health() -> table.Panel:
                 },
                 link=panel_url(OPERATIONAL, ALERTS),
             ),
-            Column("Instances", f"{instances} or {known} * 0", "none", levels=falling(red=1), width=90),
+            Column(
+                "Instances",
+                f"{instances} or {known} * 0",
+                "none",
+                levels=falling(red=1),
+                link=panel_url(OPERATIONAL, INSTANCES),
+                width=90,
+            ),
             Column(
                 "Requests",
                 worst("service:http_server_requests:rate2m"),
@@ -141,7 +153,7 @@ def service_health() -> table.Panel:
                 f"min by ({', '.join(_BY_SERVICE)}) ({series(TRUST_CERTIFICATE_NOT_AFTER)} - time())",
                 "s",
                 levels=falling(red=EXPIRY_LIMITS["critical"], yellow=EXPIRY_LIMITS["warning"]),
-                link=panel_url(BUSINESS, 4),
+                link=panel_url(OPERATIONAL, CERTIFICATES),
                 width=130,
             ),
         ),
@@ -151,50 +163,102 @@ def service_health() -> table.Panel:
     )
 
 
+def instances() -> table.Panel:
+    """The instances that have not reported for the longest time."""
+    heartbeat = series(TRUST_OTEL_INSTANCE_UP)
+    by = f"max by ({', '.join((*_BY_SERVICE, 'service_instance_id'))})"
+    newest = f"timestamp({heartbeat})"
+    # The second half keeps an instance that has not reported for more than five minutes.
+    last = f"({by} ({newest}) or {by} (max_over_time({newest}[1h:1m])))"
+    running = f"{by} (last_over_time({heartbeat}[1h])) == 1"
+    return table_panel(
+        PanelText(
+            INSTANCES,
+            "Instances",
+            f"Time since the last report of each instance within an hour, the {_MANY_INSTANCES} longest. Instances "
+            "export every 15 s. Instances that shut down cleanly are not listed.",
+            "Red: the instance was killed, ran out of memory, or cannot reach the Collector. Check its container and "
+            "its node.",
+            "No instance reports data. Check the export of the services and the Collector.",
+            alerts=("TrustServiceInstanceDown",),
+        ),
+        {**_SERVICE_KEYS, "service_instance_id": "Instance"},
+        (
+            Column(
+                "Last report",
+                f"topk({_MANY_INSTANCES}, time() - {last} and {running})",
+                "s",
+                levels=rising(yellow=_UNREPORTED / 2, red=_UNREPORTED),
+                width=110,
+            ),
+        ),
+        sort="Last report",
+        key_widths={"Environment": 120, "Service": 180},
+        width=10,
+    )
+
+
 def alert_status() -> table.Panel:
-    """All pending and firing alerts."""
+    """Pending and firing alerts, the most severe first."""
+    keys = {
+        "alertname": "Alert",
+        "deployment_environment_name": "Environment",
+        "service": "Service",
+        "team": "Team",
+    }
+    watchdog = f"max by (alertname) (absent({scraped('ALERTS', _WATCHDOG, _FIRING)})) * {_NO_WATCHDOG}"
     return table_panel(
         PanelText(
             ALERTS,
             "Alert status overview",
-            "Alerts that are firing or pending. TrustWatchdog always fires: it proves that rules are evaluated.",
+            "Firing and pending alerts of the selected services, and of hosts, databases and the monitoring, the most "
+            "severe first. An alert is pending until its condition has held for long enough.",
             "Open the runbook of the alert. To acknowledge an alert, silence it: this also stops its escalation.",
-            "Not even TrustWatchdog fires: Prometheus evaluates no rules.",
+            "No alert is firing or pending.",
             links={"Notifications": panel_url(MONITORING, 5)},
         ),
-        {"alertname": "Alert", "severity": "Severity", "alertstate": "State", "service": "Service", "team": "Team"},
+        keys,
         (
             Column(
-                "Series",
-                'sum by (alertname, severity, alertstate, service, team) (ALERTS{alertname=~"Trust.+"})',
+                "Status",
+                " or ".join(
+                    (watchdog, *(_alerts(*key, rank, *keys) for rank, key in enumerate(reversed(_STATUS), start=1)))
+                ),
                 "none",
-                width=80,
+                levels=rising(yellow=2, red=len(_STATUS)),
+                texts={
+                    str(_NO_WATCHDOG): ("rules not evaluated", "red"),
+                    **{str(rank): _STATUS[key] for rank, key in enumerate(reversed(_STATUS), start=1)},
+                },
+                width=150,
             ),
         ),
-        sort="Series",
-        key_widths={"Alert": 270},
+        sort="Status",
+        key_widths={"Alert": 270, "Environment": 120, "Team": 100},
         key_links={"Alert": "${runbooks}/${__value.raw}"},
-        key_texts={
-            "Severity": {
-                "critical": ("critical", "red"),
-                "warning": ("warning", "orange"),
-                "info": ("info", "blue"),
-            },
-            "State": {"firing": ("firing", "red"), "pending": ("pending", "yellow")},
-        },
         width=14,
     )
 
 
-def firing_alert_list() -> builders.Panel:
-    """Grafana's built-in alert list."""
-    return alert_list_panel(
-        PanelText(
-            20,
-            "Firing alerts",
-            "The firing alerts as Grafana lists them, with all labels and the time since they started firing.",
-            "Open an alert to see its description and current values.",
-            "",
-        ),
-        width=10,
+# Severity and state of an alert with their text and colour, the most severe first.
+_STATUS: Final = {
+    ("critical", "firing"): ("critical", "red"),
+    # In the first minutes of an outage, critical alerts are pending.
+    ("critical", "pending"): ("critical, pending", "orange"),
+    ("warning", "firing"): ("warning", "yellow"),
+    ("warning", "pending"): ("warning, pending", "yellow"),
+    ("info", "firing"): ("info", "blue"),
+}
+_NO_WATCHDOG: Final = len(_STATUS) + 1
+
+
+def _alerts(severity: str, state: str, rank: int, *by: str) -> str:
+    """The alerts of the selected services, and those without a service."""
+    matchers = (
+        'alertname=~"Trust.+"',
+        'alertname!~"TrustWatchdog|TrustEscalation"',
+        f'severity="{severity}"',
+        f'alertstate="{state}"',
     )
+    found = f"{recorded('ALERTS', *matchers)} or {scraped('ALERTS', *matchers, _WITHOUT_SERVICE)}"
+    return f"max by ({', '.join(by)}) ({found}) * {rank}"

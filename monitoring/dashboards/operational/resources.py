@@ -6,7 +6,17 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import statetimeline, table, timeseries
 
-from monitoring.dashboards.operational.constants import MEMORY_LIMIT, NO_KUBERNETES, RESOURCES, RESTART_LIMIT
+from monitoring.dashboards.operational.constants import (
+    CONTAINER_MEMORY_LIMIT,
+    DISK_LIMIT,
+    FILE_SYSTEMS,
+    MEMORY_LIMIT,
+    NETWORK,
+    NETWORK_LIMIT,
+    NO_KUBERNETES,
+    RESOURCES,
+    RESTART_LIMIT,
+)
 from monitoring.dashboards.panels import (
     Column,
     PanelText,
@@ -15,8 +25,9 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import rate, scraped, series, total
-from monitoring.dashboards.thresholds import rising
+from monitoring.dashboards.queries import rate, scraped, series, total, with_label
+from monitoring.dashboards.template import OPERATIONAL, panel_url
+from monitoring.dashboards.thresholds import falling, rising
 from trust_otel.semconv.metrics import (
     PROCESS_CPU_TIME,
     PROCESS_MEMORY_USAGE,
@@ -24,6 +35,7 @@ from trust_otel.semconv.metrics import (
     TRUST_EXECUTOR_THREADS,
 )
 
+_FILLED_DISKS: Final = 'fstype!~"ramfs|squashfs|iso9660|overlay"'
 _DISKS: Final = 'fstype!~"ramfs|squashfs|iso9660|overlay|tmpfs"'
 
 
@@ -36,16 +48,10 @@ def host_resources() -> timeseries.Panel:
             "CPU and memory usage and the fullest file system of each host. The dashed line is the memory alert "
             "threshold.",
             "CPU: check whether the service (see CPU usage by instance) or another process uses it. Memory: find "
-            "the process that grows before the kernel kills it. Disk: the runbook lists what can be deleted.",
+            "the process that grows before the kernel kills it. Disk: see File systems.",
             "No node exporter is scraped.",
-            alerts=(
-                "TrustHostMemoryHigh",
-                "TrustHostDiskSpaceLow",
-                "TrustContainerMemoryHigh",
-                "TrustKubernetesNodeUnhealthy",
-                "TrustContainerRestartLoop",
-                "TrustNetworkProblems",
-            ),
+            alerts=("TrustHostMemoryHigh",),
+            links={"File systems": panel_url(OPERATIONAL, FILE_SYSTEMS)},
         ),
         "percentunit",
         (
@@ -66,6 +72,71 @@ def host_resources() -> timeseries.Panel:
         ),
         levels=rising(red=MEMORY_LIMIT),
         max_value=1,
+    )
+
+
+def file_systems() -> table.Panel:
+    """Space of the file systems."""
+    keys = {"instance": "Host", "mountpoint": "Mount point", "device": "Device", "fstype": "Type"}
+    by = f"max by ({', '.join(keys)})"
+    available = scraped("node_filesystem_avail_bytes", _FILLED_DISKS)
+    free = f"{by} ({available} / (node_filesystem_size_bytes > 0) and node_filesystem_readonly == 0)"
+    return table_panel(
+        PanelText(
+            FILE_SYSTEMS,
+            "File systems",
+            "Used and free space of each file system that can be written to. Space that is reserved for root does not "
+            "count as free.",
+            "The runbook lists what can be deleted.",
+            "No node exporter is scraped.",
+            alerts=("TrustHostDiskSpaceLow",),
+        ),
+        keys,
+        (
+            Column("Used", f"1 - {free}", "percentunit", width=80),
+            Column("Free", free, "percentunit", levels=falling(red=DISK_LIMIT, yellow=2 * DISK_LIMIT), width=80),
+            Column("Available", f"{by} ({available} and node_filesystem_readonly == 0)", "bytes", width=100),
+        ),
+        sort="Used",
+        key_widths={"Type": 80},
+        width=12,
+    )
+
+
+def network_errors() -> timeseries.Panel:
+    """Share of packets with errors, and nodes without a network."""
+
+    def packets(exporter: str, kind: str) -> str:
+        return " + ".join(
+            f"rate({exporter}_network_{direction}_{kind}_total[$__rate_interval])"
+            for direction in ("receive", "transmit")
+        )
+
+    def erroneous(exporter: str, errors: str, *by: str) -> str:
+        return f"({total(packets(exporter, errors), *by)} > 0) / {total(packets(exporter, 'packets'), *by)}"
+
+    none = with_label(f"sum({packets('node', 'errs')}) * 0", "instance", "no errors")
+    return time_series_panel(
+        PanelText(
+            NETWORK,
+            "Network errors",
+            "Share of packets with errors of each host interface and pod that has any. A node whose network is "
+            "unavailable is shown as 100 %.",
+            "One interface: check its cable, driver and peer. Several hosts at the same time: check the switch or the "
+            "network plug-in.",
+            "Neither a node exporter nor Kubernetes is scraped.",
+            alerts=("TrustNetworkProblems",),
+        ),
+        "percentunit",
+        (
+            Query("{{instance}} {{device}}", f"{erroneous('node', 'errs', 'instance', 'device')} or on () {none}"),
+            Query("{{namespace}}/{{pod}}", erroneous("container", "errors", "namespace", "pod")),
+            Query(
+                "{{node}} unavailable",
+                'max by (node) (kube_node_status_condition{condition="NetworkUnavailable", status="true"} == 1)',
+            ),
+        ),
+        levels=rising(red=NETWORK_LIMIT),
     )
 
 
@@ -133,45 +204,56 @@ def thread_pools() -> timeseries.Panel:
     )
 
 
-def node_readiness() -> statetimeline.Panel:
-    """Readiness of the Kubernetes nodes."""
+def node_conditions() -> statetimeline.Panel:
+    """Conditions of the Kubernetes nodes."""
+    readiness = 'kube_node_status_condition{condition="Ready", status=~"false|unknown"}'
+    problems = (
+        'kube_node_status_condition{condition=~"MemoryPressure|DiskPressure|PIDPressure|NetworkUnavailable", '
+        'status="true"} == 1'
+    )
     return state_timeline_panel(
         PanelText(
             33,
-            "Kubernetes node readiness",
-            "Ready condition of each Kubernetes node.",
+            "Kubernetes node conditions",
+            "Whether each Kubernetes node is ready, and its other conditions (memory, disk, processes, network) while "
+            "they report a problem.",
             "Not ready: Kubernetes evicts its pods after 5 minutes. Find the reason with `kubectl describe node`.",
             NO_KUBERNETES,
             alerts=("TrustKubernetesNodeUnhealthy",),
         ),
-        (
-            Query(
-                "{{node}}",
-                'max by (node) (kube_node_status_condition{condition="Ready", status="true"})',
-            ),
-        ),
-        texts={"1": ("ready", "green"), "0": ("not ready", "red")},
+        (Query("{{node}} {{condition}}", f"1 - max by (node, condition) ({readiness} or {problems})"),),
+        texts={"1": ("OK", "green"), "0": ("problem", "red")},
         width=12,
     )
 
 
-def container_restarts() -> table.Panel:
-    """Container restarts in Kubernetes."""
+def containers() -> table.Panel:
+    """Restarts and memory usage of the containers in Kubernetes."""
+    keys = {"namespace": "Namespace", "pod": "Pod", "container": "Container"}
+    by = ", ".join(keys)
     return table_panel(
         PanelText(
             34,
-            "Container restarts",
-            "Restarts of each container in the last 15 minutes.",
-            "Read the log of the previous container with `kubectl logs --previous`. OOMKilled: the memory limit is "
-            "too low, or the process leaks memory.",
+            "Containers",
+            "Restarts of each container in the last 15 minutes, and its memory usage as a share of its limit.",
+            "Restarts: read the log of the previous container with `kubectl logs --previous`. Memory near 100 %, or "
+            "OOMKilled: the memory limit is too low, or the process leaks memory.",
             NO_KUBERNETES,
-            alerts=("TrustContainerRestartLoop",),
+            alerts=("TrustContainerRestartLoop", "TrustContainerMemoryHigh"),
         ),
-        {"namespace": "Namespace", "pod": "Pod", "container": "Container"},
+        keys,
         (
             Column(
+                "Memory",
+                f"max by ({by}) (container_memory_working_set_bytes)"
+                f' / (max by ({by}) (kube_pod_container_resource_limits{{resource="memory"}}) > 0)',
+                "percentunit",
+                levels=rising(red=CONTAINER_MEMORY_LIMIT),
+                width=90,
+            ),
+            Column(
                 "Restarts",
-                "sum by (namespace, pod, container) (increase(kube_pod_container_status_restarts_total[15m]))",
+                f"sum by ({by}) (increase(kube_pod_container_status_restarts_total[15m]))",
                 "none",
                 levels=rising(yellow=1, red=RESTART_LIMIT),
                 width=90,

@@ -34,6 +34,7 @@ groups:
 _ALERT_LABELS: Labels = {
     "alertname": Label(values=frozenset({"TrustSessionsMany"})),
     "alertstate": Label(values=frozenset({"firing", "pending"})),
+    "service_name": Label(always=False),
 }
 
 CONTEXT = DashboardContext(
@@ -179,7 +180,7 @@ _DASHBOARD: Mapping[str, Any] = {
     "annotations": {
         "list": [
             _annotation("Deployments", "count by (version) (info)", "{{version}}"),
-            _annotation("Firing alerts", 'ALERTS{alertstate="firing"}', "{{alertname}}"),
+            _annotation("Firing alerts", 'ALERTS{alertstate="firing", service_name=~"$service"}', "{{alertname}}"),
         ]
     },
     "panels": [

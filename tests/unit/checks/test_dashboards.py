@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.checks.dashboard_builders import CONTEXT, FILTERS, KEPT_PARAMETERS, UID, build_dashboard
+from tools.checks.alert_panels import ALERT_PANEL_CHECKS
 from tools.checks.dashboards import CHECKS, check_alert_links, check_dashboard, panel_numbers
 from tools.checks.grafana import DashboardFileError, dashboard_in
 
@@ -173,6 +174,8 @@ _INVALID: list[tuple[str, dict[str, Any], str]] = [
         "lacks deployment_environment_name",
     ),
     ("target-service", {_INSTANT_QUERY: "sum(service:requests:rate5m)"}, 'lacks service_name=~"$service"'),
+    ("target-service", {_INSTANT_QUERY: 'count(ALERTS{alertstate="firing"})'}, "ALERTS lacks service_name"),
+    ("annotation", {"annotations.list.1.expr": "ALERTS"}, "Firing alerts: ALERTS lacks service_name"),
     (
         "target-instance",
         {_INSTANT_QUERY: 'sum(sessions{service_instance_id="$instance"})'},
@@ -243,7 +246,8 @@ _VALID: list[dict[str, Any]] = [
     {_INSTANT_QUERY: f"sum(increase(requests_total{{{FILTERS}}}[5m])) or sum(requests_total{{{FILTERS}}}) * 0"},
     {_INSTANT_QUERY: f"sum(increase(requests_total{{{FILTERS}}}[$__range])) / $__range_s"},
     {_INSTANT_QUERY: f'sum(label_replace(sessions{{{FILTERS}}}, "a", "$1", "service_name", "(.*)"))'},
-    {_INSTANT_QUERY: "count(ALERTS)"},
+    {_INSTANT_QUERY: 'count(ALERTS{service_name=~"$service"} or ALERTS{service_name=""})'},
+    {_INSTANT_QUERY: 'count(ALERTS{alertname="TrustSessionsMany"})'},
     # Rare events need a long window; a ratio of two kinds of events is not a share.
     {_RANGE_QUERY: f"sum by (method) (rate(requests_total{{{FILTERS}}}[30m]))"},
     {_INSTANT_QUERY: f"sum(sessions{{{FILTERS}}}) / (sum(visitors{{{FILTERS}}}) > 0)"},
@@ -303,4 +307,4 @@ def test_invalid_dashboard_error_names_the_file(content: str) -> None:
 
 def test_every_check_is_documented() -> None:
     page = (Path(__file__).parents[3] / "docs" / "dashboard-checks.md").read_text()
-    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == list(CHECKS)
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == [*CHECKS, "alert-link", *ALERT_PANEL_CHECKS]
