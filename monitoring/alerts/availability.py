@@ -55,7 +55,7 @@ SERVICE_INSTANCE_DOWN = Alert(
     severity="warning",
     team="platform",
     category="availability",
-    panel=Panel("operational", 35),
+    panel=Panel("operational", 36),
     summary="An instance of {{ $labels.service_name }} stopped reporting.",
     description="""
         Instance {{ $labels.service_instance_id }} of {{ $labels.service_name }} stopped reporting without a clean shutdown:

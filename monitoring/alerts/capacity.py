@@ -74,7 +74,7 @@ HOST_DISK_SPACE_LOW = Alert(
     team="platform",
     category="capacity",
     service="host",
-    panel=Panel("operational", 40),
+    panel=Panel("operational", 41),
     summary="Disk {{ $labels.mountpoint }} of {{ $labels.instance }} is nearly full.",
     description="""
         {{ $value | humanizePercentage }} of {{ $labels.mountpoint }} ({{ $labels.fstype }}) on {{ $labels.instance }} is free (threshold $threshold).

@@ -23,7 +23,7 @@ CERTIFICATE_VALIDATION_FAILURES = Alert(
     severity="critical",
     team="platform",
     category="certificate",
-    panel=Panel("operational", 37),
+    panel=Panel("operational", 38),
     summary="Many certificate validations of {{ $labels.service_name }} fail.",
     description="""
         {{ $value | humanizePercentage }} of the certificate validations of {{ $labels.service_name }} fail (threshold $threshold).
@@ -52,7 +52,7 @@ def _certificate_expiring(severity: Severity, threshold: Threshold, reason: str)
         severity=severity,
         team="platform",
         category="certificate",
-        panel=Panel("operational", 36),
+        panel=Panel("operational", 37),
         summary="Certificate {{ $labels.trust_certificate_name }} expires soon.",
         description="""
             Certificate {{ $labels.trust_certificate_name }} of {{ $labels.service_name }}
@@ -90,7 +90,7 @@ SIGNING_FAILURES = Alert(
     severity="critical",
     team="platform",
     category="certificate",
-    panel=Panel("operational", 37),
+    panel=Panel("operational", 38),
     summary="{{ $labels.service_name }} cannot sign.",
     description="""
         {{ $value | printf "%.0f" }} signing operations of {{ $labels.service_name }} ({{ or $labels.trust_certificate_type "no type" }}) failed with an error within 5 minutes.
@@ -136,7 +136,7 @@ REVOCATION_LIST_STALE = Alert(
     severity="critical",
     team="platform",
     category="certificate",
-    panel=Panel("operational", 38),
+    panel=Panel("operational", 39),
     summary="Revocation list {{ $labels.trust_certificate_crl_name }} is out of date.",
     description="""
         The next revocation list of {{ $labels.trust_certificate_crl_name }} is overdue by {{ $value | humanizeDuration }}; strict verifiers reject every certificate of this issuer.

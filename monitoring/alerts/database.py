@@ -25,7 +25,7 @@ DATABASE_CONNECTIONS_FAILED = Alert(
     severity="critical",
     team="platform",
     category="dependency",
-    panel=Panel("operational", 39),
+    panel=Panel("operational", 40),
     summary="{{ $labels.service_name }} cannot connect to its database.",
     description="""
         {{ if $labels.trust_dependency_name }}Database {{ $labels.trust_dependency_name }} does not answer the checks of

@@ -99,7 +99,7 @@ NETWORK_PROBLEMS = Alert(
     team="platform",
     category="infrastructure",
     service="host",
-    panel=Panel("operational", 41),
+    panel=Panel("operational", 42),
     summary="Network problems.",
     description="""
         {{ if $labels.node }}The network of node {{ $labels.node }} is unavailable.{{ else }}{{ $value | humanizePercentage }} of the packets of

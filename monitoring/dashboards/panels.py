@@ -376,6 +376,8 @@ def table_panel(
         key_texts: Texts and colours by heading of a key column.
         key_widths: Widths in pixels by heading of a key column; by default an equal share of the remaining width.
     """
+    columns = [replace(column, link=column.link and _of_row(column.link, keys)) for column in columns]
+    key_links = {heading: _of_row(url, keys) for heading, url in (key_links or {}).items()}
     panel = _with_common_options(table.Panel(), text, "short", width, height)
     panel = (
         panel.show_header(True).cell_height(TableCellHeight.SM).min_width(_MIN_COLUMN_WIDTH).thresholds(FINE.config())
@@ -393,7 +395,7 @@ def table_panel(
         panel = panel.override_by_name(
             heading,
             _key_column_overrides(
-                (key_links or {}).get(heading), (key_texts or {}).get(heading), (key_widths or {}).get(heading)
+                key_links.get(heading), (key_texts or {}).get(heading), (key_widths or {}).get(heading)
             ),
         )
     order = {name: index for index, name in enumerate((*keys, *names))}
@@ -406,6 +408,13 @@ def table_panel(
             ),
         ]
     )
+
+
+def _of_row(url: str, keys: Mapping[str, str]) -> str:
+    """The URL with the service of the row, instead of all selected services."""
+    if "service_name" not in keys:
+        return url
+    return url.replace("${service:queryparam}", f"var-service=${{__data.fields.{keys['service_name']}:percentencode}}")
 
 
 def _column_overrides(column: Column) -> list[DynamicConfigValue]:

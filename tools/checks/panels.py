@@ -45,11 +45,11 @@ WHAT_TO_DO = "**What to do:**"
 _FEWEST_WORDS = 4
 _DASHBOARD_URL = re.compile(r"(?:https://grafana\.marty\.com)?/d/(?P<uid>[\w-]+)(?:\?(?P<query>.*))?")
 _RUNBOOK = "${runbooks}/"
-_KEPT = (
-    "${__url_time_range}",
-    *(f"${{{name}:queryparam}}" for name in ("datasource", "environment", "service", "instance")),
-)
-_FIELD = re.compile(r"\$\{__data\.fields(?:\.(?P<dotted>\w+)|\[\"?(?P<quoted>[^\"\]]+)\"?\])\}")
+_KEPT = {
+    "time": "${__url_time_range}",
+    **{name: f"${{{name}:queryparam}}" for name in ("datasource", "environment", "service", "instance")},
+}
+_FIELD = re.compile(r"\$\{__data\.fields(?:\.(?P<dotted>\w+)|\[\"?(?P<quoted>[^\"\]]+)\"?\])(?::percentencode)?\}")
 _LABEL = re.compile(r"\$\{__field\.labels\.(?P<label>\w+)\}")
 _OF_VALUE = "__value"
 _OWN_UNITS = ("currency:", "suffix:", "prefix:", "time:", "si:", "count:", "bool:")
@@ -237,19 +237,30 @@ def runbooks(panel: Panel, dashboard: Dashboard, context: DashboardContext) -> I
 
 
 def links(panel: Panel, dashboard: Dashboard, context: DashboardContext) -> Iterator[str]:
-    """Links lead to existing panels and pages, keep time range and variables, and use existing variables and fields."""
+    """Links lead to existing panels and pages, keep time range and variables, and use existing variables and fields.
+
+    A link in a row of a table passes the service of the row.
+    """
     own = {str(variable["name"]) for variable in dashboard.variables}
-    for url in (*panel.links, *(url for _override, url in panel.data_links())):
-        yield from broken(url, context)
+    of_data = [url for _override, url in panel.data_links()]
+    for url in (*panel.links, *of_data):
+        yield from broken(url, context, _service_of_row(panel, context.vocabulary) if url in of_data else None)
         for name in variables_in(url):
             if name not in own | BUILT_IN and not name.startswith(("__data", "__field", _OF_VALUE)):
                 yield f"{url}: there is no variable {name}"
-    for _override, url in panel.data_links():
+    for url in of_data:
         yield from _unreadable(panel, url, context.vocabulary)
 
 
-def broken(url: str, context: DashboardContext) -> Iterator[str]:
-    """Findings in the target of a URL."""
+def _service_of_row(panel: Panel, vocabulary: Vocabulary) -> str | None:
+    """The parameter with the service of a row; None if the rows have none."""
+    shown = columns(panel, vocabulary).items() if panel.kind == "table" else ()
+    heading = next((name for name, column in shown if column.name == "service_name"), None)
+    return None if heading is None else f"var-service=${{__data.fields.{heading}:percentencode}}"
+
+
+def broken(url: str, context: DashboardContext, service: str | None = None) -> Iterator[str]:
+    """Findings in the target of a URL; `service` is the parameter that replaces the selected services."""
     if url.startswith(_RUNBOOK):
         alert = url.removeprefix(_RUNBOOK)
         if "${" not in alert and alert not in context.runbooks:
@@ -260,7 +271,8 @@ def broken(url: str, context: DashboardContext) -> Iterator[str]:
         yield f"{url} is neither a panel of a dashboard nor a runbook"
         return
     yield from missing_panel(url, context.panels)
-    lost = [variable for variable in _KEPT if variable not in url]
+    kept = {**_KEPT, "service": service} if service is not None else _KEPT
+    lost = [parameter for parameter in kept.values() if parameter not in url]
     if lost:
         yield f"{url} does not keep {', '.join(lost)}"
 

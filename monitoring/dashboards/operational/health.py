@@ -174,7 +174,7 @@ def instances() -> table.Panel:
     return table_panel(
         PanelText(
             INSTANCES,
-            "Instances",
+            "Instances: last seen",
             f"Time since the last report of each instance within an hour, the {_MANY_INSTANCES} longest. Instances "
             "export every 15 s. Instances that shut down cleanly are not listed.",
             "Red: the instance was killed, ran out of memory, or cannot reach the Collector. Check its container and "
@@ -185,14 +185,14 @@ def instances() -> table.Panel:
         {**_SERVICE_KEYS, "service_instance_id": "Instance"},
         (
             Column(
-                "Last report",
+                "Last seen",
                 f"topk({_MANY_INSTANCES}, time() - {last} and {running})",
                 "s",
                 levels=rising(yellow=_UNREPORTED / 2, red=_UNREPORTED),
                 width=110,
             ),
         ),
-        sort="Last report",
+        sort="Last seen",
         key_widths={"Environment": 120, "Service": 180},
         width=10,
     )

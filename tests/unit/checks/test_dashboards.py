@@ -112,6 +112,14 @@ _INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("link", {_LINK: "${runbooks}/TrustSessionsFew"}, "unknown runbook"),
     (
         "link",
+        {
+            "panels.2.targets.0.expr": f"sum by (service_name, method) (rate(requests_total{{{FILTERS}}}[5m]))",
+            f"{_ORGANIZE}.renameByName.service_name": "Service",
+        },
+        "does not keep var-service=${__data.fields.Service:percentencode}",
+    ),
+    (
+        "link",
         {f"{_COLUMN}.properties.1.value.0.url": f"/d/{UID}?{KEPT_PARAMETERS}&a=${{__data.fields.Verb}}"},
         "unknown column",
     ),
