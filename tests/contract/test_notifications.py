@@ -15,6 +15,7 @@ from tests.contract.alertmanager import Alert, alerts, amtool, receivers, render
 from trust_ops.incidents.pagerduty import page_matchers
 from trust_ops.site_config import write
 
+MONITORING = Path(__file__).parents[2] / "monitoring"
 STARTED = datetime(2026, 3, 1, 12, 0, tzinfo=timezone.utc)
 ENDED = STARTED + timedelta(minutes=42)
 HOSTILE = (
@@ -174,7 +175,7 @@ def test_the_dashboard_shows_from_half_an_hour_before_until_now_or_the_end(show:
     def shown(*found: Mapping[str, Any]) -> dict[str, list[str]]:
         return parse_qs(urlsplit(show(group(*found))["slack.title_link"]).query)
 
-    labels = PLAIN[0].labels
+    labels = {"alertname": "TrustHostMemoryHigh", "severity": "critical", "team": "platform"}
     before = str(int((STARTED - timedelta(minutes=30)).timestamp() * 1000))
     firing = alert_data(labels, minutes=5)
     assert shown(firing, alert_data({**labels, "instance": "b"})) == {
@@ -183,6 +184,68 @@ def test_the_dashboard_shows_from_half_an_hour_before_until_now_or_the_end(show:
         "to": ["now"],
     }
     assert shown(alert_data(labels, resolved=True))["to"] == [str(int(ENDED.timestamp() * 1000))]
+
+
+_ONE = {"deployment_environment_name": "production", "service_name": "signer", "service_instance_id": "signer-0"}
+_UNNAMED = {"service_name": "signer"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "selected"),
+    [
+        ([_ONE], {"environment": ["production"], "service": ["signer"], "instance": ["signer-0"]}),
+        ([_ONE, _ONE], {"environment": ["production"], "service": ["signer"], "instance": ["signer-0"]}),
+        (
+            [_ONE, {**_ONE, "service_instance_id": "signer-1"}],
+            {"environment": ["production"], "service": ["signer"]},
+        ),
+        ([_ONE, {**_ONE, "service_name": "validator", "service_instance_id": "v"}], {"environment": ["production"]}),
+        (
+            [_ONE, {**_ONE, "deployment_environment_name": "staging", "service_instance_id": "s"}],
+            {"service": ["signer"]},
+        ),
+        # An empty value selects the services that set no environment.
+        ([_UNNAMED], {"environment": [""], "service": ["signer"]}),
+        ([_UNNAMED, {"service_name": "validator"}], {}),
+        # One of the two sets none, in either order.
+        ([_UNNAMED, {**_ONE, "service_instance_id": "s"}], {"service": ["signer"]}),
+        ([{**_ONE, "service_instance_id": "s"}, _UNNAMED], {"service": ["signer"]}),
+        ([{"instance": "host-1:9100"}], {}),
+        ([{"instance": "collector-0:8888"}, {"instance": "collector-1:8888"}], {}),
+        ([_ONE, {"node": "node-1"}], {}),
+        *(
+            (
+                [{"deployment_environment_name": text, "service_name": text, "service_instance_id": text}],
+                {"environment": [text], "service": [text], "instance": [text]},
+            )
+            for text in ("a&var-service=b", "a+b c", "q\"u'o\\te", "größe €", "50%25#x?y", HOSTILE)
+        ),
+    ],
+)
+def test_the_dashboard_shows_environment_service_and_instance_of_the_alerts(
+    labels: list[dict[str, str]], selected: dict[str, list[str]], show: Show
+) -> None:
+    shown = show(group(*(alert_data({"alertname": "TrustExample", **each}) for each in labels)))
+    page = Page(shown["email.html"])
+    dashboards = [link for link in page.links if "grafana.trust.test" in link]
+    dashboards += [text for name, text in shown.items() if name in LINKS and "grafana.trust.test" in text]
+    assert len(dashboards) > 3
+    for link in dashboards:
+        assert is_address(link)
+        assert "+" not in link
+        query = parse_qs(urlsplit(link).query, keep_blank_values=True, strict_parsing=True)
+        assert {
+            name.removeprefix("var-"): value for name, value in query.items() if name.startswith("var-")
+        } == selected
+        assert query["viewPanel"] == ["6"]
+
+
+def test_the_selected_variables_are_those_of_every_dashboard() -> None:
+    read = set(re.findall(r"&var-(\w+)=", (MONITORING / "alertmanager" / "trust-service-common.tmpl").read_text()))
+    assert read == {"environment", "service", "instance"}
+    for file in (MONITORING / "grafana").glob("*.json"):
+        variables = {each["name"] for each in json.loads(file.read_text())["templating"]["list"]}
+        assert read <= variables, file.name
 
 
 @pytest.mark.parametrize(("level", "minutes"), [("team-lead", 15), ("manager", 30), ("executives", 60)])
