@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
+from urllib.parse import quote, urlencode
 
 from rich.console import Console
 from rich.table import Column, Table
@@ -16,7 +18,13 @@ from trust_ops.incidents.times import format_duration
 from trust_otel.text import visible_text
 
 _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
-_SHOWN = ("summary", "description", "runbook_url", "dashboard_url")
+_SHOWN = ("summary", "description", "runbook_url")
+_VARIABLES: Final = {
+    "deployment_environment_name": "var-environment",
+    "service_name": "var-service",
+    "service_instance_id": "var-instance",
+}
+"""Parameters of the dashboards, by the label of an alert that they select."""
 
 
 def print_incidents(console: Console, found: Sequence[Incident], more: int, now: datetime) -> None:
@@ -38,11 +46,13 @@ def print_incident(console: Console, found: Incident, timeline: Sequence[Event],
     """Print the details and the timeline of an incident."""
     head = f"Incident {found.id}: {found.alertname}"
     console.print(_text(head, _COLOURS.get(found.severity, "bold")))
-    table = Table(box=None, show_header=False, pad_edge=False)
+    # Folded, not truncated: a truncated link leads nowhere.
+    table = Table(Column(), Column(overflow="fold"), box=None, show_header=False, pad_edge=False)
     facts = {
         "since": _since(found, now) if found.resolved_at else f"{_second(found.starts_at)} UTC ({_since(found, now)})",
         "acknowledged by": _acknowledged_by(found, now),
         **{name.removesuffix("_url"): found.annotations[name] for name in _SHOWN if found.annotations.get(name)},
+        "dashboard": _dashboard(found),
         "rule": found.generator_url,
         "Alertmanager": found.alertmanager_url,
     }
@@ -83,6 +93,18 @@ def _since(one: Incident, now: datetime) -> str:
     if one.resolved_at is not None:
         return f"{_second(one.starts_at)} UTC, for {format_duration(one.resolved_at - one.starts_at)}"
     return format_duration(now - one.starts_at)
+
+
+def _dashboard(one: Incident) -> str:
+    """The panel of the alert, for its environment, service and instance, as in notifications."""
+    url = one.annotations.get("dashboard_url", "")
+    selected = {parameter: one.labels[label] for label, parameter in _VARIABLES.items() if label in one.labels}
+    if "var-service" in selected:
+        # The empty environment is that of services that set none.
+        selected = {"var-environment": "", **selected}
+    if not url or not selected:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(selected, quote_via=quote, safe='')}"
 
 
 def _acknowledged_by(one: Incident, now: datetime) -> str:

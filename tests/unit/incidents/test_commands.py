@@ -85,8 +85,12 @@ def started(store: Store, clock: Clock) -> None:
                 alert("TrustVaultUnavailable", fingerprint="c", starts_at=minutes[2], ends_at=minutes[1]),
                 alert(
                     starts_at=minutes[0],
-                    annotations={"runbook_url": "https://runbooks.marty.com/TrustServiceDown"},
+                    annotations={
+                        "runbook_url": "https://runbooks.marty.com/TrustServiceDown",
+                        "dashboard_url": "https://grafana.marty.com/d/trust-service-operational?viewPanel=1",
+                    },
                     client_address="192.0.2.7",
+                    service_name="a&b c",
                 ),
             )
         )
@@ -154,6 +158,8 @@ def test_notes_and_the_timeline(run: Run, started: None) -> None:
     assert "Incident 1: TrustServiceDown" in shown
     assert re.search(r"runbook +https://runbooks.marty.com/TrustServiceDown", shown)
     assert re.search(r"client_address +192.0.2.7", shown)
+    panel = "https://grafana.marty.com/d/trust-service-operational?viewPanel=1"
+    assert f"{panel}&var-environment=&var-service=a%26b%20c" in re.sub(r" *\n +", "", shown)
     assert re.search(
         r"\d\d:\d\d:\d\d UTC  opened: by incidents\n.*\d\d:\d\d:\d\d UTC  note bob: the disk is full", shown
     )
