@@ -221,14 +221,13 @@ def alert_status() -> table.Panel:
         (
             Column(
                 "Status",
-                " or ".join(
-                    (watchdog, *(_alerts(*key, rank, *keys) for rank, key in enumerate(reversed(_STATUS), start=1)))
-                ),
+                # `or` keeps the most severe of several alerts with the same name.
+                " or ".join((watchdog, *(_alerts(*key, rank, *keys) for rank, key in _RANKS))),
                 "none",
                 levels=rising(yellow=2, red=len(_STATUS)),
                 texts={
                     str(_NO_WATCHDOG): ("rules not evaluated", "red"),
-                    **{str(rank): _STATUS[key] for rank, key in enumerate(reversed(_STATUS), start=1)},
+                    **{str(rank): _STATUS[key] for rank, key in _RANKS},
                 },
                 width=150,
             ),
@@ -249,6 +248,7 @@ _STATUS: Final = {
     ("warning", "pending"): ("warning, pending", "yellow"),
     ("info", "firing"): ("info", "blue"),
 }
+_RANKS: Final = tuple(zip(range(len(_STATUS), 0, -1), _STATUS, strict=True))
 _NO_WATCHDOG: Final = len(_STATUS) + 1
 
 
