@@ -100,6 +100,16 @@ def not_shown(rule: Rule, panel: Panel, vocabulary: Vocabulary) -> Iterator[str]
                 yield f"its queries of {wanted.name} do not show {', '.join(sorted(hidden))}"
 
 
+def readers(rule: Rule, panel: Panel, vocabulary: Vocabulary) -> list[Target]:
+    """The queries of the panel that read a metric of the alert's value."""
+    wanted = {each.name for value in _alternatives(rule) for each in _measured(value, vocabulary)}
+    return [
+        target
+        for target in panel.targets
+        if any(each.name in wanted for each in _measured(with_filters(target.source), vocabulary))
+    ]
+
+
 def _alternatives(rule: Rule) -> Iterator[Expression]:
     found = list(values_of(rule.expression()))
     if all(isinstance(value, Call) and value.function == "vector" for value in found):

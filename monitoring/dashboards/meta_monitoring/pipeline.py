@@ -49,7 +49,9 @@ def scrape_targets() -> table.Panel:
             # Inverted, so that sorting puts the targets that are down first.
             Column(
                 "State",
-                "1 - max by (job, instance) (up)",
+                # A Collector that service discovery dropped, as long as none is up.
+                "1 - max by (job, instance) (up) or "
+                'group by (job, instance) (last_over_time(up{job="otel-collector"}[1d])) unless on (job) up == 1',
                 "none",
                 levels=NONE_ALLOWED,
                 texts={"0": ("up", "green"), "1": ("down", "red")},
@@ -145,9 +147,10 @@ def _rate(metric: str) -> str:
 
 
 def _loss(metric: str, by: str) -> str:
-    # As in `_rate`, by Collector.
+    # As in `_rate`, by Collector. A rate misses what a new counter has counted before its first sample: for 5 minutes,
+    # it is shown as a mean.
     return (
-        f"sum by (instance, {by}) (rate({metric}[$__rate_interval]))"
+        f"sum by (instance, {by}) (rate({metric}[$__rate_interval]) > 0 or ({metric} unless {metric} offset 5m) / 300)"
         ' or on (instance) sum by (instance) (up{job="otel-collector"} == 1) * 0'
     )
 
