@@ -12,6 +12,7 @@ import yaml
 
 from tests.contract.rule_files import ALERTS, RULES, UNIT_TESTS, identifier, promtool, vocabulary
 from tests.contract.test_dashboards import dashboards
+from tests.support.dashboards import queries
 from tools.checks.alert_panels import readers
 from tools.checks.fields import labels_of_target
 from tools.checks.grafana import Panel, Target
@@ -45,16 +46,28 @@ def firing(rule: Rule) -> Iterator[tuple[dict[str, Any], str, Mapping[str, str]]
             break
 
 
-def shows(target: Target, labels: Mapping[str, str]) -> str:
-    """PromQL: 1 if the query has a result with these labels, as far as it has them."""
-    query = as_sent(target.source, seconds=3600, step_seconds=15)
+def zero_is_red(rule: Rule, target: Target) -> bool:
+    """Whether the panel colours 0 red, such as the state of a dependency."""
+    url = rule.annotations["dashboard_url"]
+    return any(
+        query.is_red(0)
+        for query in queries()
+        if url.endswith(f"/{query.dashboard}?viewPanel={query.panel}") and query.ref == target.ref
+    )
+
+
+def shows(rule: Rule, target: Target, labels: Mapping[str, str]) -> str:
+    """PromQL: 1 if the query has a result with these labels, as far as it has them. A 0 counts only if it is red."""
+    # The link of the notification selects the service.
+    query = as_sent(target.source, seconds=3600, step_seconds=15, service=labels.get("service_name", ".*"))
     wanted = "vector(1)"
     # A panel may shorten a label, such as a path to the name of its file.
     shortened = set(re.findall(r'label_replace\(.+?, "(\w+)", "\$1", "\1"', target.source))
     names = sorted(set(labels_of_target(target, vocabulary()) or {}) & set(labels) - shortened)
     for name in names:
         wanted = f'label_replace({wanted}, "{name}", "{labels[name]}", "", "")'
-    return f"clamp_max(count(({query}) and on ({', '.join(names)}) {wanted}), 1)"
+    fault = "" if zero_is_red(rule, target) else "!= 0"
+    return f"clamp_max(count(({query}) {fault} and on ({', '.join(names)}) {wanted}), 1)"
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=identifier)
@@ -66,7 +79,7 @@ def test_the_panel_shows_the_alert_while_it_fires(rule: Rule, tmp_path: Path) ->
             "input_series": group["input_series"],
             "promql_expr_test": [
                 {
-                    "expr": " or ".join(shows(target, labels) for target in found),
+                    "expr": " or ".join(shows(rule, target, labels) for target in found),
                     "eval_time": moment,
                     "exp_samples": [{"labels": "{}", "value": 1}],
                 }
