@@ -28,6 +28,7 @@ _OF_A_HEARTBEAT = {
     "operational 1A": "no alert fires for the service",
     "operational 1B": "the service has an instance",
     "operational 9A": "the watchdog fires",
+    "operational 36A": "the heartbeat has an age",
     "monitoring 6A": "the heartbeat has a series",
     "monitoring 20A": "the heartbeat has an age",
     "monitoring 21A": "the watchdog fires",

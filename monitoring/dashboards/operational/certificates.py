@@ -23,8 +23,8 @@ from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_OPERATION_DURATION,
 )
 
-_KEYS: Final = {"deployment_environment_name": "Environment", "service_name": "Service"}
-_KEY_WIDTHS: Final = {"Environment": 120, "Service": 140}
+_KEYS: Final = {"service_name": "Service"}
+_KEY_WIDTHS: Final = {"Service": 140}
 _ERROR: Final = 'trust_outcome="error"'
 _RENEWAL_SHARE: Final = "1 / 3"
 """Share of the lifetime below which a certificate is due for renewal, as in the alert."""
@@ -74,7 +74,9 @@ def certificate_operations() -> table.Panel:
     keys = {**_KEYS, "trust_certificate_operation": "Operation", "trust_certificate_type": "Type"}
 
     def happened(*matchers: str) -> str:
-        return total(increase(TRUST_CERTIFICATE_OPERATION_DURATION, *matchers, part="_count", over="5m"), *keys)
+        counted = total(increase(TRUST_CERTIFICATE_OPERATION_DURATION, *matchers, part="_count", over="5m"), *keys)
+        # Grafana shows an empty cell as the text for missing data.
+        return f'label_replace({counted}, "trust_certificate_type", "none", "trust_certificate_type", "")'
 
     failed, done = happened('trust_outcome!="success"'), happened()
     return table_panel(

@@ -166,7 +166,7 @@ def service_health() -> table.Panel:
 def instances() -> table.Panel:
     """The instances that have not reported for the longest time."""
     heartbeat = series(TRUST_OTEL_INSTANCE_UP)
-    by = f"max by ({', '.join((*_BY_SERVICE, 'service_instance_id'))})"
+    by = "max by (service_name, service_instance_id)"
     newest = f"timestamp({heartbeat})"
     # The second half keeps an instance that has not reported for more than five minutes.
     last = f"({by} ({newest}) or {by} (max_over_time({newest}[1h:1m])))"
@@ -182,7 +182,7 @@ def instances() -> table.Panel:
             "No instance reports data. Check the export of the services and the Collector.",
             alerts=("TrustServiceInstanceDown",),
         ),
-        {**_SERVICE_KEYS, "service_instance_id": "Instance"},
+        {"service_name": "Service", "service_instance_id": "Instance"},
         (
             Column(
                 "Last seen",
@@ -193,28 +193,25 @@ def instances() -> table.Panel:
             ),
         ),
         sort="Last seen",
-        key_widths={"Environment": 120, "Service": 180},
+        key_widths={"Service": 180},
         width=10,
     )
 
 
 def alert_status() -> table.Panel:
     """Pending and firing alerts, the most severe first."""
-    keys = {
-        "alertname": "Alert",
-        "deployment_environment_name": "Environment",
-        "service": "Service",
-        "team": "Team",
-    }
-    watchdog = f"max by (alertname) (absent({scraped('ALERTS', _WATCHDOG, _FIRING)})) * {_NO_WATCHDOG}"
+    keys = {"alertname": "Alert", "service": "Service", "team": "Team"}
+    # Nothing at all is shown only if no rules are evaluated.
+    calm = f"max by ({', '.join(keys)}) ({scraped('ALERTS', _WATCHDOG, _FIRING)}) * 0"
     return table_panel(
         PanelText(
             ALERTS,
             "Alert status overview",
             "Firing and pending alerts of the selected services, and of hosts, databases and the monitoring, the most "
-            "severe first. An alert is pending until its condition has held for long enough.",
+            "severe first. An alert is pending until its condition has held for long enough. Without any, "
+            "TrustWatchdog shows that rules are evaluated.",
             "Open the runbook of the alert. To acknowledge an alert, silence it: this also stops its escalation.",
-            "No alert is firing or pending.",
+            "Not even TrustWatchdog fires: Prometheus evaluates no rules.",
             links={"Notifications": panel_url(MONITORING, 5)},
         ),
         keys,
@@ -222,18 +219,15 @@ def alert_status() -> table.Panel:
             Column(
                 "Status",
                 # `or` keeps the most severe of several alerts with the same name.
-                " or ".join((watchdog, *(_alerts(*key, rank, *keys) for rank, key in _RANKS))),
+                f"{' or '.join(_alerts(*key, rank, *keys) for rank, key in _RANKS)} or on () {calm}",
                 "none",
                 levels=rising(yellow=2, red=len(_STATUS)),
-                texts={
-                    str(_NO_WATCHDOG): ("rules not evaluated", "red"),
-                    **{str(rank): _STATUS[key] for rank, key in _RANKS},
-                },
+                texts={**{str(rank): _STATUS[key] for rank, key in _RANKS}, "0": ("no alerts", "green")},
                 width=150,
             ),
         ),
         sort="Status",
-        key_widths={"Alert": 270, "Environment": 120, "Team": 100},
+        key_widths={"Alert": 270, "Team": 100},
         key_links={"Alert": "${runbooks}/${__value.raw}"},
         width=14,
     )
@@ -249,7 +243,6 @@ _STATUS: Final = {
     ("info", "firing"): ("info", "blue"),
 }
 _RANKS: Final = tuple(zip(range(len(_STATUS), 0, -1), _STATUS, strict=True))
-_NO_WATCHDOG: Final = len(_STATUS) + 1
 
 
 def _alerts(severity: str, state: str, rank: int, *by: str) -> str:

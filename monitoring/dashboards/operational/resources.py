@@ -115,7 +115,10 @@ def network_errors() -> timeseries.Panel:
     def erroneous(exporter: str, errors: str, *by: str) -> str:
         return f"({total(packets(exporter, errors), *by)} > 0) / {total(packets(exporter, 'packets'), *by)}"
 
-    none = with_label(f"sum({packets('node', 'errs')}) * 0", "instance", "no errors")
+    hosts = with_label(f"sum({packets('node', 'errs')}) * 0", "instance", "hosts: none")
+    pods = with_label(f"sum({packets('container', 'errors')}) * 0", "pod", "pods: none")
+    unavailable = 'kube_node_status_condition{condition="NetworkUnavailable", status="true"}'
+    nodes = with_label(f"max({unavailable}) * 0", "node", "nodes: none")
     return time_series_panel(
         PanelText(
             NETWORK,
@@ -129,12 +132,9 @@ def network_errors() -> timeseries.Panel:
         ),
         "percentunit",
         (
-            Query("{{instance}} {{device}}", f"{erroneous('node', 'errs', 'instance', 'device')} or on () {none}"),
-            Query("{{namespace}}/{{pod}}", erroneous("container", "errors", "namespace", "pod")),
-            Query(
-                "{{node}} unavailable",
-                'max by (node) (kube_node_status_condition{condition="NetworkUnavailable", status="true"} == 1)',
-            ),
+            Query("{{instance}} {{device}}", f"{erroneous('node', 'errs', 'instance', 'device')} or on () {hosts}"),
+            Query("{{pod}} {{namespace}}", f"{erroneous('container', 'errors', 'namespace', 'pod')} or on () {pods}"),
+            Query("{{node}} unavailable", f"max by (node) ({unavailable} == 1) or on () {nodes}"),
         ),
         levels=rising(red=NETWORK_LIMIT),
     )
@@ -244,18 +244,18 @@ def containers() -> table.Panel:
         keys,
         (
             Column(
+                "Restarts",
+                f"sum by ({by}) (increase(kube_pod_container_status_restarts_total[15m]))",
+                "none",
+                levels=rising(yellow=1, red=RESTART_LIMIT),
+                width=90,
+            ),
+            Column(
                 "Memory",
                 f"max by ({by}) (container_memory_working_set_bytes)"
                 f' / (max by ({by}) (kube_pod_container_resource_limits{{resource="memory"}}) > 0)',
                 "percentunit",
                 levels=rising(red=CONTAINER_MEMORY_LIMIT),
-                width=90,
-            ),
-            Column(
-                "Restarts",
-                f"sum by ({by}) (increase(kube_pod_container_status_restarts_total[15m]))",
-                "none",
-                levels=rising(yellow=1, red=RESTART_LIMIT),
                 width=90,
             ),
         ),
