@@ -109,7 +109,6 @@ def collector_queue() -> timeseries.Panel:
             Query("{{instance}} damaged files", "max by (instance) (otelcol_queue_damaged_files)", "none"),
         ),
         levels=rising(red=_QUEUE_LIMIT),
-        max_value=1,
         width=8,
     )
 
