@@ -16,6 +16,7 @@ from tools.checks.promql import (
     Call,
     Expression,
     Matcher,
+    PromqlError,
     Range,
     Selector,
     constant,
@@ -26,7 +27,7 @@ from tools.checks.regex import alternatives
 from tools.checks.rules import Rule
 from tools.checks.values import values_of
 from tools.checks.variables import with_filters
-from tools.checks.vocabulary import Vocabulary
+from tools.checks.vocabulary import UnknownSeriesError, Vocabulary
 
 _PANEL_URL = re.compile(r"[^?]*/d/(?P<uid>[\w-]+)\?viewPanel=(?P<number>\d+)")
 _ALERTS = "ALERTS"
@@ -70,9 +71,17 @@ def _of_alert(
     for panel in dashboards[uid].panels:
         if panel.number == int(url["number"]):
             where = f"{rule.name}: {uid}, {panel}"
-            yield from (Finding("alert-panel", f"{where}: {each}") for each in not_shown(rule, panel, vocabulary))
+            yield from (Finding("alert-panel", f"{where}: {each}") for each in _not_shown(rule, panel, vocabulary))
             if team is not None and team not in teams[uid]:
                 yield Finding("alert-access", f"{where}: the team {team} may not open it")
+
+
+def _not_shown(rule: Rule, panel: Panel, vocabulary: Vocabulary) -> list[str]:
+    try:
+        return list(not_shown(rule, panel, vocabulary))
+    except (PromqlError, UnknownSeriesError):
+        # Invalid expressions and unknown series have their own findings.
+        return []
 
 
 def not_shown(rule: Rule, panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
@@ -81,6 +90,10 @@ def not_shown(rule: Rule, panel: Panel, vocabulary: Vocabulary) -> Iterator[str]
     For each alternative of the expression (the sides of `or`), the panel must query the metrics that the value is made
     of, with matchers that exclude no series which can fire the alert, and these queries must show the labels that
     distinguish the alerts of one service.
+
+    Raises:
+        UnknownSeriesError: The alert or the panel reads an unknown series.
+        PromqlError: One of their expressions is invalid.
     """
     queried = [
         (target, selector)

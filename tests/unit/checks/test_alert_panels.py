@@ -116,3 +116,8 @@ def test_the_team_of_the_alert_may_open_the_dashboard(team: str, allowed: bool) 
     shown = dashboard(("min by (target) (healthy)", "{{target}}"))
     found = findings(alert(_DOWN, team=team), shown)
     assert found == ([] if allowed else [f"TrustExample: {_UID}, panel 1 (Example): the team {team} may not open it"])
+
+
+@pytest.mark.parametrize("source", ["sum(unknown)", "sum("])
+def test_an_invalid_query_is_left_to_other_checks(source: str) -> None:
+    assert findings(alert(_DOWN), dashboard((source, "it"))) == []
