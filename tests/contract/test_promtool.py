@@ -7,7 +7,7 @@ import pytest
 from tests.contract.rule_files import promtool as find_promtool
 from tools.checks.mutations import FailingTestsError, survivors
 from tools.checks.promtool import PromtoolError, complaints, passes, write_rules
-from tools.checks.rule_dependencies import groups_in_any_order, readers
+from tools.checks.rule_dependencies import groups_in_any_order, needed_rules, readers
 from tools.checks.rules import Rule, read_rules, rules_in
 
 _RULES = """
@@ -79,6 +79,16 @@ def test_changes_of_recording_rules_are_detected_by_alerts(promtool: Path, tmp_p
         'load{service=~"a|b", zone=""}  ->  load{zone=""}',
         'load{service=~"a|b", zone=""}  ->  load{service=~"a|b"}',
     ]
+
+
+def test_a_series_that_the_template_of_an_alert_queries_is_needed(tmp_path: Path) -> None:
+    file = tmp_path / "Loaded.yml"
+    file.write_text(_TESTS)
+    query = "'{{ range query \"service:idle:max\" }}{{ .Value }}{{ end }}'"
+    rules = rules_in(_RULES.replace('"{{ $value }}"', query), "rules.yml")
+    idle = next(rule for rule in rules if rule.name == "service:idle:max")
+    assert [alert.name for alert in readers(idle, rules)] == ["Loaded", "Idle"]
+    assert idle in needed_rules(file, rules)
 
 
 def test_groups_without_evaluation_order_are_found(tmp_path: Path) -> None:

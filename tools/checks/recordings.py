@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from tools.checks.label_inference import Labels, vector_labels
-from tools.checks.promql import Expression, PromqlError, Range, Selector, Subquery, seconds, walk
+from tools.checks.promql import Expression, PromqlError, Range, Selector, Subquery, parse, seconds, walk
 from tools.checks.rules import Rule, result_labels
+from tools.checks.templates import Template
 from tools.checks.vocabulary import UnknownSeriesError, Vocabulary
 
 RecordingCheck = Callable[[Rule, Expression, Vocabulary], Iterator[str]]
@@ -25,6 +27,7 @@ _LEVELS: Mapping[str, frozenset[str]] = {
     "operation": frozenset({"trust_certificate_operation"}),
     "country": frozenset({"geo_country_iso_code"}),
     "delivery": frozenset({"delivery"}),
+    "slo": frozenset({"slo"}),
     "client": frozenset({"trust_client_name"}),
     # A scraped target, whose address survives restarts.
     "host": frozenset({"instance"}),
@@ -40,7 +43,7 @@ def named(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterato
     if name is None:
         yield "the name must be level:metric:operations"
         return
-    labels = vector_labels(expression, vocabulary)
+    labels = result_labels(rule, vector_labels(expression, vocabulary))
     words = name["level"].split("_")
     for word in words:
         if word not in _LEVELS:
@@ -124,10 +127,11 @@ def grouped(rules: Sequence[Rule], _: Vocabulary, __: frozenset[str]) -> Iterato
 
 
 def _read_by(rule: Rule) -> set[str]:
-    try:
-        return {part.name for part in walk(rule.expression()) if isinstance(part, Selector)}
-    except PromqlError:
-        return set()
+    found = set()
+    for query in (rule.source, *(query for text in rule.annotations.values() for query in Template(text).queries)):
+        with suppress(PromqlError):
+            found |= {part.name for part in walk(parse(query)) if isinstance(part, Selector)}
+    return found
 
 
 RECORDING_CHECKS: Mapping[str, RecordingCheck] = {"name": named}

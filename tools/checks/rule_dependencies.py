@@ -14,6 +14,7 @@ from tools.checks.alert_test_coverage import read_test_groups
 from tools.checks.promql import Expression, Selector, parse, walk
 from tools.checks.promtool import write_rules
 from tools.checks.rules import Rule
+from tools.checks.templates import Template
 
 
 def groups_in_any_order(test_file: Path, rules: Sequence[Rule]) -> set[str]:
@@ -25,7 +26,7 @@ def groups_in_any_order(test_file: Path, rules: Sequence[Rule]) -> set[str]:
 
 def readers(record: Rule, rules: Sequence[Rule]) -> list[Rule]:
     """The alerts that read a recording rule, directly or through others."""
-    return [alert for alert in rules if alert.is_alert and record.name in _read([alert.expression()], rules)]
+    return [alert for alert in rules if alert.is_alert and record.name in _read(_queries(alert), rules)]
 
 
 def needed_rules(test_file: Path, rules: Sequence[Rule]) -> list[Rule]:
@@ -35,7 +36,7 @@ def needed_rules(test_file: Path, rules: Sequence[Rule]) -> list[Rule]:
     queries = [parse(query) for group in groups for query in group.queries]
 
     def read_by(alerts: set[str]) -> set[str]:
-        expressions = [rule.expression() for rule in rules if rule.is_alert and rule.name in alerts]
+        expressions = [query for rule in rules if rule.is_alert and rule.name in alerts for query in _queries(rule)]
         return _read([*expressions, *queries], rules)
 
     read = read_by(names)
@@ -43,6 +44,12 @@ def needed_rules(test_file: Path, rules: Sequence[Rule]) -> list[Rule]:
         names = {rule.name for rule in rules if rule.is_alert}
         read = read_by(names)
     return [rule for rule in rules if rule.name in (names if rule.is_alert else read)]
+
+
+def _queries(alert: Rule) -> list[Expression]:
+    """The expression of an alert, and those in its templates."""
+    texts = (query for template in alert.annotations.values() for query in Template(template).queries)
+    return [alert.expression(), *map(parse, texts)]
 
 
 def _read(expressions: Iterable[Expression], rules: Sequence[Rule]) -> set[str]:
@@ -65,6 +72,7 @@ def with_only(rules: Sequence[Rule], test_file: Path) -> Iterator[Path]:
         folder.mkdir(parents=True)
         copy = Path(shutil.copy(test_file, folder))
         for rule_file in yaml.safe_load(test_file.read_text(encoding="utf-8"))["rule_files"]:
-            path = folder / rule_file
+            path = (folder / rule_file).resolve()
+            path.parent.mkdir(exist_ok=True)
             write_rules([rule for rule in rules if rule.file == path.name], path)
         yield copy

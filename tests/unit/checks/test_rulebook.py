@@ -62,6 +62,20 @@ def test_an_unused_recording_rule_is_reported() -> None:
     assert _findings(content, frozenset({"service:requests:rate5m"})) == []
 
 
+def test_a_series_that_only_a_template_reads_is_used() -> None:
+    template = """'{{ range query "slo:target:ratio" }}{{ end }}'"""
+    alert = f"{{alert: A, expr: sessions > 1, annotations: {{description: {template}}}}}"
+    record = "{record: 'slo:target:ratio', expr: vector(1), labels: {slo: a}}"
+    assert "unused" not in {finding.check for finding in _findings(_file(record, alert))}
+    assert "unused" in {finding.check for finding in _findings(_file(record))}
+
+
+@pytest.mark.parametrize(("labels", "missing"), [(", labels: {slo: a}", False), ("", True)])
+def test_a_label_of_the_rule_counts_for_the_level_of_the_name(labels: str, missing: bool) -> None:
+    found = _findings(_file(f"{{record: 'slo:target:ratio', expr: vector(1){labels}}}"))
+    assert any("no label slo" in finding.message for finding in found) == missing
+
+
 @pytest.mark.parametrize(
     ("first", "second", "same"),
     [
