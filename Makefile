@@ -64,6 +64,7 @@ generate: .venv/ready ## Write all generated files: conventions, settings, alert
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
 	@$(RUN)/python -m trust_ops.site_config.pages
+	@$(RUN)/python -m monitoring.objectives
 	@$(RUN)/python -m monitoring.alerts
 	@$(RUN)/python -m monitoring.dashboards
 	@examples/trust_service/generate-stubs $(RUN)/python

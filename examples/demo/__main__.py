@@ -25,14 +25,17 @@ from testbed.load_generator import LoadGeneratorError
 from tools.preview import BuildFailed, Preview
 from trust_ops.durations import Duration
 from trust_ops.private_files import private_folder
+from trust_ops.site_config import read_site, slo_rules
 from trust_ops.stack import BinaryUnavailable, Inputs, Stack, StackError
 from trust_ops.stack.binaries import find
 from trust_ops.stack.components import COMPONENTS
+from trust_ops.stack.files import prometheus_files
 from trust_ops.stack.ports import free_ports
 from trust_ops.stack.recipes import binaries
 
 _FOLDER = Path(".trust-otel/demo")
 _ALERTMANAGER = Path(__file__).with_name("alertmanager.yml")
+_SITE = Path(__file__).with_name("site.yml")
 _EXPORT_MILLISECONDS = "2000"
 _SETTLE_SECONDS = 45.0
 _UNTIL_INTERRUPTED = 7 * 24 * 3600.0
@@ -107,8 +110,19 @@ def _stack(progress: Callable[[str], None]) -> Stack:
             progress(f"without {name}: {unavailable}")
         else:
             names.append(name)
-    inputs = Inputs(alertmanager_config=_ALERTMANAGER)
+    inputs = Inputs(prometheus_config=_prometheus_config(), alertmanager_config=_ALERTMANAGER)
     return Stack(_FOLDER / "stack", components=names, inputs=inputs, on_progress=progress)
+
+
+def _prometheus_config() -> Path:
+    """The project's configuration and rules, with the objectives of the demo."""
+    folder = _FOLDER / "configuration"
+    private_folder(folder)
+    for file in prometheus_files():
+        shutil.copy(file, folder)
+    site = read_site(_SITE.read_text(encoding="utf-8"), str(_SITE))
+    (folder / slo_rules.FILE).write_text(slo_rules.rule_file(site.objectives), encoding="utf-8")
+    return folder
 
 
 def _dashboards(stack: ExitStack, prometheus: str, progress: Callable[[str], None]) -> dict[str, str]:

@@ -1,64 +1,76 @@
-"""Error budgets that are used up too fast: multiwindow, multi-burn-rate alerts for each objective."""
+"""Error budgets that are used up too fast: multiwindow, multi-burn-rate alerts for the objectives of each indicator.
+
+The objectives and their limits are series (trust_ops/site_config/slo_rules.py).
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from monitoring.alerts.declaration import Alert, Group, Panel, Threshold, number, ratio
+from monitoring.alerts.declaration import Alert, Group, Panel, number
 
-PAGE_FACTOR: Final = 14.4
-"""The burn rate over an hour that pages."""
-
-# The threshold is the error budget. Each short window has the factor of its long one.
+# Each short window has the limit of its long one.
 _FAST: Final = """
     (
       (
-        service:slo_errors_per_event:ratio_rate1h{slo="<slo>"} > <page factor> * $threshold
+        service:slo_errors_per_event:ratio_rate1h > on (slo) group_left () slo:error_limit_1h:ratio
         and
-        service:slo_errors_per_event:ratio_rate5m > <page factor> * $threshold
+        service:slo_errors_per_event:ratio_rate5m > on (slo) group_left () slo:error_limit_1h:ratio
       )
       or
       (
-        service:slo_errors_per_event:ratio_rate6h{slo="<slo>"} > 6 * $threshold
+        service:slo_errors_per_event:ratio_rate6h > on (slo) group_left () slo:error_limit_6h:ratio
         and
-        service:slo_errors_per_event:ratio_rate30m > 6 * $threshold
+        service:slo_errors_per_event:ratio_rate30m > on (slo) group_left () slo:error_limit_6h:ratio
       )
     )
+    and on (slo)
+    slo:objective:ratio{indicator="<indicator>"}
     and
     service:slo_errors:increase1h >= $minimum
 """
 _SLOW: Final = """
     (
       (
-        service:slo_errors_per_event:ratio_rate1d{slo="<slo>"} > 3 * $threshold
+        service:slo_errors_per_event:ratio_rate1d > on (slo) group_left () slo:error_limit_1d:ratio
         and
-        service:slo_errors_per_event:ratio_rate2h > 3 * $threshold
+        service:slo_errors_per_event:ratio_rate2h > on (slo) group_left () slo:error_limit_1d:ratio
       )
       or
       (
-        service:slo_errors_per_event:ratio_rate3d{slo="<slo>"} > 1 * $threshold
+        service:slo_errors_per_event:ratio_rate3d > on (slo) group_left () slo:error_limit_3d:ratio
         and
-        service:slo_errors_per_event:ratio_rate6h > 1 * $threshold
+        service:slo_errors_per_event:ratio_rate6h > on (slo) group_left () slo:error_limit_3d:ratio
       )
     )
+    and on (slo)
+    slo:objective:ratio{indicator="<indicator>"}
     and
     sum_over_time(service:slo_errors:increase1h[1d:1h]) >= $minimum
 """
 
 
-def _budget_burn(
-    name: str, slo: str, *, budget: Threshold, objective: str, failed: str, panel: Panel
-) -> tuple[Alert, Alert]:
-    """The two alerts of one objective: a page for a fast burn, a warning for a slow one."""
+def _of_objective(series: str, form: str) -> str:
+    """A template: the value of a series of the alert's objective."""
+    found = f"{{{{ if eq .Labels.slo $labels.slo }}}}{{{{ .Value | {form} }}}}{{{{ end }}}}"
+    return f'{{{{ range query "{series}" }}}}{found}{{{{ end }}}}'
+
+
+_BUDGET: Final = _of_objective("slo:error_budget:ratio", "humanizePercentage")
+_THRESHOLD: Final = _of_objective("slo:latency_threshold:seconds", "humanizeDuration")
+
+
+def _budget_burn(name: str, indicator: str, *, failed: str, panel: Panel) -> tuple[Alert, Alert]:
+    """The two alerts of one indicator: a page for a fast burn, a warning for a slow one."""
+    description = f"{{{{ $value | humanizePercentage }}}} of the {failed} (error budget {_BUDGET})."
     fast = Alert(
         name=name,
-        reason=f"""
-            Objective: {objective}.
-            A burn rate of {PAGE_FACTOR:g} uses 2 % of the monthly budget in one hour, a burn rate of 6 uses 5 % in six
-            hours. The short window resolves the alert soon after the fault has ended. At least five errors per hour.
+        reason="""
+            A fast burn uses 2 % of the error budget in one hour, or 5 % in six hours. The limits of each objective are
+            recorded; an objective that does not page has none. The short window resolves the alert soon after the fault
+            has ended. At least five errors per hour.
         """,
-        expression=_FAST.replace("<slo>", slo).replace("<page factor>", f"{PAGE_FACTOR:g}"),
-        threshold=budget,
+        expression=_FAST.replace("<indicator>", indicator),
         minimum=number(5),
         wait="2m",
         keep_firing="5m",
@@ -66,14 +78,16 @@ def _budget_burn(
         team="platform",
         category="slo",
         panel=panel,
-        summary=f"{{{{ $labels.service_name }}}} burns its {slo} error budget fast.",
-        description=f"{{{{ $value | humanizePercentage }}}} of the {failed} (budget $threshold).",
+        summary="{{ $labels.service_name }} burns the error budget of {{ $labels.slo }} fast.",
+        description=description,
     )
     slow = Alert(
         name=name,
-        reason="Slow burn: 10 % of the monthly budget in one day or in three days. At least ten errors per day.",
-        expression=_SLOW.replace("<slo>", slo),
-        threshold=budget,
+        reason="""
+            A slow burn uses 10 % of the error budget in one day or in three days, and at least as much as the objective
+            allows. At least ten errors per day.
+        """,
+        expression=_SLOW.replace("<indicator>", indicator),
         minimum=number(10),
         wait="15m",
         keep_firing="5m",
@@ -81,8 +95,8 @@ def _budget_burn(
         team="platform",
         category="slo",
         panel=panel,
-        summary=f"{{{{ $labels.service_name }}}} burns its {slo} error budget too fast.",
-        description=f"{{{{ $value | humanizePercentage }}}} of the {failed} (budget $threshold).",
+        summary="{{ $labels.service_name }} burns the error budget of {{ $labels.slo }} too fast.",
+        description=description,
     )
     return fast, slow
 
@@ -91,28 +105,19 @@ GROUP = Group(
     "trust-service.slo",
     (
         *_budget_burn(
-            "TrustAvailabilityBudgetBurn",
-            "availability",
-            budget=ratio(0.001),
-            objective="99.9 % of the HTTP requests and gRPC calls do not fail with an error of the server",
-            failed="requests failed",
-            panel=Panel("operational", 22),
+            "TrustAvailabilityBudgetBurn", "availability", failed="requests failed", panel=Panel("operational", 3)
         ),
         *_budget_burn(
             "TrustLatencyBudgetBurn",
             "latency",
-            budget=ratio(0.01),
-            objective="99 % of the HTTP requests and unary gRPC calls are answered within half a second",
-            failed="requests took longer than half a second",
-            panel=Panel("operational", 22),
+            failed=f"requests took longer than {_THRESHOLD}",
+            panel=Panel("operational", 2),
         ),
         *_budget_burn(
             "TrustValidationBudgetBurn",
             "validation",
-            budget=ratio(0.001),
-            objective="99.9 % of the validations end with a result, valid or not valid",
             failed="validations ended with an error",
-            panel=Panel("operational", 22),
+            panel=Panel("business", 4),
         ),
     ),
 )

@@ -10,9 +10,12 @@ from typing import Any
 import yaml
 
 from tools.checks.rule_dependencies import readers
-from tools.checks.rules import Rule, read_rules
+from tools.checks.rules import Rule, rules_in
 from trust_ops.durations import parse_duration
+from trust_ops.site_config import read_site, slo_rules
 from trust_ops.stack.files import prometheus_files
+
+SITE = Path(__file__).with_name("site.yml")
 
 _DURATION = r"(\d+)(ms|[smhdw])"
 # Ranges, subquery steps and offsets, but not recorded names such as `rate5m`.
@@ -26,20 +29,23 @@ _FIELDS = frozenset({"for", "keep_firing_for", "interval", "scrape_interval", "e
 def write_scaled(folder: Path, factor: float) -> None:
     """Write the configuration and the rules with every duration divided by `factor`.
 
+    The objectives are those of the drill, which page.
+
     Timeouts and the out-of-order window stay, because they are not part of an alert. Rule groups that only dashboards
     read are left out, because their evaluation at this rate would use a whole CPU.
     """
     folder.mkdir(parents=True)
-    configuration, *rule_files = prometheus_files()
-    rules = read_rules(rule_files)
-    for file in (configuration, *rule_files):
-        tree = _scaled(yaml.safe_load(file.read_text(encoding="utf-8")), factor)
+    texts = {file.name: file.read_text(encoding="utf-8") for file in prometheus_files()}
+    texts[slo_rules.FILE] = slo_rules.rule_file(read_site(SITE.read_text(encoding="utf-8"), str(SITE)).objectives)
+    rules = [rule for name, text in texts.items() if "groups" in yaml.safe_load(text) for rule in rules_in(text, name)]
+    for name, text in texts.items():
+        tree = _scaled(yaml.safe_load(text), factor)
         if "global" in tree:
             tree["global"]["scrape_timeout"] = tree["global"]["scrape_interval"]
             tree["runtime"] = {"gogc": _GOGC}
         if "groups" in tree:
             tree["groups"] = [group for group in tree["groups"] if _alerts_read(group["name"], rules)]
-        (folder / file.name).write_text(yaml.safe_dump(tree, sort_keys=False, width=200), encoding="utf-8")
+        (folder / name).write_text(yaml.safe_dump(tree, sort_keys=False, width=200), encoding="utf-8")
 
 
 def _alerts_read(group: str, rules: Sequence[Rule]) -> bool:

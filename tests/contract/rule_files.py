@@ -10,10 +10,13 @@ from trust_ops.stack.binaries import find
 from trust_ops.stack.recipes import binaries
 
 FOLDER = Path(__file__).parents[2] / "monitoring" / "prometheus"
-FILES = (FOLDER / "trust-service-recording.yml", FOLDER / "trust-service-alerts.yml")
+FILES = tuple(FOLDER / f"trust-service-{name}.yml" for name in ("recording", "slo", "alerts"))
+"""The published files."""
 UNIT_TESTS = FOLDER / "tests"
 
-RULES = read_rules(FILES)
+_RECORDING, _SLO, _ALERTS = FILES
+# Objectives that page, which the published ones do not.
+RULES = read_rules((_RECORDING, UNIT_TESTS / "slo" / _SLO.name, _ALERTS))
 ALERTS = tuple(rule for rule in RULES if rule.is_alert)
 
 

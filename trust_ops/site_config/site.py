@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 
 from trust_ops.durations import parse_duration
 from trust_ops.site_config import kinds
+from trust_ops.site_config.objectives import REQUIRED_LIMITS, Objective
 from trust_otel.setting_lists import BadValueError
 
 Treatment = Literal["page", "notify", "show"]
@@ -226,6 +227,11 @@ class Site(Settings):
         "value than `page`, nobody is paged for an environment that was forgotten in the list.",
     )
     business_hours: BusinessHours = Field(default=BusinessHours(), description="When business alerts are sent.")
+    objectives: tuple[Objective, ...] = Field(
+        default=REQUIRED_LIMITS,
+        description="Service level objectives, see docs/objectives.md. The defaults are the required limits, and do "
+        "not page; `[]` declares none.",
+    )
     critical: Critical = Field(
         default=Critical(), description="What a caller waits for; only its latency raises an alert."
     )

@@ -37,7 +37,7 @@ def collector_config() -> Path:
 
 def prometheus_files() -> tuple[Path, ...]:
     """Prometheus' configuration and its rule files."""
-    rules = ("recording", "alerts")
+    rules = ("recording", "slo", "alerts")
     return prometheus_config(), *(project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in rules)
 
 

@@ -19,7 +19,7 @@ from monitoring.dashboards.operational.grpc import grpc_calls, grpc_messages, gr
 from monitoring.dashboards.operational.health import alert_status, instances, service_health
 from monitoring.dashboards.operational.requests import (
     active_sessions,
-    error_budget_burn_rate,
+    error_budgets,
     error_rate,
     request_rate_and_latency,
     routes,
@@ -48,7 +48,7 @@ def dashboard() -> builders.Dashboard:
         empty,
         {
             "Health": (service_health(), alert_status(), instances()),
-            "HTTP requests": (request_rate_and_latency(), error_rate(), routes(), error_budget_burn_rate()),
+            "HTTP requests": (request_rate_and_latency(), error_rate(), routes(), error_budgets()),
             "gRPC": (grpc_methods(), grpc_calls(), grpc_messages()),
             "Dependencies and sessions": (dependency_health(), dependency_check_latency(), active_sessions()),
             "Database and cache": (

@@ -6,8 +6,6 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import table, timeseries
 
-from monitoring.alerts import threshold
-from monitoring.alerts.slo import PAGE_FACTOR
 from monitoring.dashboards.operational.constants import ERROR_LIMIT, ERRORS, HTTP, LATENCY_LIMIT, NO_HTTP, SESSIONS
 from monitoring.dashboards.panels import (
     Column,
@@ -18,7 +16,7 @@ from monitoring.dashboards.panels import (
 )
 from monitoring.dashboards.queries import RATE, quantile, ratio, recorded, series, total
 from monitoring.dashboards.template import SECURITY, panel_url
-from monitoring.dashboards.thresholds import rising
+from monitoring.dashboards.thresholds import GREEN, YELLOW, Levels, falling, rising
 from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_SESSION_ACTIVE,
@@ -26,6 +24,7 @@ from trust_otel.semconv.metrics import (
 )
 
 _OF_SERVICE: Final = ("deployment_environment_name", "service_namespace", "service_name")
+_ABOVE_ONE: Final = Levels(GREEN, ((1, YELLOW),))
 
 
 def request_rate_and_latency() -> timeseries.Panel:
@@ -125,37 +124,41 @@ def routes() -> table.Panel:
     )
 
 
-def error_budget_burn_rate() -> table.Panel:
-    """Error budget burn rate by objective and window."""
-    budgets = {
-        f'slo="{slo}"': threshold(alert, "critical")
-        for slo, alert in (
-            ("availability", "TrustAvailabilityBudgetBurn"),
-            ("latency", "TrustLatencyBudgetBurn"),
-            ("validation", "TrustValidationBudgetBurn"),
-        )
-    }
+def error_budgets() -> table.Panel:
+    """Target, budget left and burn rates of each declared objective."""
+    keys = ("service_name", "slo")
 
     def burn(window: str) -> str:
-        errors = f"service:slo_errors_per_event:ratio_rate{window}"
-        parts = (f"{recorded(errors, slo)} / {budget:g}" for slo, budget in budgets.items())
-        return f"max by (service_name, slo) ({' or '.join(parts)})"
+        errors = recorded(f"service:slo_errors_per_event:ratio_rate{window}")
+        return f"max by ({', '.join(keys)}) ({errors} / on (slo) group_left () slo:error_budget:ratio)"
 
+    events = recorded("service:slo_events:rate5m")
+    budget = f"max by ({', '.join(keys)}) ({events} * 0 + on (slo) group_left () slo:error_budget:ratio)"
+    # Objectives without events are listed too.
+    target = f"1 - ({budget} or (slo:error_budget:ratio unless on (slo) {events}))"
     return table_panel(
         PanelText(
             22,
-            "Error budget burn rate",
-            "Burn rate of each objective by window. A burn rate of 1 uses up exactly the 30-day error budget in 30 "
-            f"days. A critical alert fires at {PAGE_FACTOR:g} over both 1 h and 5 min.",
+            "Error budgets",
+            "Each declared objective: its target, the share of the error budget left in its window, and burn rates. A "
+            "burn rate of 1 uses up exactly the budget in the window of the objective. An objective without values has "
+            "no events of the selected services.",
             "High in the short window only: a spike that has little effect on the budget. High in the 5m and 1h "
             "windows: follow the runbook of the objective now.",
-            "No events of an objective were recorded.",
+            "No objective is declared. Add objectives to the site file.",
             alerts=("TrustAvailabilityBudgetBurn", "TrustLatencyBudgetBurn", "TrustValidationBudgetBurn"),
         ),
         {"service_name": "Service", "slo": "Objective"},
         [
-            Column(window, burn(window), "none", levels=rising(yellow=1, red=PAGE_FACTOR), width=80)
-            for window in ("5m", "1h", "6h", "1d")
+            Column("Target", target, "percentunit", width=80),
+            Column(
+                "Budget left",
+                f"min by ({', '.join(keys)}) ({recorded('service:slo_error_budget_left:ratio')})",
+                "percentunit",
+                levels=falling(red=0, yellow=0.25),
+                width=90,
+            ),
+            *(Column(window, burn(window), "none", levels=_ABOVE_ONE, width=60) for window in ("5m", "1h", "6h", "1d")),
         ],
         width=10,
         height=9,
