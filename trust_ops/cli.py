@@ -15,6 +15,7 @@ from trust_ops.doctor import examine
 from trust_ops.grafana.commands import grafana
 from trust_ops.incidents.commands import incidents, review
 from trust_ops.site_config.command import render
+from trust_ops.site_config.slo_command import slo
 from trust_ops.stack.commands import stack
 from trust_otel.semconv import catalogue
 from trust_otel.semconv.events import ALL as ALL_EVENTS
@@ -92,6 +93,7 @@ def doctor(as_json: bool) -> None:
 
 
 main.add_command(render)
+main.add_command(slo)
 main.add_command(stack)
 main.add_command(incidents)
 main.add_command(review)

@@ -18,6 +18,15 @@ from trust_ops.stack.binaries import find
 from trust_ops.stack.errors import BinaryUnavailable
 from trust_ops.stack.recipes import binaries
 
+site_option = click.option(
+    "--site",
+    "site_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("monitoring/site.yml"),
+    show_default=True,
+    help="File with the settings of the site; docs/site.md lists them.",
+)
+
 
 @click.command()
 @click.option(
@@ -40,14 +49,7 @@ from trust_ops.stack.recipes import binaries
     "--secrets-dir",
     help="Directory of the secrets as Alertmanager sees it; default: secrets/ in the output directory.",
 )
-@click.option(
-    "--site",
-    "site_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("monitoring/site.yml"),
-    show_default=True,
-    help="File with the settings of the site; docs/site.md lists them.",
-)
+@site_option
 @click.option("--check", is_flag=True, help="Check the result with amtool and promtool.")
 @click.pass_context
 def render(
@@ -90,7 +92,7 @@ def _rendered(
     found: list[str] = []
     site = DEFAULTS
     try:
-        site = _site(site_file, required)
+        site = settings_of(site_file, required)
     except RenderError as error:
         found.append(f"invalid settings:\n{error}")
     old = variables.moved(environment)
@@ -110,7 +112,8 @@ def _rendered(
     return rendered
 
 
-def _site(path: Path, required: bool) -> Site:
+def settings_of(path: Path, required: bool) -> Site:
+    """The settings of the site file; the defaults if it is not required and missing. Raises RenderError."""
     try:
         return read_site(path.read_bytes().decode("utf-8-sig"), str(path))
     except FileNotFoundError as error:
