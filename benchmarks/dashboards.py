@@ -200,7 +200,7 @@ def _record(stack: Stack, addresses: Addresses, now: int) -> None:
             f"--url={addresses.prometheus}",
             f"--output-dir={stack.directory / 'prometheus' / 'data'}",
             f"--eval-interval={_STEP}s",
-            str(project_file("monitoring/prometheus/trust-service-recording.yml")),
+            *(str(project_file(f"monitoring/prometheus/trust-service-{name}.yml")) for name in ("recording", "slo")),
         ],
         check=True,
         capture_output=True,

@@ -58,9 +58,10 @@ def _of_objective(series: str, form: str) -> str:
 
 _BUDGET: Final = _of_objective("slo:error_budget:ratio", "humanizePercentage")
 _THRESHOLD: Final = _of_objective("slo:latency_threshold:seconds", "humanizeDuration")
+_PANEL: Final = Panel("operational", 22)
 
 
-def _budget_burn(name: str, indicator: str, *, failed: str, panel: Panel) -> tuple[Alert, Alert]:
+def _budget_burn(name: str, indicator: str, *, failed: str) -> tuple[Alert, Alert]:
     """The two alerts of one indicator: a page for a fast burn, a warning for a slow one."""
     description = f"{{{{ $value | humanizePercentage }}}} of the {failed} (error budget {_BUDGET})."
     fast = Alert(
@@ -77,7 +78,7 @@ def _budget_burn(name: str, indicator: str, *, failed: str, panel: Panel) -> tup
         severity="critical",
         team="platform",
         category="slo",
-        panel=panel,
+        panel=_PANEL,
         summary="{{ $labels.service_name }} burns the error budget of {{ $labels.slo }} fast.",
         description=description,
     )
@@ -94,7 +95,7 @@ def _budget_burn(name: str, indicator: str, *, failed: str, panel: Panel) -> tup
         severity="warning",
         team="platform",
         category="slo",
-        panel=panel,
+        panel=_PANEL,
         summary="{{ $labels.service_name }} burns the error budget of {{ $labels.slo }} too fast.",
         description=description,
     )
@@ -104,20 +105,8 @@ def _budget_burn(name: str, indicator: str, *, failed: str, panel: Panel) -> tup
 GROUP = Group(
     "trust-service.slo",
     (
-        *_budget_burn(
-            "TrustAvailabilityBudgetBurn", "availability", failed="requests failed", panel=Panel("operational", 3)
-        ),
-        *_budget_burn(
-            "TrustLatencyBudgetBurn",
-            "latency",
-            failed=f"requests took longer than {_THRESHOLD}",
-            panel=Panel("operational", 2),
-        ),
-        *_budget_burn(
-            "TrustValidationBudgetBurn",
-            "validation",
-            failed="validations ended with an error",
-            panel=Panel("business", 4),
-        ),
+        *_budget_burn("TrustAvailabilityBudgetBurn", "availability", failed="requests failed"),
+        *_budget_burn("TrustLatencyBudgetBurn", "latency", failed=f"requests took longer than {_THRESHOLD}"),
+        *_budget_burn("TrustValidationBudgetBurn", "validation", failed="validations ended with an error"),
     ),
 )

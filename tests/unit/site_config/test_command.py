@@ -132,6 +132,18 @@ def test_a_site_file_is_used(tmp_path: Path, required: dict[str, str]) -> None:
     assert "site.yml" not in result.stderr
 
 
+def test_the_objectives_of_the_site_are_rendered(tmp_path: Path, required: dict[str, str]) -> None:
+    site = site_file(
+        tmp_path, "objectives: [{name: paying, indicator: availability, http_route: '/{id}', target: 0.99}]"
+    )
+    result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--site", site)
+    assert result.exit_code == 0
+    rules = (tmp_path / "out" / "trust-service-slo.yml").read_text()
+    assert 'labels: {slo: "paying"' in rules
+    assert 'http_route="/{id}"' in rules
+    assert 'slo: "latency"' not in rules
+
+
 def test_a_site_file_that_was_asked_for_must_exist(tmp_path: Path, required: dict[str, str]) -> None:
     result = run("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--site", "mysite.yml")
     assert result.exit_code == 1
