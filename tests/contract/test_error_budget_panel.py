@@ -37,7 +37,8 @@ def _difference(objectives: Sequence[Objective], columns: Columns, folder: Path)
         "rule_files": ["slo.yml"],
         "evaluation_interval": "1m",
         "group_eval_order": [
-            f"trust-service.recording.slo.{name}" for name in ("objectives", "events", "windows", "budget")
+            f"trust-service.recording.slo.{name}"
+            for name in ("objectives", "events", "windows", "long_windows", "budget")
         ],
         "tests": [
             {

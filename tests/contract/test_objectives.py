@@ -25,7 +25,7 @@ _SITES = tuple(
 )
 _SERVICE = 'service_namespace="shop", service_name="cart", service_instance_id="a"'
 _ALERTS = ("TrustAvailabilityBudgetBurn", "TrustLatencyBudgetBurn", "TrustValidationBudgetBurn")
-_GROUPS = ("objectives", "events", "windows", "budget")
+_GROUPS = ("objectives", "events", "windows", "long_windows", "budget")
 
 
 def _rules_of(site: Path) -> str:

@@ -11,8 +11,8 @@ from typing import Final
 from trust_ops.site_config.objectives import FAST_BURN, HISTOGRAMS, SLOW_BURN, Objective, Protocol
 
 FILE: Final = "trust-service-slo.yml"
-WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
-"""The windows over which the share of errors is recorded."""
+_WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h")
+_LONG_WINDOWS: Final = ("1d", "3d")
 
 _HEADER = """\
 # The service level objectives as series. Generated from the objectives of the site file by `trust-otel render`; the
@@ -24,6 +24,9 @@ _HEADER = """\
 """
 _EVENTS_COMMENT = """\
 # Events and errors by objective. No series of HTTP has the labels of one of gRPC, so that `or` adds them.
+"""
+_LONG_COMMENT = """\
+# Less often: each evaluation reads all samples of the windows.
 """
 _BUDGET_COMMENT = """\
 # The subquery counts each event once: at each step, the rate over the last step.
@@ -56,7 +59,8 @@ def rule_file(objectives: Sequence[Objective]) -> str:
     groups = (
         _group("objectives", [rule for objective in objectives for rule in _declared(objective)]),
         _group("events", [rule for objective in objectives for rule in _counted(objective)], _EVENTS_COMMENT),
-        _group("windows", [_error_ratio(window) for window in WINDOWS]),
+        _group("windows", [_error_ratio(window) for window in _WINDOWS]),
+        _group("long_windows", [_error_ratio(window) for window in _LONG_WINDOWS], _LONG_COMMENT, interval="1m"),
         _group("budget", [_budget_left(objective) for objective in objectives], _BUDGET_COMMENT, interval="2m"),
     )
     return f"{_HEADER}\ngroups:\n" + "\n".join(groups)
