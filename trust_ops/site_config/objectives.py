@@ -30,7 +30,8 @@ SLOW_BURN: Final[Mapping[str, Decimal]] = {"1d": Decimal("0.1"), "3d": Decimal("
 """The same for a slow burn."""
 
 _SHORTEST = timedelta(days=3)
-_DAY = timedelta(days=1)
+# One unit, as in OpenSLO.
+_WINDOW = re.compile(r"[1-9][0-9]{0,3}[dw]")
 # As for an object in Kubernetes (RFC 1123) and in OpenSLO.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 # Of a description in OpenSLO.
@@ -62,11 +63,7 @@ def _share(value: float) -> float:
 
 
 def _whole_days(text: str) -> str:
-    try:
-        window = parse_duration(text)
-    except ValueError:
-        window = timedelta()
-    if window < _SHORTEST or window % _DAY:
+    if not _WINDOW.fullmatch(text) or parse_duration(text) < _SHORTEST:
         raise BadValueError("use whole days, at least 3, such as 14d or 2w")
     return text
 
@@ -221,7 +218,7 @@ REQUIRED_LIMITS: Final = (
     ),
     Objective(
         name="validation",
-        description="At most 10 % of the validations fail, the required limit.",
+        description="At most 10 % of the validations end without a result.",
         indicator="validation",
         target=0.9,
         page=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -46,6 +47,9 @@ def objective(**given: Any) -> Objective:
         ({"service": ""}, "it is empty"),
         ({"namespace": "shop"}, "namespace: name the service too"),
         ({"window": "36h"}, "use whole days"),
+        ({"window": "336h"}, "use whole days"),
+        ({"window": "1w2d"}, "use whole days"),
+        ({"window": " 14d"}, "use whole days"),
         ({"window": "2d"}, "at least 3, such"),
         ({"window": "monthly"}, "use whole days"),
         ({"indicator": "validation", "protocol": "grpc"}, "protocol: a validation is neither a request nor a call"),
@@ -122,6 +126,11 @@ def test_names_are_unique_and_windows_within_the_retention() -> None:
 
 def test_no_default_pages() -> None:
     assert [objective.name for objective in REQUIRED_LIMITS if objective.page] == []
+
+
+def test_the_page_lists_every_setting() -> None:
+    page = (_ROOT / "docs/objectives.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `([a-z_]+)` \|", page, re.MULTILINE) == list(Objective.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_an_annotated_file_of_another_tool_is_imported_with_notes() -> None:
         ),
         ("spec/timeWindow", [], "spec.timeWindow: it must be a list of one window"),
         ("spec/timeWindow/0/isRolling", False, "spec.timeWindow[0]: a window of the calendar is not supported"),
-        ("spec/timeWindow/0/duration", "1M", "spec.timeWindow[0].duration: '1M' is not a number of days or weeks"),
+        ("spec/timeWindow/0/duration", "1M", "spec.timeWindow[0].duration: use whole days, at least 3"),
         ("spec/timeWindow/0/duration", "1d", "spec.timeWindow[0].duration: use whole days, at least 3"),
         ("spec/budgetingMethod", "Timeslices", "spec.budgetingMethod: 'Timeslices' is not supported"),
         ("spec/objectives", [], "spec.objectives: it must be a list of one objective"),
