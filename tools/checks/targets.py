@@ -101,8 +101,11 @@ def _unfiltered(source: str, vocabulary: Vocabulary, filters: Mapping[str, str])
         if not isinstance(part, Selector) or (part.name == "ALERTS" and (filters is _INSTANCE or _is_of_none(part))):
             continue
         has = {(matcher.name, matcher.operator, matcher.value) for matcher in part.matchers}
+        labels = vocabulary[part.name].labels
+        if part.name != "ALERTS" and "service_name" not in labels:
+            continue
         for label, variable in filters.items():
-            if label in vocabulary[part.name].labels and (label, "=~", variable) not in has:
+            if label in labels and (label, "=~", variable) not in has:
                 yield f'{part.name} lacks {label}=~"{variable}"'
 
 

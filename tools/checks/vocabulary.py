@@ -179,7 +179,8 @@ def _codes(first: str, last: str) -> range:
 
 def _scraped(metric: ScrapedMetric, intervals: Mapping[str, float]) -> Series:
     jobs = frozenset(intervals) if metric.job is None else frozenset({metric.job})
-    labels = {"job": Label(values=jobs), "instance": Label()}
+    # A site may label its targets with their environment.
+    labels = {"job": Label(values=jobs), "instance": Label(), "deployment_environment_name": Label(always=False)}
     labels |= {
         label.name: Label(not label.optional, frozenset(label.values) if label.values else None)
         for label in metric.labels
