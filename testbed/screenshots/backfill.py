@@ -90,10 +90,11 @@ def levels() -> Iterator[tuple[str, Labels, float]]:
     for operation, level in _OPERATIONS.items():
         for outcome, part in _OUTCOMES.items():
             labels = {"trust_certificate_operation": operation, "trust_outcome": outcome}
-            yield "service_operation:trust_certificate_operations:rate5m", labels, level * part
+            yield from _counted("service_operation:trust_certificate_operations", labels, level * part)
     for sla, level in _SLA_EVENTS.items():
-        yield "service:trust_sla_events:rate30m", {"trust_sla_name": sla}, level
-        yield "service:trust_sla_misses:rate30m", {"trust_sla_name": sla}, level * _SLA_MISSES
+        for outcome, part in (("success", 1 - _SLA_MISSES), ("failure", _SLA_MISSES)):
+            labels = {"trust_sla_name": sla, "trust_outcome": outcome}
+            yield "service:trust_sla_events:increase1m", labels, level * part * _STEP_SECONDS
 
 
 def counters() -> Iterator[tuple[str, Labels, float]]:
@@ -129,19 +130,27 @@ def _documents() -> Iterator[tuple[str, Labels, float]]:
         for outcome, part in _OUTCOMES.items():
             labels = {"trust_document_type": kind, "trust_outcome": outcome}
             level = _DOCUMENTS * part / len(DOCUMENT_TYPES)
-            yield "service_document:trust_document_processing:rate5m", labels, level
+            yield from _counted("service_document:trust_document_processing", labels, level)
     for country in CURRENCIES:
         place = {"geo_country_iso_code": country}
-        yield "service_country:trust_document_processing:rate5m", place, _DOCUMENTS / len(CURRENCIES)
+        level = _DOCUMENTS / len(CURRENCIES) * _STEP_SECONDS
+        yield "service_country:trust_document_processing:increase1m", place, level
 
 
 def _money() -> Iterator[tuple[str, Labels, float]]:
     for country, currency in CURRENCIES.items():
         labels = {"geo_country_iso_code": country, "trust_currency": currency}
-        yield "service_country:trust_revenue_amount:rate5m", labels, _revenue_per_country(currency)
+        yield from _counted("service_country:trust_revenue_amount", labels, _revenue_per_country(currency))
     for currency, amount in _REVENUE.items():
         for client in CLIENT_NAMES:
             labels = {"trust_currency": currency, "trust_client_name": client}
-            yield "service_client:trust_revenue_amount:rate5m", labels, amount / len(CLIENT_NAMES)
-        yield "service:trust_fee_amount:rate5m", {"trust_currency": currency}, amount * _FEES
-        yield "service:trust_cost_amount:rate5m", {"trust_currency": currency}, amount * _COSTS
+            yield from _counted("service_client:trust_revenue_amount", labels, amount / len(CLIENT_NAMES))
+        for kind, part in (("fee", _FEES), ("cost", _COSTS)):
+            level = amount * part * _STEP_SECONDS
+            yield f"service:trust_{kind}_amount:increase1m", {"trust_currency": currency}, level
+
+
+def _counted(name: str, labels: Labels, level: float) -> Iterator[tuple[str, Labels, float]]:
+    """The current rate, and the increase since the point before."""
+    yield f"{name}:rate5m", labels, level
+    yield f"{name}:increase1m", labels, level * _STEP_SECONDS

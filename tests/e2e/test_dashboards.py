@@ -15,7 +15,7 @@ import pytest
 from examples.demo.report import Report
 from testbed.screenshots.environment import SERVICE, Environment, environment
 from tests.support.dashboards import FILES, Answer, PanelQueries, numbers_in, queries, too_slow
-from tests.support.expected_values import AT_REST, BACKGROUND, OVER_TIME, RECENT, Share
+from tests.support.expected_values import AT_REST, BACKGROUND, OVER_TIME, RECENT, ExpectedTotal, Share
 from tests.support.postgresql import needs_postgresql
 from tests.support.services import arrived
 from tools.preview import Preview
@@ -265,7 +265,7 @@ def _of_service(expected_totals: Mapping[str, float]) -> dict[str, float]:
 
 def _last_export(asked: PanelQueries) -> float:
     """When the counters were last collected; other instruments of the same export are some milliseconds older."""
-    counters = {total.metric.prometheus_name for total in AT_REST.values()}
+    counters = {total.metric.prometheus_name for total in AT_REST.values() if isinstance(total, ExpectedTotal)}
     answers = [asked.at(f'max(timestamp({counter}{{service_name="{SERVICE}"}}))') for counter in counters]
     return max(moment.last for answer in answers for moment in answer.series)
 
@@ -345,9 +345,10 @@ def test_the_panel_shows_the_expected_totals(seen: Seen, key: str) -> None:
     expected = total.of(seen.expected_totals)
     answer = seen.at_rest[key]
     shown = {tuple(series.labels.get(name, "") for name in total.by): series.last for series in answer.series}
+    rounding = _TOLERANCE if isinstance(total, Share) else 1
     assert expected != {}
     assert {labels: shown.get(labels, 0.0) for labels in expected} == {
-        labels: pytest.approx(value, rel=_TOLERANCE, abs=1) for labels, value in expected.items()
+        labels: pytest.approx(value, rel=_TOLERANCE, abs=rounding) for labels, value in expected.items()
     }
     assert {labels for labels, value in shown.items() if value > 0 and not math.isnan(value)} <= expected.keys()
 

@@ -68,31 +68,6 @@ _SLA = ("trust_sla_name",)
 _CONTROL = ("trust_compliance_framework", "trust_compliance_control")
 _FAILED = {"trust_outcome": "failure"}
 
-AT_REST: Mapping[str, ExpectedTotal] = {
-    "security 27A": _attempts("trust_auth_method", outcome="success"),
-    "security 27B": _attempts("trust_auth_method", outcome="failure"),
-    "security 5E": ExpectedTotal(metrics.TRUST_SECURITY_INCIDENTS, ("trust_security_incident_type",)),
-    "security 8A": ExpectedTotal(metrics.TRUST_AUDIT_EVENTS, ("trust_audit_action",)),
-    "security 8B": ExpectedTotal(metrics.TRUST_AUDIT_EVENTS, ("trust_audit_action",), _FAILED),
-    "security 10B": ExpectedTotal(metrics.TRUST_COMPLIANCE_CHECKS, _CONTROL, _FAILED),
-    "security 10C": ExpectedTotal(metrics.TRUST_COMPLIANCE_CHECKS, _CONTROL, {"trust_outcome": "success"}),
-}
-"""Expected results of panel queries over the whole run of the service."""
-
-
-@dataclass(frozen=True)
-class Hourly:
-    """A five-minute rate per hour: twelve times the events of these five minutes."""
-
-    total: ExpectedTotal
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        return self.total.by
-
-    def of(self, expected_totals: Mapping[str, float]) -> Values:
-        return {labels: value * 12 for labels, value in self.total.of(expected_totals).items()}
-
 
 @dataclass(frozen=True)
 class Share:
@@ -112,6 +87,40 @@ class Share:
         return {labels: 1 - share for labels, share in shares.items()} if self.rest else shares
 
 
+AT_REST: Mapping[str, ExpectedTotal | Share] = {
+    "security 27A": _attempts("trust_auth_method", outcome="success"),
+    "security 27B": _attempts("trust_auth_method", outcome="failure"),
+    "security 5E": ExpectedTotal(metrics.TRUST_SECURITY_INCIDENTS, ("trust_security_incident_type",)),
+    "security 8A": ExpectedTotal(metrics.TRUST_AUDIT_EVENTS, ("trust_audit_action",)),
+    "security 8B": ExpectedTotal(metrics.TRUST_AUDIT_EVENTS, ("trust_audit_action",), _FAILED),
+    "security 10B": ExpectedTotal(metrics.TRUST_COMPLIANCE_CHECKS, _CONTROL, _FAILED),
+    "security 10C": ExpectedTotal(metrics.TRUST_COMPLIANCE_CHECKS, _CONTROL, {"trust_outcome": "success"}),
+    "business 5C": Share(
+        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _SLA, _FAILED),
+        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _SLA),
+        rest=True,
+    ),
+    "business 7A": ExpectedTotal(metrics.TRUST_DOCUMENT_PROCESSING_DURATION, ("trust_document_type",)),
+    "business 9A": ExpectedTotal(metrics.TRUST_DOCUMENT_PROCESSING_DURATION, (_COUNTRY,)),
+    "business 20A": ExpectedTotal(metrics.TRUST_REVENUE_AMOUNT, ("trust_client_name", "trust_currency")),
+}
+"""Expected results of panel queries over the whole run of the service."""
+
+
+@dataclass(frozen=True)
+class Hourly:
+    """A five-minute rate per hour: twelve times the events of these five minutes."""
+
+    total: ExpectedTotal
+
+    @property
+    def by(self) -> tuple[str, ...]:
+        return self.total.by
+
+    def of(self, expected_totals: Mapping[str, float]) -> Values:
+        return {labels: value * 12 for labels, value in self.total.of(expected_totals).items()}
+
+
 RECENT: Mapping[str, Hourly | Share] = {
     "business 2A": Hourly(ExpectedTotal(metrics.TRUST_DOCUMENT_PROCESSING_DURATION)),
     "business 3A": Hourly(ExpectedTotal(metrics.TRUST_REVENUE_AMOUNT, (_COUNTRY, "trust_currency"))),
@@ -119,11 +128,6 @@ RECENT: Mapping[str, Hourly | Share] = {
     "business 22A": Share(
         ExpectedTotal(metrics.TRUST_CERTIFICATE_OPERATION_DURATION, _OPERATION, {**_FAILED, **_NOT_SIGNING}),
         ExpectedTotal(metrics.TRUST_CERTIFICATE_OPERATION_DURATION, _OPERATION, _NOT_SIGNING),
-    ),
-    "business 5C": Share(
-        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _SLA, _FAILED),
-        ExpectedTotal(metrics.TRUST_SLA_EVENTS, _SLA),
-        rest=True,
     ),
 }
 """Expected results of rates over five minutes or more, if the service ran for less than five minutes."""

@@ -1,34 +1,98 @@
-"""Series names and query helpers of the business dashboard."""
+"""Totals, rates and labels of the business dashboard."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from monitoring.dashboards.queries import TIME_RANGE, recorded, total
+from monitoring.dashboards.queries import TIME_RANGE, Part, recorded, series, total, with_label
+from trust_otel.semconv.definitions import Metric
+from trust_otel.semconv.metrics import (
+    TRUST_CERTIFICATE_OPERATION_DURATION,
+    TRUST_COST_AMOUNT,
+    TRUST_CUSTOMER_SATISFACTION,
+    TRUST_DOCUMENT_PROCESSING_DURATION,
+    TRUST_FEE_AMOUNT,
+    TRUST_KPI_AMOUNT,
+    TRUST_REFUND_AMOUNT,
+    TRUST_REVENUE_AMOUNT,
+    TRUST_SLA_EVENTS,
+)
 
 CURRENCY: Final = "trust_currency"
+COUNTRY: Final = "geo_country_iso_code"
 SUCCESS: Final = 'trust_outcome="success"'
 FAILED: Final = 'trust_outcome!="success"'
 
-DOCUMENTS: Final = "service_document:trust_document_processing:rate5m"
-DOCUMENTS_BY_COUNTRY: Final = "service_country:trust_document_processing:rate5m"
-OPERATIONS: Final = "service_operation:trust_certificate_operations:rate5m"
-REVENUE_BY_CLIENT: Final = "service_client:trust_revenue_amount:rate5m"
-REVENUE_BY_COUNTRY: Final = "service_country:trust_revenue_amount:rate5m"
-FEES: Final = "service:trust_fee_amount:rate5m"
-COSTS: Final = "service:trust_cost_amount:rate5m"
+_SERVICE: Final = ("deployment_environment_name", "service_namespace", "service_name")
 
 
-def amount(name: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    """Total over the selected time range of a recorded rate per second."""
-    return f"{total(f'sum_over_time({recorded(name, *matchers)}[{TIME_RANGE}:1m])', *by)} * 60"
+@dataclass(frozen=True)
+class Recorded:
+    """A counter whose increase is recorded every minute, over all instances of a service.
+
+    Attributes:
+        name: Level and metric of the recorded series, without the operation.
+        metric: The counter or histogram.
+        labels: Labels of the recorded series besides those of the service.
+        part: Series of a histogram.
+    """
+
+    name: str
+    metric: Metric
+    labels: tuple[str, ...] = ()
+    part: Part = ""
 
 
-def count(name: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
+DOCUMENTS: Final = Recorded(
+    "service_document:trust_document_processing",
+    TRUST_DOCUMENT_PROCESSING_DURATION,
+    ("trust_document_type", "trust_outcome"),
+    "_count",
+)
+DOCUMENTS_BY_COUNTRY: Final = Recorded(
+    "service_country:trust_document_processing", TRUST_DOCUMENT_PROCESSING_DURATION, (COUNTRY,), "_count"
+)
+OPERATIONS: Final = Recorded(
+    "service_operation:trust_certificate_operations",
+    TRUST_CERTIFICATE_OPERATION_DURATION,
+    ("trust_certificate_operation", "trust_outcome"),
+    "_count",
+)
+REVENUE_BY_CLIENT: Final = Recorded(
+    "service_client:trust_revenue_amount", TRUST_REVENUE_AMOUNT, (CURRENCY, "trust_client_name")
+)
+REVENUE_BY_COUNTRY: Final = Recorded("service_country:trust_revenue_amount", TRUST_REVENUE_AMOUNT, (CURRENCY, COUNTRY))
+REFUNDS: Final = Recorded("service_client:trust_refund_amount", TRUST_REFUND_AMOUNT, (CURRENCY, "trust_client_name"))
+FEES: Final = Recorded("service:trust_fee_amount", TRUST_FEE_AMOUNT, (CURRENCY,))
+COSTS: Final = Recorded("service:trust_cost_amount", TRUST_COST_AMOUNT, (CURRENCY,))
+SLA_EVENTS: Final = Recorded("service:trust_sla_events", TRUST_SLA_EVENTS, ("trust_sla_name", "trust_outcome"))
+SCORES: Final = Recorded("service:trust_customer_satisfaction_bucket", TRUST_CUSTOMER_SATISFACTION, ("le",), "_bucket")
+SUM_OF_SCORES: Final = Recorded("service:trust_customer_satisfaction_sum", TRUST_CUSTOMER_SATISFACTION, (), "_sum")
+KPI: Final = Recorded("service:trust_kpi_amount", TRUST_KPI_AMOUNT, ("trust_kpi_name", CURRENCY))
+
+
+def amount(of: Recorded, *matchers: str, by: tuple[str, ...] = (), over: str = TIME_RANGE) -> str:
+    """Exact total over a window: the recorded minutes, and what was counted after the last of them.
+
+    The recorded minutes are a minute late: the negative offset makes them begin with the window.
+    """
+    minutes = f"sum_over_time({recorded(f'{of.name}:increase1m', *matchers)}[{over}] offset -1m)"
+    now = total(series(of.metric, *matchers, part=of.part), *_SERVICE, *of.labels)
+    later = f"clamp_min({now} - {recorded(f'{of.name}:sum_offset1m', *matchers)} offset -1m, 0)"
+    return total(f"{with_label(minutes, 'part', 'minutes')} or {later}", *by)
+
+
+def count(of: Recorded, *matchers: str, by: tuple[str, ...] = (), over: str = TIME_RANGE) -> str:
     """As `amount`, rounded to whole events."""
-    return f"round({amount(name, *matchers, by=by)})"
+    return f"round({amount(of, *matchers, by=by, over=over)})"
 
 
-def hourly(name: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
+def hourly(of: Recorded, *matchers: str, by: tuple[str, ...] = ()) -> str:
+    """Rate per hour over five minutes."""
+    return per_hour(f"{of.name}:rate5m", *matchers, by=by)
+
+
+def per_hour(name: str, *matchers: str, by: tuple[str, ...] = ()) -> str:
     """A recorded rate per second as a rate per hour."""
     return f"{total(recorded(name, *matchers), *by)} * 3600"

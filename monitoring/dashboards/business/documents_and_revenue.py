@@ -8,14 +8,18 @@ from monitoring.dashboards.business.constants import (
     CURRENCY,
     DOCUMENTS,
     DOCUMENTS_BY_COUNTRY,
+    FAILED,
     FEES,
     OPERATIONS,
+    REFUNDS,
     REVENUE_BY_CLIENT,
     REVENUE_BY_COUNTRY,
+    SLA_EVENTS,
     SUCCESS,
     amount,
     count,
     hourly,
+    per_hour,
 )
 from monitoring.dashboards.business.sla import mean_score
 from monitoring.dashboards.panels import (
@@ -30,7 +34,6 @@ from monitoring.dashboards.panels import (
 )
 from monitoring.dashboards.queries import (
     TIME_RANGE,
-    increase,
     rate,
     ratio,
     recorded,
@@ -49,9 +52,7 @@ from trust_otel.semconv.metrics import (
 
 def kpi_overview() -> stat.Panel:
     """Key figures for the selected time range."""
-    events = total(f"sum_over_time({recorded('service:trust_sla_events:rate30m')}[{TIME_RANGE}:1m])")
-    missed = total(f"sum_over_time({recorded('service:trust_sla_misses:rate30m')}[{TIME_RANGE}:1m])")
-    revenue, refunds = amount(REVENUE_BY_COUNTRY, by=(CURRENCY,)), total(increase(TRUST_REFUND_AMOUNT), CURRENCY)
+    revenue, refunds = amount(REVENUE_BY_COUNTRY, by=(CURRENCY,)), amount(REFUNDS, by=(CURRENCY,))
     return stat_panel(
         PanelText(
             1,
@@ -69,7 +70,7 @@ def kpi_overview() -> stat.Panel:
             Query("Revenue {{trust_currency}}", f"{revenue} - on ({CURRENCY}) ({refunds} or {revenue} * 0)"),
             Query("Fees {{trust_currency}}", amount(FEES, by=(CURRENCY,))),
             Query("Certificates issued", count(OPERATIONS, 'trust_certificate_operation="issuance"', SUCCESS), "short"),
-            Query("SLA compliance", f"1 - {missed} / ({events} > 0)", "percentunit"),
+            Query("SLA compliance", f"1 - {ratio(amount(SLA_EVENTS, FAILED), amount(SLA_EVENTS))}", "percentunit"),
             Query("Satisfaction (out of 5)", mean_score(TIME_RANGE), "short"),
         ],
         sparkline=False,
@@ -87,7 +88,7 @@ def documents_vs_expected() -> stat.Panel:
         f"irate({series(TRUST_DOCUMENT_PROCESSING_DURATION, part='_count')}[1m])",
         "service_name",
     )
-    recent = total(recorded(DOCUMENTS), "service_name")
+    recent = total(recorded(f"{DOCUMENTS.name}:rate5m"), "service_name")
     return stat_panel(
         PanelText(
             29,
@@ -136,9 +137,9 @@ def document_volume() -> timeseries.Panel:
         "short",
         [
             Query("Documents", hourly(DOCUMENTS), colour="blue"),
-            Query("Expected range (min)", hourly(f"{name}_usual_min"), dashed=True, colour="yellow"),
-            Query("Expected range (max)", hourly(f"{name}_usual_max"), dashed=True, colour="orange"),
-            Query("Forecast", hourly(f"{name}_expected"), dashed=True, colour="green"),
+            Query("Expected range (min)", per_hour(f"{name}_usual_min"), dashed=True, colour="yellow"),
+            Query("Expected range (max)", per_hour(f"{name}_usual_max"), dashed=True, colour="orange"),
+            Query("Forecast", per_hour(f"{name}_expected"), dashed=True, colour="green"),
         ],
         width=16,
         height=9,
@@ -183,7 +184,10 @@ def revenue_by_country() -> timeseries.Panel:
         [
             Query("{{trust_currency}} {{geo_country_iso_code}}", hourly(REVENUE_BY_COUNTRY, by=by)),
             Query(
-                "{{trust_currency}} expected (min)", hourly(expected_min, by=(CURRENCY,)), dashed=True, colour="yellow"
+                "{{trust_currency}} expected (min)",
+                per_hour(expected_min, by=(CURRENCY,)),
+                dashed=True,
+                colour="yellow",
             ),
             Query("{{trust_currency}} refunds", f"{refunds} or {no_refunds}", dashed=True, colour="red"),
         ],
@@ -194,7 +198,7 @@ def revenue_by_country() -> timeseries.Panel:
 def revenue_by_client() -> table.Panel:
     """Revenue by client."""
     by = (CURRENCY, "trust_client_name")
-    refunds = f"{total(increase(TRUST_REFUND_AMOUNT), *by)} or {amount(REVENUE_BY_CLIENT, by=by)} * 0"
+    refunds = f"{amount(REFUNDS, by=by)} or {amount(REVENUE_BY_CLIENT, by=by)} * 0"
     return table_panel(
         PanelText(
             20,

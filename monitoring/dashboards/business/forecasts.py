@@ -6,7 +6,15 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 
-from monitoring.dashboards.business.constants import COSTS, CURRENCY, DOCUMENTS, REVENUE_BY_COUNTRY, amount, hourly
+from monitoring.dashboards.business.constants import (
+    COSTS,
+    CURRENCY,
+    DOCUMENTS,
+    REVENUE_BY_COUNTRY,
+    amount,
+    hourly,
+    per_hour,
+)
 from monitoring.dashboards.panels import PanelText, Query, bar_gauge_panel, stat_panel, time_series_panel
 from monitoring.dashboards.queries import recorded, scraped, series, total
 from monitoring.dashboards.thresholds import falling, rising
@@ -63,7 +71,7 @@ def revenue_vs_forecast() -> timeseries.Panel:
         "short",
         [
             Query("{{trust_currency}}", hourly(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
-            Query("{{trust_currency}} forecast", hourly(f"{_REVENUE}:rate30m_expected", by=(CURRENCY,)), dashed=True),
+            Query("{{trust_currency}} forecast", per_hour(f"{_REVENUE}:rate30m_expected", by=(CURRENCY,)), dashed=True),
         ],
         width=16,
     )

@@ -6,9 +6,9 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import table
 
-from monitoring.dashboards.business.constants import CURRENCY
+from monitoring.dashboards.business.constants import CURRENCY, KPI, amount
 from monitoring.dashboards.panels import Column, PanelText, table_panel
-from monitoring.dashboards.queries import increase, rate, series, total
+from monitoring.dashboards.queries import rate, series, total
 from trust_otel.semconv.metrics import TRUST_KPI_AMOUNT, TRUST_KPI_VALUE
 
 _NAME: Final = "trust_kpi_name"
@@ -38,7 +38,7 @@ def declared_kpis() -> table.Panel:
         ),
         {_NAME: "KPI", CURRENCY: "Currency", "service_name": "Service"},
         [
-            Column("Total", total(increase(TRUST_KPI_AMOUNT), *_ROW)),
+            Column("Total", amount(KPI, by=_ROW)),
             Column("Current rate per hour", f"{total(rate(TRUST_KPI_AMOUNT), *_ROW)} * 3600"),
             Column("Current value", total(value, *_ROW)),
         ],

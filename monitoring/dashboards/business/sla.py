@@ -7,7 +7,7 @@ import itertools
 from grafana_foundation_sdk.builders import bargauge, table, timeseries
 
 from monitoring.alerts import minimum, threshold
-from monitoring.dashboards.business.constants import FAILED, OPERATIONS, amount
+from monitoring.dashboards.business.constants import FAILED, OPERATIONS, SCORES, SLA_EVENTS, SUM_OF_SCORES, amount
 from monitoring.dashboards.panels import Column, PanelText, Query, bar_gauge_panel, table_panel, time_series_panel
 from monitoring.dashboards.queries import TIME_RANGE, increase, ratio, recorded, series, total
 from monitoring.dashboards.thresholds import falling, rising
@@ -18,6 +18,7 @@ from trust_otel.semconv.metrics import (
 )
 
 _OPERATION = ("trust_certificate_operation",)
+_ALL_SCORES = 'le="+Inf"'
 _BY_SLA = ("service_name", "trust_sla_name")
 _MONTH = "30d"
 _FAILURE_RATIO = "service:trust_certificate_validation_failures_per_validation:ratio_rate5m"
@@ -62,16 +63,18 @@ def _violated_now(objective: str) -> str:
 
 
 def _missed_share(over: str) -> str:
-    missed, events = (
-        total(f"sum_over_time({recorded(f'service:trust_sla_{each}:rate30m')}[{over}:1m])", *_BY_SLA)
-        for each in ("misses", "events")
-    )
-    return f"{missed} / ({events} > 0) or {events} * 0"
+    missed, events = amount(SLA_EVENTS, FAILED, by=_BY_SLA, over=over), amount(SLA_EVENTS, by=_BY_SLA, over=over)
+    return f"{ratio(missed, events)} or {events} * 0"
 
 
 def mean_score(over: str) -> str:
     """Mean customer score over a window."""
-    whole, count = (total(increase(TRUST_CUSTOMER_SATISFACTION, part=part, over=over)) for part in ("_sum", "_count"))
+    return f"{amount(SUM_OF_SCORES, over=over)} / ({amount(SCORES, _ALL_SCORES, over=over)} > 0)"
+
+
+def _mean_of_an_hour() -> str:
+    """The same for a graph, from the counters: at each point the window is short."""
+    whole, count = (total(increase(TRUST_CUSTOMER_SATISFACTION, part=part, over="1h")) for part in ("_sum", "_count"))
     return f"{whole} / ({count} > 0)"
 
 
@@ -87,7 +90,7 @@ def customer_satisfaction() -> timeseries.Panel:
             "No customer score was recorded.",
         ),
         "none",
-        [Query("Mean score", mean_score("1h"))],
+        [Query("Mean score", _mean_of_an_hour())],
         min_value=1,
         max_value=5,
         width=7,
@@ -96,10 +99,7 @@ def customer_satisfaction() -> timeseries.Panel:
 
 def satisfaction_scores() -> bargauge.Panel:
     """Distribution of the customer scores."""
-    below = [
-        total(increase(TRUST_CUSTOMER_SATISFACTION, f'le=~"{score}|{score}.0"', part="_bucket"))
-        for score in range(1, 6)
-    ]
+    below = [amount(SCORES, f'le=~"{score}|{score}.0"') for score in range(1, 6)]
     counts = [
         f"round({below[0]})",
         *(f"round(clamp_min({upper} - {lower}, 0))" for lower, upper in itertools.pairwise(below)),
@@ -147,8 +147,8 @@ def certificate_statistics() -> table.Panel:
 
 def certificate_failure_rate() -> timeseries.Panel:
     """Failure rate over time."""
-    done = total(recorded(OPERATIONS), *_OPERATION)
-    failed = total(recorded(OPERATIONS, FAILED), *_OPERATION)
+    done = total(recorded(f"{OPERATIONS.name}:rate5m"), *_OPERATION)
+    failed = total(recorded(f"{OPERATIONS.name}:rate5m", FAILED), *_OPERATION)
     return time_series_panel(
         PanelText(
             22,
