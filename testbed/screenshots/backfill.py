@@ -94,7 +94,7 @@ def levels() -> Iterator[tuple[str, Labels, float]]:
     for sla, level in _SLA_EVENTS.items():
         for outcome, part in (("success", 1 - _SLA_MISSES), ("failure", _SLA_MISSES)):
             labels = {"trust_sla_name": sla, "trust_outcome": outcome}
-            yield "service:trust_sla_events:increase1m", labels, level * part * _STEP_SECONDS
+            yield "service:trust_sla_events:increase2m", labels, level * part * _STEP_SECONDS
 
 
 def counters() -> Iterator[tuple[str, Labels, float]]:
@@ -134,7 +134,7 @@ def _documents() -> Iterator[tuple[str, Labels, float]]:
     for country in CURRENCIES:
         place = {"geo_country_iso_code": country}
         level = _DOCUMENTS / len(CURRENCIES) * _STEP_SECONDS
-        yield "service_country:trust_document_processing:increase1m", place, level
+        yield "service_country:trust_document_processing:increase2m", place, level
 
 
 def _money() -> Iterator[tuple[str, Labels, float]]:
@@ -147,10 +147,10 @@ def _money() -> Iterator[tuple[str, Labels, float]]:
             yield from _counted("service_client:trust_revenue_amount", labels, amount / len(CLIENT_NAMES))
         for kind, part in (("fee", _FEES), ("cost", _COSTS)):
             level = amount * part * _STEP_SECONDS
-            yield f"service:trust_{kind}_amount:increase1m", {"trust_currency": currency}, level
+            yield f"service:trust_{kind}_amount:increase2m", {"trust_currency": currency}, level
 
 
 def _counted(name: str, labels: Labels, level: float) -> Iterator[tuple[str, Labels, float]]:
     """The current rate, and the increase since the point before."""
     yield f"{name}:rate5m", labels, level
-    yield f"{name}:increase1m", labels, level * _STEP_SECONDS
+    yield f"{name}:increase2m", labels, level * _STEP_SECONDS

@@ -26,7 +26,7 @@ def _shows(panel: Any, query: int, series: dict[str, str], samples: Mapping[str,
     test = {
         "rule_files": [str(FOLDER / "trust-service-recording.yml")],
         # That of the group of the totals; promtool evaluates all groups at the same interval.
-        "evaluation_interval": "1m",
+        "evaluation_interval": "2m",
         "tests": [
             {
                 "interval": "15s",

@@ -39,7 +39,7 @@ def _absent(steps: int) -> list[str]:
 def _total_is(total: int, replicas: list[tuple[str, str]], at: str, seconds: int, folder: Path) -> bool:
     test = {
         "rule_files": [str(FOLDER / "trust-service-recording.yml")],
-        "evaluation_interval": "1m",
+        "evaluation_interval": "2m",
         "tests": [
             {
                 "interval": f"{_STEP}s",
@@ -59,7 +59,7 @@ def _total_is(total: int, replicas: list[tuple[str, str]], at: str, seconds: int
     return passes(promtool(), file)
 
 
-@pytest.mark.parametrize("minutes", [3, 4, 5, 10, 61])
+@pytest.mark.parametrize("minutes", [4, 6, 10, 60])
 def test_total_of_a_young_service_is_exact(minutes: int, tmp_path: Path) -> None:
     # The first export comes when the service is some time old.
     counter = _counter(minutes * 60 // _STEP - 3)
@@ -75,7 +75,7 @@ def test_total_after_the_traffic_stays(tmp_path: Path) -> None:
 def test_total_over_a_restart_and_a_rollout_counts_every_replica(tmp_path: Path) -> None:
     first, second, third = _counter(28), _counter(22), _counter(26)
     replicas = [
-        # Restarted with the same id: from 0 again. What it counted since the last whole minute is lost.
+        # Restarted with the same id: from 0 again. What it counted since the last evaluation is lost.
         _replica("a", *first, *second, *[second[-1]] * 40),
         # Gone without a final word.
         _replica("b", *first, *_absent(82)),
@@ -86,8 +86,10 @@ def test_total_over_a_restart_and_a_rollout_counts_every_replica(tmp_path: Path)
 
 def test_total_begins_with_the_time_range(tmp_path: Path) -> None:
     counter = _counter(240)
-    in_ten_minutes = counter[240] - counter[200]
-    assert _total_is(in_ten_minutes, [_replica("a", *counter)], "60m", 600, tmp_path)
+    # The start is at an evaluation of the rules, or between two.
+    for minutes in (9, 10):
+        counted = counter[240] - counter[240 - minutes * 60 // _STEP]
+        assert _total_is(counted, [_replica("a", *counter)], "60m", minutes * 60, tmp_path)
 
 
 def test_a_wrong_total_is_detected(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from examples.demo.report import Report
 from testbed.screenshots.environment import SERVICE, Environment, environment
 from tests.support.dashboards import FILES, Answer, PanelQueries, numbers_in, queries, too_slow
-from tests.support.expected_values import AT_REST, BACKGROUND, OVER_TIME, RECENT, ExpectedTotal, Share
+from tests.support.expected_values import AT_REST, BACKGROUND, OVER_TIME, RECENT, RECORDED, Share
 from tests.support.postgresql import needs_postgresql
 from tests.support.services import arrived
 from tools.preview import Preview
@@ -226,6 +226,8 @@ def _watch(running: Environment, seen: Seen) -> None:
         for key in RECENT:
             seen.recent[key] = asked.at(_QUERIES[key].promql(_ONE_POINT_SECONDS, SERVICE))
         time.sleep(max(0.0, stopped + _REST_SECONDS - time.time()))
+        for key in RECORDED:
+            seen.at_rest[key] = asked.at(_QUERIES[key].promql(time.time() - running.began, SERVICE))
         seen.quiet = {uid: _panels_in_browser(browser, preview, uid, running.began, PHONE) for uid in _UIDS}
         seen.sums = {key: asked.sum_over(_QUERIES[key], time.time() - running.began, SERVICE) for key in OVER_TIME}
         seen.background = _background(asked)
@@ -265,7 +267,7 @@ def _of_service(expected_totals: Mapping[str, float]) -> dict[str, float]:
 
 def _last_export(asked: PanelQueries) -> float:
     """When the counters were last collected; other instruments of the same export are some milliseconds older."""
-    counters = {total.metric.prometheus_name for total in AT_REST.values() if isinstance(total, ExpectedTotal)}
+    counters = {total.metric.prometheus_name for total in AT_REST.values()}
     answers = [asked.at(f'max(timestamp({counter}{{service_name="{SERVICE}"}}))') for counter in counters]
     return max(moment.last for answer in answers for moment in answer.series)
 
@@ -339,13 +341,13 @@ def test_prometheus_has_the_expected_totals(seen: Seen) -> None:
     assert seen.report.different == []
 
 
-@pytest.mark.parametrize("key", AT_REST)
+@pytest.mark.parametrize("key", [*AT_REST, *RECORDED])
 def test_the_panel_shows_the_expected_totals(seen: Seen, key: str) -> None:
-    total = AT_REST[key]
+    total = {**AT_REST, **RECORDED}[key]
     expected = total.of(seen.expected_totals)
     answer = seen.at_rest[key]
     shown = {tuple(series.labels.get(name, "") for name in total.by): series.last for series in answer.series}
-    rounding = _TOLERANCE if isinstance(total, Share) else 1
+    rounding = _TOLERANCE_OF_SHARES if isinstance(total, Share) else 1
     assert expected != {}
     assert {labels: shown.get(labels, 0.0) for labels in expected} == {
         labels: pytest.approx(value, rel=_TOLERANCE, abs=rounding) for labels, value in expected.items()

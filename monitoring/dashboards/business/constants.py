@@ -29,7 +29,7 @@ _SERVICE: Final = ("deployment_environment_name", "service_namespace", "service_
 
 @dataclass(frozen=True)
 class Recorded:
-    """A counter whose increase is recorded every minute, over all instances of a service.
+    """A counter whose increase is recorded every two minutes, over all instances of a service.
 
     Attributes:
         name: Level and metric of the recorded series, without the operation.
@@ -73,14 +73,22 @@ KPI: Final = Recorded("service:trust_kpi_amount", TRUST_KPI_AMOUNT, ("trust_kpi_
 
 
 def amount(of: Recorded, *matchers: str, by: tuple[str, ...] = (), over: str = TIME_RANGE) -> str:
-    """Exact total over a window: the recorded minutes, and what was counted after the last of them.
+    """Exact total over a window.
 
-    The recorded minutes are a minute late: the negative offset makes them begin with the window.
+    The sum of the recorded increases, plus what was counted after the last of them, minus the same at the start of the
+    window: the first recorded increase began earlier.
     """
-    minutes = f"sum_over_time({recorded(f'{of.name}:increase1m', *matchers)}[{over}] offset -1m)"
-    now = total(series(of.metric, *matchers, part=of.part), *_SERVICE, *of.labels)
-    later = f"clamp_min({now} - {recorded(f'{of.name}:sum_offset1m', *matchers)} offset -1m, 0)"
-    return total(f"{with_label(minutes, 'part', 'minutes')} or {later}", *by)
+    recorded_increases = f"sum_over_time({recorded(f'{of.name}:increase2m', *matchers)}[{over}])"
+    after_the_last = _not_recorded(of, *matchers)
+    before_the_window = f"{_not_recorded(of, *matchers, at=f' offset {over}')} * -1"
+    parts = {"sum": recorded_increases, "end": after_the_last, "start": before_the_window}
+    return total(" or ".join(with_label(part, "part", name) for name, part in parts.items()), *by)
+
+
+def _not_recorded(of: Recorded, *matchers: str, at: str = "") -> str:
+    """What was counted after the last recorded increase."""
+    counted = total(series(of.metric, *matchers, part=of.part) + at, *_SERVICE, *of.labels)
+    return f"clamp_min({counted} - {recorded(f'{of.name}:sum_offset1m', *matchers)}{at}, 0)"
 
 
 def count(of: Recorded, *matchers: str, by: tuple[str, ...] = (), over: str = TIME_RANGE) -> str:

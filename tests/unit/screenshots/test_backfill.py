@@ -30,7 +30,7 @@ def test_breakdowns_add_up_to_the_total() -> None:
     revenue = found["service:trust_revenue_amount:rate30m"]
     for name, total in (
         ("service_document:trust_document_processing:rate5m", documents),
-        ("service_country:trust_document_processing:increase1m", documents * 240),
+        ("service_country:trust_document_processing:increase2m", documents * 240),
         ("service_country:trust_revenue_amount:rate5m", revenue),
         ("service_client:trust_revenue_amount:rate5m", revenue),
     ):
