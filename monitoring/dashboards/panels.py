@@ -145,6 +145,7 @@ class Column:
         texts: Texts shown instead of values.
         link: URL that the cell links to.
         width: In pixels; by default an equal share of the remaining width.
+        missing: Text and colour instead of a dash for NaN, and for rows without a value.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Column:
     texts: ValueTexts | None = None
     link: str | None = None
     width: int | None = None
+    missing: tuple[str, str] | None = None
 
 
 def time_series_panel(
@@ -420,7 +422,7 @@ def _of_row(url: str, keys: Mapping[str, str]) -> str:
 def _column_overrides(column: Column) -> list[DynamicConfigValue]:
     properties = [
         DynamicConfigValue("unit", column.unit),
-        DynamicConfigValue("mappings", [*_mappings_json(column.texts), _NO_VALUE_MAPPING]),
+        DynamicConfigValue("mappings", [*_mappings_json(column.texts), _missing_in(column)]),
         DynamicConfigValue("custom.align", "right"),
     ]
     if column.levels is not None:
@@ -440,11 +442,9 @@ def _column_overrides(column: Column) -> list[DynamicConfigValue]:
     return properties
 
 
-# A quantile without events is NaN, and a row may have no value in a column.
-_NO_VALUE_MAPPING: Final = {
-    "type": "special",
-    "options": {"match": "null+nan", "result": {"text": "-", "color": "transparent", "index": 99}},
-}
+def _missing_in(column: Column) -> dict[str, object]:
+    # A quantile without events is NaN, and a row may have no value in a column.
+    return _no_value_mapping(*(column.missing or ("-", "transparent"))).to_json()
 
 
 def _mappings_json(texts: ValueTexts | None) -> list[dict[str, object]]:

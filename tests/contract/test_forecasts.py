@@ -33,8 +33,15 @@ def _mean(course: Callable[[int], float], first: int, hours: int) -> float:
     return sum(course(hour) for hour in range(first + 1, first + hours + 1)) / hours
 
 
+def _has_none(folder: Path, series: dict[str, str], at: str, names: tuple[str, ...]) -> bool:
+    tests: list[dict[str, object]] = [
+        {"expr": f"service:trust_revenue_amount:{name}", "eval_time": at, "exp_samples": []} for name in names
+    ]
+    return _passes(folder, series, "1h", tests)
+
+
 def _comes_true(folder: Path, series: dict[str, str], interval: str, at: str, expected: dict[str, float]) -> bool:
-    tests = [
+    tests: list[dict[str, object]] = [
         {
             "expr": f"abs(service:trust_revenue_amount:{operation} / {value} - 1) < bool {_TOLERANCE}",
             "eval_time": at,
@@ -42,6 +49,10 @@ def _comes_true(folder: Path, series: dict[str, str], interval: str, at: str, ex
         }
         for operation, value in expected.items()
     ]
+    return _passes(folder, series, interval, tests)
+
+
+def _passes(folder: Path, series: dict[str, str], interval: str, tests: list[dict[str, object]]) -> bool:
     scene = {
         "rule_files": [str(FOLDER / "trust-service-recording.yml")],
         "evaluation_interval": interval,
@@ -79,18 +90,41 @@ def test_the_start_of_the_second_week_is_compared_with_the_same_days(tmp_path: P
     assert _comes_true(tmp_path, _hourly(_season, now), "1h", f"{now}h", expected)
 
 
-def test_in_the_first_week_the_last_day_is_repeated(tmp_path: Path) -> None:
-    now = 3 * _DAY
-    mean = _mean(_season, now - _DAY, _DAY)
-    expected = dict.fromkeys(("rate30m_expected", "rate1d_expected", "rate1w_expected"), mean)
-    assert _comes_true(tmp_path, _hourly(_season, now), "1h", f"{now}h", expected)
+def test_without_eight_days_of_history_there_is_no_forecast(tmp_path: Path) -> None:
+    names = ("rate30m_expected", "rate1d_expected", "rate1w_expected")
+    assert _has_none(tmp_path, _hourly(_season, _WEEK + 12), f"{_WEEK + 12}h", names)
+    assert not _has_none(tmp_path, _hourly(_season, _WEEK + _DAY), f"{_WEEK + _DAY}h", names)
 
 
-def test_after_ten_minutes_the_current_rate_is_expected(tmp_path: Path) -> None:
-    earned = f'trust_revenue_amount_total{{{_LABELS}, service_instance_id="a"}}'
-    expected = dict.fromkeys(("rate30m_expected", "rate1d_expected", "rate1w_expected"), 2.0)
-    assert _comes_true(tmp_path, {earned: "0+30x40"}, "15s", "10m", expected)
+def test_a_doubled_week_does_not_double_the_forecast(tmp_path: Path) -> None:
+    def doubled(hour: int) -> float:
+        return _season(hour) * (2 if hour >= _WEEK else 1)
+
+    now = 2 * _WEEK + 1
+    forecast = _mean(_season, now, _WEEK) * 1.5 * 1.15**1.5
+    assert _comes_true(tmp_path, _hourly(doubled, now), "1h", f"{now}h", {"rate1w_expected": forecast})
+    assert forecast < 2 * _mean(_season, now, _WEEK)
+
+
+def test_a_week_without_revenue_does_not_end_the_forecast(tmp_path: Path) -> None:
+    def idle(hour: int) -> float:
+        return 0 if hour > _WEEK else _season(hour)
+
+    now = 2 * _WEEK
+    forecast = _mean(_season, now, _WEEK) / 2 * 0.85**1.5
+    assert _comes_true(tmp_path, _hourly(idle, now), "1h", f"{now}h", {"rate1w_expected": forecast})
+
+
+@pytest.mark.parametrize(
+    ("growth", "error"), [(1.1, 0.1), (0.7, 0.3), (2.0, 1.0), (5.0, 1.0)], ids=lambda each: f"{each:g}"
+)
+def test_the_error_is_the_difference_from_the_week_before(growth: float, error: float, tmp_path: Path) -> None:
+    def changed(hour: int) -> float:
+        return _season(hour) * (growth if hour > _WEEK else 1)
+
+    now = 2 * _WEEK
+    assert _comes_true(tmp_path, _hourly(changed, now), "1h", f"{now}h", {"relative_error1w": error})
 
 
 def test_a_wrong_forecast_is_detected(tmp_path: Path) -> None:
-    assert not _comes_true(tmp_path, _hourly(_season, 3 * _DAY), "1h", "3d", {"rate1d_expected": 7.0})
+    assert not _comes_true(tmp_path, _hourly(_season, 9 * _DAY), "1h", "9d", {"rate1d_expected": 7.0})

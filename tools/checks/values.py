@@ -14,7 +14,7 @@ from tools.checks.promql import (
     Selector,
     Subquery,
     constant,
-    walk,
+    parts,
 )
 from tools.checks.vocabulary import Vocabulary
 
@@ -77,9 +77,18 @@ def _divides_like_by_like(expression: Binary) -> bool:
 
 
 def _amounts_read(expression: Expression) -> set[str]:
-    names = {part.name for part in walk(expression) if isinstance(part, Selector)}
+    names = {part.name for part in _counting(expression) if isinstance(part, Selector)}
     sums = {"sum" for name in names if name.endswith("_sum")}
     return sums | {kind for kind in ("_amount", "_cpu_time_seconds") if any(kind in name for name in names)}
+
+
+def _counting(expression: Expression) -> Iterator[Expression]:
+    """The expression and its parts, without those multiplied by 0, which only select series."""
+    if isinstance(expression, Binary) and expression.operator == "*" and constant(expression.right) == 0:
+        return
+    yield expression
+    for part in parts(expression):
+        yield from _counting(part)
 
 
 def can_be_fraction(expression: Expression, vocabulary: Vocabulary) -> bool:

@@ -24,7 +24,7 @@ COUNTRY: Final = "geo_country_iso_code"
 SUCCESS: Final = 'trust_outcome="success"'
 FAILED: Final = 'trust_outcome!="success"'
 
-_SERVICE: Final = ("deployment_environment_name", "service_namespace", "service_name")
+SERVICE: Final = ("deployment_environment_name", "service_namespace", "service_name")
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def amount(of: Recorded, *matchers: str, by: tuple[str, ...] = (), over: str = T
 
 def _not_recorded(of: Recorded, *matchers: str, at: str = "") -> str:
     """What was counted after the last recorded increase."""
-    counted = total(series(of.metric, *matchers, part=of.part) + at, *_SERVICE, *of.labels)
+    counted = total(series(of.metric, *matchers, part=of.part) + at, *SERVICE, *of.labels)
     return f"clamp_min({counted} - {recorded(f'{of.name}:sum_offset1m', *matchers)}{at}, 0)"
 
 

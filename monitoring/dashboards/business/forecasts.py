@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import bargauge, stat, timeseries
+from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
 
 from monitoring.dashboards.business.constants import (
     COSTS,
     CURRENCY,
     DOCUMENTS,
     REVENUE_BY_COUNTRY,
+    SERVICE,
     amount,
     hourly,
     per_hour,
 )
-from monitoring.dashboards.panels import PanelText, Query, bar_gauge_panel, stat_panel, time_series_panel
-from monitoring.dashboards.queries import recorded, scraped, series, total
-from monitoring.dashboards.thresholds import falling, rising
+from monitoring.dashboards.panels import (
+    TEXT_COLOUR,
+    Column,
+    PanelText,
+    Query,
+    bar_gauge_panel,
+    stat_panel,
+    table_panel,
+    time_series_panel,
+)
+from monitoring.dashboards.queries import recorded, scraped, series, total, with_label
+from monitoring.dashboards.thresholds import UNMEASURED, falling, rising
 from trust_otel.semconv.metrics import PROCESS_CPU_TIME
 
 _REVENUE: Final = "service:trust_revenue_amount"
@@ -27,33 +37,62 @@ _YEAR: Final = 365
 _POOLS: Final = "service_pool:db_client_connections_used:ratio"
 _CPU: Final = "host:node_cpu_busy:ratio_rate5m"
 _METHOD: Final = (
-    "the same days of last week times the growth since; with less than a week of data, the last day or the current rate"
+    "the mean of the same days in the last two weeks times the growth since, of which at most 15 % a week count. A "
+    "forecast needs 8 days of history"
 )
+_RANGE: Final = (
+    "Lowest and highest are the forecast less and plus the typical difference of a day from the same day a week "
+    "before; a third of the time, the outcome is outside"
+)
+_FULL: Final = 0.9
+_HORIZONS: Final = {"24 hours": 1, "7 days": 7, "30 days": 30}
+_WEEK: Final = 7
+_HORIZON: Final = "horizon"
+_NO_HISTORY: Final = "not enough history"
 
 
-def _expected(name: str, days: int, *matchers: str, by: tuple[str, ...] = ()) -> str:
-    mean = f"{name}:rate1d_expected" if days == 1 else f"{name}:rate1w_expected"
-    return f"{total(recorded(mean, *matchers), *by)} * {days * _DAY}"
+def _expected(name: str, *by: str, sign: int = 0) -> str:
+    """Expected amounts by horizon; NaN without enough history. `sign` selects the lowest or the highest."""
+    return " or ".join(_within(name, text, days, *by, sign=sign) for text, days in _HORIZONS.items())
 
 
-def revenue_forecast() -> stat.Panel:
+def _within(name: str, text: str, days: int, *by: str, sign: int) -> str:
+    rate = recorded(f"{name}:rate1d_expected" if days == 1 else f"{name}:rate1w_expected")
+    if sign:
+        # The error of a sum of independent weeks would grow with the root of their number: that of a level does not.
+        error = f"{recorded(f'{name}:relative_error1w')} * {max(1.0, days / _WEEK) ** 0.5:.3g}"
+        rate = f"{rate} * clamp_min(1 {'+' if sign > 0 else '-'} {error}, 0)"
+    known = f"{total(rate, *by)} * {days * _DAY}"
+    unknown = f"{total(recorded(f'{name}:rate30m'), *by)} * NaN"
+    return with_label(f"({known} or {unknown})", _HORIZON, text)
+
+
+def _forecast_columns(name: str, *by: str, unit: str) -> tuple[Column, ...]:
+    headings = {"Expected": 0, "Lowest": -1, "Highest": 1}
+    return tuple(
+        Column(
+            heading, _expected(name, *by, sign=sign), unit, missing=(_NO_HISTORY, TEXT_COLOUR) if sign == 0 else None
+        )
+        for heading, sign in headings.items()
+    )
+
+
+def revenue_forecast() -> table.Panel:
     """Expected revenue of the next days."""
-    signals = []
-    for text, days in (("24 hours", 1), ("7 days", 7), ("30 days", 30)):
-        signals.append(Query(f"{text} {{{{trust_currency}}}}", _expected(_REVENUE, days, by=(CURRENCY,))))
-    return stat_panel(
+    return table_panel(
         PanelText(
             10,
             "Revenue forecast",
-            f"Expected revenue from now on, by currency: {_METHOD}. The 30-day forecast extends the 7-day forecast.",
+            f"Expected revenue from now on, by currency: {_METHOD}. {_RANGE}. The 30-day forecast extends the 7-day "
+            "forecast.",
             "Below plan: check Revenue by client for clients with less revenue.",
-            "No revenue was recorded, or too recently for a forecast.",
+            "No revenue was recorded.",
         ),
-        "short",
-        signals,
-        sparkline=False,
+        {_HORIZON: "Next", CURRENCY: "Currency"},
+        _forecast_columns(_REVENUE, CURRENCY, unit="short"),
+        key_widths={"Next": 90, "Currency": 90},
         width=24,
-        height=6,
+        height=8,
     )
 
 
@@ -63,7 +102,7 @@ def revenue_vs_forecast() -> timeseries.Panel:
         PanelText(
             23,
             "Revenue vs. forecast",
-            f"Revenue per hour. Dashed: the forecast for that time ({_METHOD}).",
+            f"Revenue per hour. Dashed: the forecast for that time: {_METHOD}.",
             "Revenue and forecast diverge: find the country in Revenue by country.",
             "No revenue was recorded.",
             ("TrustRevenueDrop",),
@@ -77,23 +116,20 @@ def revenue_vs_forecast() -> timeseries.Panel:
     )
 
 
-def document_volume_predictions() -> stat.Panel:
+def document_volume_predictions() -> table.Panel:
     """Expected documents of the next days."""
-    return stat_panel(
+    return table_panel(
         PanelText(
             24,
             "Document volume predictions",
-            f"Expected number of documents from now on: {_METHOD}. The 30-day prediction extends the 7-day prediction.",
+            f"Expected number of documents from now on: {_METHOD}. {_RANGE}. The 30-day prediction extends the 7-day "
+            "prediction.",
             "Far above the current volume: check Capacity utilisation.",
-            "No documents were processed, or too recently for a prediction.",
+            "No documents were processed.",
         ),
-        "short",
-        [
-            Query("24 hours", f"round({_expected(_VOLUME, 1)})"),
-            Query("7 days", f"round({_expected(_VOLUME, 7)})"),
-            Query("30 days", f"round({_expected(_VOLUME, 30)})"),
-        ],
-        sparkline=False,
+        {_HORIZON: "Next"},
+        _forecast_columns(_VOLUME, unit="short"),
+        key_widths={"Next": 80},
         width=8,
         height=8,
     )
@@ -101,12 +137,18 @@ def document_volume_predictions() -> stat.Panel:
 
 def cost_per_transaction() -> bargauge.Panel:
     """Costs per processed document."""
-    query = f"{amount(COSTS, by=(CURRENCY,))} / on () group_left () ({amount(DOCUMENTS)} > 0)"
+    # A service that records no costs has no cost per transaction: its documents would make those of others look cheap.
+    costs, documents = amount(COSTS, by=(*SERVICE, CURRENCY)), f"({amount(DOCUMENTS, by=SERVICE)} > 0)"
+    of_services = f"{', '.join(SERVICE)}"
+    with_both = f"({costs} and on ({of_services}) {documents})"
+    transactions = f"({costs} * 0 + 1) * on ({of_services}) group_left () {documents}"
+    query = f"{total(with_both, CURRENCY)} / {total(transactions, CURRENCY)}"
     return bar_gauge_panel(
         PanelText(
             25,
             "Cost per transaction",
-            "Recorded costs in the selected time range divided by the number of processed documents, by currency.",
+            "Recorded costs in the selected time range divided by the number of processed documents, by currency, of "
+            "the services that record costs.",
             "Rising: compare with Document type distribution; some types cost more to process.",
             "No documents or no costs were recorded in the selected time range, or only in the last minutes.",
         ),
@@ -154,7 +196,7 @@ def capacity_utilisation() -> timeseries.Panel:
             ),
             Query("CPU {{instance}}", f"max by (instance) ({scraped(_CPU)})"),
         ],
-        levels=rising(yellow=0.8, red=0.9),
+        levels=rising(yellow=0.8, red=_FULL),
         max_value=1,
         width=8,
     )
@@ -166,10 +208,11 @@ def capacity_planning() -> stat.Panel:
         PanelText(
             28,
             "Capacity planning",
-            "Days until the capacity is used up if usage keeps growing as in the last week. No growth, or a year or "
-            "more left, is shown as sufficient.",
+            f"Days until {_FULL:.0%} of the capacity is in use, the red line of Capacity utilisation, if usage keeps "
+            "growing as in the last week; of the pool or host that gets there first. No growth, or a year or more "
+            "left, is shown as sufficient. The growth is known after a week.",
             "Below 30 days: order or provision additional capacity.",
-            "Connection limits or host CPU usage have been recorded for less than a week.",
+            "No service reports a connection limit, and no host reports CPU usage.",
         ),
         "none",
         [
@@ -178,6 +221,7 @@ def capacity_planning() -> stat.Panel:
         ],
         levels=falling(red=7, yellow=30),
         texts={str(_YEAR): ("sufficient (> 1 year)", "green")},
+        missing=(_NO_HISTORY, UNMEASURED),
         sparkline=False,
         width=5,
         height=8,
@@ -185,8 +229,8 @@ def capacity_planning() -> stat.Panel:
 
 
 def _days_left(used: str) -> str:
-    """The shortest time of all series, at most a year."""
+    """The shortest time of all series, at most a year; 0 for what is full already, NaN without a week of data."""
     grown = f"(deriv({used}[1w]) > 0 and {used} offset 1w)"
-    days = f"clamp_max(clamp_min(1 - {used}, 0) / {grown} / {_DAY}, {_YEAR})"
-    # The growth is unknown until a week of data exists.
-    return f"min({days} or ({used} and {used} offset 1w) * 0 + {_YEAR})"
+    days = f"clamp_max(clamp_min({_FULL} - {used}, 0) / {grown} / {_DAY}, {_YEAR})"
+    known = f"({used} >= {_FULL}) * 0 or {days} or ({used} and {used} offset 1w) * 0 + {_YEAR}"
+    return f"min({known}) or min({used}) * NaN"
