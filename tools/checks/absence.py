@@ -36,8 +36,8 @@ _PRESENCE_METRICS: Final[Mapping[Metric, tuple[Metric, ...]]] = {
     ),
     # Only heavy hitters have a series.
     metrics.TRUST_SECURITY_AUTH_FAILURES: (metrics.TRUST_AUTH_ATTEMPTS,),
-    # Every client address is looked up in the feeds.
-    metrics.TRUST_SECURITY_THREAT_MATCHES: (metrics.TRUST_OTEL_SOURCE_UP,),
+    # Every client address is looked up in the feeds that were read.
+    metrics.TRUST_SECURITY_THREAT_MATCHES: (metrics.TRUST_OTEL_SOURCE_LAST_READ,),
     # Only revenue is paid back.
     metrics.TRUST_REFUND_AMOUNT: (metrics.TRUST_REVENUE_AMOUNT,),
     # Every operation must write an audit record.
@@ -58,6 +58,28 @@ def fillers(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
                 measured = _first(part.left)
                 if not _requires_measurement(measured, part.right, vocabulary):
                     yield f"{target.ref}: {text(part.right)} replaces {text(measured)} even if it is not measured"
+
+
+def shares_of_nothing(panel: Panel, _: Vocabulary) -> Iterator[str]:
+    """A share of no events is not shown as 0: `a / (b > 0) or b * 0` is good or bad without a single event."""
+    for target in panel.targets:
+        expression = expression_of(target)
+        for part in walk(expression) if expression is not None else ():
+            if isinstance(part, Binary) and part.operator == "or" and _is_zero_of(part.right, _divisor(part.left)):
+                yield f"{target.ref}: {text(part.right)} shows 0 where there were no events"
+
+
+def _divisor(expression: Expression) -> Expression | None:
+    """`b` of `a / (b > 0)`."""
+    if isinstance(expression, Binary) and expression.operator == "/" and isinstance(expression.right, Binary):
+        return expression.right.left if expression.right.operator == ">" else None
+    return None
+
+
+def _is_zero_of(filler: Expression, whole: Expression | None) -> bool:
+    return (
+        isinstance(filler, Binary) and filler.operator == "*" and constant(filler.right) == 0 and filler.left == whole
+    )
 
 
 def _first(expression: Expression) -> Expression:

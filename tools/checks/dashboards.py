@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from tools.checks.absence import fillers, no_data_is_not_good
+from tools.checks.absence import fillers, no_data_is_not_good, shares_of_nothing
 from tools.checks.fields import placeholders
 from tools.checks.grafana import Dashboard, Panel
 from tools.checks.label_inference import vector_labels
@@ -253,6 +253,10 @@ _PANEL_CHECKS: Mapping[str, PanelCheck] = {
     **RENDERING_CHECKS,
     "nothing-good": no_data_is_not_good,
 }
-_QUERY_CHECKS: Mapping[str, PanelQueryCheck] = {**QUERY_CHECKS_OF_PANELS, "filler": fillers}
+_QUERY_CHECKS: Mapping[str, PanelQueryCheck] = {
+    **QUERY_CHECKS_OF_PANELS,
+    "filler": fillers,
+    "share-of-nothing": shares_of_nothing,
+}
 CHECKS = (*DASHBOARD_CHECKS, *_PANEL_CHECKS, *_QUERY_CHECKS)
 """Names of all dashboard checks."""

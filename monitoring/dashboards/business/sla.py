@@ -20,7 +20,8 @@ from trust_otel.semconv.metrics import (
 _OPERATION = ("trust_certificate_operation",)
 _ALL_SCORES = 'le="+Inf"'
 _BY_SLA = ("service_name", "trust_sla_name")
-_MONTH = "30d"
+_BUDGET_WINDOW = "14d"
+"""Whole weeks within the retention of 15 days."""
 _FAILURE_RATIO = "service:trust_certificate_validation_failures_per_validation:ratio_rate5m"
 _MIN_MISSES = minimum("TrustSlaViolation")
 _FAILURE_LIMIT = threshold("TrustCertificateValidationFailures")
@@ -29,13 +30,14 @@ _FAILURE_LIMIT = threshold("TrustCertificateValidationFailures")
 def sla_compliance() -> table.Panel:
     """SLA status, error budget and compliance."""
     objective = f"max by ({', '.join(_BY_SLA)}) ({series(TRUST_SLA_OBJECTIVE)})"
-    budget = f"1 - ({_missed_share(_MONTH)}) / on ({', '.join(_BY_SLA)}) (1 - {objective})"
+    budget = f"1 - ({_missed_share(_BUDGET_WINDOW)}) / on ({', '.join(_BY_SLA)}) (1 - {objective})"
     return table_panel(
         PanelText(
             5,
             "SLA compliance",
-            "Each SLA: status of the last half hour, 30-day error budget left, compliance in the selected time "
-            "range, and objective. If the error budget is below 0 %, the SLA is violated.",
+            "Each SLA: status of the last half hour, 14-day error budget left, compliance in the selected time "
+            "range, and objective. If the error budget is below 0 %, the SLA is violated. A dash means that there were "
+            "no events.",
             "Red or yellow: open the runbook, and inform the customers before they notice.",
             "No SLA is defined. Set TRUST_OTEL_SLA_FILE.",
             ("TrustSlaViolation",),
@@ -43,7 +45,7 @@ def sla_compliance() -> table.Panel:
         {"trust_sla_name": "SLA", "service_name": "Service"},
         [
             Column("Status", _violated_now(objective), texts={"0": ("met", "green"), "1": ("violated", "red")}),
-            Column("Error budget left (30 d)", budget, "percentunit", falling(red=0, yellow=0.25), width=180),
+            Column("Error budget left (14 d)", budget, "percentunit", falling(red=0, yellow=0.25), width=180),
             Column("Compliance", f"1 - ({_missed_share(TIME_RANGE)})", "percentunit"),
             Column("Objective", objective, "percentunit"),
         ],
@@ -59,12 +61,12 @@ def _violated_now(objective: str) -> str:
     events = total(recorded("service:trust_sla_events:rate30m"), *_BY_SLA)
     many = f"{total(increase(TRUST_SLA_EVENTS, FAILED, over='30m'), *_BY_SLA)} >= {_MIN_MISSES:g}"
     violated = f"{share_now} / ({events} > 0) > on ({by}) 1 - {objective} and on ({by}) {many}"
-    return f"({violated}) * 0 + 1 or on ({by}) {events} * 0"
+    return f"({violated}) * 0 + 1 or on ({by}) ({events} > 0) * 0"
 
 
 def _missed_share(over: str) -> str:
     missed, events = amount(SLA_EVENTS, FAILED, by=_BY_SLA, over=over), amount(SLA_EVENTS, by=_BY_SLA, over=over)
-    return f"{ratio(missed, events)} or {events} * 0"
+    return ratio(missed, events)
 
 
 def mean_score(over: str) -> str:
@@ -153,13 +155,14 @@ def certificate_failure_rate() -> timeseries.Panel:
         PanelText(
             22,
             "Certificate operation failure rate",
-            "Share of failed operations by type. The dashed line is the alert threshold for validations.",
+            "Share of failed operations by type. The dashed line is the alert threshold for validations. A gap means "
+            "that there were no operations.",
             "Open the runbooks linked in Certificate issuance statistics.",
             "No certificate operations in the last minutes.",
             ("TrustCertificateValidationFailures",),
         ),
         "percentunit",
-        [Query("{{trust_certificate_operation}}", f"{ratio(failed, done)} or {done} * 0")],
+        [Query("{{trust_certificate_operation}}", ratio(failed, done))],
         levels=rising(red=_FAILURE_LIMIT),
         width=12,
         height=9,

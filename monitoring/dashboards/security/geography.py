@@ -82,7 +82,9 @@ def authentication_by_country() -> table.Panel:
     everywhere = f"({tried} or {_threats()}) * 0"
     # A country that has only threats shows 0 logins if logins are recorded, and vice versa.
     no_logins = f"{everywhere} and on () {total(series(TRUST_AUTH_ATTEMPTS))}"
-    feeds = f"({total(series(TRUST_SECURITY_THREAT_MATCHES))} or {total(series(TRUST_OTEL_SOURCE_UP, _REPUTATION))})"
+    feeds = (
+        f"({total(series(TRUST_SECURITY_THREAT_MATCHES))} or {total(series(TRUST_OTEL_SOURCE_LAST_READ, _REPUTATION))})"
+    )
     no_threats = f"{everywhere} and on () {feeds}"
     return table_panel(
         PanelText(
@@ -122,7 +124,8 @@ def authentication_by_country() -> table.Panel:
 def threat_matches() -> timeseries.Panel:
     """Requests from listed addresses, by feed."""
     matches = total(increase(TRUST_SECURITY_THREAT_MATCHES, over="5m"), _FEED)
-    feeds = f'label_replace({series(TRUST_OTEL_SOURCE_UP, _REPUTATION)}, "{_FEED}", "$1", "{_SOURCE}", "(.+)")'
+    # A feed that was never read has no last read, and matches nothing.
+    feeds = f'label_replace({series(TRUST_OTEL_SOURCE_LAST_READ, _REPUTATION)}, "{_FEED}", "$1", "{_SOURCE}", "(.+)")'
     return time_series_panel(
         PanelText(
             THREATS,

@@ -224,6 +224,7 @@ _INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("nothing-good", {f"{_NULL}.match": "empty"}, "without data it is green"),
     ("nothing-good", {f"{_NULL}.result.color": "dark-green"}, "without data it is dark-green"),
     ("nothing-good", {"panels.6.fieldConfig.defaults.mappings": [], "panels.6.type": "bargauge"}, "is green"),
+    ("share-of-nothing", {_INSTANT_QUERY: f"{_EVENTS} / ({_EVENTS} > 0) or {_EVENTS} * 0"}, "no events"),
     ("filler", {_INSTANT_QUERY: f"{_EVENTS} or vector(0)"}, "vector(0"),
     ("filler", {_INSTANT_QUERY: f"{_EVENTS} or sum(sessions{{{FILTERS}}}) * 0"}, "if it is not measured"),
     ("filler", {_INSTANT_QUERY: f"{_EVENTS} or 0 * sum(sessions{{{FILTERS}}})"}, "if it is not measured"),
