@@ -123,6 +123,7 @@ class Query:
         dashed: Whether to draw a dashed line, for thresholds and comparisons.
         exemplars: Whether to show exemplars, for histograms.
         colour: Fixed colour of the line; shades of it if the legend has labels.
+        levels: Thresholds of a single value, if they differ from the panel's.
     """
 
     legend: str
@@ -131,6 +132,7 @@ class Query:
     dashed: bool = False
     exemplars: bool = False
     colour: str | None = None
+    levels: Levels | None = None
 
 
 @dataclass(frozen=True)
@@ -266,8 +268,11 @@ def stat_panel(
         panel = panel.text(common.VizTextDisplayOptions().title_size(13))
     for ref, query in _with_ref_ids(queries):
         panel = panel.with_target(_range_query(ref, query) if sparkline else _instant_query(ref, query))
-        if query.unit is not None:
-            panel = panel.override_by_query(ref, [DynamicConfigValue("unit", query.unit)])
+        properties = [] if query.unit is None else [DynamicConfigValue("unit", query.unit)]
+        if query.levels is not None:
+            properties.append(_thresholds(query.levels))
+        if properties:
+            panel = panel.override_by_query(ref, properties)
     return panel
 
 
@@ -426,13 +431,7 @@ def _column_overrides(column: Column) -> list[DynamicConfigValue]:
         DynamicConfigValue("custom.align", "right"),
     ]
     if column.levels is not None:
-        properties += [
-            DynamicConfigValue(
-                "thresholds",
-                {"mode": "absolute", "steps": [step.to_json() for step in column.levels.thresholds()]},
-            ),
-            DynamicConfigValue("color", {"mode": "thresholds"}),
-        ]
+        properties += [_thresholds(column.levels), DynamicConfigValue("color", {"mode": "thresholds"})]
     if column.levels is not None or column.texts is not None:
         properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-background", "mode": "basic"}))
     if column.link is not None:
@@ -440,6 +439,12 @@ def _column_overrides(column: Column) -> list[DynamicConfigValue]:
     if column.width is not None:
         properties.append(DynamicConfigValue("custom.width", column.width))
     return properties
+
+
+def _thresholds(levels: Levels) -> DynamicConfigValue:
+    return DynamicConfigValue(
+        "thresholds", {"mode": "absolute", "steps": [step.to_json() for step in levels.thresholds()]}
+    )
 
 
 def _missing_in(column: Column) -> dict[str, object]:

@@ -29,6 +29,7 @@ _LEVELS: Mapping[str, frozenset[str]] = {
     "delivery": frozenset({"delivery"}),
     "slo": frozenset({"slo"}),
     "client": frozenset({"trust_client_name"}),
+    "control": frozenset({"trust_compliance_framework", "trust_compliance_control"}),
     # A scraped target, whose address survives restarts.
     "host": frozenset({"instance"}),
 }

@@ -78,17 +78,32 @@ def amount(of: Recorded, *matchers: str, by: tuple[str, ...] = (), over: str = T
     The sum of the recorded increases, plus what was counted after the last of them, minus the same at the start of the
     window: the first recorded increase began earlier.
     """
-    recorded_increases = f"sum_over_time({recorded(f'{of.name}:increase2m', *matchers)}[{over}])"
-    after_the_last = _not_recorded(of, *matchers)
-    before_the_window = f"{_not_recorded(of, *matchers, at=f' offset {over}')} * -1"
-    parts = {"sum": recorded_increases, "end": after_the_last, "start": before_the_window}
-    return total(" or ".join(with_label(part, "part", name) for name, part in parts.items()), *by)
+    parts = {
+        "sum": f"sum_over_time({recorded(f'{of.name}:increase2m', *matchers)}[{over}])",
+        "end": _after_the_last_increase(of, *matchers),
+        "start": f"{_after_the_last_increase(of, *matchers, at=f' offset {over}')} * -1",
+        "new": f"{_since_its_start(of, *matchers)} unless last_over_time({_recorded_state(of, *matchers)}[1h])",
+    }
+    return total(" or ".join(with_label(f"({part})", "part", name) for name, part in parts.items()), *by)
 
 
-def _not_recorded(of: Recorded, *matchers: str, at: str = "") -> str:
-    """What was counted after the last recorded increase."""
-    counted = total(series(of.metric, *matchers, part=of.part) + at, *SERVICE, *of.labels)
-    return f"clamp_min({counted} - {recorded(f'{of.name}:sum_offset1m', *matchers)}{at}, 0)"
+def _after_the_last_increase(of: Recorded, *matchers: str, at: str = "") -> str:
+    return f"clamp_min({_counted(of, *matchers, at=at)} - {_recorded_state(of, *matchers)}{at}, 0)"
+
+
+def _since_its_start(of: Recorded, *matchers: str) -> str:
+    """What a counter counted that is too new for a recorded increase."""
+    counter = series(of.metric, *matchers, part=of.part)
+    return total(f"{counter} - min_over_time({counter}[5m])", *SERVICE, *of.labels)
+
+
+def _counted(of: Recorded, *matchers: str, at: str = "") -> str:
+    return total(series(of.metric, *matchers, part=of.part) + at, *SERVICE, *of.labels)
+
+
+def _recorded_state(of: Recorded, *matchers: str) -> str:
+    """The counters up to which increases are recorded."""
+    return recorded(f"{of.name}:sum_offset1m", *matchers)
 
 
 def count(of: Recorded, *matchers: str, by: tuple[str, ...] = (), over: str = TIME_RANGE) -> str:

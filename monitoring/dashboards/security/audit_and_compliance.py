@@ -23,6 +23,7 @@ from monitoring.dashboards.security.constants import (
     NO_CHECKS,
     NO_OPERATIONS,
     YELLOW_FROM_ONE,
+    checks_of_controls,
     missing_audit_records,
     whole_events,
 )
@@ -112,10 +113,11 @@ def compliance_checks() -> table.Panel:
         PanelText(
             COMPLIANCE,
             "Compliance violations and regulatory requirements",
-            "Compliance checks of each control: violations in the last 15 minutes, which trigger an alert, and all "
-            "checks in the selected time range.",
-            "Handle each violation as a case: the audit log has the operation. Investigate controls that are no "
-            "longer checked.",
+            "Compliance checks of each control: violations in the last 15 minutes, which trigger an alert, all "
+            "checks in the selected time range, and the checks within a day, red if there were none. A control is "
+            "listed for a week after its last check.",
+            "Handle each violation as a case: the audit log has the operation. A control that is no longer checked may "
+            "be violated unseen: find out why.",
             NO_CHECKS,
             alerts=("TrustComplianceFailure",),
         ),
@@ -129,6 +131,13 @@ def compliance_checks() -> table.Panel:
                 ratio(checks('trust_outcome="success"', over="$__range"), checks(over="$__range")),
                 "percentunit",
                 width=110,
+            ),
+            Column(
+                "Checks (1 day)",
+                f"round({checks_of_controls('1d', *_CONTROL)})",
+                "none",
+                levels=falling(red=1),
+                width=120,
             ),
         ),
         sort="Violations",

@@ -12,6 +12,7 @@ from trust_otel.semconv.metrics import (
     HTTP_SERVER_REQUEST_DURATION,
     TRUST_AUTH_ATTEMPTS,
     TRUST_AUTH_MFA_CHALLENGES,
+    TRUST_COMPLIANCE_CHECKS,
     TRUST_OTEL_INSTANCE_UP,
     TRUST_SECURITY_AUTH_FAILURES,
     TRUST_SECURITY_INCIDENTS,
@@ -87,6 +88,15 @@ def whole_events(query: str, *others: str) -> str:
 def failures_by_address(over: str, *by: str) -> str:
     """Failed logins of each tracked address, without those counted as `_other`."""
     return total(increase(TRUST_SECURITY_AUTH_FAILURES, 'client_address!="_other"', over=over), *by)
+
+
+def checks_of_controls(over: str, *by: str) -> str:
+    """Compliance checks of each control that was checked within a week; 0 if none in the window."""
+    counted = "service_control:trust_compliance_checks:increase2m"
+    known, recent = (total(f"sum_over_time({recorded(counted)}[{window}])", *by) for window in ("1w", over))
+    # A new control is recorded after minutes.
+    new = total(increase(TRUST_COMPLIANCE_CHECKS, over="10m"), *by)
+    return f"({recent} or {known} * 0 or {new})"
 
 
 def placeholder_row(label: str, value: str, zero: str) -> str:

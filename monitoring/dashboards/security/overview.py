@@ -36,6 +36,7 @@ from monitoring.dashboards.security.constants import (
     UNMEASURED,
     WITH_CREDENTIALS,
     YELLOW_FROM_ONE,
+    checks_of_controls,
     failures_by_address,
     missing_audit_records,
     placeholder_row,
@@ -58,6 +59,10 @@ from trust_otel.semconv.metrics import (
 _TYPE: Final = "trust_security_incident_type"
 _ALERT_WINDOW: Final = "10m"
 _CRITICAL: Final = 'trust_severity="critical"'
+_OF_A_CONTROL: Final = (
+    *("deployment_environment_name", "service_name"),
+    *("trust_compliance_framework", "trust_compliance_control"),
+)
 _OF_AN_ADDRESS: Final = ("deployment_environment_name", "service_name", "client_address")
 
 
@@ -218,13 +223,15 @@ def _missing_audit_records() -> stat.Panel:
 
 
 def _compliance_violations() -> stat.Panel:
+    unchecked = checks_of_controls("1d", *_OF_A_CONTROL)
     return stat_panel(
         PanelText(
             25,
             "Compliance violations",
-            "Failed compliance checks of all controls in the last 15 minutes.",
+            "Failed compliance checks of all controls in the last 15 minutes, and the controls that were checked "
+            "within a week but not within a day.",
             "Report each violation to the compliance officer. The control is in Compliance violations and "
-            "regulatory requirements.",
+            "regulatory requirements. A control that is no longer checked may be violated unseen: find out why.",
             NO_CHECKS,
             alerts=("TrustComplianceFailure",),
             links={"Compliance": panel_url(SECURITY, COMPLIANCE)},
@@ -237,6 +244,11 @@ def _compliance_violations() -> stat.Panel:
                     total(increase(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m")),
                     zero_if_recorded(TRUST_COMPLIANCE_CHECKS),
                 ),
+            ),
+            Query(
+                "Controls not checked for a day",
+                f"count({unchecked} == 0) or count({unchecked}) * 0",
+                levels=NONE_ALLOWED,
             ),
         ),
         levels=YELLOW_FROM_ONE,
