@@ -89,6 +89,7 @@ _EXPECTED_ZERO = {
     "security 27C": "no login ends in an error",
     "security 28C": "there is capacity for every failing address",
     "security 8C": "no audit record is missing",
+    "security 25B": "every control is checked",
     "security 32B": "no audit record is missing",
     "monitoring 1A": "every target is up",
     "monitoring 2B": "no queue file is damaged",

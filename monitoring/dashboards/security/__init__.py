@@ -8,6 +8,7 @@ from monitoring.dashboards.security.audit_and_compliance import (
     audit_completeness,
     audit_events_over_time,
     compliance_checks,
+    coverage,
     violations_over_time,
 )
 from monitoring.dashboards.security.authentication import (
@@ -64,6 +65,7 @@ def dashboard() -> builders.Dashboard:
                 audit_events_over_time(),
                 compliance_checks(),
                 violations_over_time(),
+                coverage(),
             ),
         },
     )

@@ -28,10 +28,16 @@ from monitoring.dashboards.security.constants import (
     whole_events,
 )
 from monitoring.dashboards.thresholds import NONE_ALLOWED, falling
+from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import (
     TRUST_AUDIT_EVENTS,
     TRUST_AUDIT_OPERATIONS,
+    TRUST_AUTH_ATTEMPTS,
+    TRUST_AUTH_MFA_CHALLENGES,
+    TRUST_AUTHZ_DECISIONS,
     TRUST_COMPLIANCE_CHECKS,
+    TRUST_OTEL_INSTANCE_UP,
+    TRUST_OTEL_SOURCE_LAST_READ,
 )
 
 _ACTION: Final = "trust_audit_action"
@@ -169,3 +175,49 @@ def violations_over_time() -> timeseries.Panel:
         ),
         height=9,
     )
+
+
+def coverage() -> table.Panel:
+    """What each service measures."""
+    keys = ("deployment_environment_name", "service_name")
+
+    def measured(metric: Metric, *matchers: str) -> str:
+        return f"group by ({', '.join(keys)}) ({series(metric, *matchers)})"
+
+    return table_panel(
+        PanelText(
+            34,
+            "What is measured",
+            "The security signals that each service has recorded since its start. Of what a service has never "
+            "recorded, the other panels show nothing, or only other services: that does not mean no events.",
+            "Never measured although the service has it: record it (docs/api.md). A threat feed is measured from its "
+            "first successful read.",
+            "No service reports data. Check the export of the services and the Collector.",
+        ),
+        {"deployment_environment_name": "Environment", "service_name": "Service"},
+        [
+            Column(
+                heading,
+                measured(metric, *matchers),
+                "none",
+                texts={"1": ("measured", "green")},
+                missing=("never", TEXT_COLOUR),
+                width=140,
+            )
+            for heading, metric, matchers in _SIGNALS
+        ],
+        key_widths={"Environment": 120, "Service": 180},
+        width=24,
+        height=6,
+    )
+
+
+_SIGNALS: Final[tuple[tuple[str, Metric, tuple[str, ...]], ...]] = (
+    ("Telemetry", TRUST_OTEL_INSTANCE_UP, ()),
+    ("Logins", TRUST_AUTH_ATTEMPTS, ()),
+    ("MFA challenges", TRUST_AUTH_MFA_CHALLENGES, ()),
+    ("Access decisions", TRUST_AUTHZ_DECISIONS, ()),
+    ("Audit records", TRUST_AUDIT_EVENTS, ()),
+    ("Compliance checks", TRUST_COMPLIANCE_CHECKS, ()),
+    ("Threat feeds", TRUST_OTEL_SOURCE_LAST_READ, ('trust_otel_source_kind="reputation"',)),
+)
