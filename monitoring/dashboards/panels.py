@@ -124,6 +124,8 @@ class Query:
         exemplars: Whether to show exemplars, for histograms.
         colour: Fixed colour of the line; shades of it if the legend has labels.
         levels: Thresholds of a single value, if they differ from the panel's.
+        hidden: Whether to draw no line. Grafana then shows the exemplars of the query, because the other lines have no
+            labels.
     """
 
     legend: str
@@ -133,6 +135,7 @@ class Query:
     exemplars: bool = False
     colour: str | None = None
     levels: Levels | None = None
+    hidden: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,13 +169,14 @@ def time_series_panel(
     queries: Sequence[Query],
     *,
     levels: Levels | None = None,
+    colours: Mapping[str, str] | None = None,
     stacked: bool = False,
     min_value: float | None = 0,
     max_value: float | None = None,
     width: int = 12,
     height: int = _GRAPH_HEIGHT,
 ) -> timeseries.Panel:
-    """Lines over time. The steps of `levels` are drawn as dashed threshold lines."""
+    """Lines over time. The steps of `levels` are drawn as dashed threshold lines. `colours` are by name of a line."""
     panel = _with_common_options(timeseries.Panel(), _of_graph(text), unit, width, height)
     panel = (
         panel.line_width(2)
@@ -206,6 +210,9 @@ def time_series_panel(
         properties = _line_overrides(query)
         if properties:
             panel = panel.override_by_query(ref, properties)
+    for name, colour in (colours or {}).items():
+        fixed = DynamicConfigValue("color", {"mode": FieldColorModeId.FIXED, "fixedColor": colour})
+        panel = panel.override_by_name(name, [fixed])
     return panel
 
 
@@ -223,6 +230,8 @@ def _line_overrides(query: Query) -> list[DynamicConfigValue]:
     if query.colour is not None:
         mode = FieldColorModeId.SHADES if "{{" in query.legend else FieldColorModeId.FIXED
         properties.append(DynamicConfigValue("color", {"mode": mode, "fixedColor": query.colour}))
+    if query.hidden:
+        properties.append(DynamicConfigValue("custom.hideFrom", {"legend": True, "tooltip": True, "viz": True}))
     if query.dashed:
         properties += [
             DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 8]}),
@@ -302,6 +311,9 @@ def bar_gauge_panel(
         .text(common.VizTextDisplayOptions().title_size(14).value_size(14))
         .reduce_options(_last_value())
     )
+    if levels.steps:
+        # Otherwise the largest value fills the bar, however small it is.
+        panel = panel.max(1 if unit == "percentunit" else levels.steps[-1][0])
     for ref, query in _with_ref_ids(queries):
         panel = panel.with_target(_instant_query(ref, query))
     return panel
@@ -367,7 +379,7 @@ def table_panel(
     keys: Mapping[str, str],
     columns: Sequence[Column],
     *,
-    sort: str | None = None,
+    sort: str | Sequence[str] = (),
     key_links: Mapping[str, str] | None = None,
     key_texts: Mapping[str, ValueTexts] | None = None,
     key_widths: Mapping[str, int] | None = None,
@@ -378,7 +390,7 @@ def table_panel(
 
     Args:
         keys: Labels that the queries of all columns have, and their headings.
-        sort: Heading of the column to sort by, largest values first.
+        sort: Headings of the columns to sort by, largest values first.
         key_links: URLs by heading of a key column.
         key_texts: Texts and colours by heading of a key column.
         key_widths: Widths in pixels by heading of a key column; by default an equal share of the remaining width.
@@ -389,8 +401,9 @@ def table_panel(
     panel = (
         panel.show_header(True).cell_height(TableCellHeight.SM).min_width(_MIN_COLUMN_WIDTH).thresholds(FINE.config())
     )
-    if sort is not None:
-        panel = panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(True)])
+    headings = [sort] if isinstance(sort, str) else sort
+    if headings:
+        panel = panel.sort_by([common.TableSortByFieldState().display_name(each).desc(True) for each in headings])
     referenced = list(zip(_REF_IDS, columns, strict=False))
     names = {f"Value #{ref}": column.name for ref, column in referenced}
     if len(columns) == 1:

@@ -46,6 +46,15 @@ def increase(metric: Metric, *matchers: str, part: Part = "", over: str = TIME_R
     return f"increase({series(metric, *matchers, part=part)}[{over}])"
 
 
+def counted(metric: Metric, *matchers: str, over: str) -> str:
+    """Events of each series within a window, without the extrapolation of increase().
+
+    A longer window never has fewer. A counter that was reset counts from its start.
+    """
+    counter = series(metric, *matchers)
+    return f"{counter} - min_over_time({counter}[{over}])"
+
+
 def total(expression: str, *by: str) -> str:
     """Sum, optionally by labels."""
     return f"sum by ({', '.join(by)}) ({expression})" if by else f"sum({expression})"

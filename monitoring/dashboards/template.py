@@ -175,7 +175,8 @@ def _critical(when: str) -> str:
 _ANNOTATIONS: Final = (
     _Annotation(
         "Deployments",
-        "blue",
+        # No line of a graph is grey.
+        "#8e8e8e",
         # A version that reports now and did not a minute ago, while another version did.
         f"""count by (service_name, service_version) ({_INSTANCE_UP}{{{_OF_SERVICE}}})
 unless count by (service_name, service_version) ({_INSTANCE_UP}{{{_OF_SERVICE}}} offset 1m)

@@ -134,7 +134,7 @@ def document_volume() -> timeseries.Panel:
             "No documents were processed.",
             ("TrustProcessingVolumeUnusual",),
         ),
-        "short",
+        "count:/h",
         [
             Query("Documents", hourly(DOCUMENTS), colour="blue"),
             Query("Expected range (min)", per_hour(f"{name}_usual_min"), dashed=True, colour="yellow"),
@@ -180,7 +180,7 @@ def revenue_by_country() -> timeseries.Panel:
             "No revenue was recorded.",
             ("TrustRevenueDrop",),
         ),
-        "short",
+        "count:/h",
         [
             Query("{{trust_currency}} {{geo_country_iso_code}}", hourly(REVENUE_BY_COUNTRY, by=by)),
             Query(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from grafana_foundation_sdk.builders import bargauge, stat, table, timeseries
+from grafana_foundation_sdk.builders import stat, table, timeseries
 
 from monitoring.dashboards.business.constants import (
     COSTS,
@@ -21,7 +21,6 @@ from monitoring.dashboards.panels import (
     Column,
     PanelText,
     Query,
-    bar_gauge_panel,
     stat_panel,
     table_panel,
     time_series_panel,
@@ -107,7 +106,7 @@ def revenue_vs_forecast() -> timeseries.Panel:
             "No revenue was recorded.",
             ("TrustRevenueDrop",),
         ),
-        "short",
+        "count:/h",
         [
             Query("{{trust_currency}}", hourly(REVENUE_BY_COUNTRY, by=(CURRENCY,))),
             Query("{{trust_currency}} forecast", per_hour(f"{_REVENUE}:rate30m_expected", by=(CURRENCY,)), dashed=True),
@@ -135,7 +134,7 @@ def document_volume_predictions() -> table.Panel:
     )
 
 
-def cost_per_transaction() -> bargauge.Panel:
+def cost_per_transaction() -> stat.Panel:
     """Costs per processed document."""
     # A service that records no costs has no cost per transaction: its documents would make those of others look cheap.
     costs, documents = amount(COSTS, by=(*SERVICE, CURRENCY)), f"({amount(DOCUMENTS, by=SERVICE)} > 0)"
@@ -143,7 +142,7 @@ def cost_per_transaction() -> bargauge.Panel:
     with_both = f"({costs} and on ({of_services}) {documents})"
     transactions = f"({costs} * 0 + 1) * on ({of_services}) group_left () {documents}"
     query = f"{total(with_both, CURRENCY)} / {total(transactions, CURRENCY)}"
-    return bar_gauge_panel(
+    return stat_panel(
         PanelText(
             25,
             "Cost per transaction",
@@ -154,8 +153,9 @@ def cost_per_transaction() -> bargauge.Panel:
         ),
         "short",
         [Query("{{trust_currency}}", query)],
-        names_above=True,
+        sparkline=False,
         width=5,
+        height=8,
     )
 
 

@@ -207,5 +207,5 @@ def input_sources() -> table.Panel:
             ),
         ),
         sort="Last read",
-        key_widths={"Service": 160, "Kind": 120, "Source": 640},
+        key_widths={"Service": 130, "Kind": 100},
     )

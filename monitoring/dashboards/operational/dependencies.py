@@ -185,6 +185,7 @@ def database_transactions() -> timeseries.Panel:
                 total(rate(TRUST_DB_CLIENT_TRANSACTIONS), "trust_db_transaction_outcome"),
             ),
         ),
+        colours={"commit": "green", "rollback": "orange"},
     )
 
 

@@ -20,6 +20,9 @@ from trust_otel.semconv.metrics import (
     TRUST_RPC_SERVER_MESSAGES,
 )
 
+_FAULTS = ("UNKNOWN", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS")
+"""Status codes that indicate a server fault, as in the recording rules."""
+
 
 def grpc_methods() -> table.Panel:
     """Call rate, errors and latency by method."""
@@ -57,7 +60,7 @@ def grpc_methods() -> table.Panel:
             Column("In flight", total(series(TRUST_RPC_SERVER_ACTIVE_CALLS), *keys), "none"),
         ),
         sort="Calls",
-        key_widths={"Service": 180, "Method": 380},
+        key_widths={"Service": 130},
     )
 
 
@@ -78,6 +81,7 @@ def grpc_calls() -> timeseries.Panel:
                 total(rate(RPC_SERVER_CALL_DURATION, part="_count"), "rpc_response_status_code"),
             ),
         ),
+        colours={"OK": "green", **dict.fromkeys(_FAULTS, "red")},
         stacked=True,
     )
 

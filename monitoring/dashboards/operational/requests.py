@@ -47,9 +47,12 @@ def request_rate_and_latency() -> timeseries.Panel:
             # Exemplars belong to the raw histogram, not to the recorded series. It has many series, so it is evaluated
             # only once (at the end). It comes first because Grafana requests the exemplars of a histogram only for the
             # first query that reads it.
-            Query("p99 (latest)", f"histogram_quantile(0.99, {measured})", dashed=True, exemplars=True),
-            *(Query(f"p{q * 100:g}", f"histogram_quantile({q:g}, {buckets})") for q in (0.5, 0.95, 0.99)),
-            Query("Request rate", total(recorded("service:http_server_requests:rate2m")), "reqps"),
+            Query("Exemplars", f"histogram_quantile(0.99, {measured})", exemplars=True, hidden=True),
+            *(
+                Query(f"p{q * 100:g}", f"histogram_quantile({q:g}, {buckets})", colour=colour)
+                for q, colour in ((0.5, "light-purple"), (0.95, "purple"), (0.99, "dark-purple"))
+            ),
+            Query("Request rate", total(recorded("service:http_server_requests:rate2m")), "reqps", colour="blue"),
         ),
         levels=rising(red=LATENCY_LIMIT),
     )

@@ -150,7 +150,7 @@ def cpu_usage() -> timeseries.Panel:
             "A Python process uses little more than one core. Close to 1, latency rises: add instances.",
             "No service reports CPU time in the selected time range.",
         ),
-        "short",
+        "count:cores",
         (
             Query(
                 "{{service_name}} {{service_instance_id}}",

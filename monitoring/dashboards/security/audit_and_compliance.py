@@ -162,7 +162,7 @@ def violations_over_time() -> timeseries.Panel:
             "Compliance violations over time",
             "Failed compliance checks within 15 minutes by regulation and control.",
             "A lasting step: a change of the service or of a policy broke the control. Compare with deployments "
-            "(blue lines).",
+            "(grey lines).",
             NO_CHECKS,
             alerts=("TrustComplianceFailure",),
         ),

@@ -7,7 +7,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import stat, table, timeseries
 
 from monitoring.dashboards.panels import Column, PanelText, Query, stat_panel, table_panel, time_series_panel
-from monitoring.dashboards.queries import increase, recorded, scraped, series, total, with_label, zero_if_recorded
+from monitoring.dashboards.queries import counted, recorded, scraped, series, total, with_label, zero_if_recorded
 from monitoring.dashboards.security.constants import (
     ADDRESSES,
     AUDIT,
@@ -136,12 +136,12 @@ def _critical_incidents() -> stat.Panel:
         (
             Query(
                 "Critical incidents",
-                whole_events(
-                    total(increase(TRUST_SECURITY_INCIDENTS, _CRITICAL, over=_ALERT_WINDOW)), *DETECTOR_INPUTS
-                ),
+                whole_events(total(counted(TRUST_SECURITY_INCIDENTS, _CRITICAL, over=_ALERT_WINDOW)), *DETECTOR_INPUTS),
             ),
         ),
         levels=NONE_ALLOWED,
+        # Evaluated at the same time as the tables below.
+        sparkline=False,
         link=panel_url(SECURITY, INCIDENTS),
     )
 
@@ -175,7 +175,7 @@ def _attacking_addresses() -> stat.Panel:
 
 def _rate_limited() -> stat.Panel:
     refusals = total(
-        increase(TRUST_SECURITY_RATE_LIMITED, over="5m"),
+        counted(TRUST_SECURITY_RATE_LIMITED, over="5m"),
         "deployment_environment_name",
         "service_name",
         "trust_rate_limit_name",
@@ -183,9 +183,9 @@ def _rate_limited() -> stat.Panel:
     return stat_panel(
         PanelText(
             23,
-            "Rate-limited requests",
+            "Rate-limited requests of one limit",
             "Requests refused within 5 minutes by the rate limit that refused most. The alert fires at "
-            f"{RATE_LIMIT_LIMIT:g}.",
+            f"{RATE_LIMIT_LIMIT:g}. Real-time security events counts the requests refused by all limits.",
             "Many clients are refused: the limit may be too low. One client is refused: an attack, or a misbehaving "
             "client.",
             NO_RATE_LIMITED,
@@ -199,6 +199,7 @@ def _rate_limited() -> stat.Panel:
             ),
         ),
         levels=rising(yellow=RATE_LIMIT_LIMIT / 2, red=RATE_LIMIT_LIMIT),
+        sparkline=False,
         link=panel_url(SECURITY, RATE_LIMITING),
     )
 
@@ -218,6 +219,8 @@ def _missing_audit_records() -> stat.Panel:
         "none",
         (Query("Missing audit records", missing_audit_records()),),
         levels=NONE_ALLOWED,
+        # Evaluated at the same time as the tables below.
+        sparkline=False,
         link=panel_url(SECURITY, AUDIT),
     )
 
@@ -241,7 +244,7 @@ def _compliance_violations() -> stat.Panel:
             Query(
                 "Compliance violations",
                 whole_events(
-                    total(increase(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m")),
+                    total(counted(TRUST_COMPLIANCE_CHECKS, FAILED, over="15m")),
                     zero_if_recorded(TRUST_COMPLIANCE_CHECKS),
                 ),
             ),
@@ -252,6 +255,7 @@ def _compliance_violations() -> stat.Panel:
             ),
         ),
         levels=YELLOW_FROM_ONE,
+        sparkline=False,
         link=panel_url(SECURITY, COMPLIANCE),
     )
 
@@ -289,7 +293,7 @@ _SOME: Final = Levels("transparent", ((1, NEUTRAL),))
 def _happened(over: str) -> str:
     others = (
         _as_event(
-            f"({total(increase(metric, *matchers, over=over))} or {zero_if_recorded(metric)} or {UNMEASURED})",
+            f"({total(counted(metric, *matchers, over=over))} or {zero_if_recorded(metric)} or {UNMEASURED})",
             event,
             panel,
         )
@@ -304,7 +308,7 @@ def _as_event(query: str, event: str, panel: int) -> str:
 
 
 def _raised(severity: str, over: str) -> str:
-    found = total(increase(TRUST_SECURITY_INCIDENTS, f"trust_severity{severity}", over=over), _TYPE, "trust_severity")
+    found = total(counted(TRUST_SECURITY_INCIDENTS, f"trust_severity{severity}", over=over), _TYPE, "trust_severity")
     by_kind = f'label_replace({found}, "event", "$1", "{_TYPE}", "(.+)")'
     return with_label(f"sum by (event, trust_severity) ({by_kind})", "panel", str(INCIDENTS))
 
@@ -313,7 +317,7 @@ def suspicious_activity() -> table.Panel:
     """Incidents by type and severity."""
 
     def found(over: str, *matchers: str) -> str:
-        query = total(increase(TRUST_SECURITY_INCIDENTS, *matchers, over=over), _TYPE)
+        query = total(counted(TRUST_SECURITY_INCIDENTS, *matchers, over=over), _TYPE)
         detected = (with_label(watched, _TYPE, kind) for kind, watched in DETECTOR_INPUT_BY_INCIDENT.items())
         return whole_events(query, zero_if_recorded(TRUST_SECURITY_INCIDENTS, by=(_TYPE,)), *detected)
 
@@ -341,7 +345,7 @@ def suspicious_activity() -> table.Panel:
             Column("1 hour", found("1h"), "none", width=70),
             Column("1 day", found("1d"), "none", width=70),
         ),
-        sort="1 day",
+        sort=("Critical", "Warning", "1 day"),
         key_texts={"Pattern": INCIDENT_TEXTS},
         width=12,
         height=15,
@@ -350,7 +354,7 @@ def suspicious_activity() -> table.Panel:
 
 def incidents_over_time() -> timeseries.Panel:
     """Incidents over time."""
-    found = total(increase(TRUST_SECURITY_INCIDENTS, over="5m"), _TYPE)
+    found = total(counted(TRUST_SECURITY_INCIDENTS, over="5m"), _TYPE)
     return time_series_panel(
         PanelText(
             26,
