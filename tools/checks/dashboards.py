@@ -83,6 +83,16 @@ def frame(dashboard: Dashboard, _: DashboardContext) -> Iterator[str]:
         yield "the file has the id or inputs of a Grafana export"
 
 
+def migration(dashboard: Dashboard, _: DashboardContext) -> Iterator[str]:
+    """No later schema changes anything: what newer versions of Grafana migrate is not used."""
+    if "time_options" in dashboard.json.get("timepicker", {}):
+        yield "timepicker.time_options is removed by schema 41"
+    for panel in dashboard.panels:
+        # Schema 42 hides from tooltips what is hidden from graphs: see `hidden-line`.
+        if any(each["id"] == "formatTime" for each in panel.json.get("transformations", [])):
+            yield f"{panel}: formatTime is replaced by convertFieldType in schema 43"
+
+
 def read_only(dashboard: Dashboard, _: DashboardContext) -> Iterator[str]:
     """The dashboard is read-only in Grafana, because the next start would overwrite changes."""
     if dashboard.json.get("editable") is not False:
@@ -243,6 +253,7 @@ DASHBOARD_CHECKS: Mapping[str, DashboardCheck] = {
     "template-on-time-change-reload": template_reload,
     "uneditable-dashboard": read_only,
     "frame": frame,
+    "migration": migration,
     "number": numbers,
     "grid": grid,
     "annotation": annotation_queries,

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tools.checks.fields import labels_of_target
 from tools.checks.grafana import Dashboard, Panel
 from tools.checks.panels import DashboardContext, PanelCheck
 from tools.checks.variables import BUILT_IN, variables_in
@@ -104,6 +105,30 @@ def alert_list(panel: Panel, _: Dashboard, context: DashboardContext) -> Iterato
         yield "options.dashboardAlerts excludes all Prometheus rules, which belong to no dashboard"
 
 
+def hidden_lines(panel: Panel, _: Dashboard, context: DashboardContext) -> Iterator[str]:
+    """A hidden line is hidden everywhere, and exemplars are drawn although their query is hidden.
+
+    Grafana draws all exemplars if every line is visible, or if a visible line has no labels. It places them on the
+    scale of the first query.
+    """
+    hidden = [override for override in panel.overrides if override.properties.get("custom.hideFrom", {}).get("viz")]
+    for override in hidden:
+        places = override.properties["custom.hideFrom"]
+        if not (places.get("legend") and places.get("tooltip")):
+            yield f"{override.options}: hidden from the graph, but not from legend and tooltip"
+    if panel.kind != "timeseries":
+        return
+    refs = {override.options for override in hidden if override.matcher == "byFrameRefID"}
+    plain = [
+        each for each in panel.targets if each.ref not in refs and labels_of_target(each, context.vocabulary) == {}
+    ]
+    for index, target in enumerate(panel.json.get("targets", [])):
+        if target.get("exemplar") and index > 0:
+            yield f"{target['refId']}: exemplars are placed on the scale of the first query; put theirs first"
+        if target.get("exemplar") and target["refId"] in refs and not plain:
+            yield f"{target['refId']}: the exemplars of a hidden query are hidden, unless another line has no labels"
+
+
 def repeats(panel: Panel, dashboard: Dashboard, _: DashboardContext) -> Iterator[str]:
     """`repeat` names a multi-value variable; without it, the other repeat options have no effect."""
     repeated = panel.json.get("repeat")
@@ -185,6 +210,7 @@ RENDERING_CHECKS: Mapping[str, PanelCheck] = {
     "state-colour": state_colours,
     "cell-colour": cell_colours,
     "alert-list": alert_list,
+    "hidden-line": hidden_lines,
     "repeat": repeats,
     "plain-option": plain_options,
     "offline": offline,

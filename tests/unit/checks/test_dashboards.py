@@ -38,6 +38,16 @@ _THRESHOLDS_BY_OVERRIDE = {
 }
 _COLOURED = {"id": "thresholds", "value": {"mode": "absolute", "steps": [_RED, _at("green", 1)]}}
 
+
+def _hides(**places: bool) -> dict[str, Any]:
+    return {"id": "custom.hideFrom", "value": places}
+
+
+_HIDDEN = {
+    "matcher": {"id": "byFrameRefID", "options": "A"},
+    "properties": [_hides(viz=True, legend=True, tooltip=True)],
+}
+
 _INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("template-datasource", {"templating.list.0.name": "source"}, "the variables are source"),
     ("template-datasource", {"templating.list.0.query": "loki"}, "type prometheus"),
@@ -60,6 +70,10 @@ _INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("frame", {"refresh": "1s"}, "refresh is '1s'"),
     ("frame", {"title": ""}, "title or description"),
     ("frame", {"id": 7}, "of a Grafana export"),
+    ("migration", {"timepicker": {"time_options": ["5m"]}}, "schema 41"),
+    ("migration", {"panels.1.transformations": [{"id": "formatTime", "options": {}}]}, "schema 43"),
+    ("hidden-line", {"panels.1.fieldConfig.overrides": [_HIDDEN | {"properties": [_hides(viz=True)]}]}, "tooltip"),
+    ("hidden-line", {"panels.1.fieldConfig.overrides": [_HIDDEN], "panels.1.targets.0.exemplar": True}, "no labels"),
     ("number", {"panels.2.id": 1}, "several panels have the number 1"),
     ("number", {"panels.2.title": "Panel 1"}, "the title Panel 1"),
     ("number", {"panels.7.id": 20}, "the required panels 7"),
@@ -237,6 +251,8 @@ _INVALID: list[tuple[str, dict[str, Any], str]] = [
 _VALID: list[dict[str, Any]] = [
     {},
     {"timezone": "utc"},
+    {"panels.1.fieldConfig.overrides": [_HIDDEN]},
+    {"panels.1.targets.0.exemplar": True},
     {"panels.1.fieldConfig.defaults.unit": "suffix: signatures"},
     # Values that are too low or too high are bad.
     {f"panels.1.{_STEPS}": [_RED, _at("yellow", 5), _at("green", 10), _at("red", 100)]},
