@@ -142,7 +142,7 @@ def document_volume() -> timeseries.Panel:
             Query("Forecast", per_hour(f"{name}_expected"), dashed=True, colour="green"),
         ],
         width=16,
-        height=9,
+        height=11,
     )
 
 
@@ -159,7 +159,7 @@ def document_types() -> piechart.Panel:
         "short",
         [Query("{{trust_document_type}}", count(DOCUMENTS, by=("trust_document_type",)))],
         width=8,
-        height=9,
+        height=11,
     )
 
 
@@ -211,7 +211,7 @@ def revenue_by_client() -> table.Panel:
         {"trust_client_name": "Client", CURRENCY: "Currency"},
         [
             Column("Revenue", amount(REVENUE_BY_CLIENT, by=by)),
-            Column("Current rate per hour", hourly(REVENUE_BY_CLIENT, by=by)),
+            Column("Rate per hour", hourly(REVENUE_BY_CLIENT, by=by)),
             Column("Refunds", refunds),
         ],
         sort="Revenue",

@@ -39,7 +39,7 @@ def declared_kpis() -> table.Panel:
         {_NAME: "KPI", CURRENCY: "Currency", "service_name": "Service"},
         [
             Column("Total", amount(KPI, by=_ROW)),
-            Column("Current rate per hour", f"{total(rate(TRUST_KPI_AMOUNT), *_ROW)} * 3600"),
+            Column("Rate per hour", f"{total(rate(TRUST_KPI_AMOUNT), *_ROW)} * 3600"),
             Column("Current value", total(value, *_ROW)),
         ],
         width=24,
