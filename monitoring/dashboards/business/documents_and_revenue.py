@@ -215,6 +215,7 @@ def revenue_by_client() -> table.Panel:
             Column("Refunds", refunds),
         ],
         sort="Revenue",
+        key_widths={"Client": 110, "Currency": 75},
         width=12,
         height=11,
     )

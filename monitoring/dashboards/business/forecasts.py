@@ -47,7 +47,8 @@ _FULL: Final = 0.9
 _HORIZONS: Final = {"24 hours": 1, "7 days": 7, "30 days": 30}
 _WEEK: Final = 7
 _HORIZON: Final = "horizon"
-_NO_HISTORY: Final = "not enough history"
+_TOO_NEW: Final = "needs 8 days"
+"""Short enough for a column on a phone."""
 
 
 def _expected(name: str, *by: str, sign: int = 0) -> str:
@@ -70,7 +71,11 @@ def _forecast_columns(name: str, *by: str, unit: str) -> tuple[Column, ...]:
     headings = {"Expected": 0, "Lowest": -1, "Highest": 1}
     return tuple(
         Column(
-            heading, _expected(name, *by, sign=sign), unit, missing=(_NO_HISTORY, TEXT_COLOUR) if sign == 0 else None
+            heading,
+            _expected(name, *by, sign=sign),
+            unit,
+            missing=(_TOO_NEW, TEXT_COLOUR) if sign == 0 else None,
+            width=110 if sign == 0 else None,
         )
         for heading, sign in headings.items()
     )
@@ -89,7 +94,7 @@ def revenue_forecast() -> table.Panel:
         ),
         {_HORIZON: "Next", CURRENCY: "Currency"},
         _forecast_columns(_REVENUE, CURRENCY, unit="short"),
-        key_widths={"Next": 90, "Currency": 90},
+        key_widths={"Next": 75, "Currency": 75},
         width=24,
         height=8,
     )
@@ -128,7 +133,7 @@ def document_volume_predictions() -> table.Panel:
         ),
         {_HORIZON: "Next"},
         _forecast_columns(_VOLUME, unit="short"),
-        key_widths={"Next": 80},
+        key_widths={"Next": 75},
         width=8,
         height=8,
     )
@@ -221,7 +226,7 @@ def capacity_planning() -> stat.Panel:
         ],
         levels=falling(red=7, yellow=30),
         texts={str(_YEAR): ("sufficient (> 1 year)", "green")},
-        missing=(_NO_HISTORY, UNMEASURED),
+        missing=("not enough history", UNMEASURED),
         sparkline=False,
         width=5,
         height=8,
