@@ -60,26 +60,39 @@ def fillers(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
                     yield f"{target.ref}: {text(part.right)} replaces {text(measured)} even if it is not measured"
 
 
-def shares_of_nothing(panel: Panel, _: Vocabulary) -> Iterator[str]:
+def shares_of_nothing(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
     """A share of no events is not shown as 0: `a / (b > 0) or b * 0` is good or bad without a single event."""
     for target in panel.targets:
         expression = expression_of(target)
         for part in walk(expression) if expression is not None else ():
-            if isinstance(part, Binary) and part.operator == "or" and _is_zero_of(part.right, _divisor(part.left)):
-                yield f"{target.ref}: {text(part.right)} shows 0 where there were no events"
+            if isinstance(part, Binary) and part.operator == "or":
+                wholes = [_names(whole) for whole in _divisors(part.left, vocabulary)]
+                if (zeroed := _zeroed(part.right)) is not None and _names(zeroed) in wholes:
+                    yield f"{target.ref}: {text(part.right)} shows 0 where there were no events"
 
 
-def _divisor(expression: Expression) -> Expression | None:
-    """`b` of `a / (b > 0)`."""
-    if isinstance(expression, Binary) and expression.operator == "/" and isinstance(expression.right, Binary):
-        return expression.right.left if expression.right.operator == ">" else None
-    return None
+def _divisors(expression: Expression, vocabulary: Vocabulary) -> Iterator[Expression]:
+    """`b` of each `a / (b > 0)`, also in recording rules."""
+    for part in walk(expression):
+        match part:
+            case Binary(operator="/", right=Binary(operator=">") as whole):
+                yield whole.left
+            case Selector() if part.name in vocabulary.series:
+                for _, recorded in vocabulary[part.name].recordings:
+                    yield from _divisors(recorded, vocabulary)
+            case _:
+                pass
 
 
-def _is_zero_of(filler: Expression, whole: Expression | None) -> bool:
-    return (
-        isinstance(filler, Binary) and filler.operator == "*" and constant(filler.right) == 0 and filler.left == whole
-    )
+def _zeroed(filler: Expression) -> Expression | None:
+    """`b` of `b * 0`; none if only its values above 0 are used."""
+    if not (isinstance(filler, Binary) and filler.operator == "*" and constant(filler.right) == 0):
+        return None
+    return None if isinstance(filler.left, Binary) and filler.left.operator in COMPARISONS else filler.left
+
+
+def _names(expression: Expression) -> frozenset[str]:
+    return frozenset(part.name for part in walk(expression) if isinstance(part, Selector))
 
 
 def _first(expression: Expression) -> Expression:

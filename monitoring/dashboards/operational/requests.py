@@ -65,7 +65,7 @@ def error_rate() -> timeseries.Panel:
             ERRORS,
             "Error rate",
             "Share of HTTP requests answered with a 5xx status within 2 minutes. The dashed line is the alert "
-            "threshold.",
+            "threshold. A gap means that there were no requests.",
             "Find the failing routes in Requests by route. One route: check its code or its dependency. All routes: "
             "check the database, the last deployment and the host.",
             NO_HTTP,
@@ -75,8 +75,7 @@ def error_rate() -> timeseries.Panel:
         (
             Query(
                 "{{service_name}}",
-                f"max by (service_name) ({recorded('service:http_server_errors_per_request:ratio_rate2m')}"
-                f" or {recorded('service:http_server_requests:rate2m')} * 0)",
+                f"max by (service_name) ({recorded('service:http_server_errors_per_request:ratio_rate2m')})",
             ),
         ),
         levels=rising(red=ERROR_LIMIT),
