@@ -29,6 +29,7 @@ _OF_A_HEARTBEAT = {
     "operational 1B": "the service has an instance",
     "operational 9A": "the watchdog fires",
     "operational 36A": "the heartbeat has an age",
+    "security 34A": "the service reports",
     "monitoring 6A": "the heartbeat has a series",
     "monitoring 20A": "the heartbeat has an age",
     "monitoring 21A": "the watchdog fires",
