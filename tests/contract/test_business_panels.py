@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.dashboards.business import documents_and_revenue, kpis
+from monitoring.dashboards.business import documents_and_revenue, forecasts, kpis
 from tests.contract.rule_files import FOLDER, promtool
 from tools.checks.promtool import passes
 from tools.checks.variables import as_sent
@@ -111,3 +111,22 @@ def test_value_of_a_kpi_is_the_largest_of_the_processes(tmp_path: Path) -> None:
 
 def test_nothing_is_shown_without_revenue(tmp_path: Path) -> None:
     assert _shows(documents_and_revenue.kpi_overview(), 2, {}, {}, tmp_path)
+
+
+def _processed(service: str, per_step: int) -> dict[str, str]:
+    labels = f'{service}, trust_document_type="invoice", trust_outcome="success"'
+    return {f"trust_document_processing_duration_seconds_count{{{labels}}}": f"0+{per_step}x400"}
+
+
+def test_documents_of_a_service_without_costs_do_not_lower_the_cost(tmp_path: Path) -> None:
+    of_another = _SERVICE.replace("signer", "validator")
+    series = {**_money("cost", "EUR", 6000), **_processed(_SERVICE, 10), **_processed(of_another, 90)}
+    assert _shows(forecasts.cost_per_transaction(), 0, series, {'{trust_currency="EUR"}': 600}, tmp_path)
+
+
+_POOL = f'service_pool:db_client_connections_used:ratio{{{_SERVICE}, db_client_connection_pool_name="a"}}'
+
+
+@pytest.mark.parametrize("used", ["0.95x400", "0.9x400"])
+def test_full_capacity_has_no_days_left_even_without_growth(used: str, tmp_path: Path) -> None:
+    assert _shows(forecasts.capacity_planning(), 0, {_POOL: used}, {"{}": 0}, tmp_path)
