@@ -19,7 +19,7 @@ from opentelemetry.metrics import CallbackOptions, Histogram, MeterProvider, Obs
 
 from trust_otel import forks
 from trust_otel.recording.labels import NO_LABELS, Labels, LabelSets, LabelValue
-from trust_otel.recording.self_metrics import DroppedMeasurements, Heartbeat
+from trust_otel.recording.self_metrics import DroppedMeasurements, Heartbeat, Uptime
 from trust_otel.recording.series import (
     EXACT,
     CounterSeries,
@@ -32,6 +32,7 @@ from trust_otel.recording.series_collection import SeriesCollection, collected_a
 from trust_otel.recording.shared_cells import new_counter_series, new_histogram_series
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import (
+    PROCESS_UPTIME,
     TRUST_FEE_AMOUNT,
     TRUST_OTEL_DROPPED,
     TRUST_OTEL_INSTANCE_UP,
@@ -446,6 +447,8 @@ class Instruments:
         self._create_observable(TRUST_OTEL_DROPPED, self._observe_dropped)
         self._collect(CollectedCounter(TRUST_OTEL_OVERFLOW, self.dropped.overflow_series))
         self._create_observable(TRUST_OTEL_INSTANCE_UP, Heartbeat().observe)
+        self._uptime = Uptime()
+        self._create_observable(PROCESS_UPTIME, self._uptime.observe)
 
     def counter(self, metric: Metric) -> BoundedCounter:
         """Adds amounts of 0 or more."""
@@ -509,6 +512,7 @@ class Instruments:
         """Count from 0 in a forked process."""
         self._lock = threading.RLock()
         self.dropped.restart_in_child()
+        self._uptime.restart_in_child()
         self._collection.restart_in_child()
         for made in self._made.values():
             made.restart_in_child()

@@ -8,6 +8,7 @@ import re
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
+from time import monotonic
 from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -112,6 +113,21 @@ class DroppedMeasurements:
         """The series of `trust.otel.overflow`."""
         with self._lock:
             return list(self._overflowed.values())
+
+
+class Uptime:
+    """How long the process has been counting. Rules use it to know a new process from an old one that they find."""
+
+    def __init__(self) -> None:
+        self.restart_in_child()
+
+    def restart_in_child(self) -> None:
+        """A forked process counts from 0."""
+        self._since = monotonic()
+
+    def observe(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """Callback of `process.uptime`."""
+        return [Observation(monotonic() - self._since)]
 
 
 class Heartbeat:

@@ -176,6 +176,12 @@ PROCESS_THREAD_COUNT: Final = Metric(
     unit="{thread}",
     brief="Threads of the process.",
 )
+PROCESS_UPTIME: Final = Metric(
+    name="process.uptime",
+    instrument="gauge",
+    unit="s",
+    brief="Seconds since the process began to count.",
+)
 RPC_CLIENT_CALL_DURATION: Final = Metric(
     name="rpc.client.call.duration",
     instrument="histogram",
@@ -566,6 +572,7 @@ ALL: Final[Mapping[str, Metric]] = {
         PROCESS_MEMORY_USAGE,
         PROCESS_OPEN_FILE_DESCRIPTOR_COUNT,
         PROCESS_THREAD_COUNT,
+        PROCESS_UPTIME,
         RPC_CLIENT_CALL_DURATION,
         RPC_SERVER_CALL_DURATION,
         TRUST_AUDIT_EVENTS,

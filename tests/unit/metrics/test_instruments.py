@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -16,6 +17,7 @@ from trust_otel import TrustServiceMetrics, get_metrics
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.recording import self_metrics
 
 
 @pytest.mark.parametrize(
@@ -291,7 +293,14 @@ def test_overflow_of_a_metric_is_exported_from_its_first_series_on(
 
 
 def test_nothing_else_is_exported_before_it_is_used(recording: Any) -> None:
-    assert recording.names() == {"trust.otel.dropped", "trust.otel.instance.up"}
+    assert recording.names() == {"trust.otel.dropped", "trust.otel.instance.up", "process.uptime"}
+
+
+def test_the_uptime_counts_from_the_start_and_from_a_fork(recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_metrics, "monotonic", lambda: time.monotonic() + 100)
+    assert 100 <= recording.value("process.uptime") < 200
+    recorder_of(recording.metrics).instruments.restart_in_child()
+    assert 0 <= recording.value("process.uptime") < 100
 
 
 def test_active_sessions_are_exported_from_the_first_one_on(recording: Any) -> None:
