@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from monitoring.alerts.declaration import Alert, Group, Panel, number
+from monitoring.alerts.events import events
+from trust_otel.semconv.metrics import TRUST_COMPLIANCE_CHECKS
 
 SLA_VIOLATION = Alert(
     name="TrustSlaViolation",
@@ -97,11 +99,13 @@ COMPLIANCE_FAILURE = Alert(
     reason="""
         Fires at the first failure, because the compliance officer must look at each one.
     """,
-    expression="""
-        sum by (deployment_environment_name, service_namespace, service_name, trust_compliance_framework, trust_compliance_control) (
-          increase(trust_compliance_checks_total{trust_outcome!="success"}[15m])
-        ) > 0
-    """,
+    expression=events(
+        TRUST_COMPLIANCE_CHECKS,
+        "15m",
+        ("trust_compliance_framework", "trust_compliance_control"),
+        'trust_outcome!="success"',
+    )
+    + " > 0",
     keep_firing="10m",
     severity="warning",
     team="compliance",

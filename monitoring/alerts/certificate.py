@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from monitoring.alerts.declaration import Alert, Group, Panel, Severity, Threshold, days, number, ratio
+from monitoring.alerts.events import events
+from trust_otel.semconv.metrics import TRUST_CERTIFICATE_OPERATION_DURATION
 
 CERTIFICATE_VALIDATION_FAILURES = Alert(
     name="TrustCertificateValidationFailures",
@@ -81,11 +83,13 @@ SIGNING_FAILURES = Alert(
         Fires at the first error, because a key that cannot be used is never normal. Requests that the policy
         rejects (`failure`) do not count.
     """,
-    expression="""
-        sum by (deployment_environment_name, service_namespace, service_name, trust_certificate_type) (
-          increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="signing", trust_outcome="error"}[5m])
-        ) > 0
-    """,
+    expression=events(
+        TRUST_CERTIFICATE_OPERATION_DURATION,
+        "5m",
+        ("trust_certificate_type",),
+        'trust_certificate_operation="signing", trust_outcome="error"',
+    )
+    + " > 0",
     keep_firing="5m",
     severity="critical",
     team="platform",

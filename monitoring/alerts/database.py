@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+from typing import Final
+
 from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, seconds
+from monitoring.alerts.events import events
+from trust_otel.semconv.metrics import DB_CLIENT_CONNECTION_CREATE_TIME, DB_CLIENT_CONNECTION_TIMEOUTS
+
+_POOL: Final = "deployment_environment_name, service_namespace, service_name, db_client_connection_pool_name"
+
+_DOWN: Final = """\
+min by (deployment_environment_name, service_namespace, service_name, trust_dependency_name) (
+  last_over_time(trust_dependency_up{trust_dependency_type="database"}[1m])
+) == 0"""
+_OF_ONE_INSTANCE: Final = events(
+    DB_CLIENT_CONNECTION_CREATE_TIME, "2m", ("service_instance_id", "db_client_connection_pool_name"), 'error_type!=""'
+)
+_FAILED_CONNECTIONS: Final = f"max by ({_POOL}) (\n{indent(_OF_ONE_INSTANCE, '  ')}\n)"
+_TIMEOUTS: Final = events(DB_CLIENT_CONNECTION_TIMEOUTS, "5m", ("db_client_connection_pool_name",))
+_WAITING: Final = f"""\
+max by ({_POOL}) (
+  min_over_time(db_client_connection_pending_requests[1m])
+)"""
 
 DATABASE_CONNECTIONS_FAILED = Alert(
     name="TrustDatabaseConnectionsFailed",
     reason="""
-        The health checks of the service, or its connection pool, which needs no configuration. Three failures,
-        because a server that restarts refuses one or two connections.
+        The health checks of the service, or its connection pool, which needs no configuration. Three failures of one
+        instance, because a server that restarts refuses one or two connections of each.
     """,
-    expression="""
-        min by (deployment_environment_name, service_namespace, service_name, trust_dependency_name) (
-          last_over_time(trust_dependency_up{trust_dependency_type="database"}[1m])
-        ) == 0
-        or
-        sum by (deployment_environment_name, service_namespace, service_name, db_client_connection_pool_name) (
-          increase(db_client_connection_create_time_seconds_count{error_type!=""}[2m])
-        ) >= $minimum
-    """,
+    expression=f"{_DOWN}\nor\n{_FAILED_CONNECTIONS} >= $minimum",
     minimum=number(3),
     wait="1m",
     keep_firing="2m",
@@ -29,7 +42,7 @@ DATABASE_CONNECTIONS_FAILED = Alert(
     summary="{{ $labels.service_name }} cannot connect to its database.",
     description="""
         {{ if $labels.trust_dependency_name }}Database {{ $labels.trust_dependency_name }} does not answer the checks of
-        {{ $labels.service_name }}.{{ else }}Pool {{ $labels.db_client_connection_pool_name }} of {{ $labels.service_name }} failed to open {{ $value | printf "%.0f" }} connections within 2 minutes.{{ end }}
+        {{ $labels.service_name }}.{{ else }}An instance of {{ $labels.service_name }} failed to open {{ $value | printf "%.0f" }} connections of pool {{ $labels.db_client_connection_pool_name }} within 2 minutes.{{ end }}
     """,
 )
 
@@ -62,18 +75,10 @@ DATABASE_SLOW_QUERIES = Alert(
 DATABASE_CONNECTION_PROBLEMS = Alert(
     name="TrustDatabaseConnectionProblems",
     reason="""
-        A request timed out waiting for a connection within 5 minutes, or requests were waiting at every export for
-        a minute.
+        A request timed out waiting for a connection within 5 minutes, or requests of one instance were waiting at
+        every export of a minute. Not the sum over the instances: of fifty, some have a request waiting at any time.
     """,
-    expression="""
-        sum by (deployment_environment_name, service_namespace, service_name, db_client_connection_pool_name) (
-          increase(db_client_connection_timeouts_total[5m])
-        ) > 0
-        or
-        sum by (deployment_environment_name, service_namespace, service_name, db_client_connection_pool_name) (
-          last_over_time(db_client_connection_pending_requests[1m])
-        ) > 0
-    """,
+    expression=f"{_TIMEOUTS} > 0\nor\n{_WAITING} > 0",
     wait="1m",
     keep_firing="5m",
     severity="warning",

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from monitoring.alerts.declaration import Alert, Group, Panel, Severity, more_than
+from monitoring.alerts.events import events
+from trust_otel.semconv.metrics import (
+    TRUST_SECURITY_AUTH_FAILURES,
+    TRUST_SECURITY_INCIDENTS,
+    TRUST_SECURITY_RATE_LIMITED,
+)
 
 AUTH_FAILURES_FROM_ADDRESS = Alert(
     name="TrustAuthFailuresFromAddress",
@@ -10,11 +16,8 @@ AUTH_FAILURES_FROM_ADDRESS = Alert(
         No `for`, because an attack needs an immediate response. A warning: if the attack continues,
         TrustBruteForceFromAddress pages. `_other` is the sum of many addresses.
     """,
-    expression="""
-        sum by (deployment_environment_name, service_namespace, service_name, client_address) (
-          increase(trust_security_auth_failures_total{client_address!="_other"}[1m])
-        ) >= $threshold
-    """,
+    expression=events(TRUST_SECURITY_AUTH_FAILURES, "1m", ("client_address",), 'client_address!="_other"')
+    + " >= $threshold",
     threshold=more_than(10),
     keep_firing="5m",
     severity="warning",
@@ -32,11 +35,8 @@ BRUTE_FORCE_FROM_ADDRESS = Alert(
     reason="""
         No `for`, because an attack needs an immediate response. `_other` is the sum of many addresses.
     """,
-    expression="""
-        sum by (deployment_environment_name, service_namespace, service_name, client_address) (
-          increase(trust_security_auth_failures_total{client_address!="_other"}[1h])
-        ) >= $threshold
-    """,
+    expression=events(TRUST_SECURITY_AUTH_FAILURES, "1h", ("client_address",), 'client_address!="_other"')
+    + " >= $threshold",
     threshold=more_than(50),
     keep_firing="5m",
     severity="critical",
@@ -54,11 +54,10 @@ def _suspicious_activity(severity: Severity, matcher: str, reason: str) -> Alert
     return Alert(
         name="TrustSuspiciousActivity",
         reason=reason,
-        expression=f"""
-            sum by (deployment_environment_name, service_namespace, service_name, trust_security_incident_type) (
-              increase(trust_security_incidents_total{{trust_severity{matcher}}}[10m])
-            ) > 0
-        """,
+        expression=events(
+            TRUST_SECURITY_INCIDENTS, "10m", ("trust_security_incident_type",), f"trust_severity{matcher}"
+        )
+        + " > 0",
         keep_firing="5m",
         severity=severity,
         team="security",
@@ -113,11 +112,7 @@ EXCESSIVE_RATE_LIMITING = Alert(
     reason="""
         A limit that rejects ten requests per minute for several minutes is either under attack or too low.
     """,
-    expression="""
-        sum by (deployment_environment_name, service_namespace, service_name, trust_rate_limit_name) (
-          increase(trust_security_rate_limited_total[5m])
-        ) >= $threshold
-    """,
+    expression=events(TRUST_SECURITY_RATE_LIMITED, "5m", ("trust_rate_limit_name",)) + " >= $threshold",
     threshold=more_than(50),
     keep_firing="5m",
     severity="warning",
@@ -137,9 +132,25 @@ AUDIT_RECORDS_MISSING = Alert(
         An operation is counted when it begins and its record when it is written, so an operation in flight looks
         like a missing record: the minimum over 5 minutes excludes it. The comparison with the minimum of the
         previous 5 minutes is needed because a missing record stays missing.
+
+        The first operation of an instance has no such minimum: what is missing since the series began counts, if
+        Prometheus saw the instance before it or from the start of the process, also when the process has ended within
+        the 5 minutes.
     """,
     expression="""
         sum by (deployment_environment_name, service_namespace, service_name, trust_audit_action) (
+          (
+            min_over_time(service_instance:trust_audit_unrecorded_operations:count[5m])
+            and
+            service_instance:trust_audit_unrecorded_operations:count offset 5m
+            unless
+            service_instance:trust_audit_unrecorded_operations:count offset 10m
+            and on (deployment_environment_name, service_namespace, service_name, service_instance_id, trust_audit_action)
+            count_over_time(trust_audit_operations_total[10m])
+            < ignoring (trust_audit_action, service_instance_id) group_left ()
+            (max without (service_instance_id) (count_over_time(trust_otel_instance_up[10m])) + target:trust_otel_instance:seen_from_start1h)
+          )
+          or
           min_over_time(service_instance:trust_audit_unrecorded_operations:count[5m])
           -
           min_over_time(service_instance:trust_audit_unrecorded_operations:count[5m] offset 5m)

@@ -13,6 +13,7 @@ _A_DAY = "that a service is missed for a day is a choice; a test over two days t
 _DAYS = "the window of one side alone is only detected by a test of several days, which takes too long"
 _LAST = "the alert compares with the last value within a day, which the window does not change"
 _SAME_SCRAPE = "a scraped heartbeat comes with a sample of `up` at the same time"
+_SHORTER_THAN_FOR = "with half of the window a new target is mistaken for less than a minute, and `for` is a minute"
 _RATIO = "service:slo_errors_per_event:ratio_rate"
 
 
@@ -35,6 +36,11 @@ _UNNOTICED = {
             ],
         ),
         ("TrustServiceInstanceDown-warning", _SAME_SCRAPE, _window("up", "15m", "30m")),
+        (
+            "TrustDatabaseConnectionsFailed-critical",
+            _SHORTER_THAN_FOR,
+            _window("db_client_connection_create_time_seconds_count", "2m", "1m"),
+        ),
         (f"{_RATIO}1h", _DAYS, _window(_ERRORS, "1h", "2h")),
         (f"{_RATIO}2h", _DAYS, _window(_ERRORS, "2h", "1h")),
         (f"{_RATIO}1d", _DAYS, [*_window(_ERRORS, "1d", "2d"), *_window(_EVENTS, "1d", "2d")]),

@@ -32,6 +32,8 @@ _LEVELS: Mapping[str, frozenset[str]] = {
     "control": frozenset({"trust_compliance_framework", "trust_compliance_control"}),
     # A scraped target, whose address survives restarts.
     "host": frozenset({"instance"}),
+    # A scraped target, or an instance that pushes.
+    "target": frozenset({"job", "instance"}),
 }
 _OF_INSTANCES = frozenset(
     {"service_instance_id", "service_version", "instance", "job", "k8s_pod_name", "k8s_node_name"}
@@ -51,7 +53,7 @@ def named(rule: Rule, expression: Expression, vocabulary: Vocabulary) -> Iterato
             yield f"level {word}: must consist of {', '.join(_LEVELS)}"
         for label in sorted(_LEVELS.get(word, frozenset()) - set(labels)):
             yield f"level {word}: the result has no label {label}"
-    if not {"instance", "host"} & set(words):
+    if not {"instance", "host", "target"} & set(words):
         for label in sorted(_OF_INSTANCES & set(labels)):
             yield f"level {name['level']}: the result still has {label}, which changes with every restart"
     for window in _WINDOW.findall(name["operations"]):
