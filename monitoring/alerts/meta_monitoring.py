@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from monitoring.alerts.declaration import Alert, Group, Panel, ratio
+from typing import Final
+
+from monitoring.alerts.declaration import Alert, Group, Panel, ratio, seconds
 
 WATCHDOG = Alert(
     name="TrustWatchdog",
@@ -318,6 +320,93 @@ SOURCE_UNREADABLE = Alert(
     """,
 )
 
+_INSTANCE: Final = "deployment_environment_name, service_namespace, service_name, service_instance_id"
+
+MEASUREMENTS_DROPPED = Alert(
+    name="TrustMeasurementsDropped",
+    reason="""
+        A mistake in the service's code or in trust-otel: what was dropped is missing in every panel and alert. Reasons
+        that only shorten or mask an attribute do not count, and neither do unreadable sources (TrustSourceUnreadable).
+        Each reason is exported as 0 from the start.
+    """,
+    expression="""
+        sum by (deployment_environment_name, service_namespace, service_name, reason) (
+          increase(trust_otel_dropped_total{reason!~"attribute_encoding|attribute_length|private_value|unreadable_source"}[15m])
+        ) > 0
+    """,
+    keep_firing="10m",
+    severity="warning",
+    team="platform",
+    category="monitoring",
+    panel=Panel("monitoring", 24),
+    summary="Measurements of {{ $labels.service_name }} are dropped.",
+    description="""
+        {{ $value | printf "%.0f" }} measurements of {{ $labels.service_name }} were dropped within 15 minutes ({{ $labels.reason }}).
+    """,
+)
+
+SOURCE_NOT_CHECKED = Alert(
+    name="TrustSourceNotChecked",
+    reason="""
+        Files and feeds are checked every 10 s and dependencies every 15 s; 15 minutes without a check mean that the
+        thread is blocked. What such a source or dependency reported last stays, so it looks good. Certificates have
+        TrustCertificateInventoryStale, and a source that cannot be read has TrustSourceUnreadable.
+    """,
+    expression=f"""
+        max by ({_INSTANCE}, trust_otel_source_kind, trust_otel_source_name) (
+          trust_otel_source_last_read_seconds{{trust_otel_source_kind!="certificates"}}
+        )
+        ==
+        max by ({_INSTANCE}, trust_otel_source_kind, trust_otel_source_name) (
+          trust_otel_source_last_read_seconds offset 15m
+        )
+        and
+        max by ({_INSTANCE}, trust_otel_source_kind, trust_otel_source_name) (trust_otel_source_up) == 1
+        or
+        sum by ({_INSTANCE}, trust_dependency_name, trust_dependency_type) (
+          increase(trust_dependency_check_duration_seconds_count[15m])
+        ) == 0
+        and
+        max by ({_INSTANCE}, trust_dependency_name, trust_dependency_type) (trust_dependency_up and trust_dependency_up offset 15m)
+    """,
+    wait="1m",
+    keep_firing="2m",
+    severity="warning",
+    team="platform",
+    category="monitoring",
+    panel=Panel("monitoring", 7),
+    summary="{{ $labels.service_name }} no longer checks {{ or $labels.trust_dependency_name $labels.trust_otel_source_name }}.",
+    description="""
+        Instance {{ $labels.service_instance_id }} of {{ $labels.service_name }} has not checked {{ or $labels.trust_dependency_name $labels.trust_otel_source_name }}
+        ({{ or $labels.trust_dependency_type $labels.trust_otel_source_kind }}) for 15 minutes; its last result stays in use.
+    """,
+)
+
+INSTANCE_CLOCK_OFF = Alert(
+    name="TrustInstanceClockOff",
+    reason="""
+        Samples that an instance pushes have the time of its clock. Of a clock that is ahead they are in the future, where
+        `offset -5m` finds them. The time must advance: that of a dead instance does not. Prometheus sets the time of
+        scraped samples, so the clock of a scraped service is not seen.
+    """,
+    expression="""
+        abs(service_instance:trust_otel_instance_up:timestamp - time()) > $threshold
+        and
+        delta(service_instance:trust_otel_instance_up:timestamp[2m]) > 0
+    """,
+    threshold=seconds(60),
+    wait="5m",
+    keep_firing="2m",
+    severity="warning",
+    team="platform",
+    category="monitoring",
+    panel=Panel("monitoring", 20),
+    summary="The clock of an instance of {{ $labels.service_name }} is off.",
+    description="""
+        The samples of instance {{ $labels.service_instance_id }} of {{ $labels.service_name }} are {{ $value | humanizeDuration }} off (threshold $threshold): its clock is wrong, or they arrive late.
+    """,
+)
+
 GROUP = Group(
     "trust-service.monitoring",
     (
@@ -334,5 +423,8 @@ GROUP = Group(
         CARDINALITY_OVERFLOW,
         CERTIFICATE_INVENTORY_STALE,
         SOURCE_UNREADABLE,
+        MEASUREMENTS_DROPPED,
+        SOURCE_NOT_CHECKED,
+        INSTANCE_CLOCK_OFF,
     ),
 )

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from testbed.drill.environment import Environment
+from testbed.drill.environment import ENVIRONMENT, SERVICE, Environment
 from testbed.drill.pressure import disk_filled, memory_taken
 from testbed.drill.service_client import ServiceClient, repeated_calls
 from testbed.drill.trial import Fault
@@ -31,6 +31,7 @@ GUESSER, _RATE_LIMITED, _REPLAYER = "203.0.113.22", "203.0.113.23", "192.0.2.5"
 _SLOW_CALLERS = 30
 # More than the rules' minimum of ten, and above 0.1 % of all requests in four minutes.
 FEW_FAILURES = 14
+_AHEAD_SECONDS = 120
 # Fewer than the service's database connections.
 _READERS = 6
 
@@ -391,15 +392,63 @@ def broken_rule(environment: Environment) -> Iterator[None]:
     _push(environment, {"a": 0.0, "b": 0.0}, time.time())
 
 
+@contextmanager
+def clock_ahead(environment: Environment) -> Iterator[None]:
+    # Another instance of a service that runs, so that the service does not count as down afterwards.
+    instance = {
+        "service.name": SERVICE,
+        "service.instance.id": "clock-ahead",
+        "deployment.environment.name": ENVIRONMENT,
+    }
+
+    def beat(value: float = 1) -> None:
+        _export(environment, instance, "trust.otel.instance.up", [({}, value)], time.time() + _AHEAD_SECONDS)
+
+    with repeated_calls(beat, 2):
+        yield
+    # As in the last export of a clean shutdown.
+    beat(0)
+
+
+@contextmanager
+def unchecked_source(environment: Environment) -> Iterator[None]:
+    instance = {"service.name": "drill", "service.instance.id": "unchecked-source"}
+    source = {"trust.otel.source.kind": "reputation", "trust.otel.source.name": "blocklist"}
+    checked = time.time()
+
+    def export(read: float, up: float) -> None:
+        _export(environment, instance, "trust.otel.source.last_read", [(source, read)], time.time(), "s")
+        _export(environment, instance, "trust.otel.source.up", [(source, up)], time.time())
+
+    with repeated_calls(lambda: export(checked, 1), 2):
+        yield
+    # Nobody exports the source any more; its last value would say for 5 minutes that it was read and is not checked.
+    export(checked, 0)
+
+
 def _push(environment: Environment, values: dict[str, float], at: float) -> None:
     """Export the gauge `drill_fault{part}` by OTLP."""
+    points: list[tuple[dict[str, str], float]] = [({"part": part}, value) for part, value in values.items()]
+    _export(environment, {"service.name": "drill"}, "drill_fault", points, at)
+
+
+def _export(
+    environment: Environment,
+    resource: dict[str, str],
+    gauge: str,
+    points: list[tuple[dict[str, str], float]],
+    at: float,
+    unit: str = "",
+) -> None:
     request = ExportMetricsServiceRequest()
-    resource = request.resource_metrics.add()
-    resource.resource.attributes.add(key="service.name").value.string_value = "drill"
-    metric = resource.scope_metrics.add().metrics.add(name="drill_fault")
-    for part, value in values.items():
+    exported = request.resource_metrics.add()
+    for key, text in resource.items():
+        exported.resource.attributes.add(key=key).value.string_value = text
+    metric = exported.scope_metrics.add().metrics.add(name=gauge, unit=unit)
+    for attributes, value in points:
         point = metric.gauge.data_points.add(as_double=value, time_unix_nano=int(at * 1e9))
-        point.attributes.add(key="part").value.string_value = part
+        for key, text in attributes.items():
+            point.attributes.add(key=key).value.string_value = text
     httpx.post(
         f"{environment.addresses.otlp_http}/v1/metrics",
         content=request.SerializeToString(),
@@ -418,13 +467,16 @@ def failing_receiver(environment: Environment) -> Iterator[None]:
         environment.receivers.restore("slack:business")
 
 
-@contextmanager
-def too_many_document_types(environment: Environment) -> Iterator[None]:
-    pipe = environment.gateway[0].stdin
-    if pipe is not None:
-        pipe.write(b"overflow\n")
-        pipe.flush()
-    yield
+def gateway_command(command: str) -> Fault:
+    @contextmanager
+    def inject(environment: Environment) -> Iterator[None]:
+        pipe = environment.gateway[0].stdin
+        if pipe is not None:
+            pipe.write(f"{command}\n".encode())
+            pipe.flush()
+        yield
+
+    return inject
 
 
 @contextmanager

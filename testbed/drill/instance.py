@@ -11,13 +11,15 @@ _TOO_MANY = 80
 
 
 def main() -> None:
-    """Record too many document types on the command `overflow`."""
+    """Record too many document types on the command `overflow`, and an unknown metric on `mistake`."""
     metrics = get_metrics()
     for line in sys.stdin:
         if line.strip() == "overflow":
             for number in range(_TOO_MANY):
                 with metrics.document_processing(f"kind-{number}"):
                     pass
+        if line.strip() == "mistake":
+            metrics.record_business_metric("not_declared", 1)
 
 
 if __name__ == "__main__":

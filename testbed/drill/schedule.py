@@ -155,8 +155,13 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
         ),
         Trial(
             "80 document types are recorded",
-            faults.too_many_document_types,
+            faults.gateway_command("overflow"),
             (Expected("TrustCardinalityOverflow", "warning", labels=_of(GATEWAY)),),
+        ),
+        Trial(
+            "a service records a metric that does not exist",
+            faults.gateway_command("mistake"),
+            (Expected("TrustMeasurementsDropped", "warning", labels=_of(GATEWAY)),),
         ),
     ),
     (
@@ -224,6 +229,16 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             "a threat feed is an HTML error page",
             faults.invalid_feed,
             (Expected("TrustSourceUnreadable", "warning", labels=_of(SERVICE, trust_otel_source_kind="reputation")),),
+        ),
+        Trial(
+            "an instance no longer checks a threat feed",
+            faults.unchecked_source,
+            (Expected("TrustSourceNotChecked", "warning", labels=_of("drill", trust_otel_source_name="blocklist")),),
+        ),
+        Trial(
+            "the clock of an instance is 2 minutes ahead",
+            faults.clock_ahead,
+            (Expected("TrustInstanceClockOff", "warning", labels=_of(SERVICE, service_instance_id="clock-ahead")),),
         ),
         Trial(
             "gRPC calls fail",

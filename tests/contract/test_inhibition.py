@@ -33,7 +33,10 @@ DATABASE = {"TrustDatabaseSlowQueries", "TrustDatabaseConnectionProblems", "Trus
 SLO = {"TrustAvailabilityBudgetBurn", "TrustLatencyBudgetBurn", "TrustValidationBudgetBurn"}
 OPERATIONS = {"TrustCertificateValidationFailures", "TrustSigningFailures"}
 BUSINESS = {"TrustSlaViolation", "TrustProcessingVolumeUnusual", "TrustRevenueDrop"}
-OF_ITSELF = {"TrustCardinalityOverflow", "TrustCertificateInventoryStale", "TrustSourceUnreadable"}
+OF_ITSELF = {
+    *("TrustCardinalityOverflow", "TrustCertificateInventoryStale", "TrustSourceUnreadable"),
+    *("TrustMeasurementsDropped", "TrustSourceNotChecked", "TrustInstanceClockOff"),
+}
 # Their service is "monitoring", so they never have the service that is down.
 PIPELINE = {
     *("TrustMonitoringTargetDown", "TrustCollectorCannotDeliver", "TrustCollectorQueueFilling"),

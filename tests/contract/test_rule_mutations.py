@@ -14,6 +14,7 @@ _DAYS = "the window of one side alone is only detected by a test of several days
 _LAST = "the alert compares with the last value within a day, which the window does not change"
 _SAME_SCRAPE = "a scraped heartbeat comes with a sample of `up` at the same time"
 _SHORTER_THAN_FOR = "with half of the window a new target is mistaken for less than a minute, and `for` is a minute"
+_FUTURE = "promtool has no samples of the future; tests/integration/test_instance_clock.py has"
 _RATIO = "service:slo_errors_per_event:ratio_rate"
 
 
@@ -36,6 +37,15 @@ _UNNOTICED = {
             ],
         ),
         ("TrustServiceInstanceDown-warning", _SAME_SCRAPE, _window("up", "15m", "30m")),
+        (
+            "service_instance:trust_otel_instance_up:timestamp",
+            _FUTURE,
+            [
+                "timestamp(trust_otel_instance_up offset -5m) or timestamp(trust_otel_instance_up)"
+                "  ->  timestamp(trust_otel_instance_up)",
+                "trust_otel_instance_up offset -5m  ->  trust_otel_instance_up offset -10m",
+            ],
+        ),
         (
             "TrustDatabaseConnectionsFailed-critical",
             _SHORTER_THAN_FOR,

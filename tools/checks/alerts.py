@@ -46,7 +46,7 @@ _IDENTIFYING = frozenset(
     | {"client_address", "trust_certificate_name", "trust_certificate_type", "trust_certificate_crl_name"}
     | {"trust_dependency_name", "trust_dependency_type", "trust_security_incident_type", "trust_rate_limit_name"}
     | {"trust_sla_name", "trust_currency", "trust_compliance_framework", "trust_compliance_control"}
-    | {"trust_audit_action", "trust_otel_source_kind", "trust_otel_source_name", "metric", "slo"}
+    | {"trust_audit_action", "trust_otel_source_kind", "trust_otel_source_name", "metric", "reason", "slo"}
     | {"rpc_method", "trust_rpc_type", "db_client_connection_pool_name", "db_system_name", "db_namespace"}
     | {"instance", "job", "node", "condition", "namespace", "pod", "container", "mountpoint", "device", "fstype"}
     | {"exporter", "receiver", "integration", "rule_group", "delivery"}

@@ -56,7 +56,7 @@ class DeclarationsFile(Generic[_Declared]):
             return
         if changed:
             self._use(self._file.value)
-            self._sources.record_source(self._path, kind=self._kind)
+        self._sources.record_source(self._path, kind=self._kind)
 
     def remove(self) -> None:
         """Stop watching the file, and using its declarations."""

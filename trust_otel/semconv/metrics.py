@@ -428,7 +428,7 @@ TRUST_OTEL_SOURCE_LAST_READ: Final = Metric(
     name="trust.otel.source.last_read",
     instrument="gauge",
     unit="s",
-    brief="Unix time of the last successful read of the source.",
+    brief="Unix time of the last check at which the source was read or unchanged.",
     attributes=(attributes.TRUST_OTEL_SOURCE_KIND, attributes.TRUST_OTEL_SOURCE_NAME, ),
     required=frozenset(("trust.otel.source.kind", "trust.otel.source.name", )),
 )

@@ -26,6 +26,10 @@ _QUEUE_LIMIT = threshold("TrustCollectorQueueFilling")
 _STALE_SECONDS = 60
 _SCRAPE_TIMEOUT = 5
 _SAMPLE_TIME = f"timestamp({series(TRUST_OTEL_INSTANCE_UP)})"
+_RECORDED_TIME = (
+    'service_instance:trust_otel_instance_up:timestamp{deployment_environment_name=~"$environment", '
+    'service_name=~"$service", service_instance_id=~"$instance"}'
+)
 # The second half keeps a service that has not reported for more than five minutes.
 _NEWEST: Final = (
     f"max by (service_name) ({_SAMPLE_TIME}) or max by (service_name) (max_over_time({_SAMPLE_TIME}[1h:1m]))"
@@ -160,13 +164,18 @@ def freshness() -> bargauge.Panel:
         PanelText(
             20,
             "Age of newest sample",
-            "Time since the last sample of each service, over all instances. Services export every 15 s.",
+            "Time since the last sample of each service, over all instances, and the largest difference between the "
+            "time of an instance's samples and Prometheus' clock. Services export every 15 s.",
             "Old for all services: check the Collector and its connection to Prometheus. Old for one service: check "
             "the service and its connection to the Collector.",
             "No service reports data.",
+            alerts=("TrustInstanceClockOff",),
         ),
         "s",
-        (Query("{{service_name}}", f"time() - ({_NEWEST})"),),
+        (
+            Query("{{service_name}}", f"time() - ({_NEWEST})"),
+            Query("{{service_name}}: most in one instance", f"max by (service_name) (abs({_RECORDED_TIME} - time()))"),
+        ),
         levels=rising(yellow=_STALE_SECONDS / 2, red=_STALE_SECONDS),
         names_above=True,
         width=8,
@@ -185,7 +194,7 @@ def input_sources() -> table.Panel:
             "Unreadable: run `trust-otel doctor` on the host of the service. Old: the provider of the source no "
             "longer updates it.",
             "No service reads a file or an endpoint.",
-            alerts=("TrustSourceUnreadable", "TrustCertificateInventoryStale"),
+            alerts=("TrustSourceUnreadable", "TrustCertificateInventoryStale", "TrustSourceNotChecked"),
         ),
         {
             "service_name": "Service",

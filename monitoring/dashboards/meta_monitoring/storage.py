@@ -58,7 +58,7 @@ def overflow_and_drops() -> timeseries.Panel:
             "measurements dropped by the services, by reason.",
             "Overflow: find the label with client-controlled values. Dropped: the service logs the reason once.",
             "No service reports data in the selected time range.",
-            alerts=("TrustCardinalityOverflow",),
+            alerts=("TrustCardinalityOverflow", "TrustMeasurementsDropped"),
         ),
         "cps",
         (
