@@ -9,7 +9,9 @@ from trust_otel.semconv.metrics import TRUST_CERTIFICATE_OPERATION_DURATION
 CERTIFICATE_VALIDATION_FAILURES = Alert(
     name="TrustCertificateValidationFailures",
     reason="""
-        At least 20 validations, because a ratio of a few is chance. 2 minutes skip a single bad batch.
+        At least 20 validations, because a ratio of a few is chance. 2 minutes skip a single bad batch. Where there
+        are fewer in 5 minutes, and fewer than twelve times as many in an hour, the last hour counts, with at least five
+        failures.
     """,
     expression="""
         service:trust_certificate_validation_failures_per_validation:ratio_rate5m > $threshold
@@ -17,6 +19,31 @@ CERTIFICATE_VALIDATION_FAILURES = Alert(
         sum by (deployment_environment_name, service_namespace, service_name) (
           increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation"}[5m])
         ) >= $minimum
+        or
+        sum by (deployment_environment_name, service_namespace, service_name) (
+          increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation", trust_outcome!="success"}[1h])
+        )
+        /
+        (
+          sum by (deployment_environment_name, service_namespace, service_name) (
+            increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation"}[1h])
+          ) > 0
+        )
+        > $threshold
+        and
+        sum by (deployment_environment_name, service_namespace, service_name) (
+          increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation", trust_outcome!="success"}[1h])
+        ) >= 5
+        unless
+        (
+          sum by (deployment_environment_name, service_namespace, service_name) (
+            increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation"}[5m])
+          ) >= $minimum
+          or
+          sum by (deployment_environment_name, service_namespace, service_name) (
+            increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation"}[1h])
+          ) >= 12 * $minimum
+        )
     """,
     threshold=ratio(0.1),
     minimum=number(20),
