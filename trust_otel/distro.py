@@ -282,12 +282,13 @@ def _load_system_metrics(entry_point: EntryPoint, **kwargs: Any) -> None:
     """Load only those process and runtime metrics that the registry declares."""
     from trust_otel.sdk_private import repair_process_metrics_after_fork
     from trust_otel.semconv.metrics import ALL as ALL_METRICS
+    from trust_otel.semconv.metrics import PROCESS_UPTIME
 
     modes: dict[str, list[str] | None] = {"process.cpu.time": ["user", "system"]}
     excluded = [text.strip() for text in environ.get("OTEL_PYTHON_SYSTEM_METRICS_EXCLUDED_METRICS", "").split(",")]
     names = [
         name
-        for name in ALL_METRICS
+        for name in ALL_METRICS.keys() - {PROCESS_UPTIME.name}
         if name.startswith(("process.", "cpython.")) and not any(fnmatch(name, pattern) for pattern in excluded)
     ]
     instrumentor = entry_point.load()(config={name: modes.get(name) for name in names})

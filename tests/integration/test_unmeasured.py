@@ -32,6 +32,7 @@ _OF_A_HEARTBEAT = {
     "security 34A": "the service reports",
     "monitoring 6A": "the heartbeat has a series",
     "monitoring 20A": "the heartbeat has an age",
+    "monitoring 20B": "the heartbeat has a time",
     "monitoring 21A": "the watchdog fires",
 }
 
