@@ -41,6 +41,7 @@ from trust_ops.stack.recipes import binaries
 
 _SERIES: Final = 10_000
 _SHOWN: Final = 3600
+_ENVIRONMENT: Final = "demo"
 _STEP: Final = 15
 _TRIES: Final = 3
 _LIMIT_SECONDS: Final = 0.2
@@ -229,7 +230,7 @@ def _timed(prometheus: str, now: int) -> Iterator[Timing]:
 
 
 def _once(prometheus: str, target: Target, now: int) -> tuple[float, int]:
-    query = as_sent(target.source, seconds=_SHOWN, step_seconds=_STEP)
+    query = as_sent(target.source, seconds=_SHOWN, step_seconds=_STEP, environment=_ENVIRONMENT)
     parameters: dict[str, str | int] = {"query": query, "time": now}
     if target.ranged:
         parameters = {"query": query, "start": now - _SHOWN, "end": now, "step": _STEP}

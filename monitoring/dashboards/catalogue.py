@@ -13,10 +13,13 @@ Generated from `monitoring/dashboards/` by `make generate`. The JSON files that 
 `monitoring/grafana/`. [Grafana](grafana.md) describes their provisioning and access. Without Grafana, `make demo` shows
 them in a [preview](preview.md).
 
-All dashboards have the same variables: data source, environment, service, instance and resolution. Panels that read
-recording rules show whole services and ignore the instance. Thresholds are read from the alert rules when the
-dashboards are generated. To link to a panel, use its id: `/d/trust-service-operational?viewPanel=4`. Each panel must
-pass the [dashboard checks](dashboard-checks.md).
+All dashboards have the same variables: data source, environment, service, instance and resolution. The environment is a
+single one: `production` if it exists, else the one with the most instances. The empty entry has the services that set
+no `deployment.environment.name`. Services and instances can be several. An instance is named after its pod, or else its
+service and host, with the first eight digits of its id. Panels about instances show the worst ones and the median,
+because a fleet has too many for one graph. Panels that read recording rules show whole services and ignore the
+instance. Thresholds are read from the alert rules when the dashboards are generated. To link to a panel, use its id:
+`/d/trust-service-operational?viewPanel=4`. Each panel must pass the [dashboard checks](dashboard-checks.md).
 """
 
 

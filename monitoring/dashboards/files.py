@@ -29,7 +29,30 @@ def _built() -> list[Dashboard]:
         # The SDK sets a repeat direction even for panels that are not repeated.
         if isinstance(panel, Panel) and panel.repeat is None:
             panel.repeat_direction = None
+        if isinstance(panel, Panel) and _adds_services(panel):
+            shown, gap, rest = (panel.description or "").partition("\n\n")
+            panel.description = f"{shown} {_TOGETHER}{gap}{rest}"
     return dashboards
+
+
+_TOGETHER: Final = "All selected services together."
+
+
+def _adds_services(panel: Panel) -> bool:
+    """Whether a query of services has a result without a service or instance."""
+    keys = {
+        label
+        for transformation in panel.transformations or []
+        for label in (transformation.options or {}).get("renameByName", {})
+    }
+    results = (
+        (target.expr, keys if keys else target.legend_format)  # type: ignore[attr-defined]
+        for target in panel.targets or []
+    )
+    return any("$service" in query and not any(name in names for name in _NAMES) for query, names in results)
+
+
+_NAMES: Final = ("service_name", "instance_name")
 
 
 def _as_json(dashboard: Dashboard) -> str:

@@ -171,25 +171,34 @@ def time_series_panel(
     levels: Levels | None = None,
     colours: Mapping[str, str] | None = None,
     stacked: bool = False,
+    highest_first: bool = False,
     min_value: float | None = 0,
     max_value: float | None = None,
     width: int = 12,
     height: int = _GRAPH_HEIGHT,
 ) -> timeseries.Panel:
-    """Lines over time. The steps of `levels` are drawn as dashed threshold lines. `colours` are by name of a line."""
+    """Lines over time. The steps of `levels` are drawn as dashed threshold lines.
+
+    Args:
+        colours: By name of a line.
+        highest_first: Whether the legend begins with the line that is highest now; a legend shows only a few lines.
+    """
     panel = _with_common_options(timeseries.Panel(), _of_graph(text), unit, width, height)
+    legend = (
+        common.VizLegendOptions()
+        .display_mode(LegendDisplayMode.TABLE)
+        .placement(LegendPlacement.BOTTOM)
+        .show_legend(True)
+        .calcs(["lastNotNull", "max"])
+    )
+    if highest_first:
+        legend = legend.sort_by("Last *").sort_desc(True)
     panel = (
         panel.line_width(2)
         .fill_opacity(40 if stacked else 8)
         .show_points(VisibilityMode.NEVER)
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
-        .legend(
-            common.VizLegendOptions()
-            .display_mode(LegendDisplayMode.TABLE)
-            .placement(LegendPlacement.BOTTOM)
-            .show_legend(True)
-            .calcs(["lastNotNull", "max"])
-        )
+        .legend(legend)
         .color_scheme(builders.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC))
     )
     if stacked:

@@ -17,7 +17,7 @@ TIME_RANGE: Final = "$__range"
 
 Part = Literal["", "_bucket", "_count", "_sum"]
 
-_SERVICE = ('deployment_environment_name=~"$environment"', 'service_name=~"$service"')
+_SERVICE = ('deployment_environment_name="$environment"', 'service_name=~"$service"')
 _INSTANCE = (*_SERVICE, 'service_instance_id=~"$instance"')
 
 
@@ -91,6 +91,47 @@ def with_label(query: str, label: str, value: str) -> str:
 def with_base_name(expression: str, label: str) -> str:
     """The same series, with paths in the label reduced to the file name."""
     return f'label_replace({expression}, "{label}", "$1", "{label}", ".*/(.+)")'
+
+
+INSTANCE: Final = ("service_name", "service_instance_id", "k8s_pod_name", "host_name")
+"""The labels of an instance, which `with_instance_name` reads."""
+_PLACE: Final = "(?:([^ ]+ )[^ ]* [^ ]* | ([^ ]+ )([^ ]+ )|  ([^ ]+ ))"
+_GENERATED_ID: Final = "([0-9a-f]{8})-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}((?:-[0-9a-f]{12})?)"
+_CONFIGURED_ID: Final = "[^ ]* [^ ]* ([^ ]+ .+)"
+
+
+def with_instance_name(expression: str) -> str:
+    """The same series with a short `instance_name`, made of the labels `INSTANCE`.
+
+    Of a generated id it has the first eight digits, after the pod, or else the service and the host. A configured id is
+    a name already. The suffix that tells processes with the same configured id apart is kept.
+    """
+    name = '"instance_name"'
+    read = '"k8s_pod_name", "host_name", "service_name", "service_instance_id"'
+    joined = f'label_join({expression}, {name}, " ", {read})'
+    short = f'label_replace({joined}, {name}, "$1$3$2$4$5$6", {name}, "{_PLACE}{_GENERATED_ID}")'
+    return f'label_replace({short}, {name}, "$1", {name}, "{_CONFIGURED_ID}")'
+
+
+def named(expression: str) -> str:
+    """Series with the labels `INSTANCE`, by instance name only."""
+    return f"max by (instance_name) ({with_instance_name(expression)})"
+
+
+def highest(expression: str, number: int = 5) -> str:
+    """The series with the highest values in the last 15 minutes of the time range, with all their values."""
+    # topk() alone selects other series at each point.
+    return f"{expression} and topk({number}, max_over_time(({expression})[15m:1m] @ end()))"
+
+
+def lowest(expression: str, number: int = 5) -> str:
+    """As `highest`, the lowest values."""
+    return f"{expression} and bottomk({number}, min_over_time(({expression})[15m:1m] @ end()))"
+
+
+def median(expression: str, *by: str) -> str:
+    """Median of the series with the same labels."""
+    return f"quantile by ({', '.join(by)}) (0.5, {expression})"
 
 
 def _selector(name: str, *matchers: str) -> str:

@@ -20,6 +20,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
+from monitoring.dashboards.queries import TIME_RANGE, with_instance_name
 from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP
 
 DATA_SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -36,7 +37,7 @@ MONITORING: Final = "trust-service-monitoring"
 _FIRST_ROW_ID = 100
 
 _INSTANCE_UP = TRUST_OTEL_INSTANCE_UP.prometheus_name
-_IN_ENVIRONMENT = 'deployment_environment_name=~"$environment"'
+_IN_ENVIRONMENT = 'deployment_environment_name="$environment"'
 _OF_SERVICE = f'{_IN_ENVIRONMENT}, service_name=~"$service"'
 
 
@@ -97,13 +98,13 @@ def _variables() -> list[Builder[VariableModel]]:
         .label("Data source")
         .description("Prometheus data source to query.")
         .type("prometheus"),
-        _label_variable("environment", "Environment", f"label_values({_INSTANCE_UP}, deployment_environment_name)"),
-        _label_variable("service", "Service", f"label_values({_INSTANCE_UP}{{{_IN_ENVIRONMENT}}}, service_name)"),
-        _label_variable(
-            "instance",
-            "Instance",
-            f"label_values({_INSTANCE_UP}{{{_OF_SERVICE}}}, service_instance_id)",
+        _environment(),
+        _multiple_choice(
+            "service",
+            "Service",
+            f"label_values({_INSTANCE_UP}{{{_IN_ENVIRONMENT}}}, service_name)",
         ),
+        _multiple_choice("instance", "Instance", f"query_result({_INSTANCES})").regex(_NAMED_INSTANCE),
         builders.IntervalVariable("interval")
         .label("Resolution")
         .description("Minimum query step. A step below the export interval of the services adds no detail.")
@@ -121,8 +122,46 @@ def _runbooks() -> Builder[VariableModel]:
     return _BuiltModel(model)
 
 
+# Grafana takes the saved value if it is among the values, else the first value: the environment with the most
+# instances. `label_values()` would omit the services that set no environment; here they are an empty value.
+_ENVIRONMENTS: Final = (
+    f"sort_desc(count by (deployment_environment_name) (last_over_time({_INSTANCE_UP}[{TIME_RANGE}])))"
+)
+_ENVIRONMENT_IN_RESULT: Final = '/^{(?:deployment_environment_name=")?(.*?)"?} /'
+_DEFAULT_ENVIRONMENT: Final = "production"
+
+_INSTANCES: Final = (
+    "count by (instance_name, service_instance_id) "
+    f"({with_instance_name(f'last_over_time({_INSTANCE_UP}{{{_OF_SERVICE}}}[{TIME_RANGE}])')})"
+)
+_NAMED_INSTANCE: Final = '/instance_name="(?<text>[^"]*)".*service_instance_id="(?<value>[^"]*)"/'
+
+
+def _environment() -> builders.QueryVariable:
+    return (
+        _label_variable("environment", "Environment", f"query_result({_ENVIRONMENTS})")
+        .regex(_ENVIRONMENT_IN_RESULT)
+        .description(
+            "Environment of all panels. The empty entry has the services that set no environment "
+            "(deployment.environment.name)."
+        )
+        .sort(VariableSort.DISABLED)
+        .current(VariableOption(selected=True, text=_DEFAULT_ENVIRONMENT, value=_DEFAULT_ENVIRONMENT))
+    )
+
+
+def _multiple_choice(name: str, label: str, query: str) -> builders.QueryVariable:
+    return (
+        _label_variable(name, label, query)
+        .sort(VariableSort.ALPHABETICAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .all_value(".*")
+        .current(VariableOption(selected=True, text="All", value="$__all"))
+    )
+
+
 def _label_variable(name: str, label: str, query: str) -> builders.QueryVariable:
-    # `.*` also matches series without the label: a service may not set its environment.
     return (
         builders.QueryVariable(name)
         .label(label)
@@ -130,11 +169,6 @@ def _label_variable(name: str, label: str, query: str) -> builders.QueryVariable
         .datasource(DATA_SOURCE)
         .query({"query": query, "refId": name})
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .sort(VariableSort.ALPHABETICAL_ASC)
-        .multi(True)
-        .include_all(True)
-        .all_value(".*")
-        .current(VariableOption(selected=True, text="All", value="$__all"))
     )
 
 

@@ -36,17 +36,23 @@ def store(data: Path, series: Mapping[str, Iterable[Points]], scratch: Path) -> 
 
     Raises CalledProcessError with promtool's output.
     """
-    lines = []
-    for name, courses in series.items():
-        lines.append(f"# TYPE {name} gauge")
-        for labels, points in courses:
-            pairs = ",".join(f'{label}="{text}"' for label, text in labels.items())
-            lines += [f"{name}{{{pairs}}} {value:.9g} {at}" for at, value in points]
     text = scratch / "history.openmetrics"
-    text.write_text("\n".join([*lines, "# EOF"]) + "\n")
+    with text.open("w", encoding="utf-8") as file:
+        for name, courses in series.items():
+            file.write(f"# TYPE {name} gauge\n")
+            for labels, points in courses:
+                pairs = ",".join(f'{label}="{value}"' for label, value in labels.items())
+                file.writelines(f"{name}{{{pairs}}} {value:.9g} {at}\n" for at, value in points)
+        file.write("# EOF\n")
     promtool = find(binaries()["promtool"], os.environ, lambda _: None)
     subprocess.run(  # noqa: S603 - our own executable
-        [str(promtool), "tsdb", "create-blocks-from", "openmetrics", str(text), str(data)],
+        [
+            str(promtool),
+            *("tsdb", "create-blocks-from", "openmetrics"),
+            # It reads the whole file once for each block.
+            "--max-block-duration=15d",
+            *(str(text), str(data)),
+        ],
         check=True,
         capture_output=True,
         text=True,

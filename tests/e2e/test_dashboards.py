@@ -13,7 +13,7 @@ from typing import TypeVar
 import pytest
 
 from examples.demo.report import Report
-from testbed.screenshots.environment import SERVICE, Environment, environment
+from testbed.screenshots.environment import ENVIRONMENT, SERVICE, Environment, environment
 from tests.support.dashboards import FILES, Answer, PanelQueries, numbers_in, queries, too_slow
 from tests.support.expected_values import AT_REST, BACKGROUND, OVER_TIME, RECENT, RECORDED, Share
 from tests.support.postgresql import needs_postgresql
@@ -77,6 +77,8 @@ _EXPECTED_ZERO = {
     "operational 32F": "Redis rejects no connection",
     "operational 31B": "no task waits for a thread",
     "operational 34A": "no container restarts",
+    "operational 35G": "no request waits for a database connection",
+    "operational 35H": "no dependency is down",
     "operational 37A": "no certificate is expiring",
     "operational 38C": "no certificate operation ends in an error",
     "operational 40A": "no connection to a database fails",
@@ -108,10 +110,14 @@ _EXPECTED_ZERO = {
 
 _SOMETIMES_ZERO = {
     "operational 1D": "few requests fail, and the window is two minutes",
+    "operational 3B": "few requests fail",
     "operational 4A": "connections are used for milliseconds",
+    "operational 4E": "connections are used for milliseconds",
     "operational 5D": "calls take milliseconds",
     "operational 9A": "the traffic may raise no alert",
     "operational 28C": "the standby is usually up to date",
+    "operational 35A": "few requests fail",
+    "operational 35F": "connections are used for milliseconds",
     "security 22A": "failures of an address occur in bursts",
     "business 5A": "SLAs are usually met",
     "business 3C": "SLAs are usually met, and nothing else is refunded",
@@ -206,7 +212,7 @@ def seen(observed: Seen) -> Seen:
 
 def _watch(running: Environment, seen: Seen) -> None:
     url = running.addresses.prometheus
-    with PanelQueries(url) as asked, Preview(url, on_progress=print) as preview, Browser() as browser:
+    with PanelQueries(url, ENVIRONMENT) as asked, Preview(url, on_progress=print) as preview, Browser() as browser:
         time.sleep(max(0.0, running.began + _WARM_SECONDS - time.time()))
         seen.answers = {key: asked.ask(query, time.time() - running.began) for key, query in _QUERIES.items()}
         seen.busy = {uid: _panels_in_browser(browser, preview, uid, running.began, DESKTOP) for uid in _UIDS}
@@ -220,12 +226,12 @@ def _watch(running: Environment, seen: Seen) -> None:
         seen.figures = _figures(asked, browser, preview, running.began, last)
         for key in AT_REST:
             # Prometheus would extrapolate the counters beyond the last sample.
-            seen.at_rest[key] = asked.at(_QUERIES[key].promql(last - running.began, SERVICE), last)
+            seen.at_rest[key] = asked.at(_QUERIES[key].promql(last - running.began, ENVIRONMENT, SERVICE), last)
         seen.life = last - running.began
         # As late as the window still covers all traffic: extrapolation decreases with the time without increase.
         time.sleep(max(0.0, running.began + _WINDOW_SECONDS - time.time()))
         for key in RECENT:
-            seen.recent[key] = asked.at(_QUERIES[key].promql(_ONE_POINT_SECONDS, SERVICE))
+            seen.recent[key] = asked.at(_QUERIES[key].promql(_ONE_POINT_SECONDS, ENVIRONMENT, SERVICE))
         time.sleep(max(0.0, stopped + _REST_SECONDS - time.time()))
         for key in RECORDED:
             seen.at_rest[key] = asked.at(_QUERIES[key].promql(time.time() - running.began, SERVICE))
@@ -253,7 +259,7 @@ def _figures(
         for key in _FIGURES:
             query = _QUERIES[key]
             if query.dashboard == uid:
-                figures[key] = shown[query.panel], asked.at(query.promql(end - begin), end)
+                figures[key] = shown[query.panel], asked.at(query.promql(end - begin, ENVIRONMENT), end)
     return figures
 
 
@@ -296,7 +302,7 @@ def _run_scenario(running: Environment, asked: PanelQueries, scenario: str, seen
 
 def _is_red(asked: PanelQueries, red: Red) -> bool:
     query = _QUERIES[red.key]
-    answer = asked.at(query.promql(_SHOWN_SECONDS))
+    answer = asked.at(query.promql(_SHOWN_SECONDS, ENVIRONMENT))
     return any(
         query.is_red(series.last)
         for series in answer.series

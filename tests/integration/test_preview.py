@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import Error, expect
 
 from tests.support import preview_fixture as fixture
-from tests.support.preview_fixture import FAULTY, UID
+from tests.support.preview_fixture import CHOICES, FAULTY, UID
 from tools.preview import Preview
 from tools.preview.browser import DESKTOP, PHONE, Browser, PanelState, dashboard_url
 from trust_ops.stack.ports import LOOPBACK, free_ports
@@ -193,6 +193,23 @@ def test_dashboards_are_linked_with_their_variables_and_time(preview: Preview, b
     assert query["from"] == ["now-15m"]
 
 
+def test_a_single_environment_is_the_first_if_the_saved_one_does_not_exist(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, CHOICES))
+    assert panels[1].text.endswith("Of [test]: [the pki] with the id [pki-0].")
+
+
+def test_the_empty_environment_and_an_instance_are_chosen_by_the_url(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, CHOICES, query={"var-environment": ""}))
+    assert panels[1].text.endswith("Of []: [the cron] with the id [cron-0].")
+    panels = _open(browser, dashboard_url(preview.url, CHOICES, query={"var-instance": "portal-0"}))
+    assert panels[1].text.endswith("Of [test]: [the portal] with the id [portal-0].")
+
+
+def test_all_environments_cannot_be_chosen(preview: Preview, browser: Browser) -> None:
+    panels = _open(browser, dashboard_url(preview.url, CHOICES, query={"var-environment": "$__all"}))
+    assert "Of [test]:" in panels[1].text
+
+
 def test_a_panel_has_its_links(preview: Preview, browser: Browser) -> None:
     _open(browser, dashboard_url(preview.url, UID, panel=fixture.GRAPH))
     browser.page.get_by_test_id("panel-links").click()
@@ -274,7 +291,7 @@ def test_the_command_serves_until_it_is_stopped(preview: Preview, dashboards: Pa
         found = re.search(r"http://\S+", process.stdout.readline())
         assert found is not None
         listed = httpx.get(f"{found[0]}/dashboards.json", trust_env=False).json()
-        assert {dashboard["uid"] for dashboard in listed} == {UID, "other", FAULTY}
+        assert {dashboard["uid"] for dashboard in listed} == {UID, "other", CHOICES, FAULTY}
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0

@@ -18,7 +18,7 @@ _SHOWN_SECONDS = 1800
 _WAIT_SECONDS = 60
 _STEP = fixture.STEP
 _INSTANCE = (
-    'deployment_environment_name="test",service_namespace="trust",service_name="pki",service_instance_id="pki-0"'
+    'deployment_environment_name="production",service_namespace="trust",service_name="pki",service_instance_id="pki-0"'
     ',job="trust/pki",instance="pki-0"'
 )
 _RULES = [project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in ("recording", "alerts")]

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from tools.checks.variables import as_sent
+from tools.checks.variables import ENVIRONMENT, as_sent
 
 FILES = sorted((Path(__file__).parents[2] / "monitoring" / "grafana").glob("*.json"))
 
@@ -100,9 +100,11 @@ class Query:
         """Dashboard, number and letter, such as `security 6A`."""
         return f"{self.dashboard.removeprefix('trust-service-')} {self.panel}{self.ref}"
 
-    def promql(self, seconds: float, service: str = ".*") -> str:
+    def promql(self, seconds: float, environment: str = ENVIRONMENT, service: str = ".*") -> str:
         """The query as Grafana sends it for the last `seconds`."""
-        return as_sent(self.expression, seconds=seconds, step_seconds=STEP_SECONDS, service=service)
+        return as_sent(
+            self.expression, seconds=seconds, step_seconds=STEP_SECONDS, environment=environment, service=service
+        )
 
     def is_red(self, value: float) -> bool:
         """Whether Grafana displays the value in red, or beyond a red threshold line."""
@@ -126,9 +128,10 @@ class Query:
 
 
 class PanelQueries:
-    """Sends panel queries to a Prometheus."""
+    """Sends panel queries of one environment to a Prometheus."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, environment: str = ENVIRONMENT) -> None:
+        self._environment = environment
         # Ignore proxy variables.
         self._client = httpx.Client(base_url=url, timeout=2 * _MOST_SECONDS, trust_env=False)
 
@@ -145,20 +148,20 @@ class PanelQueries:
         moment = {} if when is None else {"time": f"{when:.3f}"}
         return self._ask("/api/v1/query", {"query": query, **moment})
 
-    def over(self, query: str, seconds: float) -> Answer:
-        """Result of a range query over the last `seconds`."""
-        now = time.time()
+    def over(self, query: str, seconds: float, end: float | None = None) -> Answer:
+        """Result of a range query over the last `seconds` before a Unix time, by default now."""
+        now = time.time() if end is None else end
         span = {"start": f"{now - seconds:.3f}", "end": f"{now:.3f}", "step": str(STEP_SECONDS)}
         return self._ask("/api/v1/query_range", {"query": query, **span})
 
-    def ask(self, query: Query, seconds: float, service: str = ".*") -> Answer:
-        """Result of a panel's query."""
-        promql = query.promql(seconds, service)
-        return self.at(promql) if query.instant else self.over(promql, seconds)
+    def ask(self, query: Query, seconds: float, service: str = ".*", end: float | None = None) -> Answer:
+        """Result of a panel's query over the last `seconds` before a Unix time, by default now."""
+        promql = query.promql(seconds, self._environment, service)
+        return self.at(promql, end) if query.instant else self.over(promql, seconds, end)
 
     def sum_over(self, query: Query, seconds: float, service: str) -> float:
         """A rate summed over the last `seconds`."""
-        every = f"({query.promql(seconds, service)})[{seconds:.0f}s:{STEP_SECONDS}s]"
+        every = f"({query.promql(seconds, self._environment, service)})[{seconds:.0f}s:{STEP_SECONDS}s]"
         (total,) = self.at(f"sum(sum_over_time({every})) * {STEP_SECONDS}").series
         return total.last
 

@@ -21,6 +21,7 @@ from trust_ops.stack.recipes import binaries
 
 UID = "every-type"
 FAULTY = "faulty"
+CHOICES = "choices"
 STEP = 15
 SERVICES = ("pki", "portal")
 NOTHING = "Nothing has happened."
@@ -81,6 +82,9 @@ def write_dashboard(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for uid, title, panels in ((UID, "Every type of panel", _panels()), ("other", "Another dashboard", [_text(1)])):
         (folder / f"{uid}.json").write_text(json.dumps(_dashboard(uid, title, panels)))
+    choices = {**_dashboard(CHOICES, "One environment", [_chosen(1)]), "tags": []}
+    choices["templating"]["list"][1:3] = _choices()
+    (folder / f"{CHOICES}.json").write_text(json.dumps(choices))
     faulty = {**_dashboard(FAULTY, "FaultMetrics that Grafana shows and does not report", _faulty()), "tags": []}
     (folder / f"{FAULTY}.json").write_text(json.dumps(faulty))
     return folder
@@ -99,11 +103,19 @@ _RULES: Json = {
 def _history() -> str:
     now = int(time.time()) // STEP * STEP
     times = range(now - 3600, now + STEP, STEP)
-    families: dict[str, list[str]] = {"heartbeat": [], "requests": [], "latency_seconds": [], "healthy": []}
+    families: dict[str, list[str]] = {
+        "heartbeat": [],
+        "uptime": [],
+        "requests": [],
+        "latency_seconds": [],
+        "healthy": [],
+    }
     for each in times:
+        families["uptime"].append(f'uptime{{service_name="cron",service_instance_id="cron-0"}} 1 {each}')
         for number, service in enumerate(SERVICES, start=1):
             labels = f'deployment_environment_name="test",service_name="{service}",service_instance_id="{service}-0"'
             families["heartbeat"].append(f'heartbeat{{{labels},version="{2 if each > now - 900 else 1}"}} 1 {each}')
+            families["uptime"].append(f"uptime{{{labels}}} 1 {each}")
             wave = 1 + 0.5 * math.sin(each / 600 + number)
             families["latency_seconds"].append(f"latency_seconds{{{labels}}} {0.2 * number * wave:.4f} {each}")
             families["healthy"].append(f"healthy{{{labels}}} {int(each % 1800 > 300 * number)} {each}")
@@ -244,6 +256,40 @@ def _text(number: int) -> Json:
     content = "# Words\n\nShown for **$service**."
     options = {"mode": "markdown", "content": content}
     return _panel(number, "text", "Words", [], at=(16, 32, 8, 8), options=options)
+
+
+def _chosen(number: int) -> Json:
+    content = "Of [$environment]: [${instance:text}] with the id [${instance:raw}]."
+    options = {"mode": "markdown", "content": content}
+    return _panel(number, "text", "Chosen", [], at=(0, 0, 24, 8), options=options)
+
+
+def _choices() -> list[Json]:
+    """A single environment, and instances with other texts than values."""
+    common = {"type": "query", "datasource": _SOURCE, "refresh": 2}
+    environments = "sort_desc(count by (deployment_environment_name) (uptime))"
+    named = (
+        'label_replace(uptime{deployment_environment_name="$environment"}, "name", "the $1", "service_name", "(.*)")'
+    )
+    return [
+        {
+            **common,
+            "name": "environment",
+            "label": "Environment",
+            "query": {"query": f"query_result({environments})", "refId": "environment"},
+            "regex": '/^{(?:deployment_environment_name=")?(.*?)"?} /',
+            "sort": 0,
+            "current": {"text": "production", "value": "production"},
+        },
+        {
+            **common,
+            "name": "instance",
+            "label": "Instance",
+            "query": {"query": f"query_result(count by (name, service_instance_id) ({named}))", "refId": "instance"},
+            "regex": '/name="(?<text>[^"]*)".*service_instance_id="(?<value>[^"]*)"/',
+            "sort": 1,
+        },
+    ]
 
 
 def _panels() -> list[Json]:

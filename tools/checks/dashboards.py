@@ -38,6 +38,8 @@ _LABEL_VARIABLES = ("environment", "service", "instance")
 _HIDDEN = 2
 _ON_TIME_RANGE_CHANGED = 2
 _LABEL_VALUES = re.compile(r"label_values\((?P<series>.+),\s*(?P<label>\w+)\)")
+_QUERY_RESULT = re.compile(r"query_result\((?P<query>.+)\)", re.DOTALL)
+_LABEL_IN_RESULT = re.compile(r'(\w+)="')
 _ANNOTATIONS = ("Deployments", "Firing alerts")
 _REFRESH = ("15s", "30s", "1m", "5m")
 
@@ -156,37 +158,47 @@ def template_datasource(dashboard: Dashboard, _: DashboardContext) -> Iterator[s
 
 
 def template_service(dashboard: Dashboard, _: DashboardContext) -> Iterator[str]:
-    """Environment and service are multi-value variables with All. Corresponds to dashboard-linter's `template-job`."""
-    for name in ("environment", "service"):
-        yield from _not_choosable(dashboard, name)
+    """Environment has a single value, service many values and All. Corresponds to dashboard-linter's `template-job`."""
+    # Several environments in one panel would be added up.
+    yield from _not_choosable(dashboard, "environment", {"multi": False, "includeAll": False, "allValue": None})
+    if not _variable(dashboard, "environment").get("current", {}).get("value"):
+        yield "the variable environment has no default"
+    yield from _not_choosable(dashboard, "service", _MANY)
 
 
 def template_instance(dashboard: Dashboard, _: DashboardContext) -> Iterator[str]:
     """Instance is a multi-value variable with All."""
-    yield from _not_choosable(dashboard, "instance")
+    yield from _not_choosable(dashboard, "instance", _MANY)
 
 
-def _not_choosable(dashboard: Dashboard, name: str) -> Iterator[str]:
+# `.*` also matches series without the label; the list of all values does not.
+_MANY: Mapping[str, Any] = {"multi": True, "includeAll": True, "allValue": ".*"}
+
+
+def _not_choosable(dashboard: Dashboard, name: str, choice: Mapping[str, Any]) -> Iterator[str]:
     variable = _variable(dashboard, name)
-    # `.*` also matches series without the label; the list of all values does not.
-    wanted = {"type": "query", "multi": True, "includeAll": True, "allValue": ".*", "datasource": SOURCE}
+    wanted = {"type": "query", **choice, "datasource": SOURCE}
     for setting, value in wanted.items():
-        if variable.get(setting) != value:
+        if (variable.get(setting) or None) != (value or None):
             yield f"the variable {name}: {setting} is {variable.get(setting)!r}, not {value!r}"
     if not variable.get("label"):
         yield f"the variable {name} has no label"
 
 
 def template_label_promql(dashboard: Dashboard, context: DashboardContext) -> Iterator[str]:
-    """Variable queries are label_values() of existing series and labels."""
+    """Variable queries are label_values() or query_result() of existing series and labels."""
     for name in _LABEL_VARIABLES:
         query = _variable(dashboard, name).get("query")
         source = query.get("query", "") if isinstance(query, Mapping) else str(query or "")
-        found = _LABEL_VALUES.fullmatch(source)
-        if found is None:
-            yield f"the variable {name}: {source!r} is not label_values(series, label)"
+        if found := _LABEL_VALUES.fullmatch(source):
+            unreadable = _unreadable(found["series"], [found["label"]], context)
+        elif found := _QUERY_RESULT.fullmatch(source):
+            read = _LABEL_IN_RESULT.findall(str(_variable(dashboard, name).get("regex") or ""))
+            unreadable = _unreadable(found["query"], read, context)
+        else:
+            yield f"the variable {name}: {source!r} is neither label_values(series, label) nor query_result(query)"
             continue
-        yield from (f"the variable {name}: {each}" for each in _unreadable(found["series"], [found["label"]], context))
+        yield from (f"the variable {name}: {each}" for each in unreadable)
 
 
 def template_reload(dashboard: Dashboard, _: DashboardContext) -> Iterator[str]:

@@ -36,7 +36,7 @@ _LEVELS: Mapping[str, frozenset[str]] = {
     "target": frozenset({"job", "instance"}),
 }
 _OF_INSTANCES = frozenset(
-    {"service_instance_id", "service_version", "instance", "job", "k8s_pod_name", "k8s_node_name"}
+    {"service_instance_id", "service_version", "instance", "job", "host_name", "k8s_pod_name", "k8s_node_name"}
 )
 
 

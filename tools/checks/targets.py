@@ -17,7 +17,19 @@ from tools.checks.fields import (
 )
 from tools.checks.grafana import Panel, Target
 from tools.checks.label_inference import RATE_FUNCTIONS, identity, kind_of
-from tools.checks.promql import Aggregation, Binary, Call, Expression, PromqlError, Range, Selector, text, walk
+from tools.checks.promql import (
+    Aggregation,
+    Binary,
+    Call,
+    Expression,
+    PromqlError,
+    Range,
+    Selector,
+    Subquery,
+    parts,
+    text,
+    walk,
+)
 from tools.checks.queries import check_query
 from tools.checks.values import is_ratio, values_of
 from tools.checks.variables import RATE_WINDOW, SHOWN, filled, with_filters
@@ -27,10 +39,15 @@ PanelQueryCheck = Callable[[Panel, Vocabulary], Iterator[str]]
 
 _LINES = ("timeseries", "state-timeline", "bargauge", "gauge", "piechart")
 """Panel types that display series names."""
-_FILTERS = {"deployment_environment_name": "$environment", "service_name": "$service"}
+_FILTERS: Mapping[str, tuple[str, str]] = {
+    "deployment_environment_name": ("=", "$environment"),
+    "service_name": ("=~", "$service"),
+}
+"""Operator and variable of the matcher of a label. An environment is a single value, which Grafana does not escape."""
+TOGETHER = "All selected services together."
 _LONG_WINDOW = 1800
 """Seconds: more than twice the step of a week on 700 points."""
-_INSTANCE = {"service_instance_id": "$instance"}
+_INSTANCE: Mapping[str, tuple[str, str]] = {"service_instance_id": ("=~", "$instance")}
 """Not for alerts: most are about all instances of a service."""
 _MATCHERS = ("byName", "byFrameRefID", "byRegexp", "byType")
 
@@ -80,13 +97,13 @@ def _window(call: Call, window: Range) -> Iterator[str]:
 
 
 def service_filter(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """Series with a service are filtered by the selected services and environments (compare `target-job`)."""
+    """Series with a service are filtered by the selected services and environment (compare `target-job`)."""
     for target, _ in _valid(panel, vocabulary):
         yield from (f"{target.ref}: {each}" for each in without_service_filter(target.source, vocabulary))
 
 
 def without_service_filter(source: str, vocabulary: Vocabulary) -> Iterator[str]:
-    """The series of a valid query that are not filtered by the selected services and environments."""
+    """The series of a valid query that are not filtered by the selected services and environment."""
     yield from _unfiltered(source, vocabulary, _FILTERS)
 
 
@@ -96,7 +113,7 @@ def instance_filter(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
         yield from (f"{target.ref}: {each}" for each in _unfiltered(target.source, vocabulary, _INSTANCE))
 
 
-def _unfiltered(source: str, vocabulary: Vocabulary, filters: Mapping[str, str]) -> Iterator[str]:
+def _unfiltered(source: str, vocabulary: Vocabulary, filters: Mapping[str, tuple[str, str]]) -> Iterator[str]:
     for part in walk(with_filters(source)):
         if not isinstance(part, Selector) or (part.name == "ALERTS" and (filters is _INSTANCE or _is_of_none(part))):
             continue
@@ -104,9 +121,9 @@ def _unfiltered(source: str, vocabulary: Vocabulary, filters: Mapping[str, str])
         labels = vocabulary[part.name].labels
         if part.name != "ALERTS" and "service_name" not in labels:
             continue
-        for label, variable in filters.items():
-            if label in labels and (label, "=~", variable) not in has:
-                yield f'{part.name} lacks {label}=~"{variable}"'
+        for label, (operator, variable) in filters.items():
+            if label in labels and (label, operator, variable) not in has:
+                yield f'{part.name} lacks {label}{operator}"{variable}"'
 
 
 def _is_of_none(alerts: Selector) -> bool:
@@ -118,6 +135,21 @@ def _is_of_none(alerts: Selector) -> bool:
     )
 
 
+def together(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
+    """The description says whether the values of several services are one value."""
+    added = [
+        target.ref
+        for target, _ in _valid(panel, vocabulary)
+        if "$service" in target.source
+        and not {"service_name", "instance_name"} & (labels_of_target(target, vocabulary) or {}).keys()
+    ]
+    says = TOGETHER in str(panel.json.get("description"))
+    if added and not says:
+        yield f"{', '.join(added)}: the result has no service, so the description must say {TOGETHER!r}"
+    elif says and not added:
+        yield f"the description says {TOGETHER!r}, but each result has its service"
+
+
 def counter_aggregation(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
     """Counters are not displayed without rate() or similar (`target-counter-agg`), because they reset on restart."""
     for target, expression in _valid(panel, vocabulary):
@@ -126,11 +158,23 @@ def counter_aggregation(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
 
 
 def steady(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
-    """No topk in range queries: it selects different series at each point, and displays more than k."""
+    """No topk in range queries: it selects different series at each point, and displays more than k.
+
+    With `@ end()`, it selects the same series at each point.
+    """
     for target, expression in _valid(panel, vocabulary):
         for part in walk(expression):
-            if target.ranged and isinstance(part, Aggregation) and part.operation in ("topk", "bottomk", "limitk"):
+            if not target.ranged or not isinstance(part, Aggregation):
+                continue
+            if part.operation in ("topk", "bottomk", "limitk") and not _is_constant(part):
                 yield f"{target.ref}: {part.operation}() in a range query; use an instant query, or limit the labels"
+
+
+def _is_constant(expression: Expression) -> bool:
+    """Whether the expression has the same value at each point."""
+    if isinstance(expression, (Selector, Subquery)) and expression.at is not None:
+        return True
+    return not isinstance(expression, Selector) and all(_is_constant(each) for each in parts(expression))
 
 
 def legend(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
@@ -297,6 +341,7 @@ QUERY_CHECKS_OF_PANELS: Mapping[str, PanelQueryCheck] = {
     "target-rate-interval": rate_interval,
     "target-service": service_filter,
     "target-instance": instance_filter,
+    "together": together,
     "target-counter-agg": counter_aggregation,
     "target-topk": steady,
     "legend": legend,

@@ -11,13 +11,16 @@ SHOWN = 3601.0
 RATE_WINDOW = 61.0
 """Seconds that replace `$__range` and `$__rate_interval`. The unusual lengths make them recognizable."""
 
+ENVIRONMENT = "production"
+"""The default of the variable `environment`."""
+
 _VALUES: Mapping[str, str] = {
     "__rate_interval": "61s",
     "__range": "3601s",
     "__range_s": "3601",
     "__interval": "15s",
     "interval": "15s",
-    "environment": "production|staging",
+    "environment": ENVIRONMENT,
     "service": "signer|validator",
     "instance": r"signer-0|signer-1\\.example",
 }
@@ -41,14 +44,17 @@ def with_filters(source: str) -> Expression:
     return parse(_replaced(source, {**_VALUES, **{name: f"${name}" for name in FILTERS}}))
 
 
-def as_sent(source: str, *, seconds: float, step_seconds: int, service: str = ".*") -> str:
-    """The query as Grafana sends it for a time range and step in seconds, with all environments selected."""
+def as_sent(
+    source: str, *, seconds: float, step_seconds: int, environment: str = ENVIRONMENT, service: str = ".*"
+) -> str:
+    """The query as Grafana sends it for a time range and step in seconds, with all instances selected."""
     shown, step = f"{seconds:.0f}", f"{step_seconds}s"
     return _replaced(
         source,
         {
-            **dict.fromkeys(FILTERS, ".*"),
+            "environment": environment,
             "service": service,
+            "instance": ".*",
             "interval": step,
             "__interval": step,
             # As in Grafana: four steps, so that a rate has two samples even if a scrape is missed.

@@ -8,6 +8,7 @@ PROMOTED: Final = (
     "service.version",
     "service.instance.id",
     "deployment.environment.name",
+    "host.name",
     "k8s.cluster.name",
     "k8s.namespace.name",
     "k8s.deployment.name",

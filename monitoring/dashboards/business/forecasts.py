@@ -25,7 +25,7 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import recorded, scraped, series, total, with_label
+from monitoring.dashboards.queries import highest, recorded, scraped, series, total, with_label
 from monitoring.dashboards.thresholds import UNMEASURED, falling, rising
 from trust_otel.semconv.metrics import PROCESS_CPU_TIME
 
@@ -189,7 +189,7 @@ def capacity_utilisation() -> timeseries.Panel:
         PanelText(
             27,
             "Capacity utilisation",
-            "Share in use of the database connections of each service and of the CPUs of each host.",
+            "Share in use of the database connections of each service, and of the CPUs of the five busiest hosts.",
             "Above 80 %: plan additional capacity now.",
             "No service reports a connection limit, and no host reports CPU usage.",
         ),
@@ -199,7 +199,7 @@ def capacity_utilisation() -> timeseries.Panel:
                 "Database connections {{service_name}}",
                 f"max by (service_name) ({recorded(_POOLS)})",
             ),
-            Query("CPU {{instance}}", f"max by (instance) ({scraped(_CPU)})"),
+            Query("CPU {{instance}}", highest(f"max by (instance) ({scraped(_CPU)})")),
         ],
         levels=rising(yellow=0.8, red=_FULL),
         max_value=1,

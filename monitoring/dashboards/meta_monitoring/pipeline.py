@@ -16,7 +16,7 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import series, with_base_name
+from monitoring.dashboards.queries import highest, series, with_base_name
 from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, rising
 from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
 
@@ -97,8 +97,8 @@ def collector_queue() -> timeseries.Panel:
         PanelText(
             2,
             "Collector queue utilisation",
-            "Size of each exporter's persistent queue as a share of its capacity. It is empty while Prometheus "
-            "accepts the data. Damaged queue files (right axis) hold data that is not delivered.",
+            "Size of an exporter's persistent queue as a share of its capacity; the five fullest queues. They are "
+            "empty while Prometheus accepts the data. Damaged queue files (right axis) hold undelivered data.",
             "Rising: Prometheus is down, slow or refuses the data. At 100 % data is dropped; filling up takes hours.",
             "No Collector is scraped.",
             alerts=("TrustCollectorQueueFilling", "TrustCollectorQueueDamaged"),
@@ -107,8 +107,10 @@ def collector_queue() -> timeseries.Panel:
         (
             Query(
                 "{{instance}} {{exporter}}",
-                "max by (instance, exporter) (otelcol_exporter_queue_size)"
-                " / max by (instance, exporter) (otelcol_exporter_queue_capacity)",
+                highest(
+                    "max by (instance, exporter) (otelcol_exporter_queue_size)"
+                    " / (max by (instance, exporter) (otelcol_exporter_queue_capacity) > 0)",
+                ),
             ),
             Query("{{instance}} damaged files", "max by (instance) (otelcol_queue_damaged_files)", "none"),
         ),

@@ -34,6 +34,7 @@ from monitoring.dashboards.operational.resources import (
     node_conditions,
     thread_pools,
 )
+from monitoring.dashboards.operational.worst_instances import worst_instances
 from monitoring.dashboards.template import OPERATIONAL, add_rows, new_dashboard
 
 
@@ -49,6 +50,7 @@ def dashboard() -> builders.Dashboard:
         {
             "Health": (service_health(), alert_status(), instances()),
             "HTTP requests": (request_rate_and_latency(), error_rate(), routes(), error_budgets()),
+            "Instances": (worst_instances(),),
             "gRPC": (grpc_methods(), grpc_calls(), grpc_messages()),
             "Dependencies and sessions": (dependency_health(), dependency_check_latency(), active_sessions()),
             "Database and cache": (

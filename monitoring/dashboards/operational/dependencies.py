@@ -20,7 +20,18 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import increase, mean, quantile, rate, recorded, series, total
+from monitoring.dashboards.queries import (
+    INSTANCE,
+    highest,
+    increase,
+    mean,
+    named,
+    quantile,
+    rate,
+    recorded,
+    series,
+    total,
+)
 from monitoring.dashboards.template import OPERATIONAL, panel_url
 from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, rising
 from trust_otel.semconv.metrics import (
@@ -69,25 +80,40 @@ def dependency_check_latency() -> timeseries.Panel:
         PanelText(
             25,
             "Dependency check latency",
-            "Mean duration of the dependency checks.",
+            "Mean duration of the dependency checks of each service.",
             "Rising latency often precedes a failure: check the dependency before it goes down.",
             "No dependencies are monitored. Set TRUST_OTEL_DEPENDENCIES.",
         ),
         "s",
-        (Query("{{trust_dependency_name}}", mean(TRUST_DEPENDENCY_CHECK_DURATION, by=("trust_dependency_name",))),),
+        (
+            Query(
+                "{{service_name}}: {{trust_dependency_name}}",
+                mean(TRUST_DEPENDENCY_CHECK_DURATION, by=("service_name", "trust_dependency_name")),
+            ),
+        ),
         width=6,
     )
+
+
+def pool_share_by_instance() -> str:
+    """Share in use of the fullest connection pool of each instance."""
+    by = (*INSTANCE, "db_client_connection_pool_name")
+    used = total(series(DB_CLIENT_CONNECTION_COUNT, 'db_client_connection_state="used"'), *by)
+    return named(f"{used} / ({total(series(DB_CLIENT_CONNECTION_MAX), *by)} > 0)")
 
 
 def connection_pools() -> timeseries.Panel:
     """Connection pool usage."""
     pool = "db_client_connection_pool_name"
+    by = ("service_name", pool)
+    name = f"{{{{service_name}}}} {{{{{pool}}}}}"
     return time_series_panel(
         PanelText(
             DATABASE,
             "Database connection health",
             "Connections in use, requests waiting for a connection, requests that timed out waiting within 5 minutes, "
-            "and the maximum pool size (dashed), by connection pool.",
+            "and the maximum pool size (dashed), by service and connection pool, over all instances. Below, the three "
+            "instances with the largest share of a pool in use (right axis).",
             "In use near max: look for slow queries or a connection leak, then raise the pool size. Operations "
             "fail although no request waits: check the database server.",
             "No connection pool was recorded. Pools of SQLAlchemy engines are instrumented automatically.",
@@ -97,17 +123,19 @@ def connection_pools() -> timeseries.Panel:
         "short",
         (
             Query(
-                f"{{{{{pool}}}}} in use",
-                total(series(DB_CLIENT_CONNECTION_COUNT, 'db_client_connection_state="used"'), pool),
+                f"{name} in use",
+                total(series(DB_CLIENT_CONNECTION_COUNT, 'db_client_connection_state="used"'), *by),
             ),
-            Query(f"{{{{{pool}}}}} waiting", total(series(DB_CLIENT_CONNECTION_PENDING_REQUESTS), pool)),
+            Query(f"{name} waiting", total(series(DB_CLIENT_CONNECTION_PENDING_REQUESTS), *by)),
             Query(
-                f"{{{{{pool}}}}} timed out",
-                total(increase(DB_CLIENT_CONNECTION_TIMEOUTS, over="5m"), pool),
+                f"{name} timed out",
+                total(increase(DB_CLIENT_CONNECTION_TIMEOUTS, over="5m"), *by),
                 colour="red",
             ),
-            Query(f"{{{{{pool}}}}} max", total(series(DB_CLIENT_CONNECTION_MAX), pool), dashed=True),
+            Query(f"{name} max", total(series(DB_CLIENT_CONNECTION_MAX), *by), dashed=True),
+            Query("{{instance_name}} in use", highest(pool_share_by_instance(), 3), "percentunit"),
         ),
+        height=10,
     )
 
 
@@ -165,6 +193,7 @@ def database_operations() -> timeseries.Panel:
                 "percentunit",
             ),
         ),
+        height=10,
     )
 
 

@@ -26,7 +26,7 @@ from monitoring.dashboards.panels import (
     PanelText,
     table_panel,
 )
-from monitoring.dashboards.queries import recorded, scraped, series, total, zero_if_recorded
+from monitoring.dashboards.queries import INSTANCE, named, recorded, scraped, series, total, zero_if_recorded
 from monitoring.dashboards.template import BUSINESS, MONITORING, OPERATIONAL, SECURITY, panel_url
 from monitoring.dashboards.thresholds import NONE_ALLOWED, falling, rising
 from trust_otel.semconv.metrics import (
@@ -166,7 +166,7 @@ def service_health() -> table.Panel:
 def instances() -> table.Panel:
     """The instances that have not reported for the longest time."""
     heartbeat = series(TRUST_OTEL_INSTANCE_UP)
-    by = "max by (service_name, service_instance_id)"
+    by = f"max by ({', '.join(INSTANCE)})"
     newest = f"timestamp({heartbeat})"
     # The second half keeps an instance that has not reported for more than five minutes.
     last = f"({by} ({newest}) or {by} (max_over_time({newest}[1h:1m])))"
@@ -182,18 +182,17 @@ def instances() -> table.Panel:
             "No instance reports data. Check the export of the services and the Collector.",
             alerts=("TrustServiceInstanceDown",),
         ),
-        {"service_name": "Service", "service_instance_id": "Instance"},
+        {"instance_name": "Instance"},
         (
             Column(
                 "Last seen",
-                f"topk({_MANY_INSTANCES}, time() - {last} and {running})",
+                f"topk({_MANY_INSTANCES}, {named(f'time() - {last} and {running}')})",
                 "s",
                 levels=rising(yellow=_UNREPORTED / 2, red=_UNREPORTED),
                 width=110,
             ),
         ),
         sort="Last seen",
-        key_widths={"Service": 180},
         width=10,
     )
 

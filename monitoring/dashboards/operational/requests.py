@@ -14,7 +14,18 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import RATE, quantile, ratio, recorded, series, total
+from monitoring.dashboards.queries import (
+    INSTANCE,
+    RATE,
+    highest,
+    mean,
+    named,
+    quantile,
+    ratio,
+    recorded,
+    series,
+    total,
+)
 from monitoring.dashboards.template import SECURITY, panel_url
 from monitoring.dashboards.thresholds import GREEN, YELLOW, Levels, falling, rising
 from trust_otel.semconv.metrics import (
@@ -27,6 +38,21 @@ _OF_SERVICE: Final = ("deployment_environment_name", "service_namespace", "servi
 _ABOVE_ONE: Final = Levels(GREEN, ((1, YELLOW),))
 
 
+def mean_latency_by_instance(over: str = RATE) -> str:
+    """Mean latency of the HTTP requests of each instance, in seconds."""
+    return named(mean(HTTP_SERVER_REQUEST_DURATION, by=INSTANCE, over=over))
+
+
+def errors_by_instance(over: str = RATE) -> str:
+    """Share of HTTP requests of each instance that were answered with a 5xx status."""
+
+    def requests(*matchers: str) -> str:
+        counted = series(HTTP_SERVER_REQUEST_DURATION, *matchers, part="_count")
+        return total(f"rate({counted}[{over}])", *INSTANCE)
+
+    return named(ratio(requests('http_response_status_code=~"5.."'), requests()))
+
+
 def request_rate_and_latency() -> timeseries.Panel:
     """Latency percentiles and request rate."""
     buckets = total(recorded("service:http_server_request_duration_seconds_bucket:rate2m"), "le")
@@ -35,7 +61,8 @@ def request_rate_and_latency() -> timeseries.Panel:
         PanelText(
             HTTP,
             "HTTP request rate and latency",
-            "Latency percentiles with the alert threshold as a dashed line, and the request rate (right axis).",
+            "Latency percentiles with the alert threshold as a dashed line, and the request rate (right axis). Below, "
+            "the mean latency of the three slowest instances.",
             "Latency rises with the request rate: check connection pools, thread pools and CPU. Latency rises "
             "while the request rate does not: check dependencies and the database. Only p99 rises: find the slow "
             "route in Requests by route.",
@@ -53,8 +80,11 @@ def request_rate_and_latency() -> timeseries.Panel:
                 for q, colour in ((0.5, "light-purple"), (0.95, "purple"), (0.99, "dark-purple"))
             ),
             Query("Request rate", total(recorded("service:http_server_requests:rate2m")), "reqps", colour="blue"),
+            Query("{{instance_name}} (mean)", highest(mean_latency_by_instance(), 3)),
         ),
         levels=rising(red=LATENCY_LIMIT),
+        highest_first=True,
+        height=10,
     )
 
 
@@ -64,8 +94,8 @@ def error_rate() -> timeseries.Panel:
         PanelText(
             ERRORS,
             "Error rate",
-            "Share of HTTP requests answered with a 5xx status within 2 minutes. The dashed line is the alert "
-            "threshold. A gap means that there were no requests.",
+            "Share of HTTP requests answered with a 5xx status within 2 minutes, by service, and of the five instances "
+            "with the highest share. The dashed line is the alert threshold. A gap means that there were no requests.",
             "Find the failing routes in Requests by route. One route: check its code or its dependency. All routes: "
             "check the database, the last deployment and the host.",
             NO_HTTP,
@@ -77,8 +107,11 @@ def error_rate() -> timeseries.Panel:
                 "{{service_name}}",
                 f"max by (service_name) ({recorded('service:http_server_errors_per_request:ratio_rate2m')})",
             ),
+            Query("{{instance_name}}", highest(errors_by_instance())),
         ),
         levels=rising(red=ERROR_LIMIT),
+        highest_first=True,
+        height=10,
     )
 
 

@@ -25,7 +25,18 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import rate, scraped, series, total, with_label
+from monitoring.dashboards.queries import (
+    INSTANCE,
+    highest,
+    lowest,
+    median,
+    named,
+    rate,
+    scraped,
+    series,
+    total,
+    with_label,
+)
 from monitoring.dashboards.template import OPERATIONAL, panel_url
 from monitoring.dashboards.thresholds import falling, rising
 from trust_otel.semconv.metrics import (
@@ -39,14 +50,25 @@ _FILLED_DISKS: Final = 'fstype!~"ramfs|squashfs|iso9660|overlay"'
 _DISKS: Final = 'fstype!~"ramfs|squashfs|iso9660|overlay|tmpfs"'
 
 
+_WORST_AND_MEDIAN: Final = "the five instances that use the most, and the median instance of each service (dashed)."
+
+
+def _worst_and_median(expression: str) -> tuple[Query, Query]:
+    used = total(expression, *INSTANCE)
+    return (
+        Query("{{instance_name}}", highest(named(used))),
+        Query("{{service_name}} median", median(used, "service_name"), dashed=True),
+    )
+
+
 def host_resources() -> timeseries.Panel:
     """CPU, memory and disk of the hosts."""
     return time_series_panel(
         PanelText(
             RESOURCES,
             "Host resource utilisation",
-            "CPU and memory usage and the fullest file system of each host. The dashed line is the memory alert "
-            "threshold.",
+            "CPU usage, memory usage and the fullest file system, each of the three hosts with the highest values. The "
+            "dashed line is the memory alert threshold.",
             "CPU: check whether the service (see CPU usage by instance) or another process uses it. Memory: find "
             "the process that grows before the kernel kills it. Disk: see File systems.",
             "No node exporter is scraped.",
@@ -57,20 +79,27 @@ def host_resources() -> timeseries.Panel:
         (
             Query(
                 "{{instance}} CPU",
-                'sum by (instance) (rate(node_cpu_seconds_total{mode!="idle"}[$__rate_interval]))'
-                " / sum by (instance) (rate(node_cpu_seconds_total[$__rate_interval]))",
+                highest(
+                    'sum by (instance) (rate(node_cpu_seconds_total{mode!="idle"}[$__rate_interval]))'
+                    " / (sum by (instance) (rate(node_cpu_seconds_total[$__rate_interval])) > 0)",
+                    3,
+                ),
             ),
             Query(
                 "{{instance}} memory",
-                "max by (instance) (1 - node_memory_MemAvailable_bytes / (node_memory_MemTotal_bytes > 0))",
+                highest("max by (instance) (1 - node_memory_MemAvailable_bytes / (node_memory_MemTotal_bytes > 0))", 3),
             ),
             Query(
                 "{{instance}} disk",
-                f"max by (instance) (1 - {scraped('node_filesystem_avail_bytes', _DISKS)}"
-                f" / ({scraped('node_filesystem_size_bytes', _DISKS)} > 0))",
+                highest(
+                    f"max by (instance) (1 - {scraped('node_filesystem_avail_bytes', _DISKS)}"
+                    f" / ({scraped('node_filesystem_size_bytes', _DISKS)} > 0))",
+                    3,
+                ),
             ),
         ),
         levels=rising(red=MEMORY_LIMIT),
+        highest_first=True,
         max_value=1,
     )
 
@@ -146,17 +175,13 @@ def cpu_usage() -> timeseries.Panel:
         PanelText(
             29,
             "CPU usage by instance",
-            "CPU cores used by each instance.",
+            f"CPU cores: {_WORST_AND_MEDIAN}",
             "A Python process uses little more than one core. Close to 1, latency rises: add instances.",
             "No service reports CPU time in the selected time range.",
         ),
         "count:cores",
-        (
-            Query(
-                "{{service_name}} {{service_instance_id}}",
-                total(rate(PROCESS_CPU_TIME), "service_name", "service_instance_id"),
-            ),
-        ),
+        _worst_and_median(rate(PROCESS_CPU_TIME)),
+        highest_first=True,
     )
 
 
@@ -166,18 +191,14 @@ def memory_usage() -> timeseries.Panel:
         PanelText(
             30,
             "Memory usage by instance",
-            "Resident memory of each instance.",
+            f"Resident memory: {_WORST_AND_MEDIAN}",
             "Growth over hours without a drop is a memory leak: restart the instance before it is OOM-killed, and "
             "look for the cause.",
             "No service reports memory usage in the selected time range.",
         ),
         "bytes",
-        (
-            Query(
-                "{{service_name}} {{service_instance_id}}",
-                total(series(PROCESS_MEMORY_USAGE), "service_name", "service_instance_id"),
-            ),
-        ),
+        _worst_and_median(series(PROCESS_MEMORY_USAGE)),
+        highest_first=True,
     )
 
 
@@ -187,7 +208,8 @@ def thread_pools() -> timeseries.Panel:
         PanelText(
             31,
             "Thread pools",
-            "Active and maximum worker threads, and tasks waiting for a thread, by thread pool.",
+            "Active and maximum worker threads, and tasks waiting for a thread, by service and thread pool, over all "
+            "instances.",
             "Tasks wait for long: all threads are busy, often with a slow dependency. More threads help only if the "
             "dependency can handle more load.",
             "No thread pool was recorded.",
@@ -195,10 +217,13 @@ def thread_pools() -> timeseries.Panel:
         "short",
         (
             Query(
-                "{{trust_executor_name}} {{trust_executor_state}}",
-                total(series(TRUST_EXECUTOR_THREADS), "trust_executor_name", "trust_executor_state"),
+                "{{service_name}} {{trust_executor_name}} {{trust_executor_state}}",
+                total(series(TRUST_EXECUTOR_THREADS), "service_name", "trust_executor_name", "trust_executor_state"),
             ),
-            Query("{{trust_executor_name}} waiting", total(series(TRUST_EXECUTOR_QUEUE_SIZE), "trust_executor_name")),
+            Query(
+                "{{service_name}} {{trust_executor_name}} waiting",
+                total(series(TRUST_EXECUTOR_QUEUE_SIZE), "service_name", "trust_executor_name"),
+            ),
         ),
         width=12,
     )
@@ -215,13 +240,13 @@ def node_conditions() -> statetimeline.Panel:
         PanelText(
             33,
             "Kubernetes node conditions",
-            "Whether each Kubernetes node is ready, and its other conditions (memory, disk, processes, network) while "
-            "they report a problem.",
+            "Whether Kubernetes nodes are ready, and their other conditions (memory, disk, processes, network) while "
+            "they report a problem; the ten worst in the last 15 minutes.",
             "Not ready: Kubernetes evicts its pods after 5 minutes. Find the reason with `kubectl describe node`.",
             NO_KUBERNETES,
             alerts=("TrustKubernetesNodeUnhealthy",),
         ),
-        (Query("{{node}} {{condition}}", f"1 - max by (node, condition) ({readiness} or {problems})"),),
+        (Query("{{node}} {{condition}}", lowest(f"1 - max by (node, condition) ({readiness} or {problems})", 10)),),
         texts={"1": ("OK", "green"), "0": ("problem", "red")},
         width=12,
     )
@@ -235,7 +260,8 @@ def containers() -> table.Panel:
         PanelText(
             34,
             "Containers",
-            "Restarts of each container in the last 15 minutes, and its memory usage as a share of its limit.",
+            "Restarts in the last 15 minutes, and memory usage as a share of the limit; the 20 containers with the "
+            "highest values. A dash is shown for a container that is not among them.",
             "Restarts: read the log of the previous container with `kubectl logs --previous`. Memory near 100 %, or "
             "OOMKilled: the memory limit is too low, or the process leaks memory.",
             NO_KUBERNETES,
@@ -245,15 +271,15 @@ def containers() -> table.Panel:
         (
             Column(
                 "Restarts",
-                f"sum by ({by}) (increase(kube_pod_container_status_restarts_total[15m]))",
+                f"topk(20, sum by ({by}) (increase(kube_pod_container_status_restarts_total[15m])))",
                 "none",
                 levels=rising(yellow=1, red=RESTART_LIMIT),
                 width=90,
             ),
             Column(
                 "Memory",
-                f"max by ({by}) (container_memory_working_set_bytes)"
-                f' / (max by ({by}) (kube_pod_container_resource_limits{{resource="memory"}}) > 0)',
+                f"topk(20, max by ({by}) (container_memory_working_set_bytes)"
+                f' / (max by ({by}) (kube_pod_container_resource_limits{{resource="memory"}}) > 0))',
                 "percentunit",
                 levels=rising(red=CONTAINER_MEMORY_LIMIT),
                 width=90,

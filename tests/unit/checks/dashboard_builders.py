@@ -14,7 +14,7 @@ from tools.checks.vocabulary import Bounds, Label, Series
 
 UID = "trust-service-monitoring"
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-_SERVICE = 'deployment_environment_name=~"$environment", service_name=~"$service"'
+_SERVICE = 'deployment_environment_name="$environment", service_name=~"$service"'
 FILTERS = f'{_SERVICE}, service_instance_id=~"$instance"'
 _VARIABLE_PARAMETERS = "&".join(
     f"${{{name}:queryparam}}" for name in ("datasource", "environment", "service", "instance")
@@ -54,12 +54,13 @@ CONTEXT = DashboardContext(
 
 def _panel(number: int, kind: str, *targets: Mapping[str, Any], **more: Any) -> dict[str, Any]:
     thresholds = {"mode": "absolute", "steps": [_GREEN]}
+    shared = " All selected services together." if any("$service" in each["expr"] for each in targets) else ""
     no_value = "Nobody has a session, or the data is too recent or too brief for the graph."
     return {
         "id": number,
         "type": kind,
         "title": f"Panel {number}",
-        "description": "How many sessions there are.\n\n**What to do:** Ask who opened them all.",
+        "description": f"How many sessions there are.{shared}\n\n**What to do:** Ask who opened them all.",
         "datasource": _SOURCE,
         "gridPos": {"x": 12 * (number % 2), "y": 1 + number // 2, "w": 12, "h": 1},
         "targets": list(targets),
@@ -145,7 +146,9 @@ def _alert_list_panel() -> dict[str, Any]:
 
 
 def _variables() -> list[dict[str, Any]]:
-    choice = {"type": "query", "multi": True, "includeAll": True, "allValue": ".*", "datasource": _SOURCE, "refresh": 2}
+    choice = {"type": "query", "datasource": _SOURCE, "refresh": 2}
+    many = {"multi": True, "includeAll": True, "allValue": ".*"}
+    one = {"current": {"value": "production"}}
     labels = {
         "environment": "deployment_environment_name",
         "service": "service_name",
@@ -154,7 +157,13 @@ def _variables() -> list[dict[str, Any]]:
     return [
         {"name": "datasource", "type": "datasource", "query": "prometheus"},
         *(
-            {**choice, "name": name, "label": name, "query": {"query": f"label_values(sessions, {label})"}}
+            {
+                **choice,
+                **(one if name == "environment" else many),
+                "name": name,
+                "label": name,
+                "query": {"query": f"label_values(sessions, {label})"},
+            }
             for name, label in labels.items()
         ),
         {"name": "interval", "type": "interval", "options": [{"value": "15s"}]},

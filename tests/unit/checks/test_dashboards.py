@@ -25,6 +25,7 @@ _RECORDED = 'service_name=~"$service"'
 _NULL = "panels.5.fieldConfig.defaults.mappings.0.options"
 _SUM = f"sum(sessions{{{FILTERS}}})"
 _RANGE_QUERY = "panels.1.targets.0.expr"
+_RATE = f"sum by (method) (rate(requests_total{{{FILTERS}}}[$__rate_interval]))"
 _INSTANT_QUERY = "panels.5.targets.0.expr"
 _COLUMN = "panels.2.fieldConfig.overrides.0"
 _ORGANIZE = "panels.2.transformations.1.options"
@@ -55,9 +56,18 @@ _INVALID: list[tuple[str, dict[str, Any], str]] = [
     ("template-datasource", {"templating.list.5.hide": 0}, "not a hidden constant"),
     ("template-service", {"templating.list.2.multi": False}, "multi is False"),
     ("template-service", {"templating.list.1.datasource": _OTHER}, "environment: datasource"),
+    ("template-service", {"templating.list.1.multi": True}, "environment: multi is True"),
+    ("template-service", {"templating.list.1.includeAll": True}, "environment: includeAll is True"),
+    ("template-service", {"templating.list.1.current": None}, "environment has no default"),
     ("template-instance", {"templating.list.3.allValue": None}, "allValue is None"),
     ("template-instance", {"templating.list.3.label": ""}, "no label"),
-    ("template-label-promql", {"templating.list.1.query.query": "sessions"}, "not label_values(series, label)"),
+    ("template-label-promql", {"templating.list.1.query.query": "sessions"}, "neither label_values(series, label) nor"),
+    ("template-label-promql", {"templating.list.1.query.query": "query_result(session)"}, "similar: sessions"),
+    (
+        "template-label-promql",
+        {"templating.list.1.query.query": "query_result(sessions)", "templating.list.1.regex": '/a="(.*)"/'},
+        "no label a",
+    ),
     ("template-label-promql", {"templating.list.1.query.query": "label_values(session, a)"}, "similar: sessions"),
     ("template-label-promql", {"templating.list.1.query.query": "label_values(sessions, a)"}, "no label a"),
     ("template-on-time-change-reload", {"templating.list.3.refresh": 1}, "instance is not refreshed"),
@@ -195,6 +205,11 @@ _INVALID: list[tuple[str, dict[str, Any], str]] = [
         {_INSTANT_QUERY: 'sum(sessions{service_name=~"$service"})'},
         "lacks deployment_environment_name",
     ),
+    (
+        "target-service",
+        {_INSTANT_QUERY: f"sum(sessions{{{FILTERS.replace('name=', 'name=~', 1)}}})"},
+        'lacks deployment_environment_name="$environment"',
+    ),
     ("target-service", {_INSTANT_QUERY: "sum(service:requests:rate5m)"}, 'lacks service_name=~"$service"'),
     ("target-service", {_INSTANT_QUERY: 'count(ALERTS{alertstate="firing"})'}, "ALERTS lacks service_name"),
     ("annotation", {"annotations.list.1.expr": "ALERTS"}, "Firing alerts: ALERTS lacks service_name"),
@@ -203,8 +218,19 @@ _INVALID: list[tuple[str, dict[str, Any], str]] = [
         {_INSTANT_QUERY: 'sum(sessions{service_instance_id="$instance"})'},
         "lacks service_instance_id",
     ),
+    ("together", {"panels.1.description": "Requests.\n\n**What to do:** Ask."}, "A: the result has no service"),
+    (
+        "together",
+        {_INSTANT_QUERY: f"sum by (service_name) (sessions{{{FILTERS}}})"},
+        "each result has its service",
+    ),
     ("target-counter-agg", {_INSTANT_QUERY: f"sum(requests_total{{{FILTERS}}})"}, "a counter without"),
     ("target-topk", {_RANGE_QUERY: f"topk(3, sum by (target) (healthy{{{FILTERS}}}))"}, "topk() in a range query"),
+    (
+        "target-topk",
+        {_RANGE_QUERY: f"topk(3, max_over_time(sum by (target) (healthy{{{FILTERS}}})[15m:1m]))"},
+        "topk() in a range query",
+    ),
     ("legend", {"panels.1.targets.0.legendFormat": "{{method}} {{code}}"}, "uses code"),
     ("legend", {"panels.1.targets.0.legendFormat": "requests"}, "differ in method"),
     ("legend", {"panels.5.targets.0.legendFormat": ""}, "without a legend"),
@@ -272,7 +298,12 @@ _VALID: list[dict[str, Any]] = [
     {_INSTANT_QUERY: f"sum(increase(requests_total{{{FILTERS}}}[$__range])) / $__range_s"},
     {_INSTANT_QUERY: f'sum(label_replace(sessions{{{FILTERS}}}, "a", "$1", "service_name", "(.*)"))'},
     {_INSTANT_QUERY: 'count(ALERTS{service_name=~"$service"} or ALERTS{service_name=""})'},
-    {_INSTANT_QUERY: 'count(ALERTS{alertname="TrustSessionsMany"})'},
+    {
+        _INSTANT_QUERY: 'count(ALERTS{alertname="TrustSessionsMany"})',
+        "panels.5.description": "How many alerts there are.\n\n**What to do:** Ask who fixes them.",
+    },
+    # The same series at each point.
+    {_RANGE_QUERY: f"{_RATE} and topk(3, max_over_time(({_RATE})[15m:1m] @ end()))"},
     # Rare events need a long window; a ratio of two kinds of events is not a share.
     {_RANGE_QUERY: f"sum by (method) (rate(requests_total{{{FILTERS}}}[30m]))"},
     {_INSTANT_QUERY: f"sum(sessions{{{FILTERS}}}) / (sum(visitors{{{FILTERS}}}) > 0)"},

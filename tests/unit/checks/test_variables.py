@@ -26,14 +26,15 @@ def test_filter_variables_can_be_kept() -> None:
     assert expression.matchers[0].value == "$service"
 
 
-def test_a_sent_query_selects_one_service_in_every_environment() -> None:
+def test_a_sent_query_selects_one_service_in_one_environment() -> None:
     sent = as_sent(
-        'rate(a{service_name=~"$service", deployment_environment_name=~"$environment"}[$__rate_interval]) * $__range_s',
+        'rate(a{service_name=~"$service", deployment_environment_name="$environment"}[$__rate_interval]) * $__range_s',
         seconds=3600,
         step_seconds=15,
+        environment="staging",
         service="signer",
     )
-    assert sent == 'rate(a{service_name=~"signer", deployment_environment_name=~".*"}[60s]) * 3600'
+    assert sent == 'rate(a{service_name=~"signer", deployment_environment_name="staging"}[60s]) * 3600'
 
 
 def test_unknown_variables_are_kept_and_are_not_promql() -> None:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from monitoring.dashboards.queries import increase, mean, quantile, rate, ratio, recorded, series, total
+from monitoring.dashboards.queries import (
+    highest,
+    increase,
+    lowest,
+    mean,
+    named,
+    quantile,
+    rate,
+    ratio,
+    recorded,
+    series,
+    total,
+)
 from tools.checks.promql import parse
 from trust_otel.semconv.metrics import HTTP_SERVER_REQUEST_DURATION, TRUST_SESSION_ACTIVE
 
-SERVICE = 'deployment_environment_name=~"$environment", service_name=~"$service"'
+SERVICE = 'deployment_environment_name="$environment", service_name=~"$service"'
 
 
 def test_series_are_filtered_by_the_selected_instances() -> None:
@@ -39,6 +51,9 @@ def test_queries_are_valid_promql() -> None:
         quantile(0.95, HTTP_SERVER_REQUEST_DURATION, by=("service_name",), over="5m"),
         mean(HTTP_SERVER_REQUEST_DURATION, by=("service_name",), over="5m"),
         ratio(total("a"), total("b")),
+        named("a"),
+        highest(named("a")),
+        lowest("a"),
     ):
         parse(query)
 

@@ -20,7 +20,7 @@ from trust_otel.export.prometheus.reader import PrometheusReader
 from trust_otel.semconv.metrics import ALL
 
 Parse = Callable[[str], Mapping[Any, float]]
-RESOURCE = Resource({"service.name": "shop", "service.instance.id": "i-1", "host.name": "h", "odd": "a\nb"})
+RESOURCE = Resource({"service.name": "shop", "service.instance.id": "i-1", "os.type": "linux", "odd": "a\nb"})
 
 
 class Endpoint:
@@ -149,9 +149,9 @@ def test_resource_is_in_target_info_and_promoted_attributes_on_every_series(
     endpoint = serve()
     endpoint.provider.get_meter("m").create_counter("c").add(1, {"a": "b"})
     samples = parsed(endpoint.scrape())
-    assert _value(samples, "target_info", host_name="h", odd="a\nb", service_name="shop") == 1
+    assert _value(samples, "target_info", os_type="linux", odd="a\nb", service_name="shop") == 1
     assert _value(samples, "c_total", a="b", service_name="shop", service_instance_id="i-1") == 1
-    assert not any("host_name" in dict(labels) for name, labels in samples if name != "target_info")
+    assert not any("os_type" in dict(labels) for name, labels in samples if name != "target_info")
 
 
 def test_same_series_of_two_libraries_is_exposed_once(serve: Callable[..., Endpoint], parsed: Parse) -> None:

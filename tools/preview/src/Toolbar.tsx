@@ -128,7 +128,7 @@ interface PickerProperties {
 
 function Picker({ variable, value, onChange }: PickerProperties) {
   const styles = useStyles2(stylesOf);
-  const options = (value?.options ?? []).map((each) => ({ value: each, label: each || '(none)' }));
+  const options = (value?.options ?? []).map((each) => ({ value: each, label: value?.texts.get(each) || '(none)' }));
   const choices: Array<SelectableValue<string>> = variable.includeAll
     ? [{ value: ALL, label: 'All' }, ...options]
     : options;

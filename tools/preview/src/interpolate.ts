@@ -20,6 +20,8 @@ export interface Value {
   /** The value for All; by default all options. */
   allValue?: string;
   options: string[];
+  /** The text of each option. */
+  texts: Map<string, string>;
   multi: boolean;
 }
 
@@ -34,7 +36,8 @@ const FORMATS: Record<string, Format> = {
   csv: (values) => values.join(','),
   pipe: (values) => values.join('|'),
   raw: (values) => values.join(','),
-  text: (values, { chosen }) => (chosen[0] === ALL ? 'All' : values.join(' + ')),
+  text: (values, { chosen, texts }) =>
+    chosen[0] === ALL ? 'All' : values.map((each) => texts.get(each) ?? each).join(' + '),
   regex: (values) => alternatives(values.map(escapeRegex)),
   glob: (values) => (values.length === 1 ? values[0] : `{${values.join(',')}}`),
 };
@@ -43,7 +46,7 @@ const FORMATS: Record<string, Format> = {
 export const PROMETHEUS: Format = (values, { multi }) =>
   multi
     ? alternatives(values.map(escapeInQuery))
-    : values.map((each) => each.replace(/\\/g, '\\\\').replace(/'/g, "\\'")).join('');
+    : values.map((each) => each.replace(/\\/g, '\\\\').replace(/'/g, "\\\\'")).join('');
 
 function alternatives(values: string[]): string {
   return values.length === 1 ? values[0] : `(${values.join('|')})`;
