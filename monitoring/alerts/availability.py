@@ -103,7 +103,7 @@ SERVICE_HIGH_LATENCY = Alert(
         - sum by (deployment_environment_name, service_namespace, service_name) (increase(http_server_request_duration_seconds_bucket{le="0.5"}[2m]))
         >= $minimum
     """,
-    threshold=seconds(2),
+    threshold=seconds(2, below=10),
     minimum=number(3),
     wait="3m",
     keep_firing="2m",

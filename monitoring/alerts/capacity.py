@@ -30,13 +30,16 @@ HOST_MEMORY_HIGH = Alert(
 CONTAINER_MEMORY_HIGH = Alert(
     name="TrustContainerMemoryHigh",
     reason="""
-        The working set is the memory that the kernel cannot reclaim. 2 minutes skip short peaks.
+        The working set is the memory that the kernel cannot reclaim. 2 minutes skip short peaks. Only in the
+        namespaces of the site: other teams have alerts of their own.
     """,
     expression="""
         max by (namespace, pod, container) (container_memory_working_set_bytes)
         /
         max by (namespace, pod, container) (kube_pod_container_resource_limits{resource="memory"})
         > $threshold
+        unless on (namespace)
+        namespace:kube_pods_unmonitored:count
     """,
     threshold=ratio(0.85),
     wait="2m",

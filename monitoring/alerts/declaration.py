@@ -7,53 +7,48 @@ import textwrap
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from trust_ops.site_config.rule_templates import RuleTemplate
+from trust_ops.site_config.rules import rule_values
+from trust_ops.site_config.site import DEFAULTS
+from trust_ops.site_config.thresholds import Threshold
+
+__all__ = ["Alert", "Group", "Panel", "Severity", "Threshold", "days", "more_than", "number", "ratio", "seconds"]
+
 Severity = Literal["critical", "warning", "info"]
 Team = Literal["platform", "security", "business", "compliance"]
 Dashboard = Literal["operational", "security", "business", "monitoring"]
 
-_RUNBOOKS: Final = "https://runbooks.marty.com"
-_DASHBOARDS: Final = "https://grafana.marty.com/d"
-_PLACEHOLDER: Final = re.compile(r"\$(threshold|minimum)\b")
+_RUNBOOKS: Final = "$runbooks"
+_DASHBOARDS: Final = "$grafana/d"
+_NUMBER: Final = re.compile(r"\$(threshold|minimum)\b")
 
-
-@dataclass(frozen=True)
-class Threshold:
-    """A number that an expression compares with.
-
-    Attributes:
-        value: The number, in the unit of the series.
-        promql: The same as it is written in the expression.
-        text: The same as it is written in summaries and descriptions.
-    """
-
-    value: float
-    promql: str
-    text: str
+PUBLISHED: Final = rule_values(DEFAULTS)
+"""The values in the published rule file."""
 
 
 def number(value: float) -> Threshold:
     """A plain number."""
-    return Threshold(value, f"{value:g}", f"{value:g}")
+    return Threshold(value)
 
 
 def more_than(count: int) -> Threshold:
-    """For a counter: `increase()` extrapolates, so "more than 10" is written as "at least 11"."""
-    return Threshold(count + 1, str(count + 1), str(count))
+    """A number of events in a counter."""
+    return Threshold(count, "count")
 
 
 def ratio(value: float) -> Threshold:
     """A share, which texts give in percent."""
-    return Threshold(value, f"{value:g}", f"{value * 100:g} %")
+    return Threshold(value, "ratio", below=1)
 
 
-def seconds(value: float) -> Threshold:
-    """A duration of seconds."""
-    return Threshold(value, f"{value:g}", f"{value:g} s")
+def seconds(value: float, *, below: float | None = None) -> Threshold:
+    """A duration of seconds; `below` is the last bucket of a quantile's histogram."""
+    return Threshold(value, "seconds", below)
 
 
 def days(count: int) -> Threshold:
     """A duration of days, in seconds."""
-    return Threshold(count * 86400, f"{count} * 86400", f"{count} days")
+    return Threshold(count, "days")
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ class Panel:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Its address, below `$grafana`."""
         return f"{_DASHBOARDS}/trust-service-{self.dashboard}?viewPanel={self.number}"
 
 
@@ -110,15 +105,15 @@ class Alert:
     description: str
 
     def __post_init__(self) -> None:
-        named = set(_PLACEHOLDER.findall(self.expression))
+        named = set(_NUMBER.findall(self.expression))
         given = {name for name, each in (("threshold", self.threshold), ("minimum", self.minimum)) if each is not None}
         if named != given:
             raise ValueError(f"{self.name} has values for {sorted(given)}, its expression reads {sorted(named)}")
 
     @property
     def promql(self) -> str:
-        """The expression with its numbers."""
-        return _PLACEHOLDER.sub(lambda found: self._number(found[1]).promql, textwrap.dedent(self.expression)).strip()
+        """The expression in the published rule file."""
+        return self.template.promql(PUBLISHED)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -134,22 +129,28 @@ class Alert:
 
     @property
     def annotations(self) -> dict[str, str]:
-        """What notifications say and where they lead."""
-        return {
-            "summary": self._text(self.summary),
-            "description": self._text(self.description),
-            "runbook_url": f"{_RUNBOOKS}/{self.runbook or self.name}",
-            "dashboard_url": self.panel.url,
-        }
+        """What notifications say and where they lead, in the published rule file."""
+        return self.template.texts(PUBLISHED)
 
-    def _text(self, template: str) -> str:
-        return _PLACEHOLDER.sub(lambda found: self._number(found[1]).text, " ".join(template.split()))
-
-    def _number(self, name: str) -> Threshold:
-        found = self.threshold if name == "threshold" else self.minimum
-        if found is None:
-            raise ValueError(f"{self.name} has no {name}")
-        return found
+    @property
+    def template(self) -> RuleTemplate:
+        """The rule before a site's values are inserted."""
+        return RuleTemplate(
+            name=self.name,
+            reason=textwrap.dedent(self.reason).strip(),
+            expression=textwrap.dedent(self.expression).strip(),
+            threshold=self.threshold,
+            minimum=self.minimum,
+            wait=self.wait,
+            keep_firing=self.keep_firing,
+            labels=self.labels,
+            annotations={
+                "summary": " ".join(self.summary.split()),
+                "description": " ".join(self.description.split()),
+                "runbook_url": f"{_RUNBOOKS}/{self.runbook or self.name}",
+                "dashboard_url": self.panel.url,
+            },
+        )
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, seconds
-from trust_ops.site_config.published_rules import method_pattern
-from trust_ops.site_config.site import CRITICAL_GRPC_METHODS
 
 GRPC_HIGH_ERROR_RATE = Alert(
     name="TrustGrpcHighErrorRate",
@@ -66,14 +64,14 @@ GRPC_HIGH_LATENCY = Alert(
         boundary of the histogram. Streams are excluded, because their duration is not a latency. At least three slow calls, as
         in TrustServiceHighLatency.
     """,
-    expression=f"""
-        service_method:rpc_server_call_duration_seconds:p95_rate2m{{trust_rpc_type="unary", rpc_method=~"{method_pattern(CRITICAL_GRPC_METHODS)}"}} > $threshold
+    expression="""
+        service_method:rpc_server_call_duration_seconds:p95_rate2m{trust_rpc_type="unary", rpc_method=~"$critical_methods"} > $threshold
         and
         sum by (deployment_environment_name, service_namespace, service_name, rpc_method, trust_rpc_type) (increase(rpc_server_call_duration_seconds_count[2m]))
-        - sum by (deployment_environment_name, service_namespace, service_name, rpc_method, trust_rpc_type) (increase(rpc_server_call_duration_seconds_bucket{{le="0.5"}}[2m]))
+        - sum by (deployment_environment_name, service_namespace, service_name, rpc_method, trust_rpc_type) (increase(rpc_server_call_duration_seconds_bucket{le="0.5"}[2m]))
         >= $minimum
     """,
-    threshold=seconds(1),
+    threshold=seconds(1, below=10),
     minimum=number(3),
     wait="3m",
     keep_firing="2m",

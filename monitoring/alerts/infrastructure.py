@@ -35,7 +35,7 @@ CONTAINER_RESTART_LOOP = Alert(
     reason="""
         The back-off between restarts grows to 5 minutes, so a crash loop restarts two or three times in 15 minutes;
         `keep_firing_for` covers the windows with two. The join adds the node, because the alert of the node
-        inhibits this one.
+        inhibits this one. Only in the namespaces of the site.
     """,
     expression="""
         sum by (namespace, pod, container) (
@@ -44,6 +44,8 @@ CONTAINER_RESTART_LOOP = Alert(
         * on (namespace, pod) group_left (node)
         max by (namespace, pod, node) (kube_pod_info)
         >= $threshold
+        unless on (namespace)
+        namespace:kube_pods_unmonitored:count
     """,
     threshold=number(3),
     keep_firing="10m",
@@ -61,7 +63,7 @@ CONTAINER_RESTART_LOOP = Alert(
 NETWORK_PROBLEMS = Alert(
     name="TrustNetworkProblems",
     reason="""
-        Nodes, pods and hosts. One bad packet in a hundred halves the throughput of TCP; fewer than one per 10 s is
+        Nodes, pods in the namespaces of the site, and hosts. One bad packet in a hundred halves the throughput of TCP; fewer than one per 10 s is
         chance. Series without a pod belong to the node, which node_exporter reports; the matcher on one side is
         enough, because the other side then has no match.
     """,
@@ -80,6 +82,8 @@ NETWORK_PROBLEMS = Alert(
           rate(container_network_receive_packets_total[5m]) + rate(container_network_transmit_packets_total[5m])
         )
         > $threshold
+        unless on (namespace)
+        namespace:kube_pods_unmonitored:count
         or
         (
           sum by (instance, device) (

@@ -3,10 +3,11 @@
 import pytest
 
 from monitoring.alerts import ALERTS, minimum, threshold
-from monitoring.alerts.declaration import Alert, Panel, Threshold, days, more_than, number, ratio, seconds
-from monitoring.alerts.files import INDEX, RULES, rule_file, with_index
+from monitoring.alerts.declaration import PUBLISHED, Alert, Panel, Threshold, days, more_than, number, ratio, seconds
+from monitoring.alerts.files import INDEX, RULES, THRESHOLDS, templates, with_index, with_thresholds
 from tests.contract.rule_files import ALERTS as READ
 from tools.checks.promql import seconds as duration
+from trust_ops.site_config.rule_templates import TEMPLATES, dumped, rule_file, rule_groups
 
 
 def declared(expression: str, **more: Threshold) -> Alert:
@@ -22,13 +23,22 @@ def declared(expression: str, **more: Threshold) -> Alert:
     )
 
 
-def test_the_rule_file_is_up_to_date() -> None:
-    assert rule_file() == RULES.read_text(encoding="utf-8")
+def test_the_templates_of_the_rules_are_up_to_date() -> None:
+    assert dumped(templates()) == TEMPLATES.read_text(encoding="utf-8")
+
+
+def test_the_published_rule_file_is_what_a_site_without_changes_gets() -> None:
+    assert rule_file(rule_groups(), PUBLISHED) == RULES.read_text(encoding="utf-8")
 
 
 def test_the_list_of_alerts_in_the_runbooks_is_up_to_date() -> None:
     page = INDEX.read_text(encoding="utf-8")
     assert with_index(page) == page
+
+
+def test_the_list_of_thresholds_is_up_to_date() -> None:
+    page = THRESHOLDS.read_text(encoding="utf-8")
+    assert with_thresholds(page) == page
 
 
 def test_a_page_without_the_marks_is_an_error() -> None:
@@ -87,8 +97,8 @@ def test_a_threshold_is_read_as_a_value() -> None:
 
 
 def test_the_severity_distinguishes_alerts_with_one_name() -> None:
-    assert threshold("TrustCertificateExpiring", "critical") == 7 * 86400
-    assert threshold("TrustCertificateExpiring", "warning") == 30 * 86400
+    assert threshold("TrustCertificateExpiring", "critical") == float(7 * 86400)
+    assert threshold("TrustCertificateExpiring", "warning") == float(30 * 86400)
 
 
 @pytest.mark.parametrize(

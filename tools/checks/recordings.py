@@ -22,6 +22,7 @@ _LEVELS: Mapping[str, frozenset[str]] = {
     "service": frozenset({"deployment_environment_name", "service_namespace", "service_name"}),
     "method": frozenset({"rpc_method"}),
     "instance": frozenset({"service_instance_id"}),
+    "namespace": frozenset({"namespace"}),
     "pool": frozenset({"db_client_connection_pool_name"}),
     "document": frozenset({"trust_document_type"}),
     "operation": frozenset({"trust_certificate_operation"}),

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from trust_ops.site_config import grafana_access, published_rules, routes, slo_rules, template, variables
+from trust_ops.site_config import grafana_access, routes, rules, slo_rules, template, variables
 from trust_ops.site_config.errors import Problem, RenderError
 from trust_ops.site_config.published_alerts import ALERT_RULES
 from trust_ops.site_config.site import DEFAULTS, Site
@@ -24,8 +24,7 @@ NOTIFICATIONS = (
     "trust-service-pagerduty.tmpl",
     "trust-service-slack.tmpl",
 )
-_ADAPTED = (ALERT_RULES, "trust-service-recording.yml")
-RULES = (*_ADAPTED, slo_rules.FILE)
+RULES = (ALERT_RULES, rules.RECORDING_RULES, slo_rules.FILE)
 ACCESS = "access.yml"
 SECRETS = "secrets"
 
@@ -61,8 +60,7 @@ def render(environment: Mapping[str, str], secrets_folder: str, site: Site = DEF
     if problems:
         raise RenderError(problems)
     texts = {name: template.substitute_strings(_alertmanager_file(name), values) for name in NOTIFICATIONS}
-    texts |= {name: published_rules.for_site(_rule_file(name), site) for name in _ADAPTED}
-    texts[slo_rules.FILE] = slo_rules.rule_file(site.objectives)
+    texts |= rules.rule_files(site)
     texts[ACCESS] = grafana_access.for_site(access_file().read_text(encoding="utf-8"), site)
     return Rendered(configuration, texts, _used(values.secrets(), configuration))
 
@@ -86,10 +84,6 @@ def write(rendered: Rendered, folder: Path) -> list[Path]:
 
 def _alertmanager_file(name: str) -> str:
     return project_file(f"monitoring/alertmanager/{name}").read_text(encoding="utf-8")
-
-
-def _rule_file(name: str) -> str:
-    return project_file(f"monitoring/prometheus/{name}").read_text(encoding="utf-8")
 
 
 def _used(secrets: Mapping[str, str], configuration: Any) -> dict[str, str]:

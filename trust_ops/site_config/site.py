@@ -177,7 +177,9 @@ class Kubernetes(Settings):
     """What the alerts on Kubernetes look at."""
 
     namespaces: tuple[Annotated[str, _text(_namespace)], ...] = Field(
-        default=(), description="Namespaces whose containers raise alerts; none means all namespaces."
+        default=(),
+        description="Namespaces whose containers raise alerts; none means those in which a service reported within a "
+        "day (`k8s.namespace.name`), or all if no service reports its namespace.",
     )
 
 
@@ -248,7 +250,7 @@ class Site(Settings):
     )
     retention: Annotated[str, _text(_duration)] = Field(
         default="15d",
-        description="How long Prometheus keeps data. Windows of panels and rules never exceed it.",
+        description="How long Prometheus keeps data, at least `15d`. Windows of panels and rules never exceed it.",
     )
 
     @property

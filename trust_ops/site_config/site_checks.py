@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from trust_ops.durations import parse_duration
-from trust_ops.site_config import objectives
+from trust_ops.site_config import objectives, rules
 from trust_ops.site_config.errors import suggestion
 from trust_ops.site_config.published_alerts import PublishedAlert
-from trust_ops.site_config.site import BySeverity, Site
+from trust_ops.site_config.site import Site
 from trust_ops.site_config.yaml_document import Path
 
 Alerts = Mapping[str, PublishedAlert]
@@ -19,7 +19,7 @@ _BUSINESS = "business"
 def check(site: Site, alerts: Alerts) -> Iterator[tuple[Path, str]]:
     """The path of each setting that is wrong, and the remedy."""
     yield from _muted(site, alerts)
-    yield from _thresholds(site, alerts)
+    yield from rules.problems(site)
     for position, name, remedy in objectives.problems(site.objectives, parse_duration(site.retention)):
         yield ("objectives", position, name), remedy
 
@@ -32,18 +32,3 @@ def _muted(site: Site, alerts: Alerts) -> Iterator[tuple[Path, str]]:
             yield path, f"there is no such alert; {suggestion(name, business)}"
         elif name not in business:
             yield path, f"it is an alert of team {alerts[name].team}; only business alerts wait: {', '.join(business)}"
-
-
-def _thresholds(site: Site, alerts: Alerts) -> Iterator[tuple[Path, str]]:
-    for name, threshold in site.thresholds.items():
-        if name not in alerts:
-            yield ("thresholds", name), f"there is no such alert; {suggestion(name, list(alerts))}"
-            continue
-        severities = alerts[name].severities
-        if isinstance(threshold, BySeverity):
-            for severity in threshold.model_dump(exclude_none=True):
-                if severity not in severities:
-                    yield ("thresholds", name, severity), f"the alert has only severity {' and '.join(severities)}"
-        elif len(severities) > 1:
-            each = ", ".join(f"{severity}: {threshold:g}" for severity in severities)
-            yield ("thresholds", name), f"the alert has several severities; write {{{each}}}"

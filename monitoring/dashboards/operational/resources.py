@@ -46,6 +46,7 @@ from trust_otel.semconv.metrics import (
     TRUST_EXECUTOR_THREADS,
 )
 
+_OF_THE_SITE: Final = " unless on (namespace) namespace:kube_pods_unmonitored:count"
 _FILLED_DISKS: Final = 'fstype!~"ramfs|squashfs|iso9660|overlay"'
 _DISKS: Final = 'fstype!~"ramfs|squashfs|iso9660|overlay|tmpfs"'
 
@@ -152,8 +153,8 @@ def network_errors() -> timeseries.Panel:
         PanelText(
             NETWORK,
             "Network errors",
-            "Share of packets with errors of each host interface and pod that has any. A node whose network is "
-            "unavailable is shown as 100 %.",
+            "Share of packets with errors of each host interface, and of each pod in the namespaces of the site, that "
+            "has any. A node whose network is unavailable is shown as 100 %.",
             "One interface: check its cable, driver and peer. Several hosts at the same time: check the switch or the "
             "network plug-in.",
             "Neither a node exporter nor Kubernetes is scraped.",
@@ -162,7 +163,10 @@ def network_errors() -> timeseries.Panel:
         "percentunit",
         (
             Query("{{instance}} {{device}}", f"{erroneous('node', 'errs', 'instance', 'device')} or on () {hosts}"),
-            Query("{{pod}} {{namespace}}", f"{erroneous('container', 'errors', 'namespace', 'pod')} or on () {pods}"),
+            Query(
+                "{{pod}} {{namespace}}",
+                f"{erroneous('container', 'errors', 'namespace', 'pod')}{_OF_THE_SITE} or on () {pods}",
+            ),
             Query("{{node}} unavailable", f"max by (node) ({unavailable} == 1) or on () {nodes}"),
         ),
         levels=rising(red=NETWORK_LIMIT),
@@ -261,7 +265,7 @@ def containers() -> table.Panel:
             34,
             "Containers",
             "Restarts in the last 15 minutes, and memory usage as a share of the limit; the 20 containers with the "
-            "highest values. A dash is shown for a container that is not among them.",
+            "highest values in the namespaces of the site. A dash is shown for a container that is not among them.",
             "Restarts: read the log of the previous container with `kubectl logs --previous`. Memory near 100 %, or "
             "OOMKilled: the memory limit is too low, or the process leaks memory.",
             NO_KUBERNETES,
@@ -271,7 +275,7 @@ def containers() -> table.Panel:
         (
             Column(
                 "Restarts",
-                f"topk(20, sum by ({by}) (increase(kube_pod_container_status_restarts_total[15m])))",
+                f"topk(20, sum by ({by}) (increase(kube_pod_container_status_restarts_total[15m])){_OF_THE_SITE})",
                 "none",
                 levels=rising(yellow=1, red=RESTART_LIMIT),
                 width=90,
@@ -279,7 +283,8 @@ def containers() -> table.Panel:
             Column(
                 "Memory",
                 f"topk(20, max by ({by}) (container_memory_working_set_bytes)"
-                f' / (max by ({by}) (kube_pod_container_resource_limits{{resource="memory"}}) > 0))',
+                f' / (max by ({by}) (kube_pod_container_resource_limits{{resource="memory"}}) > 0)'
+                f"{_OF_THE_SITE})",
                 "percentunit",
                 levels=rising(red=CONTAINER_MEMORY_LIMIT),
                 width=90,

@@ -123,7 +123,7 @@ BAD = [
     ("thresholds: {TrustServiceHighLatency: {crit: 1}}", "unknown setting; did you mean critical?"),
     (
         "thresholds: {TrustCertificateExpiring: 5}",
-        "the alert has several severities; write {critical: 5, warning: 5}",
+        "the alert has several severities; write a number for each, such as {critical: 7, warning: 30}",
     ),
     ("critical: {grpc_methods: []}", "1: critical.grpc_methods: list at least one"),
     ("critical: {grpc_methods: [trust.v1.Trust/Sign]}", "use the beginning of a method name"),
