@@ -6,6 +6,8 @@ every other module declares the alerts of one group.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from monitoring.alerts import (
     availability,
     business,
@@ -19,7 +21,10 @@ from monitoring.alerts import (
     security,
     slo,
 )
-from monitoring.alerts.declaration import Alert, Threshold
+from monitoring.alerts.declaration import Alert
+from monitoring.alerts.site_number import SiteNumber
+
+Found = TypeVar("Found")
 
 GROUPS = (
     availability.GROUP,
@@ -39,26 +44,28 @@ GROUPS = (
 ALERTS: tuple[Alert, ...] = tuple(alert for group in GROUPS for alert in group.alerts)
 
 
-def threshold(name: str, severity: str | None = None) -> float:
+def threshold(name: str, severity: str | None = None) -> SiteNumber:
     """The threshold of an alert; where several have the name, of the one with the severity.
 
     Raises:
         LookupError: There is no such alert, it has no threshold, or several have one.
     """
-    return _only(name, severity, [alert.threshold for alert in _named(name, severity)], "threshold")
+    found = [(alert, alert.threshold) for alert in _named(name, severity) if alert.threshold is not None]
+    alert, number = _only(name, severity, found, "threshold")
+    return SiteNumber(number.value, f"threshold {name}/{alert.severity}")
 
 
 def minimum(name: str, severity: str | None = None) -> float:
     """The number of events below which an alert does not fire. Raises LookupError as `threshold` does."""
-    return _only(name, severity, [alert.minimum for alert in _named(name, severity)], "minimum")
+    found = [alert.minimum.value for alert in _named(name, severity) if alert.minimum is not None]
+    return _only(name, severity, found, "minimum")
 
 
 def _named(name: str, severity: str | None) -> list[Alert]:
     return [alert for alert in ALERTS if alert.name == name and severity in (None, alert.severity)]
 
 
-def _only(name: str, severity: str | None, found: list[Threshold | None], kind: str) -> float:
-    values = [each.value for each in found if each is not None]
-    if len(values) != 1:
-        raise LookupError(f"{name} ({severity or 'any severity'}) has {len(values)} values of {kind}; one is needed")
-    return float(values[0])
+def _only(name: str, severity: str | None, found: list[Found], kind: str) -> Found:
+    if len(found) != 1:
+        raise LookupError(f"{name} ({severity or 'any severity'}) has {len(found)} values of {kind}; one is needed")
+    return found[0]

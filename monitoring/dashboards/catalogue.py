@@ -22,10 +22,19 @@ instance. Thresholds are read from the alert rules when the dashboards are gener
 `/d/trust-service-operational?viewPanel=4`. Each panel must pass the [dashboard checks](dashboard-checks.md).
 """
 
+_SITE: Final = """\
+`trust-otel render` writes the dashboards of your site, in the directory `dashboards/` of its output ([site](site.md)):
+
+- the lines, colours and texts of panels with an alert threshold follow `thresholds`;
+- links to runbooks lead to `addresses.runbooks`;
+- the error budget of SLAs covers four weeks, or the whole weeks in `retention` if they are fewer: two by default. No
+  other window is longer than two weeks, so the shortest retention is 15 days.
+"""
+
 
 def page(dashboards: list[Dashboard]) -> str:
     """The page in Markdown."""
-    return "\n".join([_INTRODUCTION, *(line for each in dashboards for line in _section(each))])
+    return "\n".join([_INTRODUCTION, _SITE, *(line for each in dashboards for line in _section(each))])
 
 
 def _section(dashboard: Dashboard) -> list[str]:

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from typing import Final
 
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
+from monitoring.alerts.files import templates
 from monitoring.dashboards import business, catalogue, meta_monitoring, operational, security
+from monitoring.dashboards.places import places_in, plain, with_values
+from trust_ops.site_config.dashboards import DashboardValues, Places, as_json, filled
+from trust_ops.site_config.rule_templates import threshold_values
+from trust_ops.site_config.site import DEFAULTS
 
 _MODULES: Final = (operational, security, business, meta_monitoring)
 
+PUBLISHED: Final = dataclasses.replace(DashboardValues.of(DEFAULTS), thresholds=threshold_values(templates()))
+"""The values in the published dashboards."""
 
-def render() -> dict[str, str]:
+
+def render(values: DashboardValues = PUBLISHED) -> dict[str, str]:
     """The JSON of each dashboard by file name."""
-    return {f"{each.uid}.json": _as_json(each) for each in _built()}
+    return {f"{each.uid}.json": as_json(with_values(plain(each), values)) for each in _built()}
 
 
 def render_catalogue() -> str:
     """The text of docs/dashboards.md."""
-    return catalogue.page(_built())
+    return str(filled(catalogue.page(_built()), PUBLISHED))
+
+
+def places() -> Places:
+    """The texts and numbers that depend on a site, by uid of the dashboard."""
+    return {str(each.uid): tuple(places_in(plain(each))) for each in _built()}
 
 
 def _built() -> list[Dashboard]:
@@ -53,7 +65,3 @@ def _adds_services(panel: Panel) -> bool:
 
 
 _NAMES: Final = ("service_name", "instance_name")
-
-
-def _as_json(dashboard: Dashboard) -> str:
-    return json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"

@@ -83,6 +83,11 @@ def ratio(part: str, whole: str) -> str:
     return f"({part} or {whole} * 0) / ({whole} > 0)"
 
 
+def days_kept(days: int) -> str:
+    """A number of days: fewer whole weeks, if Prometheus keeps samples for a shorter time."""
+    return f"<<days {days}d :d>>"
+
+
 def with_label(query: str, label: str, value: str) -> str:
     """The query with an additional label."""
     return f'label_replace({query}, "{label}", "{value}", "", "")'

@@ -25,7 +25,8 @@ from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP
 
 DATA_SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 TAG: Final = "trust-otel"
-RUNBOOKS: Final = "https://runbooks.marty.com"
+RUNBOOKS: Final = "<<runbooks>>"
+"""A placeholder of `trust_ops.site_config.dashboards`."""
 INTERVALS: Final = ("15s", "1m", "5m", "15m", "1h")
 
 OPERATIONAL: Final = "trust-service-operational"

@@ -20,6 +20,7 @@ from tools.checks.queries import Finding
 from tools.checks.rules import Rule
 from tools.checks.variables import with_filters
 from trust_ops.grafana.access_file import read_access
+from trust_ops.site_config.dashboards import VALUES, dumped
 
 MONITORING = Path(__file__).parents[2] / "monitoring"
 FOLDER = MONITORING / "grafana"
@@ -109,10 +110,11 @@ def series_read_by(uid: str) -> frozenset[str]:
 
 def test_the_files_are_up_to_date() -> None:
     pytest.importorskip("grafana_foundation_sdk", reason="needs Python 3.11")
-    from monitoring.dashboards.files import render
+    from monitoring.dashboards.files import places, render
 
     written = {file.name: file.read_text(encoding="utf-8") for file in FOLDER.glob("*.json")}
     made = render()
     # Names only, because the difference of two dashboards is too long.
     assert sorted(written) == sorted(made)
     assert [name for name, text in made.items() if written[name] != text] == [], "run `make generate`"
+    assert dumped(places()) == VALUES.read_text(encoding="utf-8"), "run `make generate`"

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from trust_ops.site_config import grafana_access, routes, rules, slo_rules, template, variables
+from trust_ops.site_config import dashboards, grafana_access, routes, rules, slo_rules, template, variables
 from trust_ops.site_config.errors import Problem, RenderError
 from trust_ops.site_config.published_alerts import ALERT_RULES
 from trust_ops.site_config.site import DEFAULTS, Site
@@ -37,7 +37,7 @@ class Rendered:
 
     Attributes:
         configuration: Alertmanager's configuration.
-        texts: The other files by name: notification templates, rules and access to Grafana.
+        texts: The other files by name: notification templates, rules, dashboards and access to Grafana.
         secrets: The content of each secret file by name.
     """
 
@@ -60,7 +60,7 @@ def render(environment: Mapping[str, str], secrets_folder: str, site: Site = DEF
     if problems:
         raise RenderError(problems)
     texts = {name: template.substitute_strings(_alertmanager_file(name), values) for name in NOTIFICATIONS}
-    texts |= rules.rule_files(site)
+    texts |= rules.rule_files(site) | dashboards.dashboards(site)
     texts[ACCESS] = grafana_access.for_site(access_file().read_text(encoding="utf-8"), site)
     return Rendered(configuration, texts, _used(values.secrets(), configuration))
 
@@ -72,6 +72,7 @@ def write(rendered: Rendered, folder: Path) -> list[Path]:
     """
     secrets = folder / SECRETS
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / dashboards.FOLDER).mkdir(exist_ok=True)
     secrets.mkdir(mode=0o700, exist_ok=True)
     secrets.chmod(0o700)
     for name in variables.BY_NAME.keys() - rendered.secrets.keys():

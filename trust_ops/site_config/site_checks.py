@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from trust_ops.durations import parse_duration
-from trust_ops.site_config import objectives, rules
+from trust_ops.site_config import dashboards, objectives, rules
 from trust_ops.site_config.errors import suggestion
 from trust_ops.site_config.published_alerts import PublishedAlert
 from trust_ops.site_config.site import Site
@@ -20,6 +20,7 @@ def check(site: Site, alerts: Alerts) -> Iterator[tuple[Path, str]]:
     """The path of each setting that is wrong, and the remedy."""
     yield from _muted(site, alerts)
     yield from rules.problems(site)
+    yield from dashboards.problems(site)
     for position, name, remedy in objectives.problems(site.objectives, parse_duration(site.retention)):
         yield ("objectives", position, name), remedy
 

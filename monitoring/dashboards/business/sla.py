@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import bargauge, table, timeseries
 from monitoring.alerts import minimum, threshold
 from monitoring.dashboards.business.constants import FAILED, OPERATIONS, SCORES, SLA_EVENTS, SUM_OF_SCORES, amount
 from monitoring.dashboards.panels import Column, PanelText, Query, bar_gauge_panel, table_panel, time_series_panel
-from monitoring.dashboards.queries import TIME_RANGE, increase, ratio, recorded, series, total
+from monitoring.dashboards.queries import TIME_RANGE, days_kept, increase, ratio, recorded, series, total
 from monitoring.dashboards.thresholds import falling, rising
 from trust_otel.semconv.metrics import (
     TRUST_CUSTOMER_SATISFACTION,
@@ -20,8 +20,8 @@ from trust_otel.semconv.metrics import (
 _OPERATION = ("trust_certificate_operation",)
 _ALL_SCORES = 'le="+Inf"'
 _BY_SLA = ("service_name", "trust_sla_name")
-_BUDGET_WINDOW = "14d"
-"""Whole weeks within the retention of 15 days."""
+# Whole weeks, so that all days of the week count alike.
+_BUDGET_DAYS = days_kept(28)
 _FAILURE_RATIO = "service:trust_certificate_validation_failures_per_validation:ratio_rate5m"
 _MIN_MISSES = minimum("TrustSlaViolation")
 _FAILURE_LIMIT = threshold("TrustCertificateValidationFailures")
@@ -30,14 +30,14 @@ _FAILURE_LIMIT = threshold("TrustCertificateValidationFailures")
 def sla_compliance() -> table.Panel:
     """SLA status, error budget and compliance."""
     objective = f"max by ({', '.join(_BY_SLA)}) ({series(TRUST_SLA_OBJECTIVE)})"
-    budget = f"1 - ({_missed_share(_BUDGET_WINDOW)}) / on ({', '.join(_BY_SLA)}) (1 - {objective})"
+    budget = f"1 - ({_missed_share(f'{_BUDGET_DAYS}d')}) / on ({', '.join(_BY_SLA)}) (1 - {objective})"
     return table_panel(
         PanelText(
             5,
             "SLA compliance",
-            "Each SLA: status of the last half hour, 14-day error budget left, compliance in the selected time "
-            "range, and objective. If the error budget is below 0 %, the SLA is violated. A dash means that there were "
-            "no events.",
+            f"Each SLA: status of the last half hour, {_BUDGET_DAYS}-day error budget left, compliance in the selected "
+            "time range, and objective. If the error budget is below 0 %, the SLA is violated. A dash means that there "
+            "were no events.",
             "Red or yellow: open the runbook, and inform the customers before they notice.",
             "No SLA is defined. Set TRUST_OTEL_SLA_FILE.",
             ("TrustSlaViolation",),
@@ -45,7 +45,7 @@ def sla_compliance() -> table.Panel:
         {"trust_sla_name": "SLA", "service_name": "Service"},
         [
             Column("Status", _violated_now(objective), texts={"0": ("met", "green"), "1": ("violated", "red")}),
-            Column("Error budget left (14 d)", budget, "percentunit", falling(red=0, yellow=0.25), width=180),
+            Column("Error budget left", budget, "percentunit", falling(red=0, yellow=0.25), width=180),
             Column("Compliance", f"1 - ({_missed_share(TIME_RANGE)})", "percentunit"),
             Column("Objective", objective, "percentunit"),
         ],

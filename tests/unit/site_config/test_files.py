@@ -37,7 +37,8 @@ def test_a_readable_secrets_directory_is_made_private(rendered: Render, tmp_path
 
 def test_configuration_files_refer_to_files_beside_them(rendered: Render, tmp_path: Path) -> None:
     written = write(rendered(), tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {CONFIGURATION, *NOTIFICATIONS, *RULES, ACCESS, "secrets"}
+    folders = {"dashboards", "secrets"}
+    assert {path.name for path in tmp_path.iterdir()} == {CONFIGURATION, *NOTIFICATIONS, *RULES, ACCESS, *folders}
     assert set(written) == {path for path in tmp_path.rglob("*") if path.is_file()}
     # A program that watches it for changes finds the other files already written.
     assert written[-1] == tmp_path / CONFIGURATION
