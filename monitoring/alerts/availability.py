@@ -94,13 +94,13 @@ SERVICE_HIGH_LATENCY = Alert(
     reason="""
         2 s is a bucket boundary of the histogram, so the comparison is exact. At least three slow requests for
         times with little traffic: slower than 0.5 s, because all exporters write the `le` of that bucket the same
-        way.
+        way. `critical.http_routes` in the site file limits it to some routes.
     """,
     expression="""
-        service:http_server_request_duration_seconds:p95_rate2m > $threshold
+        $http_p95 > $threshold
         and
-        sum by (deployment_environment_name, service_namespace, service_name) (increase(http_server_request_duration_seconds_count[2m]))
-        - sum by (deployment_environment_name, service_namespace, service_name) (increase(http_server_request_duration_seconds_bucket{le="0.5"}[2m]))
+        sum by (deployment_environment_name, service_namespace, service_name) (increase(http_server_request_duration_seconds_count$critical_routes[2m]))
+        - sum by (deployment_environment_name, service_namespace, service_name) (increase(http_server_request_duration_seconds_bucket{le="0.5"$and_critical_routes}[2m]))
         >= $minimum
     """,
     threshold=seconds(2, below=10),
@@ -113,7 +113,7 @@ SERVICE_HIGH_LATENCY = Alert(
     panel=Panel("operational", 2),
     summary="{{ $labels.service_name }} has high latency.",
     description="""
-        The p95 latency of HTTP requests to {{ $labels.service_name }} is {{ $value | humanizeDuration }} (threshold $threshold).
+        The p95 latency of $http_requests to {{ $labels.service_name }} is {{ $value | humanizeDuration }} (threshold $threshold).
     """,
 )
 

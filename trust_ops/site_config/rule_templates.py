@@ -39,7 +39,9 @@ _HEADER: Final = """\
 """
 
 _NUMBERS: Final = ("threshold", "minimum")
-_PLACEHOLDER: Final = re.compile(r"\$(threshold|minimum|grafana|runbooks|critical_methods)\b")
+_PLACEHOLDER: Final = re.compile(
+    r"\$(threshold|minimum|grafana|runbooks|critical_methods|http_p95|critical_routes|and_critical_routes|http_requests)\b"
+)
 # The characters with a meaning in RE2 outside of a class.
 _SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 # An action of a template stays on one line, with the text that touches it.
@@ -56,16 +58,46 @@ class RuleValues:
         grafana: Base URL of Grafana.
         runbooks: Base URL of the runbooks.
         grpc_methods: The beginnings of the names of the gRPC methods whose latency alerts.
+        http_routes: The HTTP routes whose latency alerts; all of them if there are none.
     """
 
     grafana: str
     runbooks: str
     grpc_methods: Sequence[str]
+    http_routes: Sequence[str] = ()
 
     @property
     def critical_methods(self) -> str:
         """The critical methods as a regular expression inside a PromQL string, for `package.Service/Method`."""
         return f".*/({alternatives(self.grpc_methods)}).*"
+
+    @property
+    def http_p95(self) -> str:
+        """The p95 latency of the critical routes."""
+        if not self.http_routes:
+            return "service:http_server_request_duration_seconds:p95_rate2m"
+        by = "deployment_environment_name, service_namespace, service_name, le"
+        buckets = f"rate(http_server_request_duration_seconds_bucket{self.critical_routes}[2m])"
+        return f"histogram_quantile(0.95, sum by ({by}) ({buckets}))"
+
+    @property
+    def critical_routes(self) -> str:
+        """A selector's only matchers."""
+        return f"{{{self._route_matcher}}}" if self.http_routes else ""
+
+    @property
+    def and_critical_routes(self) -> str:
+        """A selector's further matchers."""
+        return f", {self._route_matcher}" if self.http_routes else ""
+
+    @property
+    def http_requests(self) -> str:
+        """The requests in words."""
+        return "HTTP requests of critical routes" if self.http_routes else "HTTP requests"
+
+    @property
+    def _route_matcher(self) -> str:
+        return f'http_route=~"{alternatives(self.http_routes)}"'
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def groups_of_site(site: Site) -> tuple[RuleGroup, ...]:
 
 def rule_values(site: Site) -> RuleValues:
     """What a site changes in rules, besides thresholds."""
-    return RuleValues(site.links["grafana"], site.links["runbooks"], site.critical.grpc_methods)
+    critical = site.critical
+    return RuleValues(site.links["grafana"], site.links["runbooks"], critical.grpc_methods, critical.http_routes)
 
 
 def problems(site: Site) -> Iterator[tuple[Path, str]]:

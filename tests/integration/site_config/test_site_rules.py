@@ -25,17 +25,17 @@ _CALLS = "rpc_server_call_duration_seconds"
 _BOUNDS = ("0.5", "1", "2", "2.5", "5", "10", "+Inf")
 
 
-def histogram(name: str, labels: str, slowest: str) -> Iterator[dict[str, str]]:
-    """Ten requests per step, all in the bucket up to `slowest`."""
+def histogram(name: str, labels: str, slowest: str, number: int = 10) -> Iterator[dict[str, str]]:
+    """Requests per step, all in the bucket up to `slowest`."""
     for bound in _BOUNDS:
-        counted = 10 if float(bound) >= float(slowest) else 0
+        counted = number if float(bound) >= float(slowest) else 0
         yield {"series": f'{name}_bucket{{{labels}, le="{bound}"}}', "values": f"0+{counted}x60"}
-    yield {"series": f"{name}_count{{{labels}}}", "values": "0+10x60"}
+    yield {"series": f"{name}_count{{{labels}}}", "values": f"0+{number}x60"}
 
 
-def requests(service: str, slowest: str) -> Iterator[dict[str, str]]:
+def requests(service: str, slowest: str, route: str = "/", number: int = 10) -> Iterator[dict[str, str]]:
     labels = f'service_name="{service}", service_namespace="trust", deployment_environment_name="production"'
-    return histogram(_REQUESTS, f'{labels}, service_instance_id="1"', slowest)
+    return histogram(_REQUESTS, f'{labels}, service_instance_id="1", http_route="{route}"', slowest, number)
 
 
 def calls(method: str) -> Iterator[dict[str, str]]:
@@ -52,6 +52,8 @@ def restarts(namespace: str, pod: str, number: int) -> Iterator[dict[str, str]]:
 
 
 SERIES = [
+    *requests("documents", "5", "/v1/documents/{id}"),
+    *requests("documents", "0.5", "/v1/health", number=1000),
     *requests("slow", "2.5"),
     *requests("slower", "5"),
     *calls("Sign"),
@@ -108,3 +110,8 @@ def test_the_rules_of_a_site_fire_at_its_values(tmp_path: Path) -> None:
         ("TrustGrpcHighLatency", "rpc_method"): ["trust.v1.Trust/Seal"],
     }
     assert disagreement(SITE, tmp_path, expected) == ""
+
+
+def test_only_the_routes_of_a_site_fire(tmp_path: Path) -> None:
+    routes = Site.model_validate_json('{"critical": {"http_routes": ["/v1/documents/{id}", "/v1/sign"]}}')
+    assert disagreement(routes, tmp_path, {("TrustServiceHighLatency", "service_name"): ["documents"]}) == ""
