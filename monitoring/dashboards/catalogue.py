@@ -26,6 +26,7 @@ _SITE: Final = """\
 `trust-otel render` writes the dashboards of your site, in the directory `dashboards/` of its output ([site](site.md)):
 
 - the lines, colours and texts of panels with an alert threshold follow `thresholds`;
+- they open with the first of `environments` that pages, or else the first one, if it has instances;
 - links to runbooks lead to `addresses.runbooks`;
 - the error budget of SLAs covers four weeks, or the whole weeks in `retention` if they are fewer: two by default. No
   other window is longer than two weeks, so the shortest retention is 15 days.

@@ -129,7 +129,7 @@ _ENVIRONMENTS: Final = (
     f"sort_desc(count by (deployment_environment_name) (last_over_time({_INSTANCE_UP}[{TIME_RANGE}])))"
 )
 _ENVIRONMENT_IN_RESULT: Final = '/^{(?:deployment_environment_name=")?(.*?)"?} /'
-_DEFAULT_ENVIRONMENT: Final = "production"
+_DEFAULT_ENVIRONMENT: Final = "<<environment>>"
 
 _INSTANCES: Final = (
     "count by (instance_name, service_instance_id) "

@@ -42,11 +42,13 @@ class DashboardValues:
     """What placeholders stand for.
 
     Attributes:
+        environment: The environment that the dashboards open with.
         runbooks: Base URL of the runbooks.
         retention: How long Prometheus keeps samples.
         thresholds: The values of thresholds by name and severity of the alert.
     """
 
+    environment: str
     runbooks: str
     retention: timedelta
     thresholds: Mapping[tuple[str, str], float]
@@ -54,7 +56,12 @@ class DashboardValues:
     @classmethod
     def of(cls, site: Site) -> DashboardValues:
         """The values of a site."""
-        return cls(site.links["runbooks"], parse_duration(site.retention), threshold_values(groups_of_site(site)))
+        return cls(
+            environment=_environment(site),
+            runbooks=site.links["runbooks"],
+            retention=parse_duration(site.retention),
+            thresholds=threshold_values(groups_of_site(site)),
+        )
 
 
 @dataclass(frozen=True)
@@ -123,8 +130,16 @@ def _dashboard(uid: str, places: tuple[Place, ...], values: DashboardValues) -> 
     return as_json(dashboard)
 
 
+def _environment(site: Site) -> str:
+    """The first environment that pages, or else the first one."""
+    paging = (name for name, treatment in site.environments.items() if treatment == "page")
+    return next(paging, next(iter(site.environments), ""))
+
+
 def _value(what: str, values: DashboardValues) -> Any:
     kind, *arguments = what.split(" ")
+    if kind == "environment":
+        return values.environment
     if kind == "runbooks":
         return values.runbooks
     if kind == "days":

@@ -20,7 +20,7 @@ TREE = {
 
 def values(threshold: float, days: int = 15) -> DashboardValues:
     thresholds = {("TrustSlow", "critical"): threshold}
-    return DashboardValues("https://books.trust.test", timedelta(days=days), thresholds)
+    return DashboardValues("live", "https://books.trust.test", timedelta(days=days), thresholds)
 
 
 def test_a_number_is_its_threshold() -> None:

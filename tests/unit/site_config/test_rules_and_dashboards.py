@@ -92,6 +92,20 @@ def test_runbooks_are_those_of_the_site(name: str) -> None:
     assert "marty.com" not in json.dumps(dashboard(name))
 
 
+@pytest.mark.parametrize(
+    ("environments", "opened"),
+    [
+        ("{staging: notify, live: page, production: page}", "live"),
+        ("{test: show, staging: notify}", "test"),
+        ("{}", ""),
+    ],
+)
+def test_dashboards_open_with_the_first_environment_that_pages(environments: str, opened: str) -> None:
+    variables = dashboard("security", read_site(f"environments: {environments}", "site.yml"))["templating"]["list"]
+    (environment,) = [each for each in variables if each["name"] == "environment"]
+    assert (environment["current"]["value"], environment["current"]["text"]) == (opened, opened)
+
+
 def test_windows_end_where_the_data_ends() -> None:
     assert "[21d:1m]" in json.dumps(dashboard("business"))
 
