@@ -58,8 +58,14 @@ def zero_is_red(rule: Rule, target: Target) -> bool:
 
 def shows(rule: Rule, target: Target, labels: Mapping[str, str]) -> str:
     """PromQL: 1 if the query has a result with these labels, as far as it has them. A 0 counts only if it is red."""
-    # The link of the notification selects the service.
-    query = as_sent(target.source, seconds=3600, step_seconds=15, service=labels.get("service_name", ".*"))
+    # The link of the notification selects the environment and the service.
+    query = as_sent(
+        target.source,
+        seconds=3600,
+        step_seconds=15,
+        environment=labels.get("deployment_environment_name", ""),
+        service=labels.get("service_name", ".*"),
+    )
     wanted = "vector(1)"
     # A panel may shorten a label, such as a path to the name of its file.
     shortened = set(re.findall(r'label_replace\(.+?, "(\w+)", "\$1", "\1"', target.source))

@@ -11,14 +11,17 @@ from tests.contract.alertmanager import Alert, alerts, matches, rendered
 # The labels of the Collectors' targets stay on their alerts. A site can give them an environment.
 COLLECTOR = {"TrustMonitoringTargetDown", "TrustCollectorCannotDeliver"}
 ENVIRONMENT = "deployment_environment_name"
-ALL = [
-    *alerts(),
-    *(
-        replace(alert, labels={**alert.labels, ENVIRONMENT: "production"})
-        for alert in alerts()
-        if alert.name in COLLECTOR
-    ),
-]
+
+
+def _in_environments(alert: Alert) -> Iterator[Alert]:
+    """The alert; one of the Collectors with an environment, and without one."""
+    yield alert
+    if alert.name in COLLECTOR:
+        labels = {name: value for name, value in alert.labels.items() if name != ENVIRONMENT}
+        yield replace(alert, labels=labels)
+
+
+ALL = [each for alert in alerts() for each in _in_environments(alert)]
 RULES: list[dict[str, Any]] = rendered().configuration["inhibit_rules"]
 OWN_CRITICAL = "critical-inhibits-its-warning"
 DEAD_COLLECTOR = "collector-down-inhibits-pushing-services"

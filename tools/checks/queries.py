@@ -32,9 +32,7 @@ from tools.checks.promql import (
     Selector,
     Subquery,
     constant,
-    duration,
     parse,
-    parts,
     text,
     walk,
 )
@@ -45,8 +43,6 @@ Check = Callable[[Expression, Vocabulary], Iterator[str]]
 
 _SAMPLES = 4
 _SAMPLES_OF_PRESENCE = 2
-_RETENTION = 15 * 86400
-"""Seconds: `--storage.tsdb.retention.time`."""
 
 
 @dataclass(frozen=True)
@@ -311,26 +307,6 @@ def needed_regexes(expression: Expression, _: Vocabulary) -> Iterator[str]:
                 yield f'{matcher.name}{matcher.operator}{matcher.value!r}: use {matcher.name}!="", or no matcher'
 
 
-def within_retention(expression: Expression, _: Vocabulary) -> Iterator[str]:
-    """No sample is older than Prometheus keeps: a longer window shows less than its name says."""
-    oldest = _age(expression)
-    if oldest > _RETENTION:
-        yield f"it reads {duration(oldest)} back, but samples are kept for {duration(_RETENTION)}"
-
-
-def _age(expression: Expression) -> float:
-    """Seconds from the evaluation to the oldest sample that is read."""
-    match expression:
-        case Selector():
-            return max(expression.offset, 0)
-        case Range():
-            return expression.seconds + _age(expression.selector)
-        case Subquery():
-            return expression.seconds + max(expression.offset, 0) + _age(expression.argument)
-        case _:
-            return max((_age(part) for part in parts(expression)), default=0)
-
-
 def _selectors(expression: Expression) -> Iterator[Selector]:
     return (part for part in walk(expression) if isinstance(part, Selector))
 
@@ -346,6 +322,5 @@ QUERY_CHECKS: Mapping[str, Check] = {
     "impossible": possible_comparisons,
     "nan": finite_aggregations,
     "regex": needed_regexes,
-    "retention": within_retention,
 }
 """By the name of the check, as used in findings and silencing comments. `syntax` is an additional name."""

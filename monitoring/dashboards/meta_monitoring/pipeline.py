@@ -16,20 +16,18 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import highest, series, with_base_name
+from monitoring.dashboards.queries import highest, recorded, series, with_base_name
 from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, rising
 from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
 
 _SOURCE: Final = ("service_name", "trust_otel_source_kind", "trust_otel_source_name")
 _QUEUE_LIMIT = threshold("TrustCollectorQueueFilling")
-# Four export intervals, as in the rules.
-_STALE_SECONDS = 60
+_CLOCK_LIMIT = threshold("TrustInstanceClockOff")
+# Two export intervals.
+_LATE_SECONDS = 30
 _SCRAPE_TIMEOUT = 5
 _SAMPLE_TIME = f"timestamp({series(TRUST_OTEL_INSTANCE_UP)})"
-_RECORDED_TIME = (
-    'service_instance:trust_otel_instance_up:timestamp{deployment_environment_name=~"$environment", '
-    'service_name=~"$service", service_instance_id=~"$instance"}'
-)
+_RECORDED_TIME = recorded("service_instance:trust_otel_instance_up:timestamp", 'service_instance_id=~"$instance"')
 # The second half keeps a service that has not reported for more than five minutes.
 _NEWEST: Final = (
     f"max by (service_name) ({_SAMPLE_TIME}) or max by (service_name) (max_over_time({_SAMPLE_TIME}[1h:1m]))"
@@ -178,7 +176,7 @@ def freshness() -> bargauge.Panel:
             Query("{{service_name}}", f"time() - ({_NEWEST})"),
             Query("{{service_name}}: most in one instance", f"max by (service_name) (abs({_RECORDED_TIME} - time()))"),
         ),
-        levels=rising(yellow=_STALE_SECONDS / 2, red=_STALE_SECONDS),
+        levels=rising(yellow=_LATE_SECONDS, red=_CLOCK_LIMIT),
         names_above=True,
         width=8,
     )

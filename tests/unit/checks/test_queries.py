@@ -54,8 +54,6 @@ _INVALID = [
     ("nan", "sum(rate(duration_seconds_sum[5m]) / rate(duration_seconds_count[5m]))", "may be 0"),
     ("nan", "max(used_bytes / size_bytes)", "may be 0"),
     ("regex", 'requests_total{method=~"GET"}', "use ="),
-    ("retention", "sum_over_time(requests_total[16d])", "16d back"),
-    ("retention", "max_over_time(max_over_time(requests_total[8d] offset 1d)[1w:1h])", "16d back"),
     ("regex", 'requests_total{method!~"GET"}', "use !="),
     ("regex", 'requests_total{code=~"^5..$"}', "are implicit"),
     ("regex", 'requests_total{service_name=~".*"}', 'service_name!=""'),
