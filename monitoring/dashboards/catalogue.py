@@ -18,7 +18,9 @@ single one: `production` if it exists, else the one with the most instances. The
 no `deployment.environment.name`. Services and instances can be several. An instance is named after its pod, or else its
 service and host, with the first eight digits of its id. Panels about instances show the worst ones and the median,
 because a fleet has too many for one graph. Panels that read recording rules show whole services and ignore the
-instance. Thresholds are read from the alert rules when the dashboards are generated. To link to a panel, use its id:
+instance. If Prometheus does not know when a series began (a scrape in text format, or without
+created-timestamp-zero-ingestion), panels do not count what the series has when it first appears; alerts do.
+Thresholds are read from the alert rules when the dashboards are generated. To link to a panel, use its id:
 `/d/trust-service-operational?viewPanel=4`. Each panel must pass the [dashboard checks](dashboard-checks.md).
 """
 

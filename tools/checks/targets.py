@@ -202,9 +202,11 @@ def table_columns(panel: Panel, vocabulary: Vocabulary) -> Iterator[str]:
     if not panel.is_table:
         return
     yield from _unknown_columns(panel, vocabulary)
-    keys = [identity(labels_of_target(target, vocabulary) or {}, vocabulary) for target in panel.targets]
-    if panel.transformations("merge") and len(set(keys)) > 1:
-        differing = sorted(frozenset.union(*keys) - frozenset.intersection(*keys))
+    labels = [labels_of_target(target, vocabulary) or {} for target in panel.targets]
+    keys = {name for each in labels for name in identity(each, vocabulary)}
+    # A label that a query sets to a constant is a key of its rows too.
+    differing = sorted(name for name in keys if any(name not in each for each in labels))
+    if panel.transformations("merge") and differing:
         yield f"not all queries have the labels {', '.join(differing)}, so their rows cannot be joined"
     if panel.kind == "table":
         yield from _unheaded_columns(panel, vocabulary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from grafana_foundation_sdk.builders import bargauge, statetimeline, table, timeseries
@@ -16,11 +17,17 @@ from monitoring.dashboards.panels import (
     table_panel,
     time_series_panel,
 )
-from monitoring.dashboards.queries import highest, recorded, series, with_base_name
-from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, rising
-from trust_otel.semconv.metrics import TRUST_OTEL_INSTANCE_UP, TRUST_OTEL_SOURCE_LAST_READ, TRUST_OTEL_SOURCE_UP
+from monitoring.dashboards.queries import highest, increase, recorded, series, total, with_base_name, with_label
+from monitoring.dashboards.thresholds import NONE_ALLOWED, UP, falling, rising
+from trust_otel.semconv.metrics import (
+    TRUST_DEPENDENCY_CHECK_DURATION,
+    TRUST_OTEL_INSTANCE_UP,
+    TRUST_OTEL_SOURCE_LAST_READ,
+    TRUST_OTEL_SOURCE_UP,
+)
 
 _SOURCE: Final = ("service_name", "trust_otel_source_kind", "trust_otel_source_name")
+_DEPENDENCY: Final = {"trust_dependency_type": "Type", "trust_dependency_name": "Dependency"}
 _QUEUE_LIMIT = threshold("TrustCollectorQueueFilling")
 _CLOCK_LIMIT = threshold("TrustInstanceClockOff")
 # Two export intervals.
@@ -182,6 +189,13 @@ def freshness() -> bargauge.Panel:
     )
 
 
+def _with_none(query: str, labels: Iterable[str]) -> str:
+    """The query with these labels, which its series do not have: the rows of a table have all keys."""
+    for label in labels:
+        query = with_label(query, label, "-")
+    return query
+
+
 def input_sources() -> table.Panel:
     """State and age of the input sources."""
     keys = ", ".join(_SOURCE)
@@ -190,7 +204,7 @@ def input_sources() -> table.Panel:
             7,
             "Input sources of services",
             "Files and endpoints that services read: certificates, revocation lists, reputation feeds, GeoIP "
-            "databases, SLA files.",
+            "databases, SLA files. Below, the dependencies that they check every 15 s, with the checks of 15 minutes.",
             "Unreadable: run `trust-otel doctor` on the host of the service. Old: the provider of the source no "
             "longer updates it.",
             "No service reads a file or an endpoint.",
@@ -200,19 +214,38 @@ def input_sources() -> table.Panel:
             "service_name": "Service",
             "trust_otel_source_kind": "Kind",
             "trust_otel_source_name": "Source",
+            **_DEPENDENCY,
         },
         (
             Column(
                 "State",
-                f"min by ({keys}) ({with_base_name(series(TRUST_OTEL_SOURCE_UP), _SOURCE[-1])})",
+                _with_none(
+                    f"min by ({keys}) ({with_base_name(series(TRUST_OTEL_SOURCE_UP), _SOURCE[-1])})", _DEPENDENCY
+                ),
                 "none",
                 levels=UP,
                 texts={"1": ("read", "green"), "0": ("unreadable", "red")},
             ),
             Column(
                 "Last read",
-                f"time() - max by ({keys}) ({with_base_name(series(TRUST_OTEL_SOURCE_LAST_READ), _SOURCE[-1])})",
+                _with_none(
+                    f"time() - max by ({keys}) ({with_base_name(series(TRUST_OTEL_SOURCE_LAST_READ), _SOURCE[-1])})",
+                    _DEPENDENCY,
+                ),
                 "s",
+            ),
+            Column(
+                "Checks",
+                _with_none(
+                    total(
+                        increase(TRUST_DEPENDENCY_CHECK_DURATION, part="_count", over="15m"),
+                        *("service_name", *_DEPENDENCY),
+                    ),
+                    _SOURCE[1:],
+                ),
+                "none",
+                levels=falling(red=1),
+                width=70,
             ),
         ),
         sort="Last read",
