@@ -635,7 +635,7 @@ class TestIntegrationWithTheService:
         async with client(app) as session:
             await session.get("/a")
             await session.get("/missing")
-        own = {"trust.otel.dropped", "trust.otel.instance.up", "trust.otel.overflow"}
+        own = {"process.uptime", "trust.otel.dropped", "trust.otel.instance.up", "trust.otel.overflow"}
         threads = {"trust.executor.threads", "trust.executor.queue.size"}
         instrumented.collect()
         assert instrumented.names() == {DURATION, ACTIVE} | own | threads

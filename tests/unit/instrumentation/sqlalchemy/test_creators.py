@@ -135,13 +135,13 @@ def _async_url(server: Server) -> str:
 def failures_seen_by_alert(recorded: Any) -> dict[str, int]:
     """What the alert on failed connections adds up for each pool."""
     expression = parse(DATABASE_CONNECTIONS_FAILED.expression.replace("$minimum", "3"))
-    (selector,) = (
-        part
+    matchers = {
+        (matcher.name, matcher.operator, matcher.value)
         for part in walk(expression)
         if isinstance(part, Selector) and part.name == f"{DB_CLIENT_CONNECTION_CREATE_TIME.prometheus_name}_count"
-    )
-    (matcher,) = selector.matchers
-    assert (matcher.name, matcher.operator, matcher.value) == ("error_type", "!=", "")
+        for matcher in part.matchers
+    }
+    assert matchers == {("error_type", "!=", "")}
     return {
         point.attributes["db.client.connection.pool.name"]: point.count
         for point in recorded.points(DB_CLIENT_CONNECTION_CREATE_TIME.name)
