@@ -234,7 +234,7 @@ def _watch(running: Environment, seen: Seen) -> None:
             seen.recent[key] = asked.at(_QUERIES[key].promql(_ONE_POINT_SECONDS, ENVIRONMENT, SERVICE))
         time.sleep(max(0.0, stopped + _REST_SECONDS - time.time()))
         for key in RECORDED:
-            seen.at_rest[key] = asked.at(_QUERIES[key].promql(time.time() - running.began, SERVICE))
+            seen.at_rest[key] = asked.at(_QUERIES[key].promql(time.time() - running.began, ENVIRONMENT, SERVICE))
         seen.quiet = {uid: _panels_in_browser(browser, preview, uid, running.began, PHONE) for uid in _UIDS}
         seen.sums = {key: asked.sum_over(_QUERIES[key], time.time() - running.began, SERVICE) for key in OVER_TIME}
         seen.background = _background(asked)
