@@ -64,7 +64,7 @@ def record(url: str, data: Path, end: int) -> None:
             f"--url={url}",
             f"--output-dir={data}",
             f"--eval-interval={_RECORD_SECONDS}s",
-            str(project_file("monitoring/prometheus/trust-service-recording.yml")),
+            *(str(project_file(f"monitoring/prometheus/trust-service-{name}.yml")) for name in ("recording", "slo")),
         ],
         check=True,
         capture_output=True,

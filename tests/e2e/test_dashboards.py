@@ -129,7 +129,10 @@ _SOMETIMES_ZERO = {
 """Queries that may randomly return only zeros, with the reason."""
 
 
-_FIGURES = ("business 1A", "business 1B", "business 1C", "business 1D", "business 10A", "business 24A")
+_LATE = {"operational 22B": "the budget left is computed from values at multiples of five minutes"}
+"""Queries that may have no result in the first minutes of a service, with the reason."""
+
+_FIGURES = ("business 1A", "business 1B", "business 1C", "business 1D", "business 24A")
 """Queries displayed as big numbers."""
 
 
@@ -329,7 +332,11 @@ def test_every_query_succeeds_in_time_without_warnings(seen: Seen, uid: str) -> 
 @pytest.mark.parametrize("uid", _UIDS)
 def test_every_query_returns_series_but_not_too_many(seen: Seen, uid: str) -> None:
     numbers = {key: len(answer.series) for key, answer in _of(uid, seen.answers).items()}
-    wrong = {key: found for key, found in numbers.items() if not 1 <= found <= _MOST_SERIES[_QUERIES[key].kind]}
+    wrong = {
+        key: found
+        for key, found in numbers.items()
+        if not (0 if key in _LATE else 1) <= found <= _MOST_SERIES[_QUERIES[key].kind]
+    }
     assert wrong == {}
 
 
@@ -359,7 +366,9 @@ def test_the_panel_shows_the_expected_totals(seen: Seen, key: str) -> None:
     assert {labels: shown.get(labels, 0.0) for labels in expected} == {
         labels: pytest.approx(value, rel=_TOLERANCE, abs=rounding) for labels, value in expected.items()
     }
-    assert {labels for labels, value in shown.items() if value > 0 and not math.isnan(value)} <= expected.keys()
+    # The load generator knows the shares of some SLAs only.
+    if not isinstance(total, Share):
+        assert {labels for labels, value in shown.items() if value > 0 and not math.isnan(value)} <= expected.keys()
 
 
 @pytest.mark.parametrize("key", RECENT)
@@ -397,8 +406,7 @@ def test_no_panel_is_empty_on_a_phone_without_traffic(seen: Seen, uid: str) -> N
 def test_big_numbers_are_those_of_prometheus(seen: Seen, key: str) -> None:
     text, answer = seen.figures[key]
     found = numbers_in(text)
-    # Of a forecast without enough history there is a text, and no number.
-    values = [series.last for series in answer.series if not math.isnan(series.last)]
+    values = [series.last for series in answer.series]
     assert values != []
     # Grafana shows three digits.
     missing = [value for value in values if not any(math.isclose(value, each, rel_tol=0.006) for each in found)]

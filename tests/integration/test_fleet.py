@@ -53,6 +53,7 @@ _ALIKE = {
     "business 28A": "the pools do not grow",
     "monitoring 6A": "both environments have the same metrics",
     "monitoring 7A": "every source is readable",
+    "monitoring 7C": "dependencies are checked equally often",
     "monitoring 20A": "every service reports",
     "operational 1B": "both environments have 50 instances of each service",
     "operational 4D": "the pools have the same size",
@@ -62,11 +63,15 @@ _ALIKE = {
     "operational 40A": "no connection fails",
     "operational 8A": "another dependency is up",
     "operational 21C": "no request fails because of its client",
+    "operational 22A": "both environments have the same objectives",
+    "operational 22B": "little of a budget is used",
     "security 4B": "no request is answered with 429",
     "security 4C": "no request is answered with 403",
     "security 8D": "only some records are missing in staging",
+    "security 25B": "every control is checked",
     "security 30A": "every source is readable",
     "security 31B": "no call is denied",
+    **{f"security 34{ref}": "every service measures the same" for ref in "ABCDEFG"},
 }
 """Queries with about the same result in both environments, with the reason."""
 
