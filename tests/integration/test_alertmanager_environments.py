@@ -167,7 +167,9 @@ def of(name: str, severity: str = "critical") -> dict[str, str]:
     )
 
 
-COLLECTOR = {name: value for name, value in of("TrustMonitoringTargetDown").items() if name != "service_name"}
+COLLECTOR = {
+    name: value for name, value in of("TrustMonitoringTargetDown").items() if name not in ("service_name", LABEL)
+}
 
 INHIBITION = [
     (of("TrustCertificateExpiring"), of("TrustCertificateExpiring", "warning")),
