@@ -39,7 +39,7 @@ _OPERATIONS: Final = {"+": add, "-": sub, "*": mul, "/": truediv}
 
 @dataclass(frozen=True)
 class DashboardValues:
-    """What placeholders stand for.
+    """Values of the placeholders.
 
     Attributes:
         environment: The environment that the dashboards open with.

@@ -52,7 +52,7 @@ _NEEDS_QUOTES: Final = re.compile(r'^[{"\'&*?|>%@`!#-]|: | #|:$')
 
 @dataclass(frozen=True)
 class RuleValues:
-    """What `$` names of a template stand for, besides the numbers of the alert.
+    """Values of the `$` names in a template, besides the numbers of the alert.
 
     Attributes:
         grafana: Base URL of Grafana.
@@ -102,7 +102,7 @@ class RuleValues:
 
 @dataclass(frozen=True)
 class RuleTemplate:
-    """An alerting rule in which `$threshold` and other names stand for what a site can change.
+    """An alerting rule with `$threshold` and other placeholders for what a site can change.
 
     Attributes:
         name: The name of the alert.

@@ -25,7 +25,7 @@ CRITICAL_GRPC_METHODS: Final = (
 )
 
 DOMAIN: Final = "{domain}"
-"""Stands for the site's domain in an address."""
+"""Placeholder of the site's domain in an address."""
 
 _MAX_NAME: Final = 200
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
