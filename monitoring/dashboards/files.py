@@ -55,7 +55,8 @@ def _adds_services(panel: Panel) -> bool:
     keys = {
         label
         for transformation in panel.transformations or []
-        for label in (transformation.options or {}).get("renameByName", {})
+        if isinstance(transformation.options, dict)
+        for label in transformation.options.get("renameByName", {})
     }
     results = (
         (target.expr, keys if keys else target.legend_format)  # type: ignore[attr-defined]
