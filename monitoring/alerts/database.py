@@ -75,10 +75,12 @@ DATABASE_SLOW_QUERIES = Alert(
 DATABASE_CONNECTION_PROBLEMS = Alert(
     name="TrustDatabaseConnectionProblems",
     reason="""
-        A request timed out waiting for a connection within 5 minutes, or requests of one instance were waiting at
-        every export of a minute. Not the sum over the instances: of fifty, some have a request waiting at any time.
+        Three requests timed out waiting for a connection within 5 minutes, or requests of one instance were waiting
+        at every export of a minute. A single timeout is a pool that was full for a moment. Not the sum over the
+        instances: of fifty, some have a request waiting at any time.
     """,
-    expression=f"{_TIMEOUTS} > 0\nor\n{_WAITING} > 0",
+    expression=f"{_TIMEOUTS} >= $minimum\nor\n{_WAITING} > 0",
+    minimum=number(3),
     wait="1m",
     keep_firing="5m",
     severity="warning",
