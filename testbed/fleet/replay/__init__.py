@@ -5,7 +5,7 @@ their samples, `evaluation` evaluates the rules with a real Prometheus, `report`
 """
 
 from testbed.fleet.replay.evaluation import replay
-from testbed.fleet.replay.report import Firing, firings, unexplained
+from testbed.fleet.replay.report import Firing, firings, missing, table, unknown
 from testbed.fleet.replay.timeline import DAY, Event, Scale, week
 
-__all__ = ["DAY", "Event", "Firing", "Scale", "firings", "replay", "unexplained", "week"]
+__all__ = ["DAY", "Event", "Firing", "Scale", "firings", "missing", "replay", "table", "unknown", "week"]

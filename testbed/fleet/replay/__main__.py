@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from testbed.fleet.replay.evaluation import NOT_REPLAYED, replay
-from testbed.fleet.replay.report import firings, missing, table, unexplained
+from testbed.fleet.replay.evaluation import replay
+from testbed.fleet.replay.report import firings, missing, table, unknown
 from testbed.fleet.replay.timeline import DAY, MONDAY, Scale, week
 
 _DAYS: Final = 7
@@ -30,14 +30,11 @@ def main() -> None:
     if days == _DAYS:
         before, _, rest = _PAGE.read_text(encoding="utf-8").partition(_BEGIN)
         after = rest.partition(_END)[2]
-        skipped = "\n".join(f"- `{name}` {reason}." for name, reason in NOT_REPLAYED.items())
-        _PAGE.write_text(
-            f"{before}{_BEGIN}\n\n{written}\nNot replayed:\n\n{skipped}\n\n{_END}{after}", encoding="utf-8"
-        )
+        _PAGE.write_text(f"{before}{_BEGIN}\n\n{written}\n{_END}{after}", encoding="utf-8")
     sys.stdout.write(written)
     for event, alert in lacking:
         sys.stdout.write(f"{alert} did not fire: {event}\n")
-    sys.exit(bool(lacking or unexplained(found)))
+    sys.exit(bool(lacking or unknown(found)))
 
 
 if __name__ == "__main__":

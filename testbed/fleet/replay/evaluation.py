@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +37,10 @@ NOT_REPLAYED: Final = {
     "TrustEscalation": "follows from how long a critical alert fires",
     "TrustWatchdog": "always fires",
 }
-_USUAL_STEP: Final = 240
+# A recorded series that is not followed by a range.
+_INSTANT: Final = re.compile(
+    r"(?<![\w:])(?P<name>\w+:\w+:\w+)(?![\w:])(?P<matchers>\{[^}]*\})?(?P<offset>\s+offset\s+\w+)?(?![\w:]|\s*[\[{]|\s+offset)"
+)
 _WINDOW: Final = 1800
 _START_SECONDS: Final = 60
 
@@ -59,18 +63,43 @@ def replay(folder: Path, begin: int, end: int, scale: Scale, events: Sequence[Ev
     first = begin - HOUR
     _write(data, folder, first, end, scale, events)
     files = [project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in ("recording", "slo", "alerts")]
-    rules = read_rules(files)
+    read = read_rules(files)
+    steps = {rule.name: _step(rule) for rule in read if not rule.is_alert}
+    rules = [replace(rule, source=as_stored(rule.source, steps)) for rule in read]
     for level in levels(rules):
         with _prometheus(folder) as url:
             found: dict[str, list[Points]] = defaultdict(list)
             for rule in level:
-                step = max(STEP_SECONDS, int(rule.interval or 0))
-                found[rule.name] += _evaluated(url, rule, first, end, step)
+                found[rule.name] += _evaluated(url, rule, first, end, _step(rule))
         store(data, found, folder)
     with _prometheus(folder) as url:
         for rule in rules:
             if rule.is_alert and rule.name not in NOT_REPLAYED:
                 yield from _fired(url, rule, begin, end)
+
+
+def _step(rule: Rule) -> int:
+    return max(STEP_SECONDS, int(rule.interval or 0))
+
+
+def as_stored(source: str, steps: Mapping[str, int]) -> str:
+    """The expression for a storage in which recorded series have no stale markers, as promtool writes none.
+
+    Prometheus ends a recorded series at the first evaluation without a result. Here it would last five minutes longer,
+    so that the expression reads the last evaluation only.
+
+    Args:
+        source: PromQL.
+        steps: Seconds between the evaluations of each recorded series.
+    """
+
+    def read(found: re.Match[str]) -> str:
+        step = steps.get(found["name"])
+        offset = found["offset"] or ""
+        matchers = found["matchers"] or ""
+        return found[0] if step is None else f"last_over_time({found['name']}{matchers}[{step}s]{offset})"
+
+    return _INSTANT.sub(read, source)
 
 
 def levels(rules: Sequence[Rule]) -> list[list[Rule]]:
@@ -109,7 +138,8 @@ def _write(data: Path, scratch: Path, begin: int, end: int, scale: Scale, events
     # Day by day: a week would not fit into memory.
     for day in range(begin, end, DAY):
         found: dict[str, list[Points]] = defaultdict(list)
-        for source in (*services, platform):
+        sources: list[ServiceProcess | Platform] = [*services, platform]
+        for source in sources:
             for name, points in source.day(day, min(day + DAY, end)):
                 found[name].append(points)
         store(data, found, scratch)
@@ -124,7 +154,7 @@ def _usual_week(begin: int) -> Mapping[str, list[Points]]:
             "service_namespace": "trust",
             "service_name": DOCUMENTS,
         }
-        for name, labels, value, at in usual(begin - 7 * DAY - HOUR, begin, environment, _USUAL_STEP):
+        for name, labels, value, at in usual(begin - 7 * DAY - HOUR, begin, environment, STEP_SECONDS):
             found[name, tuple({**service, **labels}.items())].append((at, value))
     result: dict[str, list[Points]] = defaultdict(list)
     for (name, pairs), values in found.items():
@@ -134,7 +164,7 @@ def _usual_week(begin: int) -> Mapping[str, list[Points]]:
 
 def _averaged(values: Sequence[tuple[int, float]]) -> Iterable[tuple[int, float]]:
     """The mean of each half hour."""
-    size = _WINDOW // _USUAL_STEP
+    size = _WINDOW // STEP_SECONDS
     return (
         (at, sum(value for _, value in values[max(0, number - size + 1) : number + 1]) / size)
         for number, (at, _) in enumerate(values)

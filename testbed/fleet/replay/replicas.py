@@ -73,7 +73,7 @@ def replicas_at(at: int, environment: str, scale: Scale) -> int:
 
 def processes(begin: int, end: int, scale: Scale, events: Sequence[Event]) -> tuple[Process, ...]:
     """All processes that run between two Unix times."""
-    found = []
+    found: list[Process] = []
     for environment in _ENVIRONMENTS:
         number = scale.production + scale.added if environment == "production" else scale.staging
         for service in ALL_SERVICES:

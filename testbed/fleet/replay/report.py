@@ -6,11 +6,20 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from typing import Final
 
 from testbed.fleet.replay.evaluation import Fired
 from testbed.fleet.replay.timeline import DAY, Event
 
-_PAGES = "production"
+_PAGES: Final = "production"
+NOISY: Final = {
+    "TrustRevenueDrop": "with a few dozen purchases in half an hour, some of them large, revenue halves by chance",
+    "TrustCertificateValidationFailures": "with fifty validations in the window and one failure usual, five fail by "
+    "chance, for a minute or two",
+    "TrustSlaViolation": "with an objective of 99 % and some hundred events in half an hour, ten misses come by chance "
+    "where three are usual",
+}
+"""Alerts that are known to fire without a cause, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,13 @@ def _firing(key: tuple[str, str, str, str], members: Sequence[Fired], events: Se
 
 
 def unexplained(found: Iterable[Firing]) -> list[Firing]:
-    """The alerts that nothing explains."""
+    """The alerts that nothing explains, with those that are known to be noisy."""
     return [each for each in found if not each.causes]
+
+
+def unknown(found: Iterable[Firing]) -> list[Firing]:
+    """The alerts that nothing explains, and that are not known to be noisy."""
+    return [each for each in unexplained(found) if each.alert not in NOISY]
 
 
 def missing(found: Sequence[Firing], events: Iterable[Event], begin: int, end: int) -> list[tuple[str, str]]:
@@ -96,35 +110,55 @@ def missing(found: Sequence[Firing], events: Iterable[Event], begin: int, end: i
 
 
 def table(found: Sequence[Firing], begin: int, days: int) -> str:
-    """Markdown: the numbers of each day, and every alert."""
-    lines = [
-        "| day | production: paged | warnings | staging | without environment | not explained |",
-        "|---|---|---|---|---|---|",
-    ]
+    """Markdown: the numbers of each day, the alerts with their causes, and those that fired by chance."""
+    by_chance = [each for each in found if not each.causes and each.alert in NOISY]
+    others = [each for each in found if each not in by_chance]
+    return "\n".join((*_by_day(found, by_chance, begin, days), *_causes(others), *_chance(by_chance)))
+
+
+def _by_day(found: Sequence[Firing], by_chance: Sequence[Firing], begin: int, days: int) -> Iterator[str]:
+    yield "| day | paged | production: others | staging | no environment | of these by chance | not explained |"
+    yield "|---|---|---|---|---|---|---|"
     for day in range(days):
         of_day = [each for each in found if begin + day * DAY <= each.begin < begin + (day + 1) * DAY]
-        production = [each for each in of_day if each.environment == _PAGES]
         cells = (
-            sum(each.pages for each in production),
-            sum(not each.pages for each in production),
+            sum(each.pages for each in of_day),
+            sum(each.environment == _PAGES and not each.pages for each in of_day),
             sum(each.environment not in ("", _PAGES) for each in of_day),
-            sum(each.environment == "" for each in of_day),
-            len(unexplained(of_day)),
+            sum(each.environment == "" and not each.pages for each in of_day),
+            sum(each in by_chance for each in of_day),
+            len(unknown(of_day)),
         )
-        lines.append(f"| {_time(begin + day * DAY, '%A')} | {' | '.join(map(str, cells))} |")
-    lines += [
-        "",
-        "| from | minutes | environment | service | alert | severity | cause |",
-        "|---|---|---|---|---|---|---|",
-    ]
+        yield f"| {_time(begin + day * DAY, '%A')} | {' | '.join(map(str, cells))} |"
+    yield ""
+
+
+def _causes(found: Iterable[Firing]) -> Iterator[str]:
+    yield "| from | minutes | environment | service | alert | severity | cause |"
+    yield "|---|---|---|---|---|---|---|"
     for each in found:
         number = "" if each.number == 1 else f" ({each.number})"
-        causes = "; ".join(each.causes) or "**not explained**"
-        lines.append(
-            f"| {_time(each.begin, '%a %H:%M')} | {max(1, round((each.end - each.begin) / 60))} | {each.environment} "
-            f"| {each.service} | `{each.alert}`{number} | {each.severity} | {causes} |"
+        yield (
+            f"| {_time(each.begin, '%a %H:%M')} | {_minutes(each)} | {each.environment} | {each.service} "
+            f"| `{each.alert}`{number} | {each.severity} | {'; '.join(each.causes) or '**not explained**'} |"
         )
-    return "\n".join(lines) + "\n"
+    yield ""
+
+
+def _chance(found: Sequence[Firing]) -> Iterator[str]:
+    yield "| alert | production | of these paged | staging | longest, minutes | why it fires without a cause |"
+    yield "|---|---|---|---|---|---|"
+    for alert, reason in NOISY.items():
+        fired = [each for each in found if each.alert == alert]
+        production = sum(each.environment == _PAGES for each in fired)
+        longest = max(map(_minutes, fired), default=0)
+        cells = (production, sum(each.pages for each in fired), len(fired) - production, longest)
+        yield f"| `{alert}` | {' | '.join(map(str, cells))} | {reason} |"
+    yield ""
+
+
+def _minutes(firing: Firing) -> int:
+    return max(1, round((firing.end - firing.begin) / 60))
 
 
 def _time(at: int, form: str) -> str:

@@ -280,7 +280,10 @@ def _clients(rng: Random) -> Iterator[Event]:
         batch = Fault(refused=0.1, traffic=1.3)
         yield Event("a nightly batch is slowed down", _at(day, 3), _at(day, 3, 15), "production", (DOCUMENTS,), batch)
         tests = Fault(invalid=0.5, client_errors=0.5, traffic=6)
-        yield Event("the nightly tests", _at(day, 2), _at(day, 2, 12), "staging", ALL_SERVICES, tests)
+        # Half of the certificates that they validate are invalid, so that this alert says what is so.
+        alerts = ("TrustCertificateValidationFailures",)
+        end = _at(day, 2, 12)
+        yield Event("the nightly tests", _at(day, 2), end, "staging", ALL_SERVICES, tests, may_fire=alerts)
     for day, hour in ((0, 11), (4, 14)):
         full = Fault(pool_timeouts=1, waiting=2)
         begin = _at(day, hour, 12)

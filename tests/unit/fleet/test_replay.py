@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from testbed.fleet.replay.evaluation import firing, levels
+from testbed.fleet.replay.evaluation import as_stored, firing, levels
 from testbed.fleet.replay.replicas import processes
 from testbed.fleet.replay.signals import Recorder, part, poisson
 from testbed.fleet.replay.timeline import ALL_SERVICES, DAY, DOCUMENTS, MONDAY, Event, Fault, Scale, week
@@ -48,6 +48,22 @@ def test_a_rule_is_evaluated_after_those_that_it_reads() -> None:
             read = {each.name for each in walk(rule.expression()) if isinstance(each, Selector)} & recorded
             assert read <= seen
         seen |= {rule.name for rule in level}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("service:a:rate > 1", "last_over_time(service:a:rate[30s]) > 1"),
+        ("service:a:rate or b", "last_over_time(service:a:rate[30s]) or b"),
+        ('service:a:rate{x="1"}', 'last_over_time(service:a:rate{x="1"}[30s])'),
+        ("service:a:rate offset 1d or b", "last_over_time(service:a:rate[30s] offset 1d) or b"),
+        ("sum_over_time(service:a:rate[1h])", "sum_over_time(service:a:rate[1h])"),
+        ('last_over_time(service:a:rate{x="1"}[1h])', 'last_over_time(service:a:rate{x="1"}[1h])'),
+        ("service:other:rate + a_total", "service:other:rate + a_total"),
+    ],
+)
+def test_recorded_series_end_with_their_last_evaluation(source: str, expected: str) -> None:
+    assert as_stored(source, {"service:a:rate": 30}) == expected
 
 
 def test_the_events_name_alerts_that_exist() -> None:
