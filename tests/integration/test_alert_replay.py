@@ -9,7 +9,7 @@ import pytest
 from testbed.fleet.replay import DAY, Scale, firings, missing, replay, unknown, week
 from testbed.fleet.replay.timeline import HOUR, MONDAY
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 # Thursday until 5 o'clock: a sealed Vault, and a batch, a backup, tests and pauses that must raise nothing.
 _BEGIN = MONDAY + 3 * DAY

@@ -12,6 +12,7 @@ import os
 import re
 import subprocess
 import time
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,7 +71,8 @@ def replay(folder: Path, begin: int, end: int, scale: Scale, events: Sequence[Ev
         with _prometheus(folder) as url:
             found: dict[str, list[Points]] = defaultdict(list)
             for rule in level:
-                found[rule.name] += _evaluated(url, rule, first, end, _step(rule))
+                for labels, times, values in _evaluated(url, rule, first, end, _step(rule)):
+                    found[rule.name].append((labels, zip(times, values, strict=True)))
         store(data, found, folder)
     with _prometheus(folder) as url:
         for rule in rules:
@@ -208,32 +210,34 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
 
 def _evaluated(
     url: str, rule: Rule, begin: int, end: int, step: int
-) -> Iterator[tuple[Mapping[str, str], list[tuple[int, float]]]]:
-    """The result of a rule's expression. A range query has at most 11,000 steps, so that there is one for each day."""
-    found: dict[tuple[tuple[str, str], ...], list[tuple[int, float]]] = defaultdict(list)
+) -> Iterator[tuple[Mapping[str, str], Sequence[int], Sequence[float]]]:
+    """The result of a rule's expression: labels, Unix times and values of each series.
+
+    A range query has at most 11,000 steps, so there is one for each day.
+    """
+    found: dict[tuple[tuple[str, str], ...], tuple[array[int], array[float]]] = {}
     with httpx.Client(base_url=url, trust_env=False, timeout=600) as client:
         for day in range(begin, end, DAY):
-            parameters: dict[str, Any] = {
-                "query": rule.source,
-                "start": day,
-                "end": min(day + DAY, end) - step,
-                "step": step,
-            }
+            last = min(day + DAY, end) - step
+            parameters: dict[str, Any] = {"query": rule.source, "start": day, "end": last, "step": step}
             answer = client.post("/api/v1/query_range", data=parameters).json()
             if answer["status"] != "success":
                 raise RuntimeError(f"{rule}: {answer['error']}")
             for series in answer["data"]["result"]:
                 labels = {**series["metric"], **({} if rule.is_alert else rule.labels)}
                 labels.pop("__name__", None)
-                found[tuple(sorted(labels.items()))] += [(int(at), float(value)) for at, value in series["values"]]
-    for pairs, values in found.items():
+                times, values = found.setdefault(tuple(sorted(labels.items())), (array("q"), array("d")))
+                times.extend(int(at) for at, _ in series["values"])
+                values.extend(float(value) for _, value in series["values"])
+    for pairs, (times, values) in found.items():
         # Two series that differ only in a label which the rule sets become one.
-        yield dict(pairs), sorted(values)
+        order = sorted(range(len(times)), key=times.__getitem__)
+        yield dict(pairs), array("q", (times[each] for each in order)), array("d", (values[each] for each in order))
 
 
 def _fired(url: str, rule: Rule, begin: int, end: int) -> Iterator[Fired]:
-    for labels, values in _evaluated(url, rule, begin, end, STEP_SECONDS):
-        for first, last in firing([at for at, _ in values], rule.wait, rule.keep_firing):
+    for labels, times, _ in _evaluated(url, rule, begin, end, STEP_SECONDS):
+        for first, last in firing(times, rule.wait, rule.keep_firing):
             yield Fired(rule, {**labels, "severity": rule.labels.get("severity", "")}, first, last)
 
 
