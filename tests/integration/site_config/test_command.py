@@ -1,30 +1,12 @@
 """`trust-otel render --check` with the real amtool and promtool."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from trust_ops.cli import main
-from trust_ops.site_config.variables import BY_NAME
+from tests.support.render_command import empty_site, env_file, run  # noqa: F401 - a fixture
 
-
-def env_file(folder: Path, environment: dict[str, str]) -> Path:
-    path = folder / "env"
-    path.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
-    return path
-
-
-def run(*arguments: str | Path, **options: Any) -> Result:
-    return CliRunner().invoke(main, ["render", *map(str, arguments)], **options)
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in BY_NAME:
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("empty_site")
 
 
 def test_the_result_is_checked(tmp_path: Path, required: dict[str, str]) -> None:

@@ -1,33 +1,16 @@
 """`trust-otel render`."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 
-from trust_ops.cli import main
+from tests.support.render_command import empty_site, env_file, run  # noqa: F401 - a fixture
 from trust_ops.site_config.files import CONFIGURATION
 from trust_ops.site_config.published_alerts import ALERT_RULES
 from trust_ops.site_config.variables import BY_NAME
 
-
-def env_file(folder: Path, environment: dict[str, str]) -> Path:
-    path = folder / "env"
-    path.write_text("".join(f"{name}={value}\n" for name, value in environment.items()))
-    return path
-
-
-def run(*arguments: str | Path, **options: Any) -> Result:
-    return CliRunner().invoke(main, ["render", *map(str, arguments)], **options)
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in BY_NAME:
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("empty_site")
 
 
 def test_it_lists_the_files_written_to_the_default_directory(tmp_path: Path, required: dict[str, str]) -> None:
