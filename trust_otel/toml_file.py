@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +31,45 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"the file is not TOML: {error}") from error
     return content
+
+
+def declarations(
+    path: str | Path,
+    section: str,
+    noun: str,
+    *,
+    limit: int,
+    setting: str,
+    problems: Callable[[str, object], Iterable[str]],
+) -> dict[str, dict[str, Any]]:
+    """The tables `[section.NAME]` of a TOML file by name.
+
+    Args:
+        path: The file.
+        section: The name before the dot.
+        noun: What each table declares, in messages.
+        limit: How many tables the file may have.
+        setting: The setting that names the file.
+        problems: What is wrong in the table of a name.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The content is invalid; the message names each problem and a fix.
+    """
+    content = read_toml(path)
+    tables = content.pop(section, None)
+    found = [
+        f"{shown(key)} = {shown(value)} belongs to no {noun}; write {noun}s as [{section}.NAME]"
+        for key, value in content.items()
+    ]
+    if not isinstance(tables, dict) or not tables:
+        raise_problems([*found, f"the file declares no {noun}; write [{section}.NAME], or unset {setting}"])
+    if len(tables) > limit:
+        found.append(f"{len(tables)} {noun}s are too many; at most {limit} are allowed")
+    for name, table in tables.items():
+        found += (f"{noun} {shown(name)}: {problem}" for problem in problems(name, table))
+    raise_problems(found)
+    return dict(tables)
 
 
 def raise_problems(problems: Iterable[str]) -> None:

@@ -11,15 +11,15 @@ kind = "gauge"                          # a current value
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from trust_otel.metrics.business import BUILT_IN, SHORT_NAMES
 from trust_otel.privacy.pii import looks_private
 from trust_otel.semconv.attributes import TRUST_KPI_NAME
-from trust_otel.toml_file import meant, raise_problems, read_toml, shown
+from trust_otel.toml_file import declarations, meant, shown
 
 _KEYS: Final = ("kind", "attributes")
 _KINDS: Final = ("counter", "gauge")
@@ -48,27 +48,18 @@ def read_kpis(path: str | Path) -> tuple[Kpi, ...]:
         OSError: The file cannot be read.
         ValueError: The content is invalid; the message names each problem and a fix.
     """
-    content = read_toml(path)
-    raise_problems(_file_problems(content))
+    tables = declarations(
+        path,
+        "kpi",
+        "KPI",
+        limit=TRUST_KPI_NAME.limit,
+        setting="TRUST_OTEL_BUSINESS_METRICS_FILE",
+        problems=_problems,
+    )
     return tuple(
         Kpi(name, table["kind"], frozenset(SHORT_NAMES.get(each, each) for each in table.get("attributes", ())))
-        for name, table in content["kpi"].items()
+        for name, table in tables.items()
     )
-
-
-def _file_problems(content: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in content.items():
-        if key != "kpi":
-            yield f"{shown(key)} = {shown(value)} belongs to no KPI; write KPIs as [kpi.NAME]"
-    tables = content.get("kpi")
-    if not isinstance(tables, dict) or not tables:
-        yield "the file declares no KPI; write [kpi.NAME], or unset TRUST_OTEL_BUSINESS_METRICS_FILE"
-        return
-    if len(tables) > TRUST_KPI_NAME.limit:
-        yield f"{len(tables)} KPIs are too many; at most {TRUST_KPI_NAME.limit} are allowed"
-    for name, table in tables.items():
-        for problem in _problems(name, table):
-            yield f"KPI {shown(name)}: {problem}"
 
 
 def _problems(name: str, table: object) -> Iterator[str]:

@@ -135,7 +135,7 @@ class SecurityMetrics(Family):
         address = self._address(client_address, request)
         if country is None:
             country = self._country_of(address)
-        self._count_attempt(method, success=success, country=country, address=address)
+        self._auth_attempts.happened(address, method, outcome(success), country)
         self._evaluate_attempt(success=success, country=country, address=address, account=account)
 
     @fail_open
@@ -268,16 +268,10 @@ class SecurityMetrics(Family):
         needed = method is not None or self._countries is not None or self._auth_attempts.exports
         address = self._client_of(request) if needed else None
         country = self._country_of(address)
-        self._count_attempt(method or "none", success=False, country=country, address=address)
+        self._auth_attempts.happened(address, method or "none", outcome(False), country)
         # Without credentials it is no attempt: browsers send such a request first.
         if method is not None:
             self._evaluate_attempt(success=False, country=country, address=address, account=None)
-
-    def _count_attempt(self, method: str, *, success: bool, country: str | None, address: str | None) -> None:
-        if self._auth_attempts.exports:
-            self._auth_attempts.happened(address, method, outcome(success), country)
-        else:
-            self._auth_attempts(1, method, outcome(success), country)
 
     def _evaluate_attempt(
         self, *, success: bool, country: str | None, address: str | None, account: str | None

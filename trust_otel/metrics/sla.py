@@ -25,7 +25,7 @@ from trust_otel.recording.labels import Labels
 from trust_otel.semconv.attributes import TRUST_SLA_NAME
 from trust_otel.semconv.definitions import Attribute, Metric
 from trust_otel.semconv.metrics import ALL, HTTP_SERVER_REQUEST_BODY_SIZE, HTTP_SERVER_RESPONSE_BODY_SIZE
-from trust_otel.toml_file import meant, raise_problems, read_toml, shown
+from trust_otel.toml_file import declarations, meant, raise_problems, shown
 
 Selection = Mapping[str, tuple[str, ...]]
 
@@ -86,30 +86,16 @@ def read_slas(path: str | Path, *, body_sizes: bool = True) -> tuple[Sla, ...]:
         OSError: The file cannot be read.
         ValueError: The content is invalid; the message names each problem and a fix.
     """
-    content = read_toml(path)
-    raise_problems(_file_problems(content))
+    tables = declarations(
+        path, "sla", "SLA", limit=TRUST_SLA_NAME.limit, setting="TRUST_OTEL_SLA_FILE", problems=_problems
+    )
     if not body_sizes:
         raise_problems(
             f"SLA {shown(name)}: {table['metric']} is recorded only with TRUST_OTEL_HTTP_BODY_SIZES=true; set it"
-            for name, table in content["sla"].items()
+            for name, table in tables.items()
             if table["metric"] in _BODY_SIZES
         )
-    return tuple(_sla(name, table) for name, table in content["sla"].items())
-
-
-def _file_problems(content: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in content.items():
-        if key != "sla":
-            yield f"{key} = {shown(value)} belongs to no SLA; write SLAs as [sla.NAME]"
-    tables = content.get("sla")
-    if not isinstance(tables, dict) or not tables:
-        yield "the file contains no SLA; write [sla.NAME], or unset TRUST_OTEL_SLA_FILE"
-        return
-    if len(tables) > TRUST_SLA_NAME.limit:
-        yield f"{len(tables)} SLAs are too many; at most {TRUST_SLA_NAME.limit} are allowed"
-    for name, table in tables.items():
-        for problem in _problems(name, table):
-            yield f"SLA {shown(name)}: {problem}"
+    return tuple(_sla(name, table) for name, table in tables.items())
 
 
 def _problems(name: str, table: object) -> Iterator[str]:

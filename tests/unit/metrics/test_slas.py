@@ -139,7 +139,7 @@ class TestFile:
             ("# nothing yet\n", "no SLA"),
             ("[sla]\n", "no SLA"),
             ("sla = 1", "no SLA"),
-            ("[slas.a]\nobjective = 1", "slas = "),
+            ("[slas.a]\nobjective = 1", "'slas' = "),
             ("[sla]\na = 1", "not a table"),
             ("[sla.a]\n[sla.a]\n", "not TOML"),
             ("{}", "not TOML"),
