@@ -42,7 +42,7 @@ def test_the_list_of_thresholds_is_up_to_date() -> None:
 
 
 def test_a_page_without_the_marks_is_an_error() -> None:
-    with pytest.raises(ValueError, match="marks around the table"):
+    with pytest.raises(ValueError, match="markers around the table"):
         with_index("# Runbooks\n")
 
 

@@ -10,17 +10,15 @@ A route is repeated for each alternative of its condition, and removed if no ale
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from trust_ops.site_config.rule_templates import alternatives
 from trust_ops.site_config.site import BusinessHours, Site, Treatment
 
 ENVIRONMENT: Final = "deployment_environment_name"
 
 Matchers = list[str]
-
-_SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
 
 
 def for_site(template: Mapping[str, Any], site: Site) -> dict[str, Any]:
@@ -41,9 +39,7 @@ def for_site(template: Mapping[str, Any], site: Site) -> dict[str, Any]:
 
 def matcher(label: str, operator: str, values: Iterable[str]) -> str:
     """A matcher of Alertmanager with a regular expression for exactly these values."""
-    pattern = "|".join(_SPECIAL.sub(r"\\\g<0>", value) for value in values)
-    quoted = pattern.replace("\\", "\\\\").replace('"', '\\"')
-    return f'{label} {operator} "{quoted}"'
+    return f'{label} {operator} "{alternatives(values)}"'
 
 
 def _of_environments(site: Site, treatment: Treatment) -> list[Matchers]:
@@ -68,10 +64,10 @@ def _with_routes(route: Mapping[str, Any], conditions: Mapping[str, list[Matcher
 
 def _alternatives(route: Mapping[str, Any], conditions: Mapping[str, list[Matchers]]) -> list[Mapping[str, Any]]:
     matchers: Matchers = route.get("matchers", [])
-    for condition, alternatives in conditions.items():
+    for condition, choices in conditions.items():
         if condition in matchers:
             rest = [each for each in matchers if each != condition]
-            return [{**route, "matchers": [*rest, *alternative]} for alternative in alternatives]
+            return [{**route, "matchers": [*rest, *alternative]} for alternative in choices]
     return [route]
 
 

@@ -279,7 +279,7 @@ def _with_threshold(rule: RuleTemplate, given: float | Mapping[str, float] | Non
 
 
 def alternatives(names: Iterable[str]) -> str:
-    """A regular expression that matches the names literally, as it is written inside a PromQL string."""
+    """A regular expression for exactly these names, as inside a string of PromQL or of a matcher of Alertmanager."""
     pattern = "|".join(_SPECIAL.sub(r"\\\g<0>", name) for name in names)
     return pattern.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
