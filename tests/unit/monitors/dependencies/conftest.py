@@ -201,6 +201,12 @@ class Authority:
         context.load_cert_chain(file)
         return context
 
+    def recording_context(self, name: str) -> tuple[ssl.SSLContext, list[str | None]]:
+        """A server context with a new certificate for a DNS name, and the server names that clients ask for."""
+        context, asked = self.context(x509.DNSName(name)), list[str | None]()
+        context.sni_callback = lambda _tls, server_name, _original: asked.append(server_name)
+        return context, asked
+
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = dt.datetime.now(dt.timezone.utc)
         return (
@@ -229,6 +235,18 @@ def _usage(*, sign: bool) -> x509.KeyUsage:
 VAULT = x509.DNSName("vault.example")
 LOOPBACK = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 ELSEWHERE = x509.DNSName("elsewhere.test")
+
+HOSTS = pytest.mark.parametrize(
+    ("host", "name", "asked"),
+    [
+        ("vault.example", "vault.example", "vault.example"),
+        ("vault.example.", "vault.example.", "vault.example"),
+        ("VAULT.Example.", "vault.example.", "vault.example"),
+        ("user:secret@vault.example.", "vault.example.", "vault.example"),
+        ("b\u00fccher.example.", "xn--bcher-kva.example.", "xn--bcher-kva.example"),
+    ],
+)
+"""Hosts of addresses with the name that is resolved, and the name that the server is asked for."""
 
 
 @pytest.fixture

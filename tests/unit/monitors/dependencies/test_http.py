@@ -14,10 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography.x509 import DNSName, GeneralName, IPAddress
+from cryptography.x509 import GeneralName, IPAddress
 
 from tests.unit.monitors.dependencies.conftest import (
     ELSEWHERE,
+    HOSTS,
     LOOPBACK,
     VAULT,
     Authority,
@@ -205,21 +206,11 @@ def test_trusted_certificate(serve: Serve, authority: Authority) -> None:
     assert checked(f"ca=https://127.0.0.1:{server.port}/").up
 
 
-@pytest.mark.parametrize(
-    ("host", "name", "asked"),
-    [
-        ("vault.example", "vault.example", "vault.example"),
-        ("vault.example.", "vault.example.", "vault.example"),
-        ("VAULT.Example.", "vault.example.", "vault.example"),
-        ("user:secret@vault.example.", "vault.example.", "vault.example"),
-        ("b\u00fccher.example.", "xn--bcher-kva.example.", "xn--bcher-kva.example"),
-    ],
-)
+@HOSTS
 def test_dot_at_the_end_of_the_host_is_not_part_of_the_verified_name(
     serve: Serve, authority: Authority, resolved: set[str], host: str, name: str, asked: str
 ) -> None:
-    context, names = authority.context(DNSName(asked)), []
-    context.sni_callback = lambda tls, server_name, original: names.append(server_name)
+    context, names = authority.recording_context(asked)
     server = serve(say(b"HTTP/1.1 200 OK\r\n\r\n"), tls=context)
     assert checked(f"ca=https://{host}:{server.port}/").up
     assert (resolved, names) == ({name}, [asked])

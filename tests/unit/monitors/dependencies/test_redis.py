@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from cryptography.x509 import DNSName
 
-from tests.unit.monitors.dependencies.conftest import LOOPBACK, Authority, Serve, checked, hang, reset, say
+from tests.unit.monitors.dependencies.conftest import HOSTS, LOOPBACK, Authority, Serve, checked, hang, reset, say
 
 
 def conversation(received: list[bytes], *answers: bytes) -> Callable[[socket.socket], None]:
@@ -42,21 +41,11 @@ def test_tls_is_verified(serve: Serve, authority: Authority, monkeypatch: pytest
     assert checked(f"cache=rediss://127.0.0.1:{server.port}").error_type == "tls"
 
 
-@pytest.mark.parametrize(
-    ("host", "name", "asked"),
-    [
-        ("vault.example", "vault.example", "vault.example"),
-        ("vault.example.", "vault.example.", "vault.example"),
-        ("VAULT.Example.", "vault.example.", "vault.example"),
-        (":secret@vault.example.", "vault.example.", "vault.example"),
-        ("b\u00fccher.example.", "xn--bcher-kva.example.", "xn--bcher-kva.example"),
-    ],
-)
+@HOSTS
 def test_dot_at_the_end_of_the_host_is_not_part_of_the_verified_name(
     serve: Serve, authority: Authority, resolved: set[str], host: str, name: str, asked: str
 ) -> None:
-    context, names = authority.context(DNSName(asked)), []
-    context.sni_callback = lambda tls, server_name, original: names.append(server_name)
+    context, names = authority.recording_context(asked)
     answers = (b"+OK\r\n", b"+PONG\r\n") if "@" in host else (b"+PONG\r\n",)
     server = serve(conversation([], *answers), tls=context)
     assert checked(f"cache=rediss://{host}:{server.port}").up
