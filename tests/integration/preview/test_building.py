@@ -6,31 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.preview_building import never_built, programs  # noqa: F401 - a fixture
 from tools.preview import BuildFailed, building
 
-
-@pytest.fixture(autouse=True)
-def _never_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(building, "_BUILT_FROM", tmp_path / "nothing")
-    monkeypatch.setattr(building, "_INSTALLED", tmp_path / "nothing")
-
-
-def _programs(folder: Path, **scripts: str) -> str:
-    for name, script in scripts.items():
-        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-        (folder / name).chmod(0o755)
-    return str(folder)
+pytestmark = pytest.mark.usefixtures("never_built")
 
 
 def test_an_old_node_is_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("PATH", _programs(tmp_path, node="echo v18.20.4", npm="exit 0"))
+    monkeypatch.setenv("PATH", programs(tmp_path, node="echo v18.20.4", npm="exit 0"))
     with pytest.raises(BuildFailed, match=r"v18\.20\.4.*needs 20"):
         building.built(print)
 
 
 def test_npm_error_is_shown_with_a_suggested_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     npm = "echo 'npm error code ENOTFOUND' >&2; exit 1"
-    monkeypatch.setenv("PATH", _programs(tmp_path, node="echo v20.1.0", npm=npm))
+    monkeypatch.setenv("PATH", programs(tmp_path, node="echo v20.1.0", npm=npm))
     progress: list[str] = []
     with pytest.raises(BuildFailed, match=r"(?s)npm ci.*ENOTFOUND.*registry"):
         building.built(progress.append)

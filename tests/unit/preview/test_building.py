@@ -6,27 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.preview_building import never_built, programs  # noqa: F401 - a fixture
 from tools.preview import BuildFailed, building
 
-
-@pytest.fixture(autouse=True)
-def _never_built(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(building, "_BUILT_FROM", tmp_path / "nothing")
-    monkeypatch.setattr(building, "_INSTALLED", tmp_path / "nothing")
+pytestmark = pytest.mark.usefixtures("never_built")
 
 
-def _programs(folder: Path, **scripts: str) -> str:
-    for name, script in scripts.items():
-        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-        (folder / name).chmod(0o755)
-    return str(folder)
-
-
-@pytest.mark.parametrize(("programs", "missing"), [({}, "node"), ({"node": "echo v20.1.0"}, "npm")])
+@pytest.mark.parametrize(("scripts", "missing"), [({}, "node"), ({"node": "echo v20.1.0"}, "npm")])
 def test_missing_node_error_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, programs: dict[str, str], missing: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, scripts: dict[str, str], missing: str
 ) -> None:
-    monkeypatch.setenv("PATH", _programs(tmp_path, **programs))
+    monkeypatch.setenv("PATH", programs(tmp_path, **scripts))
     with pytest.raises(BuildFailed, match=rf"{missing} is not installed.*Node\.js 20"):
         building.built(print)
 
