@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsPartialSuccess,
     ExportMetricsServiceRequest,
     ExportMetricsServiceResponse,
 )
@@ -44,6 +45,7 @@ class Exports:
         answering: Cleared to leave requests without an answer.
         delay: Seconds until an answer.
         unanswered: How many of the next requests never get an answer.
+        rejected: How many data points of the next accepted request are rejected.
         requests: Number of requests.
         connections: Number of connections, over HTTP.
         accepted: The accepted requests.
@@ -54,6 +56,7 @@ class Exports:
     answering: threading.Event = field(default_factory=threading.Event)
     delay: float = 0
     unanswered: int = 0
+    rejected: int = 0
     requests: int = 0
     connections: int = 0
     accepted: list[ExportMetricsServiceRequest] = field(default_factory=list)
@@ -74,6 +77,11 @@ class Exports:
         if not self.refusal:
             self.accepted.append(ExportMetricsServiceRequest.FromString(content))
         return self.refusal or 200
+
+    def answer(self) -> ExportMetricsServiceResponse:
+        """The answer to an accepted request."""
+        rejected, self.rejected = self.rejected, 0
+        return ExportMetricsServiceResponse(partial_success=ExportMetricsPartialSuccess(rejected_data_points=rejected))
 
     def values(self, name: str) -> list[float]:
         """The sum over all series of a metric, in each accepted request with the metric."""
@@ -172,12 +180,14 @@ def _serve_http(port: int, exports: Exports, certificate: Certificate | None) ->
             body = self.rfile.read(int(self.headers["Content-Length"]))
             compressed = self.headers["Content-Encoding"] == "gzip"
             status = exports.take(gzip.decompress(body) if compressed else body)
+            answer = exports.answer().SerializeToString() if status == 200 else b""
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(answer)))
             self.send_header("Content-Type", "application/x-protobuf")
             if status != 200 and exports.retry_after is not None:
                 self.send_header("Retry-After", str(exports.retry_after))
             self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             """Log nothing."""
@@ -225,7 +235,7 @@ def _serve_grpc(port: int, exports: Exports, certificate: Certificate | None) ->
                 delay = RetryInfo(retry_delay=Duration(seconds=exports.retry_after)).SerializeToString()
                 context.set_trailing_metadata((("google.rpc.retryinfo-bin", delay),))
             context.abort(_GRPC_CODES[status], "try later")
-        return ExportMetricsServiceResponse()
+        return exports.answer()
 
     method: Any = grpc.unary_unary_rpc_method_handler(
         export, response_serializer=lambda message: message.SerializeToString()

@@ -30,6 +30,7 @@ from opentelemetry.util._importlib_metadata import entry_points
 from trust_otel import settings
 from trust_otel.export.clock import nanoseconds_set
 from trust_otel.export.export_state import ExportState, QueueFullFilter
+from trust_otel.export.rejections import count_rejected
 
 _Exporter = TypeVar("_Exporter")
 
@@ -227,7 +228,8 @@ class _Responses:
         self._problem = why
 
     def rejected(self, number: int, message: str) -> None:
-        """Note what an otherwise accepted export did not store."""
+        """Note what an export did not store, and count it."""
+        count_rejected(number)
         if number or message:
             why = _endpoint_text(message, self._secrets) or "no reason given"
             self._rejected = f"the OTLP endpoint rejected {number} data points, spans or log records: {why}"
@@ -396,6 +398,10 @@ class _CheckedTransport:
             remedy = _BY_STATUS.get(status)
             text = _phrase(status) + (f" ({remedy})" if remedy else "")
             self._responses.refused(f"the endpoint answers {status} {text}")
+            # After 429 the exporter sends the same export again.
+            if status < 500 and status != 429:
+                with suppress(Exception):
+                    self._responses.rejected(*_rejected(result, content))
             if self._responses.clock_set:
                 return _Failure(ExportError(text))
             return replace(result, reason=text)  # type: ignore[type-var]  # a dataclass
@@ -408,21 +414,15 @@ class _CheckedTransport:
 
     def _problem(self, result: _Result, content: bytes) -> str | None:
         """Why a 2xx response is not an OTLP response, or `None`; notes what the endpoint rejected."""
-        kind = result.headers().get("content-type", "").partition(";")[0].strip().lower()
         if not content:
             return None
         try:
-            if kind == "application/json":
-                rejected, message = _from_json(json.loads(content))
-            elif kind in ("application/x-protobuf", "application/protobuf", "application/octet-stream", ""):
-                rejected, message = _from_protobuf(content)
-            else:
-                raise ValueError
+            rejected, message = _rejected(result, content)
         except Exception:
+            kind = _printable(_content_type(result)) or "something"
             return (
-                f"the endpoint answers {result.status_code}, but with {_printable(kind) or 'something'} instead of an "
-                "OTLP response: it is not a Collector, but for example a proxy or a login page; check "
-                "OTEL_EXPORTER_OTLP_ENDPOINT"
+                f"the endpoint answers {result.status_code}, but with {kind} instead of an OTLP response: it is not a "
+                "Collector, but for example a proxy or a login page; check OTEL_EXPORTER_OTLP_ENDPOINT"
             )
         self._responses.rejected(rejected, message)
         return None
@@ -462,6 +462,20 @@ def _redirect(result: _Result) -> str:
         + (f" to {host}" if host else "")
         + ", which OTLP does not follow: set OTEL_EXPORTER_OTLP_ENDPOINT to the address of the Collector itself"
     )
+
+
+def _content_type(result: _Result) -> str:
+    return result.headers().get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _rejected(result: _Result, content: bytes) -> tuple[int, str]:
+    """How much the endpoint rejected, and why. Raises an exception if the body is not an OTLP response."""
+    kind = _content_type(result)
+    if kind == "application/json":
+        return _from_json(json.loads(content))
+    if kind in ("application/x-protobuf", "application/protobuf", "application/octet-stream", ""):
+        return _from_protobuf(content)
+    raise ValueError(kind)
 
 
 def _from_json(response: Any) -> tuple[int, str]:

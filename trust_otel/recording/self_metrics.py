@@ -13,7 +13,7 @@ from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Observation
 
-from trust_otel.export import shutdown
+from trust_otel.export import rejections, shutdown
 from trust_otel.privacy.pii import looks_private
 from trust_otel.recording.series import CounterSeries, counter_series
 from trust_otel.semconv.attributes import METRIC, REASON
@@ -46,11 +46,12 @@ class DroppedMeasurements:
         self._overflowed: dict[str, CounterSeries] = {}
         self._noted: set[tuple[str, str]] = set()
         self._unlogged: deque[tuple[str, Callable[[], str]]] = deque()
+        rejections.counters.add(self)
 
-    def count(self, reason: str) -> None:
-        """Count a measurement, or a part of one, that was dropped."""
+    def count(self, reason: str, number: int = 1, /) -> None:
+        """Count measurements, or parts of them, that were dropped."""
         with self._lock:
-            self._dropped[reason] += 1
+            self._dropped[reason] += number
 
     def report(self, reason: str, name: str, explain: Callable[[], str]) -> None:
         """Count a mistake in a call, and log the first of this reason and name.

@@ -106,7 +106,7 @@ REASON: Final = Attribute(
     name="reason",
     type="string",
     brief="Why a measurement or an attribute of it was dropped.",
-    members=("invalid_value", "negative_value", "unknown_metric", "unknown_attribute", "unknown_value", "attribute_type", "attribute_encoding", "attribute_length", "private_value", "unreadable_source", "event_limit", "internal_error", ),
+    members=("invalid_value", "negative_value", "unknown_metric", "unknown_attribute", "unknown_value", "attribute_type", "attribute_encoding", "attribute_length", "private_value", "unreadable_source", "event_limit", "rejected", "internal_error", ),
 )
 RPC_METHOD: Final = Attribute(
     name="rpc.method",

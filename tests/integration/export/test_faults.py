@@ -207,6 +207,18 @@ def test_refusing_collector(setup: Setup, status: int, retry_after: int | None) 
     _fails_and_works_again(service, reasons[status][setup.protocol == GRPC])
 
 
+def test_collector_that_rejects_data_points(setup: Setup) -> None:
+    with setup.service() as service, setup.collector(Exports(rejected=4)) as exports:
+        service.record()
+        eventually(lambda: exports.values("trust.otel.dropped")[-1:], [4])
+        _accepted(exports, service)
+        service.end()
+    assert exports.values("trust.otel.dropped")[0] == 0
+    rejection, recovery = service.lines()
+    assert "metrics are only in part exported: the OTLP endpoint rejected 4 data points" in rejection
+    assert "metrics are exported again" in recovery
+
+
 def test_collector_that_does_not_answer(setup: Setup) -> None:
     with setup.service() as service, setup.collector() as exports:
         exports.answering.clear()

@@ -187,6 +187,62 @@ def test_rejected_data_is_logged_with_the_reason(
     assert "out of order" in record.getMessage()
 
 
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("form", ["protobuf", "json", "grpc", "refused"])
+def test_rejected_data_is_counted(signal: str, form: str, recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = _partial(signal, 3, "out of order")
+    if form == "grpc":
+        with grpc_endpoint(lambda _: _RESPONSES[signal].FromString(body)) as url:
+            for _ in range(2):
+                _exported(signal, url, "otlp_proto_grpc", monkeypatch)
+    else:
+        json_body = json.dumps({"partialSuccess": {"rejectedDataPoints": "3"}}).encode()
+        response = Response(200, _JSON, json_body) if form == "json" else Response(200, _PROTOBUF, body)
+        if form == "refused":
+            response.status = 400
+        with endpoint(response) as server:
+            for _ in range(2):
+                assert _exported(signal, server.url, "otlp_proto_http", monkeypatch) == (form != "refused")
+    assert recording.dropped() == {"rejected": 6}
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        Response(200, _PROTOBUF, _partial("metrics", 0, "a warning")),
+        Response(200, _PROTOBUF, _partial("metrics", -5, "odd")),
+        Response(400, _JSON, b'{"code": 3, "message": "no unit"}'),
+        Response(400, _PROTOBUF, b"\x08\x03\x12\x07no unit"),
+        Response(400, _JSON, b"[1]"),
+        Response(400, _JSON, b"\xff{"),
+        Response(404, _HTML, b"<html>"),
+    ],
+    ids=range(7),
+)
+def test_response_without_a_number_of_rejected_data_counts_nothing(
+    response: Response, recording: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with endpoint(response) as server:
+        _exported("metrics", server.url, "otlp_proto_http", monkeypatch)
+    assert recording.dropped() == {}
+
+
+def test_refusal_that_is_retried_is_not_counted(recording: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    body = _partial("metrics", 3, "")
+    with endpoint(Response(429, {**_PROTOBUF, "Retry-After": "0"}, body), Response(200)) as server:
+        assert _exported("metrics", server.url, "otlp_proto_http", monkeypatch)
+    assert recording.dropped() == {}
+
+
+def test_wrong_number_of_rejected_data_leaves_the_counter_exportable(
+    recording: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps({"partialSuccess": {"rejectedDataPoints": 10**30}}).encode()
+    with endpoint(Response(200, _JSON, body)) as server:
+        _exported("metrics", server.url, "otlp_proto_http", monkeypatch)
+    assert 0 < recording.dropped()["rejected"] < 2**63
+
+
 @pytest.mark.parametrize("grpc_used", [False, True])
 def test_reason_that_quotes_a_header_is_not_logged(
     grpc_used: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -266,7 +266,8 @@ def test_measurement_is_dropped_with_its_reason(recording: Any, reason: str) -> 
 
 def test_every_drop_reason_starts_at_zero(recording: Any) -> None:
     points = recording.series("trust.otel.dropped")
-    assert {labels["reason"]: point.value for labels, point in points} == dict.fromkeys([*_REASONS, "event_limit"], 0)
+    reasons = [*_REASONS, "event_limit", "rejected"]
+    assert {labels["reason"]: point.value for labels, point in points} == dict.fromkeys(reasons, 0)
 
 
 @pytest.mark.parametrize(
