@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from trust_ops.site_config import env_file, files, variables
+from trust_ops.site_config import alert_links, env_file, files, variables
 from trust_ops.site_config.errors import Problem, RenderError
 from trust_ops.site_config.site import DEFAULTS, Site
 from trust_ops.site_config.site_file import read_site
@@ -50,7 +50,11 @@ site_option = click.option(
     help="Directory of the secrets as Alertmanager sees it; default: secrets/ in the output directory.",
 )
 @site_option
-@click.option("--check", is_flag=True, help="Check the result with amtool and promtool.")
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Check the result with amtool and promtool, and whether each team may open the links of its alerts.",
+)
 @click.pass_context
 def render(
     context: click.Context,
@@ -70,7 +74,7 @@ def render(
     required = context.get_parameter_source("site_file") is not ParameterSource.DEFAULT
     where = "the environment" if from_environment else str(path)
     environment = os.environ if from_environment else _variables(path)
-    rendered = _rendered(
+    site, rendered = _rendered(
         site_file, required, environment, where, secrets_dir or str((output / files.SECRETS).absolute())
     )
     try:
@@ -82,12 +86,12 @@ def render(
     for path in written:
         click.echo(path)
     if check:
-        _check(output)
+        _check(output, site, site_file)
 
 
 def _rendered(
     site_file: Path, required: bool, environment: Mapping[str, str], where: str, secrets_folder: str
-) -> files.Rendered:
+) -> tuple[Site, files.Rendered]:
     """Raises ClickException with all problems of the site file and of the variables."""
     found: list[str] = []
     site = DEFAULTS
@@ -109,7 +113,7 @@ def _rendered(
         found.append(f"invalid variables in {where}:\n{RenderError(old)}")
     if found:
         raise click.ClickException("nothing was written\n" + "\n".join(found))
-    return rendered
+    return site, rendered
 
 
 def settings_of(path: Path, required: bool) -> Site:
@@ -144,8 +148,8 @@ def _variables(path: Path) -> Mapping[str, str]:
     return parsed.values
 
 
-def _check(folder: Path) -> None:
-    """Raises ClickException with what the tools reject."""
+def _check(folder: Path, site: Site, site_file: Path) -> None:
+    """Raises ClickException with what the tools reject, and with the links that a team may not open."""
     commands = {
         "amtool": ["check-config", str(folder / files.CONFIGURATION)],
         "promtool": ["check", "rules", *(str(folder / name) for name in files.RULES)],
@@ -153,6 +157,9 @@ def _check(folder: Path) -> None:
     rejected = [
         f"{tool} rejects what was rendered:\n{said}" for tool in commands if (said := _said(tool, commands[tool]))
     ]
+    rejected += (f"{site_file}: {problem}" for problem in alert_links.not_opened(site))
+    for warning in alert_links.unlisted_teams(site):
+        click.echo(f"{site_file}: {warning}", err=True)
     if rejected:
         raise click.ClickException("\n".join(rejected))
     click.echo("amtool and promtool accept what was rendered")

@@ -27,3 +27,44 @@ def test_errors_of_all_tools_are_shown(
     assert result.exit_code == 1
     for name in ("amtool", "promtool"):
         assert f"{name} rejects what was rendered:\nit is wrong for {name}\n" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("teams", "message"),
+    [
+        (
+            "{platform: {edit: [operational, monitoring]}, security: {edit: [security]}, business: {edit: [business]}, "
+            "compliance: {view: [security, business]}}",
+            "teams.security: the team may not open the dashboard operational, to which alerts that it receives link: "
+            "TrustVaultUnavailable; add operational to view\n",
+        ),
+        (
+            "{platform: {edit: [monitoring]}, security: {edit: [security]}, business: {edit: [business]}, "
+            "compliance: {}}",
+            "teams.compliance: the team may not open the dashboard security, to which alerts that it receives link: "
+            "TrustComplianceFailure; add security to view\n",
+        ),
+        ("{platform: {}, security: {}, business: {}, compliance: {}}", "TrustServiceDown, TrustServiceInstanceDown, "),
+    ],
+    ids=["security", "compliance", "nobody"],
+)
+def test_the_link_of_an_alert_that_its_team_may_not_open_is_an_error(
+    tmp_path: Path, required: dict[str, str], teams: str, message: str
+) -> None:
+    site = tmp_path / "site.yml"
+    site.write_text(f"teams: {teams}\n")
+    arguments = ("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--site", site)
+    assert run(*arguments).exit_code == 0
+    result = run(*arguments, "--check")
+    assert result.exit_code == 1
+    assert f"{site}: teams." in result.stderr
+    assert message in result.stderr
+
+
+def test_a_team_that_receives_alerts_and_is_not_listed_is_a_warning(tmp_path: Path, required: dict[str, str]) -> None:
+    site = tmp_path / "site.yml"
+    site.write_text("teams: {operators: {view: [operational, monitoring, security, business]}}\n")
+    result = run(*("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--site", site), "--check")
+    assert result.exit_code == 0, result.output
+    assert f"{site}: teams: the team compliance receives alerts and is not listed" in result.stderr
+    assert "to which they link: operational, security\n" in result.stderr
