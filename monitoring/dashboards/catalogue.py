@@ -6,7 +6,12 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel, RowPanel
 
-_INTRODUCTION: Final = """\
+from trust_ops.site_config.dashboards import first_environment
+from trust_ops.site_config.site import DEFAULTS
+
+_DEFAULT: Final = first_environment(DEFAULTS)
+
+_INTRODUCTION: Final = f"""\
 # Dashboards: every panel
 
 Generated from `monitoring/dashboards/` by `make generate`. The JSON files that Grafana loads are in
@@ -14,7 +19,7 @@ Generated from `monitoring/dashboards/` by `make generate`. The JSON files that 
 them in a [preview](preview.md).
 
 All dashboards have the same variables: data source, environment, service, instance and resolution. The environment is a
-single one: `production` if it exists, else the one with the most instances. The empty entry has the services that set
+single one: `{_DEFAULT}` if it exists, else the one with the most instances. The empty entry has the services that set
 no `deployment.environment.name`. Services and instances can be several. An instance is named after its pod, or else its
 service and host, with the first eight digits of its id. Panels about instances show the worst ones and the median,
 because a fleet has too many for one graph. Panels that read recording rules show whole services and ignore the

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 
 from tools.checks.promql import Expression, parse
+from trust_ops.site_config.dashboards import first_environment
+from trust_ops.site_config.site import DEFAULTS
 
 SHOWN = 3601.0
 RATE_WINDOW = 61.0
 """Seconds that replace `$__range` and `$__rate_interval`. The unusual lengths make them recognizable."""
 
-ENVIRONMENT = "production"
+ENVIRONMENT = first_environment(DEFAULTS)
 """The default of the variable `environment`."""
 
 _VALUES: Mapping[str, str] = {

@@ -57,7 +57,7 @@ class DashboardValues:
     def of(cls, site: Site) -> DashboardValues:
         """The values of a site."""
         return cls(
-            environment=_environment(site),
+            environment=first_environment(site),
             runbooks=site.links["runbooks"],
             retention=parse_duration(site.retention),
             thresholds=threshold_values(groups_of_site(site)),
@@ -130,8 +130,8 @@ def _dashboard(uid: str, places: tuple[Place, ...], values: DashboardValues) -> 
     return as_json(dashboard)
 
 
-def _environment(site: Site) -> str:
-    """The first environment that pages, or else the first one."""
+def first_environment(site: Site) -> str:
+    """The environment that dashboards open with: the first that pages, or else the first one."""
     paging = (name for name, treatment in site.environments.items() if treatment == "page")
     return next(paging, next(iter(site.environments), ""))
 
