@@ -119,7 +119,7 @@ def _rendered(
 def settings_of(path: Path, required: bool) -> Site:
     """The settings of the site file; the defaults if it is not required and missing. Raises RenderError."""
     try:
-        return read_site(path.read_bytes().decode("utf-8-sig"), str(path))
+        text = read_text(path)
     except FileNotFoundError as error:
         if required:
             raise RenderError(
@@ -127,6 +127,15 @@ def settings_of(path: Path, required: bool) -> Site:
             ) from error
         click.echo(f"{path} does not exist: the defaults of docs/site.md are used", err=True)
         return DEFAULTS
+    return read_site(text, str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises FileNotFoundError, or RenderError if it cannot be read or is not UTF-8."""
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise
     except UnicodeDecodeError as error:
         raise RenderError([Problem(str(path), f"it is not UTF-8 ({error}); save it as UTF-8")]) from error
     except OSError as error:

@@ -29,7 +29,8 @@ from trust_ops.stack.files import project_file
 FOLDER: Final = "dashboards"
 """The directory of the dashboards, below that of the other rendered files."""
 
-_LEAST_RETENTION: Final = timedelta(days=15)
+LEAST_RETENTION: Final = timedelta(days=15)
+"""The shortest retention with which dashboards and the default objectives work."""
 
 VALUES: Final = Path(__file__).with_name("dashboard_values.json")
 
@@ -102,8 +103,8 @@ def dashboards(site: Site) -> dict[str, str]:
 
 def problems(site: Site) -> Iterator[tuple[SettingPath, str]]:
     """The path of each setting with which dashboards could not work, and the remedy."""
-    if parse_duration(site.retention) < _LEAST_RETENTION:
-        yield ("retention",), f"use at least {_LEAST_RETENTION.days}d: forecasts compare this week with the last one"
+    if parse_duration(site.retention) < LEAST_RETENTION:
+        yield ("retention",), f"use at least {LEAST_RETENTION.days}d: forecasts compare this week with the last one"
 
 
 def as_json(dashboard: Any) -> str:

@@ -81,6 +81,8 @@ def _addresses(text: str) -> str:
 def base_url(text: str) -> str:
     """An address without a slash at the end. Raises BadValueError."""
     url = _url(text, "use an address such as https://grafana.your-company.com")
+    if "@" in urlsplit(url).netloc:
+        raise BadValueError("remove the user and password: everybody who sees a link would see them")
     if {"?", "#"} & set(url):
         raise BadValueError("remove the query or fragment (from `?` or `#` on)")
     return url.rstrip("/")

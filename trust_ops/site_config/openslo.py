@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 from pydantic import ValidationError
 
-from trust_ops.site_config.errors import Problem, RenderError
+from trust_ops.site_config.errors import Problem, RenderError, remedy_of
 from trust_ops.site_config.objectives import Objective
 from trust_ops.site_config.slo_rules import errors, events
 
@@ -54,6 +54,19 @@ _REASONS: Final = {
 """Why a field of the specification cannot be expressed."""
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Rejects a key that is set twice, of which YAML's parser would take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} is set twice", key.start_mark)
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 @dataclass(frozen=True)
 class Imported:
     """Objectives of OpenSLO files, and what was not kept."""
@@ -70,9 +83,12 @@ def dump(objectives: Sequence[Objective]) -> str:
 def load(text: str, file: str) -> Imported:
     """The objectives in the YAML documents of a file. Raises RenderError with every field that cannot be expressed."""
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [document for document in yaml.load_all(text, _UniqueKeys) if document is not None]
     except yaml.YAMLError as error:
-        raise RenderError([Problem(file, f"not YAML: {' '.join(str(error).split())}")]) from error
+        where = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
+        raise RenderError([Problem(file, f"it is not valid YAML: {where}")]) from error
+    except RecursionError as error:
+        raise RenderError([Problem(file, "it is nested too deeply")]) from error
     found: list[Objective] = []
     notes: list[str] = []
     problems: list[Problem] = []
@@ -85,6 +101,8 @@ def load(text: str, file: str) -> Imported:
             found.append(objective)
     if problems:
         raise RenderError(problems)
+    if not found:
+        notes.append(f"{file}: it contains no SLO")
     return Imported(tuple(found), tuple(notes))
 
 
@@ -192,7 +210,8 @@ class _Reader:
         except ValidationError as error:
             for details in error.errors():
                 field = ".".join(map(str, details["loc"]))
-                self._refuse(_field(field) if field else "spec", details["msg"].removeprefix("Value error, "))
+                reason = "it is missing" if details["input"] is None else remedy_of(details)
+                self._refuse(_field(field) if field else "spec", reason)
             return None
         if spec.get("indicator") != _indicator(objective):
             self._note("spec.indicator: its queries are replaced by those of trust-otel")
@@ -248,7 +267,7 @@ class _Reader:
             self._refuse("spec.objectives[0].target", "exactly one of target and targetPercent must be set")
             return {}
         percent = first.get("targetPercent")
-        if isinstance(percent, int | float):
+        if isinstance(percent, int | float) and not isinstance(percent, bool):
             return {"target": float(Decimal(str(percent)) / 100)}
         return {"target": first.get("target", percent)}
 

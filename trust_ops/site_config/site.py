@@ -29,7 +29,8 @@ DOMAIN: Final = "{domain}"
 
 _MAX_NAME: Final = 200
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00")
-_DOMAIN: Final = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*(:[0-9]+)?")
+_LABEL: Final = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*(:[0-9]+)?")
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _ROUTE: Final = re.compile(r"/[!-~]*")
 
@@ -74,7 +75,7 @@ def _duration(text: str) -> str:
 
 
 def _domain(text: str) -> str:
-    if not _DOMAIN.fullmatch(text):
+    if not _DOMAIN.fullmatch(text) or len(text) > _MAX_NAME:
         raise BadValueError("use a domain such as your-company.com")
     kinds.base_url(f"https://grafana.{text}")
     return text

@@ -21,7 +21,9 @@ def check(site: Site, alerts: Alerts) -> Iterator[tuple[Path, str]]:
     yield from _muted(site, alerts)
     yield from rules.problems(site)
     yield from dashboards.problems(site)
-    for position, name, remedy in objectives.problems(site.objectives, parse_duration(site.retention)):
+    # A shorter retention has its own problem.
+    retention = max(parse_duration(site.retention), dashboards.LEAST_RETENTION)
+    for position, name, remedy in objectives.problems(site.objectives, retention):
         yield ("objectives", position, name), remedy
 
 

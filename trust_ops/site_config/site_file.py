@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from trust_ops.site_config import yaml_document
-from trust_ops.site_config.errors import Problem, RenderError, suggestion
+from trust_ops.site_config.errors import Problem, RenderError, remedy_of, suggestion
 from trust_ops.site_config.published_alerts import published_alerts
 from trust_ops.site_config.site import Site
 from trust_ops.site_config.site_checks import check
@@ -18,22 +19,7 @@ from trust_ops.site_config.yaml_document import Path, YamlDocument, YamlError
 from trust_otel.text import visible_text
 
 _SHOWN: Final = 100
-
-_REMEDIES: Final = {
-    "string_type": "use text; put it in quotes",
-    "float_type": "use a number",
-    "float_parsing": "use a number",
-    "int_type": "use a whole number",
-    "bool_type": "use true or false",
-    "tuple_type": "use a list, such as [one, two]",
-    "list_type": "use a list, such as [one, two]",
-    "dict_type": "use settings with names, `name: value`",
-    "mapping_type": "use settings with names, `name: value`",
-    "model_type": "use settings with names, `name: value`",
-    "too_short": "list at least one",
-    "finite_number": "use a number",
-}
-"""By type of pydantic's error, where its own message uses words of JSON."""
+_CREDENTIALS: Final = re.compile(r"//[^/@]*@")
 
 
 def read_site(text: str, name: str) -> Site:
@@ -96,22 +82,13 @@ def _setting_error(document: YamlDocument, error: ErrorDetails) -> tuple[Path, s
     path = _existing(document.content, error["loc"])
     if error["type"] == "extra_forbidden":
         return path, _unknown(path, error["loc"])
+    if error["type"] == "missing":
+        return path, f"`{error['loc'][-1]}` is missing; add it"
     if error["input"] is None:
         return path, "it is empty; remove the line for the default"
     if error["type"] == "value_error" and isinstance(error["input"], dict):
         return path, str(error["ctx"]["error"])
-    return path, _quoted(error["input"]) + _remedy(error)
-
-
-def _remedy(error: ErrorDetails) -> str:
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "value_error":
-        return str(context["error"])
-    if kind == "literal_error":
-        return f"use {context['expected']}".replace("'", "")
-    if kind == "greater_than_equal":
-        return f"use a number that is at least {context['ge']:g}"
-    return _REMEDIES.get(kind) or error["msg"]
+    return path, _quoted(error["input"]) + remedy_of(error)
 
 
 def _existing(content: Any, location: Path) -> Path:
@@ -158,5 +135,5 @@ def _shown(content: Any, path: Path) -> str:
 def _quoted(value: Any) -> str:
     if isinstance(value, BaseModel | dict | list | tuple):
         return ""
-    text = visible_text(repr(value) if isinstance(value, str) else json.dumps(value))
+    text = visible_text(repr(_CREDENTIALS.sub("//...@", value)) if isinstance(value, str) else json.dumps(value))
     return f"{text if len(text) <= _SHOWN else text[:_SHOWN] + '...'} is not valid; "

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import click
 from click.core import ParameterSource
 
 from trust_ops.site_config import openslo
-from trust_ops.site_config.command import settings_of, site_option
+from trust_ops.site_config.command import read_text, settings_of, site_option
 from trust_ops.site_config.errors import RenderError
-from trust_ops.site_config.objectives import Objective
+from trust_ops.site_config.objectives import Objective, problems
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -41,12 +42,19 @@ def import_(files: tuple[Path, ...]) -> None:
     A field that an objective cannot express is an error. What is only not kept is reported on standard error.
     """
     found: list[Objective] = []
+    notes: list[str] = []
+    wrong: list[object] = []
     for file in files:
         try:
-            imported = openslo.load(file.read_text(encoding="utf-8"), str(file))
-        except (RenderError, UnicodeDecodeError) as error:
-            raise click.ClickException(f"nothing is imported:\n{error}") from error
-        found += imported.objectives
-        for note in imported.notes:
-            click.echo(note, err=True)
+            imported = openslo.load(read_text(file), str(file))
+        except RenderError as error:
+            wrong.append(error)
+        else:
+            found += imported.objectives
+            notes += imported.notes
+    wrong += (f"{found[position].name}: {remedy}" for position, _, remedy in problems(found, timedelta.max))
+    if wrong:
+        raise click.ClickException("\n".join(["nothing is imported:", *map(str, wrong)]))
+    for note in notes:
+        click.echo(note, err=True)
     click.echo(openslo.site_text(found), nl=False)

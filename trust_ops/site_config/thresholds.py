@@ -52,6 +52,8 @@ class Threshold:
         """The same with another number. Raises BadValueError when the alert could not work with it."""
         if not math.isfinite(given) or given < 0 or (given == 0 and self.unit != "count"):
             raise BadValueError("use a number above 0")
+        if not _can_be_written(given):
+            raise BadValueError(f"use a number with at most {_DIGITS} decimal places and {_DIGITS} digits before them")
         if self.unit == "count" and given != int(given):
             raise BadValueError("use a whole number: the alert fires above it")
         if self.below is not None and given >= self.below:
@@ -62,6 +64,10 @@ class Threshold:
         if self.unit == "ratio":
             return f", such as {plain(self.given)} for {self.text}"
         return ", the last bucket of the histogram, in seconds" if self.unit == "seconds" else ""
+
+
+def _can_be_written(number: float) -> bool:
+    return number < 10**_DIGITS and math.isclose(round(number, _DIGITS), number, rel_tol=1e-9)
 
 
 def plain(number: float) -> str:

@@ -18,6 +18,8 @@ _BOOLEAN: Final = re.compile(r"(true|True|TRUE)|false|False|FALSE")
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _NUMBER: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+
 # Longer ones are left as text, which is then refused where a number is needed.
 _MAX_DIGITS: Final = 300
 
@@ -55,7 +57,8 @@ class YamlDocument:
 def parse(text: str) -> YamlDocument:
     """Parse one document.
 
-    Raises YamlError: with the first syntax error, or with all aliases, tags, duplicate keys and keys that are no text.
+    Raises YamlError: with the first syntax error, or with all aliases, tags, duplicate keys, keys that are no text, and
+    halves of surrogate pairs.
     """
     try:
         problems = list(_unsupported(text))
@@ -72,13 +75,15 @@ def parse(text: str) -> YamlDocument:
 
 
 def _unsupported(text: str) -> Iterator[YamlProblem]:
-    """Aliases could repeat a value any number of times, and tags would change its type."""
+    """Aliases could repeat a value any number of times, tags change its type, and surrogates cannot be written."""
     for event in yaml.parse(text, Loader=yaml.BaseLoader):
         line = event.start_mark.line + 1 if event.start_mark else None
         if isinstance(event, yaml.AliasEvent):
             yield YamlProblem(line, (), f"the alias *{event.anchor} is not supported; write the value again")
         elif (tag := getattr(event, "tag", None)) is not None:
             yield YamlProblem(line, (), f"the tag {tag} is not supported; remove it")
+        elif half := _SURROGATE.search(getattr(event, "value", "")):
+            yield YamlProblem(line, (), f"\\u{ord(half[0]):04x} is no character; write the character itself")
 
 
 def _syntax_error(error: yaml.YAMLError) -> YamlProblem:

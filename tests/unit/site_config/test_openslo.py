@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def test_an_annotated_file_of_another_tool_is_imported_with_notes() -> None:
         (
             "metadata/annotations",
             {"trust-otel.indicator": "speed"},
-            "metadata.annotations.trust-otel.indicator: Input should be",
+            "metadata.annotations.trust-otel.indicator: use availability, latency or validation",
         ),
         (
             "metadata/annotations",
@@ -155,7 +156,7 @@ def test_an_annotated_file_of_another_tool_is_imported_with_notes() -> None:
         (
             "metadata/annotations",
             {"trust-otel.indicator": "latency", "trust-otel.threshold_seconds": "soon"},
-            "metadata.annotations.trust-otel.threshold_seconds: Input should be a valid number",
+            "metadata.annotations.trust-otel.threshold_seconds: use a number",
         ),
         ("spec/service", None, "spec.service: it is missing"),
         ("spec/indicatorRef", "other", "spec.indicatorRef: a reference is not followed"),
@@ -179,6 +180,11 @@ def test_an_annotated_file_of_another_tool_is_imported_with_notes() -> None:
         ("spec/objectives/0", {}, "spec.objectives[0].target: exactly one of target and targetPercent"),
         ("spec/objectives/0/target", 0.9, "spec.objectives[0].target: exactly one of target and targetPercent"),
         ("spec/objectives/0/targetPercent", 100, "spec.objectives[0].target: use a share between 0 and 1"),
+        ("spec/objectives/0/targetPercent", True, "spec.objectives[0].target: use a number"),
+        ("spec/objectives/0/targetPercent", "99", "spec.objectives[0].target: use a number"),
+        ("spec/objectives/0/targetPercent", float("nan"), "spec.objectives[0].target: use a share between 0 and 1"),
+        ("spec/timeWindow/0/duration", 14, "spec.timeWindow[0].duration: use text; put it in quotes"),
+        ("metadata/name", None, "metadata.name: it is missing"),
         ("spec/objectives/0/op", "lt", "spec.objectives[0].op: only ratios of events"),
         ("spec/objectives/0/value", 5, "spec.objectives[0].value: only ratios of events"),
         ("spec/objectives/0/timeSliceTarget", 0.9, "spec.objectives[0].timeSliceTarget: time slices are not counted"),
@@ -195,10 +201,32 @@ def test_a_field_that_cannot_be_expressed_is_named_with_the_reason(path: str, va
     assert str(raised.value).startswith("f: ")
 
 
-@pytest.mark.parametrize("text", ["- 1\n- 2", "text", "a: [", "!!python/object:x {}"])
+@pytest.mark.parametrize("text", ["- 1\n- 2", "text", "a: [", "!!python/object:x {}", "? [a]\n: b", "[" * 3000])
 def test_a_file_that_is_no_openslo_is_an_error(text: str) -> None:
-    with pytest.raises(RenderError):
+    with pytest.raises(RenderError, match=r"^f: "):
         openslo.load(text, "f")
+
+
+def test_a_field_that_is_set_twice_is_an_error() -> None:
+    text = "apiVersion: openslo/v1\nkind: SLO\nspec: {budgetingMethod: Occurrences, budgetingMethod: Occurrences}\n"
+    with pytest.raises(
+        RenderError, match=r"^f: it is not valid YAML: budgetingMethod is set twice at line 3, column 38"
+    ):
+        openslo.load(text, "f")
+
+
+@pytest.mark.parametrize("text", ["", "---\n---\n", "{apiVersion: openslo/v1, kind: Service}"])
+def test_a_file_without_an_slo_is_noted(text: str) -> None:
+    assert "f: it contains no SLO" in openslo.load(text, "f").notes
+
+
+@pytest.mark.parametrize("change", [lambda text: "\ufeff" + text, lambda text: text.replace("\n", "\r\n")])
+def test_a_file_from_another_system_is_imported(change: Callable[[str], str], tmp_path: Path) -> None:
+    file = tmp_path / "slos.yaml"
+    file.write_bytes(change(_FOREIGN).encode())
+    result = CliRunner().invoke(main, ["slo", "import", str(file)])
+    assert result.exit_code == 0
+    assert "name: web-availability" in result.stdout
 
 
 def test_other_objects_of_a_file_are_noted() -> None:
@@ -227,4 +255,17 @@ def test_a_failed_import_prints_no_objectives(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["slo", "import", str(file)])
     assert result.exit_code == 1
     assert "kind: 'SLI' cannot be imported" in result.stderr
+    assert result.stdout == ""
+
+
+def test_the_problems_of_all_files_are_reported(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("one.yaml", "two.yaml", "three.yaml", "four.yaml")]
+    for file, text in zip(files, [_FOREIGN, _FOREIGN, foreign("kind", "SLI"), "\xff"], strict=True):
+        file.write_text(text, encoding="latin-1")
+    result = CliRunner().invoke(main, ["slo", "import", *map(str, files)])
+    assert result.exit_code == 1
+    assert "web-availability: another objective has this name; rename one" in result.stderr
+    assert f"{files[2]}: web-availability: kind: 'SLI' cannot be imported" in result.stderr
+    assert f"{files[3]}: it is not UTF-8" in result.stderr
+    assert "save it as UTF-8" in result.stderr
     assert result.stdout == ""
