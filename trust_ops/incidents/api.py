@@ -174,7 +174,7 @@ class App:
     async def _pagerduty_webhook(self, request: Request) -> dict[str, str]:
         if self._pagerduty is None:
             raise HTTPException(404, "PagerDuty's webhooks are not configured: set --pagerduty-secret-file")
-        header = request.headers.get(SIGNATURE_HEADER, "")
+        header = ",".join(request.headers.getlist(SIGNATURE_HEADER))
         # The signature is that of the body, so the body is read before it is checked, but not without a signature.
         body = await _body(request, _MAX_REQUEST_BYTES) if signatures(header) else b""
         if not self._pagerduty.secrets.signed(body, header):

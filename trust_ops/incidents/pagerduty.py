@@ -35,6 +35,9 @@ REASSIGNED = ("incident.delegated", "incident.escalated", "incident.reassigned")
 
 _EVENT_TYPES = frozenset({TRIGGERED, ACKNOWLEDGED, RESOLVED, *WITHDRAWN, *REASSIGNED})
 
+# As in the API.
+_LONGEST_NAME = 100
+
 # A value as the Go format %q writes it.
 _MATCHER = re.compile(
     r'([^\s{},=~!"]+)=("(?:[^"\\\n]|\\(?:[abfnrtv\\"]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}))*")(?:,|$)'
@@ -116,7 +119,7 @@ class Event:
         """The name of the person who caused it; `None` for an integration or a timeout."""
         if self.agent is None or self.agent.type != "user_reference":
             return None
-        return self.agent.summary or None
+        return (self.agent.summary or "")[:_LONGEST_NAME] or None
 
     @property
     def matchers(self) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from trust_ops.incidents.acknowledgement import Acknowledgements
 from trust_ops.incidents.pagerduty import ACKNOWLEDGED, REASSIGNED, RESOLVED, TRIGGERED, WITHDRAWN, Event
 from trust_ops.incidents.pages import PageEvent
 from trust_ops.incidents.store import Store
-from trust_ops.incidents.times import utc_now
+from trust_ops.incidents.times import format_time, utc_now
 from trust_ops.incidents.validation import InvalidError
 
 _logger = logging.getLogger(__name__)
@@ -19,7 +19,8 @@ _logger = logging.getLogger(__name__)
 SILENCE_DURATION = timedelta(hours=2)
 """As by default for `trust-otel incidents ack`."""
 
-_OLDEST = timedelta(hours=24)
+# Longer than PagerDuty delivers an event again.
+_MOST_APART = timedelta(hours=24)
 # Alertmanager delivers again after a group_interval of 1 minute.
 _DELIVERY = timedelta(minutes=2)
 
@@ -50,11 +51,16 @@ class PagerDutyEvents:
         """Process an event; returns what it changed, for the response and the log.
 
         Raises:
-            InvalidError: The event is too old, or names no incident.
+            InvalidError: The time of the event is too far from ours, or it names no incident.
             NotYetRecordedError, AlertmanagerError, DatabaseUnavailableError: PagerDuty should deliver it again.
         """
-        if self._clock() - event.occurred_at > _OLDEST:
-            raise InvalidError(f"event.occurred_at: older than {_OLDEST / timedelta(hours=1):g} hours")
+        now = self._clock()
+        # A time in the future would make all later events of the page outdated.
+        if abs(now - event.occurred_at) > _MOST_APART:
+            hours, when = _MOST_APART // timedelta(hours=1), format_time(event.occurred_at)
+            raise InvalidError(
+                f"event.occurred_at: {when} is more than {hours} hours from {format_time(now)}; check the clock"
+            )
         handle = self._handler(event)
         if handle is None:
             return "ignored"

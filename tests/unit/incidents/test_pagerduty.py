@@ -106,6 +106,7 @@ def test_other_events_do_not_matter(body: bytes) -> None:
     [
         (user("ann"), "ann"),
         (user(""), None),
+        (user("x" * 60_000), "x" * 100),
         ({"id": "P1", "type": "user_reference", "summary": None}, None),
         (INTEGRATION, None),
         (None, None),

@@ -372,8 +372,19 @@ def test_an_old_event_is_rejected(process: Callable[[bytes], str], clock: Clock)
     clock.forward(hours=24)
     assert process(body) == "page recorded"
     clock.forward(seconds=1)
-    with pytest.raises(InvalidError, match=r"event\.occurred_at: older than 24 hours"):
+    said = r"event\.occurred_at: 2026-.* is more than 24 hours from 2026-.*; check the clock"
+    with pytest.raises(InvalidError, match=said):
         process(body)
+
+
+def test_an_event_from_the_future_does_not_outdate_later_ones(
+    store: Store, process: Callable[[bytes], str], send: Send, clock: Clock, deliver: Deliver
+) -> None:
+    deliver(alert())
+    process(triggered())
+    with pytest.raises(InvalidError, match="check the clock"):
+        process(webhook(ACKNOWLEDGED, clock() + timedelta(hours=24, seconds=1)))
+    assert send(ACKNOWLEDGED) == "acknowledged 1 incidents"
 
 
 def test_an_event_without_an_incident_is_rejected(process: Callable[[bytes], str]) -> None:
