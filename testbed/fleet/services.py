@@ -11,6 +11,7 @@ from uuid import UUID
 from testbed.fleet.course import Course, Labels, counter, histogram
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
+from trust_otel.setting_lists import DETECTORS
 
 SERVICES: Final = ("document-service", "signing-service", "validation-service")
 ENVIRONMENTS: Final = ("production", "staging")
@@ -219,6 +220,8 @@ def _security(instance: Instance) -> Iterator[Course]:
     for kind, severity in (("credential_stuffing", "critical"), ("path_scanning", "warning"), ("mfa_fatigue", "info")):
         labels = {"trust_security_incident_type": kind, "trust_severity": severity}
         yield counter(_name(metrics.TRUST_SECURITY_INCIDENTS), labels, 0.003 * load)
+    for kind in DETECTORS:
+        yield Course(_name(metrics.TRUST_SECURITY_DETECTOR_ENABLED), {"trust_security_incident_type": kind}, 1)
     yield counter(_name(metrics.TRUST_SECURITY_RATE_LIMITED), {"trust_rate_limit_name": "login"}, 0.05 * load)
     labels = {"trust_threat_feed": "blocklist", "geo_country_iso_code": "CH"}
     yield counter(_name(metrics.TRUST_SECURITY_THREAT_MATCHES), labels, 0.02 * load)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.support import preview_fixture as fixture
 from tests.support.dashboards import Answer, PanelQueries, queries
 from tools.checks.absence import colour_without_data
 from trust_ops.stack.files import project_file
+from trust_otel.setting_lists import DETECTORS
 
 _QUERIES = queries()
 _SHOWN_SECONDS = 1800
@@ -77,11 +79,15 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelQueries]:
         yield asked
 
 
-def _history(counters: Mapping[str, str]) -> str:
+def _history(counters: Mapping[str, str], detectors: Collection[str] = ()) -> str:
     now = int(time.time()) // _STEP * _STEP
     times = range(now - 3600, now + _STEP, _STEP)
     lines = ["# TYPE trust_otel_instance_up gauge"]
     lines += [f'trust_otel_instance_up{{{_INSTANCE},service_version="1"}} 1 {each}' for each in times]
+    lines += ["# TYPE trust_security_detector_enabled gauge"] if detectors else []
+    for kind in detectors:
+        labels = f'{_INSTANCE},trust_security_incident_type="{kind}"'
+        lines += [f"trust_security_detector_enabled{{{labels}}} 1 {each}" for each in times]
     for name, labels in counters.items():
         lines.append(f"# TYPE {name} counter")
         lines += [f"{name}_total{{{_INSTANCE},{labels}}} 7 {each}" for each in times]
@@ -125,6 +131,20 @@ def test_measured_metrics_without_events_are_zero(quiet: PanelQueries, key: str)
     assert values
     assert values[-1] == 0
     assert not query.is_red(0)
+
+
+@pytest.mark.parametrize(
+    ("detectors", "shown"),
+    [((), []), (("path_scanning",), []), (("password_spraying",), [0]), (DETECTORS, [0])],
+    ids=["none", "of other events", "one", "all"],
+)
+def test_critical_incidents_are_measured_only_by_an_enabled_detector(
+    tmp_path: Path, detectors: Collection[str], shown: list[float]
+) -> None:
+    history = _history({name: _QUIET[name] for name in ("trust_auth_attempts",)}, detectors)
+    (query,) = [each for each in _QUERIES if each.key == "security 21A"]
+    with fixture.prometheus_with(tmp_path, history) as url, PanelQueries(url) as asked:
+        assert _values(asked.ask(query, _SHOWN_SECONDS))[-1:] == shown
 
 
 def _until_recorded(asked: PanelQueries, name: str) -> None:

@@ -18,7 +18,7 @@ from trust_otel.security.client_address import AddressForm, canonical, read_key
 from trust_otel.security.detectors import Detectors
 from trust_otel.security.heavy_hitters import HeavyHitters
 from trust_otel.semconv import events
-from trust_otel.semconv.attributes import TRUST_RATE_LIMIT_NAME
+from trust_otel.semconv.attributes import TRUST_RATE_LIMIT_NAME, TRUST_SECURITY_INCIDENT_TYPE
 from trust_otel.semconv.metrics import (
     TRUST_AUDIT_EVENTS,
     TRUST_AUDIT_OPERATIONS,
@@ -27,6 +27,7 @@ from trust_otel.semconv.metrics import (
     TRUST_AUTHZ_DECISIONS,
     TRUST_COMPLIANCE_CHECKS,
     TRUST_SECURITY_AUTH_FAILURES,
+    TRUST_SECURITY_DETECTOR_ENABLED,
     TRUST_SECURITY_INCIDENTS,
     TRUST_SECURITY_RATE_LIMITED,
     TRUST_SECURITY_THREAT_MATCHES,
@@ -102,6 +103,8 @@ class SecurityMetrics(Family):
             only=_FAILED,
         )
         self._detectors = Detectors(limits.detectors, self._raise_incident)
+        enabled = [(1, {TRUST_SECURITY_INCIDENT_TYPE.name: name}) for name in limits.detectors]
+        instruments.observe(TRUST_SECURITY_DETECTOR_ENABLED, lambda: enabled, combine=max)
         self._countries: _LookUp[str | None] | None = None
         self._feeds: _LookUp[tuple[str, ...]] | None = None
         self._heavy_hitters = HeavyHitters(threshold=limits.offender_threshold, capacity=limits.offender_capacity)

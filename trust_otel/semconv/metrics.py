@@ -496,6 +496,14 @@ TRUST_SECURITY_AUTH_FAILURES: Final = Metric(
     attributes=(attributes.CLIENT_ADDRESS, ),
     required=frozenset(("client.address", )),
 )
+TRUST_SECURITY_DETECTOR_ENABLED: Final = Metric(
+    name="trust.security.detector.enabled",
+    instrument="gauge",
+    unit="{detector}",
+    brief="1 for each enabled detector of suspicious activity (TRUST_OTEL_DETECTORS), by the type of its incidents.",
+    attributes=(attributes.TRUST_SECURITY_INCIDENT_TYPE, ),
+    required=frozenset(("trust.security.incident.type", )),
+)
 TRUST_SECURITY_INCIDENTS: Final = Metric(
     name="trust.security.incidents",
     instrument="counter",
@@ -612,6 +620,7 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_RPC_SERVER_ACTIVE_CALLS,
         TRUST_RPC_SERVER_MESSAGES,
         TRUST_SECURITY_AUTH_FAILURES,
+        TRUST_SECURITY_DETECTOR_ENABLED,
         TRUST_SECURITY_INCIDENTS,
         TRUST_SECURITY_RATE_LIMITED,
         TRUST_SECURITY_THREAT_MATCHES,

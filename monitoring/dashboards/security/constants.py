@@ -15,6 +15,7 @@ from trust_otel.semconv.metrics import (
     TRUST_COMPLIANCE_CHECKS,
     TRUST_OTEL_INSTANCE_UP,
     TRUST_SECURITY_AUTH_FAILURES,
+    TRUST_SECURITY_DETECTOR_ENABLED,
     TRUST_SECURITY_INCIDENTS,
 )
 
@@ -45,19 +46,32 @@ SEVERITIES: Final[ValueTexts] = {
     "info": ("info", "blue"),
     NO_SEVERITY: ("-", TEXT_COLOUR),
 }
-_REQUESTED: Final = zero_if_recorded(HTTP_SERVER_REQUEST_DURATION, part="_count")
-_ATTEMPTED: Final = zero_if_recorded(TRUST_AUTH_ATTEMPTS)
-_CHALLENGED: Final = zero_if_recorded(TRUST_AUTH_MFA_CHALLENGES)
+_REQUESTS: Final = series(HTTP_SERVER_REQUEST_DURATION, part="_count")
+_ATTEMPTS: Final = series(TRUST_AUTH_ATTEMPTS)
+_CHALLENGES: Final = series(TRUST_AUTH_MFA_CHALLENGES)
+
+
+def _zero_if_detected(events: str, *kinds: str) -> str:
+    """0 if an instance records these events and has a detector of one of these incident types that reads them."""
+    operator = "=~" if len(kinds) > 1 else "="
+    enabled = series(TRUST_SECURITY_DETECTOR_ENABLED, f'trust_security_incident_type{operator}"{"|".join(kinds)}"')
+    return f"{total(f'({events} and on (service_instance_id) {enabled})')} * 0"
+
+
+_OF_ATTEMPTS: Final = ("credential_stuffing", "password_spraying", "impossible_travel")
 DETECTOR_INPUT_BY_INCIDENT: Final = {
-    "credential_stuffing": _ATTEMPTED,
-    "password_spraying": _ATTEMPTED,
-    "impossible_travel": _ATTEMPTED,
-    "path_scanning": _REQUESTED,
-    "mfa_fatigue": _CHALLENGED,
+    **{kind: _zero_if_detected(_ATTEMPTS, kind) for kind in _OF_ATTEMPTS},
+    "path_scanning": _zero_if_detected(_REQUESTS, "path_scanning"),
+    "mfa_fatigue": _zero_if_detected(_CHALLENGES, "mfa_fatigue"),
 }
-"""Incident types of the detectors, and 0 if the events that the detector reads are recorded."""
-DETECTOR_INPUTS: Final = (zero_if_recorded(TRUST_SECURITY_INCIDENTS), _REQUESTED, _ATTEMPTED, _CHALLENGED)
-"""0 if incidents, or the events that a detector reads, are recorded."""
+"""Incident types of the detectors, and 0 if the detector is enabled and the events that it reads are recorded."""
+DETECTOR_INPUTS: Final = (
+    zero_if_recorded(TRUST_SECURITY_INCIDENTS),
+    DETECTOR_INPUT_BY_INCIDENT["path_scanning"],
+    _zero_if_detected(_ATTEMPTS, *_OF_ATTEMPTS),
+    DETECTOR_INPUT_BY_INCIDENT["mfa_fatigue"],
+)
+"""0 if incidents are recorded, or a detector is enabled and the events that it reads are recorded."""
 INCIDENT_TEXTS: Final[ValueTexts] = {
     "credential_stuffing": ("Credential stuffing", TEXT_COLOUR),
     "password_spraying": ("Password spraying", TEXT_COLOUR),
@@ -71,7 +85,10 @@ INCIDENT_TEXTS: Final[ValueTexts] = {
 
 NO_LOGINS: Final = "No service records logins. Record them with record_auth_attempt()."
 NO_MFA: Final = "No service records MFA challenges. Record them with record_mfa_challenge()."
-NO_DETECTION: Final = "No service records requests, logins, MFA challenges or security incidents."
+NO_DETECTION: Final = (
+    "No service records security incidents, or requests, logins or MFA challenges for an enabled detector. "
+    "TRUST_OTEL_DETECTORS enables them."
+)
 NO_RATE_LIMITED: Final = "No service has recorded a rate-limited request (HTTP 429, gRPC RESOURCE_EXHAUSTED)."
 NO_DECISIONS: Final = "No service records authorization decisions or gRPC calls."
 NO_FEEDS: Final = "No reputation feeds are configured. Set TRUST_OTEL_REPUTATION_FEEDS."

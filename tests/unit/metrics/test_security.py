@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from trust_otel.metrics.request import Request, answering, authentication_method, current_request
+from trust_otel.setting_lists import DETECTORS
 
 ATTEMPTS = "trust.auth.attempts"
 OFFENDERS = "trust.security.auth.failures"
@@ -217,6 +218,11 @@ class TestDetectors:
                 method="push", success=False, account="mary", client_address="192.0.2.1"
             )
         assert self._detected(recording) == {"mfa_fatigue"}
+
+    @pytest.mark.parametrize("enabled", [frozenset(), frozenset({"path_scanning"}), frozenset(DETECTORS)], ids=len)
+    def test_enabled_detectors_are_exported(self, record: Callable[..., Any], enabled: frozenset[str]) -> None:
+        labels = record(detectors=enabled).labels("trust.security.detector.enabled")
+        assert {each["trust.security.incident.type"] for each in labels} == enabled
 
     def test_disabled_detectors_report_no_incidents(self, record: Callable[..., Any]) -> None:
         recording = record(detectors=frozenset())

@@ -24,6 +24,7 @@ from trust_otel.instrumentation.http import HttpInstrumentor
 
 DURATION = "http.server.request.duration"
 ACTIVE = "http.server.active_requests"
+DETECTOR = "trust.security.detector.enabled"
 REQUEST_SIZE = "http.server.request.body.size"
 RESPONSE_SIZE = "http.server.response.body.size"
 
@@ -635,13 +636,14 @@ class TestIntegrationWithTheService:
         async with client(app) as session:
             await session.get("/a")
             await session.get("/missing")
-        own = {"process.uptime", "trust.otel.dropped", "trust.otel.instance.up", "trust.otel.overflow"}
+        own = {"process.uptime", "trust.otel.dropped", "trust.otel.instance.up", "trust.otel.overflow", DETECTOR}
         threads = {"trust.executor.threads", "trust.executor.queue.size"}
         instrumented.collect()
         assert instrumented.names() == {DURATION, ACTIVE} | own | threads
         assert {labels["metric"] for labels in instrumented.labels("trust.otel.overflow")} == {
             DURATION,
             ACTIVE,
+            DETECTOR,
         } | threads
 
     def test_worker_threads_are_exported_from_the_first_request_on(self, instrumented: Any) -> None:
