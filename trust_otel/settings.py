@@ -141,6 +141,7 @@ class Limits:
     attribute_length: int
     client_names: frozenset[str]
     document_types: frozenset[str]
+    certificate_profiles: frozenset[str]
     http_methods: frozenset[str]
     offender_threshold: int
     offender_capacity: int
@@ -295,6 +296,12 @@ class Settings:
         "",
         "Document types that may appear in `trust.document.type`, separated by commas; empty for any that look like a "
         "type.",
+        _names,
+    )
+    certificate_profiles: frozenset[str] = _setting(
+        "TRUST_OTEL_CERTIFICATE_PROFILES",
+        "",
+        "Certificate profiles that may appear in `trust.certificate.profile`, separated by commas; others: `_other`.",
         _names,
     )
     http_body_sizes: bool = _setting(
@@ -511,6 +518,7 @@ class Settings:
             attribute_length=self.attribute_length,
             client_names=self.client_names,
             document_types=self.document_types,
+            certificate_profiles=self.certificate_profiles,
             http_methods=self.http_methods,
             offender_threshold=self.offender_threshold,
             offender_capacity=self.offender_capacity,

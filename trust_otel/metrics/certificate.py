@@ -43,6 +43,7 @@ class CertificateMetrics(Family):
             instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION),
             "trust.certificate.operation",
             "trust.certificate.type",
+            "trust.certificate.profile",
             "trust.outcome",
             "error.type",
         )
@@ -60,14 +61,20 @@ class CertificateMetrics(Family):
         instruments.observe(TRUST_CERTIFICATE_NOT_BEFORE, self._certificates.not_before, combine=min)
         instruments.observe(TRUST_CERTIFICATE_INVENTORY, self._certificates.by_status)
 
-    def certificate_operation(self, operation: str, *, certificate_type: str | None = None) -> CertificateOperation:
+    def certificate_operation(
+        self, operation: str, *, certificate_type: str | None = None, profile: str | None = None
+    ) -> CertificateOperation:
         """Measure an operation, as a context manager or a decorator, sync or async.
 
         Args:
-            operation: `validation`, `signing`, `issuance`, `renewal` or `revocation`.
+            operation: `validation`, `signing`, `issuance`, `renewal`, `revocation`, `suspension`, `unsuspension`,
+                `key_generation`, `timestamp`, `ocsp_response` or `crl_publication`.
             certificate_type: Kind of certificate, such as `DSC`.
+            profile: Certificate profile; its name appears only if TRUST_OTEL_CERTIFICATE_PROFILES lists it.
         """
-        return CertificateOperation(self._certificate_duration, self._certificate_active, operation, certificate_type)
+        return CertificateOperation(
+            self._certificate_duration, self._certificate_active, operation, certificate_type, profile
+        )
 
     @fail_open
     def set_certificate(
@@ -156,17 +163,24 @@ class CertificateOperation(Operation):
 
     Attributes:
         certificate_type: Kind of certificate; may be set until the end.
+        profile: Certificate profile; may be set until the end.
     """
 
     _running = False
 
     def __init__(
-        self, duration: PositionalLabels, active: PositionalLabels, operation: str, certificate_type: str | None
+        self,
+        duration: PositionalLabels,
+        active: PositionalLabels,
+        operation: str,
+        certificate_type: str | None,
+        profile: str | None,
     ) -> None:
         self._duration = duration
         self._active = active
         self._operation = operation
         self.certificate_type = certificate_type
+        self.profile = profile
 
     @classmethod
     def any_running(cls) -> bool:
@@ -184,7 +198,7 @@ class CertificateOperation(Operation):
         self._running = False
         self._leave_context()
         self._active(-1, self._operation)
-        self._duration(seconds, self._operation, self.certificate_type, outcome, reason)
+        self._duration(seconds, self._operation, self.certificate_type, self.profile, outcome, reason)
 
     @contextmanager
     def outside(self) -> Iterator[None]:

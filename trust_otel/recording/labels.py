@@ -18,6 +18,7 @@ from trust_otel.semconv.attributes import (
     TRUST_CERTIFICATE_CRL_NAME,
     TRUST_CERTIFICATE_NAME,
     TRUST_CERTIFICATE_OCSP_RESPONDER,
+    TRUST_CERTIFICATE_PROFILE,
     TRUST_CLIENT_NAME,
     TRUST_DEPENDENCY_NAME,
     TRUST_DOCUMENT_TYPE,
@@ -240,6 +241,8 @@ def _allow_list(attribute: Attribute, limits: Limits) -> frozenset[str] | None:
     """The values that the settings list for an attribute, or `None` where they list none."""
     if attribute is TRUST_CLIENT_NAME:
         return limits.client_names
+    if attribute is TRUST_CERTIFICATE_PROFILE:
+        return limits.certificate_profiles
     if attribute is TRUST_DOCUMENT_TYPE and limits.document_types:
         return limits.document_types
     return None

@@ -214,7 +214,13 @@ TRUST_CERTIFICATE_OPERATION: Final = Attribute(
     name="trust.certificate.operation",
     type="string",
     brief="Operation on a certificate or its key.",
-    members=("validation", "signing", "issuance", "renewal", "revocation", ),
+    members=("validation", "signing", "issuance", "renewal", "revocation", "suspension", "unsuspension", "key_generation", "timestamp", "ocsp_response", "crl_publication", ),
+)
+TRUST_CERTIFICATE_PROFILE: Final = Attribute(
+    name="trust.certificate.profile",
+    type="string",
+    brief="Certificate profile in TRUST_OTEL_CERTIFICATE_PROFILES; any other is `_other`.",
+    examples=("qcp-n-qscd", "tls-ov", ),
 )
 TRUST_CERTIFICATE_STATUS: Final = Attribute(
     name="trust.certificate.status",

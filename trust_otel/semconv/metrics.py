@@ -293,7 +293,7 @@ TRUST_CERTIFICATE_OPERATION_DURATION: Final = Metric(
     instrument="histogram",
     unit="s",
     brief="Duration of certificate operations.",
-    attributes=(attributes.TRUST_CERTIFICATE_OPERATION, attributes.TRUST_CERTIFICATE_TYPE, attributes.TRUST_OUTCOME, attributes.ERROR_TYPE, ),
+    attributes=(attributes.TRUST_CERTIFICATE_OPERATION, attributes.TRUST_CERTIFICATE_TYPE, attributes.TRUST_CERTIFICATE_PROFILE, attributes.TRUST_OUTCOME, attributes.ERROR_TYPE, ),
     required=frozenset(("trust.certificate.operation", "trust.outcome", )),
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, ),
 )

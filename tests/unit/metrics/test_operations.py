@@ -103,6 +103,35 @@ class TestContextManager:
             assert recording.value(ACTIVE) == 1
         assert recording.value(DURATION) == 2
 
+    @pytest.mark.parametrize(
+        "operation",
+        ["timestamp", "suspension", "unsuspension", "key_generation", "ocsp_response", "crl_publication"],
+    )
+    async def test_operations_of_a_trust_service_beside_those_of_a_certificate(
+        self, recording: Any, operation: str
+    ) -> None:
+        with recording.metrics.certificate_operation(operation):
+            pass
+        async with recording.metrics.certificate_operation(operation):
+            pass
+        assert recording.value(DURATION, {"trust.certificate.operation": operation, "trust.outcome": "success"}) == 2
+        assert recording.dropped() == {}
+
+    @pytest.mark.parametrize(("profile", "recorded"), [("qcp-n", "qcp-n"), ("erika", "_other"), (None, None)])
+    async def test_only_listed_profiles_are_recorded_by_name(self, record: Any, profile: Any, recorded: Any) -> None:
+        recording = record(certificate_profiles=frozenset({"qcp-n"}))
+        with recording.metrics.certificate_operation("issuance", profile=profile):
+            pass
+        async with recording.metrics.certificate_operation("renewal") as operation:
+            operation.profile = profile
+        assert [labels.get("trust.certificate.profile") for labels in recording.labels(DURATION)] == [recorded] * 2
+        assert recording.dropped() == {}
+
+    def test_no_profile_is_recorded_by_name_unless_listed(self, recording: Any) -> None:
+        with recording.metrics.certificate_operation("issuance", profile="qcp-n"):
+            pass
+        assert recording.labels(DURATION)[0]["trust.certificate.profile"] == "_other"
+
     def test_unknown_operation_is_recorded_as_other(self, recording: Any) -> None:
         with recording.metrics.certificate_operation("teleportation"):
             pass

@@ -179,7 +179,7 @@ class TestFile:
 
 def record_validation(recording: Any, seconds: Any) -> None:
     """Record a validation that took a number of seconds."""
-    recording.recorder.certificates._certificate_duration(seconds, "validation", None, "success", None)
+    recording.recorder.certificates._certificate_duration(seconds, "validation", None, None, "success", None)
 
 
 class TestEvaluation:
