@@ -145,7 +145,7 @@ def hanging() -> Iterator[threading.Event]:
 def test_store_that_hangs_delays_no_other_metric(
     recording: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, hanging: threading.Event
 ) -> None:
-    monkeypatch.setattr("trust_otel.metrics.session._COUNT_SECONDS", 0.01)
+    monkeypatch.setattr("trust_otel.metrics.store_reader._READ_SECONDS", 0.01)
     calls = []
 
     def count() -> int:
@@ -164,9 +164,9 @@ def test_store_that_hangs_delays_no_other_metric(
     assert "set a timeout" in message
     hanging.set()
     for thread in threading.enumerate():
-        if thread.name == "trust-otel-sessions":
+        if thread.name == "trust-otel-store":
             thread.join()
-    monkeypatch.setattr("trust_otel.metrics.session._COUNT_SECONDS", 30)
+    monkeypatch.setattr("trust_otel.metrics.store_reader._READ_SECONDS", 30)
     assert recording.value(STORED) == 3
 
 
