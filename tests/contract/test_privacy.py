@@ -122,6 +122,7 @@ _BY_TYPE: dict[str, Callable[[str], Any]] = {
     "Callable[[], Iterable[PoolState]]": lambda datum: lambda: [PoolState(datum, 1, 1, 0, 2, 2)],
     "Callable[[], Iterable[ExecutorState]]": lambda datum: lambda: [ExecutorState(datum, 1, 2, 0)],
     "Callable[[], float]": lambda datum: lambda: datum,
+    "Callable[[], Mapping[str, datetime | float | None]]": lambda datum: lambda: {datum: 2e9},
     "Callable[[str], str | None]": lambda datum: lambda address: datum,
     "Callable[[str], tuple[str, ...]]": lambda datum: lambda address: (datum,),
 }

@@ -16,6 +16,7 @@ from trust_otel.metrics.dependency import DependencyMetrics
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.http import HttpMetrics
 from trust_otel.metrics.recorder import Recorder
+from trust_otel.metrics.revocation import RevocationMetrics
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
 from trust_otel.recording.instruments import shared_instruments
@@ -64,6 +65,9 @@ class TrustServiceMetrics:
     certificate_operation = _public(CertificateMetrics.certificate_operation)
     set_certificate = _public(CertificateMetrics.set_certificate)
     remove_certificate = _public(CertificateMetrics.remove_certificate)
+    revocation_decided = _public(RevocationMetrics.revocation_decided)
+    revocation_published = _public(RevocationMetrics.revocation_published)
+    observe_pending_revocations = _public(RevocationMetrics.observe_pending_revocations)
 
     # Security
     record_auth_attempt = _public(SecurityMetrics.record_auth_attempt)

@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from time import time
 from typing import ParamSpec, TypeVar
 
 from trust_otel import forks
 from trust_otel.metrics.family import Family
+from trust_otel.metrics.moments import unix_time
 from trust_otel.metrics.operation import Operation
 from trust_otel.recording.fail_open import fail_open
-from trust_otel.recording.instruments import Instruments, PositionalLabels, finite
+from trust_otel.recording.instruments import Instruments, PositionalLabels
 from trust_otel.semconv.attributes import TRUST_CERTIFICATE_OCSP_STATUS, TRUST_CERTIFICATE_STATUS
 from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
@@ -99,8 +100,8 @@ class CertificateMetrics(Family):
             revoked: Whether its issuer revoked it.
         """
         try:
-            begin = None if not_before is None else _unix_time(not_before)
-            certificate = _Certificate(_unix_time(not_after), begin, certificate_type, revoked)
+            begin = None if not_before is None else unix_time(not_before)
+            certificate = _Certificate(unix_time(not_after), begin, certificate_type, revoked)
         except (TypeError, ValueError, OverflowError):
             self._report_moment("set_certificate", "not_after and not_before")
             return
@@ -121,7 +122,7 @@ class CertificateMetrics(Family):
                 number is Unix time in seconds.
         """
         try:
-            moment = _unix_time(next_update)
+            moment = unix_time(next_update)
         except (TypeError, ValueError, OverflowError):
             self._report_moment("set_crl", "next_update")
             return
@@ -310,13 +311,3 @@ class _Inventory:
     def _copy(self) -> dict[str, _Certificate]:
         with self._lock:
             return dict(self._certificates)
-
-
-def _unix_time(moment: datetime | float) -> float:
-    if isinstance(moment, datetime):
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-        return aware.timestamp()
-    seconds = finite(moment)
-    if seconds is None:
-        raise ValueError("no finite number")
-    return seconds

@@ -12,6 +12,7 @@ from trust_otel.metrics.dependency import DependencyMetrics
 from trust_otel.metrics.executor import ExecutorMetrics
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.http import HttpMetrics
+from trust_otel.metrics.revocation import RevocationMetrics
 from trust_otel.metrics.rpc import RpcMetrics
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
@@ -30,6 +31,7 @@ class Recorder:
         self.security = SecurityMetrics(instruments)
         self.http = HttpMetrics(instruments, self.security)
         self.certificates = CertificateMetrics(instruments)
+        self.revocations = RevocationMetrics(instruments)
         self.sessions = SessionMetrics(instruments)
         self.business = BusinessMetrics(instruments)
         self.rpc = RpcMetrics(instruments)

@@ -222,6 +222,24 @@ TRUST_CERTIFICATE_PROFILE: Final = Attribute(
     brief="Certificate profile in TRUST_OTEL_CERTIFICATE_PROFILES; any other is `_other`.",
     examples=("qcp-n-qscd", "tls-ov", ),
 )
+TRUST_CERTIFICATE_REVOCATION_CHANNEL: Final = Attribute(
+    name="trust.certificate.revocation.channel",
+    type="string",
+    brief="Where relying parties can see a revocation.",
+    members=("crl", "ocsp", ),
+)
+TRUST_CERTIFICATE_REVOCATION_PENDING: Final = Attribute(
+    name="trust.certificate.revocation.pending",
+    type="string",
+    brief="What a revocation waits for.",
+    members=("decision", "crl", "ocsp", ),
+)
+TRUST_CERTIFICATE_REVOCATION_REASON: Final = Attribute(
+    name="trust.certificate.revocation.reason",
+    type="string",
+    brief="Reason code of a revocation (RFC 5280, 5.3.1).",
+    members=("unspecified", "keyCompromise", "cACompromise", "affiliationChanged", "superseded", "cessationOfOperation", "certificateHold", "removeFromCRL", "privilegeWithdrawn", "aACompromise", ),
+)
 TRUST_CERTIFICATE_STATUS: Final = Attribute(
     name="trust.certificate.status",
     type="string",

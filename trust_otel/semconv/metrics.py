@@ -297,6 +297,43 @@ TRUST_CERTIFICATE_OPERATION_DURATION: Final = Metric(
     required=frozenset(("trust.certificate.operation", "trust.outcome", )),
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, ),
 )
+TRUST_CERTIFICATE_REVOCATION_DECISION_DURATION: Final = Metric(
+    name="trust.certificate.revocation.decision.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Time from the request for a revocation, a suspension or its end to the decision.",
+    attributes=(attributes.TRUST_CERTIFICATE_REVOCATION_REASON, ),
+    buckets=(60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 43200.0, 64800.0, 86400.0, 172800.0, 604800.0, ),
+    note="One of the bucket boundaries is 24 hours.",
+)
+TRUST_CERTIFICATE_REVOCATION_DURATION: Final = Metric(
+    name="trust.certificate.revocation.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Time from the request for a revocation until relying parties can see it.",
+    attributes=(attributes.TRUST_CERTIFICATE_REVOCATION_CHANNEL, attributes.TRUST_CERTIFICATE_REVOCATION_REASON, ),
+    required=frozenset(("trust.certificate.revocation.channel", )),
+    buckets=(60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 43200.0, 64800.0, 86400.0, 172800.0, 604800.0, ),
+    note="One of the bucket boundaries is the 24 hours of EN 319 411-1.",
+)
+TRUST_CERTIFICATE_REVOCATION_PENDING_AGE: Final = Metric(
+    name="trust.certificate.revocation.pending.age",
+    instrument="gauge",
+    unit="s",
+    brief="Age of the oldest revocation that waits for its decision or its publication; 0 if none waits.",
+    attributes=(attributes.TRUST_CERTIFICATE_REVOCATION_PENDING, ),
+    required=frozenset(("trust.certificate.revocation.pending", )),
+)
+TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION: Final = Metric(
+    name="trust.certificate.revocation.publication.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Time from the decision on a revocation until relying parties can see it.",
+    attributes=(attributes.TRUST_CERTIFICATE_REVOCATION_CHANNEL, attributes.TRUST_CERTIFICATE_REVOCATION_REASON, ),
+    required=frozenset(("trust.certificate.revocation.channel", )),
+    buckets=(60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 43200.0, 64800.0, 86400.0, 172800.0, 604800.0, ),
+    note="One of the bucket boundaries is the 60 minutes of EN 319 411-1.",
+)
 TRUST_COMPLIANCE_CHECKS: Final = Metric(
     name="trust.compliance.checks",
     instrument="counter",
@@ -595,6 +632,10 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_CERTIFICATE_OCSP_RESPONSES,
         TRUST_CERTIFICATE_OPERATION_ACTIVE,
         TRUST_CERTIFICATE_OPERATION_DURATION,
+        TRUST_CERTIFICATE_REVOCATION_DECISION_DURATION,
+        TRUST_CERTIFICATE_REVOCATION_DURATION,
+        TRUST_CERTIFICATE_REVOCATION_PENDING_AGE,
+        TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION,
         TRUST_COMPLIANCE_CHECKS,
         TRUST_COST_AMOUNT,
         TRUST_CUSTOMER_SATISFACTION,

@@ -24,6 +24,11 @@ def _record_every_metric(metrics: Any) -> None:
     )
     with metrics.certificate_operation("validation", certificate_type="DSC"):
         pass
+    metrics.revocation_decided(requested_at=NOW - DAY, decided_at=NOW, reason="superseded")
+    metrics.revocation_published(
+        requested_at=NOW - DAY, decided_at=NOW, published_at=NOW, channel="crl", reason="superseded"
+    )
+    metrics.observe_pending_revocations(lambda: {"crl": None})
     metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY)
     recorder_of(metrics).certificates.set_crl("ca", next_update=NOW)
     recorder_of(metrics).certificates.record_ocsp_response("ocsp.example.com", status="good")
