@@ -19,6 +19,7 @@ from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.revocation import RevocationMetrics
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
+from trust_otel.metrics.validation import ValidationMetrics
 from trust_otel.recording.instruments import shared_instruments
 
 __all__ = ["TrustServiceMetrics", "get_metrics"]
@@ -68,6 +69,9 @@ class TrustServiceMetrics:
     revocation_decided = _public(RevocationMetrics.revocation_decided)
     revocation_published = _public(RevocationMetrics.revocation_published)
     observe_pending_revocations = _public(RevocationMetrics.observe_pending_revocations)
+
+    # Signatures
+    record_validation_result = _public(ValidationMetrics.record_validation_result)
 
     # Security
     record_auth_attempt = _public(SecurityMetrics.record_auth_attempt)

@@ -17,6 +17,7 @@ from trust_otel.metrics.rpc import RpcMetrics
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
 from trust_otel.metrics.source import SourceMetrics
+from trust_otel.metrics.validation import ValidationMetrics
 from trust_otel.recording.instruments import Instruments
 
 
@@ -32,6 +33,7 @@ class Recorder:
         self.http = HttpMetrics(instruments, self.security)
         self.certificates = CertificateMetrics(instruments)
         self.revocations = RevocationMetrics(instruments)
+        self.validations = ValidationMetrics(instruments)
         self.sessions = SessionMetrics(instruments)
         self.business = BusinessMetrics(instruments)
         self.rpc = RpcMetrics(instruments)

@@ -393,6 +393,18 @@ TRUST_THREAT_FEED: Final = Attribute(
     limit=50,
     examples=("blocklist", ),
 )
+TRUST_VALIDATION_INDICATION: Final = Attribute(
+    name="trust.validation.indication",
+    type="string",
+    brief="Result of a validation (ETSI EN 319 102-1, 5.1.3).",
+    members=("TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE", ),
+)
+TRUST_VALIDATION_SUB_INDICATION: Final = Attribute(
+    name="trust.validation.sub_indication",
+    type="string",
+    brief="Reason of a result other than TOTAL-PASSED (ETSI EN 319 102-1, 5.1.3).",
+    members=("FORMAT_FAILURE", "HASH_FAILURE", "SIG_CRYPTO_FAILURE", "REVOKED", "EXPIRED", "NOT_YET_VALID", "SIG_CONSTRAINTS_FAILURE", "CHAIN_CONSTRAINTS_FAILURE", "CERTIFICATE_CHAIN_GENERAL_FAILURE", "CRYPTO_CONSTRAINTS_FAILURE", "POLICY_PROCESSING_ERROR", "SIGNATURE_POLICY_NOT_AVAILABLE", "TIMESTAMP_ORDER_FAILURE", "NO_SIGNING_CERTIFICATE_FOUND", "NO_CERTIFICATE_CHAIN_FOUND", "REVOKED_NO_POE", "REVOKED_CA_NO_POE", "OUT_OF_BOUNDS_NOT_REVOKED", "OUT_OF_BOUNDS_NO_POE", "CRYPTO_CONSTRAINTS_FAILURE_NO_POE", "NO_POE", "TRY_LATER", "SIGNED_DATA_NOT_FOUND", ),
+)
 TYPE: Final = Attribute(
     name="type",
     type="string",

@@ -593,6 +593,14 @@ TRUST_SLA_OBJECTIVE: Final = Metric(
     attributes=(attributes.TRUST_SLA_NAME, ),
     required=frozenset(("trust.sla.name", )),
 )
+TRUST_VALIDATION_RESULTS: Final = Metric(
+    name="trust.validation.results",
+    instrument="counter",
+    unit="{validation}",
+    brief="Validated signatures, by indication (ETSI EN 319 102-1).",
+    attributes=(attributes.TRUST_VALIDATION_INDICATION, attributes.TRUST_VALIDATION_SUB_INDICATION, ),
+    required=frozenset(("trust.validation.indication", )),
+)
 
 ALL: Final[Mapping[str, Metric]] = {
     metric.name: metric
@@ -669,5 +677,6 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_SESSION_STORED,
         TRUST_SLA_EVENTS,
         TRUST_SLA_OBJECTIVE,
+        TRUST_VALIDATION_RESULTS,
     )
 }

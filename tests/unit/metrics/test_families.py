@@ -29,6 +29,7 @@ def _record_every_metric(metrics: Any) -> None:
         requested_at=NOW - DAY, decided_at=NOW, published_at=NOW, channel="crl", reason="superseded"
     )
     metrics.observe_pending_revocations(lambda: {"crl": None})
+    metrics.record_validation_result("TOTAL-FAILED", sub_indication="HASH_FAILURE")
     metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY)
     recorder_of(metrics).certificates.set_crl("ca", next_update=NOW)
     recorder_of(metrics).certificates.record_ocsp_response("ocsp.example.com", status="good")
@@ -253,6 +254,29 @@ class TestCertificates:
         assert recording.value("trust.certificate.not_after", {"trust.certificate.name": "_other"}) == NOW + 9401
         assert recording.overflowed()["trust.certificate.not_after"] >= 100
         assert self._status(recording) == {"expiring": 600}
+
+
+class TestValidation:
+    RESULTS: ClassVar = "trust.validation.results"
+
+    def test_results_are_counted_by_indication_and_sub_indication(self, recording: Any) -> None:
+        recording.metrics.record_validation_result("TOTAL-PASSED")
+        for _ in range(2):
+            recording.metrics.record_validation_result("INDETERMINATE", sub_indication="TRY_LATER")
+        assert {
+            (labels["trust.validation.indication"], labels.get("trust.validation.sub_indication")): point.value
+            for labels, point in recording.series(self.RESULTS)
+        } == {("TOTAL-PASSED", None): 1, ("INDETERMINATE", "TRY_LATER"): 2}
+        assert recording.dropped() == {}
+
+    def test_unknown_indications_are_other_and_the_log_lists_the_known(
+        self, recording: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        recording.metrics.record_validation_result("VALID", sub_indication="erika@example.org")
+        assert recording.labels(self.RESULTS) == [
+            {"trust.validation.indication": "_other", "trust.validation.sub_indication": "_other"}
+        ]
+        assert "allowed: TOTAL-PASSED, TOTAL-FAILED, INDETERMINATE" in caplog.text
 
 
 class TestSecurity:
