@@ -21,6 +21,9 @@ from trust_otel.recording.instruments import Instruments, PositionalLabels
 from trust_otel.semconv.attributes import TRUST_CERTIFICATE_OCSP_STATUS, TRUST_CERTIFICATE_STATUS
 from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
+    TRUST_CERTIFICATE_CRL_NUMBER,
+    TRUST_CERTIFICATE_CRL_SIZE,
+    TRUST_CERTIFICATE_CRL_THIS_UPDATE,
     TRUST_CERTIFICATE_INVENTORY,
     TRUST_CERTIFICATE_NOT_AFTER,
     TRUST_CERTIFICATE_NOT_BEFORE,
@@ -52,7 +55,15 @@ class CertificateMetrics(Family):
             instruments.up_down_counter(TRUST_CERTIFICATE_OPERATION_ACTIVE), "trust.certificate.operation"
         )
         self._certificates = _Inventory()
-        self._next_updates = instruments.gauge(TRUST_CERTIFICATE_CRL_NEXT_UPDATE)
+        self._crls = {
+            name: instruments.gauge(metric)
+            for name, metric in {
+                "next_update": TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
+                "this_update": TRUST_CERTIFICATE_CRL_THIS_UPDATE,
+                "number": TRUST_CERTIFICATE_CRL_NUMBER,
+                "size": TRUST_CERTIFICATE_CRL_SIZE,
+            }.items()
+        }
         self._ocsp_responses = PositionalLabels(
             instruments.counter(TRUST_CERTIFICATE_OCSP_RESPONSES),
             "trust.certificate.ocsp.responder",
@@ -113,25 +124,47 @@ class CertificateMetrics(Family):
         self._certificates.remove(self._name(name))
 
     @fail_open
-    def set_crl(self, name: str, *, next_update: datetime | float) -> None:
+    def set_crl(
+        self,
+        name: str,
+        *,
+        next_update: datetime | float | None = None,
+        this_update: datetime | float | None = None,
+        number: float | None = None,
+        size: float | None = None,
+    ) -> None:
         """Watch a certificate revocation list, or replace what is known of it.
 
         Args:
             name: Name of the list.
             next_update: Its `nextUpdate` (RFC 5280, 5.1.2.5); a time without a zone is UTC, a
                 number is Unix time in seconds.
+            this_update: Its `thisUpdate`, in the same way.
+            number: Its CRL number (RFC 5280, 5.2.3).
+            size: Its size in bytes.
         """
         try:
-            moment = unix_time(next_update)
+            values = {
+                "next_update": None if next_update is None else unix_time(next_update),
+                "this_update": None if this_update is None else unix_time(this_update),
+                "number": number,
+                "size": size,
+            }
         except (TypeError, ValueError, OverflowError):
-            self._report_moment("set_crl", "next_update")
+            self._report_moment("set_crl", "next_update and this_update")
             return
-        self._next_updates.set(moment, {"trust.certificate.crl.name": name})
+        labels = {"trust.certificate.crl.name": name}
+        for key, value in values.items():
+            if value is None:
+                self._crls[key].remove(labels)
+            else:
+                self._crls[key].set(value, labels)
 
     @fail_open
     def remove_crl(self, name: str) -> None:
-        """Stop watching a certificate revocation list; its series ends."""
-        self._next_updates.remove({"trust.certificate.crl.name": name})
+        """Stop watching a certificate revocation list; its series end."""
+        for gauge in self._crls.values():
+            gauge.remove({"trust.certificate.crl.name": name})
 
     @fail_open
     def declare_ocsp_responder(self, responder: str) -> None:

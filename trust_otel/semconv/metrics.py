@@ -248,6 +248,30 @@ TRUST_CERTIFICATE_CRL_NEXT_UPDATE: Final = Metric(
     attributes=(attributes.TRUST_CERTIFICATE_CRL_NAME, ),
     required=frozenset(("trust.certificate.crl.name", )),
 )
+TRUST_CERTIFICATE_CRL_NUMBER: Final = Metric(
+    name="trust.certificate.crl.number",
+    instrument="gauge",
+    unit="{number}",
+    brief="Number of a certificate revocation list (RFC 5280, 5.2.3); absent if it has none.",
+    attributes=(attributes.TRUST_CERTIFICATE_CRL_NAME, ),
+    required=frozenset(("trust.certificate.crl.name", )),
+)
+TRUST_CERTIFICATE_CRL_SIZE: Final = Metric(
+    name="trust.certificate.crl.size",
+    instrument="gauge",
+    unit="By",
+    brief="Size of a certificate revocation list in DER.",
+    attributes=(attributes.TRUST_CERTIFICATE_CRL_NAME, ),
+    required=frozenset(("trust.certificate.crl.name", )),
+)
+TRUST_CERTIFICATE_CRL_THIS_UPDATE: Final = Metric(
+    name="trust.certificate.crl.this_update",
+    instrument="gauge",
+    unit="s",
+    brief="Time at which a certificate revocation list was issued, as Unix time (RFC 5280, 5.1.2.4).",
+    attributes=(attributes.TRUST_CERTIFICATE_CRL_NAME, ),
+    required=frozenset(("trust.certificate.crl.name", )),
+)
 TRUST_CERTIFICATE_INVENTORY: Final = Metric(
     name="trust.certificate.inventory",
     instrument="gauge",
@@ -634,6 +658,9 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_AUTH_MFA_CHALLENGES,
         TRUST_AUTHZ_DECISIONS,
         TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
+        TRUST_CERTIFICATE_CRL_NUMBER,
+        TRUST_CERTIFICATE_CRL_SIZE,
+        TRUST_CERTIFICATE_CRL_THIS_UPDATE,
         TRUST_CERTIFICATE_INVENTORY,
         TRUST_CERTIFICATE_NOT_AFTER,
         TRUST_CERTIFICATE_NOT_BEFORE,

@@ -98,7 +98,7 @@ def test_revocation_list_of_an_issuer_with_another_curve(tmp_path: Path, key: li
     write(tmp_path / "tls" / "list.crl", crl)
     watcher = CertificateWatcher(certificate_sources(str(tmp_path / "tls")), None, 128)
     snapshot = watcher.poll()
-    assert (list(snapshot.certificates), list(snapshot.next_updates)) == (["ca"], ["list"])
+    assert (list(snapshot.certificates), list(snapshot.crls)) == (["ca"], ["list"])
     assert [report.problem for report in snapshot.reports] == [
         problem
         and f"the revocation list list: its signature cannot be verified, because the type or the curve of "

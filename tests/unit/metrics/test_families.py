@@ -31,7 +31,7 @@ def _record_every_metric(metrics: Any) -> None:
     metrics.observe_pending_revocations(lambda: {"crl": None})
     metrics.record_validation_result("TOTAL-FAILED", sub_indication="HASH_FAILURE")
     metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY)
-    recorder_of(metrics).certificates.set_crl("ca", next_update=NOW)
+    recorder_of(metrics).certificates.set_crl("ca", next_update=NOW, this_update=NOW - DAY, number=7, size=100)
     recorder_of(metrics).certificates.record_ocsp_response("ocsp.example.com", status="good")
     recorder_of(metrics).sources.record_source("tls", kind="certificates")
     for _ in range(5):
@@ -176,6 +176,16 @@ class TestCertificates:
         recording.recorder.certificates.remove_crl("unknown")
         assert recording.labels("trust.certificate.crl.next_update") == [{"trust.certificate.crl.name": "b"}]
         assert recording.dropped() == {"invalid_value": 1}
+
+    def test_what_a_crl_no_longer_has_is_removed(self, recording: Any) -> None:
+        metrics = [f"trust.certificate.crl.{name}" for name in ("next_update", "this_update", "number", "size")]
+        recording.recorder.certificates.set_crl("a", next_update=NOW, this_update=NOW - DAY, number=2**70, size=512)
+        assert [recording.value(metric) for metric in metrics] == [NOW, NOW - DAY, 2.0**70, 512]
+        recording.recorder.certificates.set_crl("a", this_update=NOW, size=256)
+        assert [len(recording.series(metric)) for metric in metrics] == [0, 1, 0, 1]
+        recording.recorder.certificates.remove_crl("a")
+        assert [len(recording.series(metric)) for metric in metrics] == [0, 0, 0, 0]
+        assert recording.dropped() == {}
 
     def test_declared_ocsp_responder_starts_every_status_at_zero(self, recording: Any) -> None:
         recording.recorder.certificates.declare_ocsp_responder("x")

@@ -16,7 +16,7 @@ from trust_otel.monitors.certificates.report import SourceReport, summary
 from trust_otel.settings import Settings
 
 if TYPE_CHECKING:
-    from trust_otel.monitors.certificates.watcher import CertificateState, CertificateWatcher
+    from trust_otel.monitors.certificates.watcher import CertificateState, CertificateWatcher, CrlState
 
 __all__ = ["CertificateInstrumentor", "SourceReport", "check_sources", "summary"]
 
@@ -89,7 +89,7 @@ class _Series:
         self._recorder = recorder
         self._stopped = False
         self._certificates: Mapping[str, CertificateState] = {}
-        self._crls: Collection[str] = ()
+        self._crls: Mapping[str, CrlState] = {}
         self._sources: set[str] = set()
         self._ignored: dict[str, tuple[str, ...]] = {}
 
@@ -114,13 +114,20 @@ class _Series:
                     certificate_type=state.type,
                     revoked=state.revoked,
                 )
-        for name in set(self._crls) - snapshot.next_updates.keys():
+        for name in self._crls.keys() - snapshot.crls.keys():
             self._recorder.certificates.remove_crl(name)
-        for name, next_update in snapshot.next_updates.items():
-            self._recorder.certificates.set_crl(name, next_update=next_update)
+        for name, crl in snapshot.crls.items():
+            if self._crls.get(name) != crl:
+                self._recorder.certificates.set_crl(
+                    name,
+                    next_update=crl.next_update,
+                    this_update=crl.this_update,
+                    number=crl.number,
+                    size=crl.size,
+                )
         for responder, status in snapshot.ocsp_responses:
             self._recorder.certificates.record_ocsp_response(responder, status=status)
-        self._certificates, self._crls = snapshot.certificates, snapshot.next_updates.keys()
+        self._certificates, self._crls = snapshot.certificates, snapshot.crls
         self.record_reports(snapshot.reports)
 
     def record_reports(self, reports: Iterable[SourceReport]) -> None:

@@ -57,14 +57,27 @@ class RevocationList:
 
     Attributes:
         next_update: `nextUpdate`, as Unix time in seconds; `None` if it is missing.
+        this_update: `thisUpdate`, as Unix time in seconds.
+        number: CRL number; `None` if it is missing, or the extensions cannot be parsed.
+        size: Size of its DER in bytes.
     """
 
     def __init__(self, crl: x509.CertificateRevocationList) -> None:
         self.x509 = crl
         next_update = crl.next_update_utc
         self.next_update = None if next_update is None else next_update.timestamp()
+        self.this_update = crl.last_update_utc.timestamp()
+        self.number = _crl_number(crl)
+        self.size = len(crl.public_bytes(Encoding.DER))
         self.issuer = crl.issuer.public_bytes()
         self.fingerprint = crl.fingerprint(SHA256())
+
+
+def _crl_number(crl: x509.CertificateRevocationList) -> int | None:
+    try:
+        return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except Exception:  # missing, malformed or duplicate extensions
+        return None
 
 
 @dataclass(frozen=True)

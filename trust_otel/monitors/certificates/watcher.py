@@ -36,19 +36,29 @@ class CertificateState:
 
 
 @dataclass(frozen=True)
+class CrlState:
+    """The state of a revocation list as recorded in the metrics. Times are Unix times in seconds."""
+
+    next_update: float | None
+    this_update: float
+    number: int | None
+    size: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The result of polling all sources.
 
     Attributes:
         reports: One per source, in the order of the setting.
         certificates: The state of each certificate, by name.
-        next_updates: `nextUpdate` of each revocation list, as Unix time in seconds, by name.
+        crls: The state of each revocation list, by name.
         ocsp_responses: Name of the responder and status of each response.
     """
 
     reports: Sequence[SourceReport]
     certificates: Mapping[str, CertificateState]
-    next_updates: Mapping[str, float]
+    crls: Mapping[str, CrlState]
     ocsp_responses: Sequence[tuple[str, str]]
 
 
@@ -172,7 +182,7 @@ class CertificateWatcher:
         return Snapshot(
             [source.report() for source in self._order],
             {name: _state(certificate, revoked) for name, certificate in certificates.items()},
-            {name: crl.next_update for name, (_, crl) in crls.items() if crl.next_update is not None},
+            {name: CrlState(crl.next_update, crl.this_update, crl.number, crl.size) for name, (_, crl) in crls.items()},
             responses,
         )
 

@@ -75,7 +75,12 @@ class Authority:
         return certificate, key
 
     def revocation_list(
-        self, *revoked: x509.Certificate, next_update: datetime = NOW + DAY, reason: Any = None, indirect: bool = False
+        self,
+        *revoked: x509.Certificate,
+        next_update: datetime = NOW + DAY,
+        reason: Any = None,
+        indirect: bool = False,
+        number: int | None = None,
     ) -> x509.CertificateRevocationList:
         builder = x509.CertificateRevocationListBuilder().issuer_name(self.name)
         builder = builder.last_update(NOW - 2 * DAY).next_update(next_update)
@@ -84,6 +89,8 @@ class Authority:
             if reason:
                 entry = entry.add_extension(x509.CRLReason(reason), critical=False)
             builder = builder.add_revoked_certificate(entry.build())
+        if number is not None:
+            builder = builder.add_extension(x509.CRLNumber(number), critical=False)
         if indirect:
             point = x509.IssuingDistributionPoint(
                 [x509.UniformResourceIdentifier("http://x.test")], None, *_NONE, True, False

@@ -31,6 +31,17 @@ def problems(snapshot: Any) -> list[str]:
     return [report.problem for report in snapshot.reports if report.problem]
 
 
+def shortened(crl: bytes) -> bytes:
+    """A revocation list in DER from which 15 bytes of its signed part were removed, with the lengths corrected."""
+    assert crl[:2] == b"0\x81"
+    assert crl[3:4] == b"0"
+    return bytes([*crl[:2], crl[2] - 15, crl[3], crl[4] - 15, *crl[5:]])
+
+
+def next_updates(snapshot: Any) -> dict[str, float | None]:
+    return {name: crl.next_update for name, crl in snapshot.crls.items()}
+
+
 @pytest.fixture
 def folder(authority: Authority, tmp_path: Path) -> Path:
     """Two certificates and that of their issuer."""
@@ -99,15 +110,15 @@ class TestCrls:
         write(folder / "issuing.crl", der(authority.revocation_list(certificate_in(folder, "a"))))
         snapshot = make_watcher(folder).poll()
         assert (revoked(snapshot), problems(snapshot)) == ({"a"}, [])
-        assert snapshot.next_updates == {"issuing": (NOW + DAY).timestamp()}
+        assert next_updates(snapshot) == {"issuing": (NOW + DAY).timestamp()}
 
     def test_crl_at_a_url(self, make_watcher: Any, authority: Authority, folder: Path, web_server: Any) -> None:
         server = web_server(pem(authority.revocation_list(certificate_in(folder, "b"))))
         snapshot = make_watcher(folder, f"crl+{server.url}/pki/issuing-ca.crl").poll()
         assert (revoked(snapshot), problems(snapshot)) == ({"b"}, [])
-        assert list(snapshot.next_updates) == ["issuing-ca"]
-        assert list(make_watcher(f"crl+{server.url}").poll().next_updates) == ["127.0.0.1"]
-        assert list(make_watcher(f"x=crl+{server.url}/a.crl").poll().next_updates) == ["x"]
+        assert list(snapshot.crls) == ["issuing-ca"]
+        assert list(make_watcher(f"crl+{server.url}").poll().crls) == ["127.0.0.1"]
+        assert list(make_watcher(f"x=crl+{server.url}/a.crl").poll().crls) == ["x"]
 
     def test_unchanged_crl_is_not_downloaded_again(
         self, make_watcher: Any, authority: Authority, web_server: Any
@@ -122,14 +133,36 @@ class TestCrls:
         for _ in range(3):
             snapshot = watcher.poll()
         assert asked == [None, '"7"', '"7"']
-        assert (list(snapshot.next_updates), problems(snapshot)) == (["a"], [])
+        assert (list(snapshot.crls), problems(snapshot)) == (["a"], [])
 
     def test_overdue_crl_still_revokes(self, make_watcher: Any, authority: Authority, folder: Path) -> None:
         overdue = authority.revocation_list(certificate_in(folder, "a"), next_update=NOW - DAY)
         write(folder / "x.crl", pem(overdue))
         snapshot = make_watcher(folder).poll()
         assert revoked(snapshot) == {"a"}
-        assert snapshot.next_updates == {"x": (NOW - DAY).timestamp()}
+        assert next_updates(snapshot) == {"x": (NOW - DAY).timestamp()}
+
+    def test_number_age_and_size(self, make_watcher: Any, authority: Authority, folder: Path) -> None:
+        crl = authority.revocation_list(certificate_in(folder, "a"), number=2**70)
+        write(folder / "x.crl", pem(crl))
+        write(folder / "y.crl", pem(authority.revocation_list()))
+        found = make_watcher(folder).poll().crls
+        assert (found["x"].number, found["y"].number) == (2**70, None)
+        assert found["x"].this_update == (NOW - 2 * DAY).timestamp()
+        assert found["x"].size == len(der(crl)) > found["y"].size
+
+    def test_list_without_next_update_has_age_and_size(
+        self, make_watcher: Any, authority: Authority, tmp_path: Path
+    ) -> None:
+        write(tmp_path / "x.crl", pem(authority.revocation_list(number=7)))
+        crl = x509.load_pem_x509_crl((tmp_path / "x.crl").read_bytes())
+        end = NOW + DAY
+        dated = der(crl).replace(b"\x17\r" + end.strftime("%y%m%d%H%M%SZ").encode(), b"")
+        assert len(dated) == len(der(crl)) - 15
+        write(tmp_path / "x.crl", shortened(dated))
+        (found,) = make_watcher(tmp_path / "x.crl").poll().crls.values()
+        assert (found.next_update, found.number) == (None, 7)
+        assert found.this_update == (NOW - 2 * DAY).timestamp()
 
     def test_crl_of_an_issuer_that_is_not_monitored(
         self, make_watcher: Any, authority: Authority, folder: Path
@@ -137,7 +170,7 @@ class TestCrls:
         (folder / "ca.pem").unlink()
         write(folder / "x.crl", pem(authority.revocation_list(certificate_in(folder, "a"))))
         snapshot = make_watcher(folder).poll()
-        assert (revoked(snapshot), problems(snapshot), list(snapshot.next_updates)) == (set(), [], ["x"])
+        assert (revoked(snapshot), problems(snapshot), list(snapshot.crls)) == (set(), [], ["x"])
 
     def test_crl_with_invalid_signature_is_a_problem(self, make_watcher: Any, folder: Path) -> None:
         write(folder / "x.crl", pem(Authority().revocation_list(certificate_in(folder, "a"))))
