@@ -27,7 +27,10 @@ from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_INVENTORY,
     TRUST_CERTIFICATE_NOT_AFTER,
     TRUST_CERTIFICATE_NOT_BEFORE,
+    TRUST_CERTIFICATE_OCSP_NEXT_UPDATE,
+    TRUST_CERTIFICATE_OCSP_REQUEST_DURATION,
     TRUST_CERTIFICATE_OCSP_RESPONSES,
+    TRUST_CERTIFICATE_OCSP_THIS_UPDATE,
     TRUST_CERTIFICATE_OPERATION_ACTIVE,
     TRUST_CERTIFICATE_OPERATION_DURATION,
 )
@@ -69,6 +72,13 @@ class CertificateMetrics(Family):
             "trust.certificate.ocsp.responder",
             "trust.certificate.ocsp.status",
         )
+        self._ocsp_duration = PositionalLabels(
+            instruments.histogram(TRUST_CERTIFICATE_OCSP_REQUEST_DURATION),
+            "trust.certificate.ocsp.responder",
+            "trust.certificate.ocsp.status",
+        )
+        self._ocsp_this_updates = instruments.gauge(TRUST_CERTIFICATE_OCSP_THIS_UPDATE)
+        self._ocsp_next_updates = instruments.gauge(TRUST_CERTIFICATE_OCSP_NEXT_UPDATE)
         instruments.observe(TRUST_CERTIFICATE_NOT_AFTER, self._certificates.not_after, combine=min)
         instruments.observe(TRUST_CERTIFICATE_NOT_BEFORE, self._certificates.not_before, combine=min)
         instruments.observe(TRUST_CERTIFICATE_INVENTORY, self._certificates.by_status)
@@ -173,14 +183,38 @@ class CertificateMetrics(Family):
             self._ocsp_responses(0, responder, str(status))
 
     @fail_open
-    def record_ocsp_response(self, responder: str, *, status: str) -> None:
+    def record_ocsp_response(self, responder: str, *, status: str, duration: float) -> None:
         """Count a response of an OCSP responder (RFC 6960).
 
         Args:
             responder: Name of the responder.
             status: `good`, `revoked`, `unknown`, or `error` for no valid response.
+            duration: Seconds until it was received and verified.
         """
         self._ocsp_responses(1, responder, status)
+        self._ocsp_duration(duration, responder, status)
+
+    @fail_open
+    def set_ocsp_validity(self, responder: str, *, this_update: float, next_update: float | None) -> None:
+        """Show how old the responses of an OCSP responder are.
+
+        Args:
+            responder: Name of the responder.
+            this_update: Oldest `thisUpdate` of the responses, as Unix time in seconds.
+            next_update: Earliest `nextUpdate`, in the same way; `None` if it gives none.
+        """
+        labels = {"trust.certificate.ocsp.responder": responder}
+        self._ocsp_this_updates.set(this_update, labels)
+        if next_update is None:
+            self._ocsp_next_updates.remove(labels)
+        else:
+            self._ocsp_next_updates.set(next_update, labels)
+
+    @fail_open
+    def remove_ocsp_validity(self, responder: str) -> None:
+        """Stop showing how old the responses of an OCSP responder are."""
+        for gauge in (self._ocsp_this_updates, self._ocsp_next_updates):
+            gauge.remove({"trust.certificate.ocsp.responder": responder})
 
     def _report_moment(self, method: str, names: str) -> None:
         self._dropped.report(

@@ -296,6 +296,24 @@ TRUST_CERTIFICATE_NOT_BEFORE: Final = Metric(
     attributes=(attributes.TRUST_CERTIFICATE_NAME, attributes.TRUST_CERTIFICATE_TYPE, ),
     required=frozenset(("trust.certificate.name", )),
 )
+TRUST_CERTIFICATE_OCSP_NEXT_UPDATE: Final = Metric(
+    name="trust.certificate.ocsp.next_update",
+    instrument="gauge",
+    unit="s",
+    brief="Earliest nextUpdate in the last verified responses of an OCSP responder, as Unix time; absent if it gives none.",
+    attributes=(attributes.TRUST_CERTIFICATE_OCSP_RESPONDER, ),
+    required=frozenset(("trust.certificate.ocsp.responder", )),
+)
+TRUST_CERTIFICATE_OCSP_REQUEST_DURATION: Final = Metric(
+    name="trust.certificate.ocsp.request.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Time until an OCSP responder's response about a monitored certificate was received and verified.",
+    attributes=(attributes.TRUST_CERTIFICATE_OCSP_RESPONDER, attributes.TRUST_CERTIFICATE_OCSP_STATUS, ),
+    required=frozenset(("trust.certificate.ocsp.responder", "trust.certificate.ocsp.status", )),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, ),
+    note="Measured where a relying party is, by the monitor of TRUST_OTEL_CERTIFICATES.",
+)
 TRUST_CERTIFICATE_OCSP_RESPONSES: Final = Metric(
     name="trust.certificate.ocsp.responses",
     instrument="counter",
@@ -303,6 +321,14 @@ TRUST_CERTIFICATE_OCSP_RESPONSES: Final = Metric(
     brief="Responses of an OCSP responder about the monitored certificates (RFC 6960).",
     attributes=(attributes.TRUST_CERTIFICATE_OCSP_RESPONDER, attributes.TRUST_CERTIFICATE_OCSP_STATUS, ),
     required=frozenset(("trust.certificate.ocsp.responder", "trust.certificate.ocsp.status", )),
+)
+TRUST_CERTIFICATE_OCSP_THIS_UPDATE: Final = Metric(
+    name="trust.certificate.ocsp.this_update",
+    instrument="gauge",
+    unit="s",
+    brief="Oldest thisUpdate in the last verified responses of an OCSP responder, as Unix time (RFC 6960, 4.2.2.1).",
+    attributes=(attributes.TRUST_CERTIFICATE_OCSP_RESPONDER, ),
+    required=frozenset(("trust.certificate.ocsp.responder", )),
 )
 TRUST_CERTIFICATE_OPERATION_ACTIVE: Final = Metric(
     name="trust.certificate.operation.active",
@@ -664,7 +690,10 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_CERTIFICATE_INVENTORY,
         TRUST_CERTIFICATE_NOT_AFTER,
         TRUST_CERTIFICATE_NOT_BEFORE,
+        TRUST_CERTIFICATE_OCSP_NEXT_UPDATE,
+        TRUST_CERTIFICATE_OCSP_REQUEST_DURATION,
         TRUST_CERTIFICATE_OCSP_RESPONSES,
+        TRUST_CERTIFICATE_OCSP_THIS_UPDATE,
         TRUST_CERTIFICATE_OPERATION_ACTIVE,
         TRUST_CERTIFICATE_OPERATION_DURATION,
         TRUST_CERTIFICATE_REVOCATION_DECISION_DURATION,

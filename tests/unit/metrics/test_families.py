@@ -32,7 +32,8 @@ def _record_every_metric(metrics: Any) -> None:
     metrics.record_validation_result("TOTAL-FAILED", sub_indication="HASH_FAILURE")
     metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY)
     recorder_of(metrics).certificates.set_crl("ca", next_update=NOW, this_update=NOW - DAY, number=7, size=100)
-    recorder_of(metrics).certificates.record_ocsp_response("ocsp.example.com", status="good")
+    recorder_of(metrics).certificates.record_ocsp_response("ocsp.example.com", status="good", duration=0.1)
+    recorder_of(metrics).certificates.set_ocsp_validity("ocsp.example.com", this_update=NOW - DAY, next_update=NOW)
     recorder_of(metrics).sources.record_source("tls", kind="certificates")
     for _ in range(5):
         metrics.record_auth_attempt(method="password", success=False, country="DE", client_address="192.0.2.1")
@@ -189,7 +190,7 @@ class TestCertificates:
 
     def test_declared_ocsp_responder_starts_every_status_at_zero(self, recording: Any) -> None:
         recording.recorder.certificates.declare_ocsp_responder("x")
-        recording.recorder.certificates.record_ocsp_response("x", status="revoked")
+        recording.recorder.certificates.record_ocsp_response("x", status="revoked", duration=0.1)
         series = recording.series("trust.certificate.ocsp.responses")
         assert {labels["trust.certificate.ocsp.status"]: point.value for labels, point in series} == {
             "good": 0,

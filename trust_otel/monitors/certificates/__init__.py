@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,7 @@ from trust_otel.monitors.certificates.report import SourceReport, summary
 from trust_otel.settings import Settings
 
 if TYPE_CHECKING:
+    from trust_otel.monitors.certificates.ocsp import CertificateStatus, OcspResult
     from trust_otel.monitors.certificates.watcher import CertificateState, CertificateWatcher, CrlState
 
 __all__ = ["CertificateInstrumentor", "SourceReport", "check_sources", "summary"]
@@ -90,6 +92,7 @@ class _Series:
         self._stopped = False
         self._certificates: Mapping[str, CertificateState] = {}
         self._crls: Mapping[str, CrlState] = {}
+        self._responders: set[str] = set()
         self._sources: set[str] = set()
         self._ignored: dict[str, tuple[str, ...]] = {}
 
@@ -125,10 +128,24 @@ class _Series:
                     number=crl.number,
                     size=crl.size,
                 )
-        for responder, status in snapshot.ocsp_responses:
-            self._recorder.certificates.record_ocsp_response(responder, status=status)
+        self._record_ocsp(snapshot.ocsp_responses)
         self._certificates, self._crls = snapshot.certificates, snapshot.crls
         self.record_reports(snapshot.reports)
+
+    def _record_ocsp(self, responses: Iterable[tuple[str, OcspResult]]) -> None:
+        verified: defaultdict[str, list[CertificateStatus]] = defaultdict(list)
+        for responder, result in responses:
+            self._recorder.certificates.record_ocsp_response(responder, status=result.status, duration=result.seconds)
+            verified[responder].append(result.certificate)
+        for responder, statuses in verified.items():
+            this_updates = [status.this_update for status in statuses if status.this_update is not None]
+            next_updates = [status.next_update for status in statuses if status.next_update is not None]
+            # Without a verified response, the last one gets older.
+            if this_updates:
+                self._responders.add(responder)
+                self._recorder.certificates.set_ocsp_validity(
+                    responder, this_update=min(this_updates), next_update=min(next_updates, default=None)
+                )
 
     def record_reports(self, reports: Iterable[SourceReport]) -> None:
         """Record for each source whether it could be read."""
@@ -151,5 +168,7 @@ class _Series:
             self._recorder.certificates.remove_certificate(name)
         for name in self._crls:
             self._recorder.certificates.remove_crl(name)
+        for responder in self._responders:
+            self._recorder.certificates.remove_ocsp_validity(responder)
         for name in self._sources:
             self._recorder.sources.remove_source(name, kind=_KIND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Final
 
 from cryptography import x509
@@ -31,18 +31,40 @@ CertificateWithIssuer = tuple[Certificate, Certificate]
 
 
 @dataclass(frozen=True)
+class CertificateStatus:
+    """The status of a certificate in a verified response.
+
+    Attributes:
+        status: Value of `trust.certificate.ocsp.status`.
+        this_update: `thisUpdate` of the response, as Unix time in seconds; `None` if it has no record.
+        next_update: `nextUpdate`, in the same way; `None` if it is missing.
+    """
+
+    status: str
+    this_update: float | None = None
+    next_update: float | None = None
+
+
+@dataclass(frozen=True)
 class OcspResult:
     """The status of a certificate at a responder.
 
     Attributes:
         fingerprint: Fingerprint of the certificate.
-        status: Value of `trust.certificate.ocsp.status`.
+        seconds: Time until the response was received and verified.
+        certificate: What the response says; with the status `error` if it is not valid.
         problem: Why there is no valid response; `None` if there is one.
     """
 
     fingerprint: bytes
-    status: str
+    seconds: float
+    certificate: CertificateStatus
     problem: str | None = None
+
+    @property
+    def status(self) -> str:
+        """Value of `trust.certificate.ocsp.status`."""
+        return self.certificate.status
 
 
 class Responder:
@@ -71,15 +93,16 @@ class Responder:
         return results
 
     def _check(self, certificate: Certificate, issuer: Certificate) -> OcspResult:
+        begin, problem = perf_counter(), None
         try:
             status = self._status(certificate, issuer)
         except UnreadableError as error:
-            return OcspResult(certificate.fingerprint, "error", str(error))
+            status, problem = CertificateStatus("error"), str(error)
         except Exception:
-            return OcspResult(certificate.fingerprint, "error", "the response is not a valid OCSP response")
-        return OcspResult(certificate.fingerprint, status)
+            status, problem = CertificateStatus("error"), "the response is not a valid OCSP response"
+        return OcspResult(certificate.fingerprint, perf_counter() - begin, status, problem)
 
-    def _status(self, certificate: Certificate, issuer: Certificate) -> str:
+    def _status(self, certificate: Certificate, issuer: Certificate) -> CertificateStatus:
         # RFC 5019, section 2.1.1 requires SHA-1 for the issuer, and many responders support nothing else.
         builder = ocsp.OCSPRequestBuilder().add_certificate(certificate.x509, issuer.x509, SHA1())  # noqa: S303
         request = builder.build()
@@ -89,7 +112,7 @@ class Responder:
 
 def certificate_status(
     request: ocsp.OCSPRequest, response: ocsp.OCSPResponse, issuer: x509.Certificate, now: datetime
-) -> str:
+) -> CertificateStatus:
     """The status in a response, after the checks that RFC 6960, section 3.2 requires.
 
     Raises:
@@ -97,7 +120,7 @@ def certificate_status(
     """
     if response.response_status is ocsp.OCSPResponseStatus.UNAUTHORIZED:
         # The responder has no record of the certificate (RFC 5019, section 2.2.3).
-        return "unknown"
+        return CertificateStatus("unknown")
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
         raise UnreadableError(f"the responder returned the OCSP status {response.response_status.name.lower()}")
     if not _is_signed(response, issuer, now):
@@ -108,7 +131,12 @@ def certificate_status(
                 raise UnreadableError("the OCSP response is dated in the future: check the clocks")
             if single.next_update_utc is not None and single.next_update_utc < now - _SKEW:
                 raise UnreadableError("the OCSP response is out of date")
-            return _STATUS[single.certificate_status]
+            next_update = single.next_update_utc
+            return CertificateStatus(
+                _STATUS[single.certificate_status],
+                single.this_update_utc.timestamp(),
+                None if next_update is None else next_update.timestamp(),
+            )
     raise UnreadableError("the OCSP response is for another certificate")
 
 

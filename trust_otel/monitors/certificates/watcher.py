@@ -53,13 +53,13 @@ class Snapshot:
         reports: One per source, in the order of the setting.
         certificates: The state of each certificate, by name.
         crls: The state of each revocation list, by name.
-        ocsp_responses: Name of the responder and status of each response.
+        ocsp_responses: Name of the responder and result of each response.
     """
 
     reports: Sequence[SourceReport]
     certificates: Mapping[str, CertificateState]
     crls: Mapping[str, CrlState]
-    ocsp_responses: Sequence[tuple[str, str]]
+    ocsp_responses: Sequence[tuple[str, OcspResult]]
 
 
 @dataclass
@@ -213,7 +213,7 @@ class CertificateWatcher:
 
     def _check_ocsp(
         self, certificates: Mapping[str, Certificate], issuers: Mapping[bytes, list[Certificate]]
-    ) -> list[tuple[str, str]]:
+    ) -> list[tuple[str, OcspResult]]:
         if not self._responders:
             return []
         unique = {certificate.fingerprint: certificate for certificate in certificates.values()}
@@ -226,13 +226,13 @@ class CertificateWatcher:
         tasks = {polled.name: partial(polled.responder.check, pairs) for polled in self._responders}
         outcomes = self._runner.run(tasks, _TIMEOUT)
         self._revoked_by_ocsp &= set(unique)
-        responses: list[tuple[str, str]] = []
+        responses: list[tuple[str, OcspResult]] = []
         for polled in self._responders:
             results = outcomes.get(polled.name)
             polled.update(results, pairs)
             for result in results or ():
                 self._apply(result)
-                responses.append((polled.label, result.status))
+                responses.append((polled.label, result))
         return responses
 
     def _apply(self, result: OcspResult) -> None:

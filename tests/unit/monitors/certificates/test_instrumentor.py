@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.x509.ocsp import load_der_ocsp_request
 
 from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, der, key_pem, pem, write
 from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
@@ -138,6 +139,33 @@ def test_ocsp_responses_are_counted_from_0(
         "unknown": False,
         "error": False,
     }
+
+
+def test_age_of_ocsp_responses_is_that_of_the_oldest_and_outlives_a_failure(
+    start: Any, recording: Any, authority: Authority, web_server: Any, tmp_path: Path
+) -> None:
+    prefix = "trust.certificate.ocsp"
+    old, new = authority.issue("old")[0], authority.issue("new")[0]
+    file = write(tmp_path / "all.pem", pem(old, new, authority.certificate))
+    failing = threading.Event()
+
+    def answer(request: Any) -> Any:
+        if failing.is_set():
+            return 503, {}, b""
+        is_old = load_der_ocsp_request(request.body).serial_number == old.serial_number
+        validity: dict[str, Any] = {"this_update": NOW - DAY} if is_old else {"next_update": NOW + DAY / 2}
+        return 200, {}, authority.answer(request.body, **validity)
+
+    started = start(file, f"x=ocsp+{web_server(answer).url}")
+    eventually(lambda: recording.series(f"{prefix}.this_update"))
+    failing.set()
+    eventually(lambda: recording.value(f"{prefix}.request.duration", {f"{prefix}.status": "error"}))
+    assert recording.value(f"{prefix}.request.duration", {f"{prefix}.status": "good"}) >= 2
+    for name, moment in (("this_update", NOW - DAY), ("next_update", NOW + DAY / 2)):
+        ((labels, point),) = recording.series(f"{prefix}.{name}")
+        assert (labels, point.value) == ({f"{prefix}.responder": "x"}, moment.timestamp())
+    started.uninstrument()
+    assert recording.series(f"{prefix}.this_update") == recording.series(f"{prefix}.next_update") == []
 
 
 def test_problem_is_logged_once_and_resolved(

@@ -38,6 +38,10 @@ def shortened(crl: bytes) -> bytes:
     return bytes([*crl[:2], crl[2] - 15, crl[3], crl[4] - 15, *crl[5:]])
 
 
+def statuses(snapshot: Any) -> list[tuple[str, str]]:
+    return [(responder, result.status) for responder, result in snapshot.ocsp_responses]
+
+
 def next_updates(snapshot: Any) -> dict[str, float | None]:
     return {name: crl.next_update for name, crl in snapshot.crls.items()}
 
@@ -264,7 +268,7 @@ class TestOcsp:
         server = self._responder(web_server, authority, revoked=(certificate_in(folder, "b"),))
         snapshot = make_watcher(folder, f"responder=ocsp+{server.url}/ocsp").poll()
         assert (revoked(snapshot), problems(snapshot)) == ({"b"}, [])
-        assert sorted(snapshot.ocsp_responses) == [("responder", "good"), ("responder", "revoked")]
+        assert sorted(statuses(snapshot)) == [("responder", "good"), ("responder", "revoked")]
         assert {request.headers["Content-Type"] for request in server.requests} == {"application/ocsp-request"}
         assert {request.path for request in server.requests} == {"/ocsp"}
 
@@ -281,8 +285,8 @@ class TestOcsp:
         (folder / "b.pem").unlink(missing_ok=True)
         server = self._responder(web_server, authority, **answer)
         snapshot = make_watcher(folder, f"x=ocsp+{server.url}").poll()
-        assert revoked(snapshot) == ({"a"} if snapshot.ocsp_responses == [("x", "revoked")] else set())
-        ((_, status),) = snapshot.ocsp_responses
+        assert revoked(snapshot) == ({"a"} if statuses(snapshot) == [("x", "revoked")] else set())
+        ((_, status),) = statuses(snapshot)
         return status, problems(snapshot)
 
     def test_authorized_responder(self, make_watcher: Any, authority: Authority, folder: Path, web_server: Any) -> None:
@@ -330,6 +334,25 @@ class TestOcsp:
         assert actual == status
         assert (reason in found[0]) if reason else found == []
 
+    @pytest.mark.parametrize("next_update", [NOW + DAY, None])
+    def test_age_validity_and_time_of_a_response(
+        self, make_watcher: Any, authority: Authority, folder: Path, web_server: Any, next_update: Any
+    ) -> None:
+        (folder / "b.pem").unlink()
+        this_update = NOW - timedelta(hours=3)
+        server = self._responder(web_server, authority, this_update=this_update, next_update=next_update)
+        ((_, result),) = make_watcher(folder, f"x=ocsp+{server.url}").poll().ocsp_responses
+        assert result.certificate.this_update == this_update.timestamp()
+        assert result.certificate.next_update == (next_update and next_update.timestamp())
+        assert 0 < result.seconds < 10
+
+    def test_invalid_response_has_a_time_and_no_age(self, make_watcher: Any, folder: Path, web_server: Any) -> None:
+        (folder / "b.pem").unlink()
+        server = web_server(lambda _: (500, {}, b""))
+        ((_, result),) = make_watcher(folder, f"x=ocsp+{server.url}").poll().ocsp_responses
+        assert (result.status, result.certificate.this_update) == ("error", None)
+        assert result.seconds > 0
+
     def test_response_for_another_certificate(
         self, make_watcher: Any, authority: Authority, folder: Path, web_server: Any
     ) -> None:
@@ -367,7 +390,7 @@ class TestOcsp:
     ) -> None:
         (folder / "b.pem").unlink()
         snapshot = make_watcher(folder, f"x=ocsp+{web_server(lambda _: answer).url}").poll()
-        assert snapshot.ocsp_responses == [("x", status)]
+        assert statuses(snapshot) == [("x", status)]
         assert (reason in problems(snapshot)[0]) if reason else problems(snapshot) == []
 
     def test_failing_responder_does_not_undo_revocations(
