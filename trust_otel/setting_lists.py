@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from trust_otel.semconv.attributes import TRUST_CERTIFICATE_KIND
 from trust_otel.urls import parse_url, with_ascii_host
 
 Network = IPv4Network | IPv6Network
@@ -21,6 +22,11 @@ CLIENT_ADDRESS_FORMS: Final = ("full", "truncated", "hashed", "off")
 DETECTORS: Final = ("credential_stuffing", "password_spraying", "impossible_travel", "path_scanning", "mfa_fatigue")
 
 EVENT_KINDS: Final = ("security", "audit", "compliance")
+
+CERTIFICATE_KINDS: Final = tuple(map(str, TRUST_CERTIFICATE_KIND.members))
+
+LEAD_DAYS: Final = "root=365,csca=365,issuing_ca=180,signer=90,tsa=90,ocsp_responder=30,tls=30"
+"""The default of the days before their expiry at which certificates are due for renewal, by kind."""
 
 CERTIFICATE_SCHEMES: Final = (
     "https",
@@ -43,6 +49,8 @@ _NOT_IN_SOURCE_NAME: Final = re.compile(r"[@:;&%]")
 _HEADER: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+")
 # The SDK drops a header whose value contains another character.
 _HEADER_VALUE: Final = re.compile(r"[\x20\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*")
+
+_MOST_DAYS: Final = 36_500
 
 _MOST_METHODS: Final = 50  # each multiplies the number of series
 
@@ -131,6 +139,22 @@ def _certificate_source(entry: str) -> CertificateSource:
     elif source.scheme is not None:
         _check_url(source.location)
     return source
+
+
+def lead_days(text: str) -> tuple[tuple[str, int], ...]:
+    """Days by kind of certificate, as `kind=days`, separated by commas; a kind that is not listed has its default."""
+    given = _parsed(text, _lead_days)
+    _refuse_duplicates(kind for kind, _ in given)
+    return tuple({**dict(_parsed(LEAD_DAYS, _lead_days)), **dict(given)}.items())
+
+
+def _lead_days(entry: str) -> tuple[str, int]:
+    kind, _, days = (part.strip() for part in entry.partition("="))
+    if kind not in CERTIFICATE_KINDS:
+        raise BadValueError(f"write each entry as `kind=days`, with one of {', '.join(CERTIFICATE_KINDS)}")
+    if not (days.isascii() and days.isdigit() and 1 <= int(days[:9]) <= _MOST_DAYS):
+        raise BadValueError(f"write a whole number of days from 1 to {_MOST_DAYS} after the `=`")
+    return kind, int(days)
 
 
 def dependencies(text: str) -> tuple[Dependency, ...]:

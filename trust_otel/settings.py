@@ -21,6 +21,7 @@ from trust_otel.setting_lists import (
     CLIENT_ADDRESS_FORMS,
     DETECTORS,
     EVENT_KINDS,
+    LEAD_DAYS,
     BadValueError,
     CertificateSource,
     Dependency,
@@ -31,6 +32,7 @@ from trust_otel.setting_lists import (
     event_kinds,
     headers,
     http_methods,
+    lead_days,
     named_paths,
     networks,
     path,
@@ -142,6 +144,7 @@ class Limits:
     client_names: frozenset[str]
     document_types: frozenset[str]
     certificate_profiles: frozenset[str]
+    certificate_lead_days: tuple[tuple[str, int], ...]
     http_methods: frozenset[str]
     offender_threshold: int
     offender_capacity: int
@@ -351,6 +354,13 @@ class Settings:
         path,
         secret=True,
     )
+    certificate_lead_days: tuple[tuple[str, int], ...] = _setting(
+        "TRUST_OTEL_CERTIFICATE_LEAD_DAYS",
+        LEAD_DAYS,
+        "Days before the end of their validity at which certificates are due for renewal, as `kind=days` separated by "
+        "commas; a kind that is not listed keeps its default.",
+        lead_days,
+    )
     dependencies: tuple[Dependency, ...] | None = _setting(
         "TRUST_OTEL_DEPENDENCIES",
         None,
@@ -519,6 +529,7 @@ class Settings:
             client_names=self.client_names,
             document_types=self.document_types,
             certificate_profiles=self.certificate_profiles,
+            certificate_lead_days=self.certificate_lead_days,
             http_methods=self.http_methods,
             offender_threshold=self.offender_threshold,
             offender_capacity=self.offender_capacity,

@@ -10,7 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from time import time
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from trust_otel import forks
 from trust_otel.metrics.family import Family
@@ -25,6 +25,7 @@ from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_CRL_SIZE,
     TRUST_CERTIFICATE_CRL_THIS_UPDATE,
     TRUST_CERTIFICATE_INVENTORY,
+    TRUST_CERTIFICATE_LEAD_TIME,
     TRUST_CERTIFICATE_NOT_AFTER,
     TRUST_CERTIFICATE_NOT_BEFORE,
     TRUST_CERTIFICATE_OCSP_NEXT_UPDATE,
@@ -35,7 +36,9 @@ from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_OPERATION_DURATION,
 )
 
-_EXPIRING_SECONDS = 30 * 24 * 3600
+_DAY: Final = 24 * 3600.0
+_LEAD_TIME: Final = 30 * _DAY
+"""Lead time in seconds of a certificate whose kind is not known."""
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -57,7 +60,8 @@ class CertificateMetrics(Family):
         self._certificate_active = PositionalLabels(
             instruments.up_down_counter(TRUST_CERTIFICATE_OPERATION_ACTIVE), "trust.certificate.operation"
         )
-        self._certificates = _Inventory()
+        lead_times = {kind: days * _DAY for kind, days in instruments.limits.certificate_lead_days}
+        self._certificates = _Inventory(lead_times)
         self._crls = {
             name: instruments.gauge(metric)
             for name, metric in {
@@ -81,6 +85,7 @@ class CertificateMetrics(Family):
         self._ocsp_next_updates = instruments.gauge(TRUST_CERTIFICATE_OCSP_NEXT_UPDATE)
         instruments.observe(TRUST_CERTIFICATE_NOT_AFTER, self._certificates.not_after, combine=min)
         instruments.observe(TRUST_CERTIFICATE_NOT_BEFORE, self._certificates.not_before, combine=min)
+        instruments.observe(TRUST_CERTIFICATE_LEAD_TIME, self._certificates.lead_times, combine=max)
         instruments.observe(TRUST_CERTIFICATE_INVENTORY, self._certificates.by_status)
 
     def certificate_operation(
@@ -106,26 +111,32 @@ class CertificateMetrics(Family):
         not_after: datetime | float,
         not_before: datetime | float | None = None,
         certificate_type: str | None = None,
+        kind: str | None = None,
+        chain_position: str | None = None,
         revoked: bool = False,
     ) -> None:
         """Show a certificate of the service, or replace it after a renewal.
 
-        In the inventory it is `expiring` when 30 days or fewer are left, or a third of its lifetime if that is shorter
-        than 90 days: a certificate that is renewed every week would otherwise always be `expiring`.
+        In the inventory it is `expiring` when its lead time or less is left: the days of its kind in
+        TRUST_OTEL_CERTIFICATE_LEAD_DAYS, 30 days without a kind, and at most a third of its lifetime, because a
+        certificate that is renewed every week would otherwise always be `expiring`.
 
         Args:
             name: Name under which the service keeps it.
             not_after: End of its validity; a time without a zone is UTC, a number is Unix time in seconds.
-            not_before: Begin of its validity, in the same way; without it, the 30 days hold for every certificate.
-            certificate_type: Kind of certificate.
+            not_before: Begin of its validity, in the same way; without it, the days of its kind are its lead time.
+            certificate_type: Type of certificate, as the service names it.
+            kind: `root`, `issuing_ca`, `csca`, `signer`, `tls`, `ocsp_responder` or `tsa`.
+            chain_position: `root`, `intermediate` or `end_entity`.
             revoked: Whether its issuer revoked it.
         """
         try:
             begin = None if not_before is None else unix_time(not_before)
-            certificate = _Certificate(unix_time(not_after), begin, certificate_type, revoked)
+            end = unix_time(not_after)
         except (TypeError, ValueError, OverflowError):
             self._report_moment("set_certificate", "not_after and not_before")
             return
+        certificate = _Certificate(end, begin, certificate_type, kind, chain_position, revoked)
         self._certificates.put(self._name(name), certificate)
 
     @fail_open
@@ -316,23 +327,29 @@ class _Certificate:
     not_after: float
     not_before: float | None
     type: str | None
+    kind: str | None
+    position: str | None
     revoked: bool
 
-    def status(self, now: float) -> str:
+    def status(self, now: float, lead_times: Mapping[str, float]) -> str:
         if self.revoked:
             return "revoked"
         if self.not_after <= now:
             return "expired"
-        return "expiring" if self.not_after - now <= self._expiring_seconds() else "valid"
+        return "expiring" if self.not_after - now <= self.lead_time(lead_times) else "valid"
 
-    def _expiring_seconds(self) -> float:
+    def lead_time(self, lead_times: Mapping[str, float]) -> float:
+        """The time in seconds before its expiry at which it is due for renewal."""
+        # A service may pass anything, also what cannot be looked up.
+        seconds = lead_times.get(self.kind, _LEAD_TIME) if isinstance(self.kind, str) else _LEAD_TIME
         if self.not_before is None:
-            return _EXPIRING_SECONDS
-        return min(_EXPIRING_SECONDS, (self.not_after - self.not_before) / 3)
+            return seconds
+        return max(0.0, min(seconds, (self.not_after - self.not_before) / 3))
 
 
 class _Inventory:
-    def __init__(self) -> None:
+    def __init__(self, lead_times: Mapping[str, float]) -> None:
+        self._lead_times = lead_times
         self._lock = forks.released_in_child(threading.Lock())
         self._certificates: dict[str, _Certificate] = {}
         self._used = False
@@ -356,6 +373,19 @@ class _Inventory:
             if certificate.not_before is not None
         ]
 
+    def lead_times(self) -> Iterable[tuple[float, Mapping[str, object]]]:
+        return [
+            (
+                certificate.lead_time(self._lead_times),
+                {
+                    **labels,
+                    "trust.certificate.kind": certificate.kind,
+                    "trust.certificate.chain.position": certificate.position,
+                },
+            )
+            for certificate, labels in self._in_use()
+        ]
+
     def _in_use(self) -> Iterable[tuple[_Certificate, Mapping[str, object]]]:
         # A revoked certificate is not in use, so its expiry does not matter.
         return [
@@ -369,7 +399,7 @@ class _Inventory:
         if not self._used:
             return []
         now = time()
-        counts = Counter(certificate.status(now) for certificate in self._copy().values())
+        counts = Counter(certificate.status(now, self._lead_times) for certificate in self._copy().values())
         return [
             (counts[str(status)], {TRUST_CERTIFICATE_STATUS.name: status})
             for status in TRUST_CERTIFICATE_STATUS.members

@@ -184,11 +184,23 @@ TRUST_AUTHZ_RESOURCE_TYPE: Final = Attribute(
     limit=50,
     examples=("certificate", "document", ),
 )
+TRUST_CERTIFICATE_CHAIN_POSITION: Final = Attribute(
+    name="trust.certificate.chain.position",
+    type="string",
+    brief="Position of a certificate in its chain, from its basic constraints and its names.",
+    members=("root", "intermediate", "end_entity", ),
+)
 TRUST_CERTIFICATE_CRL_NAME: Final = Attribute(
     name="trust.certificate.crl.name",
     type="string",
     brief="Name of a certificate revocation list, from its file or address.",
     examples=("issuing-ca", ),
+)
+TRUST_CERTIFICATE_KIND: Final = Attribute(
+    name="trust.certificate.kind",
+    type="string",
+    brief="Kind of a certificate, from its basic constraints and its key usage.",
+    members=("root", "issuing_ca", "csca", "signer", "tls", "ocsp_responder", "tsa", ),
 )
 TRUST_CERTIFICATE_NAME: Final = Attribute(
     name="trust.certificate.name",

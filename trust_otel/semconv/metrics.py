@@ -280,6 +280,15 @@ TRUST_CERTIFICATE_INVENTORY: Final = Metric(
     attributes=(attributes.TRUST_CERTIFICATE_STATUS, ),
     required=frozenset(("trust.certificate.status", )),
 )
+TRUST_CERTIFICATE_LEAD_TIME: Final = Metric(
+    name="trust.certificate.lead_time",
+    instrument="gauge",
+    unit="s",
+    brief="Time before the end of the certificate's validity at which its renewal is due.",
+    attributes=(attributes.TRUST_CERTIFICATE_NAME, attributes.TRUST_CERTIFICATE_TYPE, attributes.TRUST_CERTIFICATE_KIND, attributes.TRUST_CERTIFICATE_CHAIN_POSITION, ),
+    required=frozenset(("trust.certificate.name", )),
+    note="By kind, from `TRUST_OTEL_CERTIFICATE_LEAD_DAYS`, and at most a third of the lifetime.",
+)
 TRUST_CERTIFICATE_NOT_AFTER: Final = Metric(
     name="trust.certificate.not_after",
     instrument="gauge",
@@ -688,6 +697,7 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_CERTIFICATE_CRL_SIZE,
         TRUST_CERTIFICATE_CRL_THIS_UPDATE,
         TRUST_CERTIFICATE_INVENTORY,
+        TRUST_CERTIFICATE_LEAD_TIME,
         TRUST_CERTIFICATE_NOT_AFTER,
         TRUST_CERTIFICATE_NOT_BEFORE,
         TRUST_CERTIFICATE_OCSP_NEXT_UPDATE,

@@ -147,6 +147,47 @@ class TestCertificates:
         recording.metrics.set_certificate("ca", not_after=end, not_before=end - lifetime * DAY)
         assert self._status(recording) == {status: 1}
 
+    @pytest.mark.parametrize(
+        ("kind", "lead"), [("root", 365), ("csca", 365), ("issuing_ca", 180), ("tls", 14), (None, 30), ("teapot", 30)]
+    )
+    def test_certificate_is_expiring_from_the_lead_time_of_its_kind_on(
+        self, record: Callable[..., Any], kind: str | None, lead: float
+    ) -> None:
+        days = (("root", 365), ("csca", 365), ("issuing_ca", 180), ("tls", 14))
+        for remaining, status in ((lead * DAY + 1, "valid"), (lead * DAY, "expiring")):
+            recording = record(certificate_lead_days=days)
+            recording.metrics.set_certificate("a", not_after=NOW + remaining, kind=kind)
+            assert self._status(recording) == {status: 1}
+            assert recording.value("trust.certificate.lead_time") == lead * DAY
+
+    def test_lead_time_is_at_most_a_third_of_the_lifetime(self, recording: Any) -> None:
+        for lifetime, lead in ((60, 20), (3650, 365), (-6, 0)):
+            recording.metrics.set_certificate("a", not_after=NOW, not_before=NOW - lifetime * DAY, kind="root")
+            assert recording.value("trust.certificate.lead_time") == lead * DAY
+
+    def test_lead_time_has_kind_and_position_until_the_certificate_is_revoked(self, recording: Any) -> None:
+        recording.metrics.set_certificate(
+            "a", not_after=NOW, certificate_type="ca", kind="issuing_ca", chain_position="intermediate"
+        )
+        assert recording.labels("trust.certificate.lead_time") == [
+            {
+                "trust.certificate.name": "a",
+                "trust.certificate.type": "ca",
+                "trust.certificate.kind": "issuing_ca",
+                "trust.certificate.chain.position": "intermediate",
+            }
+        ]
+        recording.metrics.set_certificate("a", not_after=NOW, kind="issuing_ca", revoked=True)
+        assert recording.series("trust.certificate.lead_time") == []
+
+    @pytest.mark.parametrize("kind", ["teapot", ["root"], 7])
+    def test_unknown_kind_is_other_and_hides_no_certificate(self, recording: Any, kind: Any) -> None:
+        recording.metrics.set_certificate("a", not_after=NOW + DAY, kind=kind)
+        recording.metrics.set_certificate("b", not_after=NOW + DAY, kind="tls")
+        kinds = {labels["trust.certificate.kind"] for labels in recording.labels("trust.certificate.lead_time")}
+        assert kinds == {"_other", "tls"}
+        assert self._status(recording) == {"expiring": 2}
+
     def test_not_before_is_exported_until_the_certificate_is_revoked(self, recording: Any) -> None:
         labels = {"trust.certificate.name": "ca", "trust.certificate.type": "ca"}
         recording.metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY, certificate_type="ca")

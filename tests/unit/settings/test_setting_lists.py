@@ -7,7 +7,9 @@ from ipaddress import ip_network
 import pytest
 
 from trust_otel.setting_lists import (
+    CERTIFICATE_KINDS,
     DETECTORS,
+    LEAD_DAYS,
     BadValueError,
     CertificateSource,
     Dependency,
@@ -15,6 +17,7 @@ from trust_otel.setting_lists import (
     dependencies,
     detectors,
     headers,
+    lead_days,
     named_paths,
     networks,
     path,
@@ -143,6 +146,31 @@ def test_invalid_dependency_is_rejected_with_a_remedy(text: str, remedy: str) ->
 
 def test_fifty_dependencies_are_accepted() -> None:
     assert len(dependencies(",".join(f"a{number}=http://a.test" for number in range(50)))) == 50
+
+
+def test_lead_days_replace_those_of_the_listed_kinds_only() -> None:
+    default = dict(lead_days(LEAD_DAYS))
+    assert set(default) == set(CERTIFICATE_KINDS)
+    assert dict(lead_days(" root = 730 ,tls=14")) == {**default, "root": 730, "tls": 14}
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("tls=30,rot=365", "entry 2: write each entry as `kind=days`, with one of root, issuing_ca, csca"),
+        ("365", "kind=days"),
+        ("root", "a whole number of days"),
+        ("root=12m", "a whole number of days"),
+        ("root=0", "from 1 to 36500"),
+        ("root=36501", "from 1 to 36500"),
+        ("root=9999999999999", "from 1 to 36500"),
+        ("root=²", "a whole number of days"),
+        ("root=1,root=2", "entry 2: its name is a duplicate"),
+    ],
+)
+def test_invalid_lead_days_are_rejected_with_a_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(BadValueError, match=remedy):
+        lead_days(text)
 
 
 def test_networks_may_be_single_addresses_of_both_families() -> None:

@@ -115,6 +115,8 @@ class _Series:
                     not_after=state.not_after,
                     not_before=state.not_before,
                     certificate_type=state.type,
+                    kind=state.kind,
+                    chain_position=state.position,
                     revoked=state.revoked,
                 )
         for name in self._crls.keys() - snapshot.crls.keys():

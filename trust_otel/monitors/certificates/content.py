@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from trust_otel.instrumentation.certificate_types import certificate_type
+from trust_otel.monitors.certificates.kinds import classify
 
 
 class UnreadableError(Exception):
@@ -24,6 +25,7 @@ class Certificate:
         not_before: Start of the validity, as Unix time in seconds.
         not_after: End of the validity, as Unix time in seconds.
         type: Value of `trust.certificate.type`; `None` if its extensions are ambiguous.
+        classification: Its kind and chain position.
 
     Raises:
         ValueError: The dates are invalid. `cryptography` validates them only on access.
@@ -34,6 +36,7 @@ class Certificate:
         self.not_before = certificate.not_valid_before_utc.timestamp()
         self.not_after = certificate.not_valid_after_utc.timestamp()
         self.type = certificate_type(certificate)
+        self.classification = classify(certificate)
         self.fingerprint = certificate.fingerprint(SHA256())
 
     @cached_property

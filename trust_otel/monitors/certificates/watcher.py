@@ -32,6 +32,8 @@ class CertificateState:
     not_after: float
     not_before: float
     type: str | None
+    kind: str | None
+    position: str | None
     revoked: bool
 
 
@@ -265,5 +267,11 @@ def _read(source: Source) -> Sequence[Item] | UnreadableError:
 
 
 def _state(certificate: Certificate, revoked: set[bytes]) -> CertificateState:
-    is_revoked = certificate.fingerprint in revoked
-    return CertificateState(certificate.not_after, certificate.not_before, certificate.type, is_revoked)
+    return CertificateState(
+        certificate.not_after,
+        certificate.not_before,
+        certificate.type,
+        certificate.classification.kind,
+        certificate.classification.position,
+        certificate.fingerprint in revoked,
+    )

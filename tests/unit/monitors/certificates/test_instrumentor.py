@@ -61,6 +61,10 @@ def test_metrics_follow_the_files(start: Any, recording: Any, authority: Authori
     assert shown(recording)["a"] == (NOW + 10 * DAY).timestamp()
     assert shown(recording, "trust.certificate.not_before")["a"] == (NOW - DAY).timestamp()
     assert {labels["trust.certificate.type"] for labels in recording.labels(NOT_AFTER)} == {"ca", "tls_server"}
+    assert {
+        (labels["trust.certificate.name"], labels["trust.certificate.kind"], labels["trust.certificate.chain.position"])
+        for labels in recording.labels("trust.certificate.lead_time")
+    } == {("ca", "root", "root"), ("a", "tls", "end_entity")}
     assert recording.value("trust.certificate.inventory", {"trust.certificate.status": "valid"}) == 2
     assert recording.value(UP, {"trust.otel.source.name": str(tmp_path)}) == 1
 
