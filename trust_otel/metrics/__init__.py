@@ -19,6 +19,7 @@ from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.revocation import RevocationMetrics
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
+from trust_otel.metrics.timestamp import TimestampMetrics
 from trust_otel.metrics.validation import ValidationMetrics
 from trust_otel.recording.instruments import shared_instruments
 
@@ -70,7 +71,8 @@ class TrustServiceMetrics:
     revocation_published = _public(RevocationMetrics.revocation_published)
     observe_pending_revocations = _public(RevocationMetrics.observe_pending_revocations)
 
-    # Signatures
+    # Signatures and timestamps
+    record_timestamp_response = _public(TimestampMetrics.record_timestamp_response)
     record_validation_result = _public(ValidationMetrics.record_validation_result)
 
     # Security

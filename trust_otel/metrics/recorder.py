@@ -17,6 +17,7 @@ from trust_otel.metrics.rpc import RpcMetrics
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
 from trust_otel.metrics.source import SourceMetrics
+from trust_otel.metrics.timestamp import TimestampMetrics
 from trust_otel.metrics.validation import ValidationMetrics
 from trust_otel.recording.instruments import Instruments
 
@@ -34,6 +35,7 @@ class Recorder:
         self.certificates = CertificateMetrics(instruments)
         self.revocations = RevocationMetrics(instruments)
         self.validations = ValidationMetrics(instruments)
+        self.timestamps = TimestampMetrics(instruments)
         self.sessions = SessionMetrics(instruments)
         self.business = BusinessMetrics(instruments)
         self.rpc = RpcMetrics(instruments)

@@ -405,6 +405,18 @@ TRUST_THREAT_FEED: Final = Attribute(
     limit=50,
     examples=("blocklist", ),
 )
+TRUST_TIMESTAMP_FAILURE: Final = Attribute(
+    name="trust.timestamp.failure",
+    type="string",
+    brief="Reason of a refusal (PKIFailureInfo in RFC 3161, 2.4.2).",
+    members=("badAlg", "badRequest", "badDataFormat", "timeNotAvailable", "unacceptedPolicy", "unacceptedExtension", "addInfoNotAvailable", "systemFailure", ),
+)
+TRUST_TIMESTAMP_STATUS: Final = Attribute(
+    name="trust.timestamp.status",
+    type="string",
+    brief="Status of a response (PKIStatus in RFC 3161, 2.4.2).",
+    members=("granted", "grantedWithMods", "rejection", "waiting", "revocationWarning", "revocationNotification", ),
+)
 TRUST_VALIDATION_INDICATION: Final = Attribute(
     name="trust.validation.indication",
     type="string",

@@ -652,6 +652,22 @@ TRUST_SLA_OBJECTIVE: Final = Metric(
     attributes=(attributes.TRUST_SLA_NAME, ),
     required=frozenset(("trust.sla.name", )),
 )
+TRUST_TIMESTAMP_ACCURACY: Final = Metric(
+    name="trust.timestamp.accuracy",
+    instrument="histogram",
+    unit="s",
+    brief="Accuracy that issued timestamps state (RFC 3161, 2.4.2).",
+    buckets=(0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, ),
+    note="One of the bucket boundaries is the 1 s of ETSI EN 319 421.",
+)
+TRUST_TIMESTAMP_RESPONSES: Final = Metric(
+    name="trust.timestamp.responses",
+    instrument="counter",
+    unit="{response}",
+    brief="Responses of the service's timestamping authority (RFC 3161).",
+    attributes=(attributes.TRUST_TIMESTAMP_STATUS, attributes.TRUST_TIMESTAMP_FAILURE, ),
+    required=frozenset(("trust.timestamp.status", )),
+)
 TRUST_VALIDATION_RESULTS: Final = Metric(
     name="trust.validation.results",
     instrument="counter",
@@ -743,6 +759,8 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_SESSION_STORED,
         TRUST_SLA_EVENTS,
         TRUST_SLA_OBJECTIVE,
+        TRUST_TIMESTAMP_ACCURACY,
+        TRUST_TIMESTAMP_RESPONSES,
         TRUST_VALIDATION_RESULTS,
     )
 }

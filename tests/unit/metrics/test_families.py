@@ -29,6 +29,8 @@ def _record_every_metric(metrics: Any) -> None:
         requested_at=NOW - DAY, decided_at=NOW, published_at=NOW, channel="crl", reason="superseded"
     )
     metrics.observe_pending_revocations(lambda: {"crl": None})
+    metrics.record_timestamp_response("granted", accuracy=0.5)
+    metrics.record_timestamp_response("rejection", failure="badAlg")
     metrics.record_validation_result("TOTAL-FAILED", sub_indication="HASH_FAILURE")
     metrics.set_certificate("ca", not_after=NOW, not_before=NOW - DAY)
     recorder_of(metrics).certificates.set_crl("ca", next_update=NOW, this_update=NOW - DAY, number=7, size=100)
@@ -306,6 +308,35 @@ class TestCertificates:
         assert recording.value("trust.certificate.not_after", {"trust.certificate.name": "_other"}) == NOW + 9401
         assert recording.overflowed()["trust.certificate.not_after"] >= 100
         assert self._status(recording) == {"expiring": 600}
+
+
+class TestTimestamps:
+    RESPONSES: ClassVar = "trust.timestamp.responses"
+
+    def test_responses_are_counted_by_status_and_failure(self, recording: Any) -> None:
+        recording.metrics.record_timestamp_response(accuracy=0.25)
+        recording.metrics.record_timestamp_response("rejection", failure="timeNotAvailable")
+        assert recording.labels(self.RESPONSES) == [
+            {"trust.timestamp.status": "granted"},
+            {"trust.timestamp.status": "rejection", "trust.timestamp.failure": "timeNotAvailable"},
+        ]
+        ((labels, point),) = recording.series("trust.timestamp.accuracy")
+        assert (labels, point.count, point.sum) == ({}, 1, 0.25)
+        assert recording.dropped() == {}
+
+    def test_unknown_status_and_failure_are_other(self, recording: Any) -> None:
+        recording.metrics.record_timestamp_response("maybe", failure="erika@example.org")
+        assert recording.labels(self.RESPONSES) == [
+            {"trust.timestamp.status": "_other", "trust.timestamp.failure": "_other"}
+        ]
+        assert recording.dropped() == {"unknown_value": 2}
+
+    @pytest.mark.parametrize("accuracy", [-1, float("nan"), "1 s"])
+    def test_invalid_accuracy_is_dropped_but_the_response_is_counted(self, recording: Any, accuracy: Any) -> None:
+        recording.metrics.record_timestamp_response(accuracy=accuracy)
+        assert recording.value(self.RESPONSES) == 1
+        assert recording.series("trust.timestamp.accuracy") == []
+        assert sum(recording.dropped().values()) == 1
 
 
 class TestValidation:
