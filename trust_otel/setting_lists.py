@@ -69,6 +69,8 @@ _TYPES_BY_SCHEME: Final = {
 }
 _DEPENDENCY_TYPES: Final = ("vault", "pki", "database", "cache", "http", "grpc")
 _MAX_DEPENDENCIES: Final = 50
+_MAX_TIME_SERVERS: Final = 10
+_NTP_PORT: Final = 123
 
 VAULT_HEALTH: Final = "/v1/sys/health"
 
@@ -112,6 +114,21 @@ class Dependency:
 
     def __repr__(self) -> str:
         return f"Dependency({self.name!r}, {self.type!r})"
+
+
+@dataclass(frozen=True)
+class TimeServer:
+    """A time server.
+
+    Attributes:
+        name: Value of `trust.clock.server`.
+        host: Its host name or address.
+        port: Its UDP port.
+    """
+
+    name: str
+    host: str
+    port: int
 
 
 def certificate_sources(text: str) -> tuple[CertificateSource, ...]:
@@ -200,6 +217,26 @@ def _dependency_type(name: str, scheme: str, path: str) -> str:
         if name in ("vault", "pki"):
             return name
     return _TYPES_BY_SCHEME[scheme]
+
+
+def time_servers(text: str) -> tuple[TimeServer, ...]:
+    """Time servers, as `host`, `host:port` or `name=host:port`, separated by commas."""
+    found = _parsed(text, _time_server)
+    _refuse_duplicates(server.name for server in found)
+    if len(found) > _MAX_TIME_SERVERS:
+        raise BadValueError(f"use at most {_MAX_TIME_SERVERS}: one after the other is asked")
+    return found
+
+
+def _time_server(entry: str) -> TimeServer:
+    name, separator, address = (part.strip() for part in entry.rpartition("="))
+    parts = parse_url(f"ntp://{address}")
+    if parts is None or parts.netloc != address or "@" in address or not parts.hostname:
+        raise BadValueError("write each entry as `host`, `host:port` or `name=host:port`, such as ntp.example.com")
+    # The name becomes a label value; it must not be credentials of an entry without a name.
+    if separator and not _NAME.fullmatch(name):
+        raise BadValueError("the name before the `=` contains a character that is not allowed")
+    return TimeServer(name or address, parts.hostname, parts.port or _NTP_PORT)
 
 
 def networks(text: str) -> tuple[Network, ...]:

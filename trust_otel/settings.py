@@ -26,6 +26,7 @@ from trust_otel.setting_lists import (
     CertificateSource,
     Dependency,
     Network,
+    TimeServer,
     certificate_sources,
     dependencies,
     detectors,
@@ -37,6 +38,7 @@ from trust_otel.setting_lists import (
     networks,
     path,
     resource_attributes,
+    time_servers,
     url_patterns,
     usable_headers,
     usable_resource_attributes,
@@ -374,6 +376,14 @@ class Settings:
     )
     dependency_timeout: float = _setting(
         "TRUST_OTEL_DEPENDENCY_TIMEOUT", "5", "Seconds that a check of a dependency may take.", _seconds
+    )
+    time_servers: tuple[TimeServer, ...] = _setting(
+        "TRUST_OTEL_TIME_SERVERS",
+        "",
+        "Time servers (SNTP) that the clock of the host is compared with every 64 seconds, as `host`, `host:port` or "
+        "`name=host:port`, separated by commas.",
+        time_servers,
+        secret=True,
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "TRUST_OTEL_TRUSTED_PROXIES",

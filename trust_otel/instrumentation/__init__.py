@@ -100,6 +100,11 @@ def load_dependencies() -> _Loaded:
     return _load("monitors.dependencies", "DependencyInstrumentor", lambda wanted: wanted.dependencies)
 
 
+def load_clock() -> _Loaded:
+    """Comparison of the clock with TRUST_OTEL_TIME_SERVERS."""
+    return _load("monitors.clock", "ClockInstrumentor", lambda wanted: wanted.time_servers)
+
+
 def load_security() -> _Loaded:
     """Loader of TRUST_OTEL_GEOIP_DATABASE and TRUST_OTEL_REPUTATION_FEEDS."""
     return _load(

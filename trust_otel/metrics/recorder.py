@@ -7,6 +7,7 @@ from typing import Any
 
 from trust_otel.metrics.business import BusinessMetrics
 from trust_otel.metrics.certificate import CertificateMetrics
+from trust_otel.metrics.clock import ClockMetrics
 from trust_otel.metrics.database import DatabaseMetrics
 from trust_otel.metrics.dependency import DependencyMetrics
 from trust_otel.metrics.executor import ExecutorMetrics
@@ -36,6 +37,7 @@ class Recorder:
         self.revocations = RevocationMetrics(instruments)
         self.validations = ValidationMetrics(instruments)
         self.timestamps = TimestampMetrics(instruments)
+        self.clock = ClockMetrics(instruments)
         self.sessions = SessionMetrics(instruments)
         self.business = BusinessMetrics(instruments)
         self.rpc = RpcMetrics(instruments)

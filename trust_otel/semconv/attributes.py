@@ -272,6 +272,13 @@ TRUST_CLIENT_NAME: Final = Attribute(
     limit=200,
     examples=("acme", ),
 )
+TRUST_CLOCK_SERVER: Final = Attribute(
+    name="trust.clock.server",
+    type="string",
+    brief="Name of a time server in TRUST_OTEL_TIME_SERVERS.",
+    limit=20,
+    examples=("ntp.example.com", ),
+)
 TRUST_COMPLIANCE_CONTROL: Final = Attribute(
     name="trust.compliance.control",
     type="string",
@@ -343,7 +350,7 @@ TRUST_OTEL_SOURCE_KIND: Final = Attribute(
     name="trust.otel.source.kind",
     type="string",
     brief="Kind of the source, by its setting.",
-    members=("certificates", "geoip", "reputation", "sla", "business_metrics", ),
+    members=("certificates", "geoip", "reputation", "sla", "business_metrics", "clock", ),
 )
 TRUST_OTEL_SOURCE_NAME: Final = Attribute(
     name="trust.otel.source.name",

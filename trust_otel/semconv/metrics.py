@@ -393,6 +393,23 @@ TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION: Final = Metric(
     buckets=(60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 43200.0, 64800.0, 86400.0, 172800.0, 604800.0, ),
     note="One of the bucket boundaries is the 60 minutes of EN 319 411-1.",
 )
+TRUST_CLOCK_OFFSET: Final = Metric(
+    name="trust.clock.offset",
+    instrument="gauge",
+    unit="s",
+    brief="Time of a time server less that of the host, as SNTP measures it.",
+    attributes=(attributes.TRUST_CLOCK_SERVER, ),
+    required=frozenset(("trust.clock.server", )),
+    note="Absent while the server gives no time. Its error is at most half of `trust.clock.round_trip`.",
+)
+TRUST_CLOCK_ROUND_TRIP: Final = Metric(
+    name="trust.clock.round_trip",
+    instrument="gauge",
+    unit="s",
+    brief="Time that the last request to a time server and its response took on the network.",
+    attributes=(attributes.TRUST_CLOCK_SERVER, ),
+    required=frozenset(("trust.clock.server", )),
+)
 TRUST_COMPLIANCE_CHECKS: Final = Metric(
     name="trust.compliance.checks",
     instrument="counter",
@@ -726,6 +743,8 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_CERTIFICATE_REVOCATION_DURATION,
         TRUST_CERTIFICATE_REVOCATION_PENDING_AGE,
         TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION,
+        TRUST_CLOCK_OFFSET,
+        TRUST_CLOCK_ROUND_TRIP,
         TRUST_COMPLIANCE_CHECKS,
         TRUST_COST_AMOUNT,
         TRUST_CUSTOMER_SATISFACTION,

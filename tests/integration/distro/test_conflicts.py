@@ -20,7 +20,14 @@ def _loaded(before: str) -> dict[str, str]:
 _ALWAYS = {"trust_cryptography", "trust_executors", "trust_grpc", "trust_http", "trust_sqlalchemy"}
 
 
-_IF_SET = {"trust_business_metrics", "trust_sla", "trust_certificates", "trust_dependencies", "trust_security"}
+_IF_SET = {
+    "trust_business_metrics",
+    "trust_certificates",
+    "trust_clock",
+    "trust_dependencies",
+    "trust_security",
+    "trust_sla",
+}
 
 
 def test_instrumentors_do_not_load_under_another_distro() -> None:

@@ -29,6 +29,7 @@ def _record_every_metric(metrics: Any) -> None:
         requested_at=NOW - DAY, decided_at=NOW, published_at=NOW, channel="crl", reason="superseded"
     )
     metrics.observe_pending_revocations(lambda: {"crl": None})
+    recorder_of(metrics).clock.set_clock_offset("ntp.example.com", offset=-0.1, round_trip=0.01)
     metrics.record_timestamp_response("granted", accuracy=0.5)
     metrics.record_timestamp_response("rejection", failure="badAlg")
     metrics.record_validation_result("TOTAL-FAILED", sub_indication="HASH_FAILURE")

@@ -13,6 +13,7 @@ from trust_otel.setting_lists import (
     BadValueError,
     CertificateSource,
     Dependency,
+    TimeServer,
     certificate_sources,
     dependencies,
     detectors,
@@ -22,6 +23,7 @@ from trust_otel.setting_lists import (
     networks,
     path,
     resource_attributes,
+    time_servers,
     usable_headers,
     usable_resource_attributes,
 )
@@ -171,6 +173,32 @@ def test_lead_days_replace_those_of_the_listed_kinds_only() -> None:
 def test_invalid_lead_days_are_rejected_with_a_remedy(text: str, remedy: str) -> None:
     with pytest.raises(BadValueError, match=remedy):
         lead_days(text)
+
+
+def test_time_servers_have_a_name_a_host_and_a_port() -> None:
+    assert time_servers("ntp.test, own = 10.0.0.1:1123,[2001:db8::1]:124") == (
+        TimeServer("ntp.test", "ntp.test", 123),
+        TimeServer("own", "10.0.0.1", 1123),
+        TimeServer("[2001:db8::1]:124", "2001:db8::1", 124),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("ntp://ntp.test", "entry 1: write each entry as `host`"),
+        ("ntp.test/a", "`host:port`"),
+        ("ntp.test:0", "`host:port`"),
+        ("user:pw@ntp.test", "`host:port`"),
+        ("a=", "`host:port`"),
+        ("a b=ntp.test", "a character that is not allowed"),
+        ("a.test,a.test", "entry 2: its name is a duplicate"),
+        (",".join(f"n{number}.test" for number in range(11)), "at most 10"),
+    ],
+)
+def test_invalid_time_server_is_rejected_with_a_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(BadValueError, match=remedy):
+        time_servers(text)
 
 
 def test_networks_may_be_single_addresses_of_both_families() -> None:
