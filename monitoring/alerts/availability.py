@@ -97,7 +97,7 @@ SERVICE_HIGH_LATENCY = Alert(
         way. `critical.http_routes` in the site file limits it to some routes.
     """,
     expression="""
-        $http_p95 > $threshold
+        service:http_server_request_duration_seconds:p95_rate2m > $threshold
         and
         sum by (deployment_environment_name, service_namespace, service_name) (increase(http_server_request_duration_seconds_count$critical_routes[2m]))
         - sum by (deployment_environment_name, service_namespace, service_name) (increase(http_server_request_duration_seconds_bucket{le="0.5"$and_critical_routes}[2m]))

@@ -20,9 +20,9 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from trust_ops.durations import parse_duration
-from trust_ops.site_config.rule_templates import threshold_values
+from trust_ops.site_config.rule_templates import route_matcher, threshold_values
 from trust_ops.site_config.rules import groups_of_site
-from trust_ops.site_config.site import Site
+from trust_ops.site_config.site import DEFAULTS, Critical, Site
 from trust_ops.site_config.yaml_document import Path as SettingPath
 from trust_ops.stack.files import project_file
 
@@ -47,12 +47,14 @@ class DashboardValues:
         runbooks: Base URL of the runbooks.
         retention: How long Prometheus keeps samples.
         thresholds: The values of thresholds by name and severity of the alert.
+        critical: The HTTP routes and gRPC methods whose latency alerts.
     """
 
     environment: str
     runbooks: str
     retention: timedelta
     thresholds: Mapping[tuple[str, str], float]
+    critical: Critical = DEFAULTS.critical
 
     @classmethod
     def of(cls, site: Site) -> DashboardValues:
@@ -62,6 +64,7 @@ class DashboardValues:
             runbooks=site.links["runbooks"],
             retention=parse_duration(site.retention),
             thresholds=threshold_values(groups_of_site(site)),
+            critical=site.critical,
         )
 
 
@@ -143,6 +146,13 @@ def _value(what: str, values: DashboardValues) -> Any:
         return values.environment
     if kind == "runbooks":
         return values.runbooks
+    if kind == "critical_routes":
+        # Text for a site that lists routes.
+        return " ".join(arguments) if values.critical.http_routes else ""
+    if kind == "and_critical_routes":
+        return f", {route_matcher(values.critical.http_routes)}" if values.critical.http_routes else ""
+    if kind == "critical_methods":
+        return ", ".join(values.critical.grpc_methods)
     if kind == "days":
         # Whole weeks that the data fills.
         return min(parse_duration(arguments[0]), values.retention).days // 7 * 7

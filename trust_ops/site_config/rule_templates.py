@@ -40,7 +40,7 @@ _HEADER: Final = """\
 
 _NUMBERS: Final = ("threshold", "minimum")
 _PLACEHOLDER: Final = re.compile(
-    r"\$(threshold|minimum|grafana|runbooks|critical_methods|http_p95|critical_routes|and_critical_routes|http_requests)\b"
+    r"\$(threshold|minimum|grafana|runbooks|critical_methods|critical_routes|and_critical_routes|http_requests)\b"
 )
 # The characters with a meaning in RE2 outside of a class.
 _SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
@@ -72,32 +72,19 @@ class RuleValues:
         return f".*/({alternatives(self.grpc_methods)}).*"
 
     @property
-    def http_p95(self) -> str:
-        """The p95 latency of the critical routes."""
-        if not self.http_routes:
-            return "service:http_server_request_duration_seconds:p95_rate2m"
-        by = "deployment_environment_name, service_namespace, service_name, le"
-        buckets = f"rate(http_server_request_duration_seconds_bucket{self.critical_routes}[2m])"
-        return f"histogram_quantile(0.95, sum by ({by}) ({buckets}))"
-
-    @property
     def critical_routes(self) -> str:
         """A selector's only matchers."""
-        return f"{{{self._route_matcher}}}" if self.http_routes else ""
+        return f"{{{route_matcher(self.http_routes)}}}" if self.http_routes else ""
 
     @property
     def and_critical_routes(self) -> str:
         """A selector's further matchers."""
-        return f", {self._route_matcher}" if self.http_routes else ""
+        return f", {route_matcher(self.http_routes)}" if self.http_routes else ""
 
     @property
     def http_requests(self) -> str:
         """The requests in words."""
         return "HTTP requests of critical routes" if self.http_routes else "HTTP requests"
-
-    @property
-    def _route_matcher(self) -> str:
-        return f'http_route=~"{alternatives(self.http_routes)}"'
 
 
 @dataclass(frozen=True)
@@ -276,6 +263,11 @@ def _with_threshold(rule: RuleTemplate, given: float | Mapping[str, float] | Non
         return rule
     note = f"Threshold of this site: {new.text} (default {rule.threshold.text})."
     return replace(rule, threshold=new, reason=f"{rule.reason}\n\n{note}")
+
+
+def route_matcher(routes: Iterable[str]) -> str:
+    """The matcher of a selector for these HTTP routes."""
+    return f'http_route=~"{alternatives(routes)}"'
 
 
 def alternatives(names: Iterable[str]) -> str:

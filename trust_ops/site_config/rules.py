@@ -7,7 +7,7 @@ from typing import Final
 
 from trust_ops.site_config import slo_rules
 from trust_ops.site_config.published_alerts import ALERT_RULES
-from trust_ops.site_config.recording_rules import with_namespaces
+from trust_ops.site_config.recording_rules import with_critical_routes, with_namespaces
 from trust_ops.site_config.rule_templates import (
     Overrides,
     RuleGroup,
@@ -29,9 +29,13 @@ def rule_files(site: Site) -> dict[str, str]:
     recording = project_file(f"monitoring/prometheus/{RECORDING_RULES}").read_text(encoding="utf-8")
     return {
         ALERT_RULES: rule_file(groups_of_site(site), rule_values(site)),
-        RECORDING_RULES: with_namespaces(recording, site.kubernetes.namespaces),
+        RECORDING_RULES: _recording_rules(recording, site),
         slo_rules.FILE: slo_rules.rule_file(site.objectives),
     }
+
+
+def _recording_rules(published: str, site: Site) -> str:
+    return with_critical_routes(with_namespaces(published, site.kubernetes.namespaces), site.critical.http_routes)
 
 
 def groups_of_site(site: Site) -> tuple[RuleGroup, ...]:

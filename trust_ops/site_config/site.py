@@ -153,7 +153,9 @@ class Critical(Settings):
         default=CRITICAL_GRPC_METHODS, description="Beginnings of the names of gRPC methods.", min_length=1
     )
     http_routes: tuple[Annotated[str, _text(_route)], ...] = Field(
-        default=(), description="HTTP routes, as in the label `http_route`; none means all routes."
+        default=(),
+        description="HTTP routes, as in the label `http_route`; none means all routes. The latency that the operational "
+        "dashboard shows for a service is then that of these routes.",
     )
 
 

@@ -27,6 +27,8 @@ EXPIRY_LIMITS: Final = {
     severity: threshold("TrustCertificateExpiring", severity) for severity in ("critical", "warning")
 }
 
+OF_CRITICAL_ROUTES: Final = "<<critical_routes  of the critical routes>>"
+"""Follows the HTTP latency that alerts: nothing, unless the site lists critical routes."""
 NO_HTTP: Final = "No HTTP requests were recorded in the selected time range."
 NO_GRPC: Final = "No gRPC calls were recorded in the selected time range."
 NO_KUBERNETES: Final = "kube-state-metrics is not scraped."

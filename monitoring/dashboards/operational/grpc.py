@@ -36,7 +36,8 @@ def grpc_methods() -> table.Panel:
             GRPC,
             "gRPC performance",
             "Call rate, error rate and latency of each method over 2 minutes, and calls in flight. Errors are "
-            "status codes that indicate a server fault.",
+            "status codes that indicate a server fault. Latency alerts for unary calls of methods whose names begin "
+            "with <<critical_methods>>.",
             "One method fails: check its code or its dependency. UNAVAILABLE or DEADLINE_EXCEEDED on all methods: "
             "check the host, the network and the connection pools.",
             NO_GRPC,

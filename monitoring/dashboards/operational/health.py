@@ -20,6 +20,7 @@ from monitoring.dashboards.operational.constants import (
     HTTP,
     INSTANCES,
     LATENCY_LIMIT,
+    OF_CRITICAL_ROUTES,
 )
 from monitoring.dashboards.panels import (
     Column,
@@ -67,9 +68,9 @@ def service_health() -> table.Panel:
         PanelText(
             HEALTH,
             "Service health overview",
-            "One row per service: alerts, requests, latency, errors, requests waiting for a database connection, "
-            "dependencies that are down, and time until the next certificate expires. Pending means that a critical "
-            "alert is about to fire. Each cell links to the panel with the details.",
+            f"One row per service: alerts, requests, latency{OF_CRITICAL_ROUTES}, errors, requests waiting for a "
+            "database connection, dependencies that are down, and time until the next certificate expires. Pending "
+            "means that a critical alert is about to fire. Each cell links to the panel with the details.",
             "Start with the red cells, from left to right. A dash means that the service does not record this "
             "metric. A service without data for a day is removed from the list.",
             "No service reports data. Check the export of the services and the Collector.",

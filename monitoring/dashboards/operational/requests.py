@@ -6,7 +6,15 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import table, timeseries
 
-from monitoring.dashboards.operational.constants import ERROR_LIMIT, ERRORS, HTTP, LATENCY_LIMIT, NO_HTTP, SESSIONS
+from monitoring.dashboards.operational.constants import (
+    ERROR_LIMIT,
+    ERRORS,
+    HTTP,
+    LATENCY_LIMIT,
+    NO_HTTP,
+    OF_CRITICAL_ROUTES,
+    SESSIONS,
+)
 from monitoring.dashboards.panels import (
     Column,
     PanelText,
@@ -56,13 +64,15 @@ def errors_by_instance(over: str = RATE) -> str:
 def request_rate_and_latency() -> timeseries.Panel:
     """Latency percentiles and request rate."""
     buckets = total(recorded("service:http_server_request_duration_seconds_bucket:rate2m"), "le")
-    measured = total(f"rate({series(HTTP_SERVER_REQUEST_DURATION, part='_bucket')}[{RATE}] @ end())", "le")
+    raw = series(HTTP_SERVER_REQUEST_DURATION, part="_bucket").replace("}", "<<and_critical_routes>>}")
+    measured = total(f"rate({raw}[{RATE}] @ end())", "le")
     return time_series_panel(
         PanelText(
             HTTP,
             "HTTP request rate and latency",
-            "Latency percentiles with the alert threshold as a dashed line, and the request rate (right axis). Below, "
-            "the mean latency of the three slowest instances.",
+            f"Latency percentiles{OF_CRITICAL_ROUTES} with the alert threshold as a dashed line, and the request rate "
+            "(right axis). Below, the mean latency of the three slowest instances."
+            "<<critical_routes  Request rate and instances are of all routes.>>",
             "Latency rises with the request rate: check connection pools, thread pools and CPU. Latency rises "
             "while the request rate does not: check dependencies and the database. Only p99 rises: find the slow "
             "route in Requests by route.",

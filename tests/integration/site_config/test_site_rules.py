@@ -1,5 +1,6 @@
 """The rules of a site fire at its thresholds, in its namespaces and for its methods, and not at the published ones."""
 
+import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from os import environ
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from tools.checks.variables import as_sent
+from trust_ops.site_config.dashboards import dashboards
 from trust_ops.site_config.rules import rule_files
 from trust_ops.site_config.site import DEFAULTS, Site
 from trust_ops.stack.binaries import find
@@ -65,8 +68,23 @@ SERIES = [
 """The p95 latencies are 2.475 s and 4.875 s. The restarts are within 15 minutes."""
 
 
-def disagreement(site: Site, folder: Path, expected: Mapping[tuple[str, str], Sequence[str]]) -> str:
-    """What promtool says if other alerts fire than expected: by name and label, the values of the label."""
+def disagreement(
+    site: Site,
+    folder: Path,
+    expected: Mapping[tuple[str, str], Sequence[str]],
+    shown: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """What promtool says if other alerts fire, or panels show other services, than expected.
+
+    Args:
+        expected: By name of the alert and label, the values of the label.
+        shown: By PromQL, the services in its result.
+    """
+    firing = {
+        f'count by ({label}) (ALERTS{{alertname="{alert}", alertstate="firing"}})': (label, values)
+        for (alert, label), values in expected.items()
+    }
+    panels = {f"count by (service_name) ({query})": ("service_name", found) for query, found in (shown or {}).items()}
     for name, text in rule_files(site).items():
         (folder / name).write_text(text, encoding="utf-8")
     unit_test = {
@@ -78,11 +96,11 @@ def disagreement(site: Site, folder: Path, expected: Mapping[tuple[str, str], Se
                 "input_series": SERIES,
                 "promql_expr_test": [
                     {
-                        "expr": f'count by ({label}) (ALERTS{{alertname="{alert}", alertstate="firing"}})',
+                        "expr": query,
                         "eval_time": "9m",
                         "exp_samples": [{"labels": f'{{{label}="{value}"}}', "value": 1} for value in values],
                     }
-                    for (alert, label), values in expected.items()
+                    for query, (label, values) in {**firing, **panels}.items()
                 ],
             }
         ],
@@ -114,4 +132,25 @@ def test_the_rules_of_a_site_fire_at_its_values(tmp_path: Path) -> None:
 
 def test_only_the_routes_of_a_site_fire(tmp_path: Path) -> None:
     routes = Site.model_validate_json('{"critical": {"http_routes": ["/v1/documents/{id}", "/v1/sign"]}}')
-    assert disagreement(routes, tmp_path, {("TrustServiceHighLatency", "service_name"): ["documents"]}) == ""
+    firing = {("TrustServiceHighLatency", "service_name"): ["documents"]}
+    shown = {f"{query} > 2": ["documents"] for query in _latencies(routes)}
+    assert disagreement(routes, tmp_path, firing, shown) == ""
+
+
+def test_panels_show_the_latency_that_alerts(tmp_path: Path) -> None:
+    shown = {f"{query} > 2": ["slow", "slower"] for query in _latencies(DEFAULTS)}
+    assert disagreement(DEFAULTS, tmp_path, {}, shown) == ""
+
+
+def _latencies(site: Site) -> list[str]:
+    """The p95 latency in the two panels that have a threshold for it, for all services."""
+    panels = {
+        panel["id"]: {target["refId"]: target["expr"] for target in panel.get("targets", [])}
+        for panel in json.loads(dashboards(site)["dashboards/trust-service-operational.json"])["panels"]
+    }
+    (by_service,) = (each for each in panels[1].values() if "p95_rate2m" in each)
+    graph = panels[2]["C"]
+    assert graph.startswith("histogram_quantile(0.95")
+    # The graph has a line for all services.
+    graph = graph.replace("sum by (le)", "sum by (le, service_name)")
+    return [as_sent(query, seconds=3600, step_seconds=15) for query in (by_service, graph)]

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from trust_ops.site_config.recording_rules import UNMONITORED, with_namespaces
+from trust_ops.site_config.recording_rules import UNMONITORED, with_critical_routes, with_namespaces
 from trust_ops.stack.files import project_file
 
 PUBLISHED = project_file("monitoring/prometheus/trust-service-recording.yml").read_text(encoding="utf-8")
@@ -28,3 +28,16 @@ def test_the_listed_namespaces_are_monitored() -> None:
 def test_missing_rule_is_an_error() -> None:
     with pytest.raises(ValueError, match="have 0 rules namespace:kube_pods_unmonitored:count"):
         with_namespaces("groups: []\n", ("payments",))
+
+
+def test_the_recorded_latency_is_that_of_the_routes_of_the_site() -> None:
+    before, after = expressions(PUBLISHED), expressions(with_critical_routes(PUBLISHED, ("/v1/{id}", "/sign")))
+    changed = "service:http_server_request_duration_seconds_bucket:rate2m"
+    assert [name for name in before if before[name] != after[name]] == [f"{changed} None"]
+    assert 'seconds_bucket{http_route=~"/v1/\\\\{id\\\\}|/sign"}[2m]' in after[f"{changed} None"]
+    assert with_critical_routes(PUBLISHED, ()) == PUBLISHED
+
+
+def test_rules_without_the_latency_are_an_error() -> None:
+    with pytest.raises(ValueError, match="have 0 times rate"):
+        with_critical_routes("groups: []\n", ("/sign",))

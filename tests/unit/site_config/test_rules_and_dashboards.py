@@ -85,6 +85,17 @@ def test_texts_and_queries_of_panels_follow_the_thresholds() -> None:
     assert ">= 21" in attacking["targets"][0]["expr"]
 
 
+def test_panels_say_which_routes_and_methods_have_the_latency_that_alerts() -> None:
+    routes = read_site('critical: {http_routes: ["/v1/documents/{id}"]}', "site.yml")
+    panels = {each["id"]: each for each in dashboard("operational", routes)["panels"]}
+    assert panels[2]["description"].startswith("Latency percentiles of the critical routes with the alert threshold")
+    assert "Request rate and instances are of all routes." in panels[2]["description"]
+    assert "latency of the critical routes, errors" in panels[1]["description"]
+    assert '"$service", service_instance_id=~"$instance", http_route=~' in panels[2]["targets"][0]["expr"]
+    assert "critical routes" not in json.dumps(dashboard("operational", DEFAULTS))
+    assert "methods whose names begin with Seal." in panel("operational", 5)["description"]
+
+
 @pytest.mark.parametrize("name", ["operational", "security", "business", "monitoring"])
 def test_runbooks_are_those_of_the_site(name: str) -> None:
     (runbooks,) = [each for each in dashboard(name)["templating"]["list"] if each["name"] == "runbooks"]
