@@ -105,16 +105,16 @@ COMPLIANCE_FAILURE = Alert(
         ("trust_compliance_framework", "trust_compliance_control"),
         'trust_outcome!="success"',
     )
-    + " > 0",
+    + " > 0$unchecked_controls",
     keep_firing="10m",
     severity="warning",
     team="compliance",
     category="compliance",
     panel=Panel("security", 10),
-    summary="Compliance check {{ $labels.trust_compliance_control }} ({{ $labels.trust_compliance_framework }}) has failed.",
+    summary="Compliance check {{ $labels.trust_compliance_control }} ({{ $labels.trust_compliance_framework }}) $compliance_result.",
     description="""
-        {{ $value | printf "%.0f" }} checks of {{ $labels.trust_compliance_control }} ({{ $labels.trust_compliance_framework }})
-        failed at {{ $labels.service_name }} within 15 minutes.
+        $if_unchecked{{ $value | printf "%.0f" }} checks of {{ $labels.trust_compliance_control }} ({{ $labels.trust_compliance_framework }})
+        failed at {{ $labels.service_name }} within 15 minutes.$end_unchecked
     """,
 )
 

@@ -38,6 +38,9 @@ _SITE = Site.model_validate_json(
             "addresses": {"runbooks": "https://books.trust.test"},
             "thresholds": _OVERRIDES,
             "critical": {"grpc_methods": ["Sign", "Verify"], "http_routes": ["/v1/documents/{id}"]},
+            "compliance": {
+                "required_controls": [{"framework": "eidas", "control": "signature_policy", "within": "14d"}]
+            },
             "retention": "21d",
         }
     )

@@ -20,6 +20,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from trust_ops.durations import parse_duration
+from trust_ops.site_config.required_controls import states_of_panel
 from trust_ops.site_config.rule_templates import route_matcher, threshold_values
 from trust_ops.site_config.rules import groups_of_site
 from trust_ops.site_config.site import DEFAULTS, Critical, Site
@@ -48,6 +49,7 @@ class DashboardValues:
         retention: How long Prometheus keeps samples.
         thresholds: The values of thresholds by name and severity of the alert.
         critical: The HTTP routes and gRPC methods whose latency alerts.
+        required_controls: Whether the site requires checks of compliance controls.
     """
 
     environment: str
@@ -55,6 +57,7 @@ class DashboardValues:
     retention: timedelta
     thresholds: Mapping[tuple[str, str], float]
     critical: Critical = DEFAULTS.critical
+    required_controls: bool = False
 
     @classmethod
     def of(cls, site: Site) -> DashboardValues:
@@ -65,6 +68,7 @@ class DashboardValues:
             retention=parse_duration(site.retention),
             thresholds=threshold_values(groups_of_site(site)),
             critical=site.critical,
+            required_controls=bool(site.compliance.required_controls),
         )
 
 
@@ -153,6 +157,12 @@ def _value(what: str, values: DashboardValues) -> Any:
         return f", {route_matcher(values.critical.http_routes)}" if values.critical.http_routes else ""
     if kind == "critical_methods":
         return ", ".join(values.critical.grpc_methods)
+    if kind == "required_controls":
+        # Text for a site that requires controls.
+        return " ".join(arguments) if values.required_controls else ""
+    if kind == "states_of_controls":
+        # Before another query.
+        return f"{states_of_panel(', '.join(arguments))} or " if values.required_controls else ""
     if kind == "days":
         # Whole weeks that the data fills.
         return min(parse_duration(arguments[0]), values.retention).days // 7 * 7

@@ -17,6 +17,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from trust_ops.site_config.required_controls import OVERDUE, STATE
 from trust_ops.site_config.thresholds import Threshold, plain
 from trust_otel.setting_lists import BadValueError
 
@@ -40,7 +41,8 @@ _HEADER: Final = """\
 
 _NUMBERS: Final = ("threshold", "minimum")
 _PLACEHOLDER: Final = re.compile(
-    r"\$(threshold|minimum|grafana|runbooks|critical_methods|critical_routes|and_critical_routes|http_requests)\b"
+    r"\$(threshold|minimum|grafana|runbooks|critical_methods|critical_routes|and_critical_routes|http_requests"
+    r"|unchecked_controls|compliance_result|if_unchecked|end_unchecked)\b"
 )
 # The characters with a meaning in RE2 outside of a class.
 _SPECIAL: Final = re.compile(r"[\\.+*?()|\[\]{}^$]")
@@ -59,12 +61,14 @@ class RuleValues:
         runbooks: Base URL of the runbooks.
         grpc_methods: The beginnings of the names of the gRPC methods whose latency alerts.
         http_routes: The HTTP routes whose latency alerts; all of them if there are none.
+        required_controls: Whether the site requires checks of compliance controls.
     """
 
     grafana: str
     runbooks: str
     grpc_methods: Sequence[str]
     http_routes: Sequence[str] = ()
+    required_controls: bool = False
 
     @property
     def critical_methods(self) -> str:
@@ -85,6 +89,30 @@ class RuleValues:
     def http_requests(self) -> str:
         """The requests in words."""
         return "HTTP requests of critical routes" if self.http_routes else "HTTP requests"
+
+    @property
+    def unchecked_controls(self) -> str:
+        """Follows the failed checks: the required controls that are not checked."""
+        return f"\nor\n{STATE} <= {OVERDUE}" if self.required_controls else ""
+
+    @property
+    def compliance_result(self) -> str:
+        """What happened to the check of a control, in the summary."""
+        return "has failed or is missing" if self.required_controls else "has failed"
+
+    @property
+    def if_unchecked(self) -> str:
+        """Precedes the description of failed checks: the description of a control that is not checked."""
+        if not self.required_controls:
+            return ""
+        control = "{{ $labels.trust_compliance_control }} ({{ $labels.trust_compliance_framework }})"
+        text = f"{{{{ $labels.service_name }}}} has no check of {control} within the time that the site requires."
+        return f"{{{{ if lt $value 0.0 }}}}{text}{{{{ else }}}}"
+
+    @property
+    def end_unchecked(self) -> str:
+        """Follows the description of failed checks."""
+        return "{{ end }}" if self.required_controls else ""
 
 
 @dataclass(frozen=True)

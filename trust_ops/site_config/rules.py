@@ -8,6 +8,7 @@ from typing import Final
 from trust_ops.site_config import slo_rules
 from trust_ops.site_config.published_alerts import ALERT_RULES
 from trust_ops.site_config.recording_rules import with_critical_routes, with_namespaces
+from trust_ops.site_config.required_controls import with_required_controls
 from trust_ops.site_config.rule_templates import (
     Overrides,
     RuleGroup,
@@ -35,7 +36,8 @@ def rule_files(site: Site) -> dict[str, str]:
 
 
 def _recording_rules(published: str, site: Site) -> str:
-    return with_critical_routes(with_namespaces(published, site.kubernetes.namespaces), site.critical.http_routes)
+    rules = with_critical_routes(with_namespaces(published, site.kubernetes.namespaces), site.critical.http_routes)
+    return with_required_controls(rules, site.compliance.required_controls)
 
 
 def groups_of_site(site: Site) -> tuple[RuleGroup, ...]:
@@ -45,8 +47,9 @@ def groups_of_site(site: Site) -> tuple[RuleGroup, ...]:
 
 def rule_values(site: Site) -> RuleValues:
     """What a site changes in rules, besides thresholds."""
-    critical = site.critical
-    return RuleValues(site.links["grafana"], site.links["runbooks"], critical.grpc_methods, critical.http_routes)
+    critical, required = site.critical, bool(site.compliance.required_controls)
+    links = site.links
+    return RuleValues(links["grafana"], links["runbooks"], critical.grpc_methods, critical.http_routes, required)
 
 
 def problems(site: Site) -> Iterator[tuple[Path, str]]:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field
 from trust_ops.durations import parse_duration
 from trust_ops.site_config import kinds
 from trust_ops.site_config.objectives import REQUIRED_LIMITS, Objective
+from trust_ops.site_config.required_controls import RequiredControl
 from trust_otel.setting_lists import BadValueError
 
 Treatment = Literal["page", "notify", "show"]
@@ -154,8 +155,8 @@ class Critical(Settings):
     )
     http_routes: tuple[Annotated[str, _text(_route)], ...] = Field(
         default=(),
-        description="HTTP routes, as in the label `http_route`; none means all routes. The latency that the operational "
-        "dashboard shows for a service is then that of these routes.",
+        description="HTTP routes, as in the label `http_route`; none means all routes. The latency that the "
+        "operational dashboard shows for a service is then that of these routes.",
     )
 
 
@@ -183,6 +184,18 @@ class Kubernetes(Settings):
         default=(),
         description="Namespaces whose containers raise alerts; none means those in which a service reported within a "
         "day (`k8s.namespace.name`), or all if no service reports its namespace.",
+    )
+
+
+class Compliance(Settings):
+    """What the alerts on compliance look at."""
+
+    required_controls: tuple[RequiredControl, ...] = Field(
+        default=(),
+        description="Controls that services must check, such as `[{framework: eidas, control: signature_policy, "
+        "within: 1d, service: signing}]`. A control without a check within its age raises TrustComplianceFailure and "
+        "is red on the security dashboard, also one that was never checked. `within` is `1d` by default. Without "
+        "`service`, every service must check it; without `environment`, in every environment.",
     )
 
 
@@ -246,6 +259,7 @@ class Site(Settings):
         "severities, `TrustCertificateExpiring: {critical: 7, warning: 30}`.",
     )
     kubernetes: Kubernetes = Field(default=Kubernetes(), description="What the alerts on Kubernetes look at.")
+    compliance: Compliance = Field(default=Compliance(), description="What the alerts on compliance look at.")
     teams: Mapping[Name, Permissions] = Field(
         default_factory=_default_teams,
         description="The teams in Grafana, and which dashboards each may open. Dashboards: `operational`, `security`, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from trust_ops.durations import parse_duration
-from trust_ops.site_config import dashboards, objectives, rules
+from trust_ops.site_config import dashboards, objectives, required_controls, rules
 from trust_ops.site_config.errors import suggestion
 from trust_ops.site_config.published_alerts import PublishedAlert
 from trust_ops.site_config.site import Site
@@ -25,6 +25,8 @@ def check(site: Site, alerts: Alerts) -> Iterator[tuple[Path, str]]:
     retention = max(parse_duration(site.retention), dashboards.LEAST_RETENTION)
     for position, name, remedy in objectives.problems(site.objectives, retention):
         yield ("objectives", position, name), remedy
+    for position, remedy in required_controls.problems(site.compliance.required_controls):
+        yield ("compliance", "required_controls", position, "control"), remedy
 
 
 def _muted(site: Site, alerts: Alerts) -> Iterator[tuple[Path, str]]:

@@ -25,9 +25,11 @@ from monitoring.dashboards.security.constants import (
     YELLOW_FROM_ONE,
     checks_of_controls,
     missing_audit_records,
+    states_of_required_controls,
     whole_events,
 )
 from monitoring.dashboards.thresholds import NONE_ALLOWED, falling
+from trust_ops.site_config.required_controls import IN_TIME, NEVER, OVERDUE, WAITING
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import (
     TRUST_AUDIT_EVENTS,
@@ -50,6 +52,14 @@ _FRAMEWORKS: Final[ValueTexts] = {
     "etsi": ("ETSI", TEXT_COLOUR),
     "iso_27001": ("ISO 27001", TEXT_COLOUR),
     "nis2": ("NIS 2", TEXT_COLOUR),
+}
+
+
+_UNCHECKED: Final[ValueTexts] = {
+    str(NEVER): ("never checked", "red"),
+    str(OVERDUE): ("overdue", "red"),
+    str(WAITING): ("not yet checked", "orange"),
+    str(IN_TIME): ("in time", "green"),
 }
 
 
@@ -121,7 +131,9 @@ def compliance_checks() -> table.Panel:
             "Compliance violations and regulatory requirements",
             "Compliance checks of each control: violations in the last 15 minutes, which trigger an alert, all "
             "checks in the selected time range, and the checks within a day, red if there were none. A control is "
-            "listed for a week after its last check.",
+            "listed for a week after its last check."
+            "<<required_controls  A required control is always listed, and in time if all services have checked it "
+            "within its age.>>",
             "Handle each violation as a case: the audit log has the operation. A control that is no longer checked may "
             "be violated unseen: find out why.",
             NO_CHECKS,
@@ -140,9 +152,10 @@ def compliance_checks() -> table.Panel:
             ),
             Column(
                 "Checks (1 day)",
-                f"round({checks_of_controls('1d', *_CONTROL)})",
+                f"{states_of_required_controls(*_CONTROL)}round({checks_of_controls('1d', *_CONTROL)})",
                 "none",
                 levels=falling(red=1),
+                texts=_UNCHECKED,
                 width=120,
             ),
         ),

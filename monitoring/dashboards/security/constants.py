@@ -116,6 +116,11 @@ def checks_of_controls(over: str, *by: str) -> str:
     return f"({recent} or {known} * 0 or {new})"
 
 
+def states_of_required_controls(*by: str) -> str:
+    """Precedes a query: the states of the controls that the site requires."""
+    return f"<<states_of_controls {' '.join(by)}>>"
+
+
 def placeholder_row(label: str, value: str, zero: str) -> str:
     """Follows `or`: a row or line with this name, as long as `zero` has a result and there is no other row."""
     return f"on () {with_label(zero, label, value)}"

@@ -85,6 +85,23 @@ def test_texts_and_queries_of_panels_follow_the_thresholds() -> None:
     assert ">= 21" in attacking["targets"][0]["expr"]
 
 
+def test_required_controls_are_in_the_rules_the_alert_and_the_panels() -> None:
+    required = read_site("compliance: {required_controls: [{framework: eidas, control: 'a\"b$1'}]}", "site.yml")
+    alerts, recording = (rule_files(required)[f"trust-service-{name}.yml"] for name in ("alerts", "recording"))
+    assert "service_control:trust_compliance_required_checks:state <= -2" in alerts
+    assert 'trust_compliance_control="a\\"b$1"}[1d]' in recording
+    assert '"trust_compliance_control", "a\\"b$$1", "", ""' in recording
+    shown = dashboard("security", required)
+    assert json.dumps(shown).count("service_control:trust_compliance_required_checks:state") > 1
+    assert "<<" not in json.dumps(shown)
+
+
+def test_several_services_may_have_the_same_required_control() -> None:
+    entry = "{framework: eidas, control: a, service: %s}"
+    required = read_site(f"compliance: {{required_controls: [{entry % 'one'}, {entry % 'two'}]}}", "site.yml")
+    assert len(required.compliance.required_controls) == 2
+
+
 def test_panels_say_which_routes_and_methods_have_the_latency_that_alerts() -> None:
     routes = read_site('critical: {http_routes: ["/v1/documents/{id}"]}', "site.yml")
     panels = {each["id"]: each for each in dashboard("operational", routes)["panels"]}

@@ -34,7 +34,7 @@ def test_the_example_sets_every_setting_with_a_comment() -> None:
     text = SITE_EXAMPLE.read_text()
     content = yaml.safe_load(text)
     assert set(content) == set(Site.model_fields)
-    for name in ("addresses", "business_hours", "critical", "kubernetes"):
+    for name in ("addresses", "business_hours", "critical", "kubernetes", "compliance"):
         part = type(getattr(DEFAULTS, name))
         assert set(content[name]) == {field.serialization_alias or key for key, field in part.model_fields.items()}
         assert all(field.description for field in part.model_fields.values())
@@ -129,6 +129,19 @@ BAD = [
     ("critical: {grpc_methods: [trust.v1.Trust/Sign]}", "use the beginning of a method name"),
     ("critical: {grpc_methods: ['Sign.*\"} or vector(1) #']}", "use the beginning of a method name"),
     ("critical: {http_routes: [documents]}", "1: critical.http_routes[0]: 'documents' is not valid; use the route"),
+    ("compliance: {required_controls: [{framework: eidas}]}", "required_controls[0]"),
+    (
+        "compliance: {required_controls: [{framework: eidas, control: a, within: 30d}]}",
+        "1: compliance.required_controls[0].within: '30d' is not valid; use a duration from 15m to 14d, such as 1d",
+    ),
+    (
+        "compliance: {required_controls: [{framework: eidas, control: ' a'}]}",
+        "required_controls[0].control: ' a' is not valid; use 1 to 200 printable characters",
+    ),
+    (
+        "compliance: {required_controls: [{framework: eidas, control: a, service: s}, {framework: eidas, control: a}]}",
+        "required_controls[1].control: 'a' is not valid; an earlier entry requires it of the same service",
+    ),
     ("kubernetes: {namespaces: [Trust]}", "1: kubernetes.namespaces[0]: 'Trust' is not valid; use the name of a Kub"),
     ("kubernetes: {namespaces: ['a|b']}", "use the name of a Kubernetes namespace"),
     ("teams: {platform: {edit: [ops]}}", "'ops' is not valid; use operational, security, business or monitoring"),
