@@ -110,10 +110,11 @@ def series_read_by(uid: str) -> frozenset[str]:
 
 def test_the_files_are_up_to_date() -> None:
     pytest.importorskip("grafana_foundation_sdk", reason="needs Python 3.11")
-    from monitoring.dashboards.files import places, render
+    from monitoring.dashboards.files import places, render, render_optional
 
-    written = {file.name: file.read_text(encoding="utf-8") for file in FOLDER.glob("*.json")}
-    made = render()
+    files = (*FOLDER.glob("*.json"), *(MONITORING / "provisioning" / "optional").glob("*.json"))
+    written = {file.name: file.read_text(encoding="utf-8") for file in files}
+    made = render() | render_optional()
     # Names only, because the difference of two dashboards is too long.
     assert sorted(written) == sorted(made)
     assert [name for name, text in made.items() if written[name] != text] == [], "run `make generate`"

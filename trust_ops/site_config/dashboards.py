@@ -30,6 +30,9 @@ from trust_ops.stack.files import project_file
 FOLDER: Final = "dashboards"
 """The directory of the dashboards, below that of the other rendered files."""
 
+OPTIONAL: Final = frozenset({"trust-service-security-events"})
+"""The dashboards that need an optional data source."""
+
 LEAST_RETENTION: Final = timedelta(days=15)
 """The shortest retention with which dashboards and the default objectives work."""
 
@@ -127,8 +130,13 @@ def filled(template: str, values: DashboardValues) -> Any:
     return _PLACEHOLDER.sub(lambda found: format(_value(found["what"], values), found["format"] or ""), template)
 
 
+def published_file(uid: str) -> Path:
+    """The published dashboard."""
+    return project_file(f"monitoring/{'provisioning/optional' if uid in OPTIONAL else 'grafana'}/{uid}.json")
+
+
 def _dashboard(uid: str, places: tuple[Place, ...], values: DashboardValues) -> str:
-    dashboard = json.loads(project_file(f"monitoring/grafana/{uid}.json").read_bytes())
+    dashboard = json.loads(published_file(uid).read_bytes())
     for place in places:
         *parents, last = place.path
         node = dashboard

@@ -79,6 +79,13 @@ _OTHER_EVENTS: Final[tuple[tuple[str, Metric, tuple[str, ...], int], ...]] = (
 )
 
 
+COUNTED_EVENTS: Final[tuple[tuple[Metric, tuple[str, ...]], ...]] = (
+    (TRUST_SECURITY_INCIDENTS, ()),
+    *((metric, matchers) for _, metric, matchers, _ in _OTHER_EVENTS if metric is not TRUST_AUDIT_EVENTS),
+    (TRUST_AUDIT_EVENTS, ()),
+)
+"""What services can export as events, by metric and matchers of the series."""
+
 _EVENTS: Final = (TRUST_SECURITY_INCIDENTS, *dict.fromkeys(metric for _, metric, _, _ in _OTHER_EVENTS))
 
 
@@ -270,7 +277,8 @@ def security_events() -> table.Panel:
             EVENTS,
             "Real-time security events",
             "Security events in the last minute, 5 minutes and hour. Incidents come first, by severity; an incident "
-            "type is listed after its first incident. A dash means that no service records this event.",
+            "type is listed after its first incident. A dash means that no service records this event. Single events "
+            "are on the dashboard Security events, if the site has Loki (docs/security-events.md).",
             "Start at the top. Each event links to the panel with the details.",
             "No service reports data. Check the export of the services and the Collector.",
             links={"Alerts": panel_url(OPERATIONAL, 9)},

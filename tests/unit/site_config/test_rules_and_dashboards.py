@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import PurePath
 from typing import Any
 
 import pytest
 
 from trust_ops.site_config import DEFAULTS, RenderError, Site, read_site
-from trust_ops.site_config.dashboards import dashboards
+from trust_ops.site_config.dashboards import dashboards, published_file
 from trust_ops.site_config.rules import rule_files
 from trust_ops.stack.files import project_file
 
@@ -56,7 +57,7 @@ def test_the_published_rules_are_those_of_a_site_without_changes(name: str) -> N
 
 @pytest.mark.parametrize("name", sorted(dashboards(DEFAULTS)))
 def test_the_published_dashboards_are_those_of_a_site_without_changes(name: str) -> None:
-    published = project_file(f"monitoring/grafana/{name.partition('/')[2]}").read_text(encoding="utf-8")
+    published = published_file(PurePath(name).stem).read_text(encoding="utf-8")
     assert dashboards(DEFAULTS)[name] == published
 
 
