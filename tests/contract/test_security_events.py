@@ -63,7 +63,11 @@ def test_a_feed_shows_a_limited_number_of_events_and_says_so() -> None:
 def test_the_metrics_beside_the_feed_count_every_event() -> None:
     (panel,) = (each for each in _DASHBOARD["panels"] if each["id"] == 3)
     (target,) = panel["targets"]
-    read = {part.name for part in walk(parse(as_sent(target["expr"], seconds=3600, step_seconds=15))) if isinstance(part, Selector)}
+    read = {
+        part.name
+        for part in walk(parse(as_sent(target["expr"], seconds=3600, step_seconds=15)))
+        if isinstance(part, Selector)
+    }
     assert len(read) == len(ALL)
     assert all(name in vocabulary().series for name in read)
 

@@ -162,7 +162,8 @@ def _attacking_addresses() -> stat.Panel:
             22,
             "Attacking IP addresses",
             f"Client addresses with at least {BURST_LIMIT:g} failed logins within a minute or {BRUTE_FORCE_LIMIT:g} "
-            "within an hour.",
+            "within an hour. 0 does not include services that do not know the client's address, or that set "
+            "TRUST_OTEL_CLIENT_ADDRESS=off: see Failed logins by source.",
             "Find the addresses in Failed authentication by IP address, and block them.",
             NO_LOGINS,
             alerts=("TrustBruteForceFromAddress", "TrustAuthFailuresFromAddress"),
