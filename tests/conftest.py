@@ -27,6 +27,9 @@ from trust_otel.text import valid_text
 
 _DEFAULTS = Settings.from_environment({})
 
+# The finalizer of a grpc.aio server waits for a thread that a forked process does not have.
+os.register_at_fork(after_in_child=gc.freeze)
+
 
 def pytest_collection_finish() -> None:
     """Leave the collected tests out of garbage collections, which many tests trigger."""
