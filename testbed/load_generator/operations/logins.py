@@ -220,8 +220,10 @@ OPERATION_TYPES = {
     "login.totp": OperationType(2, _log_in_and_out_with_totp),
     "login.stay": OperationType(0.5, _stay_logged_in),
     "login.too_often": OperationType(0.2, _log_in_too_often),
-    "login.wrong_code": OperationType(0.5, _submit_wrong_totp_code),
-    "login.wrong_password": OperationType(2, _submit_wrong_password),
+    # At 20 operations per second, an account refuses fewer than 5 codes in 10 minutes, and an address has fewer than 50
+    # failed logins in an hour.
+    "login.wrong_code": OperationType(0.02, _submit_wrong_totp_code),
+    "login.wrong_password": OperationType(0.5, _submit_wrong_password),
     "login.unknown_name": OperationType(0.5, _try_unknown_name),
     "login.burst": OperationType(0.2, _exceed_rate_limit, may_alert=True),
     "login.blocked": OperationType(0.2, _log_in_from_blocked_address, may_alert=True),

@@ -212,7 +212,8 @@ OPERATION_TYPES = {
     "rpc.validate": OperationType(6, _validate),
     "rpc.validate.revoked": OperationType(0.1, _validate_revoked),
     "rpc.validate.unknown_type": OperationType(0.2, _validate_unknown_type),
-    "rpc.validate.stranger": OperationType(0.2, _validate_unauthenticated),
+    # All calls come from one address.
+    "rpc.validate.stranger": OperationType(0.2, _validate_unauthenticated, may_alert=True),
     "rpc.sign": OperationType(2, _sign),
     "rpc.sign.weak": OperationType(0.1, _sign_with_weak_algorithm, may_alert=True),
     "rpc.sign.denied": OperationType(0.2, _sign_without_permission),
@@ -221,6 +222,6 @@ OPERATION_TYPES = {
     "rpc.list": OperationType(2, _list),
     "rpc.stream": OperationType(1.5, _stream),
     "rpc.stream.broken": OperationType(0.1, _invalid_stream),
-    "rpc.stream.stranger": OperationType(0.1, _stream_unauthenticated),
+    "rpc.stream.stranger": OperationType(0.1, _stream_unauthenticated, may_alert=True),
     "rpc.missing_method": OperationType(0.1, _call_missing_method),
 }

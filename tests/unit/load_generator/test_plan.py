@@ -39,3 +39,4 @@ def test_calm_operations_exclude_operations_that_cause_alerts() -> None:
     calm = calm_operations(ALL_OPERATIONS)
     assert {"login", "document.submit", "rpc.stream"} <= set(calm)
     assert {"scan", "login.burst", "certificate.validate.forged", "signature.sign.weak"}.isdisjoint(calm)
+    assert {"rpc.validate.stranger", "rpc.stream.stranger"}.isdisjoint(calm)
