@@ -16,7 +16,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from examples.demo.history import write_history
 from examples.demo.live import LiveView
+from examples.demo.profile import recorded
 from examples.demo.report import Report, settle
 from examples.demo.service import ServiceError, TrustService
 from examples.demo.sources import EndpointSource, PrometheusSource, Source
@@ -26,7 +28,7 @@ from tools.preview import BuildFailed, Preview
 from trust_ops.durations import Duration
 from trust_ops.private_files import private_folder
 from trust_ops.site_config import read_site, slo_rules
-from trust_ops.stack import BinaryUnavailable, Inputs, Stack, StackError
+from trust_ops.stack import Addresses, BinaryUnavailable, Inputs, Stack, StackError
 from trust_ops.stack.binaries import find
 from trust_ops.stack.components import COMPONENTS
 from trust_ops.stack.files import prometheus_files
@@ -34,9 +36,12 @@ from trust_ops.stack.ports import free_ports
 from trust_ops.stack.recipes import binaries
 
 _FOLDER = Path(".trust-otel/demo")
+_CONFIGURATION = _FOLDER / "configuration"
 _ALERTMANAGER = Path(__file__).with_name("alertmanager.yml")
 _SITE = Path(__file__).with_name("site.yml")
 _EXPORT_MILLISECONDS = "2000"
+# As examples/demo/service.py sets them.
+_SERVICE = {"job": "trust-service", "service_name": "trust-service", "deployment_environment_name": "demo"}
 _SETTLE_SECONDS = 45.0
 _UNTIL_INTERRUPTED = 7 * 24 * 3600.0
 
@@ -61,7 +66,7 @@ def demo(duration: timedelta | None, report: Path | None, rate: float, seed: int
     shutil.rmtree(_FOLDER, ignore_errors=True)
     private_folder(_FOLDER)
     try:
-        with _destination(console) as destination:
+        with _destination(console, rate) as destination:
             seen = _run(console, destination, None if duration is None else duration.total_seconds(), rate, seed)
     except (StackError, ServiceError, LoadGeneratorError) as error:
         raise click.ClickException(str(error)) from error
@@ -72,7 +77,7 @@ def demo(duration: timedelta | None, report: Path | None, rate: float, seed: int
 
 
 @contextmanager
-def _destination(console: Console) -> Iterator[Destination]:
+def _destination(console: Console, rate: float) -> Iterator[Destination]:
     def progress(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -85,6 +90,7 @@ def _destination(console: Console) -> Iterator[Destination]:
             console.print("Continuing without Collector and Prometheus: metrics are read from the service's endpoint.")
             yield _embedded()
             return
+        _write_history(components, addresses, rate, progress)
         yield Destination(
             telemetry={
                 "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.otlp_http,
@@ -114,15 +120,32 @@ def _stack(progress: Callable[[str], None]) -> Stack:
     return Stack(_FOLDER / "stack", components=names, inputs=inputs, on_progress=progress)
 
 
+def _write_history(stack: Stack, addresses: Addresses, rate: float, progress: Callable[[str], None]) -> None:
+    try:
+        find(binaries()["promtool"], os.environ, progress)
+    except BinaryUnavailable as unavailable:
+        progress(f"without history: {unavailable}")
+        return
+    progress("Writing two hours of history ...")
+    running = {component.name for component in stack.status()}
+    write_history(
+        stack,
+        addresses.prometheus,
+        addresses.optional["node-exporter"] if "node-exporter" in running else None,
+        recorded(_FOLDER.resolve() / "certificates", _SERVICE),
+        [_CONFIGURATION / f"trust-service-{name}.yml" for name in ("recording", "slo")],
+        rate,
+    )
+
+
 def _prometheus_config() -> Path:
     """The project's configuration and rules, with the objectives of the demo."""
-    folder = _FOLDER / "configuration"
-    private_folder(folder)
+    private_folder(_CONFIGURATION)
     for file in prometheus_files():
-        shutil.copy(file, folder)
+        shutil.copy(file, _CONFIGURATION)
     site = read_site(_SITE.read_text(encoding="utf-8"), str(_SITE))
-    (folder / slo_rules.FILE).write_text(slo_rules.rule_file(site.objectives), encoding="utf-8")
-    return folder
+    (_CONFIGURATION / slo_rules.FILE).write_text(slo_rules.rule_file(site.objectives), encoding="utf-8")
+    return _CONFIGURATION
 
 
 def _dashboards(stack: ExitStack, prometheus: str, progress: Callable[[str], None]) -> dict[str, str]:
@@ -131,7 +154,8 @@ def _dashboards(stack: ExitStack, prometheus: str, progress: Callable[[str], Non
     except BuildFailed as failed:
         progress(f"without dashboards: {failed}")
         return {}
-    return {"dashboards": preview.url}
+    # The operational dashboard shows the last hour.
+    return {"dashboards": f"{preview.url}/d/trust-service-operational"}
 
 
 def _embedded() -> Destination:

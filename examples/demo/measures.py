@@ -36,8 +36,8 @@ class Scrapes:
 class Measure(Protocol):
     """One number about the service."""
 
-    def promql(self) -> str:
-        """The query; its result is empty or NaN without data."""
+    def promql(self, matcher: str) -> str:
+        """The query over the series that the matcher selects; its result is empty or NaN without data."""
 
     def from_scrapes(self, scrapes: Scrapes) -> float | None:
         """The same number without Prometheus."""
@@ -50,20 +50,20 @@ class Sum:
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
 
-    def selector(self) -> str:
-        """The series selector."""
-        matchers = ",".join(f'{label}=~"{pattern}"' for label, pattern in self.labels.items())
+    def selector(self, matcher: str) -> str:
+        """The series selector, with one more matcher."""
+        matchers = ",".join([*(f'{label}=~"{pattern}"' for label, pattern in self.labels.items()), matcher])
         return f"{self.name}{{{matchers}}}"
 
-    def promql(self) -> str:
-        return f"sum({self.selector()})"
+    def promql(self, matcher: str) -> str:
+        return f"sum({self.selector(matcher)})"
 
     def from_scrapes(self, scrapes: Scrapes) -> float | None:
         values = [sample.value for sample in self.matching(scrapes.later)]
         return sum(values) if values else None
 
     def matching(self, samples: Iterable[Sample]) -> list[Sample]:
-        """The samples that the selector selects."""
+        """The samples of the sum."""
         return [
             sample
             for sample in samples
@@ -78,8 +78,8 @@ class Rate:
 
     counter: Sum
 
-    def promql(self) -> str:
-        return f"sum(rate({self.counter.selector()}[{WINDOW_SECONDS}s]))"
+    def promql(self, matcher: str) -> str:
+        return f"sum(rate({self.counter.selector(matcher)}[{WINDOW_SECONDS}s]))"
 
     def from_scrapes(self, scrapes: Scrapes) -> float | None:
         later = sum(sample.value for sample in self.counter.matching(scrapes.later))
@@ -94,8 +94,8 @@ class Share:
     part: Rate
     whole: Rate
 
-    def promql(self) -> str:
-        return f"({self.part.promql()} or vector(0)) / {self.whole.promql()}"
+    def promql(self, matcher: str) -> str:
+        return f"({self.part.promql(matcher)} or vector(0)) / {self.whole.promql(matcher)}"
 
     def from_scrapes(self, scrapes: Scrapes) -> float | None:
         part, whole = self.part.from_scrapes(scrapes), self.whole.from_scrapes(scrapes)
@@ -109,8 +109,9 @@ class Quantile:
     q: float
     histogram: str
 
-    def promql(self) -> str:
-        return f"histogram_quantile({self.q}, sum by (le) (rate({self.histogram}_bucket[{WINDOW_SECONDS}s])))"
+    def promql(self, matcher: str) -> str:
+        buckets = f"{self.histogram}_bucket{{{matcher}}}"
+        return f"histogram_quantile({self.q}, sum by (le) (rate({buckets}[{WINDOW_SECONDS}s])))"
 
     def from_scrapes(self, scrapes: Scrapes) -> float | None:
         counts: dict[float, float] = {}

@@ -12,10 +12,12 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from examples.demo.measures import WINDOW_SECONDS, Measure, Sample, Scrapes
+from examples.demo.profile import PREVIOUS_INSTANCE
 from trust_ops.stack.prometheus_api import PrometheusClient, QueryError
 from trust_otel.semconv.definitions import Metric
 
 _SELECTION = re.compile(r"^sum\((?P<name>[a-zA-Z_:][\w:]*)(?:\{(?P<matchers>.*)\})?\)$")
+_WITHOUT_HISTORY = f'service_instance_id!="{PREVIOUS_INSTANCE}"'
 _MATCHER = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -35,7 +37,7 @@ class Source(Protocol):
 
 
 class PrometheusSource:
-    """Reads from Prometheus."""
+    """Reads from Prometheus, without the history."""
 
     name = "Prometheus"
 
@@ -43,17 +45,21 @@ class PrometheusSource:
         self._client = PrometheusClient(url)
 
     def measure(self, measure: Measure) -> float | None:
-        return self.total(measure.promql())
+        return self._value(measure.promql(_WITHOUT_HISTORY))
 
     def total(self, selection: str) -> float | None:
-        try:
-            return self._client.value(selection)
-        except QueryError:
-            return None
+        name, matchers = _parts(selection)
+        return self._value(f"sum({name}{{{','.join(filter(None, (matchers, _WITHOUT_HISTORY)))}}})")
 
     def series(self, metric: Metric) -> int:
         names = "|".join(_sample_names(metric))
-        return int(self.total(f'count({{__name__=~"{names}"}})') or 0)
+        return int(self._value(f'count({{__name__=~"{names}",{_WITHOUT_HISTORY}}})') or 0)
+
+    def _value(self, query: str) -> float | None:
+        try:
+            return self._client.value(query)
+        except QueryError:
+            return None
 
 
 class EndpointSource:
@@ -71,15 +77,12 @@ class EndpointSource:
         return measure.from_scrapes(Scrapes(earlier, samples, now - before))
 
     def total(self, selection: str) -> float | None:
-        found = _SELECTION.match(selection)
-        if not found:
-            raise ValueError(f'only sum(name{{label="value"}}) can be read without Prometheus, not {selection}')
-        wanted = dict(_MATCHER.findall(found["matchers"] or ""))
+        name, matchers = _parts(selection)
+        wanted = dict(_MATCHER.findall(matchers))
         values = [
             sample.value
             for sample in self._scrape()[1]
-            if sample.name == found["name"]
-            and all(sample.labels.get(label, "") == text for label, text in wanted.items())
+            if sample.name == name and all(sample.labels.get(label, "") == text for label, text in wanted.items())
         ]
         return sum(values) if values else None
 
@@ -92,6 +95,14 @@ class EndpointSource:
             text = httpx.get(self._url, trust_env=False).text
             self._scrapes.append((time.monotonic(), tuple(_samples(text))))
         return self._scrapes[-1]
+
+
+def _parts(selection: str) -> tuple[str, str]:
+    """Name and label matchers of `sum(name{label="value",...})`."""
+    found = _SELECTION.match(selection)
+    if not found:
+        raise ValueError(f'not of the form sum(name{{label="value"}}): {selection}')
+    return found["name"], found["matchers"] or ""
 
 
 def _samples(text: str) -> Iterable[Sample]:

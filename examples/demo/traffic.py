@@ -22,6 +22,7 @@ class Traffic:
             rate=rate,
             duration_seconds=seconds,
             seed=seed,
+            calm=True,
         )
 
     async def run(self, tick: Callable[[], None]) -> LoadReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from trust_ops.stack.binaries import find
@@ -42,17 +42,44 @@ def store(data: Path, series: Mapping[str, Iterable[Points]], scratch: Path) -> 
             file.write(f"# TYPE {name} gauge\n")
             for labels, points in courses:
                 pairs = ",".join(f'{label}="{value}"' for label, value in labels.items())
-                file.writelines(f"{name}{{{pairs}}} {value:.9g} {at}\n" for at, value in points)
+                file.writelines(f"{name}{{{pairs}}} {value:.15g} {at}\n" for at, value in points)
         file.write("# EOF\n")
+    _create_blocks(
+        "openmetrics",
+        # It reads the whole file once for each block.
+        "--max-block-duration=15d",
+        *(str(text), str(data)),
+    )
+
+
+def record(url: str, data: Path, rules: Sequence[Path], begin: int, end: int, interval: int) -> None:
+    """Evaluate recording rules with a running Prometheus. It reads the results, in `data`, after a restart.
+
+    Args:
+        url: URL of the Prometheus.
+        data: Its storage directory.
+        rules: Rule files.
+        begin: Unix time of the first evaluation.
+        end: Unix time after which there is no evaluation.
+        interval: Seconds between evaluations.
+
+    Raises CalledProcessError with promtool's output.
+    """
+    _create_blocks(
+        "rules",
+        f"--start={begin}",
+        f"--end={end}",
+        f"--url={url}",
+        f"--output-dir={data}",
+        f"--eval-interval={interval}s",
+        *map(str, rules),
+    )
+
+
+def _create_blocks(*arguments: str) -> None:
     promtool = find(binaries()["promtool"], os.environ, lambda _: None)
     subprocess.run(  # noqa: S603 - our own executable
-        [
-            str(promtool),
-            *("tsdb", "create-blocks-from", "openmetrics"),
-            # It reads the whole file once for each block.
-            "--max-block-duration=15d",
-            *(str(text), str(data)),
-        ],
+        [str(promtool), "tsdb", "create-blocks-from", *arguments],
         check=True,
         capture_output=True,
         text=True,

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from testbed.drill import backfill
 from testbed.drill.backfill import Points, store
 from testbed.fleet.course import Course
 from testbed.fleet.infrastructure import infrastructure
 from testbed.fleet.services import ENVIRONMENTS, GONE_INSTANCE, courses_of, instances
 from testbed.screenshots.backfill import levels
-from trust_ops.stack.binaries import find
 from trust_ops.stack.files import project_file
-from trust_ops.stack.recipes import binaries
 
 STEP_SECONDS: Final = 30
 SHOWN_SECONDS: Final = 1800
@@ -54,22 +51,8 @@ def record(url: str, data: Path, end: int) -> None:
 
     Raises CalledProcessError with promtool's output.
     """
-    promtool = find(binaries()["promtool"], os.environ, lambda _: None)
-    subprocess.run(  # noqa: S603 - our own executable
-        [
-            str(promtool),
-            *("tsdb", "create-blocks-from", "rules"),
-            f"--start={end - SHOWN_SECONDS}",
-            f"--end={end}",
-            f"--url={url}",
-            f"--output-dir={data}",
-            f"--eval-interval={_RECORD_SECONDS}s",
-            *(str(project_file(f"monitoring/prometheus/trust-service-{name}.yml")) for name in ("recording", "slo")),
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    rules = [project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in ("recording", "slo")]
+    backfill.record(url, data, rules, end - SHOWN_SECONDS, end, _RECORD_SECONDS)
 
 
 def _points(course: Course, begin: int, end: int) -> Iterable[tuple[int, float]]:

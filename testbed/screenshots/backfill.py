@@ -54,7 +54,7 @@ def backfill_two_weeks(data: Path, labels: Labels, host: str, now: float, scratc
     end = int(now) - 60
     moments = range(end - _DAYS * _DAY, end + 1, _STEP_SECONDS)
     rng = Random(1)  # noqa: S311 - no secret
-    shape = [(at, _level_factor(at, now) * rng.gauss(1, _NOISE)) for at in moments]
+    shape = [(at, level_factor(at, now) * rng.gauss(1, _NOISE)) for at in moments]
     series: dict[str, list[Points]] = {}
     for name, more, level in levels():
         series.setdefault(name, []).append(({**labels, **more}, [(at, level * factor) for at, factor in shape]))
@@ -71,7 +71,7 @@ def backfill_two_weeks(data: Path, labels: Labels, host: str, now: float, scratc
     store(data, series, scratch)
 
 
-def _level_factor(at: float, now: float) -> float:
+def level_factor(at: float, now: float) -> float:
     """Level at a time relative to now: lower at night and at weekends, with weekly growth."""
     growth: float = (1 + _GROWTH_PER_WEEK) ** ((at - now) / (7 * _DAY))
     return _time_of_week_factor(at) / _time_of_week_factor(now) * growth

@@ -219,7 +219,8 @@ OPERATION_TYPES = {
     "login": OperationType(4, _log_in_and_out),
     "login.totp": OperationType(2, _log_in_and_out_with_totp),
     "login.stay": OperationType(0.5, _stay_logged_in),
-    "login.too_often": OperationType(0.2, _log_in_too_often),
+    # At 20 operations per second, far fewer than 50 rejected requests in 5 minutes.
+    "login.too_often": OperationType(0.05, _log_in_too_often),
     # At 20 operations per second, an account refuses fewer than 5 codes in 10 minutes, and an address has fewer than 50
     # failed logins in an hour.
     "login.wrong_code": OperationType(0.02, _submit_wrong_totp_code),
