@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from os import environ
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,21 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.support.dashboards import STEP_SECONDS, PanelQueries, queries
 from tests.support.running import eventually, processes_of
 from trust_otel.semconv.metrics import (
     ALL,
     HTTP_SERVER_REQUEST_BODY_SIZE,
     HTTP_SERVER_RESPONSE_BODY_SIZE,
+    TRUST_SECURITY_AUTH_FAILURES,
+    TRUST_SECURITY_INCIDENTS,
+    TRUST_SECURITY_THREAT_MATCHES,
     TRUST_SESSION_STORED,
 )
 
 _ROOT = Path(__file__).parents[2]
+_HOUR = 3600
+_CALM_SECONDS = 30
 
 
 def _demo(folder: Path, seconds: int, **environment: str) -> tuple[str, dict[str, Any]]:
@@ -58,7 +65,13 @@ def test_every_declared_family_has_series(demo: tuple[Path, dict[str, Any]]) -> 
     third_party = {name for name, metric in ALL.items() if metric.third_party}
     sizes = {HTTP_SERVER_REQUEST_BODY_SIZE.name, HTTP_SERVER_RESPONSE_BODY_SIZE.name}
     # A service either counts its sessions, as this one does, or reports those in its store.
-    assert absent == third_party | sizes | {TRUST_SESSION_STORED.name}
+    # Calm traffic has no incident and no listed address, and seldom an address with many failures.
+    attacks = {
+        TRUST_SECURITY_INCIDENTS.name,
+        TRUST_SECURITY_THREAT_MATCHES.name,
+        TRUST_SECURITY_AUTH_FAILURES.name,
+    }
+    assert absent - attacks == third_party | sizes | {TRUST_SESSION_STORED.name}
 
 
 def test_no_process_is_left(demo: tuple[Path, dict[str, Any]]) -> None:
@@ -72,6 +85,41 @@ def test_without_go_the_demo_reads_the_services_own_endpoint(tmp_path: Path) -> 
     assert "without Collector and Prometheus" in output
     assert report["read_from"] == "the in-process endpoint"
     assert report["prometheus"] == report["expected_totals"]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[str]:
+    """URL of the Prometheus of a demo that has just opened."""
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=tmp_path,
+        env={**environ, "PYTHONPATH": str(_ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout is not None
+    url = ""
+    for line in demo.stdout:
+        if line.split()[:1] == ["prometheus"]:
+            url = line.split()[1]
+        if "operations, until Ctrl-C" in line:
+            break
+    yield url
+    demo.send_signal(signal.SIGINT)
+    demo.communicate(timeout=90)
+
+
+def test_the_demo_opens_calm_with_an_hour_of_data(opened: str) -> None:
+    time.sleep(_CALM_SECONDS)
+    with PanelQueries(opened, "demo") as asked:
+        (watchdog,) = asked.at('max_over_time(ALERTS{alertstate="firing"}[10m])').series
+        assert watchdog.labels["alertname"] == "TrustWatchdog"
+        graphs = [query for query in queries() if query.key.startswith("operational ") and not query.instant]
+        points = {
+            query.key: max((len(each.values) for each in asked.ask(query, _HOUR).series), default=0) for query in graphs
+        }
+    filled = {key for key, number in points.items() if number > 0.9 * _HOUR / STEP_SECONDS}
+    assert len(filled) > 20, points
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
