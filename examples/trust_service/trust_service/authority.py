@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from itertools import count
 from typing import Literal
 
 from cryptography import x509
@@ -62,6 +63,7 @@ class Authority:
         self._issuers = ((self.issuing, self._key), (self.root, root_key))
         self._issued = {self.issuing.serial_number, self.root.serial_number}
         self._revoked: dict[int, datetime] = {}
+        self._list_numbers = count(1)
 
     def issue(
         self,
@@ -106,6 +108,7 @@ class Authority:
             .issuer_name(self.issuing.subject)
             .last_update(min(now, now + self.list_lifetime) - timedelta(seconds=1))
             .next_update(now + self.list_lifetime)
+            .add_extension(x509.CRLNumber(next(self._list_numbers)), critical=False)
         )
         for serial_number, revoked_at in self._revoked.copy().items():
             builder = builder.add_revoked_certificate(
