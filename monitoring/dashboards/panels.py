@@ -64,10 +64,12 @@ UP_OR_DOWN: Final[ValueTexts] = {"1": ("up", "green"), "0": ("down", "red")}
 
 _GRAPH_HEIGHT = 8
 _MIN_AXIS_SHARE = 0.1
-_MIN_COLUMN_WIDTH = 60
+_MIN_COLUMN_WIDTH = 75
 """In pixels. With Grafana's default of 150, half a screen shows only four columns."""
 _MIN_KEY_COLUMN_WIDTH = 130
 """In pixels. On a phone the key columns stay readable, and the values are reached by scrolling."""
+_MAX_KEYS_WIDTH = 250
+"""In pixels. A phone shows about 360 of a table."""
 _MANY_QUERIES = 6
 """With more queries in one panel, Grafana makes their names too small to read."""
 _NAME_HEIGHT = 24
@@ -149,7 +151,8 @@ class Column:
         levels: Thresholds that colour the cell.
         texts: Texts shown instead of values.
         link: URL that the cell links to.
-        width: In pixels; by default an equal share of the remaining width.
+        width: In pixels, for values that are wider than the heading.
+        decimals: Number of decimals; by default as many as Grafana finds useful.
         missing: Text and colour instead of a dash for NaN, and for rows without a value.
     """
 
@@ -159,7 +162,8 @@ class Column:
     levels: Levels | None = None
     texts: ValueTexts | None = None
     link: str | None = None
-    width: int | None = None
+    width: int = 0
+    decimals: int | None = None
     missing: tuple[str, str] | None = None
 
 
@@ -189,7 +193,7 @@ def time_series_panel(
         .display_mode(LegendDisplayMode.TABLE)
         .placement(LegendPlacement.BOTTOM)
         .show_legend(True)
-        .calcs(["lastNotNull", "max"])
+        .calcs(["lastNotNull"])
     )
     if highest_first:
         legend = legend.sort_by("Last *").sort_desc(True)
@@ -397,12 +401,14 @@ def table_panel(
 ) -> table.Panel:
     """A table with one row per combination of the key labels.
 
+    If the keys fill the screen of a phone, the column to sort by precedes them: only the first columns are in view.
+
     Args:
         keys: Labels that the queries of all columns have, and their headings.
         sort: Headings of the columns to sort by, largest values first.
         key_links: URLs by heading of a key column.
         key_texts: Texts and colours by heading of a key column.
-        key_widths: Widths in pixels by heading of a key column; by default an equal share of the remaining width.
+        key_widths: Widths in pixels by heading of a key column; by default an equal share of what the values leave.
     """
     columns = [replace(column, link=column.link and _of_row(column.link, keys)) for column in columns]
     key_links = {heading: _of_row(url, keys) for heading, url in (key_links or {}).items()}
@@ -417,17 +423,22 @@ def table_panel(
     names = {f"Value #{ref}": column.name for ref, column in referenced}
     if len(columns) == 1:
         names = {"Value": columns[0].name}
+    key_widths = key_widths or {}
+    # Values share the remaining width only if no key column does.
+    width_of_values = "custom.minWidth" if key_widths.keys() == set(keys.values()) else "custom.width"
     for ref, column in referenced:
+        needed = DynamicConfigValue(width_of_values, _needed_width(column, column.name in headings))
         panel = panel.with_target(_instant_query(ref, Query("", column.promql)).format(PromQueryFormat.TABLE))
-        panel = panel.override_by_name(column.name, _column_overrides(column))
+        panel = panel.override_by_name(column.name, [*_column_overrides(column), needed])
     for heading in keys.values():
         panel = panel.override_by_name(
             heading,
-            _key_column_overrides(
-                key_links.get(heading), (key_texts or {}).get(heading), (key_widths or {}).get(heading)
-            ),
+            _key_column_overrides(key_links.get(heading), (key_texts or {}).get(heading), key_widths.get(heading)),
         )
-    order = {name: index for index, name in enumerate((*keys, *names))}
+    width_of_keys = sum(key_widths.get(heading, _MIN_KEY_COLUMN_WIDTH) for heading in keys.values())
+    leading = headings[:1] if width_of_keys > _MAX_KEYS_WIDTH else []
+    first = [value for value, heading in names.items() if heading in leading]
+    order = {name: index for index, name in enumerate(dict.fromkeys((*first, *keys, *names)))}
     return panel.transformations(
         [
             DataTransformerConfig("merge", options={}),
@@ -458,9 +469,26 @@ def _column_overrides(column: Column) -> list[DynamicConfigValue]:
         properties.append(DynamicConfigValue("custom.cellOptions", {"type": "color-background", "mode": "basic"}))
     if column.link is not None:
         properties.append(_cell_link(column.link))
-    if column.width is not None:
-        properties.append(DynamicConfigValue("custom.width", column.width))
+    if column.decimals is not None:
+        properties.append(DynamicConfigValue("decimals", column.decimals))
     return properties
+
+
+def _needed_width(column: Column, sorted_by: bool) -> int:
+    """Width in pixels in which neither the heading nor a text is cut off."""
+    heading = _text_width(column.name) + (_SORT_ARROW_WIDTH if sorted_by else 0)
+    texts = [_text_width(text) for text, _ in (column.texts or {}).values()]
+    return max(_MIN_COLUMN_WIDTH, column.width, heading, *texts)
+
+
+# Measured in Chromium, of Grafana's font Inter at 14 pixels and weight 500.
+_CELL_PADDING, _SORT_ARROW_WIDTH = 14, 20
+_CHARACTER_WIDTHS: Final = {**dict.fromkeys(" fijlrtI().,:/", 5.0), **dict.fromkeys("mwMW%", 12.5)}
+_CHARACTER_WIDTH: Final = 8.6
+
+
+def _text_width(text: str) -> int:
+    return round(_CELL_PADDING + sum(_CHARACTER_WIDTHS.get(each, _CHARACTER_WIDTH) for each in text))
 
 
 def _thresholds(levels: Levels) -> DynamicConfigValue:

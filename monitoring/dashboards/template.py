@@ -88,6 +88,8 @@ def _dashboard_links() -> builders.DashboardLink:
     return (
         builders.DashboardLink("Trust service dashboards")
         .type(DashboardLinkType.DASHBOARDS)
+        # Three links would fill the first screen of a phone.
+        .as_dropdown(True)
         .tags([TAG])
         .include_vars(True)
         .keep_time(True)

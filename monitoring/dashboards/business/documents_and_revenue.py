@@ -215,7 +215,7 @@ def revenue_by_client() -> table.Panel:
             Column("Refunds", refunds),
         ],
         sort="Revenue",
-        key_widths={"Client": 110, "Currency": 75},
+        key_widths={"Client": 110, "Currency": 90},
         width=12,
         height=11,
     )

@@ -75,7 +75,7 @@ def _forecast_columns(name: str, *by: str, unit: str) -> tuple[Column, ...]:
             _expected(name, *by, sign=sign),
             unit,
             missing=(_TOO_NEW, TEXT_COLOUR) if sign == 0 else None,
-            width=110 if sign == 0 else None,
+            width=110,
         )
         for heading, sign in headings.items()
     )
@@ -94,7 +94,7 @@ def revenue_forecast() -> table.Panel:
         ),
         {_HORIZON: "Next", CURRENCY: "Currency"},
         _forecast_columns(_REVENUE, CURRENCY, unit="short"),
-        key_widths={"Next": 75, "Currency": 75},
+        key_widths={"Next": 85, "Currency": 90},
         width=24,
         height=8,
     )
@@ -133,7 +133,7 @@ def document_volume_predictions() -> table.Panel:
         ),
         {_HORIZON: "Next"},
         _forecast_columns(_VOLUME, unit="short"),
-        key_widths={"Next": 75},
+        key_widths={"Next": 85},
         width=8,
         height=8,
     )

@@ -49,7 +49,7 @@ def sla_compliance() -> table.Panel:
             Column("Compliance", f"1 - ({_missed_share(TIME_RANGE)})", "percentunit"),
             Column("Objective", objective, "percentunit"),
         ],
-        key_widths={"SLA": 160, "Service": 100},
+        key_widths={"SLA": 170},
         width=12,
     )
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import bargauge, stat, timeseries
+from grafana_foundation_sdk.builders import stat, table, timeseries
 
-from monitoring.dashboards.panels import PanelText, Query, bar_gauge_panel, stat_panel, time_series_panel
+from monitoring.dashboards.panels import Column, PanelText, Query, stat_panel, table_panel, time_series_panel
 from monitoring.dashboards.template import OPERATIONAL, panel_url
 from monitoring.dashboards.thresholds import RED, falling, rising
 
@@ -64,7 +64,7 @@ def rule_evaluation_failures() -> timeseries.Panel:
     )
 
 
-def slowest_rule_groups() -> bargauge.Panel:
+def slowest_rule_groups() -> table.Panel:
     """Evaluation time of the slowest rule groups."""
     # Drop the folder of the rule file: it is long, and the same for all groups.
     group = '"group", "$1", "rule_group", ".*;trust-service\\\\.(.*)"'
@@ -72,7 +72,7 @@ def slowest_rule_groups() -> bargauge.Panel:
         "max by (rule_group) (prometheus_rule_group_last_duration_seconds)"
         " / (max by (rule_group) (prometheus_rule_group_interval_seconds) > 0)"
     )
-    return bar_gauge_panel(
+    return table_panel(
         PanelText(
             22,
             "Slowest rule groups",
@@ -81,9 +81,16 @@ def slowest_rule_groups() -> bargauge.Panel:
             "its interval.",
             "Prometheus has loaded no rules.",
         ),
-        "percentunit",
-        (Query("{{group}}", f"topk(10, max by (group) (label_replace({share}, {group})))"),),
-        levels=rising(yellow=0.3, red=0.8),
+        {"group": "Rule group"},
+        (
+            Column(
+                "Share of interval",
+                f"topk(10, max by (group) (label_replace({share}, {group})))",
+                "percentunit",
+                levels=rising(yellow=0.3, red=0.8),
+            ),
+        ),
+        sort="Share of interval",
         width=10,
     )
 

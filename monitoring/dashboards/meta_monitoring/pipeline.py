@@ -249,5 +249,5 @@ def input_sources() -> table.Panel:
             ),
         ),
         sort="Last read",
-        key_widths={"Service": 130, "Kind": 100},
+        key_widths={"Service": 150, "Kind": 100},
     )

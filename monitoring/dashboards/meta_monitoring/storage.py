@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from grafana_foundation_sdk.builders import bargauge, stat, timeseries
+from grafana_foundation_sdk.builders import stat, table, timeseries
 
-from monitoring.dashboards.panels import PanelText, Query, bar_gauge_panel, stat_panel, time_series_panel
+from monitoring.dashboards.panels import Column, PanelText, Query, stat_panel, table_panel, time_series_panel
 from monitoring.dashboards.queries import rate, series, total, with_label, zero_if_recorded
 from monitoring.dashboards.template import MONITORING, panel_url
-from monitoring.dashboards.thresholds import NONE_ALLOWED, PLAIN
+from monitoring.dashboards.thresholds import NONE_ALLOWED
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 
@@ -15,10 +15,10 @@ _TOP = 15
 _FAILURES = ("wal_corruptions", "wal_writes_failed", "compactions_failed")
 
 
-def series_by_metric() -> bargauge.Panel:
+def series_by_metric() -> table.Panel:
     """Metrics with the most series."""
     counts = " or ".join(_count(metric) for metric in metrics.ALL.values())
-    return bar_gauge_panel(
+    return table_panel(
         PanelText(
             6,
             "Top metrics by series count",
@@ -29,9 +29,10 @@ def series_by_metric() -> bargauge.Panel:
             "No service reports data.",
             links={"Cardinality overflow and drops": panel_url(MONITORING, 24)},
         ),
-        "short",
-        (Query("{{metric}}", f"topk({_TOP}, {counts})"),),
-        levels=PLAIN,
+        {"metric": "Metric"},
+        (Column("Series", f"topk({_TOP}, {counts})", "none"),),
+        sort="Series",
+        key_widths={"Metric": 340},
         width=12,
         height=11,
     )

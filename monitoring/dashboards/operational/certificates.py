@@ -24,7 +24,7 @@ from trust_otel.semconv.metrics import (
 )
 
 _KEYS: Final = {"service_name": "Service"}
-_KEY_WIDTHS: Final = {"Service": 140}
+_KEY_WIDTHS: Final = {"Service": 150}
 _ERROR: Final = 'trust_outcome="error"'
 _RENEWAL_SHARE: Final = "1 / 3"
 """Share of the lifetime below which a certificate is due for renewal, as in the alert."""

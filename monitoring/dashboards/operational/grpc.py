@@ -61,7 +61,7 @@ def grpc_methods() -> table.Panel:
             Column("In flight", total(series(TRUST_RPC_SERVER_ACTIVE_CALLS), *keys), "none"),
         ),
         sort="Calls",
-        key_widths={"Service": 130},
+        key_widths={"Service": 150, "Method": 240},
     )
 
 

@@ -37,14 +37,13 @@ from trust_otel.semconv.metrics import (
     TRUST_OTEL_INSTANCE_UP,
 )
 
-_BY_SERVICE: Final = ("deployment_environment_name", "service_name")
+_BY_SERVICE: Final = ("service_name",)
 _MANY_INSTANCES: Final = 30
 _UNREPORTED: Final = 60
 """Seconds without a report after which the alert fires: three exports, and its `for`."""
 _WATCHDOG: Final = 'alertname="TrustWatchdog"'
 _WITHOUT_SERVICE: Final = 'service_name=""'
 _FIRING: Final = 'alertstate="firing"'
-_SERVICE_KEYS: Final = {"deployment_environment_name": "Environment", "service_name": "Service"}
 
 
 def service_health() -> table.Panel:
@@ -81,7 +80,7 @@ def service_health() -> table.Panel:
                 "Meta-monitoring": panel_url(MONITORING, 1),
             },
         ),
-        _SERVICE_KEYS,
+        {"service_name": "Service"},
         (
             Column(
                 "State",
@@ -103,7 +102,6 @@ def service_health() -> table.Panel:
                 "none",
                 levels=falling(red=1),
                 link=panel_url(OPERATIONAL, INSTANCES),
-                width=90,
             ),
             Column(
                 "Requests",
@@ -138,7 +136,6 @@ def service_health() -> table.Panel:
                 "none",
                 levels=NONE_ALLOWED,
                 link=panel_url(OPERATIONAL, DATABASE),
-                width=165,
             ),
             Column(
                 "Dependencies down",
@@ -147,7 +144,6 @@ def service_health() -> table.Panel:
                 "none",
                 levels=NONE_ALLOWED,
                 link=panel_url(OPERATIONAL, DEPENDENCIES),
-                width=140,
             ),
             Column(
                 "Certificate expiry",
@@ -155,11 +151,10 @@ def service_health() -> table.Panel:
                 "s",
                 levels=falling(red=EXPIRY_LIMITS["critical"], yellow=EXPIRY_LIMITS["warning"]),
                 link=panel_url(OPERATIONAL, CERTIFICATES),
-                width=130,
             ),
         ),
         sort="State",
-        key_widths={"Environment": 120, "Service": 180},
+        key_widths={"Service": 160},
         height=6,
     )
 
@@ -194,6 +189,7 @@ def instances() -> table.Panel:
             ),
         ),
         sort="Last seen",
+        key_widths={"Instance": 340},
         width=10,
     )
 
@@ -223,11 +219,10 @@ def alert_status() -> table.Panel:
                 "none",
                 levels=rising(yellow=2, red=len(_STATUS)),
                 texts={**{str(rank): _STATUS[key] for rank, key in _RANKS}, "0": ("no alerts", "green")},
-                width=150,
             ),
         ),
         sort="Status",
-        key_widths={"Alert": 270, "Team": 100},
+        key_widths={"Alert": 250, "Team": 110},
         key_links={"Alert": "${runbooks}/${__value.raw}"},
         width=14,
     )

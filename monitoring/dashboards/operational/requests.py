@@ -163,7 +163,7 @@ def routes() -> table.Panel:
             ),
         ),
         sort="Requests",
-        key_widths={"Service": 130, "Method": 80, "Route": 240},
+        key_widths={"Service": 150, "Method": 80},
         width=14,
         height=9,
     )
@@ -195,15 +195,17 @@ def error_budgets() -> table.Panel:
         ),
         {"service_name": "Service", "slo": "Objective"},
         [
-            Column("Target", target, "percentunit", width=80),
+            Column("Target", target, "percentunit"),
             Column(
                 "Budget left",
                 f"min by ({', '.join(keys)}) ({recorded('service:slo_error_budget_left:ratio')})",
                 "percentunit",
                 levels=falling(red=0, yellow=0.25),
-                width=90,
             ),
-            *(Column(window, burn(window), "none", levels=_ABOVE_ONE, width=60) for window in ("5m", "1h", "6h", "1d")),
+            *(
+                Column(window, burn(window), "none", levels=_ABOVE_ONE, decimals=2)
+                for window in ("5m", "1h", "6h", "1d")
+            ),
         ],
         width=10,
         height=9,

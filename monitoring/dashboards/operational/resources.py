@@ -258,7 +258,7 @@ def node_conditions() -> statetimeline.Panel:
 
 def containers() -> table.Panel:
     """Restarts and memory usage of the containers in Kubernetes."""
-    keys = {"namespace": "Namespace", "pod": "Pod", "container": "Container"}
+    keys = {"pod": "Pod", "namespace": "Namespace", "container": "Container"}
     by = ", ".join(keys)
     return table_panel(
         PanelText(
@@ -278,7 +278,6 @@ def containers() -> table.Panel:
                 f"topk(20, sum by ({by}) (increase(kube_pod_container_status_restarts_total[15m])){_OF_THE_SITE})",
                 "none",
                 levels=rising(yellow=1, red=RESTART_LIMIT),
-                width=90,
             ),
             Column(
                 "Memory",
@@ -287,9 +286,9 @@ def containers() -> table.Panel:
                 f"{_OF_THE_SITE})",
                 "percentunit",
                 levels=rising(red=CONTAINER_MEMORY_LIMIT),
-                width=90,
             ),
         ),
         sort="Restarts",
+        key_widths={"Pod": 270, "Namespace": 140, "Container": 100},
         width=12,
     )

@@ -215,7 +215,6 @@ def coverage() -> table.Panel:
                 "none",
                 texts={"1": ("measured", "green")},
                 missing=("never", TEXT_COLOUR),
-                width=140,
             )
             for heading, metric, matchers in _SIGNALS
         ],

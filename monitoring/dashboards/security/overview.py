@@ -192,7 +192,7 @@ def _rate_limited() -> stat.Panel:
     return stat_panel(
         PanelText(
             23,
-            "Rate-limited requests of one limit",
+            "Busiest rate limit",
             "Requests refused within 5 minutes by the rate limit that refused most. The alert fires at "
             f"{RATE_LIMIT_LIMIT:g}. Real-time security events counts the requests refused by all limits.",
             "Many clients are refused: the limit may be too low. One client is refused: an attack, or a misbehaving "

@@ -1,7 +1,9 @@
 import { css } from '@emotion/css';
 import { GrafanaTheme2, InterpolateFunction, SelectableValue, TimeRange, dateTime } from '@grafana/data';
 import {
+  Dropdown,
   InlineLabel,
+  Menu,
   MultiSelect,
   RefreshPicker,
   Select,
@@ -42,7 +44,7 @@ export function Toolbar(properties: ToolbarProperties) {
         with monitoring/compose or monitoring/k8s, where these same files are provisioned.
       </p>
       <div className={styles.line}>
-        <nav className={styles.line} aria-label="Dashboards">
+        <nav className={styles.dashboards} aria-label="Dashboards">
           {dashboards.map((each) => (
             <a
               key={each.uid}
@@ -80,7 +82,7 @@ export function Toolbar(properties: ToolbarProperties) {
           />
         </div>
       </div>
-      <div className={styles.line}>
+      <div className={styles.variables}>
         {(dashboard.templating?.list ?? [])
           .filter((variable) => variable.hide !== HIDE_VARIABLE)
           .map((variable) => (
@@ -92,13 +94,9 @@ export function Toolbar(properties: ToolbarProperties) {
             />
           ))}
         <nav className={styles.right} aria-label="Links">
-          {(dashboard.links ?? [])
-            .flatMap((link) => linked(link, dashboards, dashboard))
-            .map(({ title, url }) => (
-              <a key={title} href={replace(url)} className={styles.link}>
-                {title}
-              </a>
-            ))}
+          {(dashboard.links ?? []).map((link) => (
+            <Links key={link.title} link={link} targets={linked(link, dashboards, dashboard)} replace={replace} />
+          ))}
         </nav>
       </div>
     </header>
@@ -118,6 +116,37 @@ function linked(link: Link, dashboards: Dashboard[], current: Dashboard): Array<
   return dashboards
     .filter((each) => each !== current && (link.tags ?? []).every((tag) => each.tags?.includes(tag)))
     .map((each) => ({ title: each.title, url: `/d/${each.uid}${suffix}` }));
+}
+
+interface LinksProperties {
+  link: Link;
+  targets: ReturnType<typeof linked>;
+  replace: InterpolateFunction;
+}
+
+function Links({ link, targets, replace }: LinksProperties) {
+  const styles = useStyles2(stylesOf);
+  if (link.asDropdown) {
+    const menu = (
+      <Menu>
+        {targets.map(({ title, url }) => (
+          <Menu.Item key={title} label={title} url={replace(url)} />
+        ))}
+      </Menu>
+    );
+    return (
+      <Dropdown overlay={menu} placement="bottom-end">
+        <ToolbarButton icon="bars" variant="canvas" isOpen={false}>
+          {link.title}
+        </ToolbarButton>
+      </Dropdown>
+    );
+  }
+  return targets.map(({ title, url }) => (
+    <a key={title} href={replace(url)} className={styles.link}>
+      {title}
+    </a>
+  ));
 }
 
 interface PickerProperties {
@@ -183,10 +212,22 @@ const stylesOf = (theme: GrafanaTheme2) => {
     color: theme.colors.text.secondary,
     '&:hover': { background: theme.colors.action.hover, color: theme.colors.text.primary },
   };
+  const line = { display: 'flex', flexWrap: 'wrap', alignItems: 'center', gap: theme.spacing(0.5, 1), minWidth: 0 } as const;
+  const phone = theme.breakpoints.down('md');
   return {
     header: css({ display: 'flex', flexDirection: 'column', gap: theme.spacing(1), marginBottom: theme.spacing(1) }),
-    note: css({ ...theme.typography.bodySmall, color: theme.colors.text.secondary, margin: 0 }),
-    line: css({ display: 'flex', flexWrap: 'wrap', alignItems: 'center', gap: theme.spacing(0.5, 1), minWidth: 0 }),
+    note: css({
+      ...theme.typography.bodySmall,
+      color: theme.colors.text.secondary,
+      margin: 0,
+      [phone]: { overflow: 'hidden', textOverflow: 'ellipsis', whiteSpace: 'nowrap' },
+    }),
+    line: css(line),
+    dashboards: css({ ...line, [phone]: { flexWrap: 'nowrap', overflowX: 'auto', whiteSpace: 'nowrap' } }),
+    variables: css({
+      ...line,
+      [phone]: { zoom: 0.8 },
+    }),
     right: css({ display: 'flex', flexWrap: 'wrap', gap: theme.spacing(0.5, 1), marginLeft: 'auto', minWidth: 0 }),
     link: css(link),
     current: css({

@@ -23,6 +23,7 @@ export interface Link {
   tags?: string[];
   includeVars?: boolean;
   keepTime?: boolean;
+  asDropdown?: boolean;
   targetBlank?: boolean;
 }
 
