@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
@@ -35,10 +36,14 @@ _VALUES: Final = {
     "integration": "webhook",
     "status_code": "200",
 }
+# The components of the monitoring work.
+_FAILURES: Final = re.compile("fail|drop|refus|reject|corrupt|evict|missed|out_of_order|duplicate")
 _GAUGES: Final = {
     "pg_settings_max_connections": 200.0,
     "prometheus_rule_group_interval_seconds": 10.0,
     "otelcol_exporter_queue_capacity": 1000.0,
+    "otelcol_queue_damaged_files": 0.0,
+    "scrape_duration_seconds": 0.02,
 }
 
 
@@ -54,18 +59,28 @@ def infrastructure(begin: int) -> Iterator[Course]:
         else:
             yield from _of_components(metric, begin)
     yield Course("ALERTS", {"alertname": "TrustWatchdog", "alertstate": "firing", "severity": "none"}, 1)
-    for environment, severity in (("production", "warning"), ("staging", "critical")):
-        yield Course("ALERTS", _alert(environment, severity), 1)
+    for alert in _ALERTS:
+        yield Course("ALERTS", _alert(*alert), 1)
 
 
-def _alert(environment: str, severity: str) -> Labels:
+_ALERTS: Final = (
+    ("production", "TrustServiceHighLatency", "warning", "security", "document-service"),
+    ("production", "TrustDatabaseConnectionsFailed", "critical", "platform", "document-service"),
+    ("production", "TrustDatabaseConnectionProblems", "warning", "platform", "document-service"),
+    ("production", "TrustServiceInstanceDown", "warning", "platform", "validation-service"),
+    ("staging", "TrustServiceHighLatency", "critical", "security", "document-service"),
+)
+"""Environment, name, severity, team and service of each firing alert."""
+
+
+def _alert(environment: str, name: str, severity: str, team: str, service: str) -> Labels:
     return {
-        "alertname": "TrustServiceHighLatency",
+        "alertname": name,
         "alertstate": "firing",
         "severity": severity,
-        "team": "security",
-        "service": "document-service",
-        "service_name": "document-service",
+        "team": team,
+        "service": service,
+        "service_name": service,
         "deployment_environment_name": environment,
     }
 
@@ -117,7 +132,7 @@ def _of_components(metric: ScrapedMetric, begin: int) -> Iterator[Course]:
         }
         for values in _variants(metric):
             if metric.kind == "counter":
-                yield counter(metric.name, {**labels, **values}, 0.5)
+                yield counter(metric.name, {**labels, **values}, 0 if _FAILURES.search(metric.name) else 0.5)
             else:
                 yield Course(metric.name, {**labels, **values}, _level(metric, begin))
 

@@ -23,6 +23,9 @@ GONE_SECONDS: Final = 300
 RULE_LEVELS: Final = 3
 """Recording rules read the results of others, three levels deep, and see only those that are stored."""
 _RECORD_SECONDS: Final = 60
+# The fleet's documents, and its revenue by currency, relative to those of `levels`.
+_DOCUMENTS: Final = 6.5
+_REVENUE: Final = {"EUR": 0.81, "CHF": 2.75}
 _HISTORY_DAYS: Final = 15
 # Less than Prometheus' lookback delta.
 _HISTORY_STEP: Final = 240
@@ -68,7 +71,10 @@ def _history(environment: str) -> Iterator[tuple[str, dict[str, str], float]]:
     }
     factor = 1 if environment == "production" else 40
     for name, labels, level in levels():
-        yield name, {**service, **labels}, level * factor
+        currency = labels.get("trust_currency", "")
+        # The recording rules have the countries and clients of the fleet.
+        if currency in ("", *_REVENUE) and not {"geo_country_iso_code", "trust_client_name"} & labels.keys():
+            yield name, {**service, **labels}, level * factor * _REVENUE.get(currency, _DOCUMENTS)
     pool = {**service, "db_client_connection_pool_name": "postgresql/trust"}
     yield "service_pool:db_client_connections_used:ratio", pool, 0.2 if environment == "production" else 0.6
     if environment == "production":
