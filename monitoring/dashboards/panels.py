@@ -66,6 +66,7 @@ _GRAPH_HEIGHT = 8
 _MIN_AXIS_SHARE = 0.1
 _MIN_COLUMN_WIDTH = 75
 """In pixels. With Grafana's default of 150, half a screen shows only four columns."""
+_MIN_COLUMN_WIDTHS: Final = {"reqps": 100}
 _MIN_KEY_COLUMN_WIDTH = 130
 """In pixels. On a phone the key columns stay readable, and the values are reached by scrolling."""
 _MAX_KEYS_WIDTH = 250
@@ -478,7 +479,7 @@ def _needed_width(column: Column, sorted_by: bool) -> int:
     """Width in pixels in which neither the heading nor a text is cut off."""
     heading = _text_width(column.name) + (_SORT_ARROW_WIDTH if sorted_by else 0)
     texts = [_text_width(text) for text, _ in (column.texts or {}).values()]
-    return max(_MIN_COLUMN_WIDTH, column.width, heading, *texts)
+    return max(_MIN_COLUMN_WIDTHS.get(column.unit, _MIN_COLUMN_WIDTH), column.width, heading, *texts)
 
 
 # Measured in Chromium, of Grafana's font Inter at 14 pixels and weight 500.

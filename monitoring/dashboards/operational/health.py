@@ -222,7 +222,7 @@ def alert_status() -> table.Panel:
             ),
         ),
         sort="Status",
-        key_widths={"Alert": 250, "Team": 110},
+        key_widths={"Alert": 280, "Team": 110},
         key_links={"Alert": "${runbooks}/${__value.raw}"},
         width=14,
     )

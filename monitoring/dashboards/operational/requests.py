@@ -164,7 +164,7 @@ def routes() -> table.Panel:
         ),
         sort="Requests",
         key_widths={"Service": 150, "Method": 80},
-        width=14,
+        width=13,
         height=9,
     )
 
@@ -207,7 +207,8 @@ def error_budgets() -> table.Panel:
                 for window in ("5m", "1h", "6h", "1d")
             ),
         ],
-        width=10,
+        key_widths={"Service": 130, "Objective": 88},
+        width=11,
         height=9,
     )
 
