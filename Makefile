@@ -71,7 +71,7 @@ generate: .venv/ready ## Write all generated files: conventions, settings, alert
 	@$(RUN)/python examples/trust_service/generate-countries
 	@$(RUN)/python -m tools.constraints
 
-pictures: .venv/ready ## Take screenshots of the dashboards in Chromium, in normal operation and three outages (11 minutes)
+pictures: .venv/ready ## Take screenshots of the dashboards in Chromium, over a fleet and in four outages (17 minutes)
 	@GRPC_ENABLE_FORK_SUPPORT=false $(RUN)/python -m testbed.screenshots $(if $(FOR),--for $(FOR))
 
 bench: .venv/ready ## Compare the cost with other instrumentations (7 minutes; QUICK=1: 2 minutes)

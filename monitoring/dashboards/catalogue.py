@@ -6,6 +6,7 @@ from typing import Final
 
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel, RowPanel
 
+from monitoring.dashboards.pictures import PICTURES, Picture
 from trust_ops.site_config.dashboards import first_environment
 from trust_ops.site_config.site import DEFAULTS
 
@@ -27,6 +28,9 @@ instance. If Prometheus does not know when a series began (a scrape in text form
 created-timestamp-zero-ingestion), panels do not count what the series has when it first appears; alerts do.
 Thresholds are read from the alert rules when the dashboards are generated. To link to a panel, use its id:
 `/d/trust-service-operational?viewPanel=4`. Each panel must pass the [dashboard checks](dashboard-checks.md).
+
+The pictures are taken by `make pictures` in the [preview](preview.md): over a seeded fleet (`testbed/fleet`), and of
+real services in four outages, on a desktop and a phone, in both themes. Those of outages show the top of the page.
 """
 
 _SITE: Final = """\
@@ -47,12 +51,32 @@ def page(dashboards: list[Dashboard]) -> str:
 
 def _section(dashboard: Dashboard) -> list[str]:
     lines = [f"## {dashboard.title}", "", f"`{dashboard.uid}`. {dashboard.description}", ""]
+    for picture in (each for each in PICTURES if each.uid == dashboard.uid):
+        lines += _picture(picture)
     for panel in dashboard.panels or []:
         if isinstance(panel, RowPanel):
             lines += [f"### {panel.title}", "", "| id | panel | what it shows | what to do |", "|---|---|---|---|"]
         else:
             lines.append(_row(panel))
     return [*_with_gaps(lines), ""]
+
+
+def _picture(picture: Picture) -> list[str]:
+    shown, *others = picture.files
+    links = [f"[{_described(file)}](pictures/{file})" for file in (shown, *others)]
+    return [
+        f"![{picture.situation}](pictures/{shown})",
+        "",
+        f"{picture.situation}: {', '.join(links)}.",
+        "",
+        *(f"- **{each.reader}: {each.text}** {each.answer}" for each in picture.questions),
+        "",
+    ]
+
+
+def _described(file: str) -> str:
+    *_, theme, device = file.removesuffix(".png").split("-")
+    return f"{device}, {theme}"
 
 
 def _row(panel: Panel) -> str:

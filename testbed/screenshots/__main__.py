@@ -1,11 +1,11 @@
-"""`make pictures`: takes screenshots of the dashboards of a running stack, in normal operation and in outages."""
+"""`make pictures`: takes screenshots of the dashboards over a seeded fleet, and of a running stack in outages."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -16,9 +16,12 @@ from playwright.sync_api import Error as PlaywrightError
 from rich.console import Console
 
 from examples.demo.program import ServiceError
+from monitoring.dashboards.pictures import DEVICES, FLEET, OUTAGES, THEMES, Picture
+from monitoring.dashboards.template import BUSINESS
 from testbed.load_generator import LoadGeneratorError
 from testbed.screenshots.environment import SCENARIOS, Environment, environment
-from testbed.screenshots.palette import reduce_colours
+from testbed.screenshots.fleet import fleet
+from testbed.screenshots.palette import save_small
 from tools.preview import BuildFailed, Preview
 from tools.preview.browser import DESKTOP, PHONE, Browser, dashboard_url
 from trust_ops.durations import Duration
@@ -29,19 +32,19 @@ from trust_ops.stack.commands import signals_as_interrupt
 _FOLDER = Path(".trust-otel/pictures")
 _PICTURES = Path("docs/pictures")
 
-_UIDS: Final = tuple(f"trust-service-{name}" for name in ("operational", "security", "business", "monitoring"))
-# The dashboard to show in each scenario.
-_SCENARIO_DASHBOARDS: Final = {
-    "database-down": "trust-service-operational",
-    "attack": "trust-service-security",
-    "revenue-drop": "trust-service-business",
-}
-_THEMES = ("dark", "light")
-_WIDTHS = {"desktop": DESKTOP, "phone": PHONE}
-# Long enough for the panels to change to red.
-_SCENARIO_SECONDS = 60.0
+_WIDTHS: Final = {"desktop": DESKTOP, "phone": PHONE}
+# Long enough for the alerts to fire.
+_OUTAGE_SECONDS: Final = 90.0
+# Also the screenshots of an outage take time.
+_TRAFFIC_SECONDS: Final = 300.0
 # The business dashboard also shows the backfilled data, which other dashboards do not have.
 _BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
+# What an outage changes is at the top of a page.
+_OUTAGE_HEIGHTS: Final = {"desktop": 1840, "phone": 1800}
+
+
+_WHOLE: Final[Mapping[str, int]] = {}
+Progress = Callable[[str], None]
 
 
 @click.command()
@@ -51,7 +54,7 @@ _BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
     type=Duration(),
     default="6m",
     show_default=True,
-    help="Time before the first screenshot. With less, panels that show hours are empty.",
+    help="Time before the first outage. With less, panels that show hours are empty.",
 )
 @click.option(
     "--folder",
@@ -61,10 +64,10 @@ _BUSINESS_SPAN: Final = {"from": "now-6h", "to": "now"}
     help="Output directory.",
 )
 def pictures(duration: timedelta, folder: Path) -> None:
-    """Take screenshots of the four dashboards, light and dark, on desktop and phone, and of three outages.
+    """Take screenshots of the four dashboards over a fleet, and in four outages, light and dark, on desktop and phone.
 
-    Real services, databases, Collector, Prometheus and Alertmanager run on this machine meanwhile. Fails if a panel is
-    empty or shows an error.
+    In the outages, real services, databases, Collector, Prometheus and Alertmanager run on this machine. Fails if a
+    panel is empty or shows an error.
     """
     console = Console()
     began = time.monotonic()
@@ -76,8 +79,10 @@ def pictures(duration: timedelta, folder: Path) -> None:
     private_folder(_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with signals_as_interrupt(), environment(_FOLDER, progress, calm=True) as running:
-            flaws = _take_all(running, duration.total_seconds(), folder, progress)
+        with signals_as_interrupt(), Browser() as browser:
+            flaws = _take_fleet(browser, folder, progress)
+            with environment(_FOLDER / "outages", progress, calm=True) as running:
+                flaws += _take_outages(running, browser, duration.total_seconds(), folder, progress)
     except (StackError, ServiceError, LoadGeneratorError, BuildFailed, PlaywrightError) as error:
         raise click.ClickException(str(error)) from error
     for flaw in flaws:
@@ -87,46 +92,62 @@ def pictures(duration: timedelta, folder: Path) -> None:
         sys.exit(1)
 
 
-def _take_all(running: Environment, seconds: float, folder: Path, progress: Callable[[str], None]) -> list[str]:
-    with Preview(running.addresses.prometheus, on_progress=progress) as preview, Browser() as browser:
-        camera = _Camera(browser, preview, running.began, folder, progress)
+def _take_fleet(browser: Browser, folder: Path, progress: Progress) -> list[str]:
+    with fleet(_FOLDER / "fleet", progress) as running, Preview(running.url, on_progress=progress) as preview:
+        camera = _Camera(browser, preview, folder, progress)
+        span = {"from": f"{running.begin * 1000}", "to": f"{running.end * 1000}"}
+        return [flaw for picture in FLEET for flaw in camera.take(picture, span)]
+
+
+def _take_outages(
+    running: Environment, browser: Browser, seconds: float, folder: Path, progress: Progress
+) -> list[str]:
+    with Preview(running.addresses.prometheus, on_progress=progress) as preview:
+        camera = _Camera(browser, preview, folder, progress)
         progress(f"waiting {seconds:.0f} s, so that the graphs have data")
         time.sleep(max(0.0, running.began + seconds - time.time()))
-        flaws = []
-        for uid, theme, device in product(_UIDS, _THEMES, _WIDTHS):
-            flaws += camera.take(uid, f"{uid.removeprefix('trust-service-')}-{theme}-{device}", theme, _WIDTHS[device])
         running.stop_traffic()
-        for scenario in SCENARIOS:
-            progress(f"{scenario}: waiting {_SCENARIO_SECONDS:.0f} s")
-            with running.scenario(scenario, 2 * _SCENARIO_SECONDS):
-                time.sleep(_SCENARIO_SECONDS)
-                flaws += camera.take(_SCENARIO_DASHBOARDS[scenario], f"outage-{scenario}")
+        flaws = []
+        for scenario, picture in zip(SCENARIOS, OUTAGES, strict=True):
+            progress(f"{scenario}: waiting {_OUTAGE_SECONDS:.0f} s")
+            with running.scenario(scenario, _TRAFFIC_SECONDS):
+                time.sleep(_OUTAGE_SECONDS)
+                span = {"from": f"{running.began * 1000:.0f}", "to": "now"}
+                shown = _BUSINESS_SPAN if picture.uid == BUSINESS else span
+                flaws += camera.take(picture, shown, _OUTAGE_HEIGHTS)
         return flaws
 
 
 class _Camera:
     """Takes screenshots of dashboards."""
 
-    def __init__(
-        self, browser: Browser, preview: Preview, began: float, folder: Path, progress: Callable[[str], None]
-    ) -> None:
+    def __init__(self, browser: Browser, preview: Preview, folder: Path, progress: Progress) -> None:
         self._browser = browser
         self._preview = preview
         self._folder = folder
         self._progress = progress
-        self._span = {"from": f"{began * 1000:.0f}", "to": "now"}
 
-    def take(self, uid: str, name: str, theme: str = "dark", width: int = DESKTOP) -> list[str]:
-        """Take a screenshot; returns the panels that are empty or show an error."""
-        span = _BUSINESS_SPAN if uid == "trust-service-business" else self._span
-        self._browser.open(dashboard_url(self._preview.url, uid, theme=theme, query=span), width=width)
-        file = self._folder / f"{name}.png"
-        self._browser.screenshot(file)
-        panels = self._browser.panels()
-        reduce_colours(file)
-        flaws = [f"{name}: {each.title} is {each.state} {each.error or ''}" for each in panels if each.state != "ok"]
-        size = file.stat().st_size / 1000
-        self._progress(f"{file}: {len(panels)} panels, {len(flaws)} empty or with an error, {size:.0f} kB")
+    def take(self, picture: Picture, span: Mapping[str, str], heights: Mapping[str, int] = _WHOLE) -> list[str]:
+        """Take the screenshots of a picture; returns the panels that are empty or show an error.
+
+        Args:
+            heights: How much of the page to keep by device, in CSS pixels; by default all of it.
+        """
+        flaws = []
+        for theme, device in product(THEMES, DEVICES):
+            self._browser.open(
+                dashboard_url(self._preview.url, picture.uid, theme=theme, query=span), width=_WIDTHS[device]
+            )
+            file = self._folder / picture.file(theme, device)
+            self._browser.screenshot(file)
+            panels = self._browser.panels()
+            save_small(file, _WIDTHS[device], heights.get(device))
+            found = [
+                f"{file.name}: {each.title} is {each.state} {each.error or ''}" for each in panels if each.state != "ok"
+            ]
+            size = file.stat().st_size / 1000
+            self._progress(f"{file}: {len(panels)} panels, {len(found)} empty or with an error, {size:.0f} kB")
+            flaws += found
         return flaws
 
 

@@ -20,15 +20,17 @@ from testbed.drill.postgresql import Cluster, replicated
 from testbed.drill.receivers import Receivers
 from testbed.drill.redis import Redis
 from testbed.drill.service_client import repeated_calls
+from testbed.drill.tcp_proxy import TcpProxy
 from testbed.load_generator import LoadReport
 from testbed.screenshots.backfill import backfill_two_weeks
 from testbed.screenshots.grafana import grafana
 from trust_ops.site_config import files as rendering
 from trust_ops.stack import Addresses, Inputs, Stack
+from trust_ops.stack.state import port_of
 
 ENVIRONMENT: Final = "pictures"
 SERVICE: Final = "trust-service"
-SCENARIOS: Final = ("database-down", "attack", "revenue-drop")
+SCENARIOS: Final = ("database-down", "attack", "revenue-drop", "collector-cannot-deliver")
 
 _COMPONENTS = (
     *("prometheus", "collector", "alertmanager", "node-exporter"),
@@ -50,6 +52,7 @@ class Environment:
         addresses: Addresses of the stack's components.
         service: The service with traffic.
         primary: The service's database.
+        proxy: Between the Collector and Prometheus.
         began: Unix time of the service's start.
         calm: Whether the traffic leaves out operations that may cause alerts.
     """
@@ -58,6 +61,7 @@ class Environment:
     addresses: Addresses
     service: TrustService
     primary: Cluster
+    proxy: TcpProxy
     began: float
     calm: bool
     _traffic: Traffic = field(init=False)
@@ -81,17 +85,22 @@ class Environment:
 
         Other traffic must have been stopped.
         """
-        # The real database is stopped, instead of the load generator's scenario.
-        real = name == "database-down"
-        self._traffic = Traffic(self.service, calm=self.calm, scenario=None if real else name, seconds=seconds)
+        # The database is stopped, or the connection cut, instead of running the load generator's scenario.
+        faults = {
+            "database-down": (self.primary.stop, self.primary.start),
+            "collector-cannot-deliver": (self.proxy.cut, self.proxy.restore),
+        }
+        scenario = None if name in faults else name
+        self._traffic = Traffic(self.service, calm=self.calm, scenario=scenario, seconds=seconds)
         self._traffic.start()
         with ExitStack() as ending:
             ending.callback(self._traffic.stop)
             if not self._traffic.await_operations(_START_SECONDS):
                 raise RuntimeError(f"the traffic did not start in {_START_SECONDS} s; see {self.service.log}")
-            if real:
-                ending.callback(self.primary.start)
-                self.primary.stop()
+            if name in faults:
+                inject, repair = faults[name]
+                ending.callback(repair)
+                inject()
             yield
 
 
@@ -105,16 +114,19 @@ def environment(folder: Path, on_progress: Callable[[str], None], *, calm: bool 
         primary, standby = running.enter_context(replicated())
         redis = running.enter_context(Redis(folder))
         kubernetes = running.enter_context(Kubernetes())
+        proxy = running.enter_context(TcpProxy())
         inputs = Inputs(
             alertmanager_config=_alertmanager_config(folder, receivers),
             postgresql=f"{primary.url}?sslmode=disable",
             postgresql_standby=f"{standby.url}?sslmode=disable",
             redis=redis.url,
+            collector_sends_to=proxy.url,
         )
         stack = running.enter_context(
             Stack(folder / "stack", components=_COMPONENTS, inputs=inputs, on_progress=on_progress)
         )
         addresses = stack.up()
+        proxy.set_target(port_of(addresses.prometheus))
         _backfill(stack, addresses, folder)
         stack.scrape("kube-state-metrics", kubernetes.state_metrics())
         stack.scrape("kubelet", kubernetes.kubelets())
@@ -134,7 +146,7 @@ def environment(folder: Path, on_progress: Callable[[str], None], *, calm: bool 
         for _ in range(_INSTANCES):
             instances.start()
         running.enter_context(repeated_calls(_cache_user(redis), _CACHE_RATE))
-        started = Environment(stack, addresses, service, primary, began, calm)
+        started = Environment(stack, addresses, service, primary, proxy, began, calm)
         started.start_traffic()
         running.callback(lambda: started._traffic.stop())
         yield started

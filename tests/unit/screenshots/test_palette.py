@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops
 
-from testbed.screenshots.palette import reduce_colours
+from testbed.screenshots.palette import reduce_colours, save_small
 
 _SIZE = (64, 32)
 _MAX_DEVIATION = 7
@@ -33,3 +33,11 @@ def _reduced(image: Image.Image, folder: Path) -> Image.Image:
     reduced = Image.open(png)
     assert reduced.mode == "P"
     return reduced.convert("RGB")
+
+
+def test_a_screenshot_of_a_phone_keeps_its_upper_part_in_fewer_pixels(tmp_path: Path) -> None:
+    png = tmp_path / "phone.png"
+    Image.new("RGB", (780, 4000)).save(png)
+    save_small(png, 390, 1800)
+    with Image.open(png) as image:
+        assert image.size == (390, 1800)
