@@ -68,7 +68,7 @@ _ALERTS: Final = (
     ("production", "TrustDatabaseConnectionsFailed", "critical", "platform", "document-service"),
     ("production", "TrustDatabaseConnectionProblems", "warning", "platform", "document-service"),
     ("production", "TrustServiceInstanceDown", "warning", "platform", "validation-service"),
-    ("staging", "TrustServiceHighLatency", "critical", "security", "document-service"),
+    ("staging", "TrustServiceHighLatency", "info", "security", "document-service"),
 )
 """Environment, name, severity, team and service of each firing alert."""
 
