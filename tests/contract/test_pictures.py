@@ -53,15 +53,17 @@ def test_every_dashboard_is_shown_over_the_fleet_and_every_outage_on_one() -> No
 
 @pytest.mark.parametrize(
     ("picture", "alert"),
-    zip(
-        OUTAGES,
-        (
-            "TrustDatabaseConnectionsFailed",
-            "TrustSuspiciousActivity",
-            "TrustRevenueDrop",
-            "TrustCollectorCannotDeliver",
-        ),
-        strict=True,
+    list(
+        zip(
+            OUTAGES,
+            (
+                "TrustDatabaseConnectionsFailed",
+                "TrustSuspiciousActivity",
+                "TrustRevenueDrop",
+                "TrustCollectorCannotDeliver",
+            ),
+            strict=True,
+        )
     ),
     ids=lambda each: getattr(each, "name", each),
 )
