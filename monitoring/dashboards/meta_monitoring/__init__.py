@@ -16,8 +16,9 @@ def dashboard() -> builders.Dashboard:
         "Is data arriving, are rules evaluated, are alerts delivered, who uses the dashboards? For platform engineers.",
     )
     collection = (
+        # First what a phone shows without scrolling: whether data arrives.
+        *(pipeline.freshness(), pipeline.collector_queue(), pipeline.collector_data_points()),
         *(pipeline.scrape_targets(), pipeline.scrape_targets_over_time()),
-        *(pipeline.collector_queue(), pipeline.collector_data_points(), pipeline.freshness()),
         pipeline.input_sources(),
     )
     alerts = (
