@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from random import Random
 from typing import Final
 from uuid import UUID
@@ -271,13 +272,25 @@ def _business(instance: Instance) -> Iterator[Course]:
         place = {"trust_currency": currency, "geo_country_iso_code": country, "trust_client_name": "acme"}
         for metric, amount in money:
             yield counter(_name(metric), place, amount * load)
-    yield from histogram(metrics.TRUST_CUSTOMER_SATISFACTION, {}, 0.01 * load, 2 if load > 1 else 4)
+    # Means of 4 and 2.
+    scores = (0.05, 0.05, 0.15, 0.35, 0.40)
+    yield from _satisfaction(0.01 * load, scores[::-1] if load > 1 else scores)
     sla = {"trust_sla_name": "document_processing"}
     yield Course(_name(metrics.TRUST_SLA_OBJECTIVE), sla, 0.99 / (1 if load == 1 else 2))
     for outcome, share in (("success", 1 - errors), ("failure", errors)):
         yield counter(_name(metrics.TRUST_SLA_EVENTS), {**sla, "trust_outcome": outcome}, share * load)
     yield counter(_name(metrics.TRUST_KPI_AMOUNT), {"trust_kpi_name": "contracts_signed"}, 0.1 * load)
     yield Course(_name(metrics.TRUST_KPI_VALUE), {"trust_kpi_name": "open_orders"}, 12 * load)
+
+
+def _satisfaction(per_second: float, shares: Sequence[float]) -> Iterator[Course]:
+    """Customer scores, with the share of each from 1 on."""
+    name = _name(metrics.TRUST_CUSTOMER_SATISFACTION)
+    for score, share in enumerate(accumulate(shares), start=1):
+        yield counter(f"{name}_bucket", {"le": f"{score}"}, per_second * share)
+    yield counter(f"{name}_bucket", {"le": "+Inf"}, per_second)
+    yield counter(f"{name}_count", {}, per_second)
+    yield counter(f"{name}_sum", {}, per_second * sum(score * share for score, share in enumerate(shares, start=1)))
 
 
 def _behaviour(instance: Instance) -> tuple[float, float, float]:
