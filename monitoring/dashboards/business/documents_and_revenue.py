@@ -75,7 +75,7 @@ def kpi_overview() -> stat.Panel:
         ],
         sparkline=False,
         width=20,
-        height=6,
+        height=8,
     )
 
 
@@ -111,7 +111,7 @@ def documents_vs_expected() -> stat.Panel:
         levels=falling(yellow=0.7, red=0.3),
         sparkline=False,
         width=4,
-        height=6,
+        height=8,
     )
 
 
