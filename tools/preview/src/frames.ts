@@ -25,10 +25,13 @@ export function seriesFrames(series: Series[], target: Target, step: number): Da
   });
 }
 
-/** A frame with a column for each label and a row for each point. Without points, it has no columns. */
-export function tableFrame(series: Series[], target: Target, valueName: string): DataFrame {
+/**
+ * A frame with a column for each label and a row for each point. `siblings` is the number of queries of the panel: if a
+ * single one has no result, the frame has no columns; the frame of one of several has those for time and value.
+ */
+export function tableFrame(series: Series[], target: Target, siblings: number): DataFrame {
   const rows = series.flatMap(({ metric, points }) => points.map((point) => ({ metric, point })));
-  if (rows.length === 0) {
+  if (rows.length === 0 && siblings === 1) {
     return createDataFrame({ refId: target.refId, fields: [] });
   }
   const labels = [...new Set(rows.flatMap(({ metric }) => Object.keys(metric)))].sort();
@@ -42,7 +45,11 @@ export function tableFrame(series: Series[], target: Target, valueName: string):
     fields: [
       { name: 'Time', type: FieldType.time, values: rows.map(({ point }) => milliseconds(point)) },
       ...columns,
-      { name: valueName, type: FieldType.number, values: rows.map(({ point }) => number(point)) },
+      {
+        name: siblings > 1 ? `Value #${target.refId}` : 'Value',
+        type: FieldType.number,
+        values: rows.map(({ point }) => number(point)),
+      },
     ],
   });
 }

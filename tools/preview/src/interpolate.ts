@@ -32,7 +32,8 @@ type Format = (values: string[], value: Value) => string;
 const FORMATS: Record<string, Format> = {
   queryparam: (_, { name, chosen }) => chosen.map((each) => `var-${name}=${encodeURIComponent(each)}`).join('&'),
   percentencode: (values) => encodeURIComponent(values.length === 1 ? values[0] : `{${values.join(',')}}`),
-  uriencode: (values) => encodeURIComponent(values.length === 1 ? values[0] : `{${values.join(',')}}`),
+  // Keeps the characters that separate the parts of a URL.
+  uriencode: (values) => encodeURI(values.length === 1 ? values[0] : `{${values.join(',')}}`),
   csv: (values) => values.join(','),
   pipe: (values) => values.join('|'),
   raw: (values) => values.join(','),
@@ -75,7 +76,7 @@ export function interpolator(
       const name = short ?? long ?? '';
       const found = ofContext(name, path, scoped);
       if (found !== undefined) {
-        return format === 'uriencode' ? encodeURIComponent(found) : found;
+        return encoded(found, own ?? format);
       }
       if (name === '__all_variables') {
         return values.map((each) => FORMATS.queryparam([], each)).join('&');
@@ -89,6 +90,17 @@ export function interpolator(
       }
       return formatted(value, own ?? format);
     });
+}
+
+function encoded(text: string, format: string | Function | undefined): string {
+  switch (format) {
+    case 'percentencode':
+      return encodeURIComponent(text);
+    case 'uriencode':
+      return encodeURI(text);
+    default:
+      return text;
+  }
 }
 
 function formatted(value: Value, format: string | Function | undefined): string {

@@ -106,7 +106,7 @@ async function run(target: Target, siblings: number, panel: Panel, around: Surro
   ]);
   const frames =
     target.format === 'table'
-      ? [tableFrame(series, target, siblings > 1 ? `Value #${target.refId}` : 'Value')]
+      ? [tableFrame(series, target, siblings)]
       : seriesFrames(series, { ...target, legendFormat: plain(target.legendFormat ?? '') }, instant ? 0 : step / 1000);
   return { frames, exemplars };
 }
