@@ -1,4 +1,4 @@
-"""The dashboards conform to Grafana's TypeScript types. Grafana would silently ignore mistakes."""
+"""The dashboards conform to the types of each supported Grafana, which would silently ignore mistakes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.grafana_versions import CURRENT, NEWEST, OLDEST
 from tools.preview.building import HOME, install
 from tools.preview.server import DASHBOARDS
 
@@ -34,7 +35,7 @@ def _packages() -> None:
 def _check(*files: Path) -> str:
     """Errors in the dashboards."""
     command = ["npm", "run", "--silent", "check", "--", *map(str, files)]
-    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=HOME, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode == 0) == (done.stderr == ""), done
     return done.stderr
 
@@ -147,6 +148,26 @@ def test_each_mistake_is_found(tmp_path: Path) -> None:
 
 
 def _mentioned(said: str, name: str, word: str) -> bool:
-    """Whether a paragraph about the file contains the word."""
-    paragraphs = said.replace("\n  ", " ").splitlines()
-    return any(each.startswith(f"{name}.json: ") and word in each for each in paragraphs)
+    """Whether a paragraph about the file contains the word, for each version."""
+    paragraphs = [each for each in said.replace("\n  ", " ").splitlines() if word in each]
+    prefixes = [f"{name}.json: Grafana {version}: " for version in (OLDEST, CURRENT, NEWEST)]
+    return all(any(each.startswith(prefix) for each in paragraphs) for prefix in prefixes)
+
+
+OF_NEWER_VERSIONS: dict[str, tuple[Change, str]] = {
+    "value": (_set("panels/1/options/percentChangeColorMode", "inverted"), "percentChangeColorMode"),
+    "option of Grafana 12": (_set(f"{_DEFAULTS}/custom/showValues", True), "showValues"),
+}
+
+
+def test_an_option_that_only_newer_versions_have_is_a_mistake(tmp_path: Path) -> None:
+    """Unless it has its default value: a newer Grafana would look different."""
+    for name, (change, _) in OF_NEWER_VERSIONS.items():
+        dashboard = copy.deepcopy(RIGHT)
+        change(dashboard)
+        (tmp_path / f"{name}.json").write_text(json.dumps(dashboard))
+    said = _check(*tmp_path.glob("*.json"))
+    for name, (_, word) in OF_NEWER_VERSIONS.items():
+        assert f"{name}.json: Grafana {OLDEST}: " in said
+        assert f"{name}.json: Grafana {NEWEST}: " not in said
+        assert word in said

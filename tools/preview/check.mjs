@@ -1,4 +1,5 @@
-// node check.mjs FILE...: checks dashboards against Grafana's TypeScript types. Exits with 1 on errors.
+// node check.mjs FILE...: checks dashboards against the TypeScript types of the oldest and the newest supported version
+// of Grafana and of the one whose schema the files have. Exits with 1 on errors.
 //
 // Grafana's type Dashboard does not type panel options. So each panel becomes a literal of its panel type's types, with
 // enumerations and string identifiers made strict.
@@ -6,9 +7,26 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isDeepStrictEqual } from 'node:util';
 import ts from 'typescript';
+import './browserless.mjs';
+import { VERSIONS } from './versions.mjs';
 
 const HOME = path.dirname(fileURLToPath(import.meta.url));
+
+// Options that a version does not have. They change nothing there if they have these values, which are the defaults of
+// the versions that have them.
+const ABSENT = {
+  10.4: {
+    variable: { allowCustomValue: true },
+    bargauge: { legend: { calcs: [], displayMode: 'list', placement: 'bottom', showLegend: false } },
+    stat: { percentChangeColorMode: 'standard' },
+    'state-timeline': { perPage: 20 },
+  },
+  11.6: {},
+  // Grafana 12 removes it when it opens the file.
+  12.4: { table: { footer: { countRows: false, reducer: [], show: false } } },
+};
 
 const KINDS = {
   bargauge: { name: 'BarGauge' },
@@ -24,13 +42,13 @@ const KINDS = {
 
 const identifier = (kind) => kind.replace(/-/g, '');
 
-const PRELUDE = `
+const prelude = (schema) => `
 import type { AnnotationQuery, Dashboard, DashboardLink, FieldConfig, Panel, VariableModel } from '@grafana/schema';
 import type { DataTransformerID, FieldMatcherID, ReducerID } from '@grafana/data';
 ${Object.entries(KINDS)
   .map(([kind, { name }]) => {
     // By path, because the package does not export it.
-    const module = `./node_modules/@grafana/schema/dist/esm/raw/composable/${identifier(kind)}/panelcfg/x/${name}PanelCfg_types.gen`;
+    const module = `./node_modules/${schema}/dist/esm/raw/composable/${identifier(kind)}/panelcfg/x/${name}PanelCfg_types.gen`;
     return `import type * as ${identifier(kind)} from '${module}';`;
   })
   .join('\n')}
@@ -158,14 +176,30 @@ function typeOf(panel) {
   }
 }
 
-function sourceOf({ panels, ...outside }) {
+/** The dashboard without the options that the version does not have. */
+function known({ panels, templating, ...outside }, version) {
+  const without = (options, kind) =>
+    Object.fromEntries(
+      Object.entries(options ?? {}).filter(([key, value]) => !isDeepStrictEqual(ABSENT[version][kind]?.[key], value)),
+    );
+  return {
+    ...outside,
+    ...(templating && { templating: { list: templating.list.map((each) => without(each, 'variable')) } }),
+    panels: panels.map((panel) =>
+      panel.options ? { ...panel, options: without(panel.options, panel.type) } : panel,
+    ),
+  };
+}
+
+function sourceOf({ panels, ...outside }, schema) {
   const literals = panels.map(
     (panel, index) => `export const panel${index} = ${JSON.stringify(panel, null, 1)} satisfies ${typeOf(panel)};\n`,
   );
-  return `${PRELUDE}export const outside = ${JSON.stringify(outside, null, 1)} satisfies Outside;\n${literals.join('')}`;
+  return `${prelude(schema)}export const outside = ${JSON.stringify(outside, null, 1)} satisfies Outside;\n${literals.join('')}`;
 }
 
-function typeErrors(dashboards) {
+function typeErrors(dashboards, version) {
+  const { data, schema } = VERSIONS[version];
   const options = {
     target: ts.ScriptTarget.ES2022,
     lib: ['lib.es2022.d.ts', 'lib.dom.d.ts'],
@@ -176,9 +210,13 @@ function typeErrors(dashboards) {
     noEmit: true,
     skipLibCheck: true,
     types: [],
+    paths: {
+      '@grafana/data': [path.join(HOME, 'node_modules', data)],
+      '@grafana/schema': [path.join(HOME, 'node_modules', schema)],
+    },
   };
   const sources = new Map(
-    dashboards.map(({ content }, index) => [path.join(HOME, `dashboard${index}.check.ts`), sourceOf(content)]),
+    dashboards.map(({ content }, index) => [path.join(HOME, `dashboard${index}.check.ts`), sourceOf(content, schema)]),
   );
   const host = ts.createCompilerHost(options);
   const { fileExists, readFile, getSourceFile } = host;
@@ -208,8 +246,8 @@ function placeOf(panel) {
 }
 
 // Extensible values, which the types leave open: units and reducers.
-function valueErrors(dashboards) {
-  const { getValueFormats, fieldReducers } = grafanaData();
+function valueErrors(dashboards, version) {
+  const { getValueFormats, fieldReducers } = grafanaData(version);
   const units = new Set(getValueFormats().flatMap((category) => category.submenu.map(({ value }) => value)));
   const isUnit = (unit) => units.has(unit) || /^(suffix|prefix|time|si|count|currency|bool):/.test(unit);
   const errors = [];
@@ -241,15 +279,8 @@ function reducersIn(options) {
   );
 }
 
-function grafanaData() {
-  // The library accesses browser globals when it is loaded.
-  Object.defineProperty(globalThis, 'navigator', {
-    value: { userAgent: 'node', language: 'en-US', languages: ['en-US'] },
-    configurable: true,
-  });
-  globalThis.window = globalThis;
-  globalThis.document = { createElement: () => ({ getContext: () => null, style: {} }) };
-  return createRequire(import.meta.url)('@grafana/data');
+function grafanaData(version) {
+  return createRequire(import.meta.url)(VERSIONS[version].data);
 }
 
 const files = process.argv.slice(2);
@@ -261,6 +292,10 @@ const dashboards = files.map((file) => ({
   name: path.basename(file),
   content: JSON.parse(fs.readFileSync(file, 'utf8')),
 }));
-const errors = [...typeErrors(dashboards), ...valueErrors(dashboards)];
+const errors = Object.keys(VERSIONS).flatMap((version) => {
+  const read = dashboards.map(({ name, content }) => ({ name, content: known(content, version) }));
+  const found = [...typeErrors(read, version), ...valueErrors(read, version)];
+  return found.map((each) => each.replace(': ', `: Grafana ${version}: `));
+});
 errors.forEach((error) => console.error(error));
 process.exit(errors.length > 0 ? 1 : 0);
