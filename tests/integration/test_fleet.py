@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from testbed.fleet.infrastructure import BAD_NODE
 from tests.contract.rule_files import ALERTS
 from tests.support.dashboards import FILES, Answer, PanelQueries, Query, Series, queries, too_slow
 from tests.support.fleet import Fleet, fleet
+from tests.support.grafana_versions import CURRENT, NEWEST, OLDEST, Panels, computed, links, tables
 from tools.checks.variables import as_sent
 
 pytestmark = pytest.mark.timeout(600)
@@ -75,6 +78,14 @@ _ALIKE = {
 }
 """Queries with about the same result in both environments, with the reason."""
 
+_ONE_SERVICE = SERVICES[0]
+
+# These tests are skipped without Node.js, except in CI, where they fail.
+_needs_node = pytest.mark.skipif(
+    any(shutil.which(command) is None for command in ("node", "npm")) and "CI" not in os.environ,
+    reason="Node.js or npm is not on this machine",
+)
+
 _ALERTS_OF_AN_INSTANCE = (
     "TrustServiceHighLatency",
     "TrustServiceHighErrorRate",
@@ -93,10 +104,21 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
-    with fleet(tmp_path_factory.mktemp("fleet")) as running:
-        answers = {each: _answers(running, each) for each in (*ENVIRONMENTS, "")}
-        yield Seen(answers, _options(running, "environment"), _options(running, "instance"))
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with fleet(tmp_path_factory.mktemp("fleet")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def seen(running: Fleet) -> Seen:
+    answers = {each: _answers(running, each) for each in (*ENVIRONMENTS, "")}
+    return Seen(answers, _options(running, "environment"), _options(running, "instance"))
+
+
+@pytest.fixture(scope="module")
+def versions(running: Fleet) -> dict[str, Panels]:
+    """The panels of one service, by version of Grafana."""
+    return computed(running, {"environment": ["production"], "service": [_ONE_SERVICE]})
 
 
 def _answers(running: Fleet, environment: str) -> dict[str, Answer]:
@@ -242,6 +264,54 @@ def test_the_killed_instance_is_the_one_last_seen_longest_ago(seen: Seen) -> Non
 def test_the_container_that_restarts_is_shown(seen: Seen) -> None:
     worst = max(seen.answers["production"]["operational 34A"].series, key=lambda each: each.last)
     assert worst.labels["pod"] == BAD_INSTANCE.pod
+
+
+@_needs_node
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_versions_of_grafana_show_the_same(versions: dict[str, Panels], version: str) -> None:
+    """Columns, texts, units, colours by value, and links."""
+    assert len(versions[CURRENT]) > 90
+    differing = {key for key, panel in versions[CURRENT].items() if versions[version][key] != panel}
+    assert not differing
+    assert not [panel["error"] for panel in versions[version].values() if "error" in panel]
+
+
+@_needs_node
+@pytest.mark.parametrize("version", [OLDEST, CURRENT, NEWEST])
+def test_tables_have_their_columns_in_order(versions: dict[str, Panels], version: str) -> None:
+    found = list(tables(versions[version]))
+    assert len(found) > 25
+    for table in found:
+        # A label that no series has is no column.
+        assert list(table.columns) == [each for each in table.headings if each in table.columns]
+        assert table.columns.keys() >= set(table.value_headings)
+        overridden = {each["matcher"]["options"] for each in table.panel["fieldConfig"]["overrides"]}
+        assert overridden <= set(table.headings)
+
+
+@_needs_node
+@pytest.mark.parametrize("version", [OLDEST, CURRENT, NEWEST])
+def test_links_of_cells_keep_the_variables(versions: dict[str, Panels], version: str) -> None:
+    found = [urlsplit(each) for each in links(versions[version])]
+    panels = [parse_qs(each.query, keep_blank_values=True) for each in found if each.path.startswith("/d/")]
+    assert len(panels) > 10
+    for query in panels:
+        assert query["var-environment"] == ["production"]
+        assert query["var-service"] == [_ONE_SERVICE]
+        assert query["var-instance"] == ["$__all"]
+        assert query["viewPanel"][0].isdigit()
+
+
+@_needs_node
+def test_a_column_without_results_stays_in_its_table(running: Fleet) -> None:
+    """Grafana names the value of each query, if there are several, whether or not it has a result."""
+    versions = computed(running, {"environment": ["production"], "service": ["a service & others"]})
+    assert versions[OLDEST] == versions[CURRENT] == versions[NEWEST]
+    empty = [table for table in tables(versions[CURRENT]) if not any(table.columns.values())]
+    assert len(empty) > 20
+    for table in empty:
+        assert list(table.columns) == table.value_headings
+        assert len(table.columns) == len(table.panel["targets"])
 
 
 def _panel_of(alert: str) -> tuple[str, int]:
