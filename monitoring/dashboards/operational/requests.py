@@ -90,7 +90,7 @@ def request_rate_and_latency() -> timeseries.Panel:
                 for q, colour in ((0.5, "light-purple"), (0.95, "purple"), (0.99, "dark-purple"))
             ),
             Query("Request rate", total(recorded("service:http_server_requests:rate2m")), "reqps", colour="blue"),
-            Query("{{instance_name}} (mean)", highest(mean_latency_by_instance(), 3)),
+            Query("{{instance_name}} (mean)", highest(mean_latency_by_instance(), 3), colour="orange"),
         ),
         levels=rising(red=LATENCY_LIMIT),
         highest_first=True,
