@@ -23,10 +23,12 @@ All dashboards have the same variables: data source, environment, service, insta
 single one: `{_DEFAULT}` if it exists, else the one with the most instances. The empty entry has the services that set
 no `deployment.environment.name`. Services and instances can be several. An instance is named after its pod, or else its
 service and host, with the first eight digits of its id. Panels about instances show the worst ones and the median,
-because a fleet has too many for one graph. Panels that read recording rules show whole services and ignore the
-instance. If Prometheus does not know when a series began (a scrape in text format, or without
-created-timestamp-zero-ingestion), panels do not count what the series has when it first appears; alerts do.
-Thresholds are read from the alert rules when the dashboards are generated. To link to a panel, use its id:
+because a fleet has too many for one graph. There is no heatmap: it would show that some instances or requests are slow,
+as the worst instances, the median and the percentiles do, but neither which ones nor the alert threshold. Panels that
+read recording rules show whole services and ignore the instance. If Prometheus does not know when a series began (a
+scrape in text format, or without created-timestamp-zero-ingestion), panels do not count what the series has when it
+first appears; alerts do. Thresholds are read from the alert rules when the dashboards are generated. To link to a
+panel, use its id:
 `/d/trust-service-operational?viewPanel=4`. Each panel must pass the [dashboard checks](dashboard-checks.md).
 
 The pictures are taken by `make pictures` in the [preview](preview.md): over a seeded fleet (`testbed/fleet`), and of
