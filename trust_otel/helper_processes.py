@@ -16,6 +16,7 @@ from trust_otel import forks
 # The code that `multiprocessing` runs with `python -c`; `loky` has its own resource tracker.
 _RESOURCE_TRACKER = re.compile(r"from [\w.]+\.resource_tracker import main\b")
 _FORK_SERVER = re.compile(r"from multiprocessing\.forkserver import main\b")
+_SPAWNED = re.compile(r"from multiprocessing\.spawn import spawn_main\b")
 
 _TOOLS = frozenset({"compileall", "ensurepip", "json.tool", "pip", "py_compile", "tarfile", "venv", "zipfile"})
 """Modules for `python -m` that never run a service."""
@@ -29,6 +30,16 @@ def is_resource_tracker() -> bool:
 def is_fork_server() -> bool:
     """Whether this process is a fork server of multiprocessing, which only forks worker processes."""
     return _runs_code(_FORK_SERVER)
+
+
+def is_loading() -> bool:
+    """Whether this process, which multiprocessing spawned, is still importing the code that it runs."""
+    if not _runs_code(_SPAWNED):
+        return False
+    # Imported here: other processes may not need it.
+    import multiprocessing
+
+    return multiprocessing.parent_process() is None
 
 
 def is_tool() -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from trust_otel import settings
 from trust_otel.disabled_instrumentations import is_disabled
+from trust_otel.helper_processes import is_loading
 
 _logger = logging.getLogger(__name__)
 
@@ -62,7 +63,8 @@ class NativeServers:
 
     def check(self) -> None:
         """Log a line if there is one, once."""
-        if not self._checks_left:
+        # A process may inherit a socket before it imports the server.
+        if not self._checks_left or is_loading():
             return
         self._checks_left -= 1
         if self._is_measured() or any(module in sys.modules for module in _PYTHON_SERVERS):

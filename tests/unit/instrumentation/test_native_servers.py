@@ -132,6 +132,20 @@ def test_server_that_starts_late_is_named(caplog: pytest.LogCaptureFixture, monk
 
 
 @pytest.mark.usefixtures("without_python_servers")
+def test_nothing_is_logged_while_a_spawned_process_imports_its_server(
+    native: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "from multiprocessing.spawn import spawn_main; spawn_main(tracker_fd=5, pipe_handle=7)"
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", code, "--multiprocessing-fork"])
+    servers = NativeServers(lambda: False, {})
+    for _ in range(20):
+        servers.check()
+    assert caplog.records == []
+    monkeypatch.setattr("multiprocessing.parent_process", object)
+    servers.check()
+    assert f":{native} is not written in Python" in caplog.text
+
+
 def test_checks_end(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[None] = []
     monkeypatch.setattr(native_servers, "native_listeners", lambda: calls.append(None))
