@@ -66,7 +66,9 @@ SERVICE_INSTANCE_DOWN = Alert(
 SERVICE_HIGH_ERROR_RATE = Alert(
     name="TrustServiceHighErrorRate",
     reason="""
-        At least three errors, so that one failed request at a quiet hour is not an error rate of 100 %.
+        At least three errors, so that one failed request at a quiet hour is not an error rate of 100 %. Where 2 minutes
+        have too few requests for three errors at the threshold, the last hour counts, with errors in five periods of
+        2 minutes, so that one short disturbance does not count, and one in the last 10 minutes.
     """,
     expression="""
         service:http_server_errors_per_request:ratio_rate2m > $threshold
@@ -74,6 +76,14 @@ SERVICE_HIGH_ERROR_RATE = Alert(
         sum by (deployment_environment_name, service_namespace, service_name) (
           increase(http_server_request_duration_seconds_count{http_response_status_code=~"5.."}[2m])
         ) >= $minimum
+        or
+        avg_over_time(service:http_server_errors:rate2m[1h]) / avg_over_time(service:http_server_requests:rate2m[1h]) > $threshold
+        and
+        sum_over_time((service:http_server_errors:rate2m > bool 0)[1h:2m]) >= 5
+        and
+        max_over_time(service:http_server_errors:rate2m[10m]) > 0
+        unless
+        avg_over_time(service:http_server_requests:rate2m[1h]) >= $minimum / $threshold / 120
     """,
     threshold=ratio(0.05),
     minimum=number(3),
