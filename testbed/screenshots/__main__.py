@@ -79,9 +79,11 @@ def pictures(duration: timedelta, folder: Path) -> None:
     private_folder(_FOLDER)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with signals_as_interrupt(), Browser() as browser:
-            flaws = _take_fleet(browser, folder, progress)
-            with environment(_FOLDER / "outages", progress, calm=True) as running:
+        with signals_as_interrupt():
+            with Browser() as browser:
+                flaws = _take_fleet(browser, folder, progress)
+            # Its servers start in an event loop of their own, which they cannot while a browser is open.
+            with environment(_FOLDER / "outages", progress, calm=True) as running, Browser() as browser:
                 flaws += _take_outages(running, browser, duration.total_seconds(), folder, progress)
     except (StackError, ServiceError, LoadGeneratorError, BuildFailed, PlaywrightError) as error:
         raise click.ClickException(str(error)) from error

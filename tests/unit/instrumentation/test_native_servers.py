@@ -146,6 +146,7 @@ def test_nothing_is_logged_while_a_spawned_process_imports_its_server(
     assert f":{native} is not written in Python" in caplog.text
 
 
+@pytest.mark.usefixtures("without_python_servers")
 def test_checks_end(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[None] = []
     monkeypatch.setattr(native_servers, "native_listeners", lambda: calls.append(None))
