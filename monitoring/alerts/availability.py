@@ -68,7 +68,8 @@ SERVICE_HIGH_ERROR_RATE = Alert(
     reason="""
         At least three errors, so that one failed request at a quiet hour is not an error rate of 100 %. Where 2 minutes
         have too few requests for three errors at the threshold, the last hour counts, with errors in five periods of
-        2 minutes, so that one short disturbance does not count, and one in the last 10 minutes.
+        2 minutes, so that one short disturbance does not count, and the same share in the last 10 minutes, so that
+        one late error does not raise the alert again.
     """,
     expression="""
         service:http_server_errors_per_request:ratio_rate2m > $threshold
@@ -81,7 +82,7 @@ SERVICE_HIGH_ERROR_RATE = Alert(
         and
         sum_over_time((service:http_server_errors:rate2m > bool 0)[1h:2m]) >= 5
         and
-        max_over_time(service:http_server_errors:rate2m[10m]) > 0
+        avg_over_time(service:http_server_errors:rate2m[10m]) / avg_over_time(service:http_server_requests:rate2m[10m]) > $threshold
         unless
         avg_over_time(service:http_server_requests:rate2m[1h]) >= $minimum / $threshold / 120
     """,
