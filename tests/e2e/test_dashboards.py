@@ -122,6 +122,7 @@ _SOMETIMES_ZERO = {
     "business 5A": "SLAs are usually met",
     "business 3C": "SLAs are usually met, and nothing else is refunded",
     "business 20C": "SLAs are usually met, and nothing else is refunded",
+    "business 28B": "other tests may use all of the CPU, and then no day is left",
     "monitoring 2A": "the queue is usually empty",
     "monitoring 29C": "memory is flushed to a file only when it is full",
     **{f"business 21{ref}": "ratings are rare" for ref in "ABCDE"},
