@@ -15,9 +15,7 @@ and for 15 days.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -39,15 +37,13 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.demo.service import TrustService
-from testbed.drill.backfill import Points, store
+from testbed.drill.backfill import Points, record, store
 from testbed.load_generator import LoadConfig, generate_load
 from tools.checks.grafana import Target, read_dashboard
 from tools.checks.promql import seconds
 from tools.checks.variables import as_sent
 from trust_ops.stack import Addresses, Stack
-from trust_ops.stack.binaries import find
 from trust_ops.stack.files import project_file
-from trust_ops.stack.recipes import binaries
 
 _SERIES: Final = 10_000
 _SHOWN: Final = 3600
@@ -226,22 +222,8 @@ def _grow(
 
 
 def _record(stack: Stack, addresses: Addresses, now: int) -> None:
-    promtool = find(binaries()["promtool"], os.environ, lambda _: None)
-    subprocess.run(  # noqa: S603 - our own executable
-        [
-            str(promtool),
-            *("tsdb", "create-blocks-from", "rules"),
-            f"--start={now - _SHOWN}",
-            f"--end={now}",
-            f"--url={addresses.prometheus}",
-            f"--output-dir={stack.directory / 'prometheus' / 'data'}",
-            f"--eval-interval={_STEP}s",
-            *(str(project_file(f"monitoring/prometheus/trust-service-{name}.yml")) for name in ("recording", "slo")),
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    rules = [project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in ("recording", "slo")]
+    record(addresses.prometheus, stack.directory / "prometheus" / "data", rules, now - _SHOWN, now, _STEP)
     _await_reload(addresses.prometheus)
 
 

@@ -45,6 +45,17 @@ def _demo(folder: Path, seconds: int, **environment: str) -> tuple[str, dict[str
     return ended.stdout, json.loads(report.read_text())
 
 
+def _started(folder: Path) -> subprocess.Popen[str]:
+    """A demo that runs until it is ended."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=folder,
+        env={**environ, "PYTHONPATH": str(_ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("demo")
@@ -96,13 +107,7 @@ def test_without_go_the_demo_reads_the_services_own_endpoint(tmp_path: Path) -> 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[str]:
     """URL of the Prometheus of a demo that has just opened."""
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "examples.demo"],
-        cwd=tmp_path,
-        env={**environ, "PYTHONPATH": str(_ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    demo = _started(tmp_path)
     assert demo.stdout is not None
     url = ""
     for line in demo.stdout:
@@ -130,13 +135,7 @@ def test_the_demo_opens_calm_with_an_hour_of_data(opened: str) -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_is_left_however_the_demo_ends(tmp_path: Path, ending: int) -> None:
-    demo = subprocess.Popen(
-        [sys.executable, "-m", "examples.demo"],
-        cwd=tmp_path,
-        env={**environ, "PYTHONPATH": str(_ROOT)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    demo = _started(tmp_path)
     assert demo.stdout is not None
     for line in demo.stdout:
         if "operations, until Ctrl-C" in line:
