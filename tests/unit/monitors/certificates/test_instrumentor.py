@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from cryptography.x509.ocsp import load_der_ocsp_request
 
 from tests.unit.monitors.certificates.authority import DAY, NOW, Authority, der, key_pem, pem, write
+from tests.unit.monitors.waiting import eventually
 from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
 from trust_otel.monitors.certificates import CertificateInstrumentor, SourceReport, check_sources
 from trust_otel.settings import Settings
@@ -39,13 +39,6 @@ def start(recording: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     yield make
     if instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.uninstrument()
-
-
-def eventually(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def shown(recording: Any, metric: str = NOT_AFTER) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.monitors.waiting import eventually
 from trust_otel.monitors import clock
 from trust_otel.monitors.clock import ClockInstrumentor, sntp
 from trust_otel.monitors.clock.sntp import TimeServerError, measure, measurement
@@ -94,13 +95,6 @@ def start(recording: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     yield make
     if instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.uninstrument()
-
-
-def eventually(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 class TestProtocol:

@@ -7,12 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from tests.conftest import Recording
 from tests.unit.monitors.dependencies.conftest import Serve, checked, hang, say
+from tests.unit.monitors.waiting import eventually
 from trust_otel.monitors.dependencies import DependencyInstrumentor, checks, monitor
 
 ANSWER = say(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -37,13 +37,6 @@ def start_checks(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> Itera
 
     yield start
     instrumentor.uninstrument()
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.01)
 
 
 def up(recording: Recording) -> dict[str, float]:
