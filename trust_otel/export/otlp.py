@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from http import HTTPStatus
 from http.client import BadStatusLine, RemoteDisconnected
 from socket import gaierror
@@ -377,6 +377,9 @@ class _CheckedTransport:
         if session is not None:
             # The body is read here: the timeout of a request is that of each of its parts.
             session.stream = True
+            if isinstance(session.verify, str):
+                # Only as an argument does it take precedence over REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.
+                session.request = partial(session.request, verify=session.verify)
 
     def request(self, method: str, url: str, *, timeout: float, **more: Any) -> _Result:
         timeout = min(timeout, self._responses.timeout)

@@ -458,6 +458,18 @@ def test_doctor_reports_tls_errors(tmp_path: Path) -> None:
         assert all("does not speak TLS" in str(problem) for problem in found.values())
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_the_certificate_setting_precedes_the_bundle_of_requests(tmp_path: Path, variable: str) -> None:
+    context = _authority(tmp_path)
+    (tmp_path / "other").mkdir()
+    _authority(tmp_path / "other")
+    with endpoint(Response(200), context=context) as server:
+        chosen = _chosen(server.url, **{variable: str(tmp_path / "other" / "ca.pem")})
+        assert all("not trusted" in str(problem) for problem in _problems(chosen).values())
+        chosen["OTEL_EXPORTER_OTLP_CERTIFICATE"] = str(tmp_path / "ca.pem")
+        assert _problems(chosen) == dict.fromkeys(SIGNALS)
+
+
 def test_doctor_has_a_timeout() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
