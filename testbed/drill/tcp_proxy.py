@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import suppress
 from threading import Thread
 from types import TracebackType
@@ -20,7 +21,7 @@ class TcpProxy:
 
     def __init__(self) -> None:
         (self.port,) = free_ports(1)
-        self._target = 0
+        self._targets: tuple[int, ...] = ()
         self._cut = False
         self._loop = asyncio.new_event_loop()
         self._connections: set[asyncio.StreamWriter] = set()
@@ -42,9 +43,9 @@ class TcpProxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
-    def set_target(self, port: int) -> None:
-        """Set the port to forward new connections to."""
-        self._target = port
+    def set_target(self, *ports: int) -> None:
+        """Set the port to forward new connections to; of several, one that answers, as a Kubernetes Service does."""
+        self._targets = ports
 
     def cut(self) -> None:
         """Close all connections and refuse new ones."""
@@ -72,17 +73,23 @@ class TcpProxy:
         if self._cut:
             writer.close()
             return
-        try:
-            far_reader, far_writer = await asyncio.open_connection(LOOPBACK, self._target)
-        except OSError:
+        found = await self._connect()
+        if found is None:
             writer.close()
             return
+        far_reader, far_writer = found
         ends = {writer, far_writer}
         self._connections |= ends
         try:
             await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
         finally:
             self._connections -= ends
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        for port in random.sample(self._targets, len(self._targets)):
+            with suppress(OSError):
+                return await asyncio.open_connection(LOOPBACK, port)
+        return None
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
