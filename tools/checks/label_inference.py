@@ -275,7 +275,8 @@ def _relabelled(expression: Call, labels: Labels) -> Labels:
         new = Label(values=frozenset({replacement}))
     else:
         new = Label(always=source in labels and labels[source].always and pattern in ("(.*)", "(.+)"))
-    matches_always = matches(pattern, "") and pattern in ("", ".*", "(.*)")
+    # A missing label is empty: "" matches only series without the source label.
+    matches_always = pattern in (".*", "(.*)") or (not pattern and source not in labels)
     before = labels.get(target)
     if matches_always or (new.always and "$" in replacement):
         return {**labels, target: new}

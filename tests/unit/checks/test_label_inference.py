@@ -72,6 +72,11 @@ def test_scalars_have_no_labels(source: str) -> None:
         ('used_bytes / on (disk) size_bytes{disk="a"}', "disk", Label(values=frozenset({"a"}))),
         ('label_replace(info, "x", "fixed", "", "")', "x", Label(values=frozenset({"fixed"}))),
         ('label_replace(info, "x", "fixed", "version", "1.*")', "x", Label(always=False, values=frozenset({"fixed"}))),
+        (
+            'label_replace(requests_total{code=~"5.."}, "code", "none", "code", "")',
+            "code",
+            Label(values=frozenset({"500", "503", "none"})),
+        ),
         ('label_replace(info, "x", "$1", "version", "(.+)")', "x", Label()),
         ('label_replace(sessions, "x", "$1", "service_namespace", "(.+)")', "x", Label(always=False)),
         ('absent(up{job="a"})', "job", Label(values=frozenset({"a"}))),
