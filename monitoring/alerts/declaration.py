@@ -16,7 +16,7 @@ __all__ = ["Alert", "Group", "Panel", "Severity", "Threshold", "days", "more_tha
 
 Severity = Literal["critical", "warning", "info"]
 Team = Literal["platform", "security", "business", "compliance"]
-Dashboard = Literal["operational", "security", "business", "monitoring"]
+Dashboard = Literal["operational", "security", "business", "pki", "monitoring"]
 
 _RUNBOOKS: Final = "$runbooks"
 _DASHBOARDS: Final = "$grafana/d"

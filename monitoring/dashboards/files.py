@@ -9,13 +9,13 @@ from typing import Final
 from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 from monitoring.alerts.files import templates
-from monitoring.dashboards import business, catalogue, meta_monitoring, operational, security, security_events
+from monitoring.dashboards import business, catalogue, meta_monitoring, operational, pki, security, security_events
 from monitoring.dashboards.places import places_in, plain, with_values
 from trust_ops.site_config.dashboards import DashboardValues, Places, as_json, filled
 from trust_ops.site_config.rule_templates import threshold_values
 from trust_ops.site_config.site import DEFAULTS
 
-_MODULES: Final = (operational, security, business, meta_monitoring)
+_MODULES: Final = (operational, security, business, pki, meta_monitoring)
 _OPTIONAL: Final = (security_events,)
 
 PUBLISHED: Final = dataclasses.replace(DashboardValues.of(DEFAULTS), thresholds=threshold_values(templates()))

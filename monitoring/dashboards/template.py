@@ -33,6 +33,7 @@ OPERATIONAL: Final = "trust-service-operational"
 SECURITY: Final = "trust-service-security"
 BUSINESS: Final = "trust-service-business"
 MONITORING: Final = "trust-service-monitoring"
+PKI: Final = "trust-service-pki"
 SECURITY_EVENTS: Final = "trust-service-security-events"
 
 # Panel ids are lower.

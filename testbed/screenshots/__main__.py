@@ -64,7 +64,7 @@ Progress = Callable[[str], None]
     help="Output directory.",
 )
 def pictures(duration: timedelta, folder: Path) -> None:
-    """Take screenshots of the four dashboards over a fleet, and in four outages, light and dark, on desktop and phone.
+    """Take screenshots of the five dashboards over a fleet, and in four outages, light and dark, on desktop and phone.
 
     In the outages, real services, databases, Collector, Prometheus and Alertmanager run on this machine. Fails if a
     panel is empty or shows an error.

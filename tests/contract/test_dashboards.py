@@ -57,7 +57,7 @@ def findings(uid: str) -> list[Finding]:
     return check_dashboard(dashboards()[uid], context)
 
 
-def test_there_are_exactly_four_dashboards() -> None:
+def test_there_are_exactly_five_dashboards() -> None:
     assert sorted(dashboards()) == sorted(REQUIRED_PANELS)
 
 
@@ -96,7 +96,7 @@ def test_the_panel_of_an_alert_shows_it_to_its_team(alert: str, check: str) -> N
 )
 def test_series_recorded_for_a_dashboard_are_read_by_it(rule: Rule) -> None:
     (reason,) = (silence.reason for silence in rule.silences if silence.check == "unused")
-    named = re.findall(r"operational|security|business|monitoring", reason)
+    named = re.findall(r"operational|security|business|pki|monitoring", reason)
     assert named, f"{reason!r} names no dashboard"
     assert [each for each in named if rule.name not in series_read_by(f"trust-service-{each}")] == []
 

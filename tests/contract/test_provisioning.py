@@ -53,6 +53,7 @@ AUDIENCES = {
     "trust-operations": "operational",
     "trust-security": "security",
     "trust-business": "business",
+    "trust-pki": "pki",
     "trust-monitoring": "monitoring",
 }
 # Grafana's built-in data sources.

@@ -24,15 +24,17 @@ AS_THE_FILE_SAYS = {
         "trust-operations": [("dashboards-reader", 1), ("platform", 2), ("security", 1)],
         "trust-security": [("compliance", 1), ("security", 2)],
         "trust-business": [("business", 2), ("compliance", 1), ("dashboards-reader", 1)],
+        "trust-pki": [("compliance", 1), ("dashboards-reader", 1), ("platform", 2), ("security", 1)],
         "trust-monitoring": [("platform", 2)],
         "trust-service-operational": [("annotations-writer", 2)],
         "trust-service-security": [],
         "trust-service-business": [],
+        "trust-service-pki": [],
         "trust-service-monitoring": [],
     },
 }
-# Four teams, two service accounts, four folders, one dashboard.
-WRITES = 11
+# Four teams, two service accounts, five folders, one dashboard.
+WRITES = 12
 
 TOKEN = "glsa_of-an-administrator_1"
 PASSWORD = "correct horse, battery staple"
@@ -41,12 +43,14 @@ FOLDERS = {
     "trust-operations": "Operations",
     "trust-security": "Security",
     "trust-business": "Business",
+    "trust-pki": "PKI",
     "trust-monitoring": "Monitoring",
 }
 DASHBOARDS = {
     "trust-service-operational": "trust-operations",
     "trust-service-security": "trust-security",
     "trust-service-business": "trust-business",
+    "trust-service-pki": "trust-pki",
     "trust-service-monitoring": "trust-monitoring",
 }
 # Permissions of a folder that Grafana provisioned.

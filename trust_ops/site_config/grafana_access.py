@@ -18,6 +18,7 @@ FOLDERS: Final = {
     "operational": "trust-operations",
     "security": "trust-security",
     "business": "trust-business",
+    "pki": "trust-pki",
     "monitoring": "trust-monitoring",
 }
 

@@ -19,7 +19,7 @@ from trust_otel.setting_lists import BadValueError
 
 Treatment = Literal["page", "notify", "show"]
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-Dashboard = Literal["operational", "security", "business", "monitoring"]
+Dashboard = Literal["operational", "security", "business", "pki", "monitoring"]
 
 CRITICAL_GRPC_METHODS: Final = (
     *("CreateSignature", "Issue", "Renew", "Revoke", "Sign", "Timestamp", "Validate", "Verify"),
@@ -218,10 +218,10 @@ class Permissions(Settings):
 
 def _default_teams() -> dict[str, Permissions]:
     return {
-        "platform": Permissions(edit=("operational", "monitoring")),
-        "security": Permissions(view=("operational",), edit=("security",)),
+        "platform": Permissions(edit=("operational", "pki", "monitoring")),
+        "security": Permissions(view=("operational", "pki"), edit=("security",)),
         "business": Permissions(edit=("business",)),
-        "compliance": Permissions(view=("security", "business")),
+        "compliance": Permissions(view=("security", "business", "pki")),
     }
 
 
@@ -263,7 +263,7 @@ class Site(Settings):
     teams: Mapping[Name, Permissions] = Field(
         default_factory=_default_teams,
         description="The teams in Grafana, and which dashboards each may open. Dashboards: `operational`, `security`, "
-        "`business`, `monitoring`.",
+        "`business`, `pki`, `monitoring`.",
     )
     retention: Annotated[str, _text(_duration)] = Field(
         default="15d",

@@ -33,6 +33,7 @@ def test_a_team_may_do_what_the_site_says(rendered: Render, tmp_path: Path) -> N
         "trust-operations": {"ops": "edit"},
         "trust-security": {"auditors": "view"},
         "trust-business": {"auditors": "view"},
+        "trust-pki": {},
         "trust-monitoring": {},
     }
     # Service accounts are not a setting of the site.

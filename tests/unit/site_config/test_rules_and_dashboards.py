@@ -114,7 +114,7 @@ def test_panels_say_which_routes_and_methods_have_the_latency_that_alerts() -> N
     assert "methods whose names begin with Seal." in panel("operational", 5)["description"]
 
 
-@pytest.mark.parametrize("name", ["operational", "security", "business", "monitoring"])
+@pytest.mark.parametrize("name", ["operational", "security", "business", "pki", "monitoring"])
 def test_runbooks_are_those_of_the_site(name: str) -> None:
     (runbooks,) = [each for each in dashboard(name)["templating"]["list"] if each["name"] == "runbooks"]
     assert runbooks["query"] == "https://books.trust.test/pages"

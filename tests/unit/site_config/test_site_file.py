@@ -144,7 +144,7 @@ BAD = [
     ),
     ("kubernetes: {namespaces: [Trust]}", "1: kubernetes.namespaces[0]: 'Trust' is not valid; use the name of a Kub"),
     ("kubernetes: {namespaces: ['a|b']}", "use the name of a Kubernetes namespace"),
-    ("teams: {platform: {edit: [ops]}}", "'ops' is not valid; use operational, security, business or monitoring"),
+    ("teams: {platform: {edit: [ops]}}", "'ops' is not valid; use operational, security, business, pki or monitoring"),
     ("teams: {platform: {edit: [security], view: [security]}}", "edit includes view, so remove it from view"),
     ("retention: 15", "1: retention: 15 is not valid; use text; put it in quotes"),
     ("retention: 0d", "1: retention: '0d' is not valid; use a duration such as 15d"),
