@@ -18,8 +18,10 @@ from monitoring.alerts import (
     grpc,
     infrastructure,
     meta_monitoring,
+    revocation,
     security,
     slo,
+    timestamp,
 )
 from monitoring.alerts.declaration import Alert
 from monitoring.alerts.site_number import SiteNumber
@@ -31,6 +33,8 @@ GROUPS = (
     capacity.GROUP,
     security.GROUP,
     certificate.GROUP,
+    revocation.GROUP,
+    timestamp.GROUP,
     business.GROUP,
     grpc.GROUP,
     database.GROUP,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from monitoring.alerts.declaration import Alert, Group, Panel, Severity, Threshold, days, number, ratio
 from monitoring.alerts.events import events
 from trust_otel.semconv.metrics import TRUST_CERTIFICATE_OPERATION_DURATION
@@ -128,6 +130,95 @@ SIGNING_FAILURES = Alert(
     """,
 )
 
+_RENEWAL_DUE: Final = """
+    max by (deployment_environment_name, service_namespace, service_name, trust_certificate_name, trust_certificate_kind) (
+      trust_certificate_lead_time_seconds{trust_certificate_kind%s}
+      - ignoring (trust_certificate_kind, trust_certificate_chain_position) group_left ()
+      (trust_certificate_not_after_seconds - time())
+    ) > 0
+"""
+
+CA_ROLLOVER_DUE = Alert(
+    name="TrustCaRolloverDue",
+    reason="""
+        A certificate authority is replaced months before it expires: its successor must be generated in a key ceremony,
+        certified, and known to relying parties before the first certificate that it issues, and no certificate may outlive its
+        issuer. The lead time of its kind (TRUST_OTEL_CERTIFICATE_LEAD_DAYS) decides, and at most a third of its
+        lifetime. TrustCertificateExpiring inhibits this alert, when far less time is left. The instance with the oldest
+        certificate counts.
+    """,
+    expression=_RENEWAL_DUE % '=~"root|issuing_ca|csca"',
+    wait="1m",
+    keep_firing="2m",
+    severity="warning",
+    team="platform",
+    category="certificate",
+    panel=Panel("pki", 8),
+    summary="Certificate authority {{ $labels.trust_certificate_name }} must be replaced.",
+    description="""
+        The rollover of {{ $labels.trust_certificate_name }} ({{ $labels.trust_certificate_kind }}) of {{ $labels.service_name }} is due since {{ $value | humanizeDuration }}.
+    """,
+)
+
+CERTIFICATE_RENEWAL_DUE = Alert(
+    name="TrustCertificateRenewalDue",
+    reason="""
+        All certificates but those of authorities, for which TrustCaRolloverDue fires. The lead time of the kind
+        (TRUST_OTEL_CERTIFICATE_LEAD_DAYS) decides: signers need more than the 30 days of TrustCertificateExpiring, because
+        their keys are in hardware and their certificates in trust lists. TrustCertificateExpiring inhibits this alert for
+        the same certificate, so that a certificate whose lead time is 30 days or less is notified once.
+    """,
+    expression=_RENEWAL_DUE % '!~"root|issuing_ca|csca"',
+    wait="1m",
+    keep_firing="2m",
+    severity="warning",
+    team="platform",
+    category="certificate",
+    panel=Panel("pki", 2),
+    summary="The renewal of certificate {{ $labels.trust_certificate_name }} is due.",
+    description="""
+        The renewal of certificate {{ $labels.trust_certificate_name }} ({{ or $labels.trust_certificate_kind "unknown kind" }}) of {{ $labels.service_name }} is due since
+        {{ $value | humanizeDuration }}.
+    """,
+)
+
+VALIDATION_INDETERMINATE = Alert(
+    name="TrustValidationIndeterminate",
+    reason="""
+        ETSI EN 319 102-1: INDETERMINATE says that information is missing, such as revocation status, a chain to a trust
+        anchor or a proof of existence. Few are normal; many mean that a source of this information is gone. An
+        hour and at least five of them, because a ratio of a few is chance.
+    """,
+    expression="""
+        sum by (deployment_environment_name, service_namespace, service_name) (
+          increase(trust_validation_results_total{trust_validation_indication="INDETERMINATE"}[1h])
+        )
+        /
+        (
+          sum by (deployment_environment_name, service_namespace, service_name) (
+            increase(trust_validation_results_total[1h])
+          ) > 0
+        )
+        > $threshold
+        and
+        sum by (deployment_environment_name, service_namespace, service_name) (
+          increase(trust_validation_results_total{trust_validation_indication="INDETERMINATE"}[1h])
+        ) >= $minimum
+    """,
+    threshold=ratio(0.2),
+    minimum=number(5),
+    wait="2m",
+    keep_firing="5m",
+    severity="warning",
+    team="platform",
+    category="certificate",
+    panel=Panel("pki", 9),
+    summary="Many validations of {{ $labels.service_name }} are INDETERMINATE.",
+    description="""
+        {{ $value | humanizePercentage }} of the validations of {{ $labels.service_name }} within an hour are INDETERMINATE (threshold $threshold).
+    """,
+)
+
 PKI_UNAVAILABLE = Alert(
     name="TrustPkiUnavailable",
     reason="""
@@ -182,5 +273,8 @@ GROUP = Group(
         SIGNING_FAILURES,
         PKI_UNAVAILABLE,
         REVOCATION_LIST_STALE,
+        CA_ROLLOVER_DUE,
+        CERTIFICATE_RENEWAL_DUE,
+        VALIDATION_INDETERMINATE,
     ),
 )

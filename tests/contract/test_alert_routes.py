@@ -119,7 +119,7 @@ def expected(alert: Alert) -> set[str]:
 def test_amtool_accepts_the_configuration(configuration: Path) -> None:
     answer = amtool("check-config", configuration)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert "9 inhibit rules" in answer.stdout
+    assert "10 inhibit rules" in answer.stdout
 
 
 def test_every_alert_has_an_expectation_and_every_expectation_an_alert() -> None:

@@ -34,7 +34,11 @@ HTTP = {"TrustServiceHighErrorRate", "TrustServiceHighLatency"}
 GRPC = {"TrustGrpcHighErrorRate", "TrustGrpcStreamFailures", "TrustGrpcHighLatency"}
 DATABASE = {"TrustDatabaseSlowQueries", "TrustDatabaseConnectionProblems", "TrustDatabaseReplicationLag"}
 SLO = {"TrustAvailabilityBudgetBurn", "TrustLatencyBudgetBurn", "TrustValidationBudgetBurn"}
-OPERATIONS = {"TrustCertificateValidationFailures", "TrustSigningFailures"}
+OPERATIONS = {
+    *("TrustCertificateValidationFailures", "TrustSigningFailures"),
+    *("TrustTimestampFailures", "TrustValidationIndeterminate"),
+}
+DEADLINES = {"TrustRevocationDecisionOverdue", "TrustRevocationPublicationOverdue"}
 BUSINESS = {"TrustSlaViolation", "TrustProcessingVolumeUnusual", "TrustRevenueDrop"}
 OF_ITSELF = {
     *("TrustCardinalityOverflow", "TrustCertificateInventoryStale", "TrustSourceUnreadable"),
@@ -58,6 +62,10 @@ SILENCED = {
     "service-down-inhibits-its-symptoms": (
         {"TrustServiceDown"},
         HTTP | GRPC | DATABASE | SLO | OPERATIONS | BUSINESS | OF_ITSELF | PIPELINE | {"TrustServiceInstanceDown"},
+    ),
+    "expiring-certificate-inhibits-its-renewal": (
+        {"TrustCertificateExpiring"},
+        {"TrustCaRolloverDue", "TrustCertificateRenewalDue"},
     ),
     "database-down-inhibits-its-symptoms": ({"TrustDatabaseConnectionsFailed"}, HTTP | GRPC | DATABASE | SLO),
     "vault-down-inhibits-signing-and-validation": ({"TrustVaultUnavailable"}, NEEDS_KEYS),
@@ -146,7 +154,7 @@ def test_a_label_that_must_be_equal_is_on_both_sides_or_on_none(rule: dict[str, 
 def test_a_critical_alert_inhibits_only_its_own_warning() -> None:
     rule = named(OWN_CRITICAL)
     both = {source.name for source, _ in pairs(rule)}
-    assert both == {"TrustSuspiciousActivity", "TrustCertificateExpiring", *SLO}
+    assert both == {"TrustSuspiciousActivity", "TrustCertificateExpiring", *DEADLINES, "TrustClockOffset", *SLO}
     for alert in ALL:
         if alert.name in both:
             assert set(alert.labels) - NO_IDENTITY <= set(rule["equal"]), alert.name

@@ -110,6 +110,8 @@ def _is_constant(expression: Expression) -> bool:
     match expression:
         case Call(function="vector"):
             return True
+        case Call(function="histogram_quantile", arguments=(_, buckets)):
+            return _is_constant(buckets)
         case Call(arguments=(first, *_)):
             return _is_constant(first)
         case Aggregation(operation="group"):

@@ -27,7 +27,7 @@ REQUIRED_PANELS: Mapping[str, int] = {
     "trust-service-operational": 9,
     "trust-service-security": 10,
     "trust-service-business": 10,
-    "trust-service-pki": 2,
+    "trust-service-pki": 22,
     "trust-service-monitoring": 7,
 }
 """Number of panels that the requirements give to each dashboard, numbered from 1."""

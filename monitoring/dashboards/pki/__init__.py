@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.pki.certificates import certificates
+from monitoring.dashboards.pki.certificates import certificates, inventory, issuance, rollover
 from monitoring.dashboards.pki.overview import pki_status
+from monitoring.dashboards.pki.revocation import (
+    deadlines,
+    ocsp_latency,
+    ocsp_responses,
+    pending,
+    reasons,
+    responders,
+    revocation_latency,
+    revocation_lists,
+    waiting,
+)
+from monitoring.dashboards.pki.timestamps import accuracy, clocks, offsets, timestamp_rate, timestamps
+from monitoring.dashboards.pki.validation import indications, results, sub_indications
 from monitoring.dashboards.template import PKI, add_rows, new_dashboard
 
 
@@ -21,6 +34,19 @@ def dashboard() -> builders.Dashboard:
         empty,
         {
             "Overview": (pki_status(),),
-            "Certificates": (certificates(),),
+            "Certificates": (certificates(), rollover(), inventory(), issuance()),
+            "Revocation": (
+                waiting(),
+                deadlines(),
+                pending(),
+                revocation_latency(),
+                reasons(),
+                revocation_lists(),
+                responders(),
+                ocsp_responses(),
+                ocsp_latency(),
+            ),
+            "Validation": (indications(), results(), sub_indications()),
+            "Timestamps": (timestamps(), timestamp_rate(), accuracy(), clocks(), offsets()),
         },
     )
