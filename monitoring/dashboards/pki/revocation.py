@@ -119,9 +119,7 @@ def deadlines() -> table.Panel:
 
     done, within = f"({counted('_count')})", f"({counted('_bucket')})"
     slowest = by_step(
-        quantile(
-            0.95, TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION, by=(*BY_SERVICE, _CHANNEL), over=TIME_RANGE
-        ),
+        quantile(0.95, TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION, by=(*BY_SERVICE, _CHANNEL), over=TIME_RANGE),
         quantile(0.95, TRUST_CERTIFICATE_REVOCATION_DECISION_DURATION, by=BY_SERVICE, over=TIME_RANGE),
     )
     return table_panel(
@@ -188,9 +186,7 @@ def reasons() -> table.Panel:
             Column(
                 "Until visible (p95)",
                 or_unknown(
-                    quantile(
-                        0.95, TRUST_CERTIFICATE_REVOCATION_DURATION, by=(*BY_SERVICE, _REASON), over=TIME_RANGE
-                    ),
+                    quantile(0.95, TRUST_CERTIFICATE_REVOCATION_DURATION, by=(*BY_SERVICE, _REASON), over=TIME_RANGE),
                     _REASON,
                 ),
                 "s",
@@ -300,9 +296,7 @@ def revocation_lists() -> table.Panel:
 _OF_RESPONDER: Final = (*BY_SERVICE, "trust_certificate_ocsp_responder")
 _RESPONSE_ISSUED: Final = _newest(TRUST_CERTIFICATE_OCSP_THIS_UPDATE, *_OF_RESPONDER)
 _RESPONSE_ENDS: Final = _newest(TRUST_CERTIFICATE_OCSP_NEXT_UPDATE, *_OF_RESPONDER)
-RESPONSE_FRESH_FOR: Final = (
-    f"(({_RESPONSE_ENDS} - time()) or ({_RESPONSE_ISSUED} - time() + {RESPONSE_AGE_LIMIT:g}))"
-)
+RESPONSE_FRESH_FOR: Final = f"(({_RESPONSE_ENDS} - time()) or ({_RESPONSE_ISSUED} - time() + {RESPONSE_AGE_LIMIT:g}))"
 """Time for which the responses of each responder are still current."""
 
 
