@@ -10,11 +10,11 @@ metrics = get_metrics()
 
 PersonRole = Literal["operator", "clerk", "auditor"]
 MachineRole = Literal["signer", "verifier"]
-Resource = Literal["certificate", "document", "signature", "audit"]
+Resource = Literal["certificate", "revocation", "document", "signature", "audit"]
 
 _GRANTS: dict[str, frozenset[Resource]] = {
-    "operator": frozenset({"certificate", "document", "signature"}),
-    "clerk": frozenset({"document"}),
+    "operator": frozenset({"certificate", "revocation", "document", "signature"}),
+    "clerk": frozenset({"document", "revocation"}),
     "auditor": frozenset({"audit"}),
     "signer": frozenset({"certificate", "signature"}),
     "verifier": frozenset({"certificate"}),

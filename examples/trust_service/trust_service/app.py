@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, HTTPException
 from .machines import serve_machines
 from .service import open_service
 from .settings import settings_from_environment
-from .web import audit, certificates, documents, logins, pki, signatures
+from .web import audit, certificates, documents, logins, pki, revocations, signatures, timestamps
 from .web.admin import admin
 from .web.dependencies import CurrentService, behave
 
@@ -23,7 +23,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(title="Trust service", lifespan=_lifespan)
-for part in (logins, certificates, documents, signatures, audit):
+for part in (logins, certificates, revocations, documents, signatures, timestamps, audit):
     app.include_router(part.router, dependencies=[Depends(behave)])
 app.include_router(pki.router)
 app.mount("/admin", admin)

@@ -1,8 +1,7 @@
-"""Issuance, renewal and revocation of certificates."""
+"""Issuance and renewal of certificates."""
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import Literal
 
@@ -11,7 +10,7 @@ from cryptography import x509
 from trust_otel import get_metrics
 
 from .audit import audit_refusal, audited
-from .authority import Authority, CertificateType, pem
+from .authority import PROFILES, Authority, CertificateType, pem
 from .database import Database
 from .tables import Certificate
 
@@ -30,7 +29,8 @@ async def issue(
     validity: timedelta,
 ) -> Certificate | Literal["malformed", "certificate_lifetime"]:
     """Issue a certificate for a request (PKCS#10 in PEM)."""
-    async with metrics.certificate_operation("issuance", certificate_type=certificate_type) as op:
+    profile = PROFILES[certificate_type]
+    async with metrics.certificate_operation("issuance", certificate_type=certificate_type, profile=profile) as op:
         wanted = _read(request)
         if wanted is None:
             op.fail("malformed")
@@ -51,12 +51,14 @@ async def issue(
 
 async def renew(
     authority: Authority, database: Database, actor: str, old: Certificate
-) -> Certificate | Literal["revoked"]:
-    async with metrics.certificate_operation("renewal", certificate_type=old.certificate_type) as op:
-        if old.revoked_at is not None:
-            op.fail("revoked")
+) -> Certificate | Literal["revoked", "suspended"]:
+    profile = PROFILES[old.certificate_type]
+    async with metrics.certificate_operation("renewal", certificate_type=old.certificate_type, profile=profile) as op:
+        problem = status_of(old)
+        if problem is not None:
+            op.fail(problem)
             await audit_refusal(database, actor, "certificate.renew")
-            return "revoked"
+            return problem
         certificate = x509.load_pem_x509_certificate(old.pem.encode())
         row = _row(authority.renew(certificate, old.certificate_type), old.certificate_type)
         async with audited(database, actor, "certificate.renew") as transaction:
@@ -64,19 +66,10 @@ async def renew(
         return row
 
 
-async def revoke(
-    authority: Authority, database: Database, actor: str, certificate: Certificate
-) -> Certificate | Literal["already_revoked"]:
-    async with metrics.certificate_operation("revocation", certificate_type=certificate.certificate_type) as op:
-        if certificate.revoked_at is not None:
-            op.fail("already_revoked")
-            await audit_refusal(database, actor, "certificate.revoke")
-            return "already_revoked"
-        async with audited(database, actor, "certificate.revoke") as transaction:
-            certificate.revoked_at = int(time.time())
-            await transaction.merge(certificate)
-        authority.revoke(int(certificate.serial_number))
-        return certificate
+def status_of(certificate: Certificate) -> Literal["revoked", "suspended"] | None:
+    if certificate.revoked_at is not None:
+        return "revoked"
+    return "suspended" if certificate.suspended_at is not None else None
 
 
 async def find(database: Database, serial_number: str) -> Certificate | None:

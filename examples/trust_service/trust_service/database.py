@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from trust_otel import get_metrics
 
-from .tables import Base, Certificate
+from .tables import Base, Certificate, RevocationRequest
 
 metrics = get_metrics()
 
@@ -75,6 +75,7 @@ class Database:
             await connection.run_sync(Base.metadata.create_all)
         async with self.begin() as transaction:
             # The authority is in memory, so certificates of earlier processes are invalid.
+            await transaction.execute(delete(RevocationRequest))
             await transaction.execute(delete(Certificate))
 
     async def close(self) -> None:

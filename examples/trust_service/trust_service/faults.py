@@ -11,6 +11,7 @@ from typing import Any, Literal
 from .authority import Authority
 from .database import Database
 from .documents import Registers
+from .revocations import Publisher
 from .signatures import Signer
 
 Fault = Literal[
@@ -29,6 +30,8 @@ Fault = Literal[
     "streams-broken",
 ]
 
+# They show in what is published.
+_PUBLISHED: frozenset[Fault] = frozenset({"revocation-list-stale"})
 # Longer than the SLA of a document.
 _SLOW_REGISTERS = 0.8
 # Longer than the threshold of any alert.
@@ -85,9 +88,16 @@ class Faults:
     """Starts and ends faults. Starting an active fault extends it."""
 
     def __init__(
-        self, conduct: Conduct, database: Database, registers: Registers, authority: Authority, signer: Signer
+        self,
+        conduct: Conduct,
+        database: Database,
+        registers: Registers,
+        authority: Authority,
+        publisher: Publisher,
+        signer: Signer,
     ) -> None:
         self._database = database
+        self._publisher = publisher
         self._states: dict[Fault, tuple[object, str, object]] = {
             "answers-broken": (conduct, "answers_broken", True),
             "answers-slow": (conduct, "answer_seconds", _SLOW_ANSWERS),
@@ -130,8 +140,12 @@ class Faults:
             usual = getattr(part, attribute)
             setattr(part, attribute, value)
             try:
+                if fault in _PUBLISHED:
+                    await self._publisher.publish()
                 await asyncio.sleep(seconds)
             finally:
                 setattr(part, attribute, usual)
+                if fault in _PUBLISHED:
+                    await self._publisher.publish()
 
         return happen

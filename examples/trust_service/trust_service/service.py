@@ -11,13 +11,16 @@ from trust_otel import get_metrics
 
 from .authority import Authority
 from .certificate_folder import publish
+from .clock import Clock
 from .database import Database
 from .documents import SLA, SLA_OBJECTIVE, Registers
 from .faults import Conduct, Faults
 from .rate_limit import RateLimit
+from .revocations import Publisher
 from .sessions import Sessions
 from .settings import Settings
 from .signatures import Signer
+from .timestamping import ACCURACY_SECONDS, TimestampingAuthority
 
 metrics = get_metrics()
 
@@ -29,7 +32,10 @@ class Service:
     settings: Settings
     database: Database
     authority: Authority
+    publisher: Publisher
     signer: Signer
+    clock: Clock
+    timestamping: TimestampingAuthority
     registers: Registers
     conduct: Conduct
     faults: Faults
@@ -40,21 +46,25 @@ class Service:
     def publish_certificates(self) -> None:
         """Write the service's own certificates to their folder, if one is set."""
         if self.settings.certificate_folder is not None:
-            publish(self.settings.certificate_folder, self.authority, self.signer)
+            publish(self.settings.certificate_folder, self.authority, self.signer, self.timestamping)
 
 
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
     authority, database, registers = Authority(), Database(settings.database_url), Registers()
-    signer, conduct = Signer(authority), Conduct()
+    publisher, signer, conduct = Publisher(authority, database), Signer(authority), Conduct()
+    clock = Clock(settings.time_server, ACCURACY_SECONDS)
     service = Service(
         settings=settings,
         database=database,
         authority=authority,
+        publisher=publisher,
         signer=signer,
+        clock=clock,
+        timestamping=TimestampingAuthority(authority, lambda: clock.is_exact),
         registers=registers,
         conduct=conduct,
-        faults=Faults(conduct, database, registers, authority, signer),
+        faults=Faults(conduct, database, registers, authority, publisher, signer),
         sessions=Sessions(),
         login_limit=RateLimit("login", burst=10, per_second=1),
         blocked_addresses=set(),
@@ -62,6 +72,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     await service.database.open()
     service.publish_certificates()
     metrics.set_sla_objective(SLA, SLA_OBJECTIVE)
+    metrics.observe_pending_revocations(lambda: publisher.oldest)
     housekeeping = asyncio.create_task(_keep_house(service))
     try:
         yield service
@@ -78,4 +89,6 @@ async def _keep_house(service: Service) -> None:
     while True:
         service.sessions.forget_expired()
         await service.database.is_up()
+        await service.publisher.publish()
+        await service.clock.compare()
         await asyncio.sleep(_HOUSEKEEPING_SECONDS)

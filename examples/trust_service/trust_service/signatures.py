@@ -14,13 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from trust_otel import get_metrics
 
-from .authority import Authority, common_name, new_key, pem
-from .validation import Problem, find_problem
+from .authority import PROFILES, Authority, RevocationUnknownError, common_name, new_key, pem
+from .validation import SignatureProblem, find_problem, result_of
 
 metrics = get_metrics()
 
 Algorithm = Literal["sha256", "sha384", "sha1"]
-SignatureProblem = Problem | Literal["bad_signature"]
 
 # ETSI TS 119 312 no longer includes SHA-1.
 _ALLOWED: dict[str, hashes.HashAlgorithm] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384()}
@@ -30,6 +29,7 @@ class KeyUnavailableError(RuntimeError):
     """The key's module has no free session."""
 
 
+_PROFILE = PROFILES["document_signer"]
 _VALIDITY = timedelta(days=365)
 _SESSIONS = 2
 
@@ -43,7 +43,7 @@ class Signer:
     def __init__(self, authority: Authority) -> None:
         self.usable = True
         self._authority = authority
-        self._key = new_key()
+        self._key = new_key(_PROFILE)
         # The number of sessions of a hardware module.
         self._threads = ThreadPoolExecutor(_SESSIONS, thread_name_prefix="signing")
         self.certify()
@@ -63,7 +63,7 @@ class Signer:
         self._threads.shutdown()
 
     def _sign(self, content: bytes, algorithm: Algorithm) -> bytes | None:
-        with metrics.certificate_operation("signing", certificate_type="document_signer") as op:
+        with metrics.certificate_operation("signing", certificate_type="document_signer", profile=_PROFILE) as op:
             allowed = _ALLOWED.get(algorithm)
             metrics.record_compliance_check(framework="eidas", control="signature_policy", passed=allowed is not None)
             if allowed is None:
@@ -77,21 +77,29 @@ class Signer:
         self, content: bytes, signature: bytes, certificate: str, algorithm: Algorithm
     ) -> SignatureProblem | None:
         """The problem of a signature or of its certificate, if any."""
-        with metrics.certificate_operation("validation", certificate_type="document_signer") as op:
-            problem = find_problem(self._authority, certificate, "document_signer") or _problem_of_signature(
-                content, signature, certificate, algorithm
-            )
+        with metrics.certificate_operation("validation", certificate_type="document_signer", profile=_PROFILE) as op:
+            try:
+                problem = find_problem(self._authority, certificate, "document_signer") or _problem_of_signature(
+                    content, signature, certificate, algorithm
+                )
+            except RevocationUnknownError:
+                metrics.record_validation_result("INDETERMINATE", sub_indication="TRY_LATER")
+                raise
             if problem is not None:
                 op.fail(problem)
+            indication, sub_indication = result_of(problem)
+            metrics.record_validation_result(indication, sub_indication=sub_indication)
             return problem
 
 
 def _problem_of_signature(
     content: bytes, signature: bytes, certificate: str, algorithm: Algorithm
-) -> Literal["bad_signature"] | None:
+) -> Literal["bad_signature", "weak_algorithm"] | None:
     key = x509.load_pem_x509_certificate(certificate.encode()).public_key()
     allowed = _ALLOWED.get(algorithm)
-    if not isinstance(key, ec.EllipticCurvePublicKey) or allowed is None:
+    if allowed is None:
+        return "weak_algorithm"
+    if not isinstance(key, ec.EllipticCurvePublicKey):
         return "bad_signature"
     try:
         key.verify(signature, content, ec.ECDSA(allowed))

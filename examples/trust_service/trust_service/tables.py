@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 from sqlalchemy import BigInteger, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from .authority import CertificateType
+from .authority import CertificateType, RevocationReason
 
 
 class Base(DeclarativeBase):
-    type_annotation_map: ClassVar[dict[Any, Any]] = {CertificateType: String}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {CertificateType: String, RevocationReason: String}
 
 
 class Account(Base):
@@ -48,6 +48,22 @@ class Certificate(Base):
     issued_at: Mapped[int] = mapped_column(BigInteger, index=True)
     not_after: Mapped[int] = mapped_column(BigInteger)
     revoked_at: Mapped[int | None] = mapped_column(BigInteger)
+    suspended_at: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class RevocationRequest(Base):
+    """A request to revoke, suspend or unsuspend a certificate, from its receipt to its publication."""
+
+    __tablename__ = "revocation_requests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    serial_number: Mapped[str]
+    reason: Mapped[RevocationReason]
+    requested_at: Mapped[float]
+    decided_at: Mapped[float | None]
+    approved: Mapped[bool | None]
+    crl_published_at: Mapped[float | None]
+    ocsp_published_at: Mapped[float | None]
 
 
 class Document(Base):

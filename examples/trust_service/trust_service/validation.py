@@ -10,16 +10,39 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from trust_otel import get_metrics
 
-from .authority import PURPOSES, Authority, CertificateType
+from .authority import PROFILES, PURPOSES, Authority, CertificateType
 
 metrics = get_metrics()
 
-Problem = Literal["malformed", "untrusted", "forged", "expired", "revoked", "wrong_type"]
+Problem = Literal["malformed", "untrusted", "forged", "expired", "revoked", "suspended", "wrong_type"]
+
+
+SignatureProblem = Problem | Literal["bad_signature", "weak_algorithm"]
+Indication = Literal["TOTAL-PASSED", "TOTAL-FAILED", "INDETERMINATE"]
+
+_RESULTS: dict[SignatureProblem, tuple[Indication, str]] = {
+    "malformed": ("TOTAL-FAILED", "FORMAT_FAILURE"),
+    "bad_signature": ("TOTAL-FAILED", "SIG_CRYPTO_FAILURE"),
+    "untrusted": ("INDETERMINATE", "NO_CERTIFICATE_CHAIN_FOUND"),
+    "forged": ("INDETERMINATE", "CERTIFICATE_CHAIN_GENERAL_FAILURE"),
+    # Without a timestamp, nothing proves that the signature is older.
+    "expired": ("INDETERMINATE", "OUT_OF_BOUNDS_NO_POE"),
+    "revoked": ("INDETERMINATE", "REVOKED_NO_POE"),
+    "suspended": ("INDETERMINATE", "TRY_LATER"),
+    "wrong_type": ("INDETERMINATE", "CHAIN_CONSTRAINTS_FAILURE"),
+    "weak_algorithm": ("INDETERMINATE", "CRYPTO_CONSTRAINTS_FAILURE"),
+}
+
+
+def result_of(problem: SignatureProblem | None) -> tuple[Indication, str | None]:
+    """Indication and sub-indication of the validation of a signature (ETSI EN 319 102-1, 5.1.3)."""
+    return ("TOTAL-PASSED", None) if problem is None else _RESULTS[problem]
 
 
 def validate(authority: Authority, certificate: str, certificate_type: CertificateType) -> Problem | None:
     """Validate a certificate (PEM) for the purpose of its type."""
-    with metrics.certificate_operation("validation", certificate_type=certificate_type) as op:
+    profile = PROFILES[certificate_type]
+    with metrics.certificate_operation("validation", certificate_type=certificate_type, profile=profile) as op:
         problem = find_problem(authority, certificate, certificate_type)
         if problem is not None:
             op.fail(problem)
@@ -56,7 +79,7 @@ def _problem_of_chain(chain: list[x509.Certificate]) -> Problem | None:
 
 
 def _problem_of_status(authority: Authority, leaf: x509.Certificate) -> Problem | None:
-    return "revoked" if authority.is_revoked(leaf.serial_number) else None
+    return authority.revocation_of(leaf.serial_number)
 
 
 def _problem_of_purpose(leaf: x509.Certificate, certificate_type: CertificateType) -> Problem | None:

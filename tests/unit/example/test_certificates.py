@@ -17,6 +17,7 @@ from cryptography.x509 import ocsp
 from trust_service.authority import Authority, CertificateType, common_name, pem
 from trust_service.certificate_folder import publish
 from trust_service.signatures import Signer
+from trust_service.timestamping import TimestampingAuthority
 from trust_service.validation import find_problem
 
 from testbed.load_generator.samples import UNTRUSTED_CERTIFICATE, forged
@@ -60,7 +61,8 @@ def test_an_expired_certificate_is_rejected(authority: Authority) -> None:
 def test_a_revoked_certificate_is_rejected_and_on_the_signed_revocation_list(authority: Authority) -> None:
     revoked, good = _issued(authority), _issued(authority)
     authority.revoke(revoked.serial_number)
-    published = x509.load_der_x509_crl(authority.revocation_list())
+    authority.publish_list()
+    published = x509.load_der_x509_crl(authority.revocation_list)
     key = authority.issuing.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert published.is_signature_valid(key)
@@ -150,6 +152,7 @@ def test_the_ocsp_responder_returns_good_revoked_or_unknown(authority: Authority
     assert _ocsp_response(authority, certificate, authority.issuing).certificate_status == ocsp.OCSPCertStatus.GOOD
     assert _ocsp_response(authority, authority.issuing, authority.root).certificate_status == ocsp.OCSPCertStatus.GOOD
     authority.revoke(certificate.serial_number)
+    authority.publish_status()
     assert _ocsp_response(authority, certificate, authority.issuing).certificate_status == ocsp.OCSPCertStatus.REVOKED
     unknown = _issued(Authority())
     assert _ocsp_response(authority, unknown, authority.issuing).certificate_status == ocsp.OCSPCertStatus.UNKNOWN
@@ -164,13 +167,16 @@ def test_the_ocsp_responder_rejects_other_issuers_and_invalid_requests(authority
 
 
 def test_published_files_contain_the_current_certificates(authority: Authority, tmp_path: Path) -> None:
-    signer = Signer(authority)
-    publish(tmp_path / "certificates", authority, signer)
+    signer, timestamping = Signer(authority), TimestampingAuthority(authority, lambda: True)
+    publish(tmp_path / "certificates", authority, signer, timestamping)
     signer.certify(timedelta(days=1))
-    publish(tmp_path / "certificates", authority, signer)
+    timestamping.renew()
+    publish(tmp_path / "certificates", authority, signer, timestamping)
     assert {path.name: path.read_text() for path in (tmp_path / "certificates").iterdir()} == {
         "root-ca.pem": pem(authority.root),
         "issuing-ca.pem": pem(authority.issuing),
+        "ocsp-responder.pem": pem(authority.responder),
         "document-signer.pem": signer.pem,
+        "timestamping.pem": timestamping.pem,
     }
     signer.close()

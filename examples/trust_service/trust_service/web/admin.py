@@ -14,12 +14,16 @@ from starlette.concurrency import run_in_threadpool
 
 from trust_otel import get_metrics
 
+from .. import certificates, revocations
 from ..access import MachineRole, PersonRole
 from ..audit import audited
+from ..authority import RevocationReason
 from ..credentials import hash_password, hash_token, new_token
 from ..faults import Fault
 from ..tables import Account, Machine
+from ..timestamping import PROFILE
 from .dependencies import Bearer, CurrentService
+from .revocations import ShownRequest, shown_request
 
 metrics = get_metrics()
 
@@ -52,6 +56,13 @@ class CreatedMachine(BaseModel):
 
 class SignerOrder(BaseModel):
     validity_seconds: Annotated[int, Field(ge=1, le=365 * 86_400)] = 365 * 86_400
+
+
+class ReceivedRequest(BaseModel):
+    serial_number: Annotated[str, Field(pattern=r"^\d{1,50}$")]
+    reason: RevocationReason = "unspecified"
+    requested_at: Annotated[float, Field(ge=0, description="Unix time in seconds")]
+    decided_at: Annotated[float | None, Field(ge=0, description="Unix time in seconds; without it, not yet")] = None
 
 
 class FaultOrder(BaseModel):
@@ -110,6 +121,29 @@ async def renew_signer(wanted: SignerOrder, service: CurrentService) -> None:
         with metrics.certificate_operation("renewal", certificate_type="document_signer"):
             service.signer.certify(timedelta(seconds=wanted.validity_seconds))
         await run_in_threadpool(service.publish_certificates)
+
+
+@admin.post("/timestamping/renew", status_code=204)
+async def renew_timestamping(service: CurrentService) -> None:
+    """Give the timestamping authority a new key and certificate."""
+    async with audited(service.database, _ACTOR, "timestamping.renew"):
+        with metrics.certificate_operation("renewal", certificate_type="tsa", profile=PROFILE):
+            service.timestamping.renew()
+        await run_in_threadpool(service.publish_certificates)
+
+
+@admin.post("/revocation-requests", status_code=201)
+async def enter_revocation_request(wanted: ReceivedRequest, service: CurrentService) -> ShownRequest:
+    """Enter a request that was received, or also decided, by other means than this API."""
+    certificate = await certificates.find(service.database, wanted.serial_number)
+    if certificate is None:
+        raise HTTPException(404, "no such certificate")
+    request = revocations.new_request(certificate, wanted.reason, wanted.requested_at)
+    async with audited(service.database, _ACTOR, "certificate.revocation.request") as transaction:
+        transaction.add(request)
+    if wanted.decided_at is not None:
+        await revocations.approve(service.authority, service.database, _ACTOR, request, certificate, wanted.decided_at)
+    return shown_request(request)
 
 
 @admin.post("/faults/{fault}", status_code=202)

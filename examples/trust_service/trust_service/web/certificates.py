@@ -27,6 +27,7 @@ class IssuedCertificate(BaseModel):
     certificate: str
     not_after: int
     revoked: bool
+    suspended: bool
 
 
 class ValidationOrder(BaseModel):
@@ -52,8 +53,7 @@ async def _find(serial_number: SerialNumber, service: CurrentService) -> Certifi
 Reader = Annotated[Account, Depends(allowed_to("certificate"))]
 Issuer = Annotated[Account, Depends(allowed_to("certificate", "certificate.issue"))]
 Renewer = Annotated[Account, Depends(allowed_to("certificate", "certificate.renew"))]
-Revoker = Annotated[Account, Depends(allowed_to("certificate", "certificate.revoke"))]
-Found = Annotated[Certificate, Depends(_find)]
+FoundCertificate = Annotated[Certificate, Depends(_find)]
 
 
 @router.post("", status_code=201)
@@ -68,7 +68,7 @@ async def issue_certificate(order: CertificateOrder, service: CurrentService, ac
     )
     if not isinstance(issued, Certificate):
         raise HTTPException(400, issued)
-    return _shown(issued)
+    return shown(issued)
 
 
 @router.post("/validate")
@@ -84,31 +84,24 @@ def show_authority(service: CurrentService) -> Response:
 
 
 @router.get("/{serial_number}")
-async def show_certificate(_account: Reader, found: Found) -> IssuedCertificate:
-    return _shown(found)
+async def show_certificate(_account: Reader, found: FoundCertificate) -> IssuedCertificate:
+    return shown(found)
 
 
 @router.post("/{serial_number}/renew", status_code=201)
-async def renew_certificate(service: CurrentService, account: Renewer, found: Found) -> IssuedCertificate:
+async def renew_certificate(service: CurrentService, account: Renewer, found: FoundCertificate) -> IssuedCertificate:
     renewed = await certificates.renew(service.authority, service.database, account.name, found)
     if not isinstance(renewed, Certificate):
         raise HTTPException(409, renewed)
-    return _shown(renewed)
+    return shown(renewed)
 
 
-@router.post("/{serial_number}/revoke")
-async def revoke_certificate(service: CurrentService, account: Revoker, found: Found) -> IssuedCertificate:
-    revoked = await certificates.revoke(service.authority, service.database, account.name, found)
-    if not isinstance(revoked, Certificate):
-        raise HTTPException(409, revoked)
-    return _shown(revoked)
-
-
-def _shown(row: Certificate) -> IssuedCertificate:
+def shown(row: Certificate) -> IssuedCertificate:
     return IssuedCertificate(
         serial_number=row.serial_number,
         certificate_type=row.certificate_type,
         certificate=row.pem,
         not_after=row.not_after,
         revoked=row.revoked_at is not None,
+        suspended=row.suspended_at is not None,
     )

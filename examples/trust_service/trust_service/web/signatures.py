@@ -7,8 +7,9 @@ from fastapi import APIRouter, Depends, HTTPException
 from pydantic import Base64Bytes, BaseModel, Field
 
 from ..audit import audit_refusal, audited
-from ..signatures import Algorithm, SignatureProblem
+from ..signatures import Algorithm
 from ..tables import Account
+from ..validation import Indication, SignatureProblem, result_of
 from .dependencies import CurrentService, allowed_to
 
 router = APIRouter(prefix="/signatures", tags=["signatures"])
@@ -39,6 +40,8 @@ class SignedContent(BaseModel):
 class Verdict(BaseModel):
     valid: bool
     reason: SignatureProblem | None
+    indication: Annotated[Indication, Field(description="ETSI EN 319 102-1, 5.1.3")]
+    sub_indication: str | None
 
 
 @router.post("", status_code=201)
@@ -54,4 +57,5 @@ async def sign_document(order: SignatureOrder, service: CurrentService, account:
 @router.post("/verify")
 def verify_signature(signed: SignedContent, service: CurrentService) -> Verdict:
     problem = service.signer.verify(signed.content, signed.signature, signed.certificate, signed.algorithm)
-    return Verdict(valid=problem is None, reason=problem)
+    indication, sub_indication = result_of(problem)
+    return Verdict(valid=problem is None, reason=problem, indication=indication, sub_indication=sub_indication)
