@@ -1,4 +1,4 @@
-"""The trust service and a Vault, each started by the command that a user would run."""
+"""The trust service and a Vault, each started by the command that a user would run, and a time server."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from examples.demo.program import Program, ServiceError, plain_environment
-from testbed.load_generator import CLIENT_NAMES, DOCUMENT_TYPES, REPUTATION_FEED
+from testbed.load_generator import CERTIFICATE_PROFILES, CLIENT_NAMES, DOCUMENT_TYPES, REPUTATION_FEED
+from testbed.time_server import TimeServer
 from trust_ops.stack.ports import free_ports
 
 __all__ = ["ServiceError", "TrustService"]
@@ -24,6 +25,8 @@ _UVICORN = ("--host", "127.0.0.1", "--no-access-log")
 class TrustService:
     """Runs `opentelemetry-instrument uvicorn trust_service.app:app` while the block is open.
 
+    Its Vault and its time server run as long.
+
     Args:
         folder: Directory of log, database and certificates.
         telemetry: Additional variables of the service; they override the defaults.
@@ -31,12 +34,13 @@ class TrustService:
     """
 
     def __init__(self, folder: Path, telemetry: Mapping[str, str], dependencies: Sequence[str] = ()) -> None:
-        port, grpc_port, vault_port = free_ports(3)
+        port, grpc_port, vault_port, time_port = free_ports(4)
         self.url = f"http://127.0.0.1:{port}"
         self.grpc_target = f"127.0.0.1:{grpc_port}"
         self.admin_token = secrets.token_urlsafe(24)
         self.vault_url = f"http://127.0.0.1:{vault_port}"
         self.vault_token = secrets.token_urlsafe(24)
+        self.time_server = TimeServer(time_port)
         self._running = ExitStack()
         self._vault = Program(
             "vault",
@@ -78,6 +82,8 @@ class TrustService:
                 )
             ),
             "TRUST_OTEL_CERTIFICATE_INTERVAL": "2",
+            "TRUST_OTEL_CERTIFICATE_PROFILES": ",".join(CERTIFICATE_PROFILES),
+            "TRUST_OTEL_TIME_SERVERS": f"local={self.time_server.address}",
             "TRUST_OTEL_DEPENDENCIES": ",".join(
                 (
                     f"vault={self.vault_url}/v1/sys/health",
@@ -93,6 +99,7 @@ class TrustService:
             "TRUST_SERVICE_GRPC_ADDRESS": self.grpc_target,
             "TRUST_SERVICE_ADMIN_TOKEN": self.admin_token,
             "TRUST_SERVICE_CERTIFICATE_FOLDER": str(certificates),
+            "TRUST_SERVICE_TIME_SERVER": self.time_server.address,
         }
 
     @property
@@ -102,6 +109,7 @@ class TrustService:
 
     def __enter__(self) -> TrustService:
         with ExitStack() as starting:
+            starting.enter_context(self.time_server)
             starting.enter_context(self._vault)
             starting.enter_context(self._service)
             self._running = starting.pop_all()

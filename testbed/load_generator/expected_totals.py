@@ -61,6 +61,41 @@ class ExpectedTotals:
         if problem == "forged" and operation == "validation":
             self.incident("forged_certificate", "critical")
 
+    def revocation(self, reason: str, *, approved: bool) -> None:
+        """A decision about a request, and its publication if it was approved."""
+        decided = metrics.TRUST_CERTIFICATE_REVOCATION_DECISION_DURATION
+        self._count(decided, trust_certificate_revocation_reason=reason)
+        if approved:
+            for metric in (
+                metrics.TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION,
+                metrics.TRUST_CERTIFICATE_REVOCATION_DURATION,
+            ):
+                for channel in ("crl", "ocsp"):
+                    self._count(
+                        metric,
+                        trust_certificate_revocation_channel=channel,
+                        trust_certificate_revocation_reason=reason,
+                    )
+
+    def validation(self, indication: str, sub_indication: str | None) -> None:
+        """The validation of a signature."""
+        self._count(
+            metrics.TRUST_VALIDATION_RESULTS,
+            trust_validation_indication=indication,
+            trust_validation_sub_indication=sub_indication or "",
+        )
+
+    def timestamp(self, failure: str | None) -> None:
+        """A response of the timestamping authority; `failure` is why it refused, or None."""
+        self.certificate("timestamp", "tsa", failure)
+        self._count(
+            metrics.TRUST_TIMESTAMP_RESPONSES,
+            trust_timestamp_status="granted" if failure is None else "rejection",
+            trust_timestamp_failure=failure or "",
+        )
+        if failure is None:
+            self._count(metrics.TRUST_TIMESTAMP_ACCURACY)
+
     def authentication(self, method: str, *, success: bool, country: str = "") -> None:
         """A login or token attempt; `country` is empty for an unknown caller on this host."""
         self._count(

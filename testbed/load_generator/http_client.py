@@ -59,6 +59,8 @@ class HttpClient:
         address: str,
         token: str | None = None,
         body: object = None,
+        content: bytes | None = None,
+        content_type: str | None = None,
     ) -> httpx.Response:
         """Send a request and add it to the expected totals by its route.
 
@@ -71,13 +73,17 @@ class HttpClient:
             address: Client address.
             token: Bearer token.
             body: JSON body.
+            content: Body of another type.
+            content_type: Its type.
         """
         headers = {"x-forwarded-for": address}
         if token is not None:
             headers["authorization"] = f"Bearer {token}"
+        if content_type is not None:
+            headers["content-type"] = content_type
         try:
             with self._client() as client:
-                response = await client.request(method, path or route, headers=headers, json=body)
+                response = await client.request(method, path or route, headers=headers, json=body, content=content)
         except httpx.TransportError as error:
             self._expected.mark_uncertain(
                 metrics.HTTP_SERVER_REQUEST_DURATION, http_request_method=method, http_route=route

@@ -23,6 +23,12 @@ UNRESPONSIVE_COUNTRY = "IS"
 
 DOCUMENT_TYPES = ("passport", "id_card", "residence_permit", "diploma")
 CERTIFICATE_TYPES = ("DSC", "tls_server", "tls_client", "document_signer")
+# Certificate profiles of the service, to be listed in TRUST_OTEL_CERTIFICATE_PROFILES.
+CERTIFICATE_PROFILES = (
+    *("root-ca", "issuing-ca", "ocsp-responder", "tsa"),
+    *("icao-dsc", "tls-ov", "tls-client", "qcp-l"),
+)
+REVOCATION_REASONS = ("keyCompromise", "superseded", "cessationOfOperation", "unspecified")
 
 # Reserved for documentation and benchmarks (RFC 5737, RFC 2544).
 NETWORKS = {

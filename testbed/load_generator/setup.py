@@ -11,7 +11,7 @@ import httpx
 from testbed.load_generator import population
 from testbed.load_generator.errors import LoadGeneratorError, NoResponseError, UnexpectedResponseError
 from testbed.load_generator.http_client import json_of
-from testbed.load_generator.operations import certificates, documents, logins, signatures
+from testbed.load_generator.operations import certificates, documents, logins, revocations, signatures
 from testbed.load_generator.population import (
     ADDRESSES,
     ADMINISTRATOR,
@@ -33,6 +33,7 @@ async def set_up(state: State, admin_token: str) -> None:
         await _create_callers(state, admin_token)
         await _log_in_all(state)
         await _issue_initial_certificates(state)
+        state.authority = await certificates.fetch_authority(state, ADMINISTRATOR)
     except (NoResponseError, UnexpectedResponseError) as error:
         raise LoadGeneratorError(f"setup of the service failed: {error}") from error
 
@@ -105,7 +106,7 @@ async def _issue_initial_certificates(state: State) -> None:
     for certificate_type in CERTIFICATE_TYPES:
         issued = await certificates.issue(state, _setup_operation(0), certificate_type)
         if issued is not None:
-            await certificates.revoke(state, _setup_operation(0), issued)
+            await revocations.revoke(state, _setup_operation(0), issued)
         short_lived = await certificates.issue(state, _setup_operation(0), certificate_type, validity_seconds=1)
         if short_lived is not None:
             state.expired.append(short_lived)

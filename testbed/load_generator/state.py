@@ -89,6 +89,8 @@ class State:
     grpc: GrpcClient | None = None
     business: bool = True
     """Whether documents are submitted."""
+    authority: str = ""
+    """Certificates of the service's authority (PEM)."""
     accounts: dict[str, list[Account]] = field(default_factory=dict)
     machine_accounts: dict[str, MachineAccount] = field(default_factory=dict)
     documents: deque[int] = field(default_factory=_recent)

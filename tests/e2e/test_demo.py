@@ -82,13 +82,7 @@ def test_every_declared_family_has_series(demo: tuple[Path, dict[str, Any]]) -> 
         TRUST_SECURITY_THREAT_MATCHES.name,
         TRUST_SECURITY_AUTH_FAILURES.name,
     }
-    # The example service records no revocation times, indications or timestamps, and the demo has no time server.
-    not_recorded = {
-        name
-        for name in ALL
-        if name.startswith(("trust.certificate.revocation.", "trust.validation.", "trust.timestamp.", "trust.clock."))
-    }
-    assert absent - attacks == third_party | sizes | not_recorded | {TRUST_SESSION_STORED.name}
+    assert absent - attacks == third_party | sizes | {TRUST_SESSION_STORED.name}
 
 
 def test_no_process_is_left(demo: tuple[Path, dict[str, Any]]) -> None:

@@ -116,7 +116,5 @@ def test_names_labels_and_values_are_the_same(paths: dict[str, Values], path: st
 
 def test_every_declared_family_is_among_them(paths: dict[str, Values]) -> None:
     # A service either counts its sessions, as this one does, or reports those in its store.
-    # It records no revocation times, indications or timestamps, and is given no time server.
-    not_recorded = ("trust_certificate_revocation_", "trust_validation_", "trust_timestamp_", "trust_clock_")
-    absent = {name for name in _names() - {name for name, _ in paths["own"]} if not name.startswith(not_recorded)}
+    absent = _names() - {name for name, _ in paths["own"]}
     assert absent == {TRUST_SESSION_STORED.prometheus_name}

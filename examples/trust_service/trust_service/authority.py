@@ -76,14 +76,15 @@ class Authority:
     Attributes:
         reachable: Whether its endpoints respond.
         knows_revoked: Whether its revocation records are available.
-        list_lifetime: Validity of a revocation list.
+        list_age: Age of a revocation list when it is published.
+        status_age: Age of the OCSP responder's state when it is published.
         responder: Certificate of the OCSP responder for certificates of the issuing CA.
     """
 
     def __init__(self) -> None:
         self.reachable = True
         self.knows_revoked = True
-        self.list_lifetime = _STATUS_LIFETIME
+        self.list_age = self.status_age = timedelta(0)
         root_key, self._key = new_key("root-ca"), new_key("issuing-ca")
         name = common_name("Trust Service Demo Root CA")
         self.root = _sign(
@@ -163,16 +164,16 @@ class Authority:
 
     def publish_status(self) -> None:
         """Let the OCSP responder know all revocations."""
-        self._published = _Published(datetime.now(timezone.utc), self._revoked.copy())
+        self._published = _Published(datetime.now(timezone.utc) - self.status_age, self._revoked.copy())
 
     def _signed_list(self) -> bytes:
         """A revocation list (RFC 5280), in DER."""
-        now = datetime.now(timezone.utc)
+        issued_at = datetime.now(timezone.utc) - self.list_age
         builder = (
             x509.CertificateRevocationListBuilder()
             .issuer_name(self.issuing.subject)
-            .last_update(min(now, now + self.list_lifetime) - timedelta(seconds=1))
-            .next_update(now + self.list_lifetime)
+            .last_update(issued_at)
+            .next_update(issued_at + _STATUS_LIFETIME)
             .add_extension(x509.CRLNumber(next(self._list_numbers)), critical=False)
         )
         for serial_number, revocation in self._revoked.items():

@@ -13,6 +13,7 @@ from .database import Database
 from .documents import Registers
 from .revocations import Publisher
 from .signatures import Signer
+from .timestamping import TimestampingAuthority
 
 Fault = Literal[
     "answers-broken",
@@ -24,14 +25,20 @@ Fault = Literal[
     "pki-unreachable",
     "pool-exhausted",
     "registers-slow",
+    "revocation-list-late",
     "revocation-list-stale",
+    "revocation-list-unpublished",
+    "revocation-status-stale",
     "revocation-unknown",
     "signer-broken",
     "streams-broken",
+    "timestamping-broken",
 ]
 
 # They show in what is published.
-_PUBLISHED: frozenset[Fault] = frozenset({"revocation-list-stale"})
+_PUBLISHED: frozenset[Fault] = frozenset({"revocation-list-late", "revocation-list-stale", "revocation-status-stale"})
+# Of the hour for which a revocation list and an OCSP response are valid.
+_ALMOST_STALE, _STALE = timedelta(minutes=57), timedelta(minutes=61)
 # Longer than the SLA of a document.
 _SLOW_REGISTERS = 0.8
 # Longer than the threshold of any alert.
@@ -95,6 +102,7 @@ class Faults:
         authority: Authority,
         publisher: Publisher,
         signer: Signer,
+        timestamping: TimestampingAuthority,
     ) -> None:
         self._database = database
         self._publisher = publisher
@@ -106,9 +114,13 @@ class Faults:
             "calls-slow": (conduct, "call_seconds", _SLOW_ANSWERS),
             "pki-unreachable": (authority, "reachable", False),
             "registers-slow": (registers, "seconds_to_answer", _SLOW_REGISTERS),
-            "revocation-list-stale": (authority, "list_lifetime", timedelta(minutes=-1)),
+            "revocation-list-late": (authority, "list_age", _ALMOST_STALE),
+            "revocation-list-stale": (authority, "list_age", _STALE),
+            "revocation-list-unpublished": (publisher, "publishes_list", False),
+            "revocation-status-stale": (authority, "status_age", _STALE),
             "revocation-unknown": (authority, "knows_revoked", False),
             "signer-broken": (signer, "usable", False),
+            "timestamping-broken": (timestamping, "usable", False),
             "streams-broken": (conduct, "streams_broken", True),
         }
         self._under_way: dict[Fault, asyncio.Task[None]] = {}

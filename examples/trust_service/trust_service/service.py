@@ -54,6 +54,7 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
     authority, database, registers = Authority(), Database(settings.database_url), Registers()
     publisher, signer, conduct = Publisher(authority, database), Signer(authority), Conduct()
     clock = Clock(settings.time_server, ACCURACY_SECONDS)
+    timestamping = TimestampingAuthority(authority, lambda: clock.is_exact)
     service = Service(
         settings=settings,
         database=database,
@@ -61,15 +62,16 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
         publisher=publisher,
         signer=signer,
         clock=clock,
-        timestamping=TimestampingAuthority(authority, lambda: clock.is_exact),
+        timestamping=timestamping,
         registers=registers,
         conduct=conduct,
-        faults=Faults(conduct, database, registers, authority, publisher, signer),
+        faults=Faults(conduct, database, registers, authority, publisher, signer, timestamping),
         sessions=Sessions(),
         login_limit=RateLimit("login", burst=10, per_second=1),
         blocked_addresses=set(),
     )
     await service.database.open()
+    await service.clock.compare()
     service.publish_certificates()
     metrics.set_sla_objective(SLA, SLA_OBJECTIVE)
     metrics.observe_pending_revocations(lambda: publisher.oldest)

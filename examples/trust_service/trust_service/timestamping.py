@@ -22,7 +22,13 @@ from .authority import Authority, new_key, pem
 metrics = get_metrics()
 
 Failure = Literal[
-    "badAlg", "badRequest", "badDataFormat", "timeNotAvailable", "unacceptedPolicy", "unacceptedExtension"
+    "badAlg",
+    "badRequest",
+    "badDataFormat",
+    "timeNotAvailable",
+    "unacceptedPolicy",
+    "unacceptedExtension",
+    "systemFailure",
 ]
 
 POLICY = "0.4.0.2023.1.1"
@@ -43,11 +49,12 @@ _FAILURE_BITS: dict[Failure, str] = {
     "timeNotAvailable": "time_not_available",
     "unacceptedPolicy": "unaccepted_policy",
     "unacceptedExtension": "unaccepted_extensions",
+    "systemFailure": "system_failure",
 }
 _VALIDITY = timedelta(days=365)
 
 
-class Response(tsp.TimeStampResp):  # type: ignore[misc]  # the library is untyped
+class _Response(tsp.TimeStampResp):  # type: ignore[misc]  # the library is untyped
     # The library's own requires a token in every response.
     _fields = [("status", tsp.PKIStatusInfo), ("time_stamp_token", cms.ContentInfo, {"optional": True})]  # noqa: RUF012
 
@@ -58,12 +65,16 @@ class TimestampingAuthority:
     Args:
         authority: Issues its certificate.
         clock_is_exact: Whether the clock is within the accuracy that timestamps state.
+
+    Attributes:
+        usable: Whether the key can be used.
     """
 
     certificate: x509.Certificate
     pem: str
 
     def __init__(self, authority: Authority, clock_is_exact: Callable[[], bool]) -> None:
+        self.usable = True
         self._authority = authority
         self._clock_is_exact = clock_is_exact
         self.renew()
@@ -101,11 +112,13 @@ class TimestampingAuthority:
             return "unacceptedPolicy"
         if asked["extensions"].native:
             return "unacceptedExtension"
-        return None if self._clock_is_exact() else "timeNotAvailable"
+        if not self._clock_is_exact():
+            return "timeNotAvailable"
+        return None if self.usable else "systemFailure"
 
     def _granted(self, asked: Any) -> bytes:
         token = self._signed(_information(asked).dump(), with_certificate=asked["cert_req"].native)
-        response: bytes = Response({"status": {"status": "granted"}, "time_stamp_token": token}).dump()
+        response: bytes = _Response({"status": {"status": "granted"}, "time_stamp_token": token}).dump()
         return response
 
     def _signed(self, information: bytes, *, with_certificate: bool) -> cms.ContentInfo:
@@ -182,5 +195,5 @@ def _attributes(information: bytes, certificate: Any) -> cms.CMSAttributes:
 
 def _refusal(failure: Failure) -> bytes:
     status = {"status": "rejection", "fail_info": {_FAILURE_BITS[failure]}}
-    response: bytes = Response({"status": status}).dump()
+    response: bytes = _Response({"status": status}).dump()
     return response

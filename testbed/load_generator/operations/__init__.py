@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from testbed.load_generator.operations import certificates, documents, logins, machines, others, signatures
+from testbed.load_generator.operations import (
+    certificates,
+    documents,
+    logins,
+    machines,
+    others,
+    revocations,
+    signatures,
+    timestamps,
+)
 from testbed.load_generator.operations.operation_type import OperationType
 
 PEOPLE_OPERATIONS: dict[str, OperationType] = {
     **logins.OPERATION_TYPES,
     **documents.OPERATION_TYPES,
     **certificates.OPERATION_TYPES,
+    **revocations.OPERATION_TYPES,
     **signatures.OPERATION_TYPES,
+    **timestamps.OPERATION_TYPES,
     **others.OPERATION_TYPES,
 }
 MACHINE_OPERATIONS: dict[str, OperationType] = machines.OPERATION_TYPES

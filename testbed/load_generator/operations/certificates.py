@@ -12,12 +12,18 @@ from trust_otel.semconv import metrics
 _DAY = 86_400
 _YEAR = 365 * _DAY
 
+REVOCATION_METRICS = (
+    metrics.TRUST_CERTIFICATE_REVOCATION_DECISION_DURATION,
+    metrics.TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION,
+    metrics.TRUST_CERTIFICATE_REVOCATION_DURATION,
+)
 _READ_METRICS = (metrics.TRUST_AUTHZ_DECISIONS,)
-_CHANGE_METRICS = (
+CHANGE_METRICS = (
     metrics.TRUST_AUTHZ_DECISIONS,
     metrics.TRUST_AUDIT_EVENTS,
     metrics.TRUST_COMPLIANCE_CHECKS,
     metrics.TRUST_CERTIFICATE_OPERATION_DURATION,
+    *REVOCATION_METRICS,
 )
 _VALIDATION_METRICS = (
     metrics.TRUST_CERTIFICATE_OPERATION_DURATION,
@@ -38,7 +44,7 @@ async def issue(
         "POST",
         "/certificates",
         expect=(201, 400),
-        affected=_CHANGE_METRICS,
+        affected=CHANGE_METRICS,
         address=operation.address,
         token=state.account("operator", operation).token,
         body={
@@ -57,29 +63,22 @@ async def issue(
     return None if problem is not None else _issued(body)
 
 
-async def revoke(state: State, operation: Operation, certificate: Issued) -> None:
-    problem, _ = await _change(state, operation, certificate, "revoke", 200)
-    state.expected.certificate("revocation", certificate.certificate_type, problem)
-    state.expected.audit("certificate.revoke", success=problem is None)
-    if problem is None:
-        state.revoked.append(certificate)
-
-
-async def _change(
-    state: State, operation: Operation, certificate: Issued, verb: str, done: int
+async def change(
+    state: State, operation: Operation, certificate: Issued, verb: str, done: int, body: object = None
 ) -> tuple[str | None, Issued | None]:
     response = await state.http.send(
         "POST",
         f"/certificates/{{serial_number}}/{verb}",
         expect=(done, 409),
-        affected=_CHANGE_METRICS,
+        affected=CHANGE_METRICS,
         path=f"/certificates/{certificate.serial_number}/{verb}",
         address=operation.address,
         token=state.account("operator", operation).token,
+        body=body,
     )
     state.expected.authorization("certificate", granted=True)
-    body = json_of(response)
-    return (body["detail"], None) if response.status_code == 409 else (None, _issued(body))
+    answer = json_of(response)
+    return (answer["detail"], None) if response.status_code == 409 else (None, _issued(answer))
 
 
 def _issued(body: dict[str, str]) -> Issued:
@@ -105,7 +104,7 @@ async def _order_without_permission(state: State, operation: Operation) -> None:
         "POST",
         "/certificates",
         expect=(403,),
-        affected=_CHANGE_METRICS,
+        affected=CHANGE_METRICS,
         address=operation.address,
         token=state.account("clerk", operation).token,
         body={
@@ -127,21 +126,11 @@ async def _renew_revoked(state: State, operation: Operation) -> None:
 
 
 async def _post_renewal(state: State, operation: Operation, old: Issued) -> None:
-    problem, renewed = await _change(state, operation, old, "renew", 201)
+    problem, renewed = await change(state, operation, old, "renew", 201)
     state.expected.certificate("renewal", old.certificate_type, problem)
     state.expected.audit("certificate.renew", success=problem is None)
     if renewed is not None:
         state.good.append(renewed)
-
-
-async def _order_and_revoke(state: State, operation: Operation) -> None:
-    issued = await issue(state, operation, operation.certificate_type)
-    if issued is not None:
-        await revoke(state, operation, issued)
-
-
-async def _revoke_again(state: State, operation: Operation) -> None:
-    await revoke(state, operation, one_of(state.revoked, operation))
 
 
 async def _look_up(state: State, operation: Operation) -> None:
@@ -165,8 +154,14 @@ async def _show(state: State, operation: Operation, serial_number: str, status: 
     state.expected.authorization("certificate", granted=True)
 
 
+async def fetch_authority(state: State, address: str) -> str:
+    """The certificates of the authority (PEM), of the issuing CA first."""
+    response = await state.http.send("GET", "/certificates/authority", expect=(200,), address=address)
+    return response.text
+
+
 async def _fetch_authority(state: State, operation: Operation) -> None:
-    await state.http.send("GET", "/certificates/authority", expect=(200,), address=operation.address)
+    await fetch_authority(state, operation.address)
 
 
 async def _validate_good(state: State, operation: Operation) -> None:
@@ -222,8 +217,6 @@ OPERATION_TYPES = {
     "certificate.issue.denied": OperationType(0.5, _order_without_permission),
     "certificate.renew": OperationType(2, _renew),
     "certificate.renew.revoked": OperationType(0.2, _renew_revoked),
-    "certificate.revoke": OperationType(1, _order_and_revoke),
-    "certificate.revoke.again": OperationType(0.2, _revoke_again),
     "certificate.show": OperationType(4, _look_up),
     "certificate.show.missing": OperationType(0.5, _look_up_missing),
     "certificate.authority": OperationType(0.5, _fetch_authority),

@@ -17,7 +17,7 @@ _SIGNING_METRICS = (
     metrics.TRUST_COMPLIANCE_CHECKS,
     metrics.TRUST_CERTIFICATE_OPERATION_DURATION,
 )
-_VERIFICATION_METRICS = (metrics.TRUST_CERTIFICATE_OPERATION_DURATION,)
+_VERIFICATION_METRICS = (metrics.TRUST_CERTIFICATE_OPERATION_DURATION, metrics.TRUST_VALIDATION_RESULTS)
 
 
 async def sign(state: State, operation: Operation) -> None:
@@ -85,7 +85,9 @@ async def _post_verification(state: State, operation: Operation, signed: Signed,
             "certificate": signed.certificate,
         },
     )
-    state.expected.certificate("validation", "document_signer", json_of(response)["reason"])
+    verdict = json_of(response)
+    state.expected.certificate("validation", "document_signer", verdict["reason"])
+    state.expected.validation(verdict["indication"], verdict["sub_indication"])
 
 
 OPERATION_TYPES = {

@@ -17,6 +17,7 @@ from trust_service.rpc.trust_pb2 import ValidateRequest
 
 from examples.demo.service import TrustService
 from testbed.load_generator.samples import UNTRUSTED_CERTIFICATE
+from testbed.load_generator.timestamps import failure_of, timestamp_query
 
 Administer = Callable[..., httpx.Response]
 
@@ -122,3 +123,12 @@ def test_a_stale_revocation_list_is_past_its_next_update(
     revocations = x509.load_der_x509_crl(client.get("/pki/issuing-ca.crl").content)
     assert revocations.next_update_utc is not None
     assert revocations.next_update_utc < datetime.now(timezone.utc)
+
+
+def test_the_timestamping_authority_says_that_its_key_cannot_be_used(
+    client: httpx.Client, start_fault: Callable[[str], None]
+) -> None:
+    start_fault("timestamping-broken")
+    headers = {"content-type": "application/timestamp-query"}
+    response = client.post("/timestamps", content=timestamp_query(b"x"), headers=headers)
+    assert failure_of(response.content) == "systemFailure"

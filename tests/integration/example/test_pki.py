@@ -18,7 +18,7 @@ from cryptography.x509 import ocsp
 
 from examples.demo.service import TrustService
 from testbed.load_generator.samples import CERTIFICATE_REQUEST
-from testbed.load_generator.timestamp_query import timestamp_query
+from testbed.load_generator.timestamps import timestamp_query
 from tests.integration.example.conftest import bearer
 from tests.support.running import eventually
 

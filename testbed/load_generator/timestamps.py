@@ -1,10 +1,22 @@
-"""Requests for timestamps (RFC 3161, 2.4.1)."""
+"""Requests for timestamps, and their responses (RFC 3161)."""
 
 from __future__ import annotations
 
 import hashlib
 
-from asn1crypto import tsp
+from asn1crypto import parser, tsp
+
+# Names of PKIFailureInfo by those of asn1crypto.
+_FAILURES = {
+    "bad_alg": "badAlg",
+    "bad_request": "badRequest",
+    "bad_data_format": "badDataFormat",
+    "time_not_available": "timeNotAvailable",
+    "unaccepted_policy": "unacceptedPolicy",
+    "unaccepted_extensions": "unacceptedExtension",
+    "add_info_not_available": "addInfoNotAvailable",
+    "system_failure": "systemFailure",
+}
 
 
 def timestamp_query(
@@ -47,3 +59,14 @@ def timestamp_query(
         query["extensions"] = [{"extn_id": extension, "critical": False, "extn_value": b"\x05\x00"}]
     encoded: bytes = tsp.TimeStampReq(query).dump()
     return encoded
+
+
+def failure_of(response: bytes) -> str | None:
+    """Why a response refuses a timestamp; None if it contains one."""
+    # asn1crypto does not parse a response without a token, only its status.
+    _, _, _, _, content, _ = parser.parse(response)
+    status = tsp.PKIStatusInfo.load(content).native
+    if status["status"] in ("granted", "granted_with_mods"):
+        return None
+    (failure,) = status["fail_info"]
+    return _FAILURES[failure]
