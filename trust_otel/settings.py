@@ -380,10 +380,16 @@ class Settings:
     time_servers: tuple[TimeServer, ...] = _setting(
         "TRUST_OTEL_TIME_SERVERS",
         "",
-        "Time servers (SNTP) that the clock of the host is compared with every 64 seconds, as `host`, `host:port` or "
-        "`name=host:port`, separated by commas.",
+        "Time servers (SNTP) that the clock of the host is compared with, as `host`, `host:port` or `name=host:port`, "
+        "separated by commas.",
         time_servers,
         secret=True,
+    )
+    time_server_interval: float = _setting(
+        "TRUST_OTEL_TIME_SERVER_INTERVAL",
+        "64",
+        "Seconds between two comparisons of the clock. The default is the shortest time that public servers allow.",
+        _seconds,
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "TRUST_OTEL_TRUSTED_PROXIES",

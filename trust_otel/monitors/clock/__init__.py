@@ -15,8 +15,6 @@ from trust_otel.monitors.clock.sntp import TIMEOUT, TimeServerError, measure
 from trust_otel.setting_lists import TimeServer
 
 _KIND: Final = "clock"
-_SECONDS: Final = 64.0
-"""Time between two requests, the shortest that public time servers allow."""
 
 
 class ClockInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
@@ -31,9 +29,10 @@ class ClockInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's c
 
     def _instrument(self, **kwargs: Any) -> None:
         self._recorder = recorder_of(kwargs.get("metrics"))
-        self._servers = settings.current().time_servers
+        wanted = settings.current()
+        self._servers = wanted.time_servers
         self._stopped = False
-        self._periodic = Periodic("trust-otel-clock", _SECONDS, self._check)
+        self._periodic = Periodic("trust-otel-clock", wanted.time_server_interval, self._check)
         self._periodic.start()
 
     def _uninstrument(self, **kwargs: Any) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.unit.monitors.waiting import eventually
-from trust_otel.monitors import clock
 from trust_otel.monitors.clock import ClockInstrumentor, sntp
 from trust_otel.monitors.clock.sntp import TimeServerError, measure, measurement
 
@@ -83,7 +82,7 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 @pytest.fixture
 def start(recording: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ClockInstrumentor]]:
-    monkeypatch.setattr(clock, "_SECONDS", 0.02)
+    monkeypatch.setenv("TRUST_OTEL_TIME_SERVER_INTERVAL", "0.02")
     instrumentor = ClockInstrumentor()
 
     def make(servers: str) -> ClockInstrumentor:
