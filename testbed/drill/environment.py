@@ -307,7 +307,12 @@ def _service(
     feed: Path | None = None,
 ) -> TrustService:
     folder.mkdir()
-    settings = {**telemetry, "OTEL_SERVICE_NAME": name}
+    settings = {
+        **telemetry,
+        "OTEL_SERVICE_NAME": name,
+        # Often enough for the shortened time after which a source counts as not checked.
+        "TRUST_OTEL_TIME_SERVER_INTERVAL": "5",
+    }
     dependencies = []
     if database is not None:
         settings["TRUST_SERVICE_DATABASE_URL"] = database.url.replace("postgresql://", "postgresql+asyncpg://")

@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from testbed.drill.environment import ENVIRONMENT, SERVICE, Environment
@@ -32,6 +32,9 @@ _SLOW_CALLERS = 30
 # More than the rules' minimum of ten, and above 0.1 % of all requests in four minutes.
 FEW_FAILURES = 14
 _AHEAD_SECONDS = 120
+CA = x509.BasicConstraints(ca=True, path_length=None)
+DOCUMENT_SIGNER = x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")])  # RFC 9336
+_TLS_SERVER = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 # Fewer than the service's database connections.
 _READERS = 6
 
@@ -173,24 +176,28 @@ def sealed_vault(environment: Environment) -> Iterator[None]:
 
 @contextmanager
 def untrusted_certificates(environment: Environment) -> Iterator[None]:
-    with repeated_calls(lambda: environment.client.validate_over_http(UNTRUSTED_CERTIFICATE), 15):
+    with repeated_calls(lambda: environment.client.verify_signature(UNTRUSTED_CERTIFICATE), 15):
         yield
 
 
-def expiring_certificate(name: str, days_ago: int, days_left: int) -> Fault:
+def expiring_certificate(
+    name: str, days_ago: int, days_left: int, extension: x509.ExtensionType = _TLS_SERVER
+) -> Fault:
+    """A certificate in the service's folder, whose extension determines its kind."""
+
     @contextmanager
     def inject(environment: Environment) -> Iterator[None]:
         file = environment.certificates / f"{name}.pem"
-        _certify(file, name, days_ago, days_left)
+        _certify(file, name, days_ago, days_left, extension)
         try:
             yield
         finally:
-            _certify(file, name, 0, 365)
+            _certify(file, name, 0, 365, extension)
 
     return inject
 
 
-def _certify(file: Path, name: str, days_ago: int, days_left: int) -> None:
+def _certify(file: Path, name: str, days_ago: int, days_left: int, extension: x509.ExtensionType) -> None:
     now, key = datetime.now(timezone.utc), ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     certificate = (
@@ -201,6 +208,7 @@ def _certify(file: Path, name: str, days_ago: int, days_left: int) -> None:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=days_ago))
         .not_valid_after(now + timedelta(days=days_left))
+        .add_extension(extension, critical=True)
         .sign(key, hashes.SHA256())
     )
     temporary = file.with_name(f".{name}.new")
@@ -212,6 +220,52 @@ def _certify(file: Path, name: str, days_ago: int, days_left: int) -> None:
 def signer_without_key(environment: Environment) -> Iterator[None]:
     with environment.client.fault("signer-broken"), repeated_calls(environment.client.sign, 2):
         yield
+
+
+def undecided_request(hours: float) -> Fault:
+    """A request to revoke a certificate that was received some hours ago."""
+
+    @contextmanager
+    def inject(environment: Environment) -> Iterator[None]:
+        client = environment.client
+        request = client.enter_revocation(client.issue_certificate(), time.time() - hours * 3600)
+        try:
+            yield
+        finally:
+            client.reject_revocation(request)
+
+    return inject
+
+
+def unpublished_revocation(minutes: float) -> Fault:
+    """A revocation that was decided some minutes ago, and that the next revocation lists do not contain."""
+
+    @contextmanager
+    def inject(environment: Environment) -> Iterator[None]:
+        client, decided_at = environment.client, time.time() - minutes * 60
+        with client.fault("revocation-list-unpublished"):
+            client.enter_revocation(client.issue_certificate(), decided_at - 60, decided_at)
+            yield
+
+    return inject
+
+
+# Time.
+
+
+def wrong_clock(seconds: float) -> Fault:
+    """The time server says that the clock of the service is wrong."""
+
+    @contextmanager
+    def inject(environment: Environment) -> Iterator[None]:
+        server = environment.service.time_server
+        server.offset = seconds
+        try:
+            yield
+        finally:
+            server.offset = 0
+
+    return inject
 
 
 # Business.

@@ -134,6 +134,52 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             ),
         ),
         Trial(
+            "a CA certificate expires in 100 days",
+            faults.expiring_certificate("old-root", 1500, 100, faults.CA),
+            (Expected("TrustCaRolloverDue", "warning", labels=_of(SERVICE, trust_certificate_name="old-root")),),
+        ),
+        Trial(
+            "a signer's certificate expires in 60 days",
+            faults.expiring_certificate("archive-signer", 400, 60, faults.DOCUMENT_SIGNER),
+            (
+                Expected(
+                    "TrustCertificateRenewalDue",
+                    "warning",
+                    labels=_of(SERVICE, trust_certificate_name="archive-signer"),
+                ),
+            ),
+        ),
+        Trial(
+            "a revocation request waits for a decision for 21 hours",
+            faults.undecided_request(hours=21),
+            (Expected("TrustRevocationDecisionOverdue", "warning", labels=_of(SERVICE)),),
+        ),
+        Trial(
+            "a revocation of 50 minutes ago is not in the list",
+            faults.unpublished_revocation(minutes=50),
+            (
+                Expected(
+                    "TrustRevocationPublicationOverdue",
+                    "warning",
+                    labels=_of(SERVICE, trust_certificate_revocation_pending="crl"),
+                ),
+            ),
+        ),
+        Trial(
+            "the clock is 0.8 s off",
+            faults.wrong_clock(0.8),
+            (Expected("TrustClockOffset", "warning", labels=_of(SERVICE)),),
+        ),
+        Trial(
+            "the key of the timestamping authority cannot be used",
+            faults.fault("timestamping-broken"),
+            (
+                Expected(
+                    "TrustTimestampFailures", "critical", labels=_of(SERVICE, trust_timestamp_failure="systemFailure")
+                ),
+            ),
+        ),
+        Trial(
             "a signature with SHA-1 is requested",
             faults.weak_signature,
             (Expected("TrustComplianceFailure", "warning", "compliance", _of(SERVICE)),),
@@ -174,6 +220,23 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             "the revocation list is not renewed",
             faults.fault("revocation-list-stale"),
             (Expected("TrustRevocationListStale", "critical", labels=_of(SERVICE)),),
+        ),
+        Trial(
+            "the OCSP responder's responses are out of date",
+            faults.fault("revocation-status-stale"),
+            (Expected("TrustOcspResponseStale", "critical", labels=_of(SERVICE)),),
+        ),
+        Trial(
+            "the clock is 5 s off",
+            faults.wrong_clock(5),
+            (
+                Expected("TrustClockOffset", "critical", labels=_of(SERVICE)),
+                Expected(
+                    "TrustTimestampFailures",
+                    "critical",
+                    labels=_of(SERVICE, trust_timestamp_failure="timeNotAvailable"),
+                ),
+            ),
         ),
         Trial(
             "a table is locked repeatedly",
@@ -256,9 +319,36 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
     ),
     (
         Trial(
-            "half of the certificates fail validation",
+            "signatures with certificates of an unknown CA are validated",
             faults.untrusted_certificates,
-            (Expected("TrustCertificateValidationFailures", "critical", labels=_of(SERVICE)),),
+            (
+                Expected("TrustCertificateValidationFailures", "critical", labels=_of(SERVICE)),
+                Expected("TrustValidationIndeterminate", "warning", labels=_of(SERVICE)),
+            ),
+            resolves_late=True,
+        ),
+        Trial(
+            "a revocation request waits for a decision for 25 hours",
+            faults.undecided_request(hours=25),
+            (Expected("TrustRevocationDecisionOverdue", "critical", labels=_of(SERVICE)),),
+        ),
+        Trial(
+            "a revocation of 2 hours ago is not in the list",
+            faults.unpublished_revocation(minutes=120),
+            (
+                Expected(
+                    "TrustRevocationPublicationOverdue",
+                    "critical",
+                    labels=_of(SERVICE, trust_certificate_revocation_pending="crl"),
+                ),
+                # The OCSP responder has published it, two hours late.
+                Expected(
+                    "TrustRevocationLate",
+                    "warning",
+                    labels=_of(SERVICE, trust_certificate_revocation_channel="ocsp"),
+                ),
+            ),
+            resolves_late=True,
         ),
         Trial(
             "the signing key cannot be used",
@@ -326,6 +416,11 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             "database connections are not returned to the pool",
             faults.fault("pool-exhausted", archive=True),
             (Expected("TrustDatabaseConnectionProblems", "warning", labels=_of(ARCHIVE)),),
+        ),
+        Trial(
+            "the revocation list is not renewed in time",
+            faults.fault("revocation-list-late"),
+            (Expected("TrustRevocationListNotPublished", "warning", labels=_of(SERVICE)),),
         ),
         Trial(
             "there is no traffic",

@@ -14,8 +14,10 @@ import httpx
 
 from examples.demo.service import TrustService
 from testbed.load_generator import trust_pb2 as messages
+from testbed.load_generator.samples import CERTIFICATE_REQUEST
 
 _PASSWORD = "correct horse battery staple"  # noqa: S105 - of an account used for one drill
+_OPERATOR_ADDRESS = "192.0.2.6"
 _TIMEOUT_SECONDS = 10
 _STOP_SECONDS = 15
 
@@ -109,6 +111,30 @@ class ServiceClient:
         self._client.post("/logout", headers={"authorization": f"Bearer {token}"})
         self.get_profile(token, address)
 
+    def issue_certificate(self) -> str:
+        """Issue a certificate; returns its serial number."""
+        order = {
+            "request": CERTIFICATE_REQUEST,
+            "certificate_type": "tls_client",
+            "validity_seconds": 90 * 86_400,
+        }
+        serial_number: str = self._operate("/certificates", order)["serial_number"]
+        return serial_number
+
+    def enter_revocation(self, serial_number: str, requested_at: float, decided_at: float | None = None) -> int:
+        """Enter a request to revoke a certificate with its times (Unix time); returns its id."""
+        request = {"serial_number": serial_number, "requested_at": requested_at, "decided_at": decided_at}
+        request_id: int = self.administer("POST", "/revocation-requests", request).json()["id"]
+        return request_id
+
+    def reject_revocation(self, request_id: int) -> None:
+        """Decide that the certificate stays valid."""
+        self._operate(f"/certificates/revocation-requests/{request_id}/decision", {"approved": False})
+
+    def verify_signature(self, certificate: str) -> None:
+        """Have a signature verified that is of a certificate (PEM), but of no document."""
+        self._client.post("/signatures/verify", json={"content": "", "signature": "", "certificate": certificate})
+
     def validate_over_http(self, certificate: str) -> None:
         """Validate a certificate."""
         self._client.post(
@@ -133,6 +159,14 @@ class ServiceClient:
             response_deserializer=messages.ValidateResponse.FromString,
         )
         list(call(iter([self._validate_request()]), metadata=self._metadata(), timeout=_TIMEOUT_SECONDS))
+
+    def _operate(self, path: str, body: object) -> Any:
+        """Call the API as an operator. Raises httpx.HTTPStatusError on an error status."""
+        account = {"password": _PASSWORD, "role": "operator", "country": "DE", "client": "acme", "totp": False}
+        self.administer("PUT", "/accounts/drill-operator", account)
+        token = self.log_in("drill-operator", _OPERATOR_ADDRESS).json()["token"]
+        headers = {"authorization": f"Bearer {token}"}
+        return self._client.post(path, headers=headers, json=body).raise_for_status().json()
 
     def _unary(self, method: str, request: object, response: Any) -> Any:
         call: Any = self._channel.unary_unary(

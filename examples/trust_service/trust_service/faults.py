@@ -35,8 +35,15 @@ Fault = Literal[
     "timestamping-broken",
 ]
 
-# They show in what is published.
-_PUBLISHED: frozenset[Fault] = frozenset({"revocation-list-late", "revocation-list-stale", "revocation-status-stale"})
+# They change what is published, at once.
+_PUBLISHED: frozenset[Fault] = frozenset(
+    {
+        "revocation-list-late",
+        "revocation-list-stale",
+        "revocation-list-unpublished",
+        "revocation-status-stale",
+    }
+)
 # Of the hour for which a revocation list and an OCSP response are valid.
 _ALMOST_STALE, _STALE = timedelta(minutes=57), timedelta(minutes=61)
 # Longer than the SLA of a document.

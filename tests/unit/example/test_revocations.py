@@ -196,6 +196,29 @@ async def test_status_responses_are_signed_by_a_delegated_responder(desk: Desk) 
     assert response.next_update_utc > datetime.now(timezone.utc)
 
 
+@pytest.mark.parametrize(("minutes", "stale"), [(0, False), (57, False), (61, True)])
+async def test_a_fault_publishes_with_an_earlier_time(desk: Desk, minutes: int, stale: bool) -> None:
+    desk.authority.list_age = desk.authority.status_age = timedelta(minutes=minutes)
+    await desk.publisher.publish()
+    published = x509.load_der_x509_crl(desk.authority.revocation_list)
+    response = desk.response(await desk.issue())
+    now = datetime.now(timezone.utc)
+    for this_update, next_update in (
+        (published.last_update_utc, published.next_update_utc),
+        (response.this_update_utc, response.next_update_utc),
+    ):
+        assert timedelta(minutes=minutes) <= now - this_update < timedelta(minutes=minutes + 1)
+        assert next_update is not None
+        assert (next_update < now) == stale
+
+
+async def test_a_list_that_is_not_published_keeps_its_number(desk: Desk) -> None:
+    before = desk.authority.revocation_list
+    desk.publisher.publishes_list = False
+    await desk.publisher.publish()
+    assert desk.authority.revocation_list == before
+
+
 async def test_a_list_is_published_without_the_database_and_stored_when_it_is_back(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
