@@ -141,8 +141,10 @@ class Authority:
         self._revoked[serial_number] = _Revocation(datetime.now(timezone.utc), x509.ReasonFlags(reason))
 
     def unsuspend(self, serial_number: int) -> None:
-        """End a suspension."""
-        del self._revoked[serial_number]
+        """End a suspension; a revocation stays, even if it was decided at the same time."""
+        revocation = self._revoked.get(serial_number)
+        if revocation is not None and revocation.reason is x509.ReasonFlags.certificate_hold:
+            del self._revoked[serial_number]
 
     def revocation_of(self, serial_number: int) -> Literal["revoked", "suspended"] | None:
         """Whether the certificate is revoked or suspended.

@@ -72,6 +72,15 @@ def test_a_revoked_certificate_is_rejected_and_on_the_signed_revocation_list(aut
     assert find_problem(authority, pem(good), "tls_server") is None
 
 
+def test_the_end_of_a_suspension_does_not_end_a_revocation(authority: Authority) -> None:
+    certificate = _issued(authority)
+    authority.unsuspend(certificate.serial_number)
+    assert authority.revocation_of(certificate.serial_number) is None
+    authority.revoke(certificate.serial_number)
+    authority.unsuspend(certificate.serial_number)
+    assert authority.revocation_of(certificate.serial_number) == "revoked"
+
+
 def test_a_certificate_with_a_flipped_bit_is_rejected(authority: Authority) -> None:
     tampered = forged(pem(_issued(authority)))
     with pytest.raises(InvalidSignature):
