@@ -10,7 +10,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 from sqlalchemy import delete, event, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from trust_otel import get_metrics
@@ -88,7 +87,7 @@ class Database:
             async with self.begin() as transaction:
                 await transaction.execute(text("SELECT 1"))
             up = True
-        except (SQLAlchemyError, OSError):
+        except Exception:  # such as asyncpg's own, while PostgreSQL starts
             up = False
         metrics.record_dependency("database", dependency_type="database", up=up, duration=time.perf_counter() - began)
         return up

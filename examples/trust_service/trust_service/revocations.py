@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from sqlalchemy import ColumnElement, Label, and_, case, func, or_, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import InstrumentedAttribute
 
 from trust_otel import get_metrics
@@ -152,8 +151,8 @@ class Publisher:
                 decided = (await transaction.scalars(_UNPUBLISHED)).all()
                 published = list(self._publish(decided))
                 self.oldest = dict((await transaction.execute(_OLDEST)).mappings().one())
-        except (SQLAlchemyError, OSError):
-            # Relying parties need a current list also while there is no database.
+        except Exception:
+            # Relying parties need a current list also without the database, whatever its driver raises.
             list(self._publish(()))
             return
         for channel, each in published:

@@ -24,6 +24,10 @@ from trust_service.validation import find_problem
 from testbed.load_generator.samples import CERTIFICATE_REQUEST
 
 
+class _DriverError(Exception):
+    """As of a driver whose errors SQLAlchemy does not wrap, such as asyncpg while PostgreSQL starts."""
+
+
 class Desk:
     """An authority with its database."""
 
@@ -219,18 +223,20 @@ async def test_a_list_that_is_not_published_keeps_its_number(desk: Desk) -> None
     assert desk.authority.revocation_list == before
 
 
+@pytest.mark.parametrize("error", [ConnectionRefusedError, _DriverError])
 async def test_a_list_is_published_without_the_database_and_stored_when_it_is_back(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
     certificate = await desk.issue()
     await desk.change(certificate, "keyCompromise")
 
     def refuse() -> None:
-        raise ConnectionRefusedError
+        raise error
 
     with monkeypatch.context() as without:
         without.setattr(desk.database, "begin", refuse)
         await desk.publisher.publish()
+        assert not await desk.database.is_up()
     assert desk.listed(certificate) is not None
     assert (await _stored(desk))[0].crl_published_at is None
     await desk.publisher.publish()
