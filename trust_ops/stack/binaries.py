@@ -41,7 +41,9 @@ def compatible(found: Version, pinned: Version) -> bool:
 
 def _explicit(binary: Binary, path: Path) -> Path:
     # An explicit choice: the version is not checked.
-    if path.is_file() and os.access(path, os.X_OK):
+    # A library is loaded, not executed.
+    needed = os.R_OK if path.suffix == ".so" else os.X_OK
+    if path.is_file() and os.access(path, needed):
         return path.resolve()
     raise BinaryUnavailable(
         f"{binary.variable} is set to {path}, which is not an executable file.\n"

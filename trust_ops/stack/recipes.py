@@ -90,6 +90,7 @@ def binaries() -> dict[str, Binary]:
         _postgres_exporter(),
         _redis_exporter(),
         _oldest_promtool(),
+        _softhsm(),
     )
     return {binary.name: binary for binary in every}
 
@@ -209,7 +210,14 @@ def _oldest_promtool() -> Binary:
     return Binary("promtool_2_42", "promtool", version, ("promtool",), recipe, exact=True)
 
 
-def _debian(package: str, version: str, executable: str) -> Recipe:
+def _softhsm() -> Binary:
+    """SoftHSM's PKCS#11 module, the HSM of the tests, the demo and the drill."""
+    version = "2.6.1"
+    recipe = _debian("libsofthsm2", version, "libsofthsm2.so", folder="usr/lib/*/softhsm")
+    return Binary("softhsm", "SoftHSM", version, ("libsofthsm2.so",), recipe)
+
+
+def _debian(package: str, version: str, executable: str, *, folder: str = "usr/bin") -> Recipe:
     """The executable of a Debian package, downloaded and unpacked without root and without installing it.
 
     The machine's own package lists may be empty or outdated, so current ones are downloaded into the build directory.
@@ -227,7 +235,7 @@ def _debian(package: str, version: str, executable: str) -> Recipe:
     steps = (
         Step("downloading Debian's package lists", (*apt_get, "update")),
         Step(f"downloading {package}", (*apt_get, "download", f"{package}={version}*")),
-        Step("unpacking", ("sh", "-c", "dpkg-deb --extract ./*.deb unpacked && mv unpacked/usr/bin bin")),
+        Step("unpacking", ("sh", "-c", f"dpkg-deb --extract ./*.deb unpacked && mv unpacked/{folder} bin")),
     )
     return Recipe(executable, steps, tool=APT)
 
