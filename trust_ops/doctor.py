@@ -165,6 +165,15 @@ def _business_metrics(environment: Mapping[str, str]) -> Iterator[Finding]:
     yield Finding("business metrics", "TRUST_OTEL_BUSINESS_METRICS_FILE", _problem_of(lambda: read_kpis(path)))
 
 
+def _key_policies(environment: Mapping[str, str]) -> Iterator[Finding]:
+    path = Settings.from_environment(environment).key_policy_file
+    if not path:
+        return
+    from trust_otel.metrics.key_policy import read_key_policies
+
+    yield Finding("key policies", "TRUST_OTEL_KEY_POLICY_FILE", _problem_of(lambda: read_key_policies(path)))
+
+
 def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
     path = Settings.from_environment(environment).client_address_key_file
     if not path:
@@ -193,6 +202,7 @@ _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _reputation,
     _slas,
     _business_metrics,
+    _key_policies,
     _client_address,
     _web_config,
 )

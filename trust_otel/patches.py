@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import update_wrapper
 from inspect import signature
+from operator import attrgetter
 from types import FunctionType
 from typing import Any, TypeVar
 
@@ -41,7 +43,7 @@ class Patches:
         replacement = _replacement(original, wrap(original))
         for place in (owner, _defining_module(original)):
             if vars(place).get(name) is defined:
-                setattr(place, name, replacement)
+                set_attribute(place, name, replacement)
                 self._replaced.append((place, name, defined, replacement))
 
     def restore(self) -> None:
@@ -50,7 +52,7 @@ class Patches:
         while self._replaced:
             owner, name, defined, replacement = self._replaced.pop()
             if vars(owner).get(name) is replacement:
-                setattr(owner, name, defined)
+                set_attribute(owner, name, defined)
 
 
 def imitates(original: Callable[..., Any]) -> Callable[[_Function], _Function]:
@@ -64,6 +66,33 @@ def imitates(original: Callable[..., Any]) -> Callable[[_Function], _Function]:
         return function
 
     return decorate
+
+
+def set_attribute(owner: Any, name: str, value: object) -> None:
+    """Set an attribute, also of a class that an extension module defines.
+
+    Raises:
+        TypeError: It cannot be set.
+    """
+    try:
+        setattr(owner, name, value)
+    except TypeError:
+        if type(owner) is not type or not getattr(sys, "_is_gil_enabled", lambda: True)():
+            raise
+        _set_in_extension_type(owner, name, value)
+
+
+def _set_in_extension_type(owner: type, name: str, value: object) -> None:
+    # Such a class refuses the assignment only: its namespace is a dict like that
+    # of every class, behind a read-only view.
+    # Imported here: other services need no `ctypes`.
+    import ctypes
+
+    namespace = next(each for each in gc.get_referents(vars(owner)) if type(each) is dict)
+    namespace[name] = value
+    ctypes.pythonapi.PyType_Modified(ctypes.py_object(owner))
+    if vars(owner).get(name) is not value:
+        raise TypeError(f"cannot set {name!r} of {owner.__qualname__}")
 
 
 def _defining_module(function: Callable[..., Any]) -> Any:
@@ -88,7 +117,12 @@ class _CopiedByName:
     __wrapped__: Any
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return self.__wrapped__.__reduce_ex__(protocol)
+        reduced = self.__wrapped__.__reduce_ex__(protocol)
+        if not isinstance(reduced, str):
+            return reduced
+        # A method of Cython is pickled by name only, for which each access would have to give the same object.
+        owner, _, name = reduced.rpartition(".")
+        return getattr, (attrgetter(owner)(sys.modules[self.__wrapped__.__module__]), name)
 
     def __copy__(self) -> _CopiedByName:
         return self

@@ -460,6 +460,13 @@ class Settings:
         path,
         secret=True,
     )
+    key_policy_file: str | None = _setting(
+        "TRUST_OTEL_KEY_POLICY_FILE",
+        None,
+        "TOML file with the hours in which keys may be used, and how often; other uses are counted as violations.",
+        path,
+        secret=True,
+    )
     shutdown_timeout: float = _setting(
         "TRUST_OTEL_SHUTDOWN_TIMEOUT",
         "5",

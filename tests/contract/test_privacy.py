@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from datetime import timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from typing import Any
@@ -25,7 +26,9 @@ from trust_otel import settings
 from trust_otel.metrics import event
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.metrics.key_policy import KeyPolicy
 from trust_otel.metrics.kpi import Kpi
+from trust_otel.metrics.pkcs11 import TokenState
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.request import Request
 from trust_otel.metrics.rpc import RpcCall, RpcMethod
@@ -119,6 +122,9 @@ _BY_TYPE: dict[str, Callable[[str], Any]] = {
     "Request": Asked,
     "Iterable[Sla]": lambda datum: [_sla(datum)],
     "Iterable[Kpi]": lambda datum: [Kpi(datum, "counter")],
+    "Iterable[KeyPolicy]": lambda datum: [KeyPolicy(datum, datum, timezone.utc)],
+    "Callable[[], Iterable[TokenState]]": lambda datum: lambda: [TokenState(datum, 1, 2, {datum: 3})],
+    "Callable[[], Mapping[str, int]]": lambda datum: lambda: {datum: 1},
     "Callable[[], Iterable[PoolState]]": lambda datum: lambda: [PoolState(datum, 1, 1, 0, 2, 2)],
     "Callable[[], Iterable[ExecutorState]]": lambda datum: lambda: [ExecutorState(datum, 1, 2, 0)],
     "Callable[[], float]": lambda datum: lambda: datum,
@@ -224,7 +230,7 @@ def test_data_passed_to_one_method_is_not_exported_by_another(recording: Any, ca
     caplog.set_level("DEBUG")
     for datum in PERSONAL.values():
         # The files do not allow such names.
-        for method in set(METHODS) - {"set_slas", "set_kpis"}:
+        for method in set(METHODS) - {"set_slas", "set_kpis", "set_key_policies"}:
             push(recording.recorder, method, datum)
     recording.metrics.record_auth_attempt(method="password", success=False, client_address="203.0.113.7")
     assert traces_in(output(recording)) == []
@@ -248,6 +254,7 @@ def test_harmless_data_is_exported(record: Callable[..., Any]) -> None:
         "http_request_metrics",
         "observe_connection_pools",
         "observe_executors",
+        "observe_tokens",
         "record_audit_event",
         "record_auth_attempt",
         "record_authorization",
@@ -258,6 +265,7 @@ def test_harmless_data_is_exported(record: Callable[..., Any]) -> None:
         "record_database_operation",
         "record_database_transaction",
         "record_dependency",
+        "record_key_approval",
         "record_mfa_challenge",
         "record_rate_limited",
         "record_security_incident",
@@ -265,6 +273,7 @@ def test_harmless_data_is_exported(record: Callable[..., Any]) -> None:
         "record_source",
         "record_threat_match",
         "rpc_method",
+        "set_key_policies",
         "set_kpis",
         "set_slas",
         "set_certificate",

@@ -8,11 +8,14 @@ from typing import Any
 import fastapi.routing
 import grpc
 import grpc.aio
+import pkcs11
+import pkcs11.types
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import pkcs7
 from cryptography.x509 import ocsp, verification
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from pkcs11 import _pkcs11
 from sqlalchemy.engine import Engine, Transaction
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
@@ -23,6 +26,18 @@ def _modules(function: Any) -> tuple[Any, Any]:
     """The public module of a function of `grpc.aio`, and the module that defines it."""
     return grpc.aio, sys.modules[function.__module__]
 
+
+_COMPILED = {
+    "WrapMixin": ("wrap_key",),
+    "UnwrapMixin": ("unwrap_key",),
+    "DeriveMixin": ("derive_key",),
+    "EncapsulateMixin": ("encapsulate_key",),
+    "DecapsulateMixin": ("decapsulate_key",),
+    "GenerateWithParametersMixin": ("generate_keypair",),
+    "Session": ("_generate_keypair", "generate_key", "generate_random", "get_objects", "close"),
+    "Token": ("open",),
+    "lib": ("finalize", "reinitialize", "unload"),
+}
 
 REPLACED: list[tuple[Any, str]] = [
     (Starlette, "__call__"),
@@ -62,6 +77,18 @@ REPLACED: list[tuple[Any, str]] = [
     (verification.ServerVerifier, "verify"),
     (verification.ClientVerifier, "verify"),
     (pkcs7.PKCS7SignatureBuilder, "sign"),
+    (pkcs11, "lib"),
+    (pkcs11.types.SignMixin, "sign"),
+    (pkcs11.types.VerifyMixin, "verify"),
+    (pkcs11.types.EncryptMixin, "encrypt"),
+    (pkcs11.types.DecryptMixin, "decrypt"),
+    (pkcs11.types.Session, "digest"),
+    *(
+        (getattr(_pkcs11, owner), method)
+        for owner, methods in _COMPILED.items()
+        for method in methods
+        if method in vars(getattr(_pkcs11, owner, object))
+    ),
 ]
 """Owner and name of each."""
 

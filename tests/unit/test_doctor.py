@@ -66,6 +66,7 @@ def valid_settings(tmp_path: Path, server: str) -> dict[str, str]:
         '[sla.fast]\nmetric = "http.server.request.duration"\nthreshold = 1\nobjective = 0.9\n'
     )
     (tmp_path / "kpis.toml").write_text('[kpi.orders]\nkind = "counter"\n')
+    (tmp_path / "keys.toml").write_text("[key.tsa]\nmax_uses_per_hour = 100\n")
     (tmp_path / "web.yml").write_text("http_server_config: {http2: false}\n")
     writer = MMDBWriter(database_type="Test-Country")
     writer.insert_network(IPSet(["203.0.113.0/24"]), {"country": {"iso_code": "DE"}})
@@ -77,6 +78,7 @@ def valid_settings(tmp_path: Path, server: str) -> dict[str, str]:
         "TRUST_OTEL_GEOIP_DATABASE": str(tmp_path / "countries.mmdb"),
         "TRUST_OTEL_SLA_FILE": str(tmp_path / "sla.toml"),
         "TRUST_OTEL_BUSINESS_METRICS_FILE": str(tmp_path / "kpis.toml"),
+        "TRUST_OTEL_KEY_POLICY_FILE": str(tmp_path / "keys.toml"),
         "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE": str(tmp_path / "key"),
         "TRUST_OTEL_PROMETHEUS_WEB_CONFIG": str(tmp_path / "web.yml"),
         "OTEL_EXPORTER_OTLP_ENDPOINT": server,
@@ -123,6 +125,7 @@ def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, 
         "reputation",
         "sla",
         "business metrics",
+        "key policies",
         "client address",
         "web config",
     }

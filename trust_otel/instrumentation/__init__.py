@@ -90,6 +90,11 @@ def load_cryptography() -> _Loaded:
     return _load("instrumentation.cryptography", "CryptographyInstrumentor")
 
 
+def load_pkcs11() -> _Loaded:
+    """Instrumentor of HSMs that are used with python-pkcs11."""
+    return _on_import("pkcs11", "instrumentation.pkcs11", "Pkcs11Instrumentor")
+
+
 def load_certificates() -> _Loaded:
     """Monitor of the certificates in TRUST_OTEL_CERTIFICATES."""
     return _load("monitors.certificates", "CertificateInstrumentor", lambda wanted: wanted.certificates)
@@ -122,6 +127,11 @@ def load_business_metrics_file() -> _Loaded:
     return _load(
         "monitors.business_metrics_file", "BusinessMetricsInstrumentor", lambda wanted: wanted.business_metrics_file
     )
+
+
+def load_key_policy_file() -> _Loaded:
+    """The policies of keys in TRUST_OTEL_KEY_POLICY_FILE."""
+    return _load("monitors.key_policy_file", "KeyPolicyInstrumentor", lambda wanted: wanted.key_policy_file)
 
 
 def _load(module: str, name: str, needs: Callable[[Settings], object] = lambda _: True) -> _Loaded:

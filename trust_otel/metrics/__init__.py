@@ -15,6 +15,7 @@ from trust_otel.metrics.certificate import CertificateMetrics
 from trust_otel.metrics.dependency import DependencyMetrics
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.http import HttpMetrics
+from trust_otel.metrics.key import KeyMetrics
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.metrics.revocation import RevocationMetrics
 from trust_otel.metrics.security import SecurityMetrics
@@ -70,6 +71,10 @@ class TrustServiceMetrics:
     revocation_decided = _public(RevocationMetrics.revocation_decided)
     revocation_published = _public(RevocationMetrics.revocation_published)
     observe_pending_revocations = _public(RevocationMetrics.observe_pending_revocations)
+
+    # Keys
+    record_key_use = _public(KeyMetrics.record_key_use)
+    record_key_approval = _public(KeyMetrics.record_key_approval)
 
     # Signatures and timestamps
     record_timestamp_response = _public(TimestampMetrics.record_timestamp_response)

@@ -13,6 +13,8 @@ from trust_otel.metrics.dependency import DependencyMetrics
 from trust_otel.metrics.executor import ExecutorMetrics
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.http import HttpMetrics
+from trust_otel.metrics.key import KeyMetrics
+from trust_otel.metrics.pkcs11 import Pkcs11Metrics
 from trust_otel.metrics.revocation import RevocationMetrics
 from trust_otel.metrics.rpc import RpcMetrics
 from trust_otel.metrics.security import SecurityMetrics
@@ -38,6 +40,8 @@ class Recorder:
         self.validations = ValidationMetrics(instruments)
         self.timestamps = TimestampMetrics(instruments)
         self.clock = ClockMetrics(instruments)
+        self.keys = KeyMetrics(instruments)
+        self.pkcs11 = Pkcs11Metrics(instruments)
         self.sessions = SessionMetrics(instruments)
         self.business = BusinessMetrics(instruments)
         self.rpc = RpcMetrics(instruments)

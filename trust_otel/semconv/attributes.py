@@ -339,6 +339,24 @@ TRUST_EXECUTOR_STATE: Final = Attribute(
     brief="State of a worker thread, or the maximum number of them.",
     members=("active", "max", ),
 )
+TRUST_KEY_APPROVAL: Final = Attribute(
+    name="trust.key.approval",
+    type="string",
+    brief="Result of a request for approval by M of N custodians.",
+    members=("granted", "denied", "expired", ),
+)
+TRUST_KEY_NAME: Final = Attribute(
+    name="trust.key.name",
+    type="string",
+    brief="Name of a key of the service, never the name of a person.",
+    examples=("issuing-ca", "timestamping", ),
+)
+TRUST_KEY_USE: Final = Attribute(
+    name="trust.key.use",
+    type="string",
+    brief="Whether a use of a key complies with its policy in TRUST_OTEL_KEY_POLICY_FILE.",
+    members=("allowed", "outside_hours", "over_rate", ),
+)
 TRUST_KPI_NAME: Final = Attribute(
     name="trust.kpi.name",
     type="string",
@@ -350,7 +368,7 @@ TRUST_OTEL_SOURCE_KIND: Final = Attribute(
     name="trust.otel.source.kind",
     type="string",
     brief="Kind of the source, by its setting.",
-    members=("certificates", "geoip", "reputation", "sla", "business_metrics", "clock", ),
+    members=("certificates", "geoip", "reputation", "sla", "business_metrics", "clock", "key_policy", ),
 )
 TRUST_OTEL_SOURCE_NAME: Final = Attribute(
     name="trust.otel.source.name",
@@ -364,6 +382,39 @@ TRUST_OUTCOME: Final = Attribute(
     type="string",
     brief="Outcome of the operation.",
     members=("success", "failure", "error", ),
+)
+TRUST_PKCS11_MECHANISM: Final = Attribute(
+    name="trust.pkcs11.mechanism",
+    type="string",
+    brief="Name of the mechanism; `_other` if PKCS#11 defines none.",
+    pattern="CKM_[A-Z0-9_]+",
+    limit=50,
+    examples=("CKM_ECDSA", "CKM_SHA256_RSA_PKCS_PSS", ),
+)
+TRUST_PKCS11_MEMORY_TYPE: Final = Attribute(
+    name="trust.pkcs11.memory.type",
+    type="string",
+    brief="Memory of a token.",
+    members=("public", "private", ),
+)
+TRUST_PKCS11_OPERATION: Final = Attribute(
+    name="trust.pkcs11.operation",
+    type="string",
+    brief="Operation of a token.",
+    members=("sign", "verify", "encrypt", "decrypt", "digest", "wrap", "unwrap", "derive", "encapsulate", "decapsulate", "generate_key", "generate_key_pair", "generate_random", "find_objects", "open_session", ),
+)
+TRUST_PKCS11_SLOT_STATE: Final = Attribute(
+    name="trust.pkcs11.slot.state",
+    type="string",
+    brief="Whether a token is in the slot.",
+    members=("token", "empty", ),
+)
+TRUST_PKCS11_TOKEN_LABEL: Final = Attribute(
+    name="trust.pkcs11.token.label",
+    type="string",
+    brief="Label of the token.",
+    limit=20,
+    examples=("issuing-ca", ),
 )
 TRUST_RATE_LIMIT_NAME: Final = Attribute(
     name="trust.rate_limit.name",

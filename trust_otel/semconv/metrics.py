@@ -499,6 +499,23 @@ TRUST_FEE_AMOUNT: Final = Metric(
     attributes=(attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
     required=frozenset(("trust.currency", )),
 )
+TRUST_KEY_APPROVALS: Final = Metric(
+    name="trust.key.approvals",
+    instrument="counter",
+    unit="{approval}",
+    brief="Requests for approval of the use of a key by M of N custodians (quorum, dual control), by result.",
+    attributes=(attributes.TRUST_KEY_NAME, attributes.TRUST_KEY_APPROVAL, ),
+    required=frozenset(("trust.key.approval", "trust.key.name", )),
+)
+TRUST_KEY_USES: Final = Metric(
+    name="trust.key.uses",
+    instrument="counter",
+    unit="{use}",
+    brief="Uses of the keys in TRUST_OTEL_KEY_POLICY_FILE, by compliance with their policy.",
+    attributes=(attributes.TRUST_KEY_NAME, attributes.TRUST_KEY_USE, ),
+    required=frozenset(("trust.key.name", "trust.key.use", )),
+    note="Only completed uses of private and secret keys count. A use that violates both limits counts as `outside_hours`.",
+)
 TRUST_KPI_AMOUNT: Final = Metric(
     name="trust.kpi.amount",
     instrument="counter",
@@ -552,6 +569,56 @@ TRUST_OTEL_SOURCE_UP: Final = Metric(
     brief="1 if the last read of the file or endpoint in a setting succeeded, 0 if it failed.",
     attributes=(attributes.TRUST_OTEL_SOURCE_KIND, attributes.TRUST_OTEL_SOURCE_NAME, ),
     required=frozenset(("trust.otel.source.kind", "trust.otel.source.name", )),
+)
+TRUST_PKCS11_OPERATION_ACTIVE: Final = Metric(
+    name="trust.pkcs11.operation.active",
+    instrument="updowncounter",
+    unit="{operation}",
+    brief="Operations of an HSM in progress.",
+    attributes=(attributes.TRUST_PKCS11_OPERATION, attributes.TRUST_PKCS11_TOKEN_LABEL, ),
+    required=frozenset(("trust.pkcs11.operation", "trust.pkcs11.token.label", )),
+)
+TRUST_PKCS11_OPERATION_DURATION: Final = Metric(
+    name="trust.pkcs11.operation.duration",
+    instrument="histogram",
+    unit="s",
+    brief="Duration of the operations of an HSM.",
+    attributes=(attributes.TRUST_PKCS11_OPERATION, attributes.TRUST_PKCS11_MECHANISM, attributes.TRUST_PKCS11_TOKEN_LABEL, attributes.ERROR_TYPE, ),
+    required=frozenset(("trust.pkcs11.operation", "trust.pkcs11.token.label", )),
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, ),
+    note="An invalid signature is not an error. `error.type` is the return value, such as `CKR_DEVICE_ERROR`, or the class of another exception.",
+)
+TRUST_PKCS11_SESSION_COUNT: Final = Metric(
+    name="trust.pkcs11.session.count",
+    instrument="updowncounter",
+    unit="{session}",
+    brief="Open sessions of the process with a token.",
+    attributes=(attributes.TRUST_PKCS11_TOKEN_LABEL, ),
+    required=frozenset(("trust.pkcs11.token.label", )),
+)
+TRUST_PKCS11_SESSION_MAX: Final = Metric(
+    name="trust.pkcs11.session.max",
+    instrument="updowncounter",
+    unit="{session}",
+    brief="Maximum number of sessions of the process with a token; absent if it has no limit or does not give it.",
+    attributes=(attributes.TRUST_PKCS11_TOKEN_LABEL, ),
+    required=frozenset(("trust.pkcs11.token.label", )),
+)
+TRUST_PKCS11_SLOT_COUNT: Final = Metric(
+    name="trust.pkcs11.slot.count",
+    instrument="gauge",
+    unit="{slot}",
+    brief="Slots of the PKCS#11 module, by whether a token is present.",
+    attributes=(attributes.TRUST_PKCS11_SLOT_STATE, ),
+    required=frozenset(("trust.pkcs11.slot.state", )),
+)
+TRUST_PKCS11_TOKEN_MEMORY_FREE: Final = Metric(
+    name="trust.pkcs11.token.memory.free",
+    instrument="gauge",
+    unit="By",
+    brief="Free memory of a token for objects; absent if the token does not give it.",
+    attributes=(attributes.TRUST_PKCS11_TOKEN_LABEL, attributes.TRUST_PKCS11_MEMORY_TYPE, ),
+    required=frozenset(("trust.pkcs11.memory.type", "trust.pkcs11.token.label", )),
 )
 TRUST_REFUND_AMOUNT: Final = Metric(
     name="trust.refund.amount",
@@ -756,6 +823,8 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_EXECUTOR_QUEUE_SIZE,
         TRUST_EXECUTOR_THREADS,
         TRUST_FEE_AMOUNT,
+        TRUST_KEY_APPROVALS,
+        TRUST_KEY_USES,
         TRUST_KPI_AMOUNT,
         TRUST_KPI_VALUE,
         TRUST_OTEL_DROPPED,
@@ -763,6 +832,12 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_OTEL_OVERFLOW,
         TRUST_OTEL_SOURCE_LAST_READ,
         TRUST_OTEL_SOURCE_UP,
+        TRUST_PKCS11_OPERATION_ACTIVE,
+        TRUST_PKCS11_OPERATION_DURATION,
+        TRUST_PKCS11_SESSION_COUNT,
+        TRUST_PKCS11_SESSION_MAX,
+        TRUST_PKCS11_SLOT_COUNT,
+        TRUST_PKCS11_TOKEN_MEMORY_FREE,
         TRUST_REFUND_AMOUNT,
         TRUST_REVENUE_AMOUNT,
         TRUST_RPC_CLIENT_ACTIVE_CALLS,

@@ -9,10 +9,11 @@ from tests.support.replaced_callables import REPLACED, replacement_name
 # Compares all callables of the libraries before and after instrumentation as by `opentelemetry-instrument`.
 _CHANGES = """
 import inspect, json, sys
+import pkcs11._pkcs11
 import anyio, asyncio, cryptography.hazmat.primitives.serialization.pkcs7, cryptography.x509.ocsp
 import cryptography.x509.verification, fastapi, grpc, grpc.aio, sqlalchemy, sqlalchemy.ext.asyncio, sqlalchemy.orm
 import starlette.testclient, concurrent.futures.thread, concurrent.futures.process, threading
-LIBRARIES = {"anyio", "asyncio", "concurrent", "cryptography", "fastapi", "grpc", "sqlalchemy", "starlette"}
+LIBRARIES = {"anyio", "asyncio", "concurrent", "cryptography", "fastapi", "grpc", "pkcs11", "sqlalchemy", "starlette"}
 
 def defined():
     found = {}

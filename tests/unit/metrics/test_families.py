@@ -10,7 +10,9 @@ import pytest
 from trust_otel.metrics import certificate, recorder_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
+from trust_otel.metrics.key_policy import KeyPolicy
 from trust_otel.metrics.kpi import Kpi
+from trust_otel.metrics.pkcs11 import TokenState
 from trust_otel.metrics.rpc import RpcCall
 from trust_otel.semconv.metrics import ALL
 
@@ -37,6 +39,14 @@ def _record_every_metric(metrics: Any) -> None:
     recorder_of(metrics).certificates.set_crl("ca", next_update=NOW, this_update=NOW - DAY, number=7, size=100)
     recorder_of(metrics).certificates.record_ocsp_response("ocsp.example.com", status="good", duration=0.1)
     recorder_of(metrics).certificates.set_ocsp_validity("ocsp.example.com", this_update=NOW - DAY, next_update=NOW)
+    recorder_of(metrics).keys.set_key_policies([KeyPolicy("tsa", "tsa", timezone.utc)])
+    metrics.record_key_use("tsa")
+    metrics.record_key_approval("root-ca")
+    recorder_of(metrics).pkcs11.record_operation(0.01, "sign", "CKM_ECDSA", "hsm", None)
+    recorder_of(metrics).pkcs11.add_active(1, "sign", "hsm")
+    recorder_of(metrics).pkcs11.observe_tokens(
+        lambda: [TokenState("hsm", 1, 10, {"private": 1000})], lambda: {"token": 1}
+    )
     recorder_of(metrics).sources.record_source("tls", kind="certificates")
     for _ in range(5):
         metrics.record_auth_attempt(method="password", success=False, country="DE", client_address="192.0.2.1")

@@ -1,0 +1,76 @@
+"""A token of SoftHSM in a folder; run as `python -m examples.demo.softhsm MODULE FOLDER`, it initializes one."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from trust_ops.stack.binaries import find
+from trust_ops.stack.recipes import binaries
+
+PIN: Final = "1234"
+_SO_PIN: Final = "12345678"
+_SLOT: Final = 0
+_LABEL_LENGTH: Final = 32
+_MODULE_VARIABLE: Final = "TRUST_SERVICE_PKCS11_MODULE"
+
+
+def softhsm(folder: Path, label: str, on_progress: Callable[[str], None] = print) -> dict[str, str]:
+    """Variables of a service that uses a new token.
+
+    Args:
+        folder: An empty folder for the token and its configuration.
+        label: Label of the token.
+        on_progress: Called with each line about the installation of SoftHSM.
+
+    Raises:
+        BinaryUnavailable: SoftHSM is not installed and cannot be.
+    """
+    module = find(binaries()["softhsm"], os.environ, on_progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokens = folder / "tokens"
+    tokens.mkdir()
+    configuration = folder / "softhsm2.conf"
+    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
+    environment = {"SOFTHSM2_CONF": str(configuration)}
+    # Not in this process: the module reads its configuration only once.
+    subprocess.run(  # noqa: S603 - this file
+        [sys.executable, "-m", __spec__.name, str(module), label],
+        env={**os.environ, **environment},
+        check=True,
+        timeout=60,
+    )
+    return {
+        **environment,
+        _MODULE_VARIABLE: str(module),
+        "TRUST_SERVICE_PKCS11_TOKEN": label,
+        "TRUST_SERVICE_PKCS11_PIN": PIN,
+    }
+
+
+def _initialize(path: str, label: str) -> None:
+    # python-pkcs11 cannot do this first step (C_InitToken).
+    module = ctypes.CDLL(path)
+    name = label.encode().ljust(_LABEL_LENGTH)
+    for result in (
+        module.C_Initialize(None),
+        module.C_InitToken(ctypes.c_ulong(_SLOT), _SO_PIN.encode(), ctypes.c_ulong(len(_SO_PIN)), name),
+        module.C_Finalize(None),
+    ):
+        if result != 0:
+            raise SystemExit(f"SoftHSM returns {result:#x}")
+
+    import pkcs11
+
+    token = pkcs11.lib(path).get_token(token_label=label)
+    with token.open(rw=True, so_pin=_SO_PIN) as session:
+        session.init_pin(PIN)
+
+
+if __name__ == "__main__":
+    _initialize(*sys.argv[1:])
