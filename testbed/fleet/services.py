@@ -130,6 +130,7 @@ def _own_courses(instance: Instance, begin: int) -> Iterator[Course]:
         yield from _security(instance)
         yield from _compliance(instance)
         yield from _certificates(instance, begin)
+        yield from _keys(instance)
         if instance.service == "document-service":
             yield from _business(instance)
 
@@ -253,6 +254,32 @@ def _certificates(instance: Instance, begin: int) -> Iterator[Course]:
             yield from histogram(duration, labels, rate * share * load, 0.01 * slowness)
     name = {"trust_certificate_name": "issuing-ca", "trust_certificate_type": "DSC"}
     yield Course(_name(metrics.TRUST_CERTIFICATE_NOT_AFTER), name, begin + 200 * _DAY / load)
+
+
+def _keys(instance: Instance) -> Iterator[Course]:
+    load, slowness, errors = _behaviour(instance)
+    token = {"trust_pkcs11_token_label": "issuing-ca"}
+    duration, active = metrics.TRUST_PKCS11_OPERATION_DURATION, _name(metrics.TRUST_PKCS11_OPERATION_ACTIVE)
+    for operation, mechanism, rate in (("sign", "CKM_ECDSA", 0.5), ("verify", "CKM_ECDSA", 0.2)):
+        done = {**token, "trust_pkcs11_operation": operation, "trust_pkcs11_mechanism": mechanism}
+        yield from histogram(duration, done, rate * (1 - errors) * load, 0.005 * slowness)
+        yield from histogram(duration, {**done, "error_type": "CKR_DEVICE_ERROR"}, rate * errors * load, 0.005)
+        yield Course(active, {**token, "trust_pkcs11_operation": operation}, load)
+    limit = 10.0
+    used = limit if instance.is_bad else 2.0
+    yield Course(_name(metrics.TRUST_PKCS11_SESSION_COUNT), token, used * (3 if load > 1 else 1))
+    yield Course(_name(metrics.TRUST_PKCS11_SESSION_MAX), token, limit)
+    for state, number in (("token", 1.0), ("empty", 2.0)):
+        yield Course(_name(metrics.TRUST_PKCS11_SLOT_COUNT), {"trust_pkcs11_slot_state": state}, number * load)
+    for kind in ("public", "private"):
+        labels = {**token, "trust_pkcs11_memory_type": kind}
+        yield Course(_name(metrics.TRUST_PKCS11_TOKEN_MEMORY_FREE), labels, 200_000 * load)
+    for use, share in (("allowed", 1.0), ("outside_hours", 0.001), ("over_rate", 0.001)):
+        labels = {"trust_key_name": "issuing-ca", "trust_key_use": use}
+        yield counter(_name(metrics.TRUST_KEY_USES), labels, 0.5 * share * load)
+    for approval, share in (("granted", 1.0), ("denied", 0.1), ("expired", 0.05)):
+        labels = {"trust_key_name": "issuing-ca", "trust_key_approval": approval}
+        yield counter(_name(metrics.TRUST_KEY_APPROVALS), labels, 0.01 * share * load)
 
 
 def _business(instance: Instance) -> Iterator[Course]:

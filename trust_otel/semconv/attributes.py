@@ -386,8 +386,7 @@ TRUST_OUTCOME: Final = Attribute(
 TRUST_PKCS11_MECHANISM: Final = Attribute(
     name="trust.pkcs11.mechanism",
     type="string",
-    brief="Name of the mechanism; `_other` if PKCS#11 defines none.",
-    pattern="CKM_[A-Z0-9_]+",
+    brief="Name of the mechanism in PKCS#11.",
     limit=50,
     examples=("CKM_ECDSA", "CKM_SHA256_RSA_PKCS_PSS", ),
 )

@@ -5,6 +5,16 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from monitoring.dashboards.pki.certificates import certificates, inventory, issuance, rollover
+from monitoring.dashboards.pki.keys import (
+    hsm_duration,
+    hsm_errors,
+    hsm_operations,
+    hsm_sessions,
+    hsm_slots,
+    hsm_tokens,
+    key_approvals,
+    key_uses,
+)
 from monitoring.dashboards.pki.overview import pki_status
 from monitoring.dashboards.pki.revocation import (
     deadlines,
@@ -48,5 +58,15 @@ def dashboard() -> builders.Dashboard:
             ),
             "Validation": (indications(), results(), sub_indications()),
             "Timestamps": (timestamps(), timestamp_rate(), accuracy(), clocks(), offsets()),
+            "Keys and HSM": (
+                key_uses(),
+                key_approvals(),
+                hsm_errors(),
+                hsm_duration(),
+                hsm_operations(),
+                hsm_sessions(),
+                hsm_tokens(),
+                hsm_slots(),
+            ),
         },
     )
