@@ -120,7 +120,7 @@ def environment(folder: Path, factor: float, on_progress: Callable[[str], None])
         proxy.set_target(port_of(addresses.prometheus))
         stack.scrape("kube-state-metrics", kubernetes.state_metrics())
         stack.scrape("kubelet", kubernetes.kubelets())
-        telemetry = _telemetry(addresses, factor)
+        telemetry = telemetry_settings(addresses, factor)
         feed = folder / "reputation.txt"
         feed.write_text("203.0.113.200\n")
 
@@ -290,7 +290,8 @@ def _backfill_yesterday(folder: Path, data: Path, factor: float) -> None:
     )
 
 
-def _telemetry(addresses: Addresses, factor: float) -> dict[str, str]:
+def telemetry_settings(addresses: Addresses, factor: float) -> dict[str, str]:
+    """Variables of a process that exports to the stack."""
     return {
         "OTEL_EXPORTER_OTLP_ENDPOINT": addresses.otlp_http,
         "OTEL_METRIC_EXPORT_INTERVAL": f"{scaled_seconds(_EXPORT, factor) * 1000:.0f}",

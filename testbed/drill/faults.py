@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +21,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from testbed.drill.environment import ENVIRONMENT, SERVICE, Environment
+from examples.demo.program import plain_environment
+from testbed.drill.environment import ENVIRONMENT, SERVICE, Environment, telemetry_settings
+from testbed.drill.hsm_client import KEY
 from testbed.drill.pressure import disk_filled, memory_taken
 from testbed.drill.service_client import ServiceClient, repeated_calls
 from testbed.drill.trial import Fault
 from testbed.load_generator.population import BLOCKED_ADDRESS
 from testbed.load_generator.samples import UNTRUSTED_CERTIFICATE, forged
+from testbed.softhsm import softhsm
 
 GUESSER, _RATE_LIMITED, _REPLAYER = "203.0.113.22", "203.0.113.23", "192.0.2.5"
 # Each caller waits three seconds for its response, so many are needed for a considerable share of slow requests.
@@ -444,6 +449,49 @@ def broken_rule(environment: Environment) -> Iterator[None]:
     with repeated_calls(push, 2):
         yield
     _push(environment, {"a": 0.0, "b": 0.0}, time.time())
+
+
+# Keys and HSM.
+
+
+def hsm(fault: str, policy: str = "") -> Fault:
+    """Another instance of the service, which signs with an HSM; `policy` is that of its key."""
+
+    @contextmanager
+    def inject(environment: Environment) -> Iterator[None]:
+        folder = environment.folder / f"hsm-{fault}"
+        token = softhsm(folder, fault)
+        (folder / "keys.toml").write_text(f"[key.{KEY}]\n{policy or 'max_uses_per_hour = 1000000'}\n")
+        settings = {
+            **plain_environment(),
+            **telemetry_settings(environment.addresses, environment.factor),
+            **token,
+            "OTEL_SERVICE_NAME": SERVICE,
+            "TRUST_OTEL_KEY_POLICY_FILE": str(folder / "keys.toml"),
+        }
+        with (folder / "client.log").open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - a module of this package
+                [
+                    str(Path(sys.executable).with_name("opentelemetry-instrument")),
+                    *(sys.executable, "-m", "testbed.drill.hsm_client", fault, fault),
+                ],
+                env=settings,
+                cwd=Path(__file__).parents[2],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+            )
+            with process:
+                yield
+
+    return inject
+
+
+@contextmanager
+def key_outside_hours(environment: Environment) -> Iterator[None]:
+    yesterday = (datetime.now(timezone.utc) - timedelta(days=1)).strftime("%a").lower()
+    with hsm("none", f'weekdays = ["{yesterday}"]')(environment):
+        yield
 
 
 @contextmanager

@@ -304,6 +304,38 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             (Expected("TrustInstanceClockOff", "warning", labels=_of(SERVICE, service_instance_id="clock-ahead")),),
         ),
         Trial(
+            "an HSM returns CKR_DEVICE_ERROR",
+            faults.hsm("broken"),
+            (Expected("TrustHsmErrors", "critical", labels=_of(SERVICE, error_type="CKR_DEVICE_ERROR")),),
+        ),
+        Trial(
+            "an HSM takes 2 s to sign",
+            faults.hsm("slow"),
+            (Expected("TrustHsmSlow", "warning", labels=_of(SERVICE)),),
+        ),
+        Trial(
+            "an HSM refuses sessions",
+            faults.hsm("refused"),
+            (Expected("TrustHsmSessionsExhausted", "critical", labels=_of(SERVICE)),),
+        ),
+        Trial(
+            "all sessions of an HSM are open",
+            faults.hsm("full"),
+            (Expected("TrustHsmSessionsExhausted", "warning", labels=_of(SERVICE)),),
+        ),
+        Trial(
+            "a key is used on a day on which it must not be",
+            faults.key_outside_hours,
+            (
+                Expected(
+                    "TrustKeyUsedOutsidePolicy",
+                    "critical",
+                    "security",
+                    _of(SERVICE, trust_key_use="outside_hours"),
+                ),
+            ),
+        ),
+        Trial(
             "gRPC calls fail",
             faults.grpc_fault("calls-broken"),
             (

@@ -154,7 +154,11 @@ def test_a_label_that_must_be_equal_is_on_both_sides_or_on_none(rule: dict[str, 
 def test_a_critical_alert_inhibits_only_its_own_warning() -> None:
     rule = named(OWN_CRITICAL)
     both = {source.name for source, _ in pairs(rule)}
-    assert both == {"TrustSuspiciousActivity", "TrustCertificateExpiring", *DEADLINES, "TrustClockOffset", *SLO}
+    assert both == {
+        *("TrustSuspiciousActivity", "TrustCertificateExpiring", "TrustClockOffset", "TrustHsmSessionsExhausted"),
+        *DEADLINES,
+        *SLO,
+    }
     for alert in ALL:
         if alert.name in both:
             assert set(alert.labels) - NO_IDENTITY <= set(rule["equal"]), alert.name

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.demo.softhsm import softhsm
+from testbed.softhsm import MODULE_VARIABLE, softhsm
 from trust_ops.stack.errors import StackError
 
 TOKEN = "test-token"
@@ -25,5 +25,5 @@ def softhsm_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The module of SoftHSM, which this process can load, with a token."""
     environment = new_token(tmp_path_factory.mktemp("softhsm"))
     os.environ["SOFTHSM2_CONF"] = environment["SOFTHSM2_CONF"]
-    yield environment["TRUST_SERVICE_PKCS11_MODULE"]
+    yield environment[MODULE_VARIABLE]
     del os.environ["SOFTHSM2_CONF"]

@@ -14,7 +14,7 @@ import pytest
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.util.ec import encode_named_curve_parameters
 
-from examples.demo.softhsm import PIN
+from testbed.softhsm import PIN
 from tests.support.softhsm import TOKEN, new_token, softhsm_module
 from trust_otel.instrumentation.pkcs11 import Pkcs11Instrumentor, tokens
 from trust_otel.metrics.key_policy import KeyPolicy, read_key_policies
@@ -275,7 +275,7 @@ class TestProcess:
 
 _SERVICE = f"""
 import os, pkcs11
-library = pkcs11.lib(os.environ["TRUST_SERVICE_PKCS11_MODULE"])
+library = pkcs11.lib(os.environ["PKCS11_MODULE"])
 with library.get_token(token_label={TOKEN!r}).open(rw=True, user_pin={PIN!r}) as session:
     public, private = session.generate_keypair(pkcs11.KeyType.RSA, 2048, label="signing")
     private.sign(b"data")

@@ -1,4 +1,4 @@
-"""A token of SoftHSM in a folder; run as `python -m examples.demo.softhsm MODULE FOLDER`, it initializes one."""
+"""A token of SoftHSM in a folder; run as `python -m testbed.softhsm MODULE LABEL`, it initializes one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ PIN: Final = "1234"
 _SO_PIN: Final = "12345678"
 _SLOT: Final = 0
 _LABEL_LENGTH: Final = 32
-_MODULE_VARIABLE: Final = "TRUST_SERVICE_PKCS11_MODULE"
+MODULE_VARIABLE: Final = "PKCS11_MODULE"
+"""Has the path of the module, for programs of the tests and the drill."""
 
 
 def softhsm(folder: Path, label: str, on_progress: Callable[[str], None] = print) -> dict[str, str]:
-    """Variables of a service that uses a new token.
+    """Variables of a process that uses a new token.
 
     Args:
         folder: An empty folder for the token and its configuration.
@@ -45,12 +46,7 @@ def softhsm(folder: Path, label: str, on_progress: Callable[[str], None] = print
         check=True,
         timeout=60,
     )
-    return {
-        **environment,
-        _MODULE_VARIABLE: str(module),
-        "TRUST_SERVICE_PKCS11_TOKEN": label,
-        "TRUST_SERVICE_PKCS11_PIN": PIN,
-    }
+    return {**environment, MODULE_VARIABLE: str(module)}
 
 
 def _initialize(path: str, label: str) -> None:
