@@ -94,7 +94,7 @@ HSM_SESSIONS_EXHAUSTED = (
         """,
         expression="""
             max by (deployment_environment_name, service_namespace, service_name, trust_pkcs11_token_label) (
-              trust_pkcs11_session_count / trust_pkcs11_session_max
+              trust_pkcs11_session_count / (trust_pkcs11_session_max > 0)
             ) > $threshold
         """,
         threshold=ratio(0.9),

@@ -45,6 +45,7 @@ _IDENTIFYING = frozenset(
     | {"service_name", "service_namespace", "service_instance_id", "deployment_environment_name"}
     | {"client_address", "trust_certificate_name", "trust_certificate_type", "trust_certificate_crl_name"}
     | {"trust_certificate_kind", "trust_certificate_ocsp_responder", "trust_clock_server", "trust_timestamp_failure"}
+    | {"error_type", "trust_key_name", "trust_key_use", "trust_pkcs11_token_label"}
     | {"trust_certificate_revocation_pending", "trust_certificate_revocation_channel"}
     | {"trust_dependency_name", "trust_dependency_type", "trust_security_incident_type", "trust_rate_limit_name"}
     | {"trust_sla_name", "trust_currency", "trust_compliance_framework", "trust_compliance_control"}

@@ -122,7 +122,7 @@ def hsm_sessions() -> timeseries.Panel:
         (
             Query(
                 "{{service_name}}: {{trust_pkcs11_token_label}}",
-                f"max by ({', '.join(_BY_TOKEN)}) ({open_sessions} / {series(TRUST_PKCS11_SESSION_MAX)})",
+                f"max by ({', '.join(_BY_TOKEN)}) ({open_sessions} / ({series(TRUST_PKCS11_SESSION_MAX)} > 0))",
             ),
             Query(
                 "{{service_name}}: {{trust_pkcs11_token_label}}, open",
