@@ -16,7 +16,7 @@ from benchmarks.report import RESULTS, Result, table, write
 from benchmarks.rows import ROUNDS, ROWS
 from benchmarks.runner import measure
 
-_QUICK_ROUNDS = {"http": 25, "grpc": 25, "sqlalchemy": 25, "recording": 25, "scrape": 2, "startup": 1}
+_QUICK_ROUNDS = {"http": 25, "grpc": 25, "sqlalchemy": 25, "recording": 25, "signing": 25, "scrape": 2, "startup": 1}
 
 
 def main() -> None:

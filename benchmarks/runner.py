@@ -55,7 +55,7 @@ def measure(
 def _measure(rows: list[Row], endpoint: str, rounds: int, progress: Callable[[int, int], None]) -> dict[Row, Costs]:
     workloads = rows[0].workloads
     # Rows share the rounds of a case and variant.
-    wanted = list(dict.fromkeys((row.case, name) for row in rows for name in row.variants))
+    wanted = list(dict.fromkeys(run for row in rows for run in row.runs.values()))
     taken: dict[tuple[str, str], list[float]] = {pair: [] for pair in wanted}
     not_available: dict[str, str] = {}
     with ExitStack() as stack:
@@ -77,8 +77,8 @@ def _measure(rows: list[Row], endpoint: str, rounds: int, progress: Callable[[in
         progress(rounds, rounds)
     return {
         row: Costs(
-            {name: taken[row.case, name] for name in row.variants if name not in not_available},
-            {name: not_available[name] for name in row.variants if name in not_available},
+            {name: taken[run] for name, run in row.runs.items() if run[1] not in not_available},
+            {name: not_available[run[1]] for name, run in row.runs.items() if run[1] in not_available},
         )
         for row in rows
     }

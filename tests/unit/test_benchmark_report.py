@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.report import Result
-from benchmarks.rows import ROUNDS, ROWS, Row
+from benchmarks.rows import ROUNDS, ROWS, THE_OPERATION, Row
 from benchmarks.runner import Costs
 from benchmarks.variants import VARIANTS
 
@@ -33,6 +33,16 @@ def test_a_row_without_a_bare_variant_compares_whole_costs() -> None:
     row = Row("a scrape", "scrape", "1000", 0.1, ("first",), bare=None)
     result = Result.of(row, Costs({"trust-otel": [6.0], "first": [60.0]}))
     assert result.ratios == {"first": 0.1}
+
+
+def test_a_row_without_peers_compares_with_the_operation_itself() -> None:
+    row = Row("a signature", "signing", "signature RSA", 0.01, (), bare=None, operation="signature RSA alone")
+    assert row.runs == {
+        "trust-otel": ("signature RSA", "trust-otel"),
+        THE_OPERATION: ("signature RSA alone", "trust-otel"),
+    }
+    result = Result.of(row, Costs({"trust-otel": [3.0, 2.0], THE_OPERATION: [200.0, 250.0]}))
+    assert (result.ratios, result.cells[-1]) == ({THE_OPERATION: 0.01}, "yes")
 
 
 def test_a_peer_that_cannot_be_had_stays_in_the_result_with_the_reason() -> None:

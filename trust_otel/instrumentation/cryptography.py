@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 from wrapt import register_post_import_hook
 
-from trust_otel.instrumentation.certificate_types import certificate_type
+from trust_otel.instrumentation.certificate_types import issued_certificate_type
 from trust_otel.metrics import recorder_of
 from trust_otel.metrics.certificate import CertificateOperation
 from trust_otel.metrics.recorder import Recorder
 from trust_otel.patches import Patches
-from trust_otel.recording.fail_open import fail_open
+from trust_otel.recording.fail_open import fail_open, report_failure
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -62,14 +62,14 @@ class _EntryPoint:
         method: Name of the method.
         operation: Value of `trust.certificate.operation`.
         refusal: Returns the reason of a failure from the exception, the object and the arguments; `None` for an error.
-        certificate_type: Returns the value of `trust.certificate.type` from the result.
+        certificate_type: Returns the value of `trust.certificate.type` from the result, the object and the arguments.
     """
 
     owner: str
     method: str
     operation: str
     refusal: Callable[..., str | None] = lambda *_, **__: None
-    certificate_type: Callable[[Any], str | None] = lambda _: None
+    certificate_type: Callable[..., str | None] | None = None
 
 
 class _CryptographyPatches:
@@ -106,7 +106,11 @@ class _CryptographyPatches:
                     if reason is not None:
                         operation.fail(reason)
                     raise
-                operation.certificate_type = self._examine(entry.certificate_type, result)
+                if entry.certificate_type is not None:
+                    try:
+                        operation.certificate_type = entry.certificate_type(result, *args, **kwargs)
+                    except Exception as error:
+                        report_failure(self._dropped, entry.certificate_type, error, (result, *args), kwargs)
                 return result
 
         return call
@@ -152,7 +156,7 @@ def _issuer_refusal(error: Exception, certificate: Certificate, /, issuer: Any =
 
 _ENTRY_POINTS: Mapping[str, Collection[_EntryPoint]] = {
     "cryptography.x509": (
-        _EntryPoint("CertificateBuilder", "sign", "issuance", certificate_type=certificate_type),
+        _EntryPoint("CertificateBuilder", "sign", "issuance", certificate_type=issued_certificate_type),
         _EntryPoint("CertificateSigningRequestBuilder", "sign", "signing"),
         # Not "revocation": a CRL is signed on schedule, whether or not anything was revoked.
         _EntryPoint("CertificateRevocationListBuilder", "sign", "signing"),

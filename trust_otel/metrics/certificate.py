@@ -17,7 +17,9 @@ from trust_otel.metrics.family import Family
 from trust_otel.metrics.moments import unix_time
 from trust_otel.metrics.operation import Operation
 from trust_otel.recording.fail_open import fail_open
-from trust_otel.recording.instruments import Instruments, PositionalLabels
+from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, PositionalLabels
+from trust_otel.recording.self_metrics import DroppedMeasurements
+from trust_otel.recording.series import CounterSeries, HistogramSeries
 from trust_otel.semconv.attributes import TRUST_CERTIFICATE_OCSP_STATUS, TRUST_CERTIFICATE_STATUS
 from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
@@ -37,6 +39,9 @@ from trust_otel.semconv.metrics import (
 )
 
 _DAY: Final = 24 * 3600.0
+_OPERATION: Final = "trust.certificate.operation"
+_ENDED: Final = ("trust.certificate.type", "trust.certificate.profile", "trust.outcome", "error.type")
+"""Attributes of the duration besides the operation."""
 _LEAD_TIME: Final = 30 * _DAY
 """Lead time in seconds of a certificate whose kind is not known."""
 
@@ -49,17 +54,9 @@ class CertificateMetrics(Family):
 
     def __init__(self, instruments: Instruments) -> None:
         super().__init__(instruments)
-        self._certificate_duration = PositionalLabels(
-            instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION),
-            "trust.certificate.operation",
-            "trust.certificate.type",
-            "trust.certificate.profile",
-            "trust.outcome",
-            "error.type",
-        )
-        self._certificate_active = PositionalLabels(
-            instruments.up_down_counter(TRUST_CERTIFICATE_OPERATION_ACTIVE), "trust.certificate.operation"
-        )
+        self._duration = instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION)
+        self._active = instruments.up_down_counter(TRUST_CERTIFICATE_OPERATION_ACTIVE)
+        self._kinds: dict[str, OperationKind] = {}
         lead_times = {kind: days * _DAY for kind, days in instruments.limits.certificate_lead_days}
         self._certificates = _Inventory(lead_times)
         self._crls = {
@@ -99,9 +96,11 @@ class CertificateMetrics(Family):
             certificate_type: Kind of certificate, such as `DSC`.
             profile: Certificate profile; its name appears only if TRUST_OTEL_CERTIFICATE_PROFILES lists it.
         """
-        return CertificateOperation(
-            self._certificate_duration, self._certificate_active, operation, certificate_type, profile
-        )
+        try:
+            kind = self._kinds[operation]
+        except Exception:  # a new kind, or an unhashable value
+            kind = OperationKind(self._active, self._duration, self._dropped, operation, self._kinds)
+        return CertificateOperation(kind, certificate_type, profile)
 
     @fail_open
     def set_certificate(
@@ -237,6 +236,71 @@ class CertificateMetrics(Family):
         return str(name)[: self._instruments.limits.attribute_length + 1]
 
 
+class OperationKind:
+    """Certificate operations of one name, with their series.
+
+    Args:
+        active: Counts those that have not ended.
+        duration: Measures those that have.
+        dropped: Counts what cannot be recorded.
+        operation: The name.
+        kept: Where the kind is kept, by name.
+    """
+
+    __slots__ = ("_active", "_dropped", "_duration", "_ended", "_kept", "_labels", "_running")
+
+    def __init__(
+        self,
+        active: BoundedCounter,
+        duration: BoundedHistogram,
+        dropped: DroppedMeasurements,
+        operation: str,
+        kept: dict[str, OperationKind],
+    ) -> None:
+        self._active = active
+        self._duration = duration
+        self._dropped = dropped
+        self._kept = kept
+        self._labels = {_OPERATION: operation}
+        self._running: CounterSeries | None = None
+        self._ended: dict[tuple[object, ...], HistogramSeries] = {}
+
+    def count_active(self, change: int) -> None:
+        """Add 1 for an operation that begins, -1 for one that ends."""
+        try:
+            if self._running is not None:
+                self._running.add(change)
+                return
+            self._active(change, self._labels)
+            # Only what is recorded unchanged: what clients vary must not fill the memory.
+            self._running = self._active.kept_series(self._labels)
+            if self._running is not None:
+                self._kept[self._labels[_OPERATION]] = self
+        except Exception:
+            self._dropped.count("internal_error")
+
+    def record_duration(
+        self, seconds: float, certificate_type: str | None, profile: str | None, outcome: str, reason: str | None
+    ) -> None:
+        """Record an operation that ended."""
+        try:
+            series = self._ended[certificate_type, profile, outcome, reason]
+        except Exception:  # new values, or an unhashable one
+            self._record_first(seconds, certificate_type, profile, outcome, reason)
+            return
+        try:
+            series.record(seconds)
+        except Exception:
+            self._dropped.count("internal_error")
+
+    def _record_first(self, seconds: float, *values: object) -> None:
+        labels = {**self._labels, **dict(zip(_ENDED, values, strict=True))}
+        self._duration(seconds, labels)
+        series = self._duration.kept_series(labels)
+        if series is not None:
+            self._ended[values] = series
+
+
 class CertificateOperation(Operation):
     """A certificate operation between its start and its end.
 
@@ -246,38 +310,32 @@ class CertificateOperation(Operation):
     """
 
     _running = False
+    _entered: tuple[CertificateOperation, ...] = ()
 
-    def __init__(
-        self,
-        duration: PositionalLabels,
-        active: PositionalLabels,
-        operation: str,
-        certificate_type: str | None,
-        profile: str | None,
-    ) -> None:
-        self._duration = duration
-        self._active = active
-        self._operation = operation
+    def __init__(self, kind: OperationKind, certificate_type: str | None, profile: str | None) -> None:
+        self._kind = kind
         self.certificate_type = certificate_type
         self.profile = profile
 
-    @classmethod
-    def any_running(cls) -> bool:
+    @staticmethod
+    def any_running() -> bool:
         """Whether the current context is part of an operation that has not ended."""
-        operations = _operations.get()
         # A task that was started within an operation may outlive it.
-        return bool(operations) and any(operation._running for operation in operations)
+        for operation in _operations.get():  # noqa: SIM110 - a generator takes as long as all the rest
+            if operation._running:
+                return True
+        return False
 
     def _begin(self) -> None:
         self._running = True
         self._enter_context()
-        self._active(1, self._operation)
+        self._kind.count_active(1)
 
     def _end(self, seconds: float, outcome: str, reason: str | None) -> None:
         self._running = False
         self._leave_context()
-        self._active(-1, self._operation)
-        self._duration(seconds, self._operation, self.certificate_type, self.profile, outcome, reason)
+        self._kind.count_active(-1)
+        self._kind.record_duration(seconds, self.certificate_type, self.profile, outcome, reason)
 
     @contextmanager
     def outside(self) -> Iterator[None]:
@@ -288,11 +346,15 @@ class CertificateOperation(Operation):
             self._enter_context()
 
     def _enter_context(self) -> None:
-        self._entered = (*_operations.get(), self)
+        outer = _operations.get()
+        self._entered = (*outer, self) if outer else (self,)
         self._token = _operations.set(self._entered)
 
     def _leave_context(self) -> None:
-        if len(self._entered) == 1 and _operations.get() is self._entered:
+        entered = self._entered
+        # Otherwise the operation holds itself, and only a garbage collection frees it.
+        self._entered = ()
+        if len(entered) == 1 and _operations.get() is entered:
             try:
                 _operations.reset(self._token)
                 return

@@ -10,6 +10,7 @@ import pytest
 
 from trust_otel import TrustServiceMetrics
 from trust_otel.metrics.sla import Sla, read_slas
+from trust_otel.semconv.metrics import TRUST_CERTIFICATE_OPERATION_DURATION
 
 VALIDATION = """
 [sla.validation_fast]
@@ -179,7 +180,8 @@ class TestFile:
 
 def record_validation(recording: Any, seconds: Any) -> None:
     """Record a validation that took a number of seconds."""
-    recording.recorder.certificates._certificate_duration(seconds, "validation", None, None, "success", None)
+    duration = recording.recorder.instruments.histogram(TRUST_CERTIFICATE_OPERATION_DURATION)
+    duration(seconds, {"trust.certificate.operation": "validation", "trust.outcome": "success"})
 
 
 class TestEvaluation:

@@ -20,6 +20,7 @@ from cryptography.x509 import ocsp, verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from wrapt import wrap_function_wrapper
 
+from trust_otel.instrumentation.certificate_types import issued_certificate_type
 from trust_otel.instrumentation.cryptography import CryptographyInstrumentor
 
 Recorded = Callable[[], list[tuple[str, ...]]]
@@ -68,6 +69,24 @@ class TestIssuance:
     ) -> None:
         authority.sign(authority.tls_builder(purpose).add_extension(x509.BasicConstraints(False, None), critical=True))
         assert recorded() == [("issuance", "success", kind)]
+
+    def test_type_of_an_extension_that_the_service_encoded_itself(self, recorded: Recorded, authority: Any) -> None:
+        purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+        encoded = x509.UnrecognizedExtension(ExtensionOID.EXTENDED_KEY_USAGE, purpose.public_bytes())
+        authority.sign(authority.builder().add_extension(encoded, critical=False))
+        assert recorded() == [("issuance", "success", "code_signing")]
+
+    def test_malformed_extension_of_an_authority_gives_no_type(self, recorded: Recorded, authority: Any) -> None:
+        malformed = x509.UnrecognizedExtension(ExtensionOID.EXTENDED_KEY_USAGE, b"\x30\x01")
+        authority.sign(authority.ca_builder().add_extension(malformed, critical=False))
+        assert recorded() == [("issuance", "success")]
+
+    def test_type_is_read_from_the_certificate_if_the_builder_does_not_show_its_extensions(
+        self, authority: Any
+    ) -> None:
+        # Of cryptography 45 to 50, a private list that a later version may not have.
+        assert type(authority.ca_builder()._extensions) is list
+        assert issued_certificate_type(authority.certificate, object()) == "ca"
 
     @pytest.mark.parametrize(
         "purposes",
