@@ -293,7 +293,8 @@ class Settings:
     client_names: frozenset[str] = _setting(
         "TRUST_OTEL_CLIENT_NAMES",
         "",
-        "Client names that may appear in `trust.client.name`, separated by commas; others are `_other`.",
+        "Client names that may appear in `trust.client.name`, separated by commas; others are `_other`. With names, "
+        "also requests, documents and SLA events are counted by client.",
         _names,
     )
     document_types: frozenset[str] = _setting(

@@ -37,6 +37,7 @@ from trust_otel.instrumentation.http_routes import (
     wrapped_route,
 )
 from trust_otel.metrics import recorder_of
+from trust_otel.metrics.client import http_outcome
 from trust_otel.metrics.http import RequestKind
 from trust_otel.metrics.operation import error_type
 from trust_otel.metrics.recorder import Recorder
@@ -324,6 +325,8 @@ class _Exchange(Request):
         # Whether no route answered a 404 is not worth a search.
         if self.route is None and self.innermost is not None and status != 404:
             self._find_unseen_route(*self.innermost)
+        # The SLAs of its duration have the client of the request, also after the application returned.
+        token = None if self.client_name is None else answering.set(self)
         try:
             self._kind.record_valid(
                 perf_counter() - self._started,
@@ -333,6 +336,9 @@ class _Exchange(Request):
                 # For HEAD the server sends headers only.
                 0 if self._scope["method"] == "HEAD" else self._sent,
             )
+            if token is not None:
+                stop_answering(token)
+                self._recorder.clients.request_ended(self, http_outcome(status, failure))
             if status in _SECURITY_STATUSES:
                 self._recorder.security.request_answered(self, status, place=self.route)
                 if status == 404 and not self.path_known:

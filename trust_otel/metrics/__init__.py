@@ -12,6 +12,7 @@ from opentelemetry.metrics import MeterProvider
 from trust_otel import forks, settings
 from trust_otel.metrics.business import BusinessMetrics
 from trust_otel.metrics.certificate import CertificateMetrics
+from trust_otel.metrics.client import ClientMetrics
 from trust_otel.metrics.dependency import DependencyMetrics
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.http import HttpMetrics
@@ -60,6 +61,7 @@ class TrustServiceMetrics:
 
     # Requests
     http_request_metrics = _public(HttpMetrics.http_request_metrics)
+    set_client = _public(ClientMetrics.set_client)
     session_started = _public(SessionMetrics.session_started)
     session_ended = _public(SessionMetrics.session_ended)
     observe_sessions = _public(SessionMetrics.observe_sessions)

@@ -9,13 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakKeyDictionary
 
+from trust_otel.metrics.client import client_label
 from trust_otel.metrics.family import Family, outcome
 from trust_otel.metrics.operation import Operation
 from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.instruments import BoundedCounter, BoundedHistogram, Instruments, Record, finite
-from trust_otel.recording.labels import Labels
+from trust_otel.recording.labels import Labels, LabelValue
 from trust_otel.recording.self_metrics import shown_name
 from trust_otel.recording.series import SlaEvaluator
+from trust_otel.semconv.attributes import TRUST_CLIENT_NAME
 from trust_otel.semconv.metrics import (
     TRUST_COST_AMOUNT,
     TRUST_CUSTOMER_SATISFACTION,
@@ -32,6 +34,7 @@ from trust_otel.semconv.metrics import (
 if TYPE_CHECKING:
     from trust_otel.metrics.kpi import Kpi
     from trust_otel.metrics.sla import Sla
+    from trust_otel.settings import Limits
 
 _logger = logging.getLogger(__name__)
 
@@ -179,15 +182,32 @@ class BusinessMetrics(Family):
             lambda: "record_business_metric takes a name, an amount and a mapping of attributes",
         )
 
-    def document_processing(self, document_type: str, *, country: str | None = None) -> DocumentProcessing:
-        """Measure the processing of a document, as a context manager or a decorator, sync or async."""
-        return DocumentProcessing(self._documents, document_type, country)
+    def document_processing(
+        self, document_type: str, *, country: str | None = None, client: str | None = None
+    ) -> DocumentProcessing:
+        """Measure the processing of a document, as a context manager or a decorator, sync or async.
+
+        Args:
+            document_type: Type of the document.
+            country: Country of origin (ISO 3166-1, two letters).
+            client: Who sent it, if TRUST_OTEL_CLIENT_NAMES lists clients; by default the client of the request.
+        """
+        return DocumentProcessing(self._documents, self._instruments.limits, document_type, country, client)
 
     @fail_open
-    def record_sla_event(self, name: str, *, met: bool) -> None:
-        """Count an event of the SLA of this name, unless TRUST_OTEL_SLA_FILE declares that SLA."""
+    def record_sla_event(self, name: str, *, met: bool, client: str | None = None) -> None:
+        """Count an event of the SLA of this name, unless TRUST_OTEL_SLA_FILE declares that SLA.
+
+        Args:
+            name: Name of the SLA.
+            met: Whether it was met.
+            client: Whose event it is, if TRUST_OTEL_CLIENT_NAMES lists clients; by default the client of the request.
+        """
         if not self._is_in_file(name):
-            self._sla_events(1, _sla_labels(name, met=met))
+            self._sla_events(1, _sla_labels(name, met=met, client=self._client(client)))
+
+    def _client(self, name: object = None) -> str | None:
+        return client_label(self._instruments.limits, name)
 
     @fail_open
     def set_sla_objective(self, name: str, share: float) -> None:
@@ -229,9 +249,20 @@ class BusinessMetrics(Family):
         def record(most: float, amount: float) -> None:
             (count_met if amount <= most else count_failed)(1)
 
+        def record_by_client(most: float, given: LabelValue | None, amount: float) -> None:
+            client = self._client() if given is None else given
+            if client is None:
+                record(most, amount)
+            else:
+                self._sla_events(1, _sla_labels(sla.name, met=amount <= most, client=client))
+
         def evaluate(labels: Labels) -> Callable[[float], None] | None:
             most = sla.most(labels)
-            return None if most is None else partial(record, most)
+            if most is None:
+                return None
+            if not self._instruments.limits.client_names:
+                return partial(record, most)
+            return partial(record_by_client, most, labels.get(TRUST_CLIENT_NAME.name))
 
         return evaluate
 
@@ -247,27 +278,33 @@ class BusinessMetrics(Family):
         return True
 
 
-def _sla_labels(name: str, *, met: bool) -> dict[str, object]:
-    return {"trust.sla.name": name, "trust.outcome": outcome(met)}
+def _sla_labels(name: str, *, met: bool, client: object = None) -> dict[str, object]:
+    labels: dict[str, object] = {"trust.sla.name": name, "trust.outcome": outcome(met)}
+    return labels if client is None else {**labels, TRUST_CLIENT_NAME.name: client}
 
 
 class DocumentProcessing(Operation):
     """The processing of a document between its start and its end."""
 
-    def __init__(self, duration: BoundedHistogram, document_type: str, country: str | None) -> None:
+    def __init__(
+        self, duration: BoundedHistogram, limits: Limits, document_type: str, country: str | None, client: str | None
+    ) -> None:
         self._duration = duration
+        self._limits = limits
         self._document_type = document_type
         self._country = country
+        self._client = client
 
     def _begin(self) -> None:
         pass
 
     def _end(self, seconds: float, outcome: str, reason: str | None) -> None:
-        self._duration(
-            seconds,
-            {
-                "trust.document.type": self._document_type,
-                "trust.outcome": outcome,
-                "geo.country.iso_code": self._country,
-            },
-        )
+        labels = {
+            "trust.document.type": self._document_type,
+            "trust.outcome": outcome,
+            "geo.country.iso_code": self._country,
+        }
+        client = client_label(self._limits, self._client)
+        if client is not None:
+            labels[TRUST_CLIENT_NAME.name] = client
+        self._duration(seconds, labels)

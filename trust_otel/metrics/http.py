@@ -8,6 +8,7 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, TypeVar
 
+from trust_otel.metrics.client import ClientMetrics, http_outcome
 from trust_otel.metrics.decorated import decorated
 from trust_otel.metrics.family import Family
 from trust_otel.metrics.operation import error_type as type_of_error
@@ -46,9 +47,10 @@ class HttpMetrics(Family):
 
     serving = False
 
-    def __init__(self, instruments: Instruments, security: SecurityMetrics) -> None:
+    def __init__(self, instruments: Instruments, security: SecurityMetrics, clients: ClientMetrics) -> None:
         super().__init__(instruments)
         self.security = security
+        self.clients = clients
         self.active = instruments.up_down_counter(HTTP_SERVER_ACTIVE_REQUESTS)
         self.duration = instruments.histogram(HTTP_SERVER_REQUEST_DURATION)
         self.body_sizes: _BodySizes | None = None
@@ -288,12 +290,15 @@ class _HandlerCall(Request):
     ) -> None:
         if self._measured is None:
             return
-        stop_answering(self._token)
         failure = None
         # A stream that the client closes early was answered.
         if error is not None and not isinstance(error, GeneratorExit):
             self._status, failure = _status_of_error(error), _failure(error)
         self._measured.finish(route=self._route, status_code=self._status, error_type=failure)
+        if self.client_name is not None:
+            self._metrics.clients.request_ended(self, http_outcome(self._status, failure))
+        # After the duration: its SLAs have the client of the request.
+        stop_answering(self._token)
         self._metrics.security.request_answered(self, self._status, place=self._route)
         self.ended = True
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from trust_otel.metrics.business import BusinessMetrics
 from trust_otel.metrics.certificate import CertificateMetrics
+from trust_otel.metrics.client import ClientMetrics
 from trust_otel.metrics.clock import ClockMetrics
 from trust_otel.metrics.database import DatabaseMetrics
 from trust_otel.metrics.dependency import DependencyMetrics
@@ -34,7 +35,8 @@ class Recorder:
     def __init__(self, instruments: Instruments) -> None:
         self.instruments = instruments
         self.security = SecurityMetrics(instruments)
-        self.http = HttpMetrics(instruments, self.security)
+        self.clients = ClientMetrics(instruments)
+        self.http = HttpMetrics(instruments, self.security, self.clients)
         self.certificates = CertificateMetrics(instruments)
         self.revocations = RevocationMetrics(instruments)
         self.validations = ValidationMetrics(instruments)

@@ -28,6 +28,7 @@ class Request:
         rate_limit_told: Whether the service recorded that a rate limit refused it.
         refusal_told: Whether the last thing that the service recorded was a reason to refuse it.
         matched_feeds: Reputation feeds for which a match was counted.
+        client_name: Value of `trust.client.name`, which the service set.
     """
 
     # Shared by all requests until the service says something, so that they cost nothing.
@@ -37,6 +38,7 @@ class Request:
     rate_limit_told = False
     refusal_told = False
     matched_feeds: tuple[str, ...] = ()
+    client_name: str | None = None
 
     _client_address: str | None = None
 

@@ -393,6 +393,14 @@ TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION: Final = Metric(
     buckets=(60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 14400.0, 28800.0, 43200.0, 64800.0, 86400.0, 172800.0, 604800.0, ),
     note="One of the bucket boundaries is the 60 minutes of EN 319 411-1.",
 )
+TRUST_CLIENT_REQUESTS: Final = Metric(
+    name="trust.client.requests",
+    instrument="counter",
+    unit="{request}",
+    brief="HTTP requests and gRPC calls by client; failure is a refusal, error a fault of the service.",
+    attributes=(attributes.TRUST_CLIENT_NAME, attributes.TRUST_OUTCOME, ),
+    required=frozenset(("trust.client.name", "trust.outcome", )),
+)
 TRUST_CLOCK_OFFSET: Final = Metric(
     name="trust.clock.offset",
     instrument="gauge",
@@ -471,7 +479,7 @@ TRUST_DOCUMENT_PROCESSING_DURATION: Final = Metric(
     instrument="histogram",
     unit="s",
     brief="Duration of document processing.",
-    attributes=(attributes.TRUST_DOCUMENT_TYPE, attributes.TRUST_OUTCOME, attributes.GEO_COUNTRY_ISO_CODE, ),
+    attributes=(attributes.TRUST_DOCUMENT_TYPE, attributes.TRUST_OUTCOME, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
     required=frozenset(("trust.document.type", "trust.outcome", )),
     buckets=(0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, ),
 )
@@ -725,7 +733,7 @@ TRUST_SLA_EVENTS: Final = Metric(
     instrument="counter",
     unit="{event}",
     brief="Events that an SLA covers; success where it was met.",
-    attributes=(attributes.TRUST_SLA_NAME, attributes.TRUST_OUTCOME, ),
+    attributes=(attributes.TRUST_SLA_NAME, attributes.TRUST_OUTCOME, attributes.TRUST_CLIENT_NAME, ),
     required=frozenset(("trust.outcome", "trust.sla.name", )),
 )
 TRUST_SLA_OBJECTIVE: Final = Metric(
@@ -810,6 +818,7 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_CERTIFICATE_REVOCATION_DURATION,
         TRUST_CERTIFICATE_REVOCATION_PENDING_AGE,
         TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION,
+        TRUST_CLIENT_REQUESTS,
         TRUST_CLOCK_OFFSET,
         TRUST_CLOCK_ROUND_TRIP,
         TRUST_COMPLIANCE_CHECKS,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders import dashboard as builders
 
-from monitoring.dashboards.business import documents_and_revenue, forecasts, kpis, sla
+from monitoring.dashboards.business import clients, documents_and_revenue, forecasts, kpis, sla
 from monitoring.dashboards.template import BUSINESS, add_rows, new_dashboard
 
 
@@ -38,6 +38,7 @@ def dashboard() -> builders.Dashboard:
                 sla.sla_compliance(),
                 sla.customer_satisfaction(),
                 sla.satisfaction_scores(),
+                clients.clients(),
             ),
             "Service KPIs": (kpis.declared_kpis(),),
             "Certificates": (sla.certificate_statistics(), sla.certificate_failure_rate()),

@@ -9,6 +9,7 @@ from monitoring.dashboards.queries import TIME_RANGE, Part, recorded, series, to
 from trust_otel.semconv.definitions import Metric
 from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_OPERATION_DURATION,
+    TRUST_CLIENT_REQUESTS,
     TRUST_COST_AMOUNT,
     TRUST_CUSTOMER_SATISFACTION,
     TRUST_DOCUMENT_PROCESSING_DURATION,
@@ -19,6 +20,7 @@ from trust_otel.semconv.metrics import (
     TRUST_SLA_EVENTS,
 )
 
+CLIENT: Final = "trust_client_name"
 CURRENCY: Final = "trust_currency"
 COUNTRY: Final = "geo_country_iso_code"
 SUCCESS: Final = 'trust_outcome="success"'
@@ -59,14 +61,16 @@ OPERATIONS: Final = Recorded(
     ("trust_certificate_operation", "trust_outcome"),
     "_count",
 )
-REVENUE_BY_CLIENT: Final = Recorded(
-    "service_client:trust_revenue_amount", TRUST_REVENUE_AMOUNT, (CURRENCY, "trust_client_name")
-)
+REVENUE_BY_CLIENT: Final = Recorded("service_client:trust_revenue_amount", TRUST_REVENUE_AMOUNT, (CURRENCY, CLIENT))
 REVENUE_BY_COUNTRY: Final = Recorded("service_country:trust_revenue_amount", TRUST_REVENUE_AMOUNT, (CURRENCY, COUNTRY))
-REFUNDS: Final = Recorded("service_client:trust_refund_amount", TRUST_REFUND_AMOUNT, (CURRENCY, "trust_client_name"))
+REFUNDS: Final = Recorded("service_client:trust_refund_amount", TRUST_REFUND_AMOUNT, (CURRENCY, CLIENT))
 FEES: Final = Recorded("service:trust_fee_amount", TRUST_FEE_AMOUNT, (CURRENCY,))
 COSTS: Final = Recorded("service:trust_cost_amount", TRUST_COST_AMOUNT, (CURRENCY,))
 SLA_EVENTS: Final = Recorded("service:trust_sla_events", TRUST_SLA_EVENTS, ("trust_sla_name", "trust_outcome"))
+REQUESTS_BY_CLIENT: Final = Recorded(
+    "service_client:trust_client_requests", TRUST_CLIENT_REQUESTS, (CLIENT, "trust_outcome")
+)
+SLA_EVENTS_BY_CLIENT: Final = Recorded("service_client:trust_sla_events", TRUST_SLA_EVENTS, (CLIENT, "trust_outcome"))
 SCORES: Final = Recorded("service:trust_customer_satisfaction_bucket", TRUST_CUSTOMER_SATISFACTION, ("le",), "_bucket")
 SUM_OF_SCORES: Final = Recorded("service:trust_customer_satisfaction_sum", TRUST_CUSTOMER_SATISFACTION, (), "_sum")
 KPI: Final = Recorded("service:trust_kpi_amount", TRUST_KPI_AMOUNT, ("trust_kpi_name", CURRENCY))

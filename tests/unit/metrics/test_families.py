@@ -69,6 +69,7 @@ def _record_every_metric(metrics: Any) -> None:
     for name in ("signed", "open"):
         metrics.record_business_metric(name, 1)
     metrics.record_sla_event("processing", met=True)
+    metrics.http_request_metrics(route="/", method="GET")(lambda: metrics.set_client("acme"))()
     metrics.set_sla_objective("processing", 0.99)
     for side in ("server", "client"):
         method = recorder_of(metrics).rpc.rpc_method(side, method="a.B/C", rpc_type="unary")
@@ -87,7 +88,7 @@ def _record_every_metric(metrics: Any) -> None:
 
 
 def test_every_registered_metric_is_exported(record: Any) -> None:
-    recording = record(http_body_sizes=True)
+    recording = record(http_body_sizes=True, client_names=frozenset({"acme"}))
     _record_every_metric(recording.metrics)
     recorded_by_system_metrics = {name for name in ALL if name.startswith(("process.", "cpython."))} - {
         "process.uptime"

@@ -13,8 +13,9 @@ import grpc
 
 from trust_otel.instrumentation.grpc.behaviors import Behavior
 from trust_otel.instrumentation.grpc.methods import Methods, ServedMethod
+from trust_otel.metrics.client import ClientMetrics, rpc_outcome
 from trust_otel.metrics.recorder import Recorder
-from trust_otel.metrics.request import Request, authentication_method
+from trust_otel.metrics.request import Request, answering, authentication_method, stop_answering
 from trust_otel.metrics.rpc import RpcCall
 from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.recording.fail_open import report_failure
@@ -57,11 +58,13 @@ class ServerCall(RpcCall, Request, ABC):
         metadata: Iterable[tuple[str, Any]],
         proxies: TrustedProxies,
         security: SecurityMetrics,
+        clients: ClientMetrics,
     ) -> None:
         self._method = method
         self._metadata = metadata
         self._proxies = proxies
         self._security = security
+        self._clients = clients
         super().__init__(method.rpc)
 
     @classmethod
@@ -76,7 +79,8 @@ class ServerCall(RpcCall, Request, ABC):
         try:
             if details.method in methods.excluded:
                 return None
-            return cls(methods.find(details), details.invocation_metadata or (), proxies, recorder.security)
+            method, metadata = methods.find(details), details.invocation_metadata or ()
+            return cls(method, metadata, proxies, recorder.security, recorder.clients)
         except Exception as error:
             report_failure(recorder.instruments.dropped, cls.begin, error, (recorder, proxies, methods, details), {})
             return None
@@ -122,7 +126,7 @@ class ServerCall(RpcCall, Request, ABC):
 
     def end(self, status: str, error_type: str | None = None) -> None:
         """Record the end, and the security event if the service refused the call."""
-        if not self.finish(status, error_type):
+        if not self._finish(status, error_type):
             return
         if status == "OK":
             if error_type is None and not self.behavior.response_streaming:
@@ -133,6 +137,19 @@ class ServerCall(RpcCall, Request, ABC):
         # Break the reference cycle: the gRPC context refers to the context variables, and so to this object.
         self.context = None
         self._metadata = ()
+
+    def _finish(self, status: str, error_type: str | None) -> bool:
+        if self.client_name is None:
+            return self.finish(status, error_type)
+        # In the thread in which the call ends; the SLAs of its duration have the client of the request.
+        token = answering.set(self)
+        try:
+            recorded = self.finish(status, error_type)
+        finally:
+            stop_answering(token)
+        if recorded:
+            self._clients.request_ended(self, rpc_outcome(status, error_type))
+        return recorded
 
     def terminated(self) -> None:
         """Record the end, as the server determined it or the client did by no longer waiting."""

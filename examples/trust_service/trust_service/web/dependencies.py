@@ -42,6 +42,7 @@ async def _session(service: CurrentService, bearer: Bearer) -> Session:
         raise HTTPException(401, "log in first")
     session = service.sessions.find(bearer.credentials)
     if session is not None and session.confirmed and not session.ended:
+        metrics.set_client(session.account.client)
         return session
     metrics.record_auth_attempt(method="token", success=False)
     if session is not None and session.confirmed:

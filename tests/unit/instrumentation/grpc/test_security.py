@@ -27,6 +27,7 @@ from cryptography.x509.oid import NameOID
 from trust_otel.instrumentation.grpc import GrpcInstrumentor
 from trust_otel.instrumentation.grpc.server_calls import peer_address
 from trust_otel.metrics import recorder_of
+from trust_otel.metrics.sla import read_slas
 
 SERVICE = "test.v1.Service"
 ATTEMPTS = "trust.auth.attempts"
@@ -198,6 +199,27 @@ def test_refusal_counts_once(watched: Any, serve: Any, method: str, status: str,
     assert watched.labels(name) == [{key: value.replace("<method>", method) for key, value in labels.items()}]
     shown = [{"client.address": "127.0.0.1"}] if status == "UNAUTHENTICATED" else []
     assert watched.labels(OFFENDERS) == shown
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"), [("OK", "success"), ("INVALID_ARGUMENT", "failure"), ("INTERNAL", "error")]
+)
+def test_call_counts_for_its_client(
+    record: Callable[..., Any], serve: Any, method: str, status: str, outcome: str, tmp_path: Path
+) -> None:
+    recording = record(client_names=frozenset({"acme"}))
+    (tmp_path / "sla.toml").write_text(
+        f'[sla.calls]\nmetric = "{DURATION}"\nthreshold = 30\nobjective = 0.99\n', encoding="utf-8"
+    )
+    recording.recorder.business.set_slas(read_slas(tmp_path / "sla.toml"))
+    GrpcInstrumentor().instrument(metrics=recording.metrics)
+    try:
+        with serve(lambda: recording.metrics.set_client("acme")).running(recording) as port:
+            call(port, method, status)
+    finally:
+        GrpcInstrumentor().uninstrument()
+    assert recording.labels("trust.client.requests") == [{"trust.client.name": "acme", "trust.outcome": outcome}]
+    assert recording.value("trust.sla.events", {"trust.client.name": "acme"}) == 1
 
 
 @pytest.mark.parametrize("status", ["OK", "NOT_FOUND", "INVALID_ARGUMENT", "UNAVAILABLE", "INTERNAL", "CANCELLED"])
