@@ -67,6 +67,7 @@ generate: .venv/ready ## Write all generated files: conventions, settings, alert
 	@$(RUN)/python -m monitoring.objectives
 	@$(RUN)/python -m monitoring.alerts
 	@$(RUN)/python -m monitoring.dashboards
+	@$(RUN)/python -m monitoring.regulations
 	@examples/trust_service/generate-stubs $(RUN)/python
 	@$(RUN)/python examples/trust_service/generate-countries
 	@$(RUN)/python -m tools.constraints
