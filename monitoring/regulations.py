@@ -23,7 +23,8 @@ from trust_otel.semconv.metrics import (
     TRUST_CERTIFICATE_NOT_AFTER,
     TRUST_CERTIFICATE_OCSP_RESPONSES,
     TRUST_CERTIFICATE_OPERATION_DURATION,
-    TRUST_CERTIFICATE_REVOCATION_DURATION,
+    TRUST_CERTIFICATE_REVOCATION_DECISION_DURATION,
+    TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION,
     TRUST_CLOCK_OFFSET,
     TRUST_COMPLIANCE_CHECKS,
     TRUST_DEPENDENCY_UP,
@@ -70,9 +71,7 @@ _ISO = "ISO/IEC 27001:2022, Annex A"
 _BR = "CA/Browser Forum, TLS Baseline Requirements"
 
 _AUDIT = (("security", 8),)
-_REVOCATION = (
-    "Largest time from request to publication in the period: `histogram_quantile(1, ...)` of the metric, by reason"
-)
+_REVOCATION = "The slowest revocation of the period, by reason: `histogram_quantile(1, ...)` of the metric"
 
 REQUIREMENTS: Final = (
     Requirement(
@@ -110,40 +109,50 @@ REQUIREMENTS: Final = (
     Requirement(
         _411,
         "411-1 6.2.4 (411-2 6.2.4): status is changed within 24 hours of a revocation request",
-        TRUST_CERTIFICATE_REVOCATION_DURATION,
+        TRUST_CERTIFICATE_REVOCATION_DECISION_DURATION,
         _REVOCATION,
+        panels=(("pki", 15), ("pki", 19)),
+        alerts=("TrustRevocationDecisionOverdue", "TrustRevocationLate"),
     ),
     Requirement(
         _411,
         "411-1 6.3.10 Certificate status services: CRL",
         TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
         "Next update of each list over the period",
-        (("operational", 39),),
-        ("TrustRevocationListStale",),
+        (("operational", 39), ("pki", 4)),
+        ("TrustRevocationListStale", "TrustRevocationListNotPublished"),
     ),
     Requirement(
         _411,
         "411-1 6.3.10 Certificate status services: OCSP",
         TRUST_CERTIFICATE_OCSP_RESPONSES,
         "Responses by responder and status over the period: `sum by (trust_certificate_ocsp_status) (increase(...))`",
+        panels=(("pki", 12),),
+        alerts=("TrustOcspResponseStale",),
     ),
     Requirement(
         _421,
         "7.7.1 b) Accuracy of the time in a time-stamp, 1 second or better",
         TRUST_TIMESTAMP_ACCURACY,
         "Share of time-stamps with an accuracy of at most 1 s, from the buckets of the metric",
+        panels=(("pki", 17),),
+        alerts=(),
     ),
     Requirement(
         _421,
         "7.7.2 c) Drift or jump out of synchronisation with UTC is detected",
         TRUST_CLOCK_OFFSET,
         "Largest offset in the period: `max_over_time(abs(trust_clock_offset_seconds)[30d:1m])`",
+        panels=(("pki", 6), ("pki", 18)),
+        alerts=("TrustClockOffset",),
     ),
     Requirement(
         _102,
         "Status indications TOTAL-PASSED, TOTAL-FAILED and INDETERMINATE, with sub-indications",
         TRUST_VALIDATION_RESULTS,
         "Results by indication and sub-indication over the period",
+        panels=(("pki", 16), ("pki", 20)),
+        alerts=("TrustValidationIndeterminate",),
     ),
     Requirement(
         _EIDAS,
@@ -164,14 +173,18 @@ REQUIREMENTS: Final = (
     Requirement(
         _EIDAS,
         "Article 24(3): revocation is published within 24 hours",
-        TRUST_CERTIFICATE_REVOCATION_DURATION,
+        TRUST_CERTIFICATE_REVOCATION_PUBLICATION_DURATION,
         _REVOCATION,
+        panels=(("pki", 22), ("pki", 19)),
+        alerts=("TrustRevocationPublicationOverdue", "TrustRevocationLate"),
     ),
     Requirement(
         _EIDAS,
         "Article 42(1): a time source linked to Coordinated Universal Time",
         TRUST_CLOCK_OFFSET,
         "Offset of each time server over the period",
+        panels=(("pki", 6), ("pki", 18)),
+        alerts=("TrustClockOffset",),
     ),
     Requirement(
         _NIS2,
@@ -186,8 +199,8 @@ REQUIREMENTS: Final = (
         "Article 21(2)(h) Cryptography and encryption",
         TRUST_CERTIFICATE_NOT_AFTER,
         "Certificates of the service by time to expiry",
-        (("operational", 37),),
-        ("TrustCertificateExpiring",),
+        (("operational", 37), ("pki", 2), ("pki", 8)),
+        ("TrustCertificateExpiring", "TrustCertificateRenewalDue", "TrustCaRolloverDue"),
     ),
     Requirement(
         _NIS2,
@@ -264,22 +277,26 @@ REQUIREMENTS: Final = (
     Requirement(
         _BR,
         "4.9.1.1 Reasons for revoking a subscriber certificate: within 24 hours or 5 days",
-        TRUST_CERTIFICATE_REVOCATION_DURATION,
+        TRUST_CERTIFICATE_REVOCATION_DECISION_DURATION,
         _REVOCATION,
+        panels=(("pki", 15), ("pki", 19)),
+        alerts=("TrustRevocationDecisionOverdue", "TrustRevocationLate"),
     ),
     Requirement(
         _BR,
         "4.9.7 CRL issuance frequency",
         TRUST_CERTIFICATE_CRL_NEXT_UPDATE,
         "Next update of each list over the period",
-        (("operational", 39),),
-        ("TrustRevocationListStale",),
+        (("operational", 39), ("pki", 4)),
+        ("TrustRevocationListStale", "TrustRevocationListNotPublished"),
     ),
     Requirement(
         _BR,
         "4.9.10 On-line revocation checking requirements",
         TRUST_CERTIFICATE_OCSP_RESPONSES,
         "Responses by responder and status over the period",
+        panels=(("pki", 12),),
+        alerts=("TrustOcspResponseStale",),
     ),
     Requirement(
         _BR,
