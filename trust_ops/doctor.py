@@ -23,8 +23,8 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        subject: What was checked: `setting`, `distro`, `endpoint`, `web config`, `certificates`, `dependency`, `geoip`,
-            `reputation`, `sla`, `business metrics` or `client address`.
+        subject: What was checked: `setting`, `distro`, `endpoint`, `web config`, `certificates`, `dependency`,
+            `trust list`, `geoip`, `reputation`, `sla`, `business metrics` or `client address`.
         name: Which one, without credentials.
         problem: What is wrong and how to fix it; `None` when the check passed.
         detail: Additional information for the reader.
@@ -122,6 +122,22 @@ def _dependencies(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("dependency", dependency.name, problem, f"{dependency.type}, {result.seconds * 1000:.0f} ms")
 
 
+def _trust_lists(environment: Mapping[str, str]) -> Iterator[Finding]:
+    wanted = Settings.from_environment(environment)
+    if not wanted.trust_lists:
+        return
+    from trust_otel.monitors.trust_lists import check_lists
+
+    for name, result in check_lists(wanted):
+        problem = result.problem or (f"the signature is invalid: {result.reason}" if result.reason else None)
+        detail = f"signature {result.signature}".replace("_", " ")
+        if result.content is not None:
+            detail += f", {result.content.anchors} certificates"
+            if result.content.next_update is not None:
+                detail += f", next update {_date(result.content.next_update)}"
+        yield Finding("trust list", name, problem, detail)
+
+
 def _geoip(environment: Mapping[str, str]) -> Iterator[Finding]:
     path = Settings.from_environment(environment).geoip_database
     if not path:
@@ -198,6 +214,7 @@ _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _endpoints,
     _certificates,
     _dependencies,
+    _trust_lists,
     _geoip,
     _reputation,
     _slas,

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from trust_otel.semconv.attributes import TRUST_CERTIFICATE_KIND
+from trust_otel.semconv.attributes import TRUST_CERTIFICATE_KIND, TRUST_TRUST_LIST_TYPE
 from trust_otel.urls import parse_url, with_ascii_host
 
 Network = IPv4Network | IPv6Network
@@ -71,6 +71,8 @@ _DEPENDENCY_TYPES: Final = ("vault", "pki", "database", "cache", "http", "grpc")
 _MAX_DEPENDENCIES: Final = 50
 _MAX_TIME_SERVERS: Final = 10
 _NTP_PORT: Final = 123
+_MAX_TRUST_LISTS: Final = 20
+_TRUST_LIST_TYPES: Final = tuple(map(str, TRUST_TRUST_LIST_TYPE.members))
 
 VAULT_HEALTH: Final = "/v1/sys/health"
 
@@ -129,6 +131,24 @@ class TimeServer:
     name: str
     host: str
     port: int
+
+
+@dataclass(frozen=True)
+class TrustList:
+    """A list of trust anchors.
+
+    Attributes:
+        name: Value of `trust.trust_list.name`.
+        type: Value of `trust.trust_list.type`.
+        location: A path, or an HTTP or HTTPS URL; may contain credentials, so it is never in a label or a log.
+    """
+
+    name: str
+    type: str
+    location: str
+
+    def __repr__(self) -> str:
+        return f"TrustList({self.name!r}, {self.type!r})"
 
 
 def certificate_sources(text: str) -> tuple[CertificateSource, ...]:
@@ -237,6 +257,31 @@ def _time_server(entry: str) -> TimeServer:
     if separator and not _NAME.fullmatch(name):
         raise BadValueError("the name before the `=` contains a character that is not allowed")
     return TimeServer(name or address, parts.hostname, parts.port or _NTP_PORT)
+
+
+def trust_lists(text: str) -> tuple[TrustList, ...]:
+    """Lists of trust anchors, as `name=type+path` or `name=type+url`, separated by commas."""
+    found = _parsed(text, _trust_list)
+    _refuse_duplicates(trust_list.name for trust_list in found)
+    if len(found) > _MAX_TRUST_LISTS:
+        raise BadValueError(f"use at most {_MAX_TRUST_LISTS}: one after the other is read")
+    return found
+
+
+def _trust_list(entry: str) -> TrustList:
+    name, _, rest = (part.strip() for part in entry.partition("="))
+    kind, _, location = (part.strip() for part in rest.partition("+"))
+    # The name becomes a label value; it must not be credentials of an entry without a name.
+    if not _NAME.fullmatch(name) or not location:
+        raise BadValueError("write each entry as `name=type+path` or `name=type+url`, such as eu=etsi+https://...")
+    if kind not in _TRUST_LIST_TYPES:
+        raise BadValueError(f"the type between `=` and `+` must be one of {', '.join(_TRUST_LIST_TYPES)}")
+    if "://" not in location:
+        return TrustList(name, kind, path(location))
+    url = _check_url(location)
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise BadValueError("use a path, http:// or https://")
+    return TrustList(name, kind, url)
 
 
 def networks(text: str) -> tuple[Network, ...]:

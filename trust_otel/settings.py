@@ -27,6 +27,7 @@ from trust_otel.setting_lists import (
     Dependency,
     Network,
     TimeServer,
+    TrustList,
     certificate_sources,
     dependencies,
     detectors,
@@ -39,6 +40,7 @@ from trust_otel.setting_lists import (
     path,
     resource_attributes,
     time_servers,
+    trust_lists,
     url_patterns,
     usable_headers,
     usable_resource_attributes,
@@ -391,6 +393,25 @@ class Settings:
         "64",
         "Seconds between two comparisons of the clock. The default is the shortest time that public servers allow.",
         _seconds,
+    )
+    trust_lists: tuple[TrustList, ...] = _setting(
+        "TRUST_OTEL_TRUST_LISTS",
+        "",
+        "Lists of trust anchors to watch, as `name=type+path` or `name=type+url` separated by commas: `etsi` trusted "
+        "lists, `icao` master lists, `vical`s.",
+        trust_lists,
+        secret=True,
+    )
+    trust_list_signers: tuple[tuple[str, str], ...] = _setting(
+        "TRUST_OTEL_TRUST_LIST_SIGNERS",
+        "",
+        "Files with the certificates (PEM or DER) that may sign the lists of trust anchors, as `name=path` separated "
+        "by commas; without them the signature of a list is not verified.",
+        named_paths,
+        secret=True,
+    )
+    trust_list_interval: float = _setting(
+        "TRUST_OTEL_TRUST_LIST_INTERVAL", "600", "Seconds between two reads of the lists of trust anchors.", _seconds
     )
     trusted_proxies: tuple[Network, ...] = _setting(
         "TRUST_OTEL_TRUSTED_PROXIES",

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
+from testbed.trust_lists import new_signer, trusted_list
 from trust_ops.cli import main
 from trust_ops.doctor import Finding, examine
 from trust_otel import settings
@@ -104,6 +105,20 @@ def test_ignored_files_of_a_folder_are_named(tmp_path: Path) -> None:
     finding = _by_subject({"TRUST_OTEL_CERTIFICATES": str(tmp_path)})["certificates"]
     assert finding.problem is None
     assert finding.detail.endswith(f"; ignored: {tmp_path}/README: no certificate")
+
+
+def test_trust_lists_are_described(tmp_path: Path) -> None:
+    signer, other = new_signer(), new_signer()
+    issued = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    (tmp_path / "list").write_bytes(trusted_list(signer, [], issued=issued, next_update=issued + timedelta(days=30)))
+    (tmp_path / "signer").write_bytes(signer.pem)
+    (tmp_path / "other").write_bytes(other.pem)
+    lists = {"TRUST_OTEL_TRUST_LISTS": f"eu=etsi+{tmp_path}/list"}
+    assert _by_subject(lists)["trust list"].detail == "signature not verified, 0 certificates, next update 2026-12-01"
+    signers = {"TRUST_OTEL_TRUST_LIST_SIGNERS": f"eu={tmp_path}/signer"}
+    assert _by_subject({**lists, **signers})["trust list"].problem is None
+    signers = {"TRUST_OTEL_TRUST_LIST_SIGNERS": f"eu={tmp_path}/other"}
+    assert "the signature is invalid" in (_by_subject({**lists, **signers})["trust list"].problem or "")
 
 
 def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, str]) -> None:

@@ -110,6 +110,11 @@ def load_clock() -> _Loaded:
     return _load("monitors.clock", "ClockInstrumentor", lambda wanted: wanted.time_servers)
 
 
+def load_trust_lists() -> _Loaded:
+    """Monitor of the lists of trust anchors in TRUST_OTEL_TRUST_LISTS."""
+    return _load("monitors.trust_lists", "TrustListInstrumentor", lambda wanted: wanted.trust_lists)
+
+
 def load_security() -> _Loaded:
     """Loader of TRUST_OTEL_GEOIP_DATABASE and TRUST_OTEL_REPUTATION_FEEDS."""
     return _load(

@@ -22,6 +22,7 @@ from trust_otel.metrics.security import SecurityMetrics
 from trust_otel.metrics.session import SessionMetrics
 from trust_otel.metrics.source import SourceMetrics
 from trust_otel.metrics.timestamp import TimestampMetrics
+from trust_otel.metrics.trust_list import TrustListMetrics
 from trust_otel.metrics.validation import ValidationMetrics
 from trust_otel.recording.instruments import Instruments
 
@@ -44,6 +45,7 @@ class Recorder:
         self.clock = ClockMetrics(instruments)
         self.keys = KeyMetrics(instruments)
         self.pkcs11 = Pkcs11Metrics(instruments)
+        self.trust_lists = TrustListMetrics(instruments)
         self.sessions = SessionMetrics(instruments)
         self.business = BusinessMetrics(instruments)
         self.rpc = RpcMetrics(instruments)

@@ -24,6 +24,7 @@ from trust_otel.semconv.attributes import (
     TRUST_DEPENDENCY_NAME,
     TRUST_DOCUMENT_TYPE,
     TRUST_OTEL_SOURCE_NAME,
+    TRUST_TRUST_LIST_NAME,
 )
 from trust_otel.semconv.definitions import Attribute, Metric
 from trust_otel.settings import Limits
@@ -45,6 +46,7 @@ _HOSTS: Final = (
     TRUST_CLOCK_SERVER,
     TRUST_DEPENDENCY_NAME,
     TRUST_OTEL_SOURCE_NAME,
+    TRUST_TRUST_LIST_NAME,
 )
 """Names of what the service runs on, which may be the addresses of hosts."""
 

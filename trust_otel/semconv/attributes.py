@@ -368,7 +368,7 @@ TRUST_OTEL_SOURCE_KIND: Final = Attribute(
     name="trust.otel.source.kind",
     type="string",
     brief="Kind of the source, by its setting.",
-    members=("certificates", "geoip", "reputation", "sla", "business_metrics", "clock", "key_policy", ),
+    members=("certificates", "geoip", "reputation", "sla", "business_metrics", "clock", "key_policy", "trust_lists", ),
 )
 TRUST_OTEL_SOURCE_NAME: Final = Attribute(
     name="trust.otel.source.name",
@@ -473,6 +473,25 @@ TRUST_TIMESTAMP_STATUS: Final = Attribute(
     type="string",
     brief="Status of a response (PKIStatus in RFC 3161, 2.4.2).",
     members=("granted", "grantedWithMods", "rejection", "waiting", "revocationWarning", "revocationNotification", ),
+)
+TRUST_TRUST_LIST_NAME: Final = Attribute(
+    name="trust.trust_list.name",
+    type="string",
+    brief="Name of a list in TRUST_OTEL_TRUST_LISTS.",
+    limit=20,
+    examples=("eu-lotl", ),
+)
+TRUST_TRUST_LIST_SIGNATURE_STATUS: Final = Attribute(
+    name="trust.trust_list.signature.status",
+    type="string",
+    brief="Result of the verification of the signature of a list.",
+    members=("valid", "invalid", "not_verified", ),
+)
+TRUST_TRUST_LIST_TYPE: Final = Attribute(
+    name="trust.trust_list.type",
+    type="string",
+    brief="Type of a list of trust anchors.",
+    members=("etsi", "icao", "vical", ),
 )
 TRUST_VALIDATION_INDICATION: Final = Attribute(
     name="trust.validation.indication",

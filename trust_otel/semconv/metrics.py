@@ -760,6 +760,49 @@ TRUST_TIMESTAMP_RESPONSES: Final = Metric(
     attributes=(attributes.TRUST_TIMESTAMP_STATUS, attributes.TRUST_TIMESTAMP_FAILURE, ),
     required=frozenset(("trust.timestamp.status", )),
 )
+TRUST_TRUST_LIST_ANCHORS: Final = Metric(
+    name="trust.trust_list.anchors",
+    instrument="gauge",
+    unit="{certificate}",
+    brief="Different certificates in a list of trust anchors.",
+    attributes=(attributes.TRUST_TRUST_LIST_NAME, attributes.TRUST_TRUST_LIST_TYPE, ),
+    required=frozenset(("trust.trust_list.name", "trust.trust_list.type", )),
+    note="In a trusted list, those of its services; in a list of the lists, those that may sign the lists it points to.",
+)
+TRUST_TRUST_LIST_ISSUE_DATE: Final = Metric(
+    name="trust.trust_list.issue_date",
+    instrument="gauge",
+    unit="s",
+    brief="Time at which a list of trust anchors was issued, as Unix time.",
+    attributes=(attributes.TRUST_TRUST_LIST_NAME, attributes.TRUST_TRUST_LIST_TYPE, ),
+    required=frozenset(("trust.trust_list.name", "trust.trust_list.type", )),
+    note="The list issue date of a trusted list, the signing time of a master list (absent if it has none), the date of a VICAL.",
+)
+TRUST_TRUST_LIST_NEXT_UPDATE: Final = Metric(
+    name="trust.trust_list.next_update",
+    instrument="gauge",
+    unit="s",
+    brief="Time by which the next version of a list of trust anchors will be issued, as Unix time; absent if it states none, as master lists.",
+    attributes=(attributes.TRUST_TRUST_LIST_NAME, attributes.TRUST_TRUST_LIST_TYPE, ),
+    required=frozenset(("trust.trust_list.name", "trust.trust_list.type", )),
+)
+TRUST_TRUST_LIST_SEQUENCE_NUMBER: Final = Metric(
+    name="trust.trust_list.sequence_number",
+    instrument="gauge",
+    unit="{number}",
+    brief="Sequence number of a trusted list, or issue ID of a VICAL; absent if it has none, as master lists.",
+    attributes=(attributes.TRUST_TRUST_LIST_NAME, attributes.TRUST_TRUST_LIST_TYPE, ),
+    required=frozenset(("trust.trust_list.name", "trust.trust_list.type", )),
+)
+TRUST_TRUST_LIST_SIGNATURE: Final = Metric(
+    name="trust.trust_list.signature",
+    instrument="gauge",
+    unit="{list}",
+    brief="1 for the result of the verification of a list's signature, 0 for the other results.",
+    attributes=(attributes.TRUST_TRUST_LIST_NAME, attributes.TRUST_TRUST_LIST_TYPE, attributes.TRUST_TRUST_LIST_SIGNATURE_STATUS, ),
+    required=frozenset(("trust.trust_list.name", "trust.trust_list.signature.status", "trust.trust_list.type", )),
+    note="The other metrics of a list whose signature is invalid keep the values of the last one that was not, because relying parties refuse it.",
+)
 TRUST_VALIDATION_RESULTS: Final = Metric(
     name="trust.validation.results",
     instrument="counter",
@@ -864,6 +907,11 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_SLA_OBJECTIVE,
         TRUST_TIMESTAMP_ACCURACY,
         TRUST_TIMESTAMP_RESPONSES,
+        TRUST_TRUST_LIST_ANCHORS,
+        TRUST_TRUST_LIST_ISSUE_DATE,
+        TRUST_TRUST_LIST_NEXT_UPDATE,
+        TRUST_TRUST_LIST_SEQUENCE_NUMBER,
+        TRUST_TRUST_LIST_SIGNATURE,
         TRUST_VALIDATION_RESULTS,
     )
 }

@@ -25,6 +25,7 @@ _IF_SET = {
     "trust_certificates",
     "trust_clock",
     "trust_dependencies",
+    "trust_lists",
     "trust_security",
     "trust_sla",
 }

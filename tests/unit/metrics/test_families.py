@@ -32,6 +32,11 @@ def _record_every_metric(metrics: Any) -> None:
     )
     metrics.observe_pending_revocations(lambda: {"crl": None})
     recorder_of(metrics).clock.set_clock_offset("ntp.example.com", offset=-0.1, round_trip=0.01)
+    trust_lists = recorder_of(metrics).trust_lists
+    trust_lists.set_trust_list(
+        "eu", list_type="etsi", issue_date=NOW, next_update=NOW + DAY, sequence_number=7, anchors=2
+    )
+    trust_lists.set_trust_list_signature("eu", list_type="etsi", status="valid")
     metrics.record_timestamp_response("granted", accuracy=0.5)
     metrics.record_timestamp_response("rejection", failure="badAlg")
     metrics.record_validation_result("TOTAL-FAILED", sub_indication="HASH_FAILURE")

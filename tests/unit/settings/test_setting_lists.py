@@ -14,6 +14,7 @@ from trust_otel.setting_lists import (
     CertificateSource,
     Dependency,
     TimeServer,
+    TrustList,
     certificate_sources,
     dependencies,
     detectors,
@@ -24,6 +25,7 @@ from trust_otel.setting_lists import (
     path,
     resource_attributes,
     time_servers,
+    trust_lists,
     usable_headers,
     usable_resource_attributes,
 )
@@ -199,6 +201,40 @@ def test_time_servers_have_a_name_a_host_and_a_port() -> None:
 def test_invalid_time_server_is_rejected_with_a_remedy(text: str, remedy: str) -> None:
     with pytest.raises(BadValueError, match=remedy):
         time_servers(text)
+
+
+def test_trust_lists_have_a_name_a_type_and_a_location() -> None:
+    assert trust_lists("eu=etsi+https://ec.test/lotl.xml, ml=icao+/etc/a=b+c.ml,us = vical+ ./us.cbor") == (
+        TrustList("eu", "etsi", "https://ec.test/lotl.xml"),
+        TrustList("ml", "icao", "/etc/a=b+c.ml"),
+        TrustList("us", "vical", "./us.cbor"),
+    )
+
+
+def test_credentials_of_a_trust_list_are_not_shown() -> None:
+    (found,) = trust_lists("eu=etsi+https://user:secret@ec.test/lotl.xml")
+    assert "secret" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [
+        ("https://ec.test/lotl.xml", "entry 1: write each entry as `name=type"),
+        ("eu=etsi", "`name=type\\+url`"),
+        ("eu=etsi+", "`name=type\\+url`"),
+        ("e u=etsi+/list", "`name=type\\+url`"),
+        ("eu=tsl+/list", "must be one of etsi, icao, vical"),
+        ("eu=/list", "`name=type"),
+        ("eu=etsi+ftp://ec.test/list", "http:// or https://"),
+        ("eu=etsi+https://", "each URL needs a host"),
+        ("eu=etsi+a b", "the path of a file"),
+        ("eu=etsi+/a,eu=icao+/b", "entry 2: its name is a duplicate"),
+        (",".join(f"n{number}=icao+/{number}" for number in range(21)), "at most 20"),
+    ],
+)
+def test_invalid_trust_list_is_rejected_with_a_remedy(text: str, remedy: str) -> None:
+    with pytest.raises(BadValueError, match=remedy):
+        trust_lists(text)
 
 
 def test_networks_may_be_single_addresses_of_both_families() -> None:
