@@ -23,6 +23,7 @@ from monitoring.alerts import (
     security,
     slo,
     timestamp,
+    trust_anchors,
 )
 from monitoring.alerts.declaration import Alert
 from monitoring.alerts.site_number import SiteNumber
@@ -37,6 +38,7 @@ GROUPS = (
     revocation.GROUP,
     timestamp.GROUP,
     keys.GROUP,
+    trust_anchors.GROUP,
     business.GROUP,
     grpc.GROUP,
     database.GROUP,

@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from testbed.fleet.course import Course, Labels, counter, histogram
+from testbed.fleet.trust_anchors import trust_lists
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 from trust_otel.setting_lists import DETECTORS
@@ -131,6 +132,7 @@ def _own_courses(instance: Instance, begin: int) -> Iterator[Course]:
         yield from _compliance(instance)
         yield from _certificates(instance, begin)
         yield from _keys(instance)
+        yield from trust_lists(begin, _LOAD[instance.environment])
         if instance.service == "document-service":
             yield from _business(instance)
 

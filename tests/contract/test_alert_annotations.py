@@ -10,7 +10,7 @@ from tools.checks.rules import Rule
 _ESCALATION = "TrustEscalation"
 _RUNBOOKS = "https://runbooks.marty.com"
 _DASHBOARD = re.compile(
-    r"https://grafana\.marty\.com/d/trust-service-(?:operational|security|business|monitoring)"
+    r"https://grafana\.marty\.com/d/trust-service-(?:operational|security|business|pki|monitoring)"
     r"\?viewPanel=[1-9][0-9]?"
 )
 _REQUIREMENTS = {

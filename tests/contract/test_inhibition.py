@@ -156,6 +156,7 @@ def test_a_critical_alert_inhibits_only_its_own_warning() -> None:
     both = {source.name for source, _ in pairs(rule)}
     assert both == {
         *("TrustSuspiciousActivity", "TrustCertificateExpiring", "TrustClockOffset", "TrustHsmSessionsExhausted"),
+        "TrustListStale",
         *DEADLINES,
         *SLO,
     }

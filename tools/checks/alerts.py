@@ -52,7 +52,7 @@ _IDENTIFYING = frozenset(
     | {"trust_audit_action", "trust_otel_source_kind", "trust_otel_source_name", "metric", "reason", "slo"}
     | {"rpc_method", "trust_rpc_type", "db_client_connection_pool_name", "db_system_name", "db_namespace"}
     | {"instance", "job", "node", "condition", "namespace", "pod", "container", "mountpoint", "device", "fstype"}
-    | {"exporter", "receiver", "integration", "rule_group", "delivery"}
+    | {"exporter", "receiver", "integration", "rule_group", "delivery", "trust_trust_list_name"}
 )
 """Labels that may distinguish alerts: those of routes, inhibitions and people. None changes with a restart."""
 

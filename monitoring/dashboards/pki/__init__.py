@@ -28,6 +28,7 @@ from monitoring.dashboards.pki.revocation import (
     waiting,
 )
 from monitoring.dashboards.pki.timestamps import accuracy, clocks, offsets, timestamp_rate, timestamps
+from monitoring.dashboards.pki.trust_anchors import anchors, trust_lists
 from monitoring.dashboards.pki.validation import indications, results, sub_indications
 from monitoring.dashboards.template import PKI, add_rows, new_dashboard
 
@@ -68,5 +69,6 @@ def dashboard() -> builders.Dashboard:
                 hsm_tokens(),
                 hsm_slots(),
             ),
+            "Trust anchors": (trust_lists(), anchors()),
         },
     )
