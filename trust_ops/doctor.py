@@ -24,7 +24,7 @@ class Finding:
 
     Attributes:
         subject: What was checked: `setting`, `distro`, `endpoint`, `web config`, `certificates`, `dependency`,
-            `trust list`, `geoip`, `reputation`, `sla`, `business metrics` or `client address`.
+            `trust list`, `ct feed`, `geoip`, `reputation`, `sla`, `business metrics` or `client address`.
         name: Which one, without credentials.
         problem: What is wrong and how to fix it; `None` when the check passed.
         detail: Additional information for the reader.
@@ -138,6 +138,18 @@ def _trust_lists(environment: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("trust list", name, problem, detail)
 
 
+def _ct_feed(environment: Mapping[str, str]) -> Iterator[Finding]:
+    path = Settings.from_environment(environment).ct_feed
+    if not path:
+        return
+    from trust_otel.monitors.ct_feed import read_entries
+    from trust_otel.reloading_file import ReloadingFile
+
+    feed: ReloadingFile[Mapping[bytes, Mapping[str, Any]]] = ReloadingFile(path, read_entries, {})
+    problem = _problem_of(feed.read_if_changed)
+    yield Finding("ct feed", "TRUST_OTEL_CT_FEED", problem, f"{len(feed.value)} certificates")
+
+
 def _geoip(environment: Mapping[str, str]) -> Iterator[Finding]:
     path = Settings.from_environment(environment).geoip_database
     if not path:
@@ -215,6 +227,7 @@ _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _certificates,
     _dependencies,
     _trust_lists,
+    _ct_feed,
     _geoip,
     _reputation,
     _slas,

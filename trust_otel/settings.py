@@ -413,6 +413,14 @@ class Settings:
     trust_list_interval: float = _setting(
         "TRUST_OTEL_TRUST_LIST_INTERVAL", "600", "Seconds between two reads of the lists of trust anchors.", _seconds
     )
+    ct_feed: str | None = _setting(
+        "TRUST_OTEL_CT_FEED",
+        None,
+        "File with the certificates that a monitor of certificate transparency found, a JSON object in each line; "
+        "read again when it changes.",
+        path,
+        secret=True,
+    )
     trusted_proxies: tuple[Network, ...] = _setting(
         "TRUST_OTEL_TRUSTED_PROXIES",
         "",

@@ -129,6 +129,9 @@ _BY_TYPE: dict[str, Callable[[str], Any]] = {
     "Callable[[], Iterable[ExecutorState]]": lambda datum: lambda: [ExecutorState(datum, 1, 2, 0)],
     "Callable[[], float]": lambda datum: lambda: datum,
     "Callable[[], Mapping[str, datetime | float | None]]": lambda datum: lambda: {datum: 2e9},
+    "Callable[[Mapping[str, Any]], bool]": lambda datum: lambda entry: False,
+    "Mapping[bytes, Mapping[str, Any]]": lambda datum: {datum.encode(): {datum: datum}},
+    "Certificate": lambda datum: datum,
     "Callable[[str], str | None]": lambda datum: lambda address: datum,
     "Callable[[str], tuple[str, ...]]": lambda datum: lambda address: (datum,),
 }

@@ -110,6 +110,11 @@ def load_clock() -> _Loaded:
     return _load("monitors.clock", "ClockInstrumentor", lambda wanted: wanted.time_servers)
 
 
+def load_ct_feed() -> _Loaded:
+    """Reader of the certificates that a monitor of certificate transparency found, in TRUST_OTEL_CT_FEED."""
+    return _load("monitors.ct_feed", "CtFeedInstrumentor", lambda wanted: wanted.ct_feed)
+
+
 def load_trust_lists() -> _Loaded:
     """Monitor of the lists of trust anchors in TRUST_OTEL_TRUST_LISTS."""
     return _load("monitors.trust_lists", "TrustListInstrumentor", lambda wanted: wanted.trust_lists)

@@ -10,8 +10,10 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from opentelemetry.metrics import MeterProvider
 
 from trust_otel import forks, settings
+from trust_otel.metrics.acme import AcmeMetrics
 from trust_otel.metrics.business import BusinessMetrics
 from trust_otel.metrics.certificate import CertificateMetrics
+from trust_otel.metrics.certificate_transparency import CertificateTransparencyMetrics
 from trust_otel.metrics.client import ClientMetrics
 from trust_otel.metrics.dependency import DependencyMetrics
 from trust_otel.metrics.family import Family
@@ -77,6 +79,11 @@ class TrustServiceMetrics:
     # Keys
     record_key_use = _public(KeyMetrics.record_key_use)
     record_key_approval = _public(KeyMetrics.record_key_approval)
+    # Certificate transparency and ACME
+    record_certificate_issued = _public(CertificateTransparencyMetrics.record_certificate_issued)
+    observe_ct_feed = _public(CertificateTransparencyMetrics.observe_ct_feed)
+    record_acme_order = _public(AcmeMetrics.record_acme_order)
+    record_acme_challenge = _public(AcmeMetrics.record_acme_challenge)
 
     # Signatures and timestamps
     record_timestamp_response = _public(TimestampMetrics.record_timestamp_response)

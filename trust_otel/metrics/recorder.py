@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from trust_otel.metrics.acme import AcmeMetrics
 from trust_otel.metrics.business import BusinessMetrics
 from trust_otel.metrics.certificate import CertificateMetrics
+from trust_otel.metrics.certificate_transparency import CertificateTransparencyMetrics
 from trust_otel.metrics.client import ClientMetrics
 from trust_otel.metrics.clock import ClockMetrics
 from trust_otel.metrics.database import DatabaseMetrics
@@ -45,6 +47,8 @@ class Recorder:
         self.clock = ClockMetrics(instruments)
         self.keys = KeyMetrics(instruments)
         self.pkcs11 = Pkcs11Metrics(instruments)
+        self.certificate_transparency = CertificateTransparencyMetrics(instruments)
+        self.acme = AcmeMetrics(instruments)
         self.trust_lists = TrustListMetrics(instruments)
         self.sessions = SessionMetrics(instruments)
         self.business = BusinessMetrics(instruments)

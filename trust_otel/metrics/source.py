@@ -31,7 +31,8 @@ class SourceMetrics(Family):
 
         Args:
             name: File, address or entry of the setting, without credentials.
-            kind: `certificates`, `geoip`, `reputation`, `sla`, `business_metrics`, `clock` or `trust_lists`.
+            kind: `certificates`, `geoip`, `reputation`, `sla`, `business_metrics`, `clock`, `ct_feed` or
+                `trust_lists`.
             problem: Why it could not be read, and what to do; `None` when it was read. It must contain no secret.
         """
         labels = {"trust.otel.source.kind": kind, "trust.otel.source.name": name}

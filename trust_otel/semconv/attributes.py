@@ -151,6 +151,30 @@ TASK: Final = Attribute(
     limit=200,
     examples=("documents.sign", ),
 )
+TRUST_ACME_CHALLENGE_STATUS: Final = Attribute(
+    name="trust.acme.challenge.status",
+    type="string",
+    brief="Result of the validation of a challenge (RFC 8555, 7.1.6).",
+    members=("valid", "invalid", ),
+)
+TRUST_ACME_CHALLENGE_TYPE: Final = Attribute(
+    name="trust.acme.challenge.type",
+    type="string",
+    brief="Type of a challenge (RFC 8555, 8, and RFC 8737).",
+    members=("http-01", "dns-01", "tls-alpn-01", ),
+)
+TRUST_ACME_ERROR_TYPE: Final = Attribute(
+    name="trust.acme.error.type",
+    type="string",
+    brief="Type of a problem, without `urn:ietf:params:acme:error:` (RFC 8555, 6.7).",
+    members=("accountDoesNotExist", "alreadyRevoked", "badCSR", "badNonce", "badPublicKey", "badRevocationReason", "badSignatureAlgorithm", "caa", "compound", "connection", "dns", "externalAccountRequired", "incorrectResponse", "invalidContact", "malformed", "orderNotReady", "rateLimited", "rejectedIdentifier", "serverInternal", "tls", "unauthorized", "unsupportedContact", "unsupportedIdentifier", "userActionRequired", ),
+)
+TRUST_ACME_ORDER_STATUS: Final = Attribute(
+    name="trust.acme.order.status",
+    type="string",
+    brief="Status of an order (RFC 8555, 7.1.6).",
+    members=("pending", "ready", "processing", "valid", "invalid", ),
+)
 TRUST_AUDIT_ACTION: Final = Attribute(
     name="trust.audit.action",
     type="string",
@@ -368,7 +392,7 @@ TRUST_OTEL_SOURCE_KIND: Final = Attribute(
     name="trust.otel.source.kind",
     type="string",
     brief="Kind of the source, by its setting.",
-    members=("certificates", "geoip", "reputation", "sla", "business_metrics", "clock", "key_policy", "trust_lists", ),
+    members=("certificates", "geoip", "reputation", "sla", "business_metrics", "clock", "key_policy", "ct_feed", "trust_lists", ),
 )
 TRUST_OTEL_SOURCE_NAME: Final = Attribute(
     name="trust.otel.source.name",

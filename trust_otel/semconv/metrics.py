@@ -200,6 +200,22 @@ RPC_SERVER_CALL_DURATION: Final = Metric(
     required=frozenset(("rpc.method", "rpc.system.name", "trust.rpc.type", )),
     buckets=(0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.0, 2.5, 5.0, 7.5, 10.0, ),
 )
+TRUST_ACME_CHALLENGES: Final = Metric(
+    name="trust.acme.challenges",
+    instrument="counter",
+    unit="{challenge}",
+    brief="ACME challenges that were validated.",
+    attributes=(attributes.TRUST_ACME_CHALLENGE_TYPE, attributes.TRUST_ACME_CHALLENGE_STATUS, attributes.TRUST_ACME_ERROR_TYPE, ),
+    required=frozenset(("trust.acme.challenge.status", "trust.acme.challenge.type", )),
+)
+TRUST_ACME_ORDERS: Final = Metric(
+    name="trust.acme.orders",
+    instrument="counter",
+    unit="{order}",
+    brief="ACME orders that reached a status.",
+    attributes=(attributes.TRUST_ACME_ORDER_STATUS, attributes.TRUST_ACME_ERROR_TYPE, ),
+    required=frozenset(("trust.acme.order.status", )),
+)
 TRUST_AUDIT_EVENTS: Final = Metric(
     name="trust.audit.events",
     instrument="counter",
@@ -433,6 +449,21 @@ TRUST_COST_AMOUNT: Final = Metric(
     brief="Costs of transactions, in units of the currency.",
     attributes=(attributes.TRUST_CURRENCY, attributes.GEO_COUNTRY_ISO_CODE, attributes.TRUST_CLIENT_NAME, ),
     required=frozenset(("trust.currency", )),
+)
+TRUST_CT_SCTS: Final = Metric(
+    name="trust.ct.scts",
+    instrument="histogram",
+    unit="{timestamp}",
+    brief="Signed certificate timestamps (SCTs) in an issued certificate (RFC 6962, 3.3).",
+    attributes=(attributes.TRUST_CERTIFICATE_TYPE, attributes.TRUST_CERTIFICATE_PROFILE, ),
+    buckets=(0.0, 1.0, 2.0, 3.0, 4.0, 5.0, ),
+)
+TRUST_CT_UNKNOWN_CERTIFICATES: Final = Metric(
+    name="trust.ct.unknown_certificates",
+    instrument="counter",
+    unit="{certificate}",
+    brief="Certificates in TRUST_OTEL_CT_FEED that the service did not issue.",
+    note="Each process counts each of them once.",
 )
 TRUST_CUSTOMER_SATISFACTION: Final = Metric(
     name="trust.customer.satisfaction",
@@ -838,6 +869,8 @@ ALL: Final[Mapping[str, Metric]] = {
         PROCESS_UPTIME,
         RPC_CLIENT_CALL_DURATION,
         RPC_SERVER_CALL_DURATION,
+        TRUST_ACME_CHALLENGES,
+        TRUST_ACME_ORDERS,
         TRUST_AUDIT_EVENTS,
         TRUST_AUDIT_OPERATIONS,
         TRUST_AUTH_ATTEMPTS,
@@ -866,6 +899,8 @@ ALL: Final[Mapping[str, Metric]] = {
         TRUST_CLOCK_ROUND_TRIP,
         TRUST_COMPLIANCE_CHECKS,
         TRUST_COST_AMOUNT,
+        TRUST_CT_SCTS,
+        TRUST_CT_UNKNOWN_CERTIFICATES,
         TRUST_CUSTOMER_SATISFACTION,
         TRUST_DB_CLIENT_SLOW_OPERATIONS,
         TRUST_DB_CLIENT_TRANSACTIONS,

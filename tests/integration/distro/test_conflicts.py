@@ -24,6 +24,7 @@ _IF_SET = {
     "trust_business_metrics",
     "trust_certificates",
     "trust_clock",
+    "trust_ct_feed",
     "trust_dependencies",
     "trust_lists",
     "trust_security",

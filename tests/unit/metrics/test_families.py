@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from tests.support.certificate_transparency import certificate_with_scts
 from trust_otel.metrics import certificate, recorder_of
 from trust_otel.metrics.database import PoolState
 from trust_otel.metrics.executor import ExecutorState
@@ -32,6 +33,11 @@ def _record_every_metric(metrics: Any) -> None:
     )
     metrics.observe_pending_revocations(lambda: {"crl": None})
     recorder_of(metrics).clock.set_clock_offset("ntp.example.com", offset=-0.1, round_trip=0.01)
+    metrics.record_certificate_issued(certificate_with_scts(2), certificate_type="tls_server", profile="tls-ov")
+    metrics.observe_ct_feed(lambda entry: False)
+    recorder_of(metrics).certificate_transparency.check_feed({b"1": {}})
+    metrics.record_acme_order("invalid", error_type="urn:ietf:params:acme:error:caa")
+    metrics.record_acme_challenge("dns-01", status="invalid", error_type="dns")
     trust_lists = recorder_of(metrics).trust_lists
     trust_lists.set_trust_list(
         "eu", list_type="etsi", issue_date=NOW, next_update=NOW + DAY, sequence_number=7, anchors=2
