@@ -12,6 +12,7 @@ from types import TracebackType
 from examples.demo.program import Program, ServiceError, plain_environment
 from testbed.load_generator import CERTIFICATE_PROFILES, CLIENT_NAMES, DOCUMENT_TYPES, REPUTATION_FEED
 from testbed.time_server import TimeServer
+from testbed.trust_list_files import TrustListFiles
 from trust_ops.stack.ports import free_ports
 
 __all__ = ["ServiceError", "TrustService"]
@@ -41,6 +42,7 @@ class TrustService:
         self.vault_url = f"http://127.0.0.1:{vault_port}"
         self.vault_token = secrets.token_urlsafe(24)
         self.time_server = TimeServer(time_port)
+        self.trust_lists = TrustListFiles(folder.resolve() / "trust-lists")
         self._running = ExitStack()
         self._vault = Program(
             "vault",
@@ -62,7 +64,7 @@ class TrustService:
                 "trust_service.app:app",
                 *("--app-dir", str(_EXAMPLE), "--port", str(port), *_UVICORN),
             ],
-            {**plain_environment(), **self._settings(folder, dependencies), **telemetry},
+            {**plain_environment(), **self._settings(folder, dependencies), **self.trust_lists.settings(), **telemetry},
             f"{self.url}/healthz",
             folder,
         )

@@ -1,8 +1,10 @@
-"""Lists of trust anchors."""
+"""Lists of trust anchors, certificate transparency and ACME."""
 
 from __future__ import annotations
 
-from monitoring.alerts.declaration import Alert, Group, Panel, days
+from monitoring.alerts.declaration import Alert, Group, Panel, days, number, ratio
+from monitoring.alerts.events import events
+from trust_otel.semconv.metrics import TRUST_CT_UNKNOWN_CERTIFICATES
 
 _LIST_STALE_WARNING = Alert(
     name="TrustListStale",
@@ -101,4 +103,60 @@ LIST_SIGNATURE_INVALID = Alert(
     """,
 )
 
-GROUP = Group("trust-service.trust-anchors", (*LIST_STALE, LIST_SIGNATURE_INVALID))
+UNKNOWN_CERTIFICATE_ISSUED = Alert(
+    name="TrustUnknownCertificateIssued",
+    reason="""
+        Fires at the first one, because a certificate that the service did not issue means a stolen key, a mistake of
+        another CA or an attack. The alert stays for an hour, because the certificate does.
+    """,
+    expression=events(TRUST_CT_UNKNOWN_CERTIFICATES, "5m") + " > 0",
+    keep_firing="1h",
+    severity="critical",
+    team="security",
+    category="security",
+    panel=Panel("pki", 45),
+    summary="A certificate was found that {{ $labels.service_name }} did not issue.",
+    description="""
+        A monitor of certificate transparency found certificates that {{ $labels.service_name }} did not issue; instances counted {{ $value | printf "%.0f" }} within 5 minutes.
+    """,
+)
+
+ACME_FAILURES = Alert(
+    name="TrustAcmeFailures",
+    reason="""
+        Of the orders that ended within an hour. At least five must have failed, because clients with mistakes of their
+        own repeat an order.
+    """,
+    expression="""
+        sum by (deployment_environment_name, service_namespace, service_name) (
+          increase(trust_acme_orders_total{trust_acme_order_status="invalid"}[1h])
+        )
+        /
+        (
+          sum by (deployment_environment_name, service_namespace, service_name) (
+            increase(trust_acme_orders_total{trust_acme_order_status=~"valid|invalid"}[1h])
+          ) > 0
+        )
+        > $threshold
+        and
+        sum by (deployment_environment_name, service_namespace, service_name) (
+          increase(trust_acme_orders_total{trust_acme_order_status="invalid"}[1h])
+        ) >= $minimum
+    """,
+    threshold=ratio(0.2),
+    minimum=number(5),
+    keep_firing="10m",
+    severity="warning",
+    team="platform",
+    category="dependency",
+    panel=Panel("pki", 47),
+    summary="Many ACME orders of {{ $labels.service_name }} fail.",
+    description="""
+        {{ $value | humanizePercentage }} of the ACME orders of {{ $labels.service_name }} that ended within an hour are invalid (threshold $threshold).
+    """,
+)
+
+GROUP = Group(
+    "trust-service.trust-anchors",
+    (*LIST_STALE, LIST_SIGNATURE_INVALID, UNKNOWN_CERTIFICATE_ISSUED, ACME_FAILURES),
+)

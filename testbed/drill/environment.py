@@ -70,6 +70,7 @@ class Environment:
         client: Client of the service.
         archive_client: Client of the archive, whose error budgets burn.
         gateway: Processes of the gateway's instances.
+        ct_feed: Certificates that a monitor of certificate transparency found for the gateway.
     """
 
     factor: float
@@ -88,6 +89,7 @@ class Environment:
     archive_client: ServiceClient
     gateway: list[subprocess.Popen[bytes]]
     feed: Path
+    ct_feed: Path
     start_instance: Callable[[], subprocess.Popen[bytes]]
     start_traffic: Callable[[], None]
     stop_traffic: Callable[[], None]
@@ -154,6 +156,7 @@ def environment(folder: Path, factor: float, on_progress: Callable[[str], None])
             archive_client=archive_client,
             gateway=[instances.start() for _ in range(_INSTANCES)],
             feed=feed,
+            ct_feed=instances.ct_feed,
             start_instance=instances.start,
             start_traffic=traffic.start,
             stop_traffic=traffic.stop,
@@ -215,7 +218,14 @@ class Instances:
 
     def __init__(self, folder: Path, telemetry: Mapping[str, str]) -> None:
         self._log = folder / "gateway.log"
-        self._environment = {**plain_environment(), **telemetry, "OTEL_SERVICE_NAME": GATEWAY}
+        self.ct_feed = folder / "ct-feed.jsonl"
+        self.ct_feed.touch()
+        self._environment = {
+            **plain_environment(),
+            **telemetry,
+            "OTEL_SERVICE_NAME": GATEWAY,
+            "TRUST_OTEL_CT_FEED": str(self.ct_feed),
+        }
         self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> subprocess.Popen[bytes]:

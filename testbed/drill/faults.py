@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 import time
@@ -30,6 +31,8 @@ from testbed.drill.trial import Fault
 from testbed.load_generator.population import BLOCKED_ADDRESS
 from testbed.load_generator.samples import UNTRUSTED_CERTIFICATE, forged
 from testbed.softhsm import softhsm
+from testbed.trust_list_files import VICAL
+from testbed.trust_lists import new_signer
 
 GUESSER, _RATE_LIMITED, _REPLAYER = "203.0.113.22", "203.0.113.23", "192.0.2.5"
 # Each caller waits three seconds for its response, so many are needed for a considerable share of slow requests.
@@ -219,6 +222,34 @@ def _certify(file: Path, name: str, days_ago: int, days_left: int, extension: x5
     temporary = file.with_name(f".{name}.new")
     temporary.write_bytes(certificate.public_bytes(Encoding.PEM))
     temporary.replace(file)
+
+
+def old_trust_list(name: str, days_old: int) -> Fault:
+    @contextmanager
+    def inject(environment: Environment) -> Iterator[None]:
+        environment.service.trust_lists.publish(name, age=timedelta(days=days_old))
+        try:
+            yield
+        finally:
+            environment.service.trust_lists.publish(name)
+
+    return inject
+
+
+@contextmanager
+def forged_trust_list(environment: Environment) -> Iterator[None]:
+    environment.service.trust_lists.publish(VICAL, signer=new_signer("Forger"))
+    try:
+        yield
+    finally:
+        environment.service.trust_lists.publish(VICAL)
+
+
+@contextmanager
+def unknown_certificate(environment: Environment) -> Iterator[None]:
+    with environment.ct_feed.open("a") as feed:
+        feed.write(f'{{"serial_number": "{secrets.token_hex(16)}", "common_name": "gateway.trust.test"}}\n')
+    yield
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from testbed.drill import faults
 from testbed.drill.environment import ARCHIVE, GATEWAY, SERVICE
 from testbed.drill.service_client import ServiceClient
 from testbed.drill.trial import Expected, Trial
+from testbed.trust_list_files import MASTER_LIST, TRUSTED_LIST, VICAL
 
 
 def _of(service: str, **labels: str) -> dict[str, str]:
@@ -205,6 +206,18 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
             (Expected("TrustCardinalityOverflow", "warning", labels=_of(GATEWAY)),),
         ),
         Trial(
+            "a monitor of certificate transparency finds an unknown certificate",
+            faults.unknown_certificate,
+            (Expected("TrustUnknownCertificateIssued", "critical", "security", _of(GATEWAY)),),
+            resolves_late=True,
+        ),
+        Trial(
+            "20 of 22 ACME orders fail",
+            faults.gateway_command("acme"),
+            (Expected("TrustAcmeFailures", "warning", labels=_of(GATEWAY)),),
+            resolves_late=True,
+        ),
+        Trial(
             "a service records a metric that does not exist",
             faults.gateway_command("mistake"),
             (Expected("TrustMeasurementsDropped", "warning", labels=_of(GATEWAY)),),
@@ -235,6 +248,28 @@ ROUNDS: tuple[tuple[Trial, ...], ...] = (
                     "TrustTimestampFailures",
                     "critical",
                     labels=_of(SERVICE, trust_timestamp_failure="timeNotAvailable"),
+                ),
+            ),
+        ),
+        Trial(
+            "a trusted list is past its next update",
+            faults.old_trust_list(TRUSTED_LIST, 181),
+            (Expected("TrustListStale", "critical", labels=_of(SERVICE, trust_trust_list_name=TRUSTED_LIST)),),
+        ),
+        Trial(
+            "a master list is 181 days old",
+            faults.old_trust_list(MASTER_LIST, 181),
+            (Expected("TrustListStale", "warning", labels=_of(SERVICE, trust_trust_list_name=MASTER_LIST)),),
+        ),
+        Trial(
+            "a list of trust anchors is signed by somebody else",
+            faults.forged_trust_list,
+            (
+                Expected(
+                    "TrustListSignatureInvalid",
+                    "critical",
+                    "security",
+                    _of(SERVICE, trust_trust_list_name=VICAL),
                 ),
             ),
         ),

@@ -10,7 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from testbed.fleet.course import Course, Labels, counter, histogram
-from testbed.fleet.trust_anchors import trust_lists
+from testbed.fleet.trust_anchors import ct_and_acme, trust_lists
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
 from trust_otel.setting_lists import DETECTORS
@@ -133,6 +133,7 @@ def _own_courses(instance: Instance, begin: int) -> Iterator[Course]:
         yield from _certificates(instance, begin)
         yield from _keys(instance)
         yield from trust_lists(begin, _LOAD[instance.environment])
+        yield from ct_and_acme(_LOAD[instance.environment], _behaviour(instance)[2])
         if instance.service == "document-service":
             yield from _business(instance)
 

@@ -1,11 +1,11 @@
-"""The series of lists of trust anchors."""
+"""The series of lists of trust anchors, certificate transparency and ACME."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Final
 
-from testbed.fleet.course import Course
+from testbed.fleet.course import Course, counter, histogram
 from trust_otel.semconv import metrics
 from trust_otel.semconv.attributes import TRUST_TRUST_LIST_SIGNATURE_STATUS
 
@@ -26,3 +26,15 @@ def trust_lists(begin: float, load: float) -> Iterator[Course]:
         if kind == "etsi":
             yield Course(metrics.TRUST_TRUST_LIST_NEXT_UPDATE.prometheus_name, labels, begin + 150 * _DAY / load)
             yield Course(metrics.TRUST_TRUST_LIST_SEQUENCE_NUMBER.prometheus_name, labels, 300 + load)
+
+
+def ct_and_acme(load: float, errors: float) -> Iterator[Course]:
+    """Issued certificates with two SCTs on average, unknown ones where there is more load, orders and challenges."""
+    yield from histogram(metrics.TRUST_CT_SCTS, {"trust_certificate_type": "tls_server"}, 0.05 * load, 2 / load)
+    yield counter(metrics.TRUST_CT_UNKNOWN_CERTIFICATES.prometheus_name, {}, 0.001 * (load - 1))
+    for status, error, share in (("valid", "", 1 - errors), ("invalid", "dns", errors)):
+        problem = {"trust_acme_error_type": error} if error else {}
+        order = {"trust_acme_order_status": status, **problem}
+        yield counter(metrics.TRUST_ACME_ORDERS.prometheus_name, order, 0.05 * share * load)
+        challenge = {"trust_acme_challenge_type": "dns-01", "trust_acme_challenge_status": status, **problem}
+        yield counter(metrics.TRUST_ACME_CHALLENGES.prometheus_name, challenge, 0.05 * share * load)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders import dashboard as builders
 
 from monitoring.dashboards.pki.certificates import certificates, inventory, issuance, rollover
+from monitoring.dashboards.pki.ct_and_acme import acme_challenges, acme_orders, scts, unknown_certificates
 from monitoring.dashboards.pki.keys import (
     hsm_duration,
     hsm_errors,
@@ -70,5 +71,6 @@ def dashboard() -> builders.Dashboard:
                 hsm_slots(),
             ),
             "Trust anchors": (trust_lists(), anchors()),
+            "Certificate transparency and ACME": (unknown_certificates(), scts(), acme_orders(), acme_challenges()),
         },
     )
