@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from monitoring.dashboards.template import BUSINESS, MONITORING, OPERATIONAL, SECURITY
+from monitoring.dashboards.template import BUSINESS, MONITORING, OPERATIONAL, PKI, SECURITY
 
 THEMES: Final = ("dark", "light")
 DEVICES: Final = ("desktop", "phone")
@@ -93,6 +93,26 @@ FLEET: Final = (
                 "What do we earn, and does the bad instance break a promise to customers?",
                 "Revenue is shown by currency, country and client, next to its forecast. The SLA document_processing "
                 "is violated: 96.2 % instead of 99 %, because one instance fails 40 % of its documents.",
+            ),
+        ),
+    ),
+    Picture(
+        "fleet-pki",
+        PKI,
+        _FLEET,
+        (
+            Question(
+                "CA operator",
+                "What must I do next?",
+                "Publish the revocation list csca of signing-service: it is out of date. In CA rollover, "
+                "issuing-ca-2019 is due; in Certificates by time to expiry, documents-api is expiring.",
+            ),
+            Question(
+                "Auditor",
+                "Are revocations decided and published in time, and are timestamps accurate?",
+                "Not all: Revocation deadlines counts 8 late publications in the CRL. The clock of the "
+                "bad instance of document-service is off; those of signing-service, which issues the timestamps, are "
+                "right. What a service does not measure says so in PKI status.",
             ),
         ),
     ),

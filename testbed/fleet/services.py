@@ -10,6 +10,8 @@ from typing import Final
 from uuid import UUID
 
 from testbed.fleet.course import Course, Labels, counter, histogram
+from testbed.fleet.pki import METRICS as OF_THE_PKI
+from testbed.fleet.pki import pki
 from testbed.fleet.trust_anchors import ct_and_acme, trust_lists
 from trust_otel.semconv import metrics
 from trust_otel.semconv.definitions import Metric
@@ -102,7 +104,11 @@ def courses_of(instance: Instance, begin: int) -> Iterator[Course]:
     courses = list(_own_courses(instance, begin))
     if instance.is_detailed and instance.service == "document-service":
         names = {course.name for course in courses}
-        others = [metric for metric in metrics.ALL.values() if not names & {_name(metric), f"{_name(metric)}_count"}]
+        others = [
+            metric
+            for metric in metrics.ALL.values()
+            if metric not in OF_THE_PKI and not names & {_name(metric), f"{_name(metric)}_count"}
+        ]
         courses += [course for metric in others for course in _any_series(metric, instance, begin)]
     for course in courses:
         yield Course(course.name, {**instance.labels, **course.labels}, course.first, course.per_second)
@@ -130,7 +136,8 @@ def _own_courses(instance: Instance, begin: int) -> Iterator[Course]:
     if instance.is_detailed:
         yield from _security(instance)
         yield from _compliance(instance)
-        yield from _certificates(instance, begin)
+        yield from _certificate_operations(instance)
+        yield from pki(instance.service, begin, *_behaviour(instance)[:2], instance.is_bad)
         yield from _keys(instance)
         yield from trust_lists(begin, _LOAD[instance.environment])
         yield from ct_and_acme(_LOAD[instance.environment], _behaviour(instance)[2])
@@ -248,15 +255,13 @@ def _compliance(instance: Instance) -> Iterator[Course]:
         yield counter(_name(metrics.TRUST_COMPLIANCE_CHECKS), {**control, "trust_outcome": outcome}, rate * share)
 
 
-def _certificates(instance: Instance, begin: int) -> Iterator[Course]:
+def _certificate_operations(instance: Instance) -> Iterator[Course]:
     load, slowness, errors = _behaviour(instance)
     for operation, rate in (("validation", 1.0), ("signing", 0.5), ("issuance", 0.1)):
         for outcome, share in (("success", 1 - errors), ("failure", errors)):
             labels = {"trust_certificate_operation": operation, "trust_outcome": outcome}
             duration = metrics.TRUST_CERTIFICATE_OPERATION_DURATION
             yield from histogram(duration, labels, rate * share * load, 0.01 * slowness)
-    name = {"trust_certificate_name": "issuing-ca", "trust_certificate_type": "DSC"}
-    yield Course(_name(metrics.TRUST_CERTIFICATE_NOT_AFTER), name, begin + 200 * _DAY / load)
 
 
 def _keys(instance: Instance) -> Iterator[Course]:

@@ -101,6 +101,7 @@ def waiting() -> table.Panel:
         sort="State",
         key_texts={"Waits for": STEPS},
         key_widths=SERVICE_WIDTH,
+        height=6,
         width=10,
     )
 
@@ -138,12 +139,13 @@ def deadlines() -> table.Panel:
         (
             Column("Done", f"round({done})", "none"),
             Column("Late", f"round({done} - {within})", "none", levels=NONE_ALLOWED),
-            Column("Within limit", ratio(within, done), "percentunit", levels=falling(red=1), width=100),
-            Column("p95", slowest, "s"),
+            Column("Within limit", ratio(within, done), "percentunit", width=100),
+            Column("p95", slowest, "s", width=90),
         ),
         sort="Late",
         key_texts={"Step and limit": STEPS},
         key_widths=SERVICE_WIDTH,
+        height=6,
         width=14,
     )
 
@@ -195,6 +197,7 @@ def reasons() -> table.Panel:
         sort="Decided",
         key_texts={"Reason": REASONS_SHOWN},
         key_widths=SERVICE_WIDTH,
+        height=6,
     )
 
 
@@ -262,7 +265,7 @@ def revocation_lists() -> table.Panel:
     return table_panel(
         PanelText(
             REVOCATION_LISTS,
-            "Revocation lists: age, number and size",
+            "Revocation lists: age and number",
             "Is each list current, and is its successor published in time? The newest list that any instance has read. "
             "Its validity is the time from thisUpdate to nextUpdate.",
             "Due: sign and publish the next list while the old one is valid. Out of date: strict verifiers reject "
@@ -290,6 +293,7 @@ def revocation_lists() -> table.Panel:
         ),
         sort="State",
         key_widths=SERVICE_WIDTH,
+        height=7,
     )
 
 
@@ -348,6 +352,7 @@ def responders() -> table.Panel:
         ),
         sort="State",
         key_widths=SERVICE_WIDTH,
+        height=6,
     )
 
 
@@ -380,9 +385,10 @@ def ocsp_latency() -> timeseries.Panel:
     return time_series_panel(
         PanelText(
             OCSP_LATENCY,
-            "OCSP latency (p95)",
-            "How long do relying parties wait for OCSP, and is it the responder or the network? Where a relying party "
-            "is: until the response was received and verified. Own responder: until the service has made it.",
+            "OCSP latency",
+            "How long do relying parties wait for OCSP, and is it the responder or the network? 95th percentile. Where "
+            "a relying party is: until the response was received and verified. Own responder: until the service has "
+            "made it.",
             "Both slow: check the responder's key (HSM, Vault) and its database. Only the relying party's side: check "
             "the network and the CDN.",
             "No OCSP response was received or made",

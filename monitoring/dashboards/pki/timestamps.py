@@ -92,6 +92,7 @@ def timestamps() -> table.Panel:
         ),
         sort="Failures (5 min)",
         key_widths={**SERVICE_WIDTH, "Status": 130},
+        height=7,
     )
 
 
@@ -161,7 +162,7 @@ def clocks() -> table.Panel:
             Column("Round trip", f"{of_instance(series(TRUST_CLOCK_ROUND_TRIP))} and {worst}", "s", width=90),
         ),
         sort="Off by at least",
-        key_widths={"Service": 150, "Instance": 300},
+        key_widths={"Service": 150, "Instance": 340},
     )
 
 
@@ -182,4 +183,5 @@ def offsets() -> timeseries.Panel:
         (Query("{{instance_name}} {{trust_clock_server}}", highest(by_instance)),),
         levels=rising(yellow=CLOCK_LIMITS["warning"], red=CLOCK_LIMITS["critical"]),
         highest_first=True,
+        width=24,
     )
