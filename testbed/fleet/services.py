@@ -313,7 +313,11 @@ def _business(instance: Instance) -> Iterator[Course]:
     sla = {"trust_sla_name": "document_processing"}
     yield Course(_name(metrics.TRUST_SLA_OBJECTIVE), sla, 0.99 / (1 if load == 1 else 2))
     for outcome, share in (("success", 1 - errors), ("failure", errors)):
-        yield counter(_name(metrics.TRUST_SLA_EVENTS), {**sla, "trust_outcome": outcome}, share * load)
+        labels = {**sla, "trust_outcome": outcome, "trust_client_name": "acme"}
+        yield counter(_name(metrics.TRUST_SLA_EVENTS), labels, share * load)
+    for outcome, share in (("success", 1 - 2 * errors), ("failure", errors), ("error", errors)):
+        labels = {"trust_client_name": "acme", "trust_outcome": outcome}
+        yield counter(_name(metrics.TRUST_CLIENT_REQUESTS), labels, share * load)
     yield counter(_name(metrics.TRUST_KPI_AMOUNT), {"trust_kpi_name": "contracts_signed"}, 0.1 * load)
     yield Course(_name(metrics.TRUST_KPI_VALUE), {"trust_kpi_name": "open_orders"}, 12 * load)
 
