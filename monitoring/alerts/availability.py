@@ -74,15 +74,13 @@ SERVICE_HIGH_ERROR_RATE = Alert(
     expression="""
         service:http_server_errors_per_request:ratio_rate2m > $threshold
         and
-        sum by (deployment_environment_name, service_namespace, service_name) (
-          increase(http_server_request_duration_seconds_count{http_response_status_code=~"5.."}[2m])
-        ) >= $minimum
+        service:http_server_errors:increase2m >= $minimum
         or
-        avg_over_time(service:http_server_errors:rate2m[1h]) / avg_over_time(service:http_server_requests:rate2m[1h]) > $threshold
+        avg_over_time(service:http_server_errors:increase2m[1h]) / avg_over_time(service:http_server_requests:increase2m[1h]) > $threshold
         and
-        sum_over_time((service:http_server_errors:rate2m > bool 0)[1h:2m]) >= 5
+        sum_over_time((service:http_server_errors:increase2m > bool 0)[1h:2m]) >= 5
         and
-        avg_over_time(service:http_server_errors:rate2m[10m]) / avg_over_time(service:http_server_requests:rate2m[10m]) > $threshold
+        avg_over_time(service:http_server_errors:increase2m[10m]) / avg_over_time(service:http_server_requests:increase2m[10m]) > $threshold
         unless
         avg_over_time(service:http_server_requests:rate2m[1h]) >= $minimum / $threshold / 120
     """,
