@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from monitoring.alerts.declaration import Alert, Group, Panel, number, ratio, seconds
 
+
+def _errors(matcher: str) -> str:
+    """Calls that fail, as for HTTP (TrustServiceHighErrorRate)."""
+    return f"""
+        service_method:rpc_server_errors_per_call:ratio_rate2m{{{matcher}}} > $threshold
+        and
+        service_method:rpc_server_errors:increase2m >= $minimum
+        or
+        avg_over_time(service_method:rpc_server_errors:increase2m{{{matcher}}}[1h]) / avg_over_time(service_method:rpc_server_calls:increase2m[1h]) > $threshold
+        and
+        sum_over_time((service_method:rpc_server_errors:increase2m > bool 0)[1h:2m]) >= 5
+        and
+        avg_over_time(service_method:rpc_server_errors:increase2m[10m]) / avg_over_time(service_method:rpc_server_calls:increase2m[10m]) > $threshold
+        unless
+        avg_over_time(service_method:rpc_server_calls:increase2m[1h]) >= $minimum / $threshold
+    """
+
+
 GRPC_HIGH_ERROR_RATE = Alert(
     name="TrustGrpcHighErrorRate",
     reason="""
         The same threshold as for HTTP (TrustServiceHighErrorRate). Only codes that are the server's fault count
-        (see the recording rule). At least three errors, for times with little traffic.
+        (see the recording rule). At least three errors; where 2 minutes have too few calls of the method for that, errors
+        in five periods of 2 minutes within the last hour, and the same share in the last 10 minutes.
     """,
-    expression="""
-        service_method:rpc_server_errors_per_call:ratio_rate2m{trust_rpc_type="unary"} > $threshold
-        and
-        sum by (deployment_environment_name, service_namespace, service_name, rpc_method, trust_rpc_type) (
-          increase(rpc_server_call_duration_seconds_count{rpc_response_status_code=~"UNKNOWN|DEADLINE_EXCEEDED|INTERNAL|UNAVAILABLE|DATA_LOSS"}[2m])
-        ) >= $minimum
-    """,
+    expression=_errors('trust_rpc_type="unary"'),
     threshold=ratio(0.05),
     minimum=number(3),
     wait="2m",
@@ -36,13 +49,7 @@ GRPC_STREAM_FAILURES = Alert(
     reason="""
         A stream that the client cancels is not a failure. Clients reconnect, so it is a warning.
     """,
-    expression="""
-        service_method:rpc_server_errors_per_call:ratio_rate2m{trust_rpc_type!="unary"} > $threshold
-        and
-        sum by (deployment_environment_name, service_namespace, service_name, rpc_method, trust_rpc_type) (
-          increase(rpc_server_call_duration_seconds_count{rpc_response_status_code=~"UNKNOWN|DEADLINE_EXCEEDED|INTERNAL|UNAVAILABLE|DATA_LOSS"}[2m])
-        ) >= $minimum
-    """,
+    expression=_errors('trust_rpc_type!="unary"'),
     threshold=ratio(0.05),
     minimum=number(3),
     wait="2m",
