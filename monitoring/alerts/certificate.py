@@ -11,41 +11,25 @@ from trust_otel.semconv.metrics import TRUST_CERTIFICATE_OPERATION_DURATION
 CERTIFICATE_VALIDATION_FAILURES = Alert(
     name="TrustCertificateValidationFailures",
     reason="""
-        At least 20 validations, because a ratio of a few is chance. 2 minutes skip a single bad batch. Where there
-        are fewer in 5 minutes, and fewer than twelve times as many in an hour, the last hour counts, with at least five
-        failures.
+        At least 20 validations, because a ratio of a few is chance. 2 minutes skip a single bad batch. Below 180 validations,
+        more than the threshold can fail by chance where half of it is usual, so three standard deviations are added to this
+        half. Where 5 minutes have fewer, the last hour counts, with at least five failures, and the same share in the
+        last 30 minutes.
     """,
     expression="""
-        service:trust_certificate_validation_failures_per_validation:ratio_rate5m > $threshold
+        service:trust_certificate_validation_failures_per_validation:ratio_rate5m
+        > clamp_min($threshold / 2 + 3 * sqrt($threshold / 2 / (service:trust_certificate_validations:rate5m * 300)), $threshold)
         and
-        sum by (deployment_environment_name, service_namespace, service_name) (
-          increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation"}[5m])
-        ) >= $minimum
+        service:trust_certificate_validations:rate5m * 300 >= $minimum
         or
-        sum by (deployment_environment_name, service_namespace, service_name) (
-          increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation", trust_outcome!="success"}[1h])
-        )
-        /
-        (
-          sum by (deployment_environment_name, service_namespace, service_name) (
-            increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation"}[1h])
-          ) > 0
-        )
-        > $threshold
+        sum_over_time(service:trust_certificate_validation_failures:rate5m[1h:5m]) / sum_over_time(service:trust_certificate_validations:rate5m[1h:5m])
+        > clamp_min($threshold / 2 + 3 * sqrt($threshold / 2 / (sum_over_time(service:trust_certificate_validations:rate5m[1h:5m]) * 300)), $threshold)
         and
-        sum by (deployment_environment_name, service_namespace, service_name) (
-          increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation", trust_outcome!="success"}[1h])
-        ) >= 5
+        sum_over_time(service:trust_certificate_validation_failures:rate5m[1h:5m]) * 300 >= 5
+        and
+        avg_over_time(service:trust_certificate_validation_failures:rate5m[30m]) / avg_over_time(service:trust_certificate_validations:rate5m[30m]) > $threshold
         unless
-        (
-          sum by (deployment_environment_name, service_namespace, service_name) (
-            increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation"}[5m])
-          ) >= $minimum
-          or
-          sum by (deployment_environment_name, service_namespace, service_name) (
-            increase(trust_certificate_operation_duration_seconds_count{trust_certificate_operation="validation"}[1h])
-          ) >= 12 * $minimum
-        )
+        avg_over_time(service:trust_certificate_validations:rate5m[1h]) * 300 >= 18 / $threshold
     """,
     threshold=ratio(0.1),
     minimum=number(20),
