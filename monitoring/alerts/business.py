@@ -72,13 +72,14 @@ PROCESSING_VOLUME_UNUSUAL = Alert(
 REVENUE_DROP = Alert(
     name="TrustRevenueDrop",
     reason="""
-        Half of the usual revenue for 15 minutes. No revenue at all counts as 0 while the service is running.
+        Half of the usual revenue for 15 minutes. With few sales, some of them large, revenue halves by chance: from 64 usual
+        sales on, half is unusual; from 17 on, none at all; between them, four standard deviations of the number of
+        sales are the limit. Sales are exports in which a counter has grown: several within 15 s count once, which
+        makes the limit lower. No revenue at all counts as 0 while the service is running.
     """,
     expression="""
         (service:trust_revenue_amount:rate30m or service:trust_revenue_amount:rate30m_usual_min * 0)
-        < 0.5 * service:trust_revenue_amount:rate30m_usual_min
-        and
-        service:trust_revenue_amount:rate30m_usual_min > 0.01
+        < service:trust_revenue_amount:rate30m_usual_min * (1 - clamp_min(4 / sqrt(service:trust_revenue_amount:changes30m_usual_min), 0.5))
         and on (deployment_environment_name, service_namespace, service_name)
         service:trust_otel_instances:count
     """,

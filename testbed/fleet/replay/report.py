@@ -13,9 +13,6 @@ from testbed.fleet.replay.timeline import DAY, Event
 
 _PAGES: Final = "production"
 NOISY: Final = {
-    "TrustRevenueDrop": "with a few dozen purchases in half an hour, some of them large, revenue halves by chance",
-    "TrustCertificateValidationFailures": "with fifty validations in the window and one failure usual, five fail by "
-    "chance, for a minute or two",
     "TrustSlaViolation": "with an objective of 99 % and some hundred events in half an hour, ten misses come by chance "
     "where three are usual",
 }

@@ -294,15 +294,17 @@ def purchase(rng: Random) -> float:
 
 
 def usual(begin: int, end: int, environment: str, step: int) -> Iterator[tuple[str, Mapping[str, str], float, int]]:
-    """Documents and revenue per second in each step: name of the rate, labels, value and Unix time."""
+    """Documents, revenue and sales in each step: recorded name, labels, value and Unix time."""
     rng = Random(f"usual {environment}")  # noqa: S311 - no secret
     share = 1.0 if environment == "production" else _STAGING
     for at in range(begin, end, step):
         load = activity(at, environment) * share * step
         yield "service:trust_document_processing:rate30m", {}, poisson(rng, _DOCUMENTS_RATE * load) / step, at
         for currency, rate in _PURCHASES.items():
-            amount = sum(purchase(rng) for _ in range(poisson(rng, rate * load)))
+            sold = poisson(rng, rate * load)
+            amount = sum(purchase(rng) for _ in range(sold))
             yield "service:trust_revenue_amount:rate30m", {"trust_currency": currency}, amount / step, at
+            yield "service:trust_revenue_amount:changes30m", {"trust_currency": currency}, sold * HOUR / 2 / step, at
 
 
 def _concerns(event: Event, process: Process) -> bool:
