@@ -25,7 +25,7 @@ from .credentials import hash_token
 from .rpc import trust_pb2 as messages
 from .rpc import trust_pb2_grpc as rpc
 from .service import Service
-from .signatures import Algorithm
+from .signatures import Algorithm, HsmUnavailableError
 from .tables import Certificate, Machine
 from .validation import validate
 
@@ -104,7 +104,10 @@ class TrustServicer(rpc.TrustServiceServicer):
         if algorithm is None:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "unknown algorithm")
         signer, database = self._service.signer, self._service.database
-        signature = await signer.sign(request.content, algorithm)
+        try:
+            signature = await signer.sign(request.content, algorithm)
+        except HsmUnavailableError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"HSM: {error}")
         if signature is None:
             await audit_refusal(database, machine.name, "document.sign")
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "signature policy")

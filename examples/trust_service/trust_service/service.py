@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trust_otel import get_metrics
 
@@ -19,8 +20,11 @@ from .rate_limit import RateLimit
 from .revocations import Publisher
 from .sessions import Sessions
 from .settings import Settings
-from .signatures import Signer
+from .signatures import KEY_LABEL, Signer
 from .timestamping import ACCURACY_SECONDS, TimestampingAuthority
+
+if TYPE_CHECKING:
+    from .hsm import HsmKey
 
 metrics = get_metrics()
 
@@ -52,7 +56,8 @@ class Service:
 @asynccontextmanager
 async def open_service(settings: Settings) -> AsyncIterator[Service]:
     authority, database, registers = Authority(), Database(settings.database_url), Registers()
-    publisher, signer, conduct = Publisher(authority, database), Signer(authority), Conduct()
+    key = _open_key(settings)
+    publisher, signer, conduct = Publisher(authority, database), Signer(authority, key), Conduct()
     clock = Clock(settings.time_server, ACCURACY_SECONDS)
     timestamping = TimestampingAuthority(authority, lambda: clock.is_exact)
     service = Service(
@@ -84,7 +89,18 @@ async def open_service(settings: Settings) -> AsyncIterator[Service]:
             await housekeeping
         await service.faults.end()
         service.signer.close()
+        if key is not None:
+            key.close()
         await service.database.close()
+
+
+def _open_key(settings: Settings) -> HsmKey | None:
+    if settings.hsm is None:
+        return None
+    # A service without an HSM does not need python-pkcs11.
+    from .hsm import HsmKey
+
+    return HsmKey(settings.hsm, KEY_LABEL)
 
 
 async def _keep_house(service: Service) -> None:

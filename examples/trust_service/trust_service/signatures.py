@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -29,21 +29,47 @@ class KeyUnavailableError(RuntimeError):
     """The key's module has no free session."""
 
 
+class HsmUnavailableError(RuntimeError):
+    """The HSM did not sign; the message is the name of its error."""
+
+
+class SigningKey(Protocol):
+    """What signs: a key in software or in an HSM."""
+
+    def public_key(self) -> ec.EllipticCurvePublicKey: ...
+
+    def sign(self, data: bytes, signature_algorithm: ec.ECDSA) -> bytes:
+        """The signature in DER.
+
+        Raises:
+            HsmUnavailableError: The HSM did not sign.
+        """
+        ...
+
+
 _PROFILE = PROFILES["document_signer"]
 _VALIDITY = timedelta(days=365)
 _SESSIONS = 2
 
+KEY_LABEL = "document-signer"
+"""Label of the key in an HSM."""
+
 
 class Signer:
-    """Signs documents with its own key and certificate."""
+    """Signs documents with its own key and certificate.
+
+    Args:
+        authority: Issues its certificate.
+        key: A key in an HSM; None for a new key in software.
+    """
 
     certificate: x509.Certificate
     pem: str
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, key: SigningKey | None = None) -> None:
         self.usable = True
         self._authority = authority
-        self._key = new_key(_PROFILE)
+        self._key: SigningKey = new_key(_PROFILE) if key is None else key
         # The number of sessions of a hardware module.
         self._threads = ThreadPoolExecutor(_SESSIONS, thread_name_prefix="signing")
         self.certify()

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, HTTPException
 from pydantic import Base64Bytes, BaseModel, Field
 
 from ..audit import audit_refusal, audited
-from ..signatures import Algorithm
+from ..signatures import Algorithm, HsmUnavailableError
 from ..tables import Account
 from ..validation import Indication, SignatureProblem, result_of
 from .dependencies import CurrentService, allowed_to
@@ -46,7 +46,10 @@ class Verdict(BaseModel):
 
 @router.post("", status_code=201)
 async def sign_document(order: SignatureOrder, service: CurrentService, account: Signatory) -> Signature:
-    signature = await service.signer.sign(order.content, order.algorithm)
+    try:
+        signature = await service.signer.sign(order.content, order.algorithm)
+    except HsmUnavailableError as error:
+        raise HTTPException(503, f"HSM: {error}") from error
     if signature is None:
         await audit_refusal(service.database, account.name, _ACTION)
         raise HTTPException(409, "the signature policy forbids the algorithm")
