@@ -11,14 +11,53 @@ from pathlib import Path
 from typing import Final
 
 from trust_ops.stack.binaries import find
+from trust_ops.stack.building import cache_folder, cached, usable
 from trust_ops.stack.recipes import binaries
 
 PIN: Final = "1234"
 _SO_PIN: Final = "12345678"
 _SLOT: Final = 0
 _LABEL_LENGTH: Final = 32
+_CONFIGURATION: Final = "softhsm2.conf"
 MODULE_VARIABLE: Final = "PKCS11_MODULE"
 """Has the path of the module, for programs of the tests and the drill."""
+
+
+SERVICE_LABEL: Final = "trust-service"
+"""Label of the example service's token."""
+_SERVICE_POLICIES: Final = """\
+[key.document-signer]
+hours = "00:00-24:00"
+max_uses_per_hour = 1000000
+"""
+
+
+def service_settings(folder: Path) -> dict[str, str]:
+    """Variables of an example service that signs with a key in SoftHSM; none where SoftHSM was not fetched.
+
+    Args:
+        folder: A folder for the token, which stays for the next start, its PIN, and the policy of the key.
+    """
+    softhsm_binary = binaries()["softhsm"]
+    ready = cached(softhsm_binary, cache_folder(os.environ))
+    if not usable(ready) and not os.environ.get(softhsm_binary.variable):
+        return {}
+    pin_file, policies = folder / "pin", folder / "keys.toml"
+    if pin_file.exists():
+        module = find(softhsm_binary, os.environ, print)
+        token = {"SOFTHSM2_CONF": str(folder / _CONFIGURATION), MODULE_VARIABLE: str(module)}
+    else:
+        token = softhsm(folder, SERVICE_LABEL)
+        policies.write_text(_SERVICE_POLICIES)
+        pin_file.touch(mode=0o600)
+        pin_file.write_text(PIN)
+    return {
+        "SOFTHSM2_CONF": token["SOFTHSM2_CONF"],
+        "TRUST_SERVICE_PKCS11_MODULE": token[MODULE_VARIABLE],
+        "TRUST_SERVICE_PKCS11_TOKEN": SERVICE_LABEL,
+        "TRUST_SERVICE_PKCS11_PIN_FILE": str(pin_file),
+        "TRUST_OTEL_KEY_POLICY_FILE": str(policies),
+    }
 
 
 def softhsm(folder: Path, label: str, on_progress: Callable[[str], None] = print) -> dict[str, str]:
@@ -36,7 +75,7 @@ def softhsm(folder: Path, label: str, on_progress: Callable[[str], None] = print
     folder.mkdir(parents=True, exist_ok=True)
     tokens = folder / "tokens"
     tokens.mkdir()
-    configuration = folder / "softhsm2.conf"
+    configuration = folder / _CONFIGURATION
     configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
     environment = {"SOFTHSM2_CONF": str(configuration)}
     # Not in this process: the module reads its configuration only once.

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from examples.demo.program import Program, ServiceError, plain_environment
 from testbed.load_generator import CERTIFICATE_PROFILES, CLIENT_NAMES, DOCUMENT_TYPES, REPUTATION_FEED
+from testbed.softhsm import service_settings
 from testbed.time_server import TimeServer
 from testbed.trust_list_files import TrustListFiles
 from trust_ops.stack.ports import free_ports
@@ -64,7 +65,13 @@ class TrustService:
                 "trust_service.app:app",
                 *("--app-dir", str(_EXAMPLE), "--port", str(port), *_UVICORN),
             ],
-            {**plain_environment(), **self._settings(folder, dependencies), **self.trust_lists.settings(), **telemetry},
+            {
+                **plain_environment(),
+                **service_settings(folder.resolve() / "hsm"),
+                **self._settings(folder, dependencies),
+                **self.trust_lists.settings(),
+                **telemetry,
+            },
             f"{self.url}/healthz",
             folder,
         )
