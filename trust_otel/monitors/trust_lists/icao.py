@@ -5,7 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
-from asn1crypto import cms, core
+# The library fixes the names of content types at their first use. These modules add some, which a service that imports
+# them later would not get.
+from asn1crypto import (
+    cms,
+    core,
+    pdf,  # noqa: F401
+    tsp,  # noqa: F401
+)
 from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
