@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,10 +17,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from testbed import own_mounts
 from testbed.pipeline.hops import pipeline
 from testbed.pipeline.losses import FAULTS, Result, measured
 
-_UNSHARE: Final = ("unshare", "--user", "--map-root-user", "--mount")
 _IN_NAMESPACE: Final = "TRUST_OTEL_TESTBED_OWN_MOUNTS"
 _SMALL_DISK: Final = "queue_disk_full"
 
@@ -40,9 +39,9 @@ def main(seconds: float, rate: float, faults: tuple[str, ...], report: Path | No
 
     Ends with 1 if a data point was lost or doubled.
     """
-    if _IN_NAMESPACE not in os.environ and _own_mounts_permitted():
+    if _IN_NAMESPACE not in os.environ and own_mounts.permitted():
         # The queues' file systems are mounted where nobody else sees them.
-        command = [*_UNSHARE, sys.executable, "-m", "testbed.pipeline", *sys.argv[1:]]
+        command = [*own_mounts.UNSHARE, sys.executable, "-m", "testbed.pipeline", *sys.argv[1:]]
         os.execvpe(command[0], command, {**os.environ, _IN_NAMESPACE: "1"})  # noqa: S606 - itself
     console = Console(stderr=True)
     results = []
@@ -67,11 +66,6 @@ def _result(name: str, seconds: float, rate: float) -> Result:
                 stack.enter_context(_mounted(directory / f"gateway-{number}" / "queue"))
         running = stack.enter_context(pipeline(directory))
         return measured(running, name, seconds=seconds, rate=rate, series=min(1000, round(rate / 10)))
-
-
-def _own_mounts_permitted() -> bool:
-    mount = [*_UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-    return shutil.which("unshare") is not None and not subprocess.run(mount, capture_output=True).returncode  # noqa: S603 - fixed
 
 
 @contextmanager

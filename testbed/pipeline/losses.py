@@ -59,7 +59,7 @@ def agent_restarted(pipeline: Pipeline, seconds: float) -> None:
     time.sleep(seconds / 2)
 
 
-def prometheus_away(pipeline: Pipeline, seconds: float) -> None:
+def prometheus_unavailable(pipeline: Pipeline, seconds: float) -> None:
     """Prometheus is killed, and comes back at the end."""
     pipeline.prometheus.stop(signal.SIGKILL)
     time.sleep(seconds)
@@ -74,7 +74,7 @@ def network_cut(pipeline: Pipeline, seconds: float) -> None:
 
 
 def queue_disk_full(pipeline: Pipeline, seconds: float) -> None:
-    """Prometheus is away, and the file system of the gateways' queues gets full and is freed again.
+    """Prometheus is unavailable, and the file system of the gateways' queues gets full and is freed again.
 
     Each queue must have a small file system of its own.
     """
@@ -93,7 +93,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "gateways killed in turn": gateway_killed,
     "agent killed": agent_killed,
     "agent restarted": agent_restarted,
-    "Prometheus away": prometheus_away,
+    "Prometheus unavailable": prometheus_unavailable,
     "network cut between agent and gateways": network_cut,
     "disk of the gateways' queues full": queue_disk_full,
 }

@@ -70,7 +70,7 @@ LIMIT_USED: Final = (
 
 
 def waiting() -> table.Panel:
-    """What waits for its decision or its publication."""
+    """The oldest pending revocation of each step."""
 
     def overdue(severity: str) -> str:
         return (
@@ -85,7 +85,7 @@ def waiting() -> table.Panel:
             "Does a request wait for its decision, or a decision for its publication, and how much time is left? Age "
             "of the oldest one, suspensions and their ends included, and the limits of ETSI EN 319 411-1.",
             "Due soon or overdue: decide the request, or publish the list or the OCSP response now.",
-            "No service reports what waits. Call observe_pending_revocations.",
+            "No service reports pending revocations. Call observe_pending_revocations.",
             alerts=("TrustRevocationDecisionOverdue", "TrustRevocationPublicationOverdue"),
         ),
         {**SERVICE_KEY, _STEP: "Waits for"},
@@ -202,7 +202,7 @@ def reasons() -> table.Panel:
 
 
 def pending() -> timeseries.Panel:
-    """Age of what waits, over time."""
+    """Age of the oldest pending revocation, over time."""
     return time_series_panel(
         PanelText(
             PENDING,
@@ -210,7 +210,7 @@ def pending() -> timeseries.Panel:
             "How long did revocations wait, and when did it get better or worse? Age of the oldest one that waits for "
             "its decision, or for its publication in the CRL or in OCSP.",
             "A line that rises without a drop: nothing is decided or published since its last drop.",
-            "No service reports what waits. Call observe_pending_revocations.",
+            "No service reports pending revocations. Call observe_pending_revocations.",
         ),
         "s",
         (Query("{{service_name}} {{" + _STEP + "}}", pending_age()),),
