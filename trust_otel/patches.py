@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import update_wrapper
 from inspect import signature
 from operator import attrgetter
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
 from wrapt import BoundFunctionWrapper, FunctionWrapper
+
+_logger = logging.getLogger(__name__)
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -45,6 +48,20 @@ class Patches:
             if vars(place).get(name) is defined:
                 set_attribute(place, name, replacement)
                 self._replaced.append((place, name, defined, replacement))
+
+    def replace_in(
+        self, module: ModuleType, owner: str, name: str, wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
+    ) -> None:
+        """Replace an attribute of a class of a module, or of the module itself if `owner` is empty.
+
+        Does nothing after `restore`, nor if this version of the module does not have it.
+        """
+        if not self.active:
+            return
+        try:
+            self.replace(getattr(module, owner) if owner else module, name, wrap)
+        except Exception as error:
+            _logger.debug("trust-otel: %s.%s.%s is not measured: %s", module.__name__, owner, name, error)
 
     def restore(self) -> None:
         """Restore the originals, except where another instrumentation wrapped a replacement."""

@@ -6,7 +6,6 @@ does not matter where or when the service imported the class, and a service with
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ from trust_otel.recording.fail_open import fail_open, report_failure
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
     from cryptography.x509.verification import ClientVerifier, ServerVerifier
-
-_logger = logging.getLogger(__name__)
 
 
 class CryptographyInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # upstream's class is untyped
@@ -82,13 +79,8 @@ class _CryptographyPatches:
 
     def add(self, module: ModuleType) -> None:
         """Patch the entry points of a module, except those that this version of the library does not have."""
-        for entry in _ENTRY_POINTS[module.__name__] if self._patches.active else ():
-            try:
-                self._patches.replace(getattr(module, entry.owner), entry.method, partial(self._measured, entry))
-            except Exception as error:
-                _logger.debug(
-                    "trust-otel: %s.%s.%s is not measured: %s", module.__name__, entry.owner, entry.method, error
-                )
+        for entry in _ENTRY_POINTS[module.__name__]:
+            self._patches.replace_in(module, entry.owner, entry.method, partial(self._measured, entry))
 
     def remove(self) -> None:
         """Restore every method."""

@@ -6,7 +6,6 @@ patched when the service imports the module that defines them.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,8 +24,6 @@ from trust_otel.metrics.recorder import Recorder
 from trust_otel.patches import Patches
 from trust_otel.recording.fail_open import fail_open
 from trust_otel.recording.instruments import Record
-
-_logger = logging.getLogger(__name__)
 
 _MOST_KNOWN: Final = 100
 """Tokens and mechanisms of one operation whose series are kept."""
@@ -90,12 +87,8 @@ class _Pkcs11Patches:
 
     def add(self, module: ModuleType) -> None:
         """Patch the methods of a module, except those that this version of the library does not have."""
-        for owner, method, wrap in _PATCHES[module.__name__](self) if self._patches.active else ():
-            try:
-                place = getattr(module, owner) if owner else module
-                self._patches.replace(place, method, wrap)
-            except Exception as error:
-                _logger.debug("trust-otel: %s.%s.%s is not measured: %s", module.__name__, owner, method, error)
+        for owner, method, wrap in _PATCHES[module.__name__](self):
+            self._patches.replace_in(module, owner, method, wrap)
 
     def remove(self) -> None:
         """Restore every method."""
