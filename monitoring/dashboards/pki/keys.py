@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import table, timeseries
 from monitoring.alerts import threshold
 from monitoring.dashboards.panels import Column, PanelText, Query, table_panel, time_series_panel
 from monitoring.dashboards.pki.constants import SERVICE_KEY, SERVICE_WIDTH
-from monitoring.dashboards.queries import increase, quantile, rate, series, total
+from monitoring.dashboards.queries import increase, quantile, rate, series, total, zero_if_recorded
 from monitoring.dashboards.thresholds import NONE_ALLOWED, rising
 from trust_otel.semconv.metrics import (
     TRUST_KEY_APPROVALS,
@@ -97,7 +97,9 @@ def hsm_errors() -> timeseries.Panel:
                     increase(TRUST_PKCS11_OPERATION_DURATION, 'error_type!=""', part="_count", over="5m"),
                     *_BY_TOKEN,
                     "error_type",
-                ),
+                )
+                + " or "
+                + zero_if_recorded(TRUST_PKCS11_OPERATION_DURATION, by=_BY_TOKEN, part="_count"),
             ),
         ),
         levels=NONE_ALLOWED,
