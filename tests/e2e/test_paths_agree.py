@@ -10,20 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from examples.demo.service import TrustService
 from tests.support.services import run_load, telemetry
+from tests.support.unmeasured import NOT_OF_THE_EXAMPLE
 from trust_ops.stack import Addresses, PrometheusClient
 from trust_ops.stack.ports import free_ports
 from trust_otel.semconv.definitions import Metric
-from trust_otel.semconv.metrics import (
-    ALL,
-    TRUST_ACME_CHALLENGES,
-    TRUST_ACME_ORDERS,
-    TRUST_CT_SCTS,
-    TRUST_CT_UNKNOWN_CERTIFICATES,
-    TRUST_KEY_APPROVALS,
-    TRUST_PKCS11_SESSION_MAX,
-    TRUST_PKCS11_TOKEN_MEMORY_FREE,
-    TRUST_SESSION_STORED,
-)
+from trust_otel.semconv.metrics import ALL
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 Values = Mapping[Series, float]
@@ -122,25 +113,10 @@ def _different(paths: dict[str, Values], path: str) -> dict[Series, tuple[float 
     }
 
 
-_NOT_OF_THE_EXAMPLE = (
-    # A service either counts its sessions, as this one does, or reports those in its store.
-    TRUST_SESSION_STORED,
-    # Its CA is neither an ACME server nor in a log of certificate transparency, and one person may create a key.
-    TRUST_ACME_CHALLENGES,
-    TRUST_ACME_ORDERS,
-    TRUST_CT_SCTS,
-    TRUST_CT_UNKNOWN_CERTIFICATES,
-    TRUST_KEY_APPROVALS,
-    # SoftHSM limits neither sessions nor memory.
-    TRUST_PKCS11_SESSION_MAX,
-    TRUST_PKCS11_TOKEN_MEMORY_FREE,
-)
-
-
 @pytest.mark.parametrize("path", ["collector", "prometheus"])
 def test_names_labels_and_values_are_the_same(paths: dict[str, Values], path: str) -> None:
     assert _different(paths, path) == {}
 
 
 def test_every_declared_family_is_among_them(paths: dict[str, Values]) -> None:
-    assert _names(_DECLARED) - {name for name, _ in paths["own"]} == _names(_NOT_OF_THE_EXAMPLE)
+    assert _names(_DECLARED) - {name for name, _ in paths["own"]} == _names(NOT_OF_THE_EXAMPLE)

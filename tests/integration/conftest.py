@@ -1,5 +1,6 @@
-"""The real Collector and Prometheus."""
+"""The real Collector, Prometheus and SoftHSM."""
 
+from tests.support.softhsm import softhsm_module  # noqa: F401 - a fixture
 from tests.support.stack_fixtures import (  # noqa: F401 - fixtures and a hook
     addresses,
     prometheus,

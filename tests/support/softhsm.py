@@ -22,7 +22,10 @@ def new_token(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def softhsm_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The module of SoftHSM, which this process can load, with a token."""
+    """The module of SoftHSM, which this process can load, with a token.
+
+    One for all tests of a process, because the module reads its configuration only once.
+    """
     environment = new_token(tmp_path_factory.mktemp("softhsm"))
     os.environ["SOFTHSM2_CONF"] = environment["SOFTHSM2_CONF"]
     yield environment[MODULE_VARIABLE]

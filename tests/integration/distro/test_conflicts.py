@@ -17,7 +17,7 @@ def _loaded(before: str) -> dict[str, str]:
     return dict(line.split() for line in done.stdout.splitlines())
 
 
-_ALWAYS = {"trust_cryptography", "trust_executors", "trust_grpc", "trust_http", "trust_sqlalchemy"}
+_ALWAYS = {"trust_cryptography", "trust_executors", "trust_grpc", "trust_http", "trust_pkcs11", "trust_sqlalchemy"}
 
 
 _IF_SET = {
@@ -26,6 +26,7 @@ _IF_SET = {
     "trust_clock",
     "trust_ct_feed",
     "trust_dependencies",
+    "trust_key_policy",
     "trust_lists",
     "trust_security",
     "trust_sla",

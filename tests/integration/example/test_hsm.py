@@ -6,6 +6,7 @@ import base64
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,10 +24,9 @@ from trust_service.signatures import HsmUnavailableError, Signer
 from examples.demo.service import TrustService
 from testbed.softhsm import PIN
 from tests.integration.example.conftest import bearer
-from tests.support.softhsm import TOKEN, softhsm_module
+from tests.support.softhsm import TOKEN
 from trust_ops.stack.ports import free_ports
 
-__all__ = ["softhsm_module"]
 _SHA256 = ec.ECDSA(hashes.SHA256())
 
 
@@ -42,24 +42,20 @@ def _sign(key: HsmKey) -> None:
 
 
 async def test_signatures_of_the_hsm_are_valid(settings: HsmSettings) -> None:
-    key = HsmKey(settings, "signatures")
-    signer = Signer(Authority(), key)
-    for algorithm in ("sha256", "sha384"):
-        signature = await signer.sign(b"a contract", algorithm)
-        assert signature is not None
-        assert signer.verify(b"a contract", signature, signer.pem, algorithm) is None
-        assert signer.verify(b"another", signature, signer.pem, algorithm) == "bad_signature"
-    signer.close()
-    key.close()
+    with closing(HsmKey(settings, "signatures")) as key, closing(Signer(Authority(), key)) as signer:
+        for algorithm in ("sha256", "sha384"):
+            signature = await signer.sign(b"a contract", algorithm)
+            assert signature is not None
+            assert signer.verify(b"a contract", signature, signer.pem, algorithm) is None
+            assert signer.verify(b"another", signature, signer.pem, algorithm) == "bad_signature"
 
 
 def test_the_next_start_finds_the_key(settings: HsmSettings) -> None:
-    first = HsmKey(settings, "restarted")
-    first.close()
-    second = HsmKey(settings, "restarted")
-    assert second.public_key() == first.public_key()
-    _sign(second)
-    second.close()
+    with closing(HsmKey(settings, "restarted")) as first:
+        pass
+    with closing(HsmKey(settings, "restarted")) as second:
+        assert second.public_key() == first.public_key()
+        _sign(second)
 
 
 def _public_numbers(settings: HsmSettings) -> int:
@@ -75,18 +71,17 @@ def test_workers_that_start_together_have_one_key(settings: HsmSettings) -> None
 
 
 def test_a_forked_process_signs_and_so_does_its_parent(settings: HsmSettings) -> None:
-    key = HsmKey(settings, "forked")
-    with key._lock:  # as another thread that signs
-        child = os.fork()
-        if child == 0:
-            try:
-                _sign(key)
-                os._exit(0)
-            finally:
-                os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    _sign(key)
-    key.close()
+    with closing(HsmKey(settings, "forked")) as key:
+        with key._lock:  # as another thread that signs
+            child = os.fork()
+            if child == 0:
+                try:
+                    _sign(key)
+                    os._exit(0)
+                finally:
+                    os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        _sign(key)
 
 
 def test_a_wrong_pin_is_reported_without_the_pin(settings: HsmSettings) -> None:
@@ -107,12 +102,11 @@ def test_a_file_that_is_no_module_is_reported(settings: HsmSettings) -> None:
 
 
 def test_a_lost_session_fails_once_and_is_opened_again(settings: HsmSettings) -> None:
-    key = HsmKey(settings, "lost")
-    key._session.close()
-    with pytest.raises(HsmUnavailableError, match=r"SessionHandleInvalid|KeyHandleInvalid|UserNotLoggedIn"):
-        key.sign(b"a contract", _SHA256)
-    _sign(key)
-    key.close()
+    with closing(HsmKey(settings, "lost")) as key:
+        key._session.close()
+        with pytest.raises(HsmUnavailableError, match=r"SessionHandleInvalid|KeyHandleInvalid|UserNotLoggedIn"):
+            key.sign(b"a contract", _SHA256)
+        _sign(key)
 
 
 def _metric(text: str, name: str, *labels: str) -> float:

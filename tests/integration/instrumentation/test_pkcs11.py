@@ -15,11 +15,9 @@ from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.util.ec import encode_named_curve_parameters
 
 from testbed.softhsm import PIN
-from tests.support.softhsm import TOKEN, new_token, softhsm_module
+from tests.support.softhsm import TOKEN, new_token
 from trust_otel.instrumentation.pkcs11 import Pkcs11Instrumentor, tokens
 from trust_otel.metrics.key_policy import KeyPolicy, read_key_policies
-
-__all__ = ["softhsm_module"]
 
 Launched = Callable[..., "subprocess.CompletedProcess[str]"]
 

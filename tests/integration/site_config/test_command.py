@@ -67,4 +67,4 @@ def test_a_team_that_receives_alerts_and_is_not_listed_is_a_warning(tmp_path: Pa
     result = run(*("--env-file", env_file(tmp_path, required), "--output", tmp_path / "out", "--site", site), "--check")
     assert result.exit_code == 0, result.output
     assert f"{site}: teams: the team compliance receives alerts and is not listed" in result.stderr
-    assert "to which they link: operational, security\n" in result.stderr
+    assert "to which they link: operational, pki, security\n" in result.stderr
