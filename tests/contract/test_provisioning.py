@@ -161,6 +161,11 @@ def test_the_dashboard_of_each_audience_exists(audience: str) -> None:
     assert json.loads(path.read_text())["uid"] == path.stem
 
 
+def test_a_config_map_has_room_for_all_dashboards() -> None:
+    # The API server refuses more than 1 MiB.
+    assert sum(file.stat().st_size for file in DASHBOARDS.iterdir()) < 0.9 * 2**20
+
+
 def test_access_is_defined_for_exactly_the_existing_folders() -> None:
     decided = {place.uid: place.title for place in places("folder")}
     assert decided == {provider["folderUid"]: provider["folder"] for provider in read(PROVIDERS)["providers"]}
