@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -42,22 +43,34 @@ def service_settings(folder: Path) -> dict[str, str]:
     ready = cached(softhsm_binary, cache_folder(os.environ))
     if not usable(ready) and not os.environ.get(softhsm_binary.variable):
         return {}
+    if not folder.exists():
+        _new_service_token(folder)
+    module = find(softhsm_binary, os.environ, print)
     pin_file, policies = folder / "pin", folder / "keys.toml"
-    if pin_file.exists():
-        module = find(softhsm_binary, os.environ, print)
-        token = {"SOFTHSM2_CONF": str(folder / _CONFIGURATION), MODULE_VARIABLE: str(module)}
-    else:
-        token = softhsm(folder, SERVICE_LABEL)
-        policies.write_text(_SERVICE_POLICIES)
-        pin_file.touch(mode=0o600)
-        pin_file.write_text(PIN)
     return {
-        "SOFTHSM2_CONF": token["SOFTHSM2_CONF"],
-        "TRUST_SERVICE_PKCS11_MODULE": token[MODULE_VARIABLE],
+        "SOFTHSM2_CONF": str(folder / _CONFIGURATION),
+        "TRUST_SERVICE_PKCS11_MODULE": str(module),
         "TRUST_SERVICE_PKCS11_TOKEN": SERVICE_LABEL,
         "TRUST_SERVICE_PKCS11_PIN_FILE": str(pin_file),
         "TRUST_OTEL_KEY_POLICY_FILE": str(policies),
     }
+
+
+def _new_service_token(folder: Path) -> None:
+    # The folder gets its name last: one that exists is complete, also if a start was interrupted.
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    softhsm(unfinished, SERVICE_LABEL)
+    (unfinished / "keys.toml").write_text(_SERVICE_POLICIES)
+    pin_file = unfinished / "pin"
+    pin_file.touch(mode=0o600)
+    pin_file.write_text(PIN)
+    (unfinished / _CONFIGURATION).write_text(_configuration(folder))
+    unfinished.rename(folder)
+
+
+def _configuration(folder: Path) -> str:
+    return f"directories.tokendir = {folder / 'tokens'}\nobjectstore.backend = file\nlog.level = ERROR\n"
 
 
 def softhsm(folder: Path, label: str, on_progress: Callable[[str], None] = print) -> dict[str, str]:
@@ -73,10 +86,9 @@ def softhsm(folder: Path, label: str, on_progress: Callable[[str], None] = print
     """
     module = find(binaries()["softhsm"], os.environ, on_progress)
     folder.mkdir(parents=True, exist_ok=True)
-    tokens = folder / "tokens"
-    tokens.mkdir()
+    (folder / "tokens").mkdir()
     configuration = folder / _CONFIGURATION
-    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
+    configuration.write_text(_configuration(folder))
     environment = {"SOFTHSM2_CONF": str(configuration)}
     # Not in this process: the module reads its configuration only once.
     subprocess.run(  # noqa: S603 - this file

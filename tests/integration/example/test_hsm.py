@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
@@ -22,7 +24,7 @@ from trust_service.settings import HsmSettings, InvalidSettingError
 from trust_service.signatures import HsmUnavailableError, Signer
 
 from examples.demo.service import TrustService
-from testbed.softhsm import PIN
+from testbed.softhsm import PIN, service_settings
 from tests.integration.example.conftest import bearer
 from tests.support.softhsm import TOKEN
 from trust_ops.stack.ports import free_ports
@@ -107,6 +109,19 @@ def test_a_lost_session_fails_once_and_is_opened_again(settings: HsmSettings) ->
         with pytest.raises(HsmUnavailableError, match=r"SessionHandleInvalid|KeyHandleInvalid|UserNotLoggedIn"):
             key.sign(b"a contract", _SHA256)
         _sign(key)
+
+
+def test_a_service_starts_again_after_an_interrupted_first_start(softhsm_module: str, tmp_path: Path) -> None:
+    (tmp_path / "hsm.unfinished" / "tokens").mkdir(parents=True)
+    first = service_settings(tmp_path / "hsm")
+    assert service_settings(tmp_path / "hsm") == first
+    opened = (
+        "import pkcs11, sys; module, label, pin = sys.argv[1:]\n"
+        "pkcs11.lib(module).get_token(token_label=label).open(user_pin=open(pin).read()).close()"
+    )
+    names = ("TRUST_SERVICE_PKCS11_MODULE", "TRUST_SERVICE_PKCS11_TOKEN", "TRUST_SERVICE_PKCS11_PIN_FILE")
+    command = [sys.executable, "-c", opened, *(first[name] for name in names)]
+    subprocess.run(command, env={**os.environ, **first}, check=True)
 
 
 def _metric(text: str, name: str, *labels: str) -> float:
