@@ -280,11 +280,12 @@ def _stack(
 
 
 def _backfill_yesterday(folder: Path, data: Path, factor: float) -> None:
-    """Backfill yesterday's rates, starting late enough that half an hour of data is compared."""
+    """Backfill yesterday's documents and sales, starting late enough that half an hour of data is compared."""
     weights = {name: operation.weight for name, operation in calm_operations(ALL_OPERATIONS).items()}
     documents = weights["document.submit"] + weights["document.submit.unreadable"]
     rate = RATE * documents / sum(weights.values())
     labels = {"deployment_environment_name": ENVIRONMENT, "service_name": SERVICE}
+    in_euros = {**labels, "trust_currency": "EUR"}
     now = time.time()
     day = scaled_seconds("1d", factor)
     data.mkdir(parents=True)
@@ -292,7 +293,8 @@ def _backfill_yesterday(folder: Path, data: Path, factor: float) -> None:
         data,
         {
             "service:trust_document_processing:rate30m": (labels, rate),
-            "service:trust_revenue_amount:rate30m": ({**labels, "trust_currency": "EUR"}, rate * _REVENUE_PER_DOCUMENT),
+            "service:trust_revenue_amount:rate30m": (in_euros, rate * _REVENUE_PER_DOCUMENT),
+            "service:trust_revenue_amount:changes30m": (in_euros, rate * scaled_seconds("30m", factor)),
         },
         begin=now - day + scaled_seconds(_WARM_UP, factor) + 30,
         end=now - 60,
