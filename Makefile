@@ -60,7 +60,7 @@ check: .venv/ready ## Check format, lint and types
 	@$(RUN)/mypy
 	@$(RUN)/mypy --python-version 3.11 monitoring/dashboards/*.py monitoring/dashboards/*/*.py
 
-generate: .venv/ready ## Write all generated files: conventions, settings, alert rules, dashboards, gRPC stubs, constraints
+generate: .venv/ready ## Write all generated files: conventions, settings, alert rules, dashboards, Kubernetes manifests, gRPC stubs, constraints
 	@$(RUN)/python -m trust_otel.semconv.generator
 	@$(RUN)/trust-otel settings --markdown > docs/settings.md
 	@$(RUN)/python -m trust_ops.site_config.pages
@@ -68,6 +68,7 @@ generate: .venv/ready ## Write all generated files: conventions, settings, alert
 	@$(RUN)/python -m monitoring.alerts
 	@$(RUN)/python -m monitoring.dashboards
 	@$(RUN)/python -m monitoring.regulations
+	@$(RUN)/python -m monitoring.k8s
 	@examples/trust_service/generate-stubs $(RUN)/python
 	@$(RUN)/python examples/trust_service/generate-countries
 	@$(RUN)/python -m tools.constraints

@@ -49,6 +49,11 @@ site_option = click.option(
     "--secrets-dir",
     help="Directory of the secrets as Alertmanager sees it; default: secrets/ in the output directory.",
 )
+@click.option(
+    "--templates",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Directory of Alertmanager's templates; default: those of this version.",
+)
 @site_option
 @click.option(
     "--check",
@@ -62,6 +67,7 @@ def render(
     from_environment: bool,
     output: Path,
     secrets_dir: str | None,
+    templates: Path | None,
     site_file: Path,
     check: bool,
 ) -> None:
@@ -75,7 +81,7 @@ def render(
     where = "the environment" if from_environment else str(path)
     environment = os.environ if from_environment else _variables(path)
     site, rendered = _rendered(
-        site_file, required, environment, where, secrets_dir or str((output / files.SECRETS).absolute())
+        site_file, required, environment, where, secrets_dir or str((output / files.SECRETS).absolute()), templates
     )
     try:
         written = files.write(rendered, output)
@@ -90,7 +96,12 @@ def render(
 
 
 def _rendered(
-    site_file: Path, required: bool, environment: Mapping[str, str], where: str, secrets_folder: str
+    site_file: Path,
+    required: bool,
+    environment: Mapping[str, str],
+    where: str,
+    secrets_folder: str,
+    templates: Path | None,
 ) -> tuple[Site, files.Rendered]:
     """Raises ClickException with all problems of the site file and of the variables."""
     found: list[str] = []
@@ -106,7 +117,9 @@ def _rendered(
             click.echo(f"{problem.subject} is ignored: {problem.remedy}", err=True)
         old = []
     try:
-        rendered = files.render(environment, secrets_folder, site)
+        rendered = files.render(environment, secrets_folder, site, templates)
+    except OSError as error:
+        raise click.ClickException(f"--templates: {error.filename} cannot be read ({error.strerror})") from error
     except RenderError as error:
         old += error.problems
     if old:

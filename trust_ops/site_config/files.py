@@ -46,20 +46,25 @@ class Rendered:
     secrets: Mapping[str, str] = field(repr=False)
 
 
-def render(environment: Mapping[str, str], secrets_folder: str, site: Site = DEFAULTS) -> Rendered:
+def render(
+    environment: Mapping[str, str], secrets_folder: str, site: Site = DEFAULTS, templates: Path | None = None
+) -> Rendered:
     """Insert variables and settings into the templates. `secrets_folder` is where Alertmanager finds the secrets.
+
+    `templates` is the directory of Alertmanager's templates; `None` for those of the package. Raises OSError if one of
+    them cannot be read.
 
     Raises RenderError that lists all missing or invalid variables and all receivers without a channel.
     """
     if not secrets_folder.startswith("/"):
         raise RenderError([Problem("--secrets-dir", "use the absolute path, as Alertmanager sees it")])
     values = variables.read(environment).with_texts(site.links)
-    source = routes.for_site(yaml.safe_load(_alertmanager_file(CONFIGURATION)), site)
+    source = routes.for_site(yaml.safe_load(_alertmanager_file(CONFIGURATION, templates)), site)
     configuration = template.substitute(source, values, secrets_folder.rstrip("/"))
     problems = template.empty_receivers(configuration)
     if problems:
         raise RenderError(problems)
-    texts = {name: template.substitute_strings(_alertmanager_file(name), values) for name in NOTIFICATIONS}
+    texts = {name: template.substitute_strings(_alertmanager_file(name, templates), values) for name in NOTIFICATIONS}
     texts |= rules.rule_files(site) | dashboards.dashboards(site)
     texts[ACCESS] = grafana_access.for_site(access_file().read_text(encoding="utf-8"), site)
     return Rendered(configuration, texts, _used(values.secrets(), configuration))
@@ -83,8 +88,9 @@ def write(rendered: Rendered, folder: Path) -> list[Path]:
     return [*written, _replace(folder / CONFIGURATION, text, 0o644)]
 
 
-def _alertmanager_file(name: str) -> str:
-    return project_file(f"monitoring/alertmanager/{name}").read_text(encoding="utf-8")
+def _alertmanager_file(name: str, templates: Path | None) -> str:
+    path = project_file(f"monitoring/alertmanager/{name}") if templates is None else templates / name
+    return path.read_text(encoding="utf-8")
 
 
 def _used(secrets: Mapping[str, str], configuration: Any) -> dict[str, str]:

@@ -91,6 +91,7 @@ def binaries() -> dict[str, Binary]:
         _redis_exporter(),
         _oldest_promtool(),
         _softhsm(),
+        _kustomize(),
     )
     return {binary.name: binary for binary in every}
 
@@ -208,6 +209,14 @@ def _oldest_promtool() -> Binary:
     version = "2.42.0"
     recipe = _debian("prometheus", version, "promtool")
     return Binary("promtool_2_42", "promtool", version, ("promtool",), recipe, exact=True)
+
+
+def _kustomize() -> Binary:
+    """kustomize, which renders monitoring/k8s/base; only `make generate` and tests use it."""
+    version = "5.8.1"
+    recipe = _go_install("kustomize", version, "sigs.k8s.io/kustomize/kustomize/v5")
+    # Not from PATH: another version sorts and quotes differently.
+    return Binary("kustomize", "kustomize", version, (), recipe)
 
 
 def _softhsm() -> Binary:

@@ -283,5 +283,6 @@ def test_each_binary_has_its_own_variable() -> None:
         "TRUST_OTEL_REDIS_EXPORTER_BINARY",
         "TRUST_OTEL_PROMTOOL_2_42_BINARY",
         "TRUST_OTEL_SOFTHSM_BINARY",
+        "TRUST_OTEL_KUSTOMIZE_BINARY",
     }
     assert unknown_names({binary.variable: "" for binary in binaries().values()}) == []
