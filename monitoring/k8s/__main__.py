@@ -10,10 +10,15 @@ from trust_ops.stack.binaries import find
 from trust_ops.stack.errors import BinaryUnavailable
 from trust_ops.stack.recipes import binaries
 
+
+def _progress(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 if __name__ == "__main__":
     KUBERNETES_SOURCES.write_text(data_sources(), encoding="utf-8")
     try:
-        rendered = manifests(find(binaries()["kustomize"], os.environ, lambda line: print(line, file=sys.stderr)))
+        rendered = manifests(find(binaries()["kustomize"], os.environ, _progress))
     except (BinaryUnavailable, RenderingError) as error:
         sys.exit(f"{RENDERED.name} was not written: {error}")
     RENDERED.write_text(rendered, encoding="utf-8")
