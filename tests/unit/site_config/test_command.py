@@ -1,5 +1,6 @@
 """`trust-otel render`."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from tests.support.render_command import empty_site, env_file, run  # noqa: F401
 from trust_ops.site_config.files import CONFIGURATION
 from trust_ops.site_config.published_alerts import ALERT_RULES
 from trust_ops.site_config.variables import BY_NAME
+from trust_ops.stack.files import project_file
 
 pytestmark = pytest.mark.usefixtures("empty_site")
 
@@ -31,6 +33,24 @@ def test_variables_can_come_from_the_environment(tmp_path: Path, required: dict[
     assert result.exit_code == 0, result.output
     configuration = yaml.safe_load((tmp_path / "out" / CONFIGURATION).read_text())
     assert configuration["global"]["smtp_auth_password_file"] == "/etc/secrets/SMTP_PASSWORD"
+
+
+def test_templates_can_be_those_of_another_directory(tmp_path: Path, required: dict[str, str]) -> None:
+    templates = tmp_path / "templates"
+    shutil.copytree(project_file(f"monitoring/alertmanager/{CONFIGURATION}").parent, templates)
+    template = templates / CONFIGURATION
+    template.write_text(template.read_text().replace("group_wait: 30s", "group_wait: 7s", 1))
+    out = tmp_path / "out"
+    result = run("--from-environment", "--templates", templates, "--output", out, env=required)
+    assert result.exit_code == 0, result.output
+    assert yaml.safe_load((out / CONFIGURATION).read_text())["route"]["group_wait"] == "7s"
+
+
+def test_a_missing_template_is_named(tmp_path: Path, required: dict[str, str]) -> None:
+    result = run("--from-environment", "--templates", tmp_path, "--output", tmp_path / "out", env=required)
+    assert result.exit_code == 1
+    assert f"--templates: {tmp_path / CONFIGURATION} cannot be read (No such file or directory)" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_all_problems_are_reported_and_nothing_is_written(tmp_path: Path, required: dict[str, str]) -> None:
