@@ -37,9 +37,9 @@ def data_sources() -> str:
     return f"{_HEADER}{before.replace(editable, editable + _SECURE, 1)}{found}{_TLS}{after}"
 
 
-def manifests(kustomize: Path) -> str:
-    """What `kustomize build` prints for the base. Raises RenderingError."""
-    command = [str(kustomize), "build", "--load-restrictor=LoadRestrictionsNone", str(BASE)]
+def manifests(kustomize: Path, folder: Path = BASE) -> str:
+    """What `kustomize build` prints for the base or an overlay. Raises RenderingError."""
+    command = [str(kustomize), "build", "--load-restrictor=LoadRestrictionsNone", str(folder)]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own executable
     if answer.returncode:
         raise RenderingError(answer.stderr.strip())

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from monitoring.k8s.rendering import KUBERNETES_SOURCES, RENDERED, data_sources, manifests
+from monitoring.k8s.rendering import KUBERNETES_SOURCES, RENDERED, SOURCES, data_sources, manifests
 from trust_ops.site_config import variables
 from trust_ops.stack.binaries import find
 from trust_ops.stack.errors import BinaryUnavailable
@@ -87,12 +87,49 @@ def containers(name: str) -> list[dict[str, Any]]:
     return [*pod(name).get("initContainers", []), *pod(name)["containers"]]
 
 
-def test_the_checked_in_file_is_what_the_base_renders_to() -> None:
-    assert KUBERNETES_SOURCES.read_text(encoding="utf-8") == data_sources()
+@pytest.fixture(scope="module")
+def kustomize() -> Path:
     try:
-        kustomize = find(binaries()["kustomize"], os.environ, lambda _: None)
+        return find(binaries()["kustomize"], os.environ, lambda _: None)
     except BinaryUnavailable as error:
         pytest.skip(str(error))
+
+
+def test_data_sources_are_the_shared_ones_with_a_certificate() -> None:
+    assert KUBERNETES_SOURCES.read_text(encoding="utf-8") == data_sources()
+    shared, own = (yaml.safe_load(path.read_text(encoding="utf-8")) for path in (SOURCES, KUBERNETES_SOURCES))
+    prometheus = own["datasources"][0]
+    secure = prometheus.pop("secureJsonData")
+    assert set(secure) == {"tlsCACert", "tlsClientCert", "tlsClientKey"}
+    assert prometheus["jsonData"].pop("tlsAuth") is prometheus["jsonData"].pop("tlsAuthWithCACert") is True
+    assert own == shared
+    mounts = {mount["name"]: mount["mountPath"] for mount in containers("grafana")[0]["volumeMounts"]}
+    assert {Path(value.removeprefix("$__file{").removesuffix("}")).parent for value in secure.values()} == {
+        Path(mounts["tls"])
+    }
+
+
+@pytest.mark.parametrize("name", ["development", "production"])
+def test_an_overlay_changes_values_only(kustomize: Path, name: str) -> None:
+    overlay = list(yaml.safe_load_all(manifests(kustomize, RENDERED.parent / "overlays" / name)))
+    assert [_leaves(document) for document in overlay] == [_leaves(document) for document in DOCUMENTS]
+    hosts = next(each["data"] for each in overlay if each["metadata"]["name"] == "monitoring-hosts")
+    pages = [each for each in overlay if each["kind"] == "Ingress"]
+    for page in pages:
+        assert page["spec"]["rules"][0]["host"] == page["spec"]["tls"][0]["hosts"][0] == hosts[page["metadata"]["name"]]
+    args = next(each for each in overlay if each["kind"] == "Deployment" and each["metadata"]["name"] == "prometheus")
+    assert "--storage.tsdb.retention.time=15d" in args["spec"]["template"]["spec"]["containers"][0]["args"]
+
+
+def _leaves(node: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    if isinstance(node, dict):
+        return {leaf for key, value in node.items() for leaf in _leaves(value, (*path, str(key)))}
+    if isinstance(node, list):
+        return {leaf for index, value in enumerate(node) for leaf in _leaves(value, (*path, str(index)))}
+    return {path}
+
+
+def test_the_checked_in_file_is_what_the_base_renders_to(kustomize: Path) -> None:
     assert RENDERED.read_text(encoding="utf-8") == manifests(kustomize), "run `make generate`"
 
 
