@@ -237,6 +237,35 @@ def test_config_maps_are_those_of_the_documented_steps() -> None:
         assert named("ConfigMap", name)["data"] == files
 
 
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_no_file_of_a_projected_volume_is_selected_twice(name: str) -> None:
+    # The API server rejects it; a source without `items` may be replaced by a later one.
+    for volume in pod(name).get("volumes", []):
+        sources = volume.get("projected", {}).get("sources", [])
+        paths = [item["path"] for source in sources for item in source["configMap"].get("items", [])]
+        assert len(paths) == len(set(paths))
+
+
+def test_each_folder_of_grafana_shows_its_dashboard_and_the_documented_step_replaces_it() -> None:
+    text = (ROOT / "monitoring" / "provisioning" / "dashboards" / "trust-service.yml").read_text()
+    volumes = {volume["name"]: volume for volume in pod("grafana")["volumes"]}
+    mounted = {mount["mountPath"]: volumes[mount["name"]] for mount in containers("grafana")[0]["volumeMounts"]}
+    providers = yaml.safe_load(text)["providers"]
+    files = set()
+    for provider in providers:
+        own, replacement = (each["configMap"] for each in mounted[provider["options"]["path"]]["projected"]["sources"])
+        ((file, _),) = named("ConfigMap", own["name"])["data"].items()
+        assert "items" not in own
+        assert replacement == {
+            "name": "grafana-dashboards",
+            "optional": True,
+            "items": [{"key": file, "path": file}],
+        }
+        assert f"# {file}" in text
+        files.add(file)
+    assert files == {file.name for file in (ROOT / "monitoring" / "grafana").glob("*.json")}
+
+
 def test_each_account_has_exactly_its_rights() -> None:
     found: dict[str, set[tuple[str | None, str, str]]] = {}
     for binding in of_kind("RoleBinding", "ClusterRoleBinding"):
