@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from trust_ops import settings_table
-from trust_ops.doctor import examine
+from trust_ops.doctor import Finding, examine
 from trust_ops.grafana.commands import grafana
 from trust_ops.incidents.commands import incidents, review
 from trust_ops.site_config.command import render
@@ -78,18 +78,21 @@ def doctor(as_json: bool) -> None:
 
     Sends an empty export request to each OTLP endpoint.
 
-    Run it where the service runs, with the service's environment. Exits with 1 when a check fails.
+    Run it where the service runs, with the service's environment. Exits with 1 when there is an error.
     """
     findings = []
     for finding in examine(environ):
         findings.append(finding)
         if not as_json:
-            state = "BAD " if finding.problem else "ok  "
-            line = f"{state}{finding.subject:<15}{finding.name}: {finding.problem or finding.detail or 'good'}"
-            click.echo(visible_text(line))
+            click.echo(visible_text(_line(finding)))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
-    sys.exit(any(finding.problem for finding in findings))
+    sys.exit(any(finding.status == "error" for finding in findings))
+
+
+def _line(finding: Finding) -> str:
+    remedy = f"; remedy: {finding.remedy}" if finding.remedy else ""
+    return f"{finding.status:<8}{finding.step:<17}{finding.name}: {finding.seen}{remedy}"
 
 
 main.add_command(render)

@@ -88,23 +88,23 @@ def valid_settings(tmp_path: Path, server: str) -> dict[str, str]:
 
 
 def _by_subject(environment: dict[str, str]) -> dict[str, Finding]:
-    return {finding.subject: finding for finding in examine(environment)}
+    return {finding.step: finding for finding in examine(environment)}
 
 
 def test_valid_sources_have_no_problem_and_are_described(valid_settings: dict[str, str]) -> None:
     found = _by_subject(valid_settings)
-    assert {subject: finding.problem for subject, finding in found.items() if finding.problem} == {}
-    assert found["certificates"].detail == "1 certificates, the first expires 2091-05-01"
-    assert found["reputation"].detail == "2 networks"
-    assert found["dependency"].detail.startswith("http, ")
+    assert [finding for finding in found.values() if finding.status in ("warning", "error")] == []
+    assert found["certificates"].seen == "1 certificates, the first expires 2091-05-01"
+    assert found["reputation"].seen == "2 networks"
+    assert found["dependency"].seen.startswith("http, ")
 
 
 def test_ignored_files_of_a_folder_are_named(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_bytes(_certificate())
     (tmp_path / "README").write_text("text")
     finding = _by_subject({"TRUST_OTEL_CERTIFICATES": str(tmp_path)})["certificates"]
-    assert finding.problem is None
-    assert finding.detail.endswith(f"; ignored: {tmp_path}/README: no certificate")
+    assert finding.status == "ok"
+    assert finding.seen.endswith(f"; ignored: {tmp_path}/README: no certificate")
 
 
 def test_trust_lists_are_described(tmp_path: Path) -> None:
@@ -114,11 +114,11 @@ def test_trust_lists_are_described(tmp_path: Path) -> None:
     (tmp_path / "signer").write_bytes(signer.pem)
     (tmp_path / "other").write_bytes(other.pem)
     lists = {"TRUST_OTEL_TRUST_LISTS": f"eu=etsi+{tmp_path}/list"}
-    assert _by_subject(lists)["trust list"].detail == "signature not verified, 0 certificates, next update 2026-12-01"
+    assert _by_subject(lists)["trust list"].seen == "signature not verified, 0 certificates, next update 2026-12-01"
     signers = {"TRUST_OTEL_TRUST_LIST_SIGNERS": f"eu={tmp_path}/signer"}
-    assert _by_subject({**lists, **signers})["trust list"].problem is None
+    assert _by_subject({**lists, **signers})["trust list"].status == "ok"
     signers = {"TRUST_OTEL_TRUST_LIST_SIGNERS": f"eu={tmp_path}/other"}
-    assert "the signature is invalid" in (_by_subject({**lists, **signers})["trust list"].problem or "")
+    assert "the signature is invalid" in _by_subject({**lists, **signers})["trust list"].seen
 
 
 def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, str]) -> None:
@@ -131,7 +131,7 @@ def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, 
     valid_settings["TRUST_OTEL_DETECTORS"] = "everything"
     valid_settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = "http://me:secret@127.0.0.1:1/?key=secret"
     found = list(examine(valid_settings))
-    assert {finding.subject for finding in found if finding.problem} == {
+    assert {finding.step for finding in found if finding.status == "error"} == {
         "setting",
         "endpoint",
         "certificates",
@@ -148,9 +148,11 @@ def test_invalid_sources_are_reported_without_secrets(valid_settings: dict[str, 
 
 
 def test_sources_without_settings_are_not_checked() -> None:
-    assert {finding.subject for finding in examine({"OTEL_METRICS_EXPORTER": "none"})} == {
+    assert {finding.step for finding in examine({"OTEL_METRICS_EXPORTER": "none"})} == {
         "setting",
         "distro",
+        "configurator",
+        "instrumentor",
     }
 
 
@@ -163,10 +165,10 @@ def test_exit_status_is_1_if_there_is_a_problem(valid_settings: dict[str, str]) 
     assert _run(valid_settings).exit_code == 0
     failed = _run({**valid_settings, "TRUST_OTEL_SLA_FILE": "/nowhere/sla.toml"})
     assert failed.exit_code == 1
-    assert "BAD sla" in failed.output
+    assert "error   sla" in failed.output
 
 
 def test_json_output_contains_every_finding(valid_settings: dict[str, str]) -> None:
     found = json.loads(_run(valid_settings, "--json").output)
-    assert {finding["subject"] for finding in found} >= {"certificates", "dependency", "geoip", "reputation", "sla"}
-    assert all(set(finding) == {"subject", "name", "problem", "detail"} for finding in found)
+    assert {finding["step"] for finding in found} >= {"certificates", "dependency", "geoip", "reputation", "sla"}
+    assert all(set(finding) == {"step", "name", "status", "seen", "remedy"} for finding in found)

@@ -357,7 +357,9 @@ def test_exporter_of_the_service_is_unchanged(monkeypatch: pytest.MonkeyPatch) -
 
 def _problems(environment: dict[str, str]) -> dict[str, str | None]:
     found = {
-        finding.name: finding.problem for finding in examine(environment) if finding.subject in ("endpoint", "setting")
+        finding.name: finding.seen if finding.status == "error" else None
+        for finding in examine(environment)
+        if finding.step in ("endpoint", "setting")
     }
     assert _SECRET not in str(found)
     return {name: problem for name, problem in found.items() if name in SIGNALS}

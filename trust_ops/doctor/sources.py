@@ -1,98 +1,19 @@
-"""Checks the settings and everything they refer to, as the service would, and reports problems with a suggested fix."""
+"""What the settings refer to: files, feeds and dependencies, read as the service reads them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from time import monotonic
-from typing import Any, Final
+from typing import Any
 
-from trust_ops.variables import unknown_names
-from trust_otel import distro, ineffective_settings, settings
-from trust_otel.log_safe import error_location
+from trust_ops.doctor.finding import Finding, outcome
 from trust_otel.settings import Settings
 
-_ENDPOINT_SECONDS: Final = 5.0
-"""Timeout for each endpoint."""
 
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        subject: What was checked: `setting`, `distro`, `endpoint`, `web config`, `certificates`, `dependency`,
-            `trust list`, `ct feed`, `geoip`, `reputation`, `sla`, `business metrics` or `client address`.
-        name: Which one, without credentials.
-        problem: What is wrong and how to fix it; `None` when the check passed.
-        detail: Additional information for the reader.
-    """
-
-    subject: str
-    name: str
-    problem: str | None
-    detail: str = ""
-
-
-def examine(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Run the checks one by one, yielding each result at once; network checks take up to their timeout."""
-    for check in _CHECKS:
-        yield from check(environment)
-
-
-def _settings(environment: Mapping[str, str]) -> Iterator[Finding]:
-    problems = settings.check(environment)
-    for problem in problems:
-        yield Finding("setting", problem.name, str(problem))
-    for unknown in unknown_names(environment):
-        yield Finding("setting", unknown.name, str(unknown))
-    for line in ineffective_settings.warnings(environment, distro.DEFAULTS):
-        yield Finding("setting", "effect", line)
-    if not problems:
-        named = [setting.name for setting in settings.SETTINGS if environment.get(setting.name)]
-        yield Finding("setting", "all", None, f"{len(named)} set")
-
-
-def _conflicts(environment: Mapping[str, str]) -> Iterator[Finding]:
-    lines = distro.conflicts(environment)
-    for line in lines:
-        yield Finding("distro", "conflict", line)
-    if not lines:
-        yield Finding("distro", distro.DISTRO_NAME, None, "the only one")
-
-
-def _endpoints(environment: Mapping[str, str]) -> Iterator[Finding]:
-    wanted = Settings.from_environment(environment)
-    if environment.get("OTEL_CONFIG_FILE") or wanted.sdk_disabled:
-        return
-    from trust_otel.export import otlp
-
-    prepared = dict(environment)
-    distro.apply_defaults(prepared, settings.check(environment))
-    for signal in otlp.SIGNALS:
-        for exporter in wanted.exporters_of(signal):
-            if exporter in otlp.EXPORTERS:
-                began = monotonic()
-                problem = _endpoint_problem(signal, exporter, prepared)
-                yield Finding("endpoint", signal, problem, f"accepted, {(monotonic() - began) * 1000:.0f} ms")
-
-
-def _endpoint_problem(signal: str, exporter: str, environment: Mapping[str, str]) -> str | None:
-    from trust_otel.export import otlp
-
-    before = dict(os.environ)
-    try:
-        # The SDK's exporters read their settings from os.environ.
-        os.environ.clear()
-        os.environ.update(environment)
-        return otlp.send_empty_export(signal, exporter, _ENDPOINT_SECONDS)
-    except Exception as error:  # a setting that only the SDK reads
-        return f"the exporter cannot be created: {error_location(error)}"
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+def check(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Read every source, one by one; network checks take up to their timeout."""
+    for each in _CHECKS:
+        yield from each(environment)
 
 
 def _certificates(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -107,7 +28,7 @@ def _certificates(environment: Mapping[str, str]) -> Iterator[Finding]:
             detail += f", the first expires {_date(report.soonest_not_after)}"
         if report.ignored:
             detail += f"; ignored: {summary(report.ignored)}"
-        yield Finding("certificates", report.name, report.problem, detail)
+        yield outcome("certificates", report.name, report.problem, _remedy("TRUST_OTEL_CERTIFICATES"), detail)
 
 
 def _dependencies(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -119,7 +40,9 @@ def _dependencies(environment: Mapping[str, str]) -> Iterator[Finding]:
     for dependency in wanted.dependencies:
         result = check(dependency, wanted.dependency_timeout)
         problem = None if result.up else f"down: {result.error_type}"
-        yield Finding("dependency", dependency.name, problem, f"{dependency.type}, {result.seconds * 1000:.0f} ms")
+        seen = f"{dependency.type}, {result.seconds * 1000:.0f} ms"
+        remedy = "check the dependency, its network and certificates, and TRUST_OTEL_DEPENDENCIES"
+        yield outcome("dependency", dependency.name, problem, remedy, seen)
 
 
 def _trust_lists(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -135,7 +58,8 @@ def _trust_lists(environment: Mapping[str, str]) -> Iterator[Finding]:
             detail += f", {result.content.anchors} certificates"
             if result.content.next_update is not None:
                 detail += f", next update {_date(result.content.next_update)}"
-        yield Finding("trust list", name, problem, detail)
+        remedy = "check TRUST_OTEL_TRUST_LISTS and TRUST_OTEL_TRUST_LIST_SIGNERS, and the publisher of the list"
+        yield outcome("trust list", name, problem, remedy, detail)
 
 
 def _ct_feed(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -147,7 +71,8 @@ def _ct_feed(environment: Mapping[str, str]) -> Iterator[Finding]:
 
     feed: ReloadingFile[Mapping[bytes, Mapping[str, Any]]] = ReloadingFile(path, read_entries, {})
     problem = _problem_of(feed.read_if_changed)
-    yield Finding("ct feed", "TRUST_OTEL_CT_FEED", problem, f"{len(feed.value)} certificates")
+    name = "TRUST_OTEL_CT_FEED"
+    yield outcome("ct feed", name, problem, _remedy(name), f"{len(feed.value)} certificates")
 
 
 def _geoip(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -159,7 +84,7 @@ def _geoip(environment: Mapping[str, str]) -> Iterator[Finding]:
     countries = Countries(path)
     problem = _problem_of(countries.read_if_changed)
     countries.close()
-    yield Finding("geoip", "TRUST_OTEL_GEOIP_DATABASE", problem)
+    yield outcome("geoip", "TRUST_OTEL_GEOIP_DATABASE", problem, _remedy("TRUST_OTEL_GEOIP_DATABASE"))
 
 
 def _reputation(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -171,7 +96,8 @@ def _reputation(environment: Mapping[str, str]) -> Iterator[Finding]:
     feeds = Feeds(paths)
     problems = dict(feeds.read_if_changed())
     for name, size in feeds.sizes().items():
-        yield Finding("reputation", name, problems.get(name), f"{size} networks")
+        remedy = _remedy("TRUST_OTEL_REPUTATION_FEEDS")
+        yield outcome("reputation", name, problems.get(name), remedy, f"{size} networks")
 
 
 def _slas(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -181,7 +107,8 @@ def _slas(environment: Mapping[str, str]) -> Iterator[Finding]:
         return
     from trust_otel.metrics.sla import read_slas
 
-    yield Finding("sla", "TRUST_OTEL_SLA_FILE", _problem_of(lambda: read_slas(path, body_sizes=body_sizes)))
+    name = "TRUST_OTEL_SLA_FILE"
+    yield outcome("sla", name, _problem_of(lambda: read_slas(path, body_sizes=body_sizes)), _remedy(name))
 
 
 def _business_metrics(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -190,7 +117,8 @@ def _business_metrics(environment: Mapping[str, str]) -> Iterator[Finding]:
         return
     from trust_otel.metrics.kpi import read_kpis
 
-    yield Finding("business metrics", "TRUST_OTEL_BUSINESS_METRICS_FILE", _problem_of(lambda: read_kpis(path)))
+    name = "TRUST_OTEL_BUSINESS_METRICS_FILE"
+    yield outcome("business metrics", name, _problem_of(lambda: read_kpis(path)), _remedy(name))
 
 
 def _key_policies(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -199,7 +127,8 @@ def _key_policies(environment: Mapping[str, str]) -> Iterator[Finding]:
         return
     from trust_otel.metrics.key_policy import read_key_policies
 
-    yield Finding("key policies", "TRUST_OTEL_KEY_POLICY_FILE", _problem_of(lambda: read_key_policies(path)))
+    name = "TRUST_OTEL_KEY_POLICY_FILE"
+    yield outcome("key policies", name, _problem_of(lambda: read_key_policies(path)), _remedy(name))
 
 
 def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -208,7 +137,8 @@ def _client_address(environment: Mapping[str, str]) -> Iterator[Finding]:
         return
     from trust_otel.security.client_address import read_key
 
-    yield Finding("client address", "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE", _problem_of(lambda: read_key(path)))
+    name = "TRUST_OTEL_CLIENT_ADDRESS_KEY_FILE"
+    yield outcome("client address", name, _problem_of(lambda: read_key(path)), _remedy(name))
 
 
 def _web_config(environment: Mapping[str, str]) -> Iterator[Finding]:
@@ -217,13 +147,10 @@ def _web_config(environment: Mapping[str, str]) -> Iterator[Finding]:
         return
     from trust_otel.export.prometheus.web_config import SETTING, WebConfig
 
-    yield Finding("web config", SETTING, _problem_of(lambda: WebConfig(path)))
+    yield outcome("web config", SETTING, _problem_of(lambda: WebConfig(path)), _remedy(SETTING))
 
 
 _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
-    _settings,
-    _conflicts,
-    _endpoints,
     _certificates,
     _dependencies,
     _trust_lists,
@@ -236,6 +163,10 @@ _CHECKS: tuple[Callable[[Mapping[str, str]], Iterator[Finding]], ...] = (
     _client_address,
     _web_config,
 )
+
+
+def _remedy(setting: str) -> str:
+    return f"correct the file or source that {setting} names, and make it readable for the service"
 
 
 def _problem_of(read: Callable[[], Any]) -> str | None:
