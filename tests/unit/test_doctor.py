@@ -21,6 +21,8 @@ from netaddr import IPSet
 from testbed.trust_lists import new_signer, trusted_list
 from trust_ops.cli import main
 from trust_ops.doctor import Finding, examine
+from trust_ops.doctor.configuration import interval
+from trust_ops.doctor.loading import chosen, instrumentor
 from trust_otel import settings
 
 _NOT_AFTER = datetime(2091, 5, 1, tzinfo=timezone.utc)
@@ -172,3 +174,25 @@ def test_json_output_contains_every_finding(valid_settings: dict[str, str]) -> N
     found = json.loads(_run(valid_settings, "--json").output)
     assert {finding["step"] for finding in found} >= {"certificates", "dependency", "geoip", "reputation", "sla"}
     assert all(set(finding) == {"step", "name", "status", "seen", "remedy"} for finding in found)
+
+
+def test_the_distro_that_wins_is_explained() -> None:
+    ours, variable = "trust_distro", "OTEL_PYTHON_DISTRO"
+    assert chosen("distro", ours, [ours], None, variable).status == "ok"
+    assert chosen("distro", ours, ["other", ours], ours, variable).status == "ok"
+    assert chosen("distro", ours, ["other", ours], None, variable).remedy == "set OTEL_PYTHON_DISTRO=trust_distro"
+    assert chosen("distro", ours, [ours], "other", variable).status == "error"
+
+
+def test_skipped_instrumentors_have_a_reason() -> None:
+    assert instrumentor("trust_http", {}, None).status == "ok"
+    assert "trust_http replaces it" in instrumentor("fastapi", {}, None).seen
+    disabled = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "logging", "OTEL_LOGS_EXPORTER": "otlp"}
+    assert instrumentor("logging", disabled, None).status == "warning"
+    assert instrumentor("x", {}, "but no installed version was found").status == "skipped"
+    assert instrumentor("x", {}, 'the currently installed version ("1") falls outside').status == "warning"
+
+
+def test_an_interval_longer_than_the_rules_allow_is_a_warning() -> None:
+    assert [each.status for each in interval({"OTEL_METRIC_EXPORT_INTERVAL": "60000"})] == ["warning"]
+    assert list(interval({"OTEL_METRIC_EXPORT_INTERVAL": "15000"})) == []

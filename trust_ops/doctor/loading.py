@@ -73,7 +73,7 @@ def instrumentor(name: str, environment: Mapping[str, str], unmet: str | None) -
             return Finding(_INSTRUMENTOR, name, "warning", seen, f"remove logging from {VARIABLE}")
         return Finding(_INSTRUMENTOR, name, "skipped", f"disabled by {VARIABLE}")
     if unmet is not None:
-        if "but found" in unmet and 'found: "None"' not in unmet:
+        if "currently installed version" in unmet:
             seen = f"not loaded, another version of its library is installed: {unmet}"
             return Finding(_INSTRUMENTOR, name, "warning", seen, "install a version that the instrumentor names")
         return Finding(_INSTRUMENTOR, name, "skipped", f"its library is not installed: {unmet}")
