@@ -12,6 +12,7 @@ from trust_ops.stack.recipes import binaries
 ROOT = Path(__file__).parents[2]
 IMAGES = {
     "collector": ROOT / "collector" / "Dockerfile",
+    "example-service": ROOT / "examples" / "trust_service" / "Dockerfile",
     "ops": ROOT / "trust_ops" / "Dockerfile",
     "autoinstrumentation-python": ROOT / "monitoring" / "k8s" / "autoinstrumentation" / "Dockerfile",
 }
