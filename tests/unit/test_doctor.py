@@ -189,6 +189,10 @@ def test_skipped_instrumentors_have_a_reason() -> None:
     assert "trust_http replaces it" in instrumentor("fastapi", {}, None).seen
     disabled = {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "logging", "OTEL_LOGS_EXPORTER": "otlp"}
     assert instrumentor("logging", disabled, None).status == "warning"
+    feeds = {"TRUST_OTEL_REPUTATION_FEEDS": "scanners=/feed"}
+    assert instrumentor("trust_security", feeds, None).status == "ok"
+    unset = instrumentor("trust_security", {}, None)
+    assert unset.seen == "TRUST_OTEL_GEOIP_DATABASE and TRUST_OTEL_REPUTATION_FEEDS not set"
     assert instrumentor("x", {}, "but no installed version was found").status == "skipped"
     assert instrumentor("x", {}, 'the currently installed version ("1") falls outside').status == "warning"
 

@@ -1,4 +1,4 @@
-"""`trust-otel doctor`: walks the chain from the service's settings to the notification, and says how to mend it."""
+"""`trust-otel doctor`: checks the settings of a service, what they load, endpoints and sources, with remedies."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _REMEDIES: Final = (
     ("not trusted", "set OTEL_EXPORTER_OTLP_CERTIFICATE to the PEM file of the endpoint's authority"),
     ("TLS: ", "renew the endpoint's certificate, or use the host name that it was issued for"),
     ("429", "raise the Collector's limits, or export less often"),
-    ("503", "see the findings of the Collector: it is overloaded, or its queue is full"),
+    ("503", "see the log of the Collector: it is overloaded, or its queue is full"),
 )
 """Remedies by a part of what was seen; the first that matches applies."""
 

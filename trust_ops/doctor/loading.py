@@ -16,6 +16,18 @@ from trust_otel.export.wanted import logs_wanted, spans_wanted
 _DISTRO: Final = "distro"
 _CONFIGURATOR: Final = "configurator"
 _INSTRUMENTOR: Final = "instrumentor"
+NEEDED_SETTINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "trust_business_metrics": ("TRUST_OTEL_BUSINESS_METRICS_FILE",),
+    "trust_certificates": ("TRUST_OTEL_CERTIFICATES",),
+    "trust_clock": ("TRUST_OTEL_TIME_SERVERS",),
+    "trust_ct_feed": ("TRUST_OTEL_CT_FEED",),
+    "trust_dependencies": ("TRUST_OTEL_DEPENDENCIES",),
+    "trust_key_policy": ("TRUST_OTEL_KEY_POLICY_FILE",),
+    "trust_lists": ("TRUST_OTEL_TRUST_LISTS",),
+    "trust_security": ("TRUST_OTEL_GEOIP_DATABASE", "TRUST_OTEL_REPUTATION_FEEDS"),
+    "trust_sla": ("TRUST_OTEL_SLA_FILE",),
+}
+"""Instrumentors that load only if one of their settings is set."""
 _REPLACED: Final = {part: whole for whole, parts in REPLACED.items() for part in parts}
 
 
@@ -72,6 +84,9 @@ def instrumentor(name: str, environment: Mapping[str, str], unmet: str | None) -
             seen = f"disabled by {VARIABLE}, so log records are not exported although OTEL_LOGS_EXPORTER is set"
             return Finding(_INSTRUMENTOR, name, "warning", seen, f"remove logging from {VARIABLE}")
         return Finding(_INSTRUMENTOR, name, "skipped", f"disabled by {VARIABLE}")
+    needed = NEEDED_SETTINGS.get(name, ())
+    if needed and not any(map(environment.get, needed)):
+        return Finding(_INSTRUMENTOR, name, "skipped", f"{' and '.join(needed)} not set")
     if unmet is not None:
         if "currently installed version" in unmet:
             seen = f"not loaded, another version of its library is installed: {unmet}"

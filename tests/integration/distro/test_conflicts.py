@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from trust_ops.doctor.loading import NEEDED_SETTINGS
+
 _LOAD = """
 from importlib.metadata import entry_points
 for entry_point in entry_points(group="opentelemetry_instrumentor"):
@@ -40,6 +42,10 @@ def test_instrumentors_do_not_load_under_another_distro() -> None:
 def test_instrumentors_without_their_settings_do_not_load() -> None:
     loaded = _loaded("from trust_otel import distro; distro._chosen = True")
     assert {name for name, kind in loaded.items() if kind == "_Disabled"} == _IF_SET
+
+
+def test_doctor_knows_the_settings_that_they_need() -> None:
+    assert NEEDED_SETTINGS.keys() == _IF_SET
 
 
 def test_instrumentors_load_after_their_modules_were_imported() -> None:
