@@ -137,5 +137,7 @@ _NONE = (False, False, None)
 
 def write(path: Path, *parts: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"".join(parts))
-    return path
+    # As tools that renew certificates do it: a running monitor never reads half a file.
+    unfinished = path.with_name(f".{path.name}")
+    unfinished.write_bytes(b"".join(parts))
+    return unfinished.replace(path)
