@@ -41,15 +41,15 @@ class Setup(NamedTuple):
     receiver: Receiver
     alertmanager: Alertmanager
 
-    def page(self, service: str, channel: str = PLATFORM) -> Incident:
-        """The open incident in PagerDuty about a service."""
+    def page(self, service: str, channel: str = PLATFORM, seconds: float = 30) -> Incident:
+        """The open incident in PagerDuty about a service, awaited for some seconds."""
         found: list[Incident] = []
 
         def shown() -> int:
             found[:] = [each for each in self.site.receivers.pagerduty.open(channel) if service in each.title]
             return len(found)
 
-        eventually(shown, 1)
+        eventually(shown, 1, seconds)
         return found[0]
 
     def silences(self) -> list[dict[str, Any]]:
@@ -167,8 +167,8 @@ def test_a_new_page_starts_unacknowledged(setup: Setup) -> None:
     # Resolved too early: as long as PagerDuty has no new incident, this counts as an acknowledgement.
     pagerduty.resolve(first, "ann")
     eventually(setup.acknowledged_by, {"signer": "ann"})
-    # The next repetition of the alert opens one.
-    assert setup.page("signer").id != first.id
+    # The next repetition of the alert opens one, after up to half an hour.
+    assert setup.page("signer", seconds=90 * MINUTE).id != first.id
     eventually(setup.acknowledged_by, {"signer": None})
     eventually(setup.silences, [])
 

@@ -21,7 +21,7 @@ Launcher = tuple[list[str], dict[str, str]]
 # Its own /dev/shm, in which the program makes and removes a file that leaves no space.
 _MOUNT = "mount -t tmpfs -o size=1m tmpfs /dev/shm"
 _PROGRAM = """
-import os, signal, sys
+import glob, os, signal, sys, time
 from trust_otel import get_metrics
 
 _REST = "/dev/shm/rest"
@@ -35,8 +35,9 @@ def fill():
             pass
 
 def record(process):
-    for number in range(20):
-        get_metrics().record_audit_event(f"{process}{number}")
+    # Long: they need more than the space that a process takes first.
+    for number in range(100):
+        get_metrics().record_audit_event(f"{process}{number}{700 * '-'}")
 
 def child():
     with os.fdopen(inbox) as lines:
@@ -65,6 +66,9 @@ for line in sys.stdin:
     if command == "record":
         both()
     elif command == "fill":
+        # Both have taken space, and need more later.
+        while len(glob.glob("/dev/shm/*/*.cells")) < 2:
+            time.sleep(0.01)
         fill()
     elif command == "free":
         os.unlink(_REST)
@@ -132,6 +136,7 @@ def processes(launcher: Launcher, tmp_path: Path) -> Callable[[str], AbstractCon
                     **environment,
                     "OTEL_METRICS_EXPORTER": "prometheus",
                     "OTEL_EXPORTER_PROMETHEUS_PORT": str(port),
+                    "TRUST_OTEL_ATTRIBUTE_LENGTH": "1000",
                 },
                 text=True,
                 stdin=subprocess.PIPE,
@@ -147,6 +152,7 @@ def processes(launcher: Launcher, tmp_path: Path) -> Callable[[str], AbstractCon
     return start
 
 
+_RECORDED = 2 * 100
 _FULL = "is missing from the metrics endpoint if it is killed"
 _FREE = "is on the metrics endpoint again, also if it is killed"
 
@@ -160,16 +166,16 @@ def test_full_disk_loses_nothing_once_there_is_space(
             running.do("fill")
         for _ in range(3):
             running.do("record")
-        assert running.total() == 1 + 3 * 40
+        assert running.total() == 1 + 3 * _RECORDED
         assert running.log().count(_FULL) <= 2, running.log()
         running.do("free")
         running.do("record")
-        assert running.total() == 1 + 4 * 40
-        assert running.total() == 1 + 4 * 40
+        assert running.total() == 1 + 4 * _RECORDED
+        assert running.total() == 1 + 4 * _RECORDED
         logged = running.log()
         # Each of the two processes has lost its space once, and got it back once.
         assert logged.count(_FULL) == logged.count(_FREE) == len(logged.splitlines()) / 2 > 0, logged
         running.do("kill")
-        eventually(running.total, 1 + 4 * 40)
+        eventually(running.total, 1 + 4 * _RECORDED)
         assert running.end() == 0
     assert "Traceback" not in running.log()
