@@ -12,6 +12,7 @@ import click
 
 from trust_ops import settings_table
 from trust_ops.doctor import Finding, examine
+from trust_ops.explain.command import explain
 from trust_ops.grafana.commands import grafana
 from trust_ops.incidents.commands import incidents, review
 from trust_ops.site_config.command import render
@@ -100,6 +101,7 @@ main.add_command(slo)
 main.add_command(stack)
 main.add_command(incidents)
 main.add_command(review)
+main.add_command(explain)
 main.add_command(grafana)
 
 
