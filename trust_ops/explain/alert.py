@@ -68,7 +68,7 @@ def find(history: History, name: str | None, conditions: Sequence[str], at: floa
         at: Unix time.
         within: Seconds before `at` in which to look.
     """
-    only = [f'alertname="{name}"'] if name else [f'alertname!~"{"|".join(sorted(_NOT_EXPLAINED))}"']
+    only = [f"alertname={quoted(name)}"] if name else [f'alertname!~"{"|".join(sorted(_NOT_EXPLAINED))}"']
     selector = ",".join([*only, 'alertstate="firing"', *conditions])
     # The samples are as far apart as the evaluations of the rule; a longer gap is the end of the alert.
     step = max(_STEP_SECONDS, within / 2880)
@@ -103,12 +103,13 @@ def _runs(times: Sequence[float], step: float) -> list[tuple[float, float]]:
 
 def _active(history: History, labels: Mapping[str, str], begin: float) -> float:
     """Since when it was pending: the value of ALERTS_FOR_STATE. Without it, when it began to fire."""
-    own = ",".join(f"{key}={_quoted(value)}" for key, value in labels.items() if key not in ("__name__", "alertstate"))
+    own = ",".join(f"{key}={quoted(value)}" for key, value in labels.items() if key not in ("__name__", "alertstate"))
     found = history.vector(f"ALERTS_FOR_STATE{{{own}}}", begin)
     return min((each.value for each in found if 0 < each.value <= begin), default=begin)
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """A string of PromQL."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 

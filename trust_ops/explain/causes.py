@@ -7,11 +7,12 @@ docs/explain.md describes the score.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from trust_ops.explain.alert import Alert
+from trust_ops.explain.alert import Alert, quoted
 from trust_ops.explain.events import FAILED, INSTANCE, VERSION, Compared, Counts, Measure, Rates, Window
 from trust_ops.explain.history import History, QueryRefusedError
 from trust_otel.semconv.definitions import Metric
@@ -24,9 +25,13 @@ DESCRIPTION: Final = frozenset(
     {*FAILED, "url_scheme", "network_protocol_version", "rpc_system_name", "trust_rpc_type", "db_system_name", "type"}
 )
 _SIZES: Final = ("_body_size_bytes",)
+# What trust-otel counts about itself says nothing about the service.
+_OF_TRUST_OTEL: Final = (_HEARTBEAT, "trust_otel_dropped_total", "trust_otel_overflow_total")
 _SIGNIFICANT: Final = 4.0
 _LEAST_STRENGTH: Final = 0.3
 _LATE_SECONDS, _LATE_FACTOR = 240.0, 0.5
+# A release that has run so long without failures is less likely.
+_HARMLESS_SECONDS: Final = 420.0
 _ONSET_STEP: Final = 30.0
 _CANDIDATES: Final = 8
 _RESOURCES: Final = {
@@ -36,8 +41,9 @@ _RESOURCES: Final = {
     "trust_pkcs11_operation_duration_seconds": 0.6,
 }
 """Weights of changes of what a service uses; they are below those of a dependency that is down."""
-_OTHER_LABEL, _OTHER_FAILURES, _ALERT_LABEL = 0.6, 0.3, 0.4
-_NODE, _GONE, _ALL_GONE, _RESTARTED, _UNSPECIFIC_RELEASE, _UNREADABLE, _TARGET = 0.95, 0.8, 0.85, 0.45, 0.5, 0.5, 0.6
+_OTHER_LABEL, _OTHER_FAILURES, _ALERT_LABEL, _ONLY_VALUE = 0.6, 0.3, 0.4, 0.5
+_NODE, _EXPIRED, _ALL_GONE, _GONE, _TARGET = 0.95, 0.9, 0.85, 0.8, 0.6
+_UNREADABLE, _RESTARTED, _UNMEASURED_RELEASE, _RELEASE = 0.5, 0.45, 0.5, 0.2
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,7 @@ def explain(history: History, alert: Alert, names: Iterable[str], before: Window
     for measure in compared.measures:
         found += _of_measure(measure, own=_is_own(measure.metric, read))
     found += _of_gauges(compared, _selector(alert))
+    found += _expired(compared, _selector(alert), before, during)
     if alert.service:
         found += _of_instances(history, alert, before, during, compared, read)
         found += _upstream(history, alert, compared, before, during)
@@ -135,7 +142,11 @@ def explain(history: History, alert: Alert, names: Iterable[str], before: Window
 
 
 def _selector(alert: Alert) -> str:
-    return f'service_name="{alert.service}",deployment_environment_name="{alert.environment}"'
+    return _of_service(alert.service, alert.environment)
+
+
+def _of_service(service: str, environment: str) -> str:
+    return f"service_name={quoted(service)},deployment_environment_name={quoted(environment)}"
 
 
 def _series(metric: Metric) -> frozenset[str]:
@@ -158,7 +169,7 @@ def _present(history: History, alert: Alert, before: Window, during: Window) -> 
 def _compare(counts: Counts, compared: Compared, read: frozenset[str], present: frozenset[str]) -> None:
     for metric in ALL.values():
         name = metric.prometheus_name
-        if not present & _series(metric) or name.endswith(_SIZES) or name.startswith("trust_otel_"):
+        if not present & _series(metric) or name.endswith(_SIZES) or name in _OF_TRUST_OTEL:
             continue
         slow = f"{name}_bucket" in read and f"{name}_bucket" in present
         try:
@@ -176,15 +187,8 @@ def _of_measure(measure: Measure, *, own: bool) -> Iterator[Cause]:
     name = measure.metric.prometheus_name
     rises = measure.actual > measure.expected
     counted = _counted(measure)
-    if (
-        name in _RESOURCES
-        and rises
-        and measure.kind
-        in (
-            "failures" if any(attribute.label in FAILED for attribute in measure.metric.attributes) else "all",
-            "slow",
-        )
-    ):
+    has_failures = any(attribute.label in FAILED for attribute in measure.metric.attributes)
+    if name in _RESOURCES and rises and not (measure.kind == "all" and has_failures):
         score = _RESOURCES[name] * measure.strength
         yield Cause(name, "", counted, *_numbers(measure), "1/s", score, measure.query(None))
     elif not own and rises and measure.kind == "failures":
@@ -193,7 +197,7 @@ def _of_measure(measure: Measure, *, own: bool) -> Iterator[Cause]:
             *(_OTHER_FAILURES * measure.strength, measure.query(None)),
         )
     # The number of requests changes with the errors of an outage; only where the alert counts them, it is its subject.
-    if measure.kind != "all" or own or not any(each.label in FAILED for each in measure.metric.attributes):
+    if measure.kind != "all" or own or not has_failures:
         yield from _of_labels(measure, 1.0 if own else _OTHER_LABEL, counted)
 
 
@@ -213,14 +217,17 @@ def _of_labels(measure: Measure, weight: float, counted: str) -> Iterator[Cause]
         before, during = measure.by(label, measure.before), measure.by(label, measure.during)
         expected = _expected(measure, label)
         change = measure.actual - measure.expected
-        for value in sorted({*before, *during} - {"", "_other"}):
+        values = {*before, *during} - {""}
+        # There is no other value to compare with.
+        contrast = 1.0 if len(values) > 1 else _ONLY_VALUE
+        for value in sorted(values - {"_other"}):
             growth = measure.expected / sum(measure.before.values()) if measure.before and measure.expected else 1.0
             share = (during.get(value, 0.0) - before.get(value, 0.0) * growth) / change
             surplus = min(share, 1.0) - expected.get(value, 0.0)
             if surplus > 0:
                 yield Cause(
                     *(label, value, counted, before.get(value, 0.0), during.get(value, 0.0), "1/s"),
-                    *(weight * measure.strength * surplus, measure.query(label), share),
+                    *(weight * contrast * measure.strength * surplus, measure.query(label), share),
                 )
 
 
@@ -240,24 +247,42 @@ def _labels_of(alert: Alert) -> Iterator[Cause]:
     known = {attribute.label for metric in ALL.values() for attribute in metric.attributes} - DESCRIPTION
     for label in sorted(known & alert.labels.keys()):
         value = alert.labels[label]
-        query = f'ALERTS{{alertname="{alert.name}",{label}="{value}"}}'
+        query = f"ALERTS{{alertname={quoted(alert.name)},{label}={quoted(value)}}}"
         yield Cause(label, value, "label of the alert", 0.0, 1.0, "", _ALERT_LABEL, query)
 
 
 def _of_gauges(compared: Compared, selector: str) -> Iterator[Cause]:
-    down = "trust_dependency_up"
-    for labels, before, during in _pairs(compared.gauges.get(down, ({}, {}))):
-        if before - during > 0:
-            name = labels.get(_DEPENDENCY, "")
-            query = f'min by ({_DEPENDENCY}) ({down}{{{selector},{_DEPENDENCY}="{name}"}})'
-            yield Cause(_DEPENDENCY, name, "dependency up", before, during, "", before - during, query)
+    for gauge, label, weight, what in (
+        ("trust_dependency_up", _DEPENDENCY, 1.0, "dependency up"),
+        (
+            "trust_otel_source_up",
+            "trust_otel_source_name",
+            _UNREADABLE,
+            "file or address of the configuration readable",
+        ),
+    ):
+        for labels, before, during in _pairs(compared.gauges.get(gauge, ({}, {}))):
+            if before > during:
+                name = labels.get(label, "")
+                query = f"min by ({label}) ({gauge}{{{selector},{label}={quoted(name)}}})"
+                yield Cause(label, name, what, before, during, "", weight * (before - during), query)
     name = "db_client_connection_pending_requests"
     waiting = list(_pairs(compared.gauges.get(name, ({}, {}))))
-    before, during = (sum(each[number] for each in waiting) for number in (1, 2))  # type: ignore[misc]
+    before, during = sum(each[1] for each in waiting), sum(each[2] for each in waiting)
     if during > max(1.0, 2 * before):
         query = f"sum ({name}{{{selector}}})"
         what = "requests that wait for a connection"
         yield Cause(name, "", what, before, during, "", _RESOURCES[name] * (1 - before / during), query)
+
+
+def _expired(compared: Compared, selector: str, before: Window, during: Window) -> Iterator[Cause]:
+    """Certificates that ended in between."""
+    name, label = "trust_certificate_not_after_seconds", "trust_certificate_name"
+    for labels, _, ends in _pairs(compared.gauges.get(name, ({}, {}))):
+        if before.end < ends <= during.end:
+            value = labels.get(label, "")
+            query = f"min by ({label}) ({name}{{{selector},{label}={quoted(value)}}}) - time()"
+            yield Cause(label, value, "seconds left", ends - before.end, ends - during.end, "s", _EXPIRED, query)
 
 
 def _pairs(rates: tuple[Rates, Rates]) -> Iterator[tuple[Mapping[str, str], float, float]]:
@@ -284,7 +309,7 @@ def _of_instances(
     measured = any(_is_own(each.metric, read) for each in compared.measures)
     for version in sorted(new_versions):
         instances = sum(each[1] == version for each in now)
-        score = 0.2 if measured else _UNSPECIFIC_RELEASE
+        score = _RELEASE if measured else _UNMEASURED_RELEASE
         yield Cause(VERSION, version, "instances of this version", 0.0, instances, "", score, query)
     new = now - old.keys()
     gone = [each for each in old if each not in now and last.get(each, 1.0)]
@@ -341,10 +366,8 @@ def _upstream(history: History, alert: Alert, compared: Compared, before: Window
     } | {
         dict(key).get("server_address", "").partition(".")[0] for measure in compared.measures for key in measure.during
     }
-    environment = f'deployment_environment_name="{alert.environment}"'
     for service in sorted(named - {"", alert.service}):
-        selector = f'service_name="{service}",{environment}'
-        counts = Counts(history, selector, before, during)
+        counts = Counts(history, _of_service(service, alert.environment), before, during)
         for name in ("http.server.request.duration", "rpc.server.call.duration"):
             try:
                 measures = counts.measures(ALL[name], slow=False)
@@ -382,9 +405,19 @@ def _dated(history: History, cause: Cause, alert: Alert, before: Window, during:
         for point in course.points
     ]
     began = onset(sorted(points), before.end, during)
-    if began is not None and began > alert.begin + _LATE_SECONDS:
-        return replace(cause, began=began, score=cause.score * _LATE_FACTOR)
-    return replace(cause, began=began)
+    if began is None:
+        return cause
+    late = began > alert.begin + _LATE_SECONDS
+    if cause.kind == VERSION:
+        late = late or began > _released(history, cause, alert, before, during) + _HARMLESS_SECONDS
+    return replace(cause, began=began, score=cause.score * (_LATE_FACTOR if late else 1.0))
+
+
+def _released(history: History, cause: Cause, alert: Alert, before: Window, during: Window) -> float:
+    """When the first instance of a version reported; infinite if none did."""
+    running = f"count ({_HEARTBEAT}{{{_selector(alert)},{VERSION}={quoted(cause.value)}}})"
+    courses = history.matrix(running, before.end, during.end, _ONSET_STEP)
+    return min((course.points[0][0] for course in courses), default=math.inf)
 
 
 def onset(points: Sequence[tuple[float, float]], until: float, during: Window) -> float | None:

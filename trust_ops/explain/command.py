@@ -84,4 +84,4 @@ def explain(
 def explained_at(history: History, alert: str | None, labels: tuple[str, ...], at: float, within: float) -> Explanation:
     """Find the newest firing until `at`, Unix time, within so many seconds, and explain it. Raises ExplainError."""
     found = find(history, alert, matchers(labels), at, within)
-    return explain_alert(history, found, names_read(history.rules(), found), *windows(found, at))
+    return explain_alert(history, found, names_read(history.rules(), found), *windows(history, found, at))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from trust_ops.explain.alert import Alert
+from trust_ops.explain.alert import Alert, quoted
 from trust_ops.explain.history import History
 from trust_otel.semconv.definitions import Metric
 
@@ -28,6 +28,7 @@ _OF_THE_PROCESS: Final = (INSTANCE, VERSION, "k8s_node_name")
 
 _BEFORE_SECONDS, _GAP_SECONDS = 1800.0, 600.0
 _LEAD_SECONDS, _DURING_SECONDS, _LEAST_SECONDS = 60.0, 900.0, 180.0
+_QUIET_SECONDS, _QUIET_STEP = 6 * 3600.0, 60.0
 # The bucket that so many events were within before is the bound of the slow ones.
 _USUAL_SHARE: Final = 0.95
 
@@ -47,12 +48,33 @@ class Window:
         return round(self.end - self.begin)
 
 
-def windows(alert: Alert, at: float) -> tuple[Window, Window]:
-    """Half an hour that ends ten minutes before the alert was pending, and up to a quarter of an hour from then on."""
+def windows(history: History, alert: Alert, at: float) -> tuple[Window, Window]:
+    """Before and during: half an hour that ends ten minutes before it was pending; up to a quarter of an hour since.
+
+    If other alerts of the service fired in that half hour, it is the half hour before the first of them. Raises
+    ExplainError.
+    """
     during = alert.active - _LEAD_SECONDS
     end = max(min(alert.end, alert.active + _DURING_SECONDS, at), during + _LEAST_SECONDS)
-    before = alert.active - _GAP_SECONDS
+    before = _quiet(history, alert) - _GAP_SECONDS
     return Window(before - _BEFORE_SECONDS, before), Window(during, end)
+
+
+def _quiet(history: History, alert: Alert) -> float:
+    """The time before which no alert of the service had fired for as long as is compared; at most some hours before."""
+    begin = alert.active
+    if not alert.service:
+        return begin
+    selector = f"service_name={quoted(alert.service)},deployment_environment_name={quoted(alert.environment)}"
+    earliest = begin - _QUIET_SECONDS
+    courses = history.matrix(f'ALERTS{{alertstate="firing",{selector}}}', earliest, begin, _QUIET_STEP)
+    # What fires for hours, such as a certificate that expires in weeks, says nothing about now.
+    recent = [[at for at, _ in course.points] for course in courses if course.points[0][0] > earliest + _QUIET_STEP]
+    for at in sorted((at for times in recent for at in times), reverse=True):
+        if at < begin - _GAP_SECONDS - _BEFORE_SECONDS:
+            break
+        begin = at
+    return begin
 
 
 @dataclass(frozen=True)

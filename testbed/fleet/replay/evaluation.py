@@ -7,6 +7,7 @@ Prometheus does (rules/alerting.go).
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -14,7 +15,7 @@ import subprocess
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +43,9 @@ NOT_REPLAYED: Final = {
 _INSTANT: Final = re.compile(
     r"(?<![\w:])(?P<name>\w+:\w+:\w+)(?![\w:])(?P<matchers>\{[^}]*\})?(?P<offset>\s+offset\s+\w+)?(?![\w:]|\s*[\[{]|\s+offset)"
 )
+RULE_FILES: Final = tuple(
+    project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in ("recording", "slo", "alerts")
+)
 _WINDOW: Final = 1800
 _START_SECONDS: Final = 60
 
@@ -63,18 +67,31 @@ def replay(folder: Path, begin: int, end: int, scale: Scale, events: Sequence[Ev
     # So that rates over half an hour are complete at the begin.
     first = begin - HOUR
     _write(data, folder, first, end, scale, events)
-    files = [project_file(f"monitoring/prometheus/trust-service-{name}.yml") for name in ("recording", "slo", "alerts")]
-    read = read_rules(files)
+    yield from evaluate(folder, first, begin, end)
+
+
+def evaluate(folder: Path, first: int, begin: int, end: int, only: Collection[str] = ()) -> Iterator[Fired]:
+    """Evaluate the rules over the storage in a folder; alerts between two Unix times.
+
+    Args:
+        folder: Its `data` is the storage.
+        first: Unix time of the first evaluation of recording rules.
+        begin: Unix time of the first evaluation of alerts.
+        end: Unix time after which there is none.
+        only: Names of the alerts; empty for all.
+    """
+    data = folder / "data"
+    read = [rule for rule in read_rules(RULE_FILES) if not (rule.is_alert and only and rule.name not in only)]
     steps = {rule.name: _step(rule) for rule in read if not rule.is_alert}
     rules = [replace(rule, source=as_stored(rule.source, steps)) for rule in read]
     for level in levels(rules):
-        with _prometheus(folder) as url:
+        with prometheus(folder) as url:
             found: dict[str, list[Points]] = defaultdict(list)
             for rule in level:
                 for labels, times, values in _evaluated(url, rule, first, end, _step(rule)):
                     found[rule.name].append((labels, zip(times, values, strict=True)))
         store(data, found, folder)
-    with _prometheus(folder) as url:
+    with prometheus(folder) as url:
         for rule in rules:
             if rule.is_alert and rule.name not in NOT_REPLAYED:
                 yield from _fired(url, rule, begin, end)
@@ -174,11 +191,11 @@ def _averaged(values: Sequence[tuple[int, float]]) -> Iterable[tuple[int, float]
 
 
 @contextmanager
-def _prometheus(folder: Path) -> Iterator[str]:
+def prometheus(folder: Path, rule_files: Sequence[Path] = ()) -> Iterator[str]:
     """URL of a Prometheus with the data. It loads new blocks at its start."""
     (port,) = free_ports(1)
     url = f"http://{LOOPBACK}:{port}"
-    (folder / "prometheus.yml").write_text("{}\n")
+    (folder / "prometheus.yml").write_text(json.dumps({"rule_files": [str(each) for each in rule_files]}))
     command = [
         str(find(binaries()["prometheus"], os.environ, lambda _: None)),
         f"--config.file={folder / 'prometheus.yml'}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from random import Random
 from typing import Final
@@ -16,6 +16,7 @@ _ENVIRONMENTS: Final = ("production", "staging")
 _OVERLAP_SECONDS: Final = 30
 _ROLLING_SECONDS: Final = 60
 _RESTART_SECONDS: Final = 60
+_VERSION: Final = "1.0.0"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Process:
         begin: Unix time of its start.
         end: Unix time of its end.
         clean: Whether it shuts down, and exports that it does.
+        version: Version of the service.
     """
 
     environment: str
@@ -34,6 +36,7 @@ class Process:
     begin: int
     end: int
     clean: bool
+    version: str = _VERSION
 
     @property
     def node(self) -> int:
@@ -55,6 +58,7 @@ class Process:
             "deployment_environment_name": self.environment,
             "service_namespace": "trust",
             "service_name": self.service,
+            "service_version": self.version,
             "service_instance_id": self.id,
         }
 
@@ -87,11 +91,22 @@ def _of_replica(
     environment: str, service: str, replica: int, added: bool, begin: int, end: int, events: Sequence[Event]
 ) -> Iterator[Process]:
     """The processes of one replica, one after the other."""
+    releases = [
+        event
+        for event in events
+        if event.fault.version and event.environment == environment and service in event.services
+    ]
     for first, last in _hours(added, begin, end):
-        starts = [first, *(at for at in _deployments(environment, service, replica) if first < at < last)]
+        changes = {
+            *_deployments(environment, service, replica),
+            *(at for release in releases for at in (release.begin, release.end)),
+        }
+        starts = [first, *sorted(at for at in changes if first < at < last)]
         for start, following in zip(starts, [*starts[1:], last], strict=True):
             stop = following + (0 if following == last else _OVERLAP_SECONDS)
-            yield from _with_failures(environment, service, replica, (start, stop), events)
+            version = next((each.fault.version for each in releases if each.begin <= start < each.end), _VERSION)
+            for process in _with_failures(environment, service, replica, (start, stop), events):
+                yield replace(process, version=version)
 
 
 def _hours(added: bool, begin: int, end: int) -> Iterator[tuple[int, int]]:

@@ -69,6 +69,7 @@ class Fault:
         failed_checks: Compliance checks that fail at the begin of the event.
         incidents: Detected incidents per second.
         collector: Number of the Collector that does not run; None for none.
+        version: Version of the release that runs meanwhile; empty for the usual one.
     """
 
     errors: float = 0
@@ -93,6 +94,7 @@ class Fault:
     failed_checks: int = 0
     incidents: float = 0
     collector: int | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def _incidents() -> Iterator[Event]:
         "a release answers a quarter of the requests with 500, until the rollback",
         *(_at(1, 10, 20), _at(1, 11, 5)),
         *("production", (DOCUMENTS,)),
-        Fault(errors=0.25),
+        Fault(errors=0.25, version="1.1.0"),
         fires=("TrustServiceHighErrorRate", "TrustSlaViolation"),
         may_fire=("TrustAvailabilityBudgetBurn",),
     )
