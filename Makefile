@@ -79,12 +79,13 @@ pictures: .venv/ready ## Take screenshots of the dashboards in Chromium, over a 
 bench: .venv/ready ## Compare the cost with other instrumentations (7 minutes; QUICK=1: 2 minutes)
 	@$(RUN)/python -m benchmarks $(if $(QUICK),--quick)
 
-evidence: .venv/ready ## Measure attack detection, lookups, panel queries, a week of alerts, shutdown and process models (1 hour)
+evidence: .venv/ready ## Measure attack detection, lookups, panel queries, a week of alerts, their causes, shutdown and process models (1 hour)
 	@$(RUN)/python -m benchmarks.lookups
 	@$(RUN)/python -m benchmarks.detectors
 	@$(RUN)/python -m benchmarks.heavy_hitters
 	@$(RUN)/python -m benchmarks.dashboards
 	@$(RUN)/python -m testbed.fleet.replay
+	@$(RUN)/python -m testbed.fleet.causes
 	@$(RUN)/python -m benchmarks.servers
 	@$(RUN)/python -m benchmarks.process_models
 

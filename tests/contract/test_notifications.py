@@ -352,6 +352,16 @@ def test_a_hostile_label_stays_text(show: Show) -> None:
     assert "\n" not in shown["slack.title"] + shown["email.headers.Subject"]
 
 
+def test_a_mail_has_the_command_that_explains_its_alert(show: Show) -> None:
+    shown = show(group(alert_data(PLAIN[0].labels)))
+    assert f"\nCauses:      trust-otel explain {PLAIN[0].name}\n" in shown["email.text"]
+
+
+def test_a_name_that_a_shell_would_interpret_is_in_no_command(show: Show) -> None:
+    shown = show(group(alert_data({**PLAIN[0].labels, "alertname": "A$(reboot)"})))
+    assert "trust-otel explain" not in shown["email.text"]
+
+
 def test_slack_does_not_parse_markup_in_texts() -> None:
     for receiver in receivers().values():
         for config in receiver.get("slack_configs", ()):

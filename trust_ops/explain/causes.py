@@ -28,7 +28,7 @@ _SIZES: Final = ("_body_size_bytes",)
 # What trust-otel counts about itself says nothing about the service.
 _OF_TRUST_OTEL: Final = (_HEARTBEAT, "trust_otel_dropped_total", "trust_otel_overflow_total")
 _SIGNIFICANT: Final = 4.0
-_LEAST_STRENGTH: Final = 0.3
+_LEAST_STRENGTH, _LEAST_SCORE = 0.3, 0.1
 _LATE_SECONDS, _LATE_FACTOR = 240.0, 0.5
 # A release that has run so long without failures is less likely.
 _HARMLESS_SECONDS: Final = 420.0
@@ -127,7 +127,8 @@ def explain(history: History, alert: Alert, names: Iterable[str], before: Window
     if alert.service:
         found += _of_instances(history, alert, before, during, compared, read)
         found += _upstream(history, alert, compared, before, during)
-    best = sorted(_strongest(found), key=lambda cause: -cause.score)[:_CANDIDATES]
+    likely = [cause for cause in _strongest(found) if cause.score >= _LEAST_SCORE]
+    best = sorted(likely, key=lambda cause: -cause.score)[:_CANDIDATES]
     dated = [_dated(history, cause, alert, before, during) for cause in best]
     absent = sorted(
         metric.prometheus_name
@@ -190,10 +191,10 @@ def _of_measure(measure: Measure, *, own: bool) -> Iterator[Cause]:
     has_failures = any(attribute.label in FAILED for attribute in measure.metric.attributes)
     if name in _RESOURCES and rises and not (measure.kind == "all" and has_failures):
         score = _RESOURCES[name] * measure.strength
-        yield Cause(name, "", counted, *_numbers(measure), "1/s", score, measure.query(None))
+        yield Cause(name, "", counted, *_numbers(measure), "/s", score, measure.query(None))
     elif not own and rises and measure.kind == "failures":
         yield Cause(
-            *(name, "", counted, *_numbers(measure), "1/s"),
+            *(name, "", counted, *_numbers(measure), "/s"),
             *(_OTHER_FAILURES * measure.strength, measure.query(None)),
         )
     # The number of requests changes with the errors of an outage; only where the alert counts them, it is its subject.
@@ -226,7 +227,7 @@ def _of_labels(measure: Measure, weight: float, counted: str) -> Iterator[Cause]
             surplus = min(share, 1.0) - expected.get(value, 0.0)
             if surplus > 0:
                 yield Cause(
-                    *(label, value, counted, before.get(value, 0.0), during.get(value, 0.0), "1/s"),
+                    *(label, value, counted, before.get(value, 0.0), during.get(value, 0.0), "/s"),
                     *(weight * contrast * measure.strength * surplus, measure.query(label), share),
                 )
 
@@ -239,7 +240,11 @@ def _expected(measure: Measure, label: str) -> Mapping[str, float]:
     rates = measure.all_during if measure.kind != "all" and label != VERSION else measure.all_before
     by_value = measure.by(label, rates)
     total = sum(by_value.values())
-    return {value: rate / total for value, rate in by_value.items()} if total else {}
+    if total:
+        return {value: rate / total for value, rate in by_value.items()}
+    # Nothing was counted before.
+    values = measure.by(label, measure.during)
+    return {value: 1 / len(values) for value in values} if len(values) > 1 and label != VERSION else {}
 
 
 def _labels_of(alert: Alert) -> Iterator[Cause]:
@@ -379,7 +384,7 @@ def _upstream(history: History, alert: Alert, compared: Compared, before: Window
                 if each.kind == "failures" and rises and each.significance >= _SIGNIFICANT:
                     what = f"{_counted(each)} of the service that it calls"
                     query = each.query("service_name")
-                    yield Cause("service_name", service, what, *_numbers(each), "1/s", each.strength, query)
+                    yield Cause("service_name", service, what, *_numbers(each), "/s", each.strength, query)
 
 
 def _strongest(found: Iterable[Cause]) -> list[Cause]:

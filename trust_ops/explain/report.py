@@ -61,10 +61,9 @@ def named(cause: Cause) -> str:
 
 
 def _numbers(cause: Cause) -> str:
-    unit = f" {cause.unit}" if cause.unit else ""
     share = "" if cause.share is None else f", {min(cause.share, 1.0):.0%} of the change"
     began = "" if cause.began is None else f", since {_time(cause.began)}"
-    return f"{cause.what}: {cause.before:.4g}{unit} before, {cause.during:.4g}{unit} during{share}{began}"
+    return f"{cause.what}: {cause.before:.4g}{cause.unit} before, {cause.during:.4g}{cause.unit} during{share}{began}"
 
 
 def _place(explained: Explanation) -> str:
