@@ -398,9 +398,14 @@ def _strongest(found: Iterable[Cause]) -> list[Cause]:
 
 
 def _dated(history: History, cause: Cause, alert: Alert, before: Window, during: Window) -> Cause:
-    """With the time at which it began. What began after the alert is less likely."""
+    """With the time at which it began. What began after the alert, or long after its release, is less likely."""
     try:
         courses = history.matrix(cause.query, before.begin, during.end, _ONSET_STEP)
+        released = math.inf
+        if cause.kind == VERSION:
+            running = f"count ({_HEARTBEAT}{{{_selector(alert)},{VERSION}={quoted(cause.value)}}})"
+            reported = history.matrix(running, before.end, during.end, _ONSET_STEP)
+            released = min((course.points[0][0] for course in reported), default=math.inf)
     except QueryRefusedError:
         return cause
     points = [
@@ -412,17 +417,8 @@ def _dated(history: History, cause: Cause, alert: Alert, before: Window, during:
     began = onset(sorted(points), before.end, during)
     if began is None:
         return cause
-    late = began > alert.begin + _LATE_SECONDS
-    if cause.kind == VERSION:
-        late = late or began > _released(history, cause, alert, before, during) + _HARMLESS_SECONDS
+    late = began > min(alert.begin + _LATE_SECONDS, released + _HARMLESS_SECONDS)
     return replace(cause, began=began, score=cause.score * (_LATE_FACTOR if late else 1.0))
-
-
-def _released(history: History, cause: Cause, alert: Alert, before: Window, during: Window) -> float:
-    """When the first instance of a version reported; infinite if none did."""
-    running = f"count ({_HEARTBEAT}{{{_selector(alert)},{VERSION}={quoted(cause.value)}}})"
-    courses = history.matrix(running, before.end, during.end, _ONSET_STEP)
-    return min((course.points[0][0] for course in courses), default=math.inf)
 
 
 def onset(points: Sequence[tuple[float, float]], until: float, during: Window) -> float | None:
