@@ -88,6 +88,7 @@ class Explanation:
         absent: Metrics of the rule without series.
         left_out: Metrics that were not compared, with the reason.
         rule_loaded: Whether Prometheus has the alert's rule.
+        seen_before: Whether the service had series before.
         compared: All that was compared.
     """
 
@@ -99,6 +100,7 @@ class Explanation:
     absent: Sequence[str]
     left_out: Mapping[str, str]
     rule_loaded: bool
+    seen_before: bool
     compared: Compared
 
 
@@ -115,9 +117,11 @@ def explain(history: History, alert: Alert, names: Iterable[str], before: Window
     read = frozenset(names)
     compared = Compared()
     counts = Counts(history, _selector(alert), before, during)
-    present: frozenset[str] = frozenset()
+    old: frozenset[str] = frozenset()
+    present = old
     if alert.service:
-        present = _present(history, alert, before, during)
+        old = _present(history, alert, before.end)
+        present = old | _present(history, alert, during.end)
         _compare(counts, compared, read, present)
     found = [*_labels_of(alert), *_infrastructure(history, compared, alert, read, before, during)]
     for measure in compared.measures:
@@ -136,9 +140,16 @@ def explain(history: History, alert: Alert, names: Iterable[str], before: Window
         if _is_own(metric, read) and alert.service and not present & _series(metric)
     )
     return Explanation(
-        *(alert, before, during, _symptoms(compared, read)),
-        sorted(dated, key=lambda cause: -cause.score),
-        *(absent, compared.left_out, bool(read), compared),
+        alert=alert,
+        before=before,
+        during=during,
+        symptoms=_symptoms(compared, read),
+        causes=sorted(dated, key=lambda cause: -cause.score),
+        absent=absent,
+        left_out=compared.left_out,
+        rule_loaded=bool(read),
+        seen_before=bool(old),
+        compared=compared,
     )
 
 
@@ -159,12 +170,10 @@ def _is_own(metric: Metric, read: frozenset[str]) -> bool:
     return bool(_series(metric) & read)
 
 
-def _present(history: History, alert: Alert, before: Window, during: Window) -> frozenset[str]:
-    """The names of the service's series, before or during."""
-    expression = f"count by (__name__) ({{{_selector(alert)}}})"
-    return frozenset(
-        each.labels["__name__"] for at in (before.end, during.end) for each in history.vector(expression, at)
-    )
+def _present(history: History, alert: Alert, at: float) -> frozenset[str]:
+    """The names of the service's series at a Unix time."""
+    found = history.vector(f"count by (__name__) ({{{_selector(alert)}}})", at)
+    return frozenset(each.labels["__name__"] for each in found)
 
 
 def _compare(counts: Counts, compared: Compared, read: frozenset[str], present: frozenset[str]) -> None:

@@ -45,6 +45,10 @@ def _gaps(explained: Explanation) -> Iterator[str]:
     gaps += [f"not compared: {name}: {reason}" for name, reason in explained.left_out.items()]
     if not explained.rule_loaded:
         gaps.append("Prometheus has not loaded the alert's rule, so that all metrics of the service count the same")
+    if explained.alert.service and not explained.seen_before:
+        gaps.append(
+            "the service has no series before, so that all that it counts looks new: is it, or is older data lost?"
+        )
     if not explained.alert.service:
         gaps.append("the alert has no service_name: only nodes and targets were compared")
     if gaps:
@@ -111,4 +115,5 @@ def as_json(explained: Explanation) -> dict[str, Any]:
         "absent": list(explained.absent),
         "not_compared": dict(explained.left_out),
         "rule_loaded": explained.rule_loaded,
+        "seen_before": explained.seen_before,
     }

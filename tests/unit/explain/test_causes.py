@@ -28,7 +28,7 @@ def _explained(before: Series, during: Series, max_series: int = 100) -> Explana
     def answer(request: httpx.Request) -> httpx.Response:
         form = parse_qs(request.content.decode())
         query, result = form["query"][0], []
-        if query.startswith("count by (__name__)"):
+        if query.startswith("count by (__name__)") and (before or float(form["time"][0]) > _BEFORE.end):
             result = [{"metric": {"__name__": _COUNT}, "value": [0, "1"]}]
         elif "increase(" in query and _COUNT in query and 'service_name="api"' in query:
             series = before if float(form["time"][0]) == _BEFORE.end else during
@@ -91,6 +91,12 @@ def test_a_metric_with_too_many_series_is_left_out_and_said_so() -> None:
     explained = _explained(_USUAL, _USUAL, max_series=5)
     assert "raise --max-series" in explained.left_out["http_server_request_duration_seconds"]
     assert "not compared: http_server_request_duration_seconds" in report.text(explained)
+
+
+def test_a_service_that_was_not_there_before_is_said_so() -> None:
+    explained = _explained([], _USUAL)
+    assert not explained.seen_before
+    assert "the service has no series before" in report.text(explained)
 
 
 def test_the_report_has_numbers_and_the_query_of_each_cause() -> None:
