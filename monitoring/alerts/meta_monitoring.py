@@ -79,17 +79,23 @@ COLLECTOR_CANNOT_DELIVER = Alert(
     reason="""
         All Collectors together, as in TrustMonitoringTargetDown. It inhibits TrustServiceDown, because every
         service looks down when no data arrives; both fire after a minute, and TrustServiceDown is notified 30 s
-        later (`group_wait`). 40 s are four scrapes; 20 s of `for` let the first data pass after a start.
+        later (`group_wait`). 40 s are four scrapes; 20 s of `for` let the first data pass after a start. What an
+        agent passes to a gateway has not arrived yet, and `otlp/self` receives what a Collector measures of itself.
     """,
     expression="""
         sum by (job, deployment_environment_name) (
-          increase(otelcol_receiver_accepted_metric_points_total[40s])
+          increase(otelcol_receiver_accepted_metric_points_total{receiver!="otlp/self"}[40s])
           +
           increase(otelcol_receiver_refused_metric_points_total[40s])
         ) > 0
         unless
         sum by (job, deployment_environment_name) (
-          increase(otelcol_exporter_sent_metric_points_total{exporter=~"otlp.*"}[40s])
+          increase(
+            otelcol_exporter_sent_metric_points_total{
+              exporter=~"otlp.*|prometheus_remote_write.*",
+              exporter!="otlp_grpc/gateway"
+            }[40s]
+          )
         ) > 0
     """,
     wait="20s",

@@ -124,6 +124,12 @@ def collector_queue() -> timeseries.Panel:
     )
 
 
+# As in TrustCollectorCannotDeliver: `otlp/self` receives what a Collector measures of itself, and what an agent passes
+# to a gateway has not arrived yet.
+_OF_OTHERS = 'receiver!="otlp/self"'
+_TO_A_STORE = 'exporter=~"otlp.*|prometheus_remote_write.*", exporter!="otlp_grpc/gateway"'
+
+
 def collector_data_points() -> timeseries.Panel:
     """Data points that pass through the Collector."""
     lost = (
@@ -143,8 +149,8 @@ def collector_data_points() -> timeseries.Panel:
         ),
         "cps",
         (
-            Query("accepted", _rate("otelcol_receiver_accepted_metric_points_total"), colour="green"),
-            Query("delivered", _rate('otelcol_exporter_sent_metric_points_total{exporter=~"otlp.*"}'), colour="blue"),
+            Query("accepted", _rate(f"otelcol_receiver_accepted_metric_points_total{{{_OF_OTHERS}}}"), colour="green"),
+            Query("delivered", _rate(f"otelcol_exporter_sent_metric_points_total{{{_TO_A_STORE}}}"), colour="blue"),
             *(Query(f"{{{{instance}}}} {name}", _loss(metric, by), colour="red") for name, by, metric in lost),
         ),
         width=8,
