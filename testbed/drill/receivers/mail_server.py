@@ -146,8 +146,8 @@ def _failed(failure: Failure) -> str:
     return f"{failure.status} Requested action not taken"
 
 
-def temporary_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A temporary certificate for loopback: the CA file for clients, and the server's TLS context."""
+def temporary_certificate(folder: Path, address: str = LOOPBACK) -> tuple[Path, Path]:
+    """A temporary certificate for an address, which is its own authority, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, _HOST)])
     now = datetime.now(timezone.utc)
@@ -161,17 +161,15 @@ def temporary_certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(_HOST), x509.IPAddress(ip_address(LOOPBACK))]), critical=False
+            x509.SubjectAlternativeName([x509.DNSName(_HOST), x509.IPAddress(ip_address(address))]), critical=False
         )
         .sign(key, hashes.SHA256())
     )
-    trusted = folder / "smtp-ca.pem"
+    trusted = folder / "receivers.pem"
     trusted.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    private = folder / "smtp-key.pem"
+    private = folder / "receivers-key.pem"
     private.touch(mode=0o600)
     private.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(trusted, private)
-    return trusted, context
+    return trusted, private

@@ -44,7 +44,7 @@ _INCIDENT, _DEADMAN = "webhook:incident", "webhook:deadman"
 
 
 class Receivers:
-    """All receivers of notifications, on free loopback ports; a context manager.
+    """All receivers of notifications; a context manager.
 
     `channels` are `slack:` default, security, platform, business, escalation; `pagerduty:` security, platform,
     escalation; `email:` with an address at trust.test and the local part security, platform, business, compliance,
@@ -53,14 +53,21 @@ class Receivers:
     A notification is a delivery once the receiver has confirmed it. A notification that the receiver rejected, or whose
     sender timed out, is a rejection: Alertmanager sends it again.
 
+    Args:
+        address: Where they listen; with TLS, if it is not loopback.
+        ports: Of HTTP and of mail; by default free ones of loopback.
+
     Attributes:
         channels: All channels.
         pagerduty: The incidents in PagerDuty.
+
+    Raises:
+        OSError: No port is free.
     """
 
-    def __init__(self) -> None:
-        """Reserve ports. Raises OSError if none is free."""
-        self._web_port, self._mail_port = free_ports(2)
+    def __init__(self, address: str = LOOPBACK, ports: tuple[int, int] | None = None) -> None:
+        self._address = address
+        self._web_port, self._mail_port = ports or free_ports(2)
         self._password = secrets.token_urlsafe(24)
         slack = {f"/services/{_slack_id('T')}/{_slack_id('B')}/{secrets.token_hex(12)}": name for name in _SLACK}
         pagerduty = {secrets.token_hex(ROUTING_KEY_LENGTH // 2): name for name in _PAGERDUTY}
@@ -90,9 +97,12 @@ class Receivers:
         """Start all receivers. Raises OSError if a port was taken meanwhile."""
         with ExitStack() as starting:
             folder = Path(starting.enter_context(TemporaryDirectory(prefix="trust-otel-receivers-")))
-            self._certificate_authority, tls = temporary_certificate(folder)
+            self._certificate_authority, key = temporary_certificate(folder, self._address)
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(self._certificate_authority, key)
             starting.enter_context(self.pagerduty)
-            starting.enter_context(_Servers(self._mail_session(tls), self._mail_port, self._web(), self._web_port))
+            mail, web = (self._address, self._mail_port), (self._address, self._web_port)
+            starting.enter_context(_Servers(self._mail_session(tls), mail, self._web(key), web))
             # Before the servers stop: hanging requests get their response.
             starting.callback(self._outages.restore_all)
             self._running = starting.pop_all()
@@ -105,21 +115,22 @@ class Receivers:
 
     def environment(self) -> dict[str, str]:
         """Variables of `monitoring/.env` that route notifications to these receivers, for `trust-otel render`."""
-        slack = {name: f"http://{LOOPBACK}:{self._web_port}{path}" for path, name in self._access.slack.items()}
+        web = f"{'https' if self._encrypted else 'http'}://{self._address}:{self._web_port}"
+        slack = {name: f"{web}{path}" for path, name in self._access.slack.items()}
         pagerduty = {name: key for key, name in self._access.pagerduty.items()}
         return {
-            "SMTP_HOST": f"{LOOPBACK}:{self._mail_port}",
+            "SMTP_HOST": f"{self._address}:{self._mail_port}",
             "SMTP_FROM": _SENDER,
             "SMTP_USERNAME": _USER,
             "SMTP_PASSWORD": self._password,
             "SMTP_CA_FILE": str(self._certificate_authority),
             **{f"SLACK_WEBHOOK_{name.upper()}": slack[f"slack:{name}"] for name in _SLACK},
             **{f"PAGERDUTY_{name.upper()}_KEY": pagerduty[f"pagerduty:{name}"] for name in _PAGERDUTY},
-            "PAGERDUTY_URL": f"http://{LOOPBACK}:{self._web_port}/v2/enqueue",
+            "PAGERDUTY_URL": f"{web}/v2/enqueue",
             **_MAILBOXES,
-            "INCIDENT_WEBHOOK_URL": f"http://{LOOPBACK}:{self._web_port}{self._access.incident_path}",
+            "INCIDENT_WEBHOOK_URL": f"{web}{self._access.incident_path}",
             "INCIDENT_WEBHOOK_TOKEN": self._access.incident_token,
-            "DEADMAN_WEBHOOK_URL": f"http://{LOOPBACK}:{self._web_port}{self._access.deadman_path}",
+            "DEADMAN_WEBHOOK_URL": f"{web}{self._access.deadman_path}",
             "ONCALL_SECURITY": "the security rota, https://rota.trust.test/security",
             "ONCALL_PLATFORM": "the platform rota, https://rota.trust.test/platform",
             "ONCALL_BUSINESS": "the business rota, https://rota.trust.test/business",
@@ -163,10 +174,23 @@ class Receivers:
         """End a channel's outage. Raises ValueError on an unknown channel."""
         self._outages.restore(channel)
 
-    def _web(self) -> uvicorn.Config:
+    @property
+    def _encrypted(self) -> bool:
+        # `trust-otel render` permits plain HTTP on loopback only.
+        return self._address != LOOPBACK
+
+    def _web(self, key: Path) -> uvicorn.Config:
         application = WebServer(self._access, self._record, self._outages, self.pagerduty).application()
-        # Longer than any test: a connection closed while in use would cause a retry.
-        return uvicorn.Config(application, log_level="error", access_log=False, lifespan="off", timeout_keep_alive=3600)
+        return uvicorn.Config(
+            application,
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            # Longer than any test: a connection closed while in use would cause a retry.
+            timeout_keep_alive=3600,
+            ssl_certfile=self._certificate_authority if self._encrypted else None,
+            ssl_keyfile=key if self._encrypted else None,
+        )
 
     def _mail_session(self, tls: ssl.SSLContext) -> Callable[[], asyncio.Protocol]:
         login = (_USER, self._password)
@@ -178,20 +202,22 @@ class _Servers:
     """The mail server and the web server in one event loop, in a separate thread."""
 
     def __init__(
-        self, mail: Callable[[], asyncio.Protocol], mail_port: int, web: uvicorn.Config, web_port: int
+        self,
+        mail: Callable[[], asyncio.Protocol],
+        mail_address: tuple[str, int],
+        web: uvicorn.Config,
+        web_address: tuple[str, int],
     ) -> None:
         self._mail = mail
-        self._mail_port = mail_port
+        self._mail_address = mail_address
         self._web = uvicorn.Server(web)
-        self._web_socket = socket.create_server((LOOPBACK, web_port))
+        self._web_socket = socket.create_server(web_address)
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, name="receivers", daemon=True)
 
     def __enter__(self) -> _Servers:
         try:
-            self._mail_server = self._loop.run_until_complete(
-                self._loop.create_server(self._mail, LOOPBACK, self._mail_port)
-            )
+            self._mail_server = self._loop.run_until_complete(self._loop.create_server(self._mail, *self._mail_address))
         except BaseException:
             self._web_socket.close()
             self._loop.close()
