@@ -6,6 +6,7 @@ The steps of a recipe run in a temporary directory with copies of its files and 
 
 import hashlib
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -227,7 +228,22 @@ def _softhsm() -> Binary:
 
 
 def _debian(package: str, version: str, executable: str, *, folder: str = "usr/bin") -> Recipe:
-    """The executable of a Debian package, downloaded and unpacked without root and without installing it.
+    """The executable of a Debian package, without installing the package."""
+    return _from_debian({package: version}, executable, f"mv unpacked/{folder} bin")
+
+
+def debian_packages(versions: Mapping[str, str], archive: str) -> Recipe:
+    """A tar archive of what Debian packages contain, without installing them.
+
+    Args:
+        versions: The upstream version of each package.
+        archive: Name of the archive.
+    """
+    return _from_debian(versions, archive, f"mkdir bin && tar --create --file=bin/{archive} --directory=unpacked .")
+
+
+def _from_debian(versions: Mapping[str, str], executable: str, last_command: str) -> Recipe:
+    """Packages that are downloaded and unpacked without root.
 
     The machine's own package lists may be empty or outdated, so current ones are downloaded into the build directory.
     """
@@ -241,10 +257,12 @@ def _debian(package: str, version: str, executable: str, *, folder: str = "usr/b
         # As root, apt-get would switch to a user that cannot write to this directory.
         *("-o", "APT::Sandbox::User="),
     )
+    wanted = tuple(f"{package}={version}*" for package, version in versions.items())
+    unpack = "for package in ./*.deb; do dpkg-deb --extract $package unpacked; done"
     steps = (
         Step("downloading Debian's package lists", (*apt_get, "update")),
-        Step(f"downloading {package}", (*apt_get, "download", f"{package}={version}*")),
-        Step("unpacking", ("sh", "-c", f"dpkg-deb --extract ./*.deb unpacked && mv unpacked/{folder} bin")),
+        Step(f"downloading {', '.join(versions)}", (*apt_get, "download", *wanted)),
+        Step("unpacking", ("sh", "-ec", f"{unpack}; {last_command}")),
     )
     return Recipe(executable, steps, tool=APT)
 
