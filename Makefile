@@ -18,14 +18,14 @@ RELEASE := .venv-release
 PARALLEL := -n 2 --dist worksteal
 BY_FILE := -n 2 --dist loadfile
 
-# Measure notification times, so no other test may run at the same time.
-ALONE := tests/integration/test_alertmanager_live.py tests/e2e/test_drill.py
+# Measure notification times, or need both cores: no other test may run at the same time.
+ALONE := tests/integration/test_alertmanager_live.py tests/integration/test_cluster.py tests/e2e/test_drill.py
 
 # Installs large programs.
 THIRD_PARTY := tests/e2e/third_party
 
 .DEFAULT_GOAL := help
-.PHONY: help demo drill test test-unit test-third-party check generate pictures bench evidence stack release clean
+.PHONY: help demo drill test test-unit test-third-party check generate pictures bench evidence cluster stack release clean
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,7 @@ drill: .venv/ready ## Inject the fault of every alert, and check who is notified
 test: check ## Run all checks and tests
 	@# Tests skip components that cannot be installed here (Debian packages on other systems).
 	-@$(RUN)/trust-otel stack build
+	-@$(RUN)/python -m testbed.cluster --build-only
 	@$(RUN)/pytest $(PARALLEL) tests/unit tests/contract
 	@$(RUN)/pytest $(BY_FILE) tests/integration tests/e2e $(addprefix --ignore ,$(ALONE) $(THIRD_PARTY))
 	@$(RUN)/pytest $(ALONE)
@@ -88,6 +89,9 @@ evidence: .venv/ready ## Measure attack detection, lookups, panel queries, a wee
 	@$(RUN)/python -m testbed.fleet.causes
 	@$(RUN)/python -m benchmarks.servers
 	@$(RUN)/python -m benchmarks.process_models
+
+cluster: .venv/ready ## Run the Kubernetes manifests on a node of their own until Ctrl-C (root, Debian 12; first time 10 minutes)
+	@$(RUN)/python -m testbed.cluster
 
 stack: .venv/ready ## Run Collector and Prometheus until Ctrl-C
 	@$(RUN)/trust-otel stack up

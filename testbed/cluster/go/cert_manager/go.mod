@@ -1,0 +1,5 @@
+module trust-otel-cluster-cert-manager
+
+go 1.25.0
+
+require github.com/cert-manager/cert-manager v1.18.2

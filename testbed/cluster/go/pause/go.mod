@@ -1,0 +1,3 @@
+module trust-otel-cluster-pause
+
+go 1.25
