@@ -271,7 +271,7 @@ def test_the_documented_steps_replace_configurations(cluster: Deployment, tmp_pa
 def faults(shop: Deployment) -> Deployment:
     crash = {"image": IMAGE, "command": [PYTHON, "-c", "raise SystemExit(1)"]}
     # About 90 % of the limit, with Python itself.
-    hold = "import time; held = bytearray(50 << 20); time.sleep(3600)"
+    hold = "import time; held = b'x' * (54 << 20); time.sleep(3600)"
     full = {"image": IMAGE, "command": [PYTHON, "-c", hold], "resources": {"limits": {"memory": "64Mi"}}}
     shop.node.apply(workloads.deployment("crashing", crash), workloads.deployment("full", full))
     # Its kubelet never reports.
