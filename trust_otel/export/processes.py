@@ -154,6 +154,8 @@ class ProcessGroup:
             return
         shared_cells.start_sharing()
         with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            # If nobody accepts, enough others have connected before, and a fork must not wait.
+            connection.setblocking(False)
             connection.connect(str(self._folder / "first"))
 
     def _enter(self) -> None:

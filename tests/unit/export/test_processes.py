@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, MetricsData
 from opentelemetry.sdk.resources import Resource
 
+from tests.support.running import eventually
 from trust_otel import forks
 from trust_otel.export import processes
 from trust_otel.export.processes import VARIABLE, ProcessGroup, join
@@ -131,6 +133,23 @@ def test_last_process_removes_the_folder(tmp_path: Path) -> None:
     assert [path.name.startswith("trust-otel-processes-") for path in tmp_path.iterdir()] == [True]
     made.end()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_many_forks_do_not_wait_for_a_first_process_that_does_not_answer() -> None:
+    made = join("service")
+    assert made is not None
+    # Not started: nobody accepts, as in a first process that is stopped.
+    for _ in range(20):
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        try:
+            eventually(lambda: os.waitpid(child, os.WNOHANG), (child, 0), 20)  # noqa: B023
+        except AssertionError:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            raise
+    made.end()
 
 
 def test_left_over_folders_are_swept_and_others_are_kept(group: ProcessGroup, tmp_path: Path) -> None:
