@@ -61,7 +61,7 @@ class Monitoring:
         self.await_ready()
 
     def await_ready(self, seconds: float = _SECONDS) -> None:
-        """Wait until every pod is ready.
+        """Wait until every pod of the stack and of the cluster itself is ready.
 
         Raises:
             NodeError: One is not; with the state of all, and its log.
@@ -84,8 +84,8 @@ class Monitoring:
         return found
 
     def _pods(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._node.get("pods", "--all-namespaces")["items"]
-        return found
+        namespaces = (NAMESPACE, f"{NAMESPACE}-node", "kube-system")
+        return [pod for each in namespaces for pod in self._node.get("pods", f"--namespace={each}")["items"]]
 
     def _described(self, pod: Mapping[str, Any]) -> str:
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]

@@ -32,10 +32,10 @@ def secret(name: str, files: Mapping[str, str]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": NAMESPACE}, "data": data}
 
 
-def deployment(name: str, container: Mapping[str, Any], replicas: int = 1, **pod: Any) -> dict[str, Any]:
+def deployment(name: str, container: Mapping[str, Any], replicas: int = 1) -> dict[str, Any]:
     """A Deployment of one restricted container."""
     labels = {"app": name}
-    spec = {"containers": [{"name": name, "securityContext": _RESTRICTED, **container}], **pod}
+    spec = {"containers": [{"name": name, "securityContext": _RESTRICTED, **container}]}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -58,10 +58,14 @@ def service(name: str, port: int) -> dict[str, Any]:
     }
 
 
-def instrumented(deployed: dict[str, Any]) -> dict[str, Any]:
+def instrumented(deployed: dict[str, Any], python_path: str) -> dict[str, Any]:
     """What the OpenTelemetry operator makes of a Deployment with the annotation `inject-python`.
 
     Source: its `injectPythonSDK`. Image, endpoint and variables are those of `instrumentation.yaml`.
+
+    Args:
+        deployed: The Deployment.
+        python_path: `PYTHONPATH` of its container.
     """
     spec = yaml.safe_load(_INSTRUMENTATION.read_text())["spec"]
     pod = deployed["spec"]["template"]["spec"]
@@ -77,12 +81,10 @@ def instrumented(deployed: dict[str, Any]) -> dict[str, Any]:
             "volumeMounts": shared,
         }
     ]
-    python_path = (
-        f"{_FOLDER}/opentelemetry/instrumentation/auto_instrumentation:{container.pop('pythonPath')}:{_FOLDER}"
-    )
+    auto = f"{_FOLDER}/opentelemetry/instrumentation/auto_instrumentation"
     container["env"] = [
         *spec["python"]["env"],
-        {"name": "PYTHONPATH", "value": python_path},
+        {"name": "PYTHONPATH", "value": f"{auto}:{python_path}:{_FOLDER}"},
         {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": spec["exporter"]["endpoint"]},
         {"name": "OTEL_METRICS_EXPORTER", "value": "otlp"},
         {"name": "OTEL_TRACES_EXPORTER", "value": "otlp"},

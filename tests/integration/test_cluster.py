@@ -111,8 +111,8 @@ def shop(cluster: Deployment, alerts_of_a_quiet_cluster: set[str]) -> Deployment
         )
     )
     probe = {"tcpSocket": {"port": 8000}, "periodSeconds": 1}
-    container = {"image": IMAGE, "pythonPath": "/app/packages", "readinessProbe": probe}
-    node.apply(workloads.instrumented(workloads.deployment("shop", container, 2)), workloads.service("shop", 8000))
+    deployed = workloads.deployment("shop", {"image": IMAGE, "readinessProbe": probe}, 2)
+    node.apply(workloads.instrumented(deployed, "/app/packages"), workloads.service("shop", 8000))
     node.kubectl("rollout", "status", "deployment/shop", "--namespace=shop", "--timeout=120s")
     return cluster
 
