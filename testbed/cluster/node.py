@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,8 @@ _TO_POLICIES: Final = (
     "-j", "NFQUEUE", "--queue-num", "98",
 )  # fmt: skip
 _READY: Final = '{.items[*].status.conditions[?(@.type=="Ready")].status}'
+_LOOPBACK: Final = ("0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F")
+"""As the kernel writes 127.0.0.1, ::1 and ::ffff:127.0.0.1."""
 _MANIFESTS: Final = Path(__file__).with_name("manifests")
 
 
@@ -116,6 +119,24 @@ class Node(AbstractContextManager["Node"]):
             self._checked(*_CTR, "images", "import", str(archive))
         finally:
             archive.unlink()
+
+    def listeners(self, namespace: str) -> set[tuple[str, str, int]]:
+        """Name, address and port of every TCP socket on which pods accept connections of others.
+
+        Pods in the network of the node are left out.
+        """
+        tasks = self._run(*_CTR, "tasks", "list").stdout.splitlines()[1:]
+        processes = {container: process for container, process, *_ in map(str.split, tasks)}
+        found = set()
+        for pod in self.get("pods", f"--namespace={namespace}")["items"]:
+            if pod["spec"].get("hostNetwork"):
+                continue
+            # All containers of a pod have the same network.
+            container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+            tables = [f"/proc/{processes[container]}/net/{table}" for table in ("tcp", "tcp6")]
+            ports = _listening("".join(self._run("cat", table).stdout for table in tables))
+            found |= {(pod["metadata"]["name"], pod["status"]["podIP"], port) for port in ports}
+        return found
 
     def make_folder(self, name: str) -> str:
         """Make an empty folder on the node, and return its path there."""
@@ -339,6 +360,12 @@ def _kubeconfig(certificates: Path, user: str) -> str:
             "current-context": user,
         }
     )
+
+
+def _listening(tables: str) -> set[int]:
+    """The ports of `/proc/net/tcp` and `/proc/net/tcp6` that are not of loopback only."""
+    sockets = re.findall(r"^ *\d+: ([0-9A-F]+):([0-9A-F]{4}) [0-9A-F]+:[0-9A-F]{4} 0A ", tables, re.MULTILINE)
+    return {int(port, 16) for address, port in sockets if address not in _LOOPBACK}
 
 
 def _remove_control_groups() -> None:

@@ -206,20 +206,53 @@ targets = sys.argv[1:]
 with concurrent.futures.ThreadPoolExecutor(len(targets)) as pool:
     print(json.dumps(dict(zip(targets, pool.map(state, targets)))))
 """
-LISTENERS = (
-    "prometheus:9090", "alertmanager:9093", "grafana:3000", "kube-state-metrics:8080", "postgres-exporter:9187",
-    "redis-exporter:9121", "trust-otel-gateway:4317", "trust-otel-agent:4317", "trust-otel-agent:4318",
-)  # fmt: skip
 
 
-def test_a_stranger_reaches_only_the_agent(shop: Deployment) -> None:
-    targets = [listener.replace(":", ".monitoring.svc.cluster.local:") for listener in LISTENERS]
-    found = json.loads(
-        shop.node.kubectl("exec", "--namespace=shop", "deployment/shop", "--", PYTHON, "-c", PROBE, *targets)
-    )
-    reached = {listener for listener, target in zip(LISTENERS, targets, strict=True) if found[target] == "open"}
-    assert reached == {"trust-otel-agent:4317", "trust-otel-agent:4318"}, found
+def in_shop(cluster: Deployment, program: str, *arguments: str) -> str:
+    return cluster.node.kubectl(
+        "exec", "--namespace=shop", "deployment/shop", "--", PYTHON, "-c", program, *arguments
+    ).strip()
+
+
+def test_of_all_listening_sockets_a_stranger_reaches_only_the_agent(shop: Deployment) -> None:
+    listeners = {
+        (re.sub(r"-[0-9a-f]+-\w{5}$|-\w{5}$|-\d$", "", pod), port): f"{address}:{port}"
+        for pod, address, port in shop.node.listeners("monitoring")
+    }
+    known = {("prometheus", 9090), ("alertmanager", 9093), ("grafana", 3000), ("trust-otel-gateway", 4317)}
+    assert known < listeners.keys()
+    found = json.loads(in_shop(shop, PROBE, *listeners.values()))
+    reached = {listener for listener, target in listeners.items() if found[target] == "open"}
+    assert reached == {("trust-otel-agent", 4317), ("trust-otel-agent", 4318)}, (listeners, found)
     assert set(found.values()) == {"open", "closed"}
+
+
+EXPORT = """
+import http.client, ssl, sys
+
+certificate, token = sys.argv[1:]
+folder = "/etc/trust-otel/client"
+context = ssl.create_default_context(cafile=f"{folder}/ca.crt")
+if certificate == "with":
+    context.load_cert_chain(f"{folder}/tls.crt", f"{folder}/tls.key")
+headers = {"content-type": "application/x-protobuf"}
+if token != "none":
+    headers["authorization"] = f"Bearer {token}"
+connection = http.client.HTTPSConnection("trust-otel-agent.monitoring.svc.cluster.local", 4318, context=context)
+try:
+    connection.request("POST", "/v1/metrics", b"", headers)
+    print(connection.getresponse().status)
+except ssl.SSLError as error:
+    print(error.reason)
+"""
+
+
+def test_the_agent_wants_a_certificate_and_a_token(shop: Deployment) -> None:
+    token = shop.monitoring.variables["COLLECTOR_SERVICES_TOKEN"]
+    assert in_shop(shop, EXPORT, "without", token) == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
+    assert in_shop(shop, EXPORT, "with", "none") == "401"
+    assert in_shop(shop, EXPORT, "with", token[:-1]) == "401"
+    assert in_shop(shop, EXPORT, "with", token) == "200"
 
 
 @pytest.mark.parametrize(
