@@ -74,7 +74,8 @@ def conventions(form: str | None) -> None:
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> None:
+@click.option("--prometheus", help="URL of Prometheus: check its settings, targets and rules too.")
+def doctor(as_json: bool, prometheus: str | None) -> None:
     """Check the settings and what they refer to: OTLP endpoints, certificates, dependencies, databases, feeds, SLAs.
 
     Sends an empty export request to each OTLP endpoint.
@@ -82,7 +83,7 @@ def doctor(as_json: bool) -> None:
     Run it where the service runs, with the service's environment. Exits with 1 when there is an error.
     """
     findings = []
-    for finding in examine(environ):
+    for finding in examine(environ, prometheus):
         findings.append(finding)
         if not as_json:
             click.echo(visible_text(_line(finding)))

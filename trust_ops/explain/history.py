@@ -105,9 +105,13 @@ class History:
             for each in data["result"]
         ]
 
+    def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
+        """The data of another path of the API, such as `/api/v1/targets`. Raises ExplainError."""
+        return self._answer("GET", path, parameters)
+
     def rules(self) -> list[LoadedRule]:
         """The rules that are loaded. Raises ExplainError."""
-        data = self._answer("/api/v1/rules", None)
+        data = self._answer("GET", "/api/v1/rules", None)
         try:
             return [
                 LoadedRule(rule["name"], rule["type"] == "alerting", rule["query"], rule.get("labels") or {})
@@ -119,7 +123,7 @@ class History:
 
     def _query(self, path: str, expression: str, times: Mapping[str, str]) -> Any:
         limits = {"timeout": f"{self._timeout:g}s", "limit": str(self._max_series + 1)}
-        data = self._answer(path, {"query": expression, **times, **limits})
+        data = self._answer("POST", path, {"query": expression, **times, **limits})
         try:
             number = len(data["result"])
         except (KeyError, TypeError) as error:
@@ -128,9 +132,12 @@ class History:
             raise QueryRefusedError(f"more than {self._max_series} series; raise --max-series")
         return data
 
-    def _answer(self, path: str, parameters: dict[str, str] | None) -> Any:
+    def _answer(self, method: str, path: str, parameters: Mapping[str, str] | None) -> Any:
         try:
-            response = self._client.get(path) if parameters is None else self._client.post(path, data=parameters)
+            if method == "GET":
+                response = self._client.get(path, params=parameters)
+            else:
+                response = self._client.post(path, data=parameters)
         except httpx.TimeoutException as error:
             raise QueryRefusedError(f"no response within {self._timeout:g} s; raise --timeout") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
